@@ -1,0 +1,93 @@
+// Ring 3: fills an op struct's fields from a Python dict by name. Names no op.
+#pragma once
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <string>
+
+#include "../ops/fields.hpp"
+
+namespace backpass {
+
+namespace py = pybind11;
+
+// Thrown when an array is of another dtype than the struct's: the next struct of the same name may fit.
+struct WrongDtype {
+    std::string message;
+};
+
+class FromDict {
+   public:
+    FromDict(const char* op, const py::dict& fields, py::list& keep) : op_(op), fields_(fields), keep_(keep) {}
+
+    template <class T>
+    void operator()(const char* name, Tensor<T>& tensor, Need need = Need::required) {
+        const py::object value = take(name);
+        if (value.is_none()) {
+            if (need == Need::required) throw py::type_error(where(name) + "is missing");
+            return;
+        }
+        if (!py::isinstance<py::array>(value)) throw py::type_error(where(name) + "is no NumPy array");
+        const auto array = py::reinterpret_borrow<py::array>(value);
+        using Item = std::remove_const_t<T>;
+        if (!array.dtype().is(py::dtype::of<Item>()) && !array.dtype().equal(py::dtype::of<Item>()))
+            throw WrongDtype{where(name) + "is " + std::string(py::str(array.dtype())) + ", expected " + std::string(py::str(py::dtype::of<Item>()))};
+        if (array.ndim() > kMaxDims) throw py::value_error(where(name) + "has more than " + std::to_string(kMaxDims) + " dimensions");
+        if (!(array.flags() & py::array::c_style) || reinterpret_cast<std::uintptr_t>(array.data()) % alignof(Item))
+            throw py::value_error(where(name) + "is not C-contiguous and aligned");
+        if (!std::is_const_v<T> && !array.writeable()) throw py::value_error(where(name) + "is read-only");
+        tensor.data = static_cast<T*>(const_cast<void*>(array.data()));
+        tensor.ndim = int(array.ndim());
+        for (int i = 0; i < tensor.ndim; ++i) tensor.shape[i] = array.shape(i);
+        keep_.append(array);
+    }
+    void operator()(const char* name, double& value) { scalar(name, value, "a number"); }
+    void operator()(const char* name, std::int64_t& value) { scalar(name, value, "an integer"); }
+    void operator()(const char* name, bool& value) { scalar(name, value, "a bool"); }
+
+    template <class Enum, std::size_t N>
+    void operator()(const char* name, Enum& value, const char* const (&names)[N]) {
+        const py::object given = take(name);
+        if (given.is_none()) return;
+        const auto text = py::cast<std::string>(given);
+        for (std::size_t i = 0; i < N; ++i)
+            if (text == names[i]) {
+                value = Enum(i);
+                return;
+            }
+        std::string known;
+        for (const char* each : names) known += std::string(known.empty() ? "" : ", ") + each;
+        throw py::value_error(where(name) + "is '" + text + "', expected one of " + known);
+    }
+
+    // After all fields: whatever the dict has that the struct does not.
+    void finish() const {
+        if (taken_ != fields_.size()) throw py::type_error(std::string(op_) + ": an argument in " + std::string(py::str(fields_.attr("keys")())) + " is unknown");
+    }
+
+   private:
+    std::string where(const char* name) const { return std::string(op_) + ": " + name + " "; }
+    py::object take(const char* name) {
+        PyObject* value = PyDict_GetItemString(fields_.ptr(), name);
+        if (!value) return py::none();
+        ++taken_;
+        return py::reinterpret_borrow<py::object>(value);
+    }
+    template <class S>
+    void scalar(const char* name, S& value, const char* expected) {
+        const py::object given = take(name);
+        if (given.is_none()) return;
+        try {
+            value = py::cast<S>(given);
+        } catch (const py::cast_error&) {
+            throw py::type_error(where(name) + "is " + std::string(py::repr(given)) + ", expected " + expected);
+        }
+    }
+
+    const char* op_;
+    const py::dict& fields_;
+    py::list& keep_;
+    std::size_t taken_ = 0;
+};
+
+}  // namespace backpass

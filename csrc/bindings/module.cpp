@@ -1,0 +1,87 @@
+// Ring 3: the Python module _core. It names no op: calls arrive as (name, fields) and find their struct in the list.
+#include <pybind11/stl.h>
+
+#include <optional>
+
+#include "../runtime/isa.hpp"
+#include "../runtime/program.hpp"
+#include "fields.hpp"
+
+namespace backpass {
+namespace {
+
+// The op struct that bears this name and whose dtypes fit.
+template <class... List>
+AnyOp make_op(OpList<List...>, const std::string& name, const py::dict& fields, py::list& keep) {
+    std::optional<AnyOp> made;
+    std::string wrong;
+    auto attempt = [&]<class Op>() {
+        if (made || name != Op::name) return;
+        Op op;
+        FromDict reader(Op::name, fields, keep);
+        try {
+            op.fields(reader);
+            reader.finish();
+            made = op;
+        } catch (const WrongDtype& error) {
+            wrong = error.message;
+        }
+    };
+    (attempt.template operator()<List>(), ...);
+    if (made) return *made;
+    if (!wrong.empty()) throw py::type_error(wrong);
+    throw py::key_error("no native op is called '" + name + "'");
+}
+
+template <class... List>
+std::vector<std::string> op_names(OpList<List...>) {
+    return {List::name...};
+}
+
+bool interrupted() {
+    py::gil_scoped_acquire gil;
+    return PyErr_CheckSignals() != 0;
+}
+
+// A program and the arrays it works on, kept alive with it.
+class BoundProgram {
+   public:
+    BoundProgram(const std::vector<std::pair<std::string, py::dict>>& calls, const std::string& isa, const std::optional<py::array_t<std::int64_t>>& halt)
+        : halt_(halt), program_(make(calls), choose_isa(isa), halt ? halt->data() : nullptr) {}
+
+    std::int64_t run(std::int64_t steps, int threads) {
+        const int n = threads > 0 ? threads : get_num_threads();
+        py::gil_scoped_release release;
+        return program_.run(steps, n, nullptr);
+    }
+
+   private:
+    std::vector<AnyOp> make(const std::vector<std::pair<std::string, py::dict>>& calls) {
+        std::vector<AnyOp> ops;
+        ops.reserve(calls.size());
+        for (const auto& [name, fields] : calls) ops.push_back(make_op(Ops{}, name, fields, keep_));
+        return ops;
+    }
+
+    py::list keep_;
+    std::optional<py::array_t<std::int64_t>> halt_;
+    Program program_;
+};
+
+}  // namespace
+
+PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
+    m.doc() = "The native backend of backpass: programs of ops over NumPy arrays.";
+    py::class_<BoundProgram>(m, "Program")
+        .def(py::init<const std::vector<std::pair<std::string, py::dict>>&, const std::string&, const std::optional<py::array_t<std::int64_t>>&>(),
+             py::arg("calls"), py::arg("isa") = "", py::arg("halt") = py::none())
+        .def("run", &BoundProgram::run, py::arg("steps") = 1, py::arg("threads") = 0,
+             "Run all instructions `steps` times without the GIL; returns the number of whole steps done.");
+    m.def("ops", [] { return op_names(Ops{}); }, "The names of all ops; twice where there are two dtypes.");
+    m.def("available_isas", &available_isas, "Instruction sets that this CPU runs, fastest first.");
+    m.def("choose_isa", &choose_isa, py::arg("name") = "", "The instruction set in use for `name`, BACKPASS_ISA or the fastest.");
+    m.def("get_num_threads", &get_num_threads);
+    m.def("set_num_threads", &set_num_threads, py::arg("threads"));
+}
+
+}  // namespace backpass

@@ -1,0 +1,128 @@
+// Ring 1: linear_forward and linear_backward: three matrix products, with bias, activation and slope in their epilogues.
+#include "activate.hpp"
+#include "gemm.hpp"
+#include "kernel.hpp"
+
+namespace backpass::BACKPASS_ISA {
+namespace {
+
+// Task number -> its share of a product with `rows` x `cols` elements.
+struct Share {
+    Index m0, m1, n0, n1;
+};
+BP_INLINE Share share(const Grid& grid, Index task) {
+    const Index r = task / grid.cols, c = task % grid.cols;
+    const Index n0 = c * grid.piece, n1 = n0 + grid.piece;
+    return {r * grid.m / grid.rows, (r + 1) * grid.m / grid.rows, n0, n1 < grid.n ? n1 : grid.n};
+}
+
+struct Plain {
+    template <class T>
+    BP_INLINE vec<T> column(Index, int, bool) const {
+        return vec<T>{};
+    }
+    template <class V>
+    BP_INLINE V apply(V value, V, Index, Index, int, bool) const {
+        return value;
+    }
+};
+
+// z + bias, and relu, the commonest activation; the others follow in a sweep over the finished tile rows.
+template <class T>
+struct Biased {
+    const T* bias;
+    bool relu;
+
+    template <class>
+    BP_INLINE vec<T> column(Index col, int lanes, bool masked) const {
+        return !bias ? vec<T>{} : masked ? load_tail(bias + col, lanes) : load(bias + col);
+    }
+    BP_INLINE vec<T> apply(vec<T> z, vec<T> column, Index, Index, int, bool) const {
+        z = bias ? z + column : z;
+        return relu ? max(vec<T>{}, z) : z;
+    }
+};
+
+// dx where relu let x through, else 0.
+template <class T>
+struct WhereReLU {
+    const T* x;
+    Index ld;
+
+    template <class>
+    BP_INLINE vec<T> column(Index, int, bool) const {
+        return vec<T>{};
+    }
+    BP_INLINE vec<T> apply(vec<T> dx, vec<T>, Index row, Index col, int lanes, bool masked) const {
+        const T* at = x + row * ld + col;
+        return select((masked ? load_tail(at, lanes) : load(at)) > vec<T>{}, dx, vec<T>{});
+    }
+};
+
+template <class T>
+void linear_forward(const LinearForward<T>& op, Range range, Scratch scratch) {
+    const Grid grid = op.grid();
+    const Index I = op.x.cols(), O = op.y.cols();
+    const bool sweep = op.slope || (op.activation != Activation::identity && op.activation != Activation::relu);
+    const Biased<T> epilogue{op.bias.data, !sweep && op.activation == Activation::relu};
+    for (Index task = range.begin; task < range.end; ++task) {
+        const Share s = share(grid, task);
+        gemm(Operand<T>{op.x.data, I, 1}, RowMajor<T>{op.weight.data, O}, op.y.data, O, s.m0, s.m1, s.n0, s.n1, I, epilogue, scratch);
+        if (sweep)
+            for (Index m = s.m0; m < s.m1; ++m) {
+                T* y = op.y.data + m * O + s.n0;
+                activate(op.activation, y, y, op.slope ? op.slope.data + m * O + s.n0 : nullptr, s.n1 - s.n0, T(op.alpha));
+            }
+    }
+}
+
+// dbias[n0 .. n1] = Σ dy over the rows, first to last
+template <class T>
+void sum_rows(const Tensor<const T>& dy, T* dbias, Index n0, Index n1) {
+    const Index B = dy.rows(), O = dy.cols();
+    for (Index n = n0; n < n1; n += width<T>) {
+        const int lanes = int(n1 - n < width<T> ? n1 - n : width<T>);
+        vec<T> total{};
+        const T* row = dy.data + n;
+        if (lanes == width<T>)
+            for (Index b = 0; b < B; ++b, row += O) total += load(row);
+        else
+            for (Index b = 0; b < B; ++b, row += O) total += load_tail(row, lanes);
+        store_tail(dbias + n, total, lanes);
+    }
+}
+
+template <class T>
+void linear_backward(const LinearBackward<T>& op, Range range, Scratch scratch) {
+    const Grid weights = op.weight_grid(), inputs = op.input_grid();
+    const Index B = op.x.rows(), I = op.x.cols(), O = op.dy.cols(), weight_tasks = weights.tasks();
+    for (Index task = range.begin; task < range.end; ++task) {
+        if (task < weight_tasks) {  // dweight (I, O) = xᵀ dy: x is read down its columns, no transpose
+            const Share s = share(weights, task);
+            gemm(Operand<T>{op.x.data, 1, I}, RowMajor<T>{op.dy.data, O}, op.dweight.data, O, s.m0, s.m1, s.n0, s.n1, B, Plain{}, scratch);
+            if (s.m0 == 0 && op.dbias) sum_rows(op.dy, op.dbias.data, s.n0, s.n1);
+            continue;
+        }
+        const Share s = share(inputs, task - weight_tasks);  // dx (B, I) = dy weightᵀ
+        const Operand<T> dy{op.dy.data, O, 1};
+        const Transposed<T> weight{op.weight.data, O};
+        if (op.activation == Activation::relu && !op.slope) {
+            gemm(dy, weight, op.dx.data, I, s.m0, s.m1, s.n0, s.n1, O, WhereReLU<T>{op.x.data, I}, scratch);
+            continue;
+        }
+        gemm(dy, weight, op.dx.data, I, s.m0, s.m1, s.n0, s.n1, O, Plain{}, scratch);
+        if (op.activation != Activation::identity || op.slope)
+            for (Index m = s.m0; m < s.m1; ++m) {
+                const Index at = m * I + s.n0;
+                multiply_slope(op.activation, op.x.data + at, op.slope ? op.slope.data + at : nullptr, op.dx.data + at, op.dx.data + at, s.n1 - s.n0,
+                               T(op.alpha));
+            }
+    }
+}
+
+}  // namespace
+
+BACKPASS_KERNEL(LinearForward, linear_forward)
+BACKPASS_KERNEL(LinearBackward, linear_backward)
+
+}  // namespace backpass::BACKPASS_ISA

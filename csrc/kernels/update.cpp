@@ -1,0 +1,174 @@
+// Optimizer steps: each one pass over the parameters, gradients and moments (python/backpass/optim/).
+#include <cmath>
+
+#include "sweep.hpp"
+
+namespace backpass::BACKPASS_ISA {
+namespace {
+
+// v = μ v + (1 - dampening) g (v = g at the first step); p -= lr v, or lr (g + μ v) with Nesterov; no v: lr g
+template <class T> void sgd_step(const SgdStep<T>& op, Range range, Scratch) {
+    using V = vec<T>;
+    const T rate = T(op.lr.data[0]), momentum = T(op.momentum);
+    const T share = T(op.step.data[0] == 0 ? 1 : 1 - op.dampening);
+    if (!op.velocity) return sweep<false>(op, range, [=](V& p, V g) BP_INLINED { p -= rate * g; });
+    either(op.nesterov, [&]<bool Nesterov>(std::bool_constant<Nesterov>) BP_INLINED {
+        const auto f = [=](V& p, V g, V& v) BP_INLINED {
+            v = momentum * v + share * g;
+            p -= rate * (Nesterov ? g + momentum * v : v);
+        };
+        sweep<false>(op, range, f, slot(op.velocity));
+    });
+}
+
+// What Adam and NAdam share: m = β1 m + (1-β1) g; v = β2 v + (1-β2) g²; √(v/(1-β2ᵗ)) + eps, t = step + 1
+template <class T> struct Moments {
+    double t;
+    T share1, keep2, share2, unbias, eps;
+
+    template <class Op>
+    BP_INLINE explicit Moments(const Op& op)
+        : t(double(op.step.data[0] + 1)),
+          share1(T(1 - op.beta1)),
+          keep2(T(op.beta2)),
+          share2(T(1 - op.beta2)),
+          unbias(T(1 / std::sqrt(1 - std::pow(op.beta2, t)))),
+          eps(T(op.eps)) {}
+    BP_INLINE void update(vec<T> g, vec<T>& m, vec<T>& v) const {
+        m += share1 * (g - m);
+        v = keep2 * v + share2 * g * g;
+    }
+    BP_INLINE vec<T> root(vec<T> v) const { return sqrt(v) * unbias + eps; }
+};
+
+// m and v; p -= lr/(1-β1ᵗ) m / (√(v/(1-β2ᵗ)) + eps); max_v, if given, is the largest v so far and stands for it
+template <class T> void adam_step(const AdamStep<T>& op, Range range, Scratch) {
+    using V = vec<T>;
+    const Moments<T> moments(op);
+    const T rate = T(op.lr.data[0] / (1 - std::pow(op.beta1, moments.t)));
+    either(op.decoupled, [&]<bool Decoupled>(std::bool_constant<Decoupled>) BP_INLINED {
+        either(bool(op.max_v), [&]<bool Largest>(std::bool_constant<Largest>) BP_INLINED {
+            const auto f = [=](V& p, V g, V& m, V& v, V& max_v) BP_INLINED {
+                moments.update(g, m, v);
+                max_v = Largest ? max(max_v, v) : v;
+                p -= rate * (m / moments.root(max_v));
+            };
+            sweep<Decoupled>(op, range, f, slot(op.m), slot(op.v), slot<Largest>(op.max_v));
+        });
+    });
+}
+
+// m and v; p -= lr (c0 g + c1 m) / (√(v/(1-β2ᵗ)) + eps)
+template <class T> void nadam_step(const NadamStep<T>& op, Range range, Scratch) {
+    using V = vec<T>;
+    const Moments<T> moments(op);
+    const double lr = op.lr.data[0];
+    const T rate0 = T(lr * op.coefficients.data[0]), rate1 = T(lr * op.coefficients.data[1]);
+    either(op.decoupled, [&]<bool Decoupled>(std::bool_constant<Decoupled>) BP_INLINED {
+        const auto f = [=](V& p, V g, V& m, V& v) BP_INLINED {
+            moments.update(g, m, v);
+            p -= (rate0 * g + rate1 * m) / moments.root(v);
+        };
+        sweep<Decoupled>(op, range, f, slot(op.m), slot(op.v));
+    });
+}
+
+// v = α v + (1-α) g²; a = α a + (1-α) g; u = g / (√(v - a²) + eps), without a: √v; b = μ b + u; p -= lr b, without b: lr u
+template <class T> void rmsprop_step(const RmspropStep<T>& op, Range range, Scratch) {
+    using V = vec<T>;
+    const T rate = T(op.lr.data[0]), keep = T(op.alpha), share = T(1 - op.alpha);
+    const T eps = T(op.eps), momentum = T(op.momentum);
+    either(bool(op.grad_avg), [&]<bool Centered>(std::bool_constant<Centered>) BP_INLINED {
+        either(bool(op.velocity), [&]<bool Momentum>(std::bool_constant<Momentum>) BP_INLINED {
+            const auto f = [=](V& p, V g, V& v, V& a, V& b) BP_INLINED {
+                v = keep * v + share * g * g;
+                if constexpr (Centered) a += share * (g - a);
+                const V u = g / (sqrt(Centered ? v - a * a : v) + eps);
+                b = Momentum ? momentum * b + u : u;
+                p -= rate * b;
+            };
+            sweep<false>(op, range, f, slot(op.v), slot<Centered>(op.grad_avg), slot<Momentum>(op.velocity));
+        });
+    });
+}
+
+// total += g²; p -= lr / (1 + step lr_decay) · g / (√total + eps)
+template <class T> void adagrad_step(const AdagradStep<T>& op, Range range, Scratch) {
+    using V = vec<T>;
+    const T rate = T(op.lr.data[0] / (1 + double(op.step.data[0]) * op.lr_decay)), eps = T(op.eps);
+    const auto f = [=](V& p, V g, V& total) BP_INLINED {
+        total += g * g;
+        p -= rate * (g / (sqrt(total) + eps));
+    };
+    sweep<false>(op, range, f, slot(op.total));
+}
+
+// v = ρ v + (1-ρ) g²; u = √((delta + eps) / (v + eps)) g; delta = ρ delta + (1-ρ) u²; p -= lr u
+template <class T> void adadelta_step(const AdadeltaStep<T>& op, Range range, Scratch) {
+    using V = vec<T>;
+    const T rate = T(op.lr.data[0]), keep = T(op.rho), share = T(1 - op.rho), eps = T(op.eps);
+    const auto f = [=](V& p, V g, V& v, V& delta) BP_INLINED {
+        v = keep * v + share * g * g;
+        const V u = sqrt((delta + eps) / (v + eps)) * g;
+        delta = keep * delta + share * u * u;
+        p -= rate * u;
+    };
+    sweep<false>(op, range, f, slot(op.v), slot(op.delta));
+}
+
+// p -= lr sign(β1 m + (1-β1) g); m = β2 m + (1-β2) g
+template <class T> void lion_step(const LionStep<T>& op, Range range, Scratch) {
+    using V = vec<T>;
+    const T rate = T(op.lr.data[0]), keep1 = T(op.beta1), share1 = T(1 - op.beta1);
+    const T keep2 = T(op.beta2), share2 = T(1 - op.beta2);
+    const auto f = [=](V& p, V g, V& m) BP_INLINED {
+        const V x = keep1 * m + share1 * g, one = broadcast<T>(1);
+        p -= rate * select(x > T(0), one, select(x < T(0), -one, x));  // 0 and NaN are their own sign
+        m = keep2 * m + share2 * g;
+    };
+    sweep<true>(op, range, f, slot(op.m));
+}
+
+// Σ g² over at most 1024 elements: few enough to add up in T.
+template <class T> BP_INLINE double sum_of_squares(const T* g, std::int64_t n) {
+    constexpr int w = width<T>, lanes = 8;
+    vec<T> sums[lanes] = {};
+    std::int64_t i = 0;
+    for (; i + lanes * w <= n; i += lanes * w)
+        for (int k = 0; k < lanes; ++k) {
+            const vec<T> v = load(g + i + k * w);
+            sums[k] += v * v;
+        }
+    for (; i < n; i += w) {
+        const vec<T> v = load_tail(g + i, int(n - i < w ? n - i : w));
+        sums[0] += v * v;
+    }
+    for (int half = lanes / 2; half > 0; half /= 2)
+        for (int k = 0; k < half; ++k) sums[k] += sums[k + half];
+    return double(sum(sums[0]));
+}
+
+// partials[p] = Σ g² over chunk p; 0 beyond the gradient
+template <class T> void gradient_norm(const GradientNorm<T>& op, Range range, Scratch) {
+    const std::int64_t size = op.grads.size();
+    for (std::int64_t p = range.begin; p < range.end; ++p) {
+        const std::int64_t cut = (p + 1) * kUpdatePiece, end = cut < size ? cut : size;
+        double total = 0;
+        for (std::int64_t i = p * kUpdatePiece; i < end; i += 1024)
+            total += sum_of_squares(op.grads.data + i, end - i < 1024 ? end - i : 1024);
+        op.partials.data[p] = total;
+    }
+}
+
+}  // namespace
+
+BACKPASS_KERNEL(SgdStep, sgd_step)
+BACKPASS_KERNEL(AdamStep, adam_step)
+BACKPASS_KERNEL(NadamStep, nadam_step)
+BACKPASS_KERNEL(RmspropStep, rmsprop_step)
+BACKPASS_KERNEL(AdagradStep, adagrad_step)
+BACKPASS_KERNEL(AdadeltaStep, adadelta_step)
+BACKPASS_KERNEL(LionStep, lion_step)
+BACKPASS_KERNEL(GradientNorm, gradient_norm)
+
+}  // namespace backpass::BACKPASS_ISA

@@ -1,0 +1,32 @@
+// Ring 0: what an op struct is. Its fields() visits every field by its Python name; nothing else lists them again.
+#pragma once
+#include "types.hpp"
+
+namespace backpass {
+
+// Whether the caller may leave an array out (the `?` of the shape string).
+enum class Need { required, optional };
+inline constexpr Need optional = Need::optional;
+
+// "mean" divides by the sum of the weights, "sum" by nothing.
+enum class Reduction { mean, sum };
+inline constexpr const char* kReductionNames[] = {"mean", "sum"};
+
+// Checks that invalid() is made of: each returns whether the shapes agree; absent optional arrays agree with everything.
+template <class A, class B>
+bool same_size(const A& a, const B& b) {
+    return !a || !b || a.size() == b.size();
+}
+template <class A>
+bool has_size(const A& a, std::int64_t size) {
+    return !a || a.size() == size;
+}
+template <class A>
+bool is_matrix(const A& a, std::int64_t rows, std::int64_t cols) {
+    return !a || (a.rows() == rows && a.cols() == cols);
+}
+
+// Elements, rows or columns that make one task: large enough to pay for itself, and the same for any number of threads.
+inline std::int64_t pieces(std::int64_t size, std::int64_t piece) { return size == 0 ? 0 : (size + piece - 1) / piece; }
+
+}  // namespace backpass

@@ -1,0 +1,76 @@
+// Ring 0: the linear layer (python/backpass/nn/linear.py). x (B, I) · weight (I, O) + bias (O) -> y (B, O).
+#pragma once
+#include "fields.hpp"
+
+namespace backpass {
+
+// How a product with m x n elements is cut into tasks: `rows` x `cols` of them, each `piece` columns wide. Wide products get
+// large pieces, which reuse what they pack; narrow ones get small pieces, so that there is something to share.
+struct Grid {
+    std::int64_t m, n, rows, cols, piece;
+
+    static Grid over(std::int64_t m, std::int64_t n) {
+        const std::int64_t quarter = (n / 4 + 31) / 32 * 32;
+        const std::int64_t piece = quarter < 64 ? 64 : quarter > 256 ? 256 : quarter;
+        return {m, n, pieces(m, n >= 1024 ? 512 : 128), pieces(n, piece), piece};
+    }
+    std::int64_t tasks() const { return rows * cols; }
+};
+
+template <class T>
+struct LinearForward {
+    static constexpr const char* name = "linear_forward";
+    Tensor<const T> x, weight, bias;
+    Tensor<T> y, slope;
+    Activation activation = Activation::identity;
+    double alpha = 0;
+
+    template <class Visit>
+    void fields(Visit&& field) {
+        field("x", x), field("weight", weight), field("bias", bias, optional), field("y", y), field("slope", slope, optional);
+        field("activation", activation, kActivationNames), field("alpha", alpha);
+    }
+    const char* invalid() const {
+        if (weight.ndim != 2) return "weight must be (I, O)";
+        if (x.ndim < 1 || x.cols() != weight.shape[0]) return "x must be (..., I)";
+        if (!has_size(bias, weight.shape[1])) return "bias must be (O,)";
+        if (!is_matrix(y, x.rows(), weight.shape[1]) || !is_matrix(slope, x.rows(), weight.shape[1])) return "y and slope must be (..., O)";
+        return nullptr;
+    }
+    double flops() const { return 2.0 * double(x.rows()) * double(x.cols()) * double(weight.cols()); }
+    double bytes() const { return double(sizeof(T)) * double(x.size() + weight.size() + y.size()); }
+    Grid grid() const { return Grid::over(y.rows(), y.cols()); }
+    std::int64_t tasks() const { return grid().tasks(); }
+};
+
+// dweight = xᵀ dy, dbias = Σ dy, dx = (dy weightᵀ) · slope of the activation that produced x. Tasks: dweight's, then dx's.
+template <class T>
+struct LinearBackward {
+    static constexpr const char* name = "linear_backward";
+    Tensor<const T> x, weight, dy, slope;
+    Tensor<T> dx, dweight, dbias;
+    Activation activation = Activation::identity;
+    double alpha = 0;
+
+    template <class Visit>
+    void fields(Visit&& field) {
+        field("x", x), field("weight", weight), field("dy", dy), field("slope", slope, optional);
+        field("dx", dx, optional), field("dweight", dweight), field("dbias", dbias, optional);
+        field("activation", activation, kActivationNames), field("alpha", alpha);
+    }
+    const char* invalid() const {
+        if (weight.ndim != 2 || !is_matrix(dweight, weight.shape[0], weight.shape[1]) || dweight.ndim != 2) return "weight and dweight must be (I, O)";
+        if (x.ndim < 1 || x.cols() != weight.shape[0]) return "x must be (..., I)";
+        if (!is_matrix(dy, x.rows(), weight.shape[1])) return "dy must be (..., O)";
+        if (!is_matrix(slope, x.rows(), x.cols()) || !is_matrix(dx, x.rows(), x.cols())) return "slope and dx must be (..., I)";
+        if (!has_size(dbias, weight.shape[1])) return "dbias must be (O,)";
+        return nullptr;
+    }
+    double flops() const { return (dx ? 4.0 : 2.0) * double(x.rows()) * double(x.cols()) * double(weight.cols()); }
+    double bytes() const { return double(sizeof(T)) * double(2 * x.size() + 2 * weight.size() + dy.size()); }
+    Grid weight_grid() const { return Grid::over(dweight.shape[0], dweight.shape[1]); }
+    Grid input_grid() const { return dx ? Grid::over(dx.rows(), dx.cols()) : Grid{}; }
+    std::int64_t tasks() const { return weight_grid().tasks() + input_grid().tasks(); }
+};
+
+}  // namespace backpass

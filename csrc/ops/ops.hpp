@@ -1,0 +1,46 @@
+// Ring 0: the list of ops. Binding, table of kernels, variant and interpreter follow from it.
+#pragma once
+#include <variant>
+
+#include "control.hpp"
+#include "linear.hpp"
+#include "loss.hpp"
+#include "norm.hpp"
+#include "pointwise.hpp"
+#include "softmax.hpp"
+#include "update.hpp"
+
+namespace backpass {
+
+// One kernel: work items [range.begin, range.end) of the op's tasks().
+template <class Op>
+using Kernel = void (*)(const Op&, Range, Scratch);
+
+template <class Op>
+struct Entry {
+    Kernel<Op> kernel = nullptr;
+};
+
+template <class... Ops>
+struct OpList {
+    using Variant = std::variant<Ops...>;
+    struct Table : Entry<Ops>... {};  // one row of kernels: all ops for one instruction set
+};
+
+// Each template twice, then the ops that know no model dtype.
+template <template <class> class... Typed>
+struct BothDtypes {
+    template <class... Untyped>
+    using With = OpList<Typed<float>..., Typed<double>..., Untyped...>;
+};
+
+using Ops = BothDtypes<LinearForward, LinearBackward, ActivationForward, ActivationBackward, Add, DropoutForward, DropoutBackward, SoftmaxForward,
+                       SoftmaxBackward, BatchNormForward, BatchNormInference, BatchNormBackward, LayerNormForward, LayerNormBackward,
+                       SoftmaxCrossEntropy, Nll, PointwiseLoss, GaussianNll, SgdStep, AdamStep, NadamStep, RmspropStep, AdagradStep, AdadeltaStep,
+                       LionStep, GradientNorm, Gather>::With<GatherLabels, Shuffle, Advance, ClipScale, NadamMomentum, StepSchedule,
+                                                              ExponentialSchedule, CosineSchedule, OneCycleSchedule, PiecewiseSchedule>;
+
+using AnyOp = Ops::Variant;
+using Kernels = Ops::Table;
+
+}  // namespace backpass

@@ -1,0 +1,47 @@
+// Ring 0: softmax over the last dimension (nn/softmax.py).
+#pragma once
+#include "fields.hpp"
+
+namespace backpass {
+
+inline constexpr std::int64_t kSoftmaxPiece = 4096;  // elements of one task, in whole rows
+
+template <class T>
+struct SoftmaxForward {
+    static constexpr const char* name = "softmax_forward";
+    Tensor<const T> x;
+    Tensor<T> y;
+    bool log = false;
+
+    template <class Visit>
+    void fields(Visit&& field) {
+        field("x", x), field("y", y), field("log", log);
+    }
+    const char* invalid() const { return x.ndim >= 1 && is_matrix(y, x.rows(), x.cols()) ? nullptr : "x and y must be (..., C)"; }
+    double flops() const { return 20.0 * double(x.size()); }
+    double bytes() const { return 2.0 * sizeof(T) * double(x.size()); }
+    std::int64_t rows_per_task() const { return x.cols() >= kSoftmaxPiece || x.cols() == 0 ? 1 : kSoftmaxPiece / x.cols(); }
+    std::int64_t tasks() const { return pieces(x.rows(), rows_per_task()); }
+};
+
+template <class T>
+struct SoftmaxBackward {
+    static constexpr const char* name = "softmax_backward";
+    Tensor<const T> y, dy;
+    Tensor<T> dx;
+    bool log = false;
+
+    template <class Visit>
+    void fields(Visit&& field) {
+        field("y", y), field("dy", dy), field("dx", dx), field("log", log);
+    }
+    const char* invalid() const {
+        return y.ndim >= 1 && is_matrix(dy, y.rows(), y.cols()) && is_matrix(dx, y.rows(), y.cols()) ? nullptr : "y, dy and dx must be (..., C)";
+    }
+    double flops() const { return 6.0 * double(y.size()); }
+    double bytes() const { return 3.0 * sizeof(T) * double(y.size()); }
+    std::int64_t rows_per_task() const { return y.cols() >= kSoftmaxPiece || y.cols() == 0 ? 1 : kSoftmaxPiece / y.cols(); }
+    std::int64_t tasks() const { return pieces(y.rows(), rows_per_task()); }
+};
+
+}  // namespace backpass

@@ -1,0 +1,56 @@
+// Ring 0: tensors and the lists of activations and pointwise losses, shared by everything. No behaviour.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+// Forced inline, so that no kernel object carries a weak copy compiled for a newer CPU (see csrc/README.md).
+#define BACKPASS_INLINE __attribute__((always_inline)) inline
+
+namespace backpass {
+
+inline constexpr int kMaxDims = 6;
+
+// A C-contiguous array that somebody else owns. data == nullptr: the optional argument was not given.
+template <class T>
+struct Tensor {
+    T* data = nullptr;
+    int ndim = 0;
+    std::int64_t shape[kMaxDims] = {};
+
+    BACKPASS_INLINE explicit operator bool() const { return data != nullptr; }
+    BACKPASS_INLINE std::int64_t size() const {
+        std::int64_t n = 1;
+        for (int i = 0; i < ndim; ++i) n *= shape[i];
+        return n;
+    }
+    // The tensor as a matrix: the last dimension is the columns, all the others together the rows.
+    BACKPASS_INLINE std::int64_t cols() const { return ndim == 0 ? 1 : shape[ndim - 1]; }
+    BACKPASS_INLINE std::int64_t rows() const {
+        std::int64_t n = 1;
+        for (int i = 0; i + 1 < ndim; ++i) n *= shape[i];
+        return n;
+    }
+};
+
+// Work items [begin, end) of an op, cut the same way whatever the number of threads.
+struct Range {
+    std::int64_t begin;
+    std::int64_t end;
+};
+
+// Memory of one thread, 64-byte aligned: where a product packs its operands.
+inline constexpr std::size_t kScratchBytes = 2 << 20;
+struct Scratch {
+    void* data;
+};
+
+// Names and order of python/backpass/formulas.py.
+enum class Activation { identity, relu, leaky_relu, tanh, sigmoid, elu, softplus, gelu, gelu_tanh, silu };
+inline constexpr const char* kActivationNames[] = {"identity", "relu", "leaky_relu", "tanh",      "sigmoid",
+                                                   "elu",      "softplus", "gelu",   "gelu_tanh", "silu"};
+
+enum class Pointwise { mse, half_mse, l1, huber, smooth_l1, bce_with_logits, poisson, poisson_rate, quantile, hinge };
+inline constexpr const char* kPointwiseNames[] = {"mse",     "half_mse",     "l1",       "huber", "smooth_l1", "bce_with_logits",
+                                                  "poisson", "poisson_rate", "quantile", "hinge"};
+
+}  // namespace backpass

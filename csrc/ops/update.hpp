@@ -1,0 +1,161 @@
+// Ring 0: optimizer steps over one flat span (python/backpass/optim/), and the norm they are clipped to.
+#pragma once
+#include "fields.hpp"
+
+namespace backpass {
+
+inline constexpr std::int64_t kUpdatePiece = 16384;  // parameters of one task; also the chunk of a partial sum of squares
+
+// What every update reads: parameters, gradients, and this step's learning rate and gradient scale.
+template <class T>
+struct Update {
+    Tensor<T> params;
+    Tensor<const T> grads;
+    Tensor<const double> lr, scale;
+    double weight_decay = 0, clip_value = 0;
+
+    template <class Visit>
+    void common(Visit&& field) {
+        field("params", params), field("grads", grads), field("lr", lr), field("scale", scale);
+        field("weight_decay", weight_decay), field("clip_value", clip_value);
+    }
+    template <class... Slots>
+    const char* mismatch(const Slots&... slots) const {
+        if (!has_size(lr, 1) || !has_size(scale, 1)) return "lr and scale must be (1,)";
+        return same_size(params, grads) && (same_size(params, slots) && ...) ? nullptr : "params, grads and the moments must have one size";
+    }
+    double flops() const { return 12.0 * double(params.size()); }
+    double bytes() const { return 7.0 * sizeof(T) * double(params.size()); }
+    std::int64_t tasks() const { return pieces(params.size(), kUpdatePiece); }
+};
+
+template <class T>
+struct SgdStep : Update<T> {
+    static constexpr const char* name = "sgd_step";
+    Tensor<T> velocity;
+    Tensor<const std::int64_t> step;
+    double momentum = 0, dampening = 0;
+    bool nesterov = false;
+
+    template <class Visit>
+    void fields(Visit&& field) {
+        this->common(field);
+        field("velocity", velocity, optional), field("step", step);
+        field("momentum", momentum), field("dampening", dampening), field("nesterov", nesterov);
+    }
+    const char* invalid() const { return has_size(step, 1) ? this->mismatch(velocity) : "step must be (1,)"; }
+};
+
+template <class T>
+struct AdamStep : Update<T> {
+    static constexpr const char* name = "adam_step";
+    Tensor<T> m, v, max_v;
+    Tensor<const std::int64_t> step;
+    double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
+    bool decoupled = false;
+
+    template <class Visit>
+    void fields(Visit&& field) {
+        this->common(field);
+        field("m", m), field("v", v), field("max_v", max_v, optional), field("step", step);
+        field("beta1", beta1), field("beta2", beta2), field("eps", eps), field("decoupled", decoupled);
+    }
+    const char* invalid() const { return has_size(step, 1) ? this->mismatch(m, v, max_v) : "step must be (1,)"; }
+};
+
+template <class T>
+struct NadamStep : Update<T> {
+    static constexpr const char* name = "nadam_step";
+    Tensor<T> m, v;
+    Tensor<const double> coefficients;
+    Tensor<const std::int64_t> step;
+    double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
+    bool decoupled = false;
+
+    template <class Visit>
+    void fields(Visit&& field) {
+        this->common(field);
+        field("m", m), field("v", v), field("coefficients", coefficients), field("step", step);
+        field("beta1", beta1), field("beta2", beta2), field("eps", eps), field("decoupled", decoupled);
+    }
+    const char* invalid() const {
+        return has_size(step, 1) && has_size(coefficients, 2) ? this->mismatch(m, v) : "step must be (1,), coefficients (2,)";
+    }
+};
+
+template <class T>
+struct RmspropStep : Update<T> {
+    static constexpr const char* name = "rmsprop_step";
+    Tensor<T> v, grad_avg, velocity;
+    double alpha = 0.99, eps = 1e-8, momentum = 0;
+
+    template <class Visit>
+    void fields(Visit&& field) {
+        this->common(field);
+        field("v", v), field("grad_avg", grad_avg, optional), field("velocity", velocity, optional);
+        field("alpha", alpha), field("eps", eps), field("momentum", momentum);
+    }
+    const char* invalid() const { return this->mismatch(v, grad_avg, velocity); }
+};
+
+template <class T>
+struct AdagradStep : Update<T> {
+    static constexpr const char* name = "adagrad_step";
+    Tensor<T> total;
+    Tensor<const std::int64_t> step;
+    double lr_decay = 0, eps = 1e-10;
+
+    template <class Visit>
+    void fields(Visit&& field) {
+        this->common(field);
+        field("total", total), field("step", step), field("lr_decay", lr_decay), field("eps", eps);
+    }
+    const char* invalid() const { return has_size(step, 1) ? this->mismatch(total) : "step must be (1,)"; }
+};
+
+template <class T>
+struct AdadeltaStep : Update<T> {
+    static constexpr const char* name = "adadelta_step";
+    Tensor<T> v, delta;
+    double rho = 0.9, eps = 1e-6;
+
+    template <class Visit>
+    void fields(Visit&& field) {
+        this->common(field);
+        field("v", v), field("delta", delta), field("rho", rho), field("eps", eps);
+    }
+    const char* invalid() const { return this->mismatch(v, delta); }
+};
+
+template <class T>
+struct LionStep : Update<T> {
+    static constexpr const char* name = "lion_step";
+    Tensor<T> m;
+    double beta1 = 0.9, beta2 = 0.99;
+
+    template <class Visit>
+    void fields(Visit&& field) {
+        this->common(field);
+        field("m", m), field("beta1", beta1), field("beta2", beta2);
+    }
+    const char* invalid() const { return this->mismatch(m); }
+};
+
+// partials[p] = Σ g² over chunk p; one task a chunk, so that the sum does not depend on the threads.
+template <class T>
+struct GradientNorm {
+    static constexpr const char* name = "gradient_norm";
+    Tensor<const T> grads;
+    Tensor<double> partials;
+
+    template <class Visit>
+    void fields(Visit&& field) {
+        field("grads", grads), field("partials", partials);
+    }
+    const char* invalid() const { return nullptr; }
+    double flops() const { return 2.0 * double(grads.size()); }
+    double bytes() const { return double(sizeof(T)) * double(grads.size()); }
+    std::int64_t tasks() const { return partials.size(); }
+};
+
+}  // namespace backpass

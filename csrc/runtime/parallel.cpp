@@ -1,0 +1,155 @@
+// Ring 2: the thread pool. Workers spin for a moment between two pieces of work and then sleep; a forked child starts afresh.
+#include "parallel.hpp"
+
+#include <atomic>
+#include <cstdlib>
+#include <mutex>
+#include <new>
+#include <thread>
+#include <vector>
+#ifndef _WIN32
+#include <pthread.h>
+#endif
+
+namespace backpass {
+namespace {
+
+constexpr int kSpins = 4000;             // about 50 µs: longer than the serial stretches inside a step
+constexpr double kWorthSeconds = 6e-6;   // an op below this is done before a second thread has begun
+constexpr double kFlopsPerSecond = 5e10, kBytesPerSecond = 2e10;  // of one core, roughly
+
+void pause() {
+#if defined(__x86_64__) || defined(_M_X64)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("yield");
+#endif
+}
+
+void* new_scratch() { return ::operator new(kScratchBytes, std::align_val_t(64)); }
+
+class Pool {
+   public:
+    std::mutex busy;  // held by the session that uses the pool
+
+    void run(const Work& work, int threads) {
+        while (int(workers_.size()) < threads - 1) workers_.emplace_back([this, id = int(workers_.size())] { serve(id); });
+        work_ = work;
+        helpers_ = threads - 1;
+        next_.store(0, std::memory_order_relaxed);
+        const std::uint64_t round = (gate_.load(std::memory_order_relaxed) & ~kLow) + kRound;
+        gate_.store(round | kOpen, std::memory_order_seq_cst);
+        if (sleepers_.load(std::memory_order_seq_cst) > 0) gate_.notify_all();
+        take_part(scratch_of_caller());
+        gate_.fetch_and(~kOpen, std::memory_order_acq_rel);  // who has not entered by now stays out: nobody waits for a sleeper
+        while (gate_.load(std::memory_order_acquire) & kInside) pause();
+    }
+
+    void* scratch_of_caller() {
+        if (!scratch_) scratch_ = new_scratch();
+        return scratch_;
+    }
+
+    ~Pool() = delete;  // workers live as long as the process
+
+   private:
+    // gate: number of the round | open | how many workers are inside
+    static constexpr std::uint64_t kInside = 0xffff, kOpen = 0x10000, kLow = 0x1ffff, kRound = 0x20000;
+
+    void take_part(void* scratch) {
+        for (;;) {
+            const std::int64_t task = next_.fetch_add(1, std::memory_order_relaxed);
+            if (task >= work_.tasks) return;
+            work_.call(work_.context, Range{task, task + 1}, Scratch{scratch});
+        }
+    }
+
+    bool enter(std::uint64_t& seen) {
+        std::uint64_t gate = gate_.load(std::memory_order_acquire);
+        while ((gate & kOpen) && (gate & ~kLow) != seen)
+            if (gate_.compare_exchange_weak(gate, gate + 1, std::memory_order_acq_rel)) {
+                seen = gate & ~kLow;
+                return true;
+            }
+        return false;
+    }
+
+    void serve(int id) {
+        void* scratch = new_scratch();
+        std::uint64_t seen = 0;
+        for (;;) {
+            for (int spin = 0; spin < kSpins; ++spin) {
+                if (enter(seen)) {
+                    if (id < helpers_) take_part(scratch);
+                    gate_.fetch_sub(1, std::memory_order_acq_rel);
+                    spin = 0;
+                }
+                pause();
+            }
+            sleepers_.fetch_add(1, std::memory_order_seq_cst);
+            const std::uint64_t gate = gate_.load(std::memory_order_seq_cst);
+            if (!(gate & kOpen) || (gate & ~kLow) == seen) gate_.wait(gate, std::memory_order_seq_cst);
+            sleepers_.fetch_sub(1, std::memory_order_seq_cst);
+        }
+    }
+
+    alignas(64) std::atomic<std::uint64_t> gate_{0};
+    alignas(64) std::atomic<std::int64_t> next_{0};
+    alignas(64) std::atomic<int> sleepers_{0};
+    Work work_{};
+    int helpers_ = 0;
+    void* scratch_ = nullptr;
+    std::vector<std::thread> workers_;
+};
+
+std::atomic<int> num_threads{1};
+Pool* pool = nullptr;  // never freed: a worker may outlive the module, and a forked child must not touch its parent's
+
+void start_afresh() { pool = new Pool; }
+
+Pool& the_pool() {
+    static const bool once = [] {
+        start_afresh();
+#ifndef _WIN32
+        pthread_atfork(nullptr, nullptr, start_afresh);  // the child has no workers: it makes its own when it needs them
+#endif
+        return true;
+    }();
+    (void)once;
+    return *pool;
+}
+
+}  // namespace
+
+int get_num_threads() { return num_threads.load(); }
+void set_num_threads(int threads) { num_threads.store(threads < 1 ? 1 : threads); }
+
+bool worth_threads(double flops, double bytes, std::int64_t tasks) {
+    const double seconds = flops / kFlopsPerSecond > bytes / kBytesPerSecond ? flops / kFlopsPerSecond : bytes / kBytesPerSecond;
+    return tasks > 1 && seconds > kWorthSeconds;
+}
+
+Session::Session(int threads) : threads_(threads), owner_(the_pool().busy.try_lock()), scratch_(nullptr) {
+    if (owner_) {
+        scratch_ = pool->scratch_of_caller();
+    } else {
+        threads_ = 1;
+        scratch_ = new_scratch();
+    }
+}
+
+Session::~Session() {
+    if (owner_)
+        pool->busy.unlock();
+    else
+        ::operator delete(scratch_, std::align_val_t(64));
+}
+
+void Session::run(const Work& work, bool parallel) {
+    if (parallel && threads_ > 1)
+        pool->run(work, threads_);
+    else
+        work.call(work.context, Range{0, work.tasks}, Scratch{scratch_});
+}
+
+}  // namespace backpass

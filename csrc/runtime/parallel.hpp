@@ -1,0 +1,39 @@
+// Ring 2: the thread pool, and the only policy on when to use it.
+#pragma once
+#include <cstdint>
+
+#include "../ops/types.hpp"
+
+namespace backpass {
+
+// Items [0, tasks) to be done by call(context, range, scratch), in any order, by any thread.
+struct Work {
+    void (*call)(const void* context, Range range, Scratch scratch);
+    const void* context;
+    std::int64_t tasks;
+};
+
+// The number of threads that programs use unless they say otherwise.
+int get_num_threads();
+void set_num_threads(int threads);  // at least 1
+
+// Whether work of this size gains from a second thread at all. Depends on the op alone.
+bool worth_threads(double flops, double bytes, std::int64_t tasks);
+
+// The pool while one program runs. If another Python thread holds it, everything runs in the caller's thread.
+class Session {
+   public:
+    explicit Session(int threads);
+    ~Session();
+    Session(const Session&) = delete;
+    Session& operator=(const Session&) = delete;
+
+    void run(const Work& work, bool parallel);
+
+   private:
+    int threads_;
+    bool owner_;
+    void* scratch_;
+};
+
+}  // namespace backpass

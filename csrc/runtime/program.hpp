@@ -1,0 +1,37 @@
+// Ring 2: a program: the list of instructions of a training step or an inference, and the loop that runs it.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "parallel.hpp"
+#include "../ops/ops.hpp"
+
+namespace backpass {
+
+// One op with its kernel, ready to run. The op's arrays belong to somebody else.
+struct Instruction {
+    AnyOp op;
+    void (*call)(const void* context, Range range, Scratch scratch);
+    void (*kernel)();
+    std::int64_t tasks;
+    bool parallel;
+};
+
+class Program {
+   public:
+    // Throws std::invalid_argument if an op's fields do not fit together. `halt` may be null.
+    Program(std::vector<AnyOp> ops, const std::string& isa, const std::int64_t* halt);
+
+    // Runs the instructions `steps` times; stops within a step when *halt becomes nonzero, or when `interrupted` says so
+    // between two instructions. Returns the number of whole steps done.
+    std::int64_t run(std::int64_t steps, int threads, bool (*interrupted)());
+
+   private:
+    std::vector<Instruction> instructions_;
+    const std::int64_t* halt_;
+};
+
+// What is wrong with an op's fields, with its name; empty if nothing is.
+std::string invalid(const AnyOp& op);
+
+}  // namespace backpass

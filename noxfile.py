@@ -1,0 +1,90 @@
+"""The chores, each in its own environment: `nox -s tests`, `cpp`, `lint`, `stubs`, `bench`. .ci/run calls them too."""
+
+import difflib
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2"
+nox.options.sessions = ["lint", "cpp", "tests"]
+nox.options.error_on_missing_interpreters = False
+
+PRESETS = ["dev", "asan", "tsan", "aarch64"]
+STUB = Path("python/backpass/_core.pyi")
+
+
+def install_group(session: nox.Session, group: str) -> None:
+    """Install a [dependency-groups] entry of pyproject.toml, which pins the versions."""
+    session.install(*nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), group))
+
+
+def build(session: nox.Session, preset: str) -> None:
+    """Configure and compile one of the presets of CMakePresets.json, into build/<preset>."""
+    python = shutil.which("python", path=session.bin)
+    cmakedir = session.run("python", "-m", "pybind11", "--cmakedir", silent=True)
+    assert isinstance(cmakedir, str)
+    session.run(
+        "cmake", "--preset", preset, f"-Dpybind11_DIR={cmakedir.strip()}", f"-DPython_EXECUTABLE={python}"
+    )
+    session.run("cmake", "--build", "--preset", preset)
+
+
+@nox.session(python=["3.11", "3.12", "3.13", "3.14"])
+def tests(session: nox.Session) -> None:
+    """The test suite against the built package; arguments after -- go to pytest."""
+    session.install(".[test]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("preset", PRESETS, ids=PRESETS)
+def cpp(session: nox.Session, preset: str) -> None:
+    """The C++ tests: warnings as errors (dev), under sanitizers (asan, tsan), NEON in qemu-aarch64, if installed."""
+    install_group(session, "cpp")
+    build(session, preset)
+    if preset != "aarch64" or shutil.which("qemu-aarch64"):
+        session.run("ctest", "--preset", preset, *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff, strict mypy and clang-format; changes nothing."""
+    install_group(session, "lint")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("mypy")
+    sources = sorted(str(file) for top in ("csrc", "tests/cpp") for file in Path(top).rglob("*.[ch]pp"))
+    session.run("clang-format", "--dry-run", "-Werror", *sources)
+
+
+@nox.session
+def stubs(session: nox.Session) -> None:
+    """Write python/backpass/_core.pyi from the compiled module; with -- --check only compare."""
+    install_group(session, "stubs")
+    build(session, "dev")
+    out = Path(session.create_tmp())
+    session.run(
+        "stubgen", "--quiet", "--inspect-mode", "-m", "_core", "-o", str(out), env={"PYTHONPATH": "build/dev"}
+    )
+    generated = out / "_core.pyi"
+    generated.write_text(
+        "# The compiled module, as `nox -s stubs` reads it; generated, never edited.\n"
+        + generated.read_text("utf-8"),
+        "utf-8",
+    )
+    session.run("ruff", "check", "--quiet", "--fix-only", "--config", "pyproject.toml", str(generated))
+    session.run("ruff", "format", "--quiet", "--config", "pyproject.toml", str(generated))
+    if "--check" not in session.posargs:
+        STUB.write_bytes(generated.read_bytes())
+        return
+    kept, new = (file.read_text("utf-8").splitlines() for file in (STUB, generated))
+    if difference := list(difflib.unified_diff(kept, new, str(STUB), "generated", lineterm="")):
+        session.error("\n".join(["the stub is not what the module says: run nox -s stubs", *difference]))
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """The benchmarks; arguments after -- go to `python -m backpass bench`."""
+    session.install(".[bench]")
+    session.run("python", "-m", "backpass", "bench", *session.posargs)

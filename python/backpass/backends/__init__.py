@@ -1,0 +1,73 @@
+"""The choice of a backend: native, Numba or NumPy, fastest first."""
+
+import importlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .base import Backend, Executor
+
+__all__ = ["Backend", "Executor", "available_backends", "get_backend", "set_backend", "use_backend", "why_missing"]
+
+# name -> class, and what to do where it is missing
+KNOWN = {
+    "native": ("NativeBackend", "reinstall with a C++ compiler present (pip install --force-reinstall --no-binary backpass backpass)"),
+    "numba": ("NumbaBackend", "pip install 'backpass[numba]'"),
+    "numpy": ("NumPyBackend", ""),
+}
+_made: dict[str, Backend] = {}
+_missing: dict[str, str] = {}
+_current = "auto"
+
+
+def available_backends() -> list[str]:
+    """The backends that work here, fastest first."""
+    return [name for name in KNOWN if _works(name)]
+
+
+def why_missing(name: str) -> str:
+    """Why a backend does not work here; empty if it does."""
+    return "" if _works(name) else _missing[name]
+
+
+def get_backend(name: str = "auto") -> Backend:
+    """A backend by name; "auto": the one of set_backend, else of BACKPASS_BACKEND, else the fastest."""
+    if name == "auto":
+        name = _current if _current != "auto" else os.environ.get("BACKPASS_BACKEND", "") or "auto"
+    if name == "auto":
+        name = next(known for known in KNOWN if _works(known))
+    if name not in KNOWN:
+        raise ValueError(f"backend is {name!r}, expected one of {['auto', *KNOWN]}")
+    if not _works(name):
+        raise RuntimeError(f"the {name} backend does not work here: {_missing[name]}; to get it: {KNOWN[name][1]}")
+    return _made[name]
+
+
+def set_backend(name: str) -> None:
+    """Choose what "auto" means from now on."""
+    global _current
+    if name != "auto":
+        get_backend(name)
+    _current = name
+
+
+@contextmanager
+def use_backend(name: str) -> Iterator[None]:
+    """Choose what "auto" means inside a with block."""
+    before = _current
+    set_backend(name)
+    try:
+        yield
+    finally:
+        set_backend(before)
+
+
+def _works(name: str) -> bool:
+    if name not in _made and name not in _missing:
+        try:
+            module = importlib.import_module(f".{name}", __package__)
+        except ImportError as error:
+            _missing[name] = str(error)
+        else:
+            _made[name] = getattr(module, KNOWN[name][0])()
+    return name in _made

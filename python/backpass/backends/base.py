@@ -1,0 +1,67 @@
+"""Backend: what every backend is. Here an op runs as its NumPy reference and a program as a Python loop."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..contract import REGISTRY
+
+
+class Call(Protocol):
+    """What a backend needs of an instruction (program.Instruction is one)."""
+
+    @property
+    def op(self) -> Any: ...
+    @property
+    def fields(self) -> dict[str, Any]: ...
+
+
+class Executor:
+    """A program ready to run: the functions and their arguments."""
+
+    def __init__(self, calls: Sequence[tuple[Callable[..., None], dict[str, Any]]], halt: np.ndarray | None) -> None:
+        self._calls = calls
+        self._halt = halt
+
+    def run(self, steps: int = 1, threads: int = 0) -> int:
+        """Run all instructions `steps` times; stops within a step once `halt` is set. Returns the number of whole steps done."""
+        with np.errstate(all="ignore"):  # what is not finite is found by the guard, by name
+            for done in range(steps):
+                for function, fields in self._calls:
+                    function(**fields)
+                    if self._halt is not None and self._halt[0]:
+                        return done
+        return steps
+
+
+class Backend:
+    """The base of all backends: falls back to the reference for every op that a backend does not bring itself."""
+
+    name = "numpy"
+    functions: Mapping[str, Callable[..., None]] = {}
+
+    def function(self, name: str) -> Callable[..., None]:
+        """This backend's implementation of an op."""
+        return self.functions.get(name) or REGISTRY[name].function
+
+    def compile(self, instructions: Sequence[Call], halt: np.ndarray | None = None) -> Executor:
+        """Make a program executable. `halt`: int64 (1,), ends the run when an instruction sets it."""
+        return Executor([(self.function(i.op.name), i.fields) for i in instructions], halt)
+
+    def call(self, name: str, /, **fields: Any) -> None:
+        """Run one op on any arrays, checked: strided, unaligned or byte-swapped ones go through a copy."""
+        if name not in REGISTRY:
+            raise KeyError(f"no op is called {name!r}; there are {sorted(REGISTRY)}")
+        op = REGISTRY[name]
+        op.check(fields)
+        plain = {k: np.require(v, requirements="CA") if isinstance(v, np.ndarray) else v for k, v in fields.items()}
+        with np.errstate(all="ignore"):
+            self.run_op(name, op.complete(plain))
+        for k in op.outputs:
+            if plain.get(k) is not fields.get(k):
+                fields[k][...] = plain[k]
+
+    def run_op(self, name: str, fields: dict[str, Any]) -> None:
+        """Run one op on complete, contiguous, aligned fields."""
+        self.function(name)(**fields)

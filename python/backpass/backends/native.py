@@ -1,0 +1,33 @@
+"""The native backend: programs of C++ kernels, one call for many steps, without the GIL."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import _core
+from .base import Backend, Call, Executor
+
+
+class NativeExecutor(Executor):
+    """A program inside _core."""
+
+    def __init__(self, calls: list[tuple[str, dict[str, Any]]], isa: str, halt: np.ndarray | None) -> None:
+        self._program = _core.Program(calls, isa, halt)
+
+    def run(self, steps: int = 1, threads: int = 0) -> int:
+        return self._program.run(steps, threads)
+
+
+class NativeBackend(Backend):
+    """C++ kernels for one instruction set: `isa`, or the fastest that this CPU runs (BACKPASS_ISA forces one)."""
+
+    def __init__(self, isa: str = "") -> None:
+        self.isa: str = _core.choose_isa(isa)
+        self.name = "native"
+
+    def compile(self, instructions: Sequence[Call], halt: np.ndarray | None = None) -> Executor:
+        return NativeExecutor([(i.op.name, i.fields) for i in instructions], self.isa, halt)
+
+    def run_op(self, name: str, fields: dict[str, Any]) -> None:
+        _core.Program([(name, fields)], self.isa, None).run(1, 0)

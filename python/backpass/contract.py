@@ -1,0 +1,180 @@
+"""The grammar of ops: `@op`, shape strings, validation and samples. Everything generated follows from REGISTRY.
+
+An op is a short NumPy function that writes its outputs into the arrays it is given, and a shape string:
+
+    @op("x[*,I] weight[I,O] bias[O]? -> y[*,O]")
+    def linear_forward(x, weight, bias, y, activation: str = "identity"): ...
+
+`[*,I]` any leading dimensions, then I; `[1]` exactly one; `?` may be None; `:int64` after the bracket fixes the dtype (else it
+is the model's); a name on both sides of the arrow is updated in place. Arguments that the string does not name are scalars,
+typed by their annotation. `dx` always means the gradient of `x`: `foo_backward` is the gradient of `foo_forward` by name.
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+Dims = dict[str, Any]  # letter -> size; "*" -> tuple of leading sizes
+Sample = Callable[[np.random.Generator, tuple[int, ...], Dims], Any]
+
+_ARRAY = re.compile(r"(\w+)\[([^\]]*)\](?::(\w+))?(\?)?$")
+
+
+@dataclass(frozen=True)
+class Array:
+    """One array argument of an op."""
+
+    name: str
+    dims: tuple[str, ...]
+    dtype: str | None  # None: the model's dtype
+    optional: bool
+
+    def shape(self, dims: Mapping[str, Any]) -> tuple[int, ...]:
+        """The shape for known dimensions."""
+        out: list[int] = []
+        for dim in self.dims:
+            if dim == "*":
+                out += dims["*"]
+            else:
+                out.append(int(dim) if dim.isdigit() else dims[dim])
+        return tuple(out)
+
+    def matches(self, shape: Sequence[int], dims: Dims) -> bool:
+        """Whether a shape fits; unknown letters are added to `dims`."""
+        inner = [d for d in self.dims if d != "*"]
+        lead = len(shape) - len(inner)
+        if lead < 0 or (lead > 0 and "*" not in self.dims):
+            return False
+        if "*" in self.dims and dims.setdefault("*", tuple(shape[:lead])) != tuple(shape[:lead]):
+            return False
+        return all(
+            size == int(dim) if dim.isdigit() else dims.setdefault(dim, size) == size
+            for dim, size in zip(inner, shape[lead:], strict=True)
+        )
+
+
+@dataclass(frozen=True)
+class Op:
+    """A registered op: its reference function, arrays by name, and scalars by name."""
+
+    name: str
+    function: Callable[..., None]
+    signature: str
+    arrays: dict[str, Array]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    scalars: dict[str, inspect.Parameter]
+    samples: Mapping[str, Any] = field(default_factory=dict)
+    alias_gradient: Mapping[str, str] = field(default_factory=dict)
+
+    def infer(self, shapes: Mapping[str, tuple[int, ...]], dims: Dims | None = None) -> Dims:
+        """The dimensions that `shapes` fix; ValueError names the argument that does not fit."""
+        dims = {} if dims is None else dims
+        for name, shape in shapes.items():
+            before = dict(dims)
+            if not self.arrays[name].matches(shape, dims):
+                known = ", ".join(f"{k}={v}" for k, v in before.items()) or "nothing yet"
+                raise ValueError(
+                    f"{self.name}: {name} has shape {tuple(shape)}, expected [{','.join(self.arrays[name].dims)}]"
+                    f" (known: {known}) in {self.signature}"
+                )
+        return dims
+
+    def check(self, fields: Mapping[str, Any]) -> None:
+        """Names, presence, dtypes and shapes of one call; raises TypeError or ValueError."""
+        expected = [*self.arrays, *self.scalars]
+        if unknown := set(fields) - set(expected):
+            raise TypeError(f"{self.name}: unknown argument {sorted(unknown)}, expected {expected}")
+        shapes: dict[str, tuple[int, ...]] = {}
+        floating = None
+        for name, array in self.arrays.items():
+            value = fields.get(name)
+            if value is None:
+                if not array.optional:
+                    raise TypeError(f"{self.name}: {name} is missing, expected an array [{','.join(array.dims)}]")
+                continue
+            if not isinstance(value, np.ndarray):
+                raise TypeError(f"{self.name}: {name} is {type(value).__name__}, expected a NumPy array")
+            if array.dtype is None:
+                floating = floating or value.dtype
+                if floating not in (np.float32, np.float64) or value.dtype != floating:
+                    raise TypeError(
+                        f"{self.name}: {name} is {value.dtype}, expected "
+                        + ("float32 or float64" if value.dtype == floating else f"{floating} like the others")
+                    )
+            elif value.dtype != array.dtype:
+                raise TypeError(f"{self.name}: {name} is {value.dtype}, expected {array.dtype}")
+            if name in self.outputs and not value.flags.writeable:
+                raise ValueError(f"{self.name}: {name} is read-only, but the op writes to it")
+            shapes[name] = value.shape
+        self.infer(shapes)
+        for name, parameter in self.scalars.items():
+            if name not in fields and parameter.default is parameter.empty:
+                raise TypeError(f"{self.name}: {name} is missing")
+
+    def complete(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """`fields` with None for absent arrays and defaults for absent scalars, in the order of the signature."""
+        return {
+            name: fields[name] if name in fields else self.scalars[name].default if name in self.scalars else None
+            for name in inspect.signature(self.function).parameters
+        }
+
+
+REGISTRY: dict[str, Op] = {}
+
+
+def op(
+    signature: str, *, samples: Mapping[str, Any] | None = None, alias_gradient: Mapping[str, str] | None = None
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a reference function as the op of its name.
+
+    samples: for tests, name -> list of values of a scalar, or a function (rng, shape, dims) -> array. Without one, an array
+    is standard normal. alias_gradient: input -> name of an output whose gradient is passed on as it is (`add`).
+    """
+    left, right = (part.split() for part in signature.split("->"))
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        arrays: dict[str, Array] = {}
+        for text in left + right:
+            if match := _ARRAY.match(text):
+                name, dims, dtype, optional = match.groups()
+                arrays[name] = Array(name, tuple(dims.replace(" ", "").split(",")), dtype, bool(optional))
+            elif text not in arrays:
+                raise ValueError(f"{function.__name__}: cannot read {text!r} in {signature!r}")
+        parameters = inspect.signature(function).parameters
+        if missing := set(arrays) - set(parameters):
+            raise ValueError(f"{function.__name__}: {missing} is in the shape string but is no argument")
+        names = [re.split(r"\[", text)[0] for text in right]
+        REGISTRY[function.__name__] = Op(
+            name=function.__name__,
+            function=function,
+            signature=signature,
+            arrays={name: arrays[name] for name in parameters if name in arrays},
+            inputs=tuple(re.split(r"\[", text)[0] for text in left),
+            outputs=tuple(names),
+            scalars={name: p for name, p in parameters.items() if name not in arrays},
+            samples=samples or {},
+            alias_gradient=alias_gradient or {},
+        )
+        return function
+
+    return register
+
+
+def index(letter: str) -> Sample:
+    """A sample of class indices below the size of dimension `letter`."""
+    return lambda rng, shape, dims: rng.integers(0, max(dims[letter], 1), shape)
+
+
+def positive(rng: np.random.Generator, shape: tuple[int, ...], dims: Dims) -> Any:
+    """A sample of values in [0.1, 2)."""
+    return rng.uniform(0.1, 2.0, shape)
+
+
+def constant(value: float) -> Sample:
+    """A sample that is `value` everywhere."""
+    return lambda rng, shape, dims: np.full(shape, value)

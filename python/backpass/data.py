@@ -1,0 +1,112 @@
+"""What users pass as X, y and weights, turned into arrays that the programs can read; every complaint names the argument."""
+
+from typing import Any
+
+import numpy as np
+
+from .losses import Loss
+
+CHUNK = 1 << 22  # elements looked at at a time: a memory-mapped X larger than memory is fine
+
+
+def as_array(name: str, value: Any) -> np.ndarray:
+    """Any array-like as a NumPy array, without a copy where that is possible."""
+    if isinstance(value, np.ma.MaskedArray):
+        if np.ma.is_masked(value):
+            raise ValueError(f"{name} is a masked array with masked values, expected plain numbers")
+        value = value.data
+    if isinstance(value, np.ndarray):
+        array = value
+    elif hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+        array = np.from_dlpack(value)
+    else:
+        try:
+            array = np.asarray(value)
+        except ValueError as error:
+            raise ValueError(f"{name} cannot be read as an array: {error}") from None
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} has dtype {array.dtype}, expected numbers (float32, float64 or integers)")
+    return array
+
+
+def features(X: Any, dtype: Any, check: bool = True) -> np.ndarray:
+    """X as a C-contiguous array of the model's dtype, (N, ...); checked for NaN and infinity."""
+    array = as_array("X", X)
+    if array.ndim < 2:
+        raise ValueError(f"X has shape {array.shape}, expected (N, features) or (N, ...)")
+    if check and array.dtype.kind == "f":
+        check_finite("X", array)
+    array = np.ascontiguousarray(array, dtype=dtype)
+    if check and array.dtype.itemsize < np.asarray(X).dtype.itemsize:
+        check_finite("X", array, " (too large for the model's dtype)")
+    return array
+
+
+def check_finite(name: str, array: np.ndarray, why: str = "") -> None:
+    """Find the first NaN or infinity, in one pass."""
+    rows = max(CHUNK // max(array[:1].size, 1), 1)
+    for start in range(0, len(array), rows):
+        chunk = array[start : start + rows]
+        with np.errstate(all="ignore"):
+            if np.isfinite(chunk.sum(dtype=np.float64)):  # cheap and no temporary; a sum that overflows is looked at closely
+                continue
+        finite = np.isfinite(chunk)
+        if not finite.all():
+            where = np.argwhere(~finite)[0]
+            place = f"row {start + int(where[0])}" + (f", column {int(where[1])}" if array.ndim == 2 else "")
+            if array.ndim > 2:
+                place += f", position {tuple(int(i) for i in where[1:])}"
+            raise ValueError(f"{name} holds {chunk[tuple(where)]} at {place}{why}, expected finite numbers")
+
+
+def check_rows(name: str, array: np.ndarray, rows: int) -> None:
+    """The same number of rows as X."""
+    if len(array) != rows:
+        raise ValueError(f"{name} has {len(array)} rows, but X has {rows}")
+
+
+def targets(y: Any, loss: Loss, output: tuple[int, ...], dtype: np.dtype[Any], rows: int) -> np.ndarray:
+    """y as the loss wants it, checked."""
+    array = as_array("y", y)
+    if array.ndim == 0:
+        raise ValueError("y is a single number, expected one target for each row of X")
+    check_rows("y", array, rows)
+    if array.dtype.kind == "f":
+        check_finite("y", array if array.ndim > 1 else array[:, None])
+    return loss.targets(array, output, dtype)
+
+
+def row_weights(
+    sample_weight: Any, class_weight: Any, y: np.ndarray, dtype: np.dtype[Any], classes: int
+) -> np.ndarray | None:
+    """sample_weight times class_weight for each row; None if neither is given."""
+    if sample_weight is None and class_weight is None:
+        return None
+    weight = np.ones(len(y), dtype)
+    if sample_weight is not None:
+        given = as_array("sample_weight", sample_weight)
+        if given.shape != (len(y),):
+            raise ValueError(f"sample_weight has shape {given.shape}, expected ({len(y)},)")
+        check_finite("sample_weight", given[:, None])
+        if (given < 0).any():
+            raise ValueError(f"sample_weight holds {given.min()}, expected numbers of at least 0")
+        weight = given.astype(dtype)
+    if class_weight is not None:
+        if y.dtype != np.int64:
+            raise ValueError("class_weight is given, but y holds no class indices")
+        weight = weight * _per_class(class_weight, y, classes).astype(dtype)[y]
+    return np.ascontiguousarray(weight)
+
+
+def _per_class(class_weight: Any, y: np.ndarray, classes: int) -> np.ndarray:
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        counts = np.bincount(y.ravel(), minlength=classes)
+        return np.asarray(y.size / (max(int((counts > 0).sum()), 1) * np.maximum(counts, 1)))
+    if isinstance(class_weight, dict):
+        if unknown := [c for c in class_weight if c not in range(classes)]:
+            raise ValueError(f"class_weight names class {unknown[0]!r}, expected classes 0 to {classes - 1}")
+        return np.array([float(class_weight.get(c, 1.0)) for c in range(classes)])
+    weights = np.asarray(class_weight, np.float64)
+    if weights.shape != (classes,):
+        raise ValueError(f"class_weight has shape {weights.shape}, expected a dict, 'balanced' or ({classes},)")
+    return weights

@@ -1,0 +1,13 @@
+"""Exceptions that callers may want to catch."""
+
+
+class NonFiniteError(ArithmeticError):
+    """A loss, activation or gradient became NaN or infinite while training; the weights of the last good step are kept.
+
+    Attributes: step (number of steps completed before), layer (its name in the network, or "").
+    """
+
+    def __init__(self, message: str, step: int, layer: str) -> None:
+        super().__init__(message)
+        self.step = step
+        self.layer = layer

@@ -1,0 +1,83 @@
+"""Loss: what every loss is. It checks the targets and emits one call that gives the value and the gradient."""
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+
+from ..program import Builder, Tensor
+
+REDUCTIONS = ("mean", "sum")
+
+
+class Loss:
+    """Base of all losses. `reduction`: "mean" over all elements (weighted by the sample weights) or "sum"."""
+
+    metric: str | None = None  # "accuracy" where the targets are classes
+
+    def __init__(self, reduction: str = "mean", known: Collection[str] = REDUCTIONS) -> None:
+        if reduction not in known:
+            raise ValueError(f"{type(self).__name__}: reduction is {reduction!r}, expected one of {list(known)}")
+        self.reduction = reduction
+
+    def targets(self, y: Any, output: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+        """y as this loss computes with it, for network outputs of shape (batch, *output); ValueError says what is wrong."""
+        raise TypeError(f"{type(self).__name__} has to define targets(y, output, dtype)")
+
+    def emit(self, builder: Builder, pred: Tensor, target: np.ndarray, sample_weight: np.ndarray | None) -> tuple[Tensor, Tensor]:
+        """Emit the loss and, while training, its gradient; returns (loss[1], count[1])."""
+        raise TypeError(f"{type(self).__name__} has to define emit(builder, pred, target, sample_weight)")
+
+    def correct(self, pred: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """Which rows are right, for the metric."""
+        return np.asarray(pred.argmax(axis=-1) == target)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+def emit_loss(name: str, builder: Builder, pred: Tensor, **fields: Any) -> tuple[Tensor, Tensor]:
+    """Emit a loss op on pred and hand its dpred to the backward pass."""
+    loss = builder.emit(name, want=["dpred"] if builder.training else [], pred=pred, **fields)
+    count = builder.output("count")
+    if builder.training:
+        builder.add_gradient(pred, builder.output("dpred"))
+    return loss, count
+
+
+def class_targets(loss: str, y: Any, output: tuple[int, ...], ignore: int | None = None) -> np.ndarray:
+    """Class indices 0 .. C-1 as int64, checked."""
+    given = np.asarray(y)
+    if given.dtype == np.bool_:
+        given = given.astype(np.int64)
+    if not np.issubdtype(given.dtype, np.integer):
+        whole = np.issubdtype(given.dtype, np.floating) and bool(np.all(given == np.floor(given)))
+        if not whole:
+            raise ValueError(f"{loss}: y has dtype {given.dtype}, expected class indices (integers 0 to {output[-1] - 1})")
+    if given.ndim == len(output) + 1 and given.shape[-1] == 1:
+        given = given[..., 0]
+    if given.ndim != len(output):
+        raise ValueError(f"{loss}: y has shape {given.shape}, expected class indices of shape (N, {', '.join(map(str, output[:-1]))})")
+    y = np.ascontiguousarray(given, dtype=np.int64)
+    bad = (y < 0) | (y >= output[-1])
+    if ignore is not None:
+        bad &= y != ignore
+    if bad.any():
+        where = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise ValueError(
+            f"{loss}: y[{', '.join(map(str, where))}] is {y[where]}, expected a class index from 0 to {output[-1] - 1}"
+            f" (the network has {output[-1]} outputs)"
+        )
+    return y
+
+
+def real_targets(loss: str, y: Any, output: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+    """Targets of the output's shape in the model's dtype; (N,) serves for one output."""
+    given = np.asarray(y)
+    if given.dtype.kind not in "fiub":
+        raise TypeError(f"{loss}: y has dtype {given.dtype}, expected numbers")
+    if given.ndim == 1 and output == (1,):
+        given = given[:, None]
+    if given.shape[1:] != output:
+        raise ValueError(f"{loss}: y has shape {given.shape}, expected (N, {', '.join(map(str, output))}) like the network's output")
+    return np.ascontiguousarray(given, dtype=dtype)

@@ -1,0 +1,108 @@
+"""Softmax and cross entropy in one op: the gradient is simply softmax(pred) - target."""
+
+from typing import Any
+
+import numpy as np
+
+from ..contract import index, op, positive
+from ..program import Builder, Tensor, aligned
+from .base import Loss, class_targets, emit_loss
+
+
+@op(
+    "pred[*,C] target[*]:int64 weight[C]? sample_weight[*]? -> loss[1]:float64 count[1]:float64 dpred[*,C]?",
+    samples={
+        "target": index("C"),
+        "weight": positive,
+        "sample_weight": positive,
+        "label_smoothing": [0.0, 0.1],
+        "reduction": ["mean", "sum"],
+        "ignore_index": [-100, 0],
+    },
+)
+def softmax_cross_entropy(
+    pred,
+    target,
+    weight,
+    sample_weight,
+    loss,
+    count,
+    dpred,
+    label_smoothing: float = 0.0,
+    reduction: str = "mean",
+    ignore_index: int = -100,
+):
+    """loss = Σ_b w_b (-Σ_c q_bc log softmax(pred_b)_c) / count, q = (1-ε) onehot(target) weight + ε/C weight.
+
+    w_b is sample_weight, zero where target is ignore_index; count = Σ_b w_b weight[target_b] (PyTorch's mean), or 1 for "sum".
+    """
+    classes = pred.shape[-1]
+    rows, labels = pred.reshape(-1, classes), target.reshape(-1)
+    used = labels != ignore_index
+    labels = np.where(used, labels, 0)
+    each = used.astype(np.float64) if sample_weight is None else used * sample_weight.reshape(-1).astype(np.float64)
+    per_class = np.ones(classes) if weight is None else weight
+    total = float((each * per_class[labels]).sum())
+    divisor = total if reduction == "mean" else 1.0
+    count[0] = total if reduction == "mean" else 1.0
+    q = np.zeros_like(rows) + label_smoothing / max(classes, 1) * per_class.astype(rows.dtype)
+    q[np.arange(len(rows)), labels] += (1 - label_smoothing) * per_class[labels].astype(rows.dtype)
+    shifted = rows - rows.max(axis=1, keepdims=True, initial=-np.inf)
+    exp = np.exp(shifted)
+    norm = exp.sum(axis=1, keepdims=True)
+    loss[0] = -float((each * (q * (shifted - np.log(norm))).sum(axis=1)).sum()) / (divisor or 1.0)
+    if dpred is not None:
+        slope = exp / norm * q.sum(axis=1, keepdims=True) - q
+        dpred[...] = (slope * (each / (divisor or 1.0))[:, None]).reshape(pred.shape)
+
+
+class CrossEntropyLoss(Loss):
+    """Cross entropy of class indices and logits (PyTorch's `nn.CrossEntropyLoss`).
+
+    Args:
+        weight: (C,) a weight for each class, default all 1.
+        ignore_index: rows with this target count nothing, default -100.
+        reduction: "mean" (divided by the sum of the weights) or "sum".
+        label_smoothing: ε in [0, 1], default 0.
+
+    Shapes: network output (batch, ..., C), targets (batch, ...) integers.
+    """
+
+    metric = "accuracy"
+
+    def __init__(
+        self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0
+    ) -> None:
+        super().__init__(reduction)
+        if not 0 <= label_smoothing <= 1:
+            raise ValueError(f"CrossEntropyLoss: label_smoothing is {label_smoothing!r}, expected a number in [0, 1]")
+        self.weight = None if weight is None else np.asarray(weight, np.float64)
+        self.ignore_index = int(ignore_index)
+        self.label_smoothing = float(label_smoothing)
+
+    def targets(self, y: Any, output: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+        if self.weight is not None and self.weight.shape != output[-1:]:
+            raise ValueError(f"CrossEntropyLoss: weight has shape {self.weight.shape}, expected ({output[-1]},)")
+        return class_targets("CrossEntropyLoss", y, output, self.ignore_index)
+
+    def emit(self, builder: Builder, pred: Tensor, target: np.ndarray, sample_weight: np.ndarray | None) -> tuple[Tensor, Tensor]:
+        return emit_loss(
+            "softmax_cross_entropy",
+            builder,
+            pred,
+            target=target,
+            weight=class_weight(self.weight, builder),
+            sample_weight=sample_weight,
+            label_smoothing=self.label_smoothing,
+            reduction=self.reduction,
+            ignore_index=self.ignore_index,
+        )
+
+
+def class_weight(weight: np.ndarray | None, builder: Builder) -> np.ndarray | None:
+    """The weights in the model's dtype, aligned like all buffers."""
+    if weight is None:
+        return None
+    out = aligned(weight.shape, builder.dtype)
+    out[...] = weight
+    return out

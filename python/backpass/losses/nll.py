@@ -1,0 +1,68 @@
+"""Negative log likelihood of class indices, for a network that ends in LogSoftmax."""
+
+from typing import Any
+
+import numpy as np
+
+from ..contract import index, op, positive
+from ..program import Builder, Tensor
+from .base import Loss, class_targets, emit_loss
+from .cross_entropy import class_weight
+
+
+@op(
+    "pred[*,C] target[*]:int64 weight[C]? sample_weight[*]? -> loss[1]:float64 count[1]:float64 dpred[*,C]?",
+    samples={
+        "target": index("C"),
+        "weight": positive,
+        "sample_weight": positive,
+        "reduction": ["mean", "sum"],
+        "ignore_index": [-100, 0],
+    },
+)
+def nll(pred, target, weight, sample_weight, loss, count, dpred, reduction: str = "mean", ignore_index: int = -100):
+    """loss = -Σ_b w_b pred[b, target_b] / count, w_b = sample_weight weight[target_b], count = Σ_b w_b, or 1 for "sum"."""
+    classes = pred.shape[-1]
+    rows, labels = pred.reshape(-1, classes), target.reshape(-1)
+    each = (labels != ignore_index).astype(np.float64)
+    labels = np.where(labels != ignore_index, labels, 0)
+    if weight is not None:
+        each = each * weight[labels]
+    if sample_weight is not None:
+        each = each * sample_weight.reshape(-1)
+    total = float(each.sum())
+    count[0] = total if reduction == "mean" else 1.0
+    divisor = (total or 1.0) if reduction == "mean" else 1.0
+    at = np.arange(len(rows)), labels
+    loss[0] = -float((each * rows[at]).sum()) / divisor
+    if dpred is not None:
+        dpred[...] = 0
+        dpred.reshape(-1, classes)[at] = -each / divisor
+
+
+class NLLLoss(Loss):
+    """-log p of the true class, from log probabilities (PyTorch's `nn.NLLLoss`); arguments as in CrossEntropyLoss."""
+
+    metric = "accuracy"
+
+    def __init__(self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.weight = None if weight is None else np.asarray(weight, np.float64)
+        self.ignore_index = int(ignore_index)
+
+    def targets(self, y: Any, output: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+        if self.weight is not None and self.weight.shape != output[-1:]:
+            raise ValueError(f"NLLLoss: weight has shape {self.weight.shape}, expected ({output[-1]},)")
+        return class_targets("NLLLoss", y, output, self.ignore_index)
+
+    def emit(self, builder: Builder, pred: Tensor, target: np.ndarray, sample_weight: np.ndarray | None) -> tuple[Tensor, Tensor]:
+        return emit_loss(
+            "nll",
+            builder,
+            pred,
+            target=target,
+            weight=class_weight(self.weight, builder),
+            sample_weight=sample_weight,
+            reduction=self.reduction,
+            ignore_index=self.ignore_index,
+        )

@@ -1,0 +1,155 @@
+"""Losses that compare prediction and target element by element: one op, the formulas in `formulas.py`."""
+
+from typing import Any
+
+import numpy as np
+
+from ..contract import Dims, op, positive
+from ..formulas import POINTWISE
+from ..program import Builder, Tensor
+from .base import REDUCTIONS, Loss, emit_loss, real_targets
+
+
+def _positive_for_rate(rng: np.random.Generator, shape: tuple[int, ...], dims: Dims) -> Any:
+    return rng.uniform(0.1, 2.0, shape)
+
+
+@op(
+    "pred[*,O] target[*,O] sample_weight[*]? -> loss[1]:float64 count[1]:float64 dpred[*,O]?",
+    samples={
+        "pred": _positive_for_rate,  # poisson_rate needs a positive prediction
+        "target": _positive_for_rate,
+        "sample_weight": positive,
+        "kind": [*POINTWISE],
+        "alpha": [0.7],
+        "reduction": ["mean", "sum"],
+    },
+)
+def pointwise_loss(
+    pred, target, sample_weight, loss, count, dpred, kind: str, alpha: float = 1.0, reduction: str = "mean"
+):
+    """loss = Σ_bo w_b f(pred_bo, target_bo) / (count O); count = Σ_b w_b for "mean"; for "sum" nothing is divided, count = 1."""
+    outputs = pred.shape[-1]
+    rows = pred.reshape(-1, outputs)
+    wanted = target.reshape(-1, outputs)
+    each = np.ones(len(rows)) if sample_weight is None else sample_weight.reshape(-1).astype(np.float64)
+    total = float(each.sum())
+    count[0] = total if reduction == "mean" else 1.0
+    divisor = (total * outputs or 1.0) if reduction == "mean" else 1.0
+    formula = POINTWISE[kind]
+    loss[0] = float((each * formula.value(rows, wanted, alpha).sum(axis=1, dtype=np.float64)).sum()) / divisor
+    if dpred is not None:
+        dpred[...] = (formula.slope(rows, wanted, alpha) * (each / divisor)[:, None]).reshape(pred.shape)
+
+
+class PointwiseLoss(Loss):
+    """Base of the pointwise losses. Network output and targets have the same shape (batch, ...)."""
+
+    kind = ""
+    alpha = 1.0
+
+    def targets(self, y: Any, output: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+        return real_targets(type(self).__name__, y, output, dtype)
+
+    def emit(self, builder: Builder, pred: Tensor, target: np.ndarray, sample_weight: np.ndarray | None) -> tuple[Tensor, Tensor]:
+        return emit_loss(
+            "pointwise_loss",
+            builder,
+            pred,
+            target=target,
+            sample_weight=sample_weight,
+            kind=self.kind,
+            alpha=self.alpha,
+            reduction="sum" if self.reduction == "sum" else "mean",
+        )
+
+    def _positive(self, name: str, value: float) -> float:
+        if not value > 0:
+            raise ValueError(f"{type(self).__name__}: {name} is {value!r}, expected a number above 0")
+        return float(value)
+
+
+class MSELoss(PointwiseLoss):
+    """Mean of (pred - target)²; reduction="half": of ½ (pred - target)², the textbooks' loss."""
+
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__(reduction, (*REDUCTIONS, "half"))
+        self.kind = "half_mse" if reduction == "half" else "mse"
+
+
+class L1Loss(PointwiseLoss):
+    """Mean of |pred - target|."""
+
+    kind = "l1"
+
+
+class HuberLoss(PointwiseLoss):
+    """½ d² for d = |pred - target| ≤ delta, else delta (d - ½ delta); default delta 1."""
+
+    kind = "huber"
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+        super().__init__(reduction)
+        self.alpha = self._positive("delta", delta)
+
+
+class SmoothL1Loss(PointwiseLoss):
+    """½ d²/beta for d = |pred - target| < beta, else d - ½ beta; default beta 1; beta 0 is L1Loss."""
+
+    kind = "smooth_l1"
+
+    def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
+        super().__init__(reduction)
+        self.kind = "l1" if beta == 0 else "smooth_l1"
+        self.alpha = self._positive("beta", beta) if beta != 0 else 1.0
+
+
+class BCEWithLogitsLoss(PointwiseLoss):
+    """Binary cross entropy of logits and targets in [0, 1]; pos_weight multiplies the positive class."""
+
+    kind = "bce_with_logits"
+    metric = "accuracy"
+
+    def __init__(self, reduction: str = "mean", pos_weight: float = 1.0) -> None:
+        super().__init__(reduction)
+        self.alpha = self._positive("pos_weight", pos_weight)
+
+    def targets(self, y: Any, output: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+        y = super().targets(y, output, dtype)
+        if y.size and not (y.min() >= 0 and y.max() <= 1):
+            raise ValueError(f"BCEWithLogitsLoss: y reaches from {y.min()} to {y.max()}, expected values in [0, 1]")
+        return y
+
+    def correct(self, pred: np.ndarray, target: np.ndarray) -> np.ndarray:
+        return np.asarray((pred > 0) == (target > 0.5)).all(axis=tuple(range(1, pred.ndim)))
+
+
+class PoissonNLLLoss(PointwiseLoss):
+    """e^pred - target pred (log_input=True, the default), or pred - target log(pred + eps); the constant log target! left out."""
+
+    def __init__(self, log_input: bool = True, eps: float = 1e-8, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.kind = "poisson" if log_input else "poisson_rate"
+        self.alpha = self._positive("eps", eps)
+
+
+class QuantileLoss(PointwiseLoss):
+    """The pinball loss of one quantile in (0, 1), default the median."""
+
+    kind = "quantile"
+
+    def __init__(self, quantile: float = 0.5, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        if not 0 < quantile < 1:
+            raise ValueError(f"QuantileLoss: quantile is {quantile!r}, expected a number between 0 and 1")
+        self.alpha = float(quantile)
+
+
+class HingeLoss(PointwiseLoss):
+    """max(0, margin - target pred) for targets -1 and 1, default margin 1."""
+
+    kind = "hinge"
+
+    def __init__(self, margin: float = 1.0, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.alpha = self._positive("margin", margin)

@@ -1,0 +1,358 @@
+"""bp.Model: a network, a loss and an optimizer, and everything that is done with them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import data
+from .backends import Executor, get_backend
+from .callbacks import Callback
+from .errors import NonFiniteError
+from .history import History
+from .losses import Loss
+from .losses import by_name as loss_by_name
+from .nn import Layer
+from .optim import Optimizer
+from .optim import by_name as optimizer_by_name
+from .program import Instruction, Parameters, aligned, call
+from .random import generator
+from .steps import Plan, Spec, plan
+from .train import fit
+
+MAX_ROWS = 512  # rows that one pass of `predict` takes
+
+
+class Model:
+    """A network with its loss, optimizer and backend.
+
+    Args:
+        net: a layer from `backpass.nn`, usually a Sequential. It belongs to this model from now on.
+        loss: a name ("cross_entropy", "mse", ...), a loss object, or a callable (pred, y) -> (value, gradient).
+        optimizer: a name ("adam", ...) or an object from `backpass.optim`.
+        backend: "auto", "native", "numba" or "numpy".
+        threads: the most threads to use; None: what bp.get_num_threads() says.
+        dtype: "float32" or "float64".
+        seed: fixes initial weights, shuffling and dropout: the same seed gives the same bits.
+    """
+
+    def __init__(
+        self,
+        net: Layer,
+        loss: str | Loss | Callable[..., Any] = "mse",
+        optimizer: str | Optimizer = "adam",
+        *,
+        backend: str = "auto",
+        threads: int | None = None,
+        dtype: Any = "float32",
+        seed: int = 0,
+    ) -> None:
+        if not isinstance(net, Layer):
+            raise TypeError(f"net is {type(net).__name__}, expected a layer such as nn.Sequential(...)")
+        self.net = net
+        self.callable_loss = loss if callable(loss) and not isinstance(loss, Loss) else None
+        self._loss = None if self.callable_loss else loss_by_name(loss)
+        self.optimizer = optimizer_by_name(optimizer)
+        self.backend = get_backend(backend)
+        if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+            raise ValueError(f"threads is {threads!r}, expected None or an integer of at least 1")
+        self.threads = threads or 0
+        try:
+            self.dtype = np.dtype(dtype)
+        except TypeError:
+            raise ValueError(f"dtype is {dtype!r}, expected 'float32' or 'float64'") from None
+        if self.dtype not in (np.float32, np.float64):
+            raise ValueError(f"dtype is {dtype!r}, expected 'float32' or 'float64'")
+        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
+            raise ValueError(f"seed is {seed!r}, expected an integer from 0 to 2^63 - 1")
+        self.seed = int(seed)
+        self.epoch = 0
+        self.stop_training = False
+        self.step_count = aligned((1,), np.int64)
+        self.halt = aligned((1,), np.int64)
+        self._flat = Parameters(self.dtype)
+        layers = [layer for _, layer in net.walk()]
+        for layer in layers:
+            layer.bind(self._flat)
+        self._flat.allocate()
+        for number, layer in enumerate(dict.fromkeys(layers)):
+            layer.initialise(generator(self.seed, number))
+        self.optimizer_state = self.optimizer.state(self._flat.size, self.dtype)
+        self._plans: dict[Spec, Plan] = {}
+        self._executors: dict[Any, Executor] = {}
+
+    # -- training ---------------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        epochs: int = 1,
+        batch_size: int | None = None,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        callbacks: Sequence[Callback] = (),
+        progress: bool = False,
+    ) -> History:
+        """Train for `epochs` more epochs.
+
+        Args:
+            X: (N, ...) numbers; a C-contiguous array of the model's dtype (a memory map, too) is not copied.
+            y: targets, (N,) class indices for cross entropy, else (N, ...) like the network's output.
+            batch_size: rows of a step, at most N; default 32, or N if that is less. The last batch may be smaller.
+            validation_data: (X, y) or (X, y, sample_weight), evaluated after each epoch.
+            shuffle: whether each epoch takes the rows in a new order.
+            sample_weight: (N,) weights of the rows. class_weight: dict, (C,) weights, or "balanced".
+            callbacks: from `bp.callbacks`. progress: whether to show a progress bar.
+
+        Raises:
+            ValueError, TypeError: name the argument, what was given and what was expected; nothing has been trained then.
+            NonFiniteError: the loss or a gradient became NaN or infinite; the weights are those of the last good step.
+        """
+        if isinstance(epochs, bool) or not isinstance(epochs, int | np.integer) or epochs < 0:
+            raise ValueError(f"epochs is {epochs!r}, expected an integer of at least 0")
+        if self.callable_loss:
+            from .custom import fit_with_callable
+
+            return fit_with_callable(self, X, y, int(epochs), batch_size, validation_data, shuffle, sample_weight, class_weight, callbacks, progress)
+        return fit(self, X, y, int(epochs), batch_size, validation_data, shuffle, sample_weight, class_weight, callbacks, progress)
+
+    def step(self, x: Any, y: Any) -> float:
+        """One training step on one batch; returns its loss before the update."""
+        x = data.features(x, self.dtype, check=False)
+        if not len(x):
+            raise ValueError(f"x is empty (shape {x.shape}), expected at least one row")
+        if self.callable_loss:
+            pred = self.forward(x, training=True)
+            value, gradient = self.callable_loss(pred, y)
+            self.backward(gradient)
+            self.update(float(value))
+            return float(value)
+        y = data.targets(y, self.loss, self.output_shape(x.shape[1:]), self.dtype, len(x))
+        key = ("step", x.shape, y.shape[1:], y.dtype.name)
+        plan = self.training_plan(x.shape, (y.shape[1:], y.dtype.name), weighted=False)
+        if key not in self._executors:
+            instructions = [*plan.forward, *plan.loss_part, *plan.backward, *self.update_instructions(plan.loss), self._count_step(plan)]
+            self._executors[key] = self.backend.compile(instructions, self.halt)
+        assert plan.target is not None
+        plan.x[...] = x
+        plan.target[...] = y
+        if self._executors[key].run(1, self.threads) < 1:
+            data.check_finite("x", x)
+            self.raise_non_finite(plan)
+        return float(plan.loss[0])
+
+    def forward(self, x: Any, training: bool = False) -> np.ndarray:
+        """The network's output for one batch. With training=True (dropout, batch statistics) `backward` may follow."""
+        x = data.features(x, self.dtype, check=False)
+        if not training:
+            return self.predict(x)
+        plan = self._plan(Spec(x.shape, training=True, backward=True, input_gradient=True))
+        self._last = plan
+        plan.x[...] = x
+        self._run(("forward", x.shape), plan.forward)
+        return plan.out.copy()
+
+    def backward(self, dout: Any) -> np.ndarray:
+        """Backpropagate the gradient of your loss with respect to the output of the last `forward(x, training=True)`.
+
+        Fills `gradients()` and returns the gradient with respect to x.
+        """
+        last: Plan | None = getattr(self, "_last", None)
+        if last is None:
+            raise RuntimeError("backward() needs a forward(x, training=True) before it")
+        dout = np.asarray(dout)
+        assert last.dout is not None
+        if dout.shape != last.out.shape:
+            raise ValueError(f"dout has shape {dout.shape}, expected {last.out.shape} like the network's output")
+        last.dout[...] = dout
+        self._run(("backward", last.x.shape), last.backward)
+        return np.zeros_like(last.x) if last.dx is None else last.dx.copy()
+
+    def update(self, loss: float = 0.0) -> None:
+        """One optimizer step with the gradients of the last `backward`; `loss` only serves the check for NaN."""
+        self._own_loss[0] = loss
+        key = "update"
+        if key not in self._executors:
+            counter = call("advance", **self._counters(), loss=self._own_loss, count=np.ones(1), rows=0)
+            self._executors[key] = self.backend.compile([*self.update_instructions(self._own_loss), counter], self.halt)
+        if self._executors[key].run(1, self.threads) < 1:
+            self.raise_non_finite(getattr(self, "_last", None))
+
+    # -- using ------------------------------------------------------------------------------------------------------
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The network's output for every row of X, as for inference: (N, ...)."""
+        X = data.features(X, self.dtype, check=False)
+        out = np.empty((len(X), *self.output_shape(X.shape[1:])), self.dtype)
+        start = 0
+        while start < len(X):  # in powers of two: few programs, and no row is computed for nothing
+            rows = MAX_ROWS if len(X) - start >= MAX_ROWS else 1 << ((len(X) - start).bit_length() - 1)
+            plan = self._plan(Spec((rows, *X.shape[1:])))
+            plan.x[...] = X[start : start + rows]
+            self._run(("predict", plan.x.shape), plan.forward)
+            out[start : start + rows] = plan.out
+            start += rows
+        return out
+
+    def evaluate(self, X: Any, y: Any, sample_weight: Any = None) -> dict[str, float]:
+        """The loss over all rows, and the accuracy where the targets are classes: {"loss": ..., "accuracy": ...}."""
+        X = data.features(X, self.dtype)
+        if not len(X):
+            raise ValueError(f"X is empty (shape {X.shape}), expected at least one row")
+        pred = self.predict(X)
+        if self.callable_loss:
+            return {"loss": float(self.callable_loss(pred, y)[0])}
+        target = data.targets(y, self.loss, pred.shape[1:], self.dtype, len(X))
+        weight = data.row_weights(sample_weight, None, target, self.dtype, pred.shape[-1])
+        return evaluate_loss(self, pred, target, weight)
+
+    @property
+    def loss(self) -> Loss:
+        """The loss object."""
+        if self._loss is None:
+            raise RuntimeError("this model's loss is a callable")
+        return self._loss
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the last step; set it to change it (a schedule sets it again at each step)."""
+        return float(self.optimizer_state["lr"][0])
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self.optimizer_state["lr"][0] = value
+
+    # -- parameters -------------------------------------------------------------------------------------------------
+
+    def named_parameters(self) -> list[tuple[str, np.ndarray]]:
+        """Names and parameters in PyTorch's order and layout; views, so writing to one changes the network."""
+        return [(name, layer.view(key)) for name, layer, key in self._learned()]
+
+    def parameters(self) -> list[np.ndarray]:
+        """The parameters as views."""
+        return [array for _, array in self.named_parameters()]
+
+    def gradients(self) -> list[np.ndarray]:
+        """The gradients of the last backward pass, like `parameters()`."""
+        return [layer.view(key, gradient=True) for _, layer, key in self._learned()]
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Copies of all parameters and running statistics under PyTorch's keys, in PyTorch's layout."""
+        return {name: np.ascontiguousarray(array).copy() for name, array in self._state_views()}
+
+    def load_state_dict(self, state: Any) -> None:
+        """Take over parameters and running statistics; nothing changes if a key or a shape does not fit."""
+        views = dict(self._state_views())
+        missing, unknown = sorted(set(views) - set(state)), sorted(set(state) - set(views))
+        if missing or unknown:
+            raise KeyError(f"state: missing keys {missing}, unknown keys {unknown}")
+        arrays = {name: data.as_array(name, state[name]) for name in views}
+        for name, view in views.items():
+            if arrays[name].shape != view.shape:
+                raise ValueError(f"state[{name!r}] has shape {arrays[name].shape}, expected {view.shape}")
+        for name, view in views.items():
+            view[...] = arrays[name]
+
+    def summary(self) -> str:
+        """A table of the layers and their parameters; printed and returned."""
+        from .summary import summary
+
+        text = summary(self)
+        print(text)
+        return text
+
+    # -- programs ---------------------------------------------------------------------------------------------------
+
+    def output_shape(self, inner: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of one row of the network's output for rows of X of shape `inner`."""
+        try:
+            return self._plan(Spec((1, *inner))).out.shape[1:]
+        except ValueError as error:
+            raise ValueError(f"X does not fit the network: {error}") from None
+
+    def training_plan(self, shape: tuple[int, ...], target: tuple[tuple[int, ...], str], weighted: bool) -> Plan:
+        """Forward, loss and backward for one batch shape."""
+        return self._plan(Spec(shape, training=True, target=target, weighted=weighted, backward=True))
+
+    def update_instructions(self, loss: np.ndarray) -> list[Instruction]:
+        """Norm, guard and optimizer step."""
+        return self.optimizer.emit(self._flat.params, self._flat.grads, self.optimizer_state, self.step_count, loss, self.halt)
+
+    def raise_non_finite(self, plan: Plan | None) -> None:
+        """Say where the first value that is not finite arose in the step that was stopped."""
+        self.halt[0] = 0
+        step = int(self.step_count[0])
+        layer, what = first_non_finite(plan)
+        where = f"layer {layer} ({dict(self.net.walk())[layer]!r}): " if layer else ""
+        raise NonFiniteError(
+            f"step {step}: {where}{what} is not finite. Training stopped; the weights are those of the last good step."
+            " Try a lower learning rate, clip_grad_norm=1.0, or normalised inputs.",
+            step,
+            layer,
+        )
+
+    def _plan(self, spec: Spec) -> Plan:
+        if spec not in self._plans:
+            self._plans[spec] = plan(self.net, self._loss, self.dtype, self.seed, self.step_count, spec)
+        return self._plans[spec]
+
+    def _run(self, key: Any, instructions: list[Instruction]) -> None:
+        if key not in self._executors:
+            self._executors[key] = self.backend.compile(instructions)
+        self._executors[key].run(1, self.threads)
+
+    def _count_step(self, plan: Plan) -> Instruction:
+        return call("advance", **self._counters(), loss=plan.loss, count=plan.count, rows=0)
+
+    def _counters(self) -> dict[str, np.ndarray]:
+        return {"step": self.step_count, "cursor": np.zeros(1, np.int64), "total": np.zeros(2)}
+
+    @property
+    def _own_loss(self) -> np.ndarray:
+        return self.__dict__.setdefault("_own_loss_buffer", np.zeros(1))
+
+    def _learned(self) -> list[tuple[str, Layer, str]]:
+        return [(f"{prefix}.{key}" if prefix else key, layer, key) for prefix, layer in self.net.walk() for key in layer.learned]
+
+    def _state_views(self) -> list[tuple[str, np.ndarray]]:
+        views = []
+        for prefix, layer in self.net.walk():
+            lead = f"{prefix}." if prefix else ""
+            views += [(lead + key, layer.view(key)) for key in layer.learned]
+            views += [(lead + key, array) for key, array in layer.state.items()]
+        return views
+
+    def __repr__(self) -> str:
+        return f"Model({self.net!r}, loss={self.callable_loss or self._loss!r}, optimizer={self.optimizer!r}, backend={self.backend.name!r})"
+
+
+def evaluate_loss(model: Model, pred: np.ndarray, target: np.ndarray, weight: np.ndarray | None) -> dict[str, float]:
+    """Loss and metric of predictions."""
+    from .program import Builder, Tensor
+
+    builder = Builder(model.dtype, training=False)
+    rows_weight = None
+    if weight is not None:
+        rows_weight = np.ascontiguousarray(np.broadcast_to(weight.reshape(-1, *[1] * (pred.ndim - 2)), pred.shape[:-1]))
+    loss, _ = model.loss.emit(builder, Tensor(pred), target, rows_weight)
+    model.backend.compile(builder.instructions).run(1, model.threads)
+    logs = {"loss": float(loss.array[0])}
+    if model.loss.metric:
+        logs[model.loss.metric] = float(np.average(model.loss.correct(pred, target).reshape(len(pred), -1).mean(axis=1), weights=weight))
+    return logs
+
+
+def first_non_finite(plan: Plan | None) -> tuple[str, str]:
+    """The layer and the buffer in which a stopped step first shows a NaN or an infinity."""
+    if plan is None:
+        return "", "the gradient"
+    for part in (plan.forward, plan.loss_part, plan.backward):
+        for instruction in part:
+            for name in instruction.op.arrays:
+                value = instruction.fields[name]
+                if isinstance(value, np.ndarray) and value.dtype.kind == "f" and not np.isfinite(value).all():
+                    return instruction.layer, f"{name} of {instruction.op.name}"
+    return "", "the norm of the gradient"

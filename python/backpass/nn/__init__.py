@@ -1,0 +1,31 @@
+"""Layers under PyTorch's names. The losses stand here too, where PyTorch's users look for them."""
+
+from ..losses import (
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    GaussianNLLLoss,
+    HingeLoss,
+    HuberLoss,
+    L1Loss,
+    MSELoss,
+    NLLLoss,
+    PoissonNLLLoss,
+    QuantileLoss,
+    SmoothL1Loss,
+)
+from . import add
+from .activation import ELU, GELU, Identity, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
+from .batch_norm import BatchNorm1d
+from .containers import Flatten, Residual, Sequential
+from .dropout import Dropout
+from .layer import Layer
+from .layer_norm import LayerNorm
+from .linear import Linear
+from .softmax import LogSoftmax, Softmax
+
+__all__ = [
+    "ELU", "GELU", "BCEWithLogitsLoss", "BatchNorm1d", "CrossEntropyLoss", "Dropout", "Flatten", "GaussianNLLLoss", "HingeLoss",
+    "HuberLoss", "Identity", "L1Loss", "Layer", "LayerNorm", "LeakyReLU", "Linear", "LogSoftmax", "MSELoss", "NLLLoss",
+    "PoissonNLLLoss", "QuantileLoss", "ReLU", "Residual", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus",
+    "Tanh", "add",
+]  # fmt: skip

@@ -1,0 +1,131 @@
+"""Batch normalisation (Ioffe and Szegedy 2015) of (B, C) or (B, C, L): each feature to mean 0 and variance 1 over the batch."""
+
+import numpy as np
+
+from ..contract import op, positive
+from ..program import Builder, Tensor
+from .init import ones, zeros
+from .layer import Layer
+
+
+@op(
+    "x[B,C,L] weight[C]? bias[C]? running_mean[C]? running_var[C]? batches[1]:int64?"
+    " -> y[B,C,L] mean[C] inv_std[C] running_mean running_var batches",
+    samples={"running_var": positive, "momentum": [0.1, -1.0], "eps": [1e-5], "batches": lambda rng, shape, dims: [3]},
+)
+def batch_norm_forward(
+    x, weight, bias, running_mean, running_var, batches, y, mean, inv_std, momentum: float = 0.1, eps: float = 1e-5
+):
+    """y = (x - mean) inv_std weight + bias, inv_std = 1/√(var + eps), var the biased variance of the batch.
+
+    running = (1 - momentum) running + momentum new, with the unbiased variance; momentum < 0: 1 / number of batches so far.
+    """
+    axes, column = (0, 2), (None, slice(None), None)
+    count = x.shape[0] * x.shape[2]
+    np.mean(x, axis=axes, out=mean)
+    np.subtract(x, mean[column], out=y)
+    var = np.mean(y * y, axis=axes)
+    inv_std[...] = 1 / np.sqrt(var + eps)
+    y *= inv_std[column]
+    if batches is not None:
+        batches += 1
+    if running_mean is not None and running_var is not None:
+        new = momentum if momentum >= 0 or batches is None else 1 / batches[0]
+        running_mean[...] = (1 - new) * running_mean + new * mean
+        running_var[...] = (1 - new) * running_var + new * var * (count / max(count - 1, 1))
+    _scale(y, weight, bias)
+
+
+@op(
+    "x[B,C,L] weight[C]? bias[C]? running_mean[C] running_var[C] -> y[B,C,L]",
+    samples={"running_var": positive, "eps": [1e-5]},
+)
+def batch_norm_inference(x, weight, bias, running_mean, running_var, y, eps: float = 1e-5):
+    """y = (x - running_mean) / √(running_var + eps) weight + bias."""
+    np.subtract(x, running_mean[:, None], out=y)
+    y *= (1 / np.sqrt(running_var + eps))[:, None]
+    _scale(y, weight, bias)
+
+
+@op(
+    "x[B,C,L] weight[C]? mean[C] inv_std[C] dy[B,C,L] -> dx[B,C,L]? dweight[C]? dbias[C]?",
+    samples={"inv_std": positive},
+)
+def batch_norm_backward(x, weight, mean, inv_std, dy, dx, dweight, dbias):
+    """x̂ = (x - mean) inv_std; dweight = Σ dy x̂; dbias = Σ dy; dx = weight inv_std (dy - (dbias + x̂ dweight) / count)."""
+    axes, column = (0, 2), (None, slice(None), None)
+    count = max(x.shape[0] * x.shape[2], 1)
+    normal = (x - mean[column]) * inv_std[column]
+    slope, shift = (dy * normal).sum(axis=axes), dy.sum(axis=axes)
+    if dweight is not None:
+        dweight[...] = slope
+    if dbias is not None:
+        dbias[...] = shift
+    if dx is not None:
+        scale = inv_std if weight is None else inv_std * weight
+        dx[...] = scale[column] * (dy - (shift[column] + normal * slope[column]) / count)
+
+
+def _scale(y, weight, bias):
+    if weight is not None:
+        y *= weight[:, None]
+    if bias is not None:
+        y += bias[:, None]
+
+
+class BatchNorm1d(Layer):
+    """Batch normalisation with PyTorch's defaults: `momentum` is the weight of the new value, the running variance is unbiased.
+
+    Args:
+        num_features: C of an input (B, C) or (B, C, L).
+        eps: added to the variance, default 1e-5.
+        momentum: in [0, 1], default 0.1; None averages all batches alike.
+        affine: whether to learn `weight` and `bias` (C,).
+        track_running_stats: if False, inference uses the statistics of its own batch.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+    ) -> None:
+        super().__init__()
+        self.num_features = self.positive_int("num_features", num_features)
+        self.eps = self.in_range("eps", eps, 0, 1)
+        self.momentum = None if momentum is None else self.in_range("momentum", momentum, 0, 1)
+        if affine:
+            self.parameter("weight", (num_features,), ones)
+            self.parameter("bias", (num_features,), zeros)
+        if track_running_stats:
+            self.starts = {
+                "running_mean": ((num_features,), 0.0),
+                "running_var": ((num_features,), 1.0),
+                "num_batches_tracked": ((), 0),
+            }
+
+    def emit(self, builder: Builder, x: Tensor) -> Tensor:
+        if len(x.shape) not in (2, 3) or x.shape[1] != self.num_features:
+            raise ValueError(
+                f"{self!r}: the input has shape (batch, {', '.join(map(str, x.shape[1:]))}), expected"
+                f" (batch, {self.num_features}) or (batch, {self.num_features}, length)"
+            )
+        shape = x.shape
+        x = builder.reshape(x, (*shape, 1)) if len(shape) == 2 else x
+        given = {"x": x, "weight": self.tensor("weight"), "bias": self.tensor("bias"), "eps": self.eps}
+        mean, var = self.state.get("running_mean"), self.state.get("running_var")
+        if builder.training or mean is None:
+            if builder.training and shape[0] * x.shape[2] < 2:
+                raise ValueError(f"{self!r}: cannot train on a batch with one value per channel; use a larger batch_size")
+            if builder.training and mean is not None:
+                batches = self.state["num_batches_tracked"].reshape(1)
+                given |= {"running_mean": mean, "running_var": var, "batches": batches}
+            y = builder.emit("batch_norm_forward", **given, momentum=-1.0 if self.momentum is None else self.momentum)
+        else:
+            y = builder.emit("batch_norm_inference", **given, running_mean=mean, running_var=var)
+        return builder.reshape(y, shape)
+
+    def __repr__(self) -> str:
+        return f"BatchNorm1d({self.num_features})"

@@ -1,0 +1,30 @@
+"""Optimizers: PyTorch's class names and defaults, and the strings that `bp.Model(optimizer=...)` takes."""
+
+from typing import Any
+
+from . import schedules
+from .adadelta import Adadelta
+from .adagrad import Adagrad
+from .adam import Adam, AdamW
+from .lion import Lion
+from .nadam import NAdam
+from .optimizer import Optimizer
+from .rmsprop import RMSprop
+from .sgd import SGD
+
+__all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Lion", "NAdam", "Optimizer", "RMSprop", "by_name", "schedules"]
+
+NAMES: dict[str, type[Optimizer]] = {
+    cls.__name__.lower(): cls for cls in (SGD, Adam, AdamW, RMSprop, Adagrad, Adadelta, NAdam, Lion)
+}
+
+
+def by_name(optimizer: Any) -> Optimizer:
+    """An optimizer object for an optimizer object or a name."""
+    if isinstance(optimizer, Optimizer):
+        return optimizer
+    if isinstance(optimizer, str) and optimizer in NAMES:
+        make: Any = NAMES[optimizer]
+        made: Optimizer = make()
+        return made
+    raise ValueError(f"optimizer is {optimizer!r}, expected one of {sorted(NAMES)} or an object from backpass.optim")

@@ -1,0 +1,72 @@
+"""Adam (Kingma and Ba 2015) and AdamW (Loshchilov and Hutter 2019): one op, in one pass over the parameters."""
+
+import math
+
+import numpy as np
+
+from ..contract import op, positive
+from .optimizer import Optimizer, clipped
+from .schedules import Schedule
+from .sgd import HYPER
+
+BETAS = {"beta1": [0.9], "beta2": [0.99], "eps": [1e-8]}
+
+
+@op(
+    "params[N] grads[N] m[N] v[N] max_v[N]? lr[1]:float64 scale[1]:float64 step[1]:int64 -> params m v max_v",
+    samples=HYPER | BETAS | {"v": positive, "max_v": positive, "decoupled": [False, True]},
+)
+def adam_step(
+    params, grads, m, v, max_v, lr, scale, step, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8,
+    weight_decay: float = 0.0, decoupled: bool = False, clip_value: float = math.inf,
+):  # fmt: skip
+    """m = β1 m + (1-β1) g; v = β2 v + (1-β2) g²; p -= lr/(1-β1ᵗ) m / (√(v/(1-β2ᵗ)) + eps), t = step + 1.
+
+    L2 decay adds λ p to g; decoupled decay takes lr λ p off p first. max_v, if given, is the largest v so far (AMSGrad).
+    """
+    rate, t = float(lr[0]), float(step[0] + 1)
+    g = clipped(grads, scale, clip_value)
+    if decoupled:
+        params *= 1 - rate * weight_decay
+    else:
+        g = g + weight_decay * params
+    m += (1 - beta1) * (g - m)
+    v *= beta2
+    v += (1 - beta2) * g * g
+    if max_v is not None:
+        np.maximum(max_v, v, out=max_v)
+    root = np.sqrt(v if max_v is None else max_v) * (1 / math.sqrt(1 - beta2**t)) + eps
+    params -= rate / (1 - beta1**t) * (m / root)
+
+
+class Adam(Optimizer):
+    """Adam (PyTorch's `optim.Adam`): lr 1e-3, betas (0.9, 0.999), eps 1e-8; L2 weight_decay is added to the gradient."""
+
+    op = "adam_step"
+    decoupled = False
+
+    def __init__(
+        self, lr: float | Schedule = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.0,
+        amsgrad: bool = False, *, clip_grad_norm: float | None = None, clip_grad_value: float | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(lr, clip_grad_norm, clip_grad_value)
+        self.slots = ("m", "v", "max_v") if amsgrad else ("m", "v")
+        self.scalars |= {
+            "beta1": self.number("betas[0]", betas[0], 0, 1 - 1e-12),
+            "beta2": self.number("betas[1]", betas[1], 0, 1 - 1e-12),
+            "eps": self.number("eps", eps, 0, math.inf),
+            "weight_decay": self.number("weight_decay", weight_decay, 0, math.inf),
+            "decoupled": self.decoupled,
+        }
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay (PyTorch's `optim.AdamW`): weight_decay 1e-2 by default."""
+
+    decoupled = True
+
+    def __init__(
+        self, lr: float | Schedule = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 1e-2,
+        amsgrad: bool = False, *, clip_grad_norm: float | None = None, clip_grad_value: float | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(lr, betas, eps, weight_decay, amsgrad, clip_grad_norm=clip_grad_norm, clip_grad_value=clip_grad_value)

@@ -1,0 +1,89 @@
+"""Optimizer: what every optimizer is. One fused instruction updates all parameters in one pass."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..contract import REGISTRY
+from ..program import Instruction, aligned, call
+from .clip import partial_sums
+from .schedules import Schedule
+
+
+def clipped(grads: np.ndarray, scale: np.ndarray, clip_value: float) -> np.ndarray:
+    """The gradient that every update starts from: scaled to the norm limit, then limited by value."""
+    g = grads * grads.dtype.type(scale[0])
+    return np.minimum(np.maximum(g, -clip_value), clip_value) if clip_value < math.inf else g
+
+
+class Optimizer:
+    """Base of all optimizers.
+
+    Args (of every optimizer):
+        lr: learning rate, a number above 0 or a schedule from `optim.schedules`.
+        clip_grad_norm: rescale the gradient of all parameters together to this Euclidean norm at most (default: don't).
+        clip_grad_value: limit every element of the (rescaled) gradient to ± this (default: don't).
+    """
+
+    op = ""  # the name of its update op
+    slots: tuple[str, ...] = ()  # moments: one flat vector each, in the order of the op
+
+    def __init__(self, lr: float | Schedule, clip_grad_norm: float | None = None, clip_grad_value: float | None = None) -> None:
+        self.schedule = lr if isinstance(lr, Schedule) else None
+        if isinstance(lr, Schedule):
+            self.lr = lr.initial
+        else:
+            self.lr = self.number("lr", lr, 0, math.inf)
+        self.clip_grad_norm = self.number("clip_grad_norm", math.inf if clip_grad_norm is None else clip_grad_norm, 0, math.inf)
+        self.clip_grad_value = self.number("clip_grad_value", math.inf if clip_grad_value is None else clip_grad_value, 0, math.inf)
+        self.scalars: dict[str, Any] = {"clip_value": self.clip_grad_value}
+
+    def number(self, name: str, value: Any, low: float, high: float) -> float:
+        """Check a hyper-parameter."""
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not low <= value <= high:
+            raise ValueError(f"{type(self).__name__}: {name} is {value!r}, expected a number from {low:g} to {high:g}")
+        return float(value)
+
+    def start(self, slot: str) -> float:
+        """The value that a slot starts from."""
+        return 0.0
+
+    def state(self, size: int, dtype: Any) -> dict[str, np.ndarray]:
+        """The buffers of this optimizer for `size` parameters: its slots, and what its other instructions need."""
+        state = {slot: aligned((size,), dtype) for slot in self.slots}
+        for slot, array in state.items():
+            array[...] = self.start(slot)
+        return state | {"lr": np.full(1, self.lr), "scale": np.ones(1), "norm": np.zeros(1), "partials": partial_sums(size)}
+
+    def emit(
+        self, params: np.ndarray, grads: np.ndarray, state: dict[str, np.ndarray], step: np.ndarray, loss: np.ndarray, halt: np.ndarray
+    ) -> list[Instruction]:
+        """The instructions of one update: schedule, norm and guard, the update itself."""
+        given = {k: v for k, v in state.items() if k in REGISTRY[self.op].arrays}
+        return [
+            *([self.schedule.emit(step, state["lr"])] if self.schedule else []),
+            call("gradient_norm", grads=grads, partials=state["partials"]),
+            call(
+                "clip_scale",
+                loss=loss,
+                partials=state["partials"],
+                norm=state["norm"],
+                scale=state["scale"],
+                halt=halt,
+                max_norm=self.clip_grad_norm,
+            ),
+            *self.prepare(state, step),
+            call(self.op, params=params, grads=grads, **({"step": step} if "step" in REGISTRY[self.op].arrays else {}), **given, **self.scalars),
+        ]
+
+    def prepare(self, state: dict[str, np.ndarray], step: np.ndarray) -> list[Instruction]:
+        """Instructions before the update that only this optimizer needs."""
+        return []
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(lr={self.schedule or self.lr})"
+
+
+Factory = Callable[[], Optimizer]

@@ -1,0 +1,131 @@
+"""Learning-rate schedules: functions of the number of completed steps, evaluated by the program at each step."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..contract import constant as everywhere
+from ..contract import op
+from ..program import Instruction, call
+
+STEP = {"step": everywhere(37)}
+
+
+class Schedule:
+    """A learning rate that changes with the step; made by the functions of this module."""
+
+    def __init__(self, op_name: str, initial: float, arrays: dict[str, np.ndarray] | None = None, **scalars: float) -> None:
+        if not initial >= 0:
+            raise ValueError(f"{op_name}: lr is {initial!r}, expected a number of at least 0")
+        self.op = op_name
+        self.initial = float(initial)
+        self.arrays = arrays or {}
+        self.scalars = scalars
+
+    def emit(self, step: np.ndarray, lr: np.ndarray) -> Instruction:
+        """The instruction that sets lr for the coming step."""
+        return call(self.op, step=step, lr=lr, initial=self.initial, **self.arrays, **self.scalars)
+
+    def __call__(self, step: int) -> float:
+        """The learning rate after `step` completed steps."""
+        lr = np.zeros(1)
+        instruction = self.emit(np.array([step], np.int64), lr)
+        instruction.op.function(**instruction.fields)
+        return float(lr[0])
+
+    def __repr__(self) -> str:
+        return f"{self.op.removesuffix('_schedule')}({', '.join([f'{self.initial:g}', *(f'{k}={v:g}' for k, v in self.scalars.items())])})"
+
+
+def _count(name: str, value: Any, low: int = 1) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
+        raise ValueError(f"schedule: {name} is {value!r}, expected an integer of at least {low}")
+    return int(value)
+
+
+@op("step[1]:int64 -> lr[1]:float64", samples=STEP | {"initial": [0.1], "every": [10], "factor": [0.5]})
+def step_schedule(step, lr, initial: float, every: int, factor: float):
+    """lr = initial · factor^⌊step / every⌋."""
+    lr[0] = initial * factor ** (step[0] // every)
+
+
+@op("step[1]:int64 -> lr[1]:float64", samples=STEP | {"initial": [0.1], "every": [10], "factor": [0.5]})
+def exponential_schedule(step, lr, initial: float, every: int, factor: float):
+    """lr = initial · factor^(step / every)."""
+    lr[0] = initial * factor ** (step[0] / every)
+
+
+@op(
+    "step[1]:int64 -> lr[1]:float64",
+    samples=STEP | {"initial": [0.1], "warmup_steps": [0, 20, 50], "total_steps": [100], "end": [0.01]},
+)
+def cosine_schedule(step, lr, initial: float, warmup_steps: int, total_steps: int, end: float):
+    """Linear from 0 over the warm-up, then lr = end + ½ (initial - end)(1 + cos(π t)), t the share of the rest that is done."""
+    if step[0] < warmup_steps:
+        lr[0] = initial * (step[0] + 1) / warmup_steps
+    else:
+        t = min((step[0] - warmup_steps) / max(total_steps - warmup_steps, 1), 1.0)
+        lr[0] = end + 0.5 * (initial - end) * (1 + math.cos(math.pi * t))
+
+
+@op("step[1]:int64 -> lr[1]:float64", samples={"step": lambda rng, shape, dims: [37], "initial": [0.1], "total_steps": [50, 200]})
+def one_cycle_schedule(step, lr, initial: float, total_steps: int):
+    """Smith 2018, PyTorch's OneCycleLR: cosine up from initial/25 over 30 % of the steps, then down to initial/250,000."""
+    peak, last = 0.3 * total_steps - 1, total_steps - 1
+    at = min(float(step[0]), last)
+    if at <= peak:
+        start, stop, t = initial / 25, initial, at / peak
+    else:
+        start, stop, t = initial, initial / 25e4, (at - peak) / max(last - peak, 1e-9)
+    lr[0] = stop + 0.5 * (start - stop) * (1 + math.cos(math.pi * t))
+
+
+@op(
+    "step[1]:int64 milestones[K]:int64 factors[K]:float64 -> lr[1]:float64",
+    samples=STEP | {"initial": [0.1], "milestones": lambda rng, shape, dims: rng.integers(0, 60, shape)},
+)
+def piecewise_schedule(step, milestones, factors, lr, initial: float):
+    """lr = initial · Π factors[k] over the milestones[k] ≤ step."""
+    lr[0] = initial * np.prod(factors[milestones <= step[0]])
+
+
+def constant(lr: float) -> float:
+    """The same learning rate at every step."""
+    return float(lr)
+
+
+def step(lr: float, every: int, factor: float) -> Schedule:
+    """lr, multiplied by `factor` after each `every` steps."""
+    return Schedule("step_schedule", lr, every=_count("every", every), factor=factor)
+
+
+def exponential(lr: float, every: int, factor: float) -> Schedule:
+    """lr · factor^(step / every): the same decay as `step`, without the stairs."""
+    return Schedule("exponential_schedule", lr, every=_count("every", every), factor=factor)
+
+
+def cosine(lr: float, total_steps: int, end: float = 0.0) -> Schedule:
+    """From lr to `end` along half a cosine (Loshchilov and Hutter 2017); `end` from total_steps on."""
+    return Schedule("cosine_schedule", lr, warmup_steps=0, total_steps=_count("total_steps", total_steps), end=end)
+
+
+def warmup_cosine(lr: float, warmup_steps: int, total_steps: int, end: float = 0.0) -> Schedule:
+    """Linear up to lr in warmup_steps (the first step takes lr / warmup_steps), then a cosine down to `end` at total_steps."""
+    warmup, total = _count("warmup_steps", warmup_steps, 0), _count("total_steps", total_steps)
+    if warmup > total:
+        raise ValueError(f"schedule: warmup_steps is {warmup}, expected at most total_steps = {total}")
+    return Schedule("cosine_schedule", lr, warmup_steps=warmup, total_steps=total, end=end)
+
+
+def one_cycle(lr: float, total_steps: int) -> Schedule:
+    """Up to lr and down again, PyTorch's OneCycleLR with its defaults (without its momentum cycle)."""
+    return Schedule("one_cycle_schedule", lr, total_steps=_count("total_steps", total_steps, 4))
+
+
+def piecewise(lr: float, factors: Mapping[int, float]) -> Schedule:
+    """lr, multiplied by factors[s] from step s on (all that have been reached multiply)."""
+    milestones = np.array([_count("step", s, 0) for s in factors], np.int64)
+    return Schedule("piecewise_schedule", lr, {"milestones": milestones, "factors": np.array([*factors.values()], np.float64)})
+

@@ -1,0 +1,185 @@
+"""The training loop: one program call for many steps; Python only between slices of about 50 ms."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import batches, data
+from .backends import Executor
+from .callbacks import Callback, ProgressBar, TerminateOnNaN
+from .errors import NonFiniteError
+from .history import History
+from .program import Instruction, aligned, call
+from .steps import Plan
+
+if TYPE_CHECKING:
+    from .model import Model
+
+SLICE_SECONDS = 0.05
+
+
+@dataclass
+class Feed:
+    """The data of a run and the counters that move through it."""
+
+    X: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray | None
+    index: np.ndarray  # the order of the rows in this epoch
+    cursor: np.ndarray  # the next row
+    total: np.ndarray  # Σ loss · count, Σ count of this epoch
+
+    def gather(self, plan: Plan) -> list[Instruction]:
+        """The instructions that fill a plan's batch."""
+        assert plan.target is not None
+        out = [self._gather(self.X, plan.x), self._gather(self.y, plan.target)]
+        if self.weight is not None and plan.weight is not None:
+            out.append(self._gather(self.weight, plan.weight))
+        return out
+
+    def _gather(self, source: np.ndarray, out: np.ndarray) -> Instruction:
+        name = (batches.gather_labels if source.dtype == np.int64 else batches.gather).__name__
+        rows = source.reshape(len(source), -1)
+        return call(name, source=rows, index=self.index, cursor=self.cursor, out=out.reshape(len(out), -1))
+
+
+def fit(
+    model: "Model",
+    X: Any,
+    y: Any,
+    epochs: int,
+    batch_size: int | None,
+    validation_data: Any,
+    shuffle: bool,
+    sample_weight: Any,
+    class_weight: Any,
+    callbacks: Sequence[Callback],
+    progress: bool,
+) -> History:
+    """What `Model.fit` does, after it has checked epochs."""
+    feed = _feed(model, X, y, sample_weight, class_weight)
+    rows = len(feed.X)
+    size = _batch_size(batch_size, rows)
+    validation = _validation(validation_data)
+    loop = _Loop(model, feed, size, shuffle)
+    watchers = [*([ProgressBar()] if progress else []), *callbacks]
+    for watcher in watchers:
+        watcher.model = model
+        watcher.params = {"epochs": epochs, "steps": -(-rows // size), "progress": progress}
+    every_batch = [w for w in watchers if type(w).on_train_batch_end is not Callback.on_train_batch_end]
+    history = History()
+    model.stop_training = False
+    logs: dict[str, float] = {}
+    begun: list[Callback] = []
+    try:
+        for watcher in watchers:
+            watcher.on_train_begin({})
+            begun.append(watcher)
+        for epoch in range(model.epoch, model.epoch + epochs):
+            for watcher in watchers:
+                watcher.on_epoch_begin(epoch, {})
+            for step in loop.epoch(epoch, one_by_one=bool(every_batch)):
+                for watcher in every_batch:
+                    watcher.on_train_batch_end(step - 1, {"loss": loop.running_loss()})
+                for watcher in watchers:
+                    watcher.on_slice_end(step, {"loss": loop.running_loss()})
+                if model.stop_training:
+                    break
+            model.epoch = epoch + 1
+            logs = {"loss": loop.running_loss()}
+            if validation:
+                logs |= {f"val_{k}": v for k, v in model.evaluate(*validation).items()}
+            logs["lr"] = model.lr
+            history.append(epoch, logs)
+            for watcher in watchers:
+                watcher.on_epoch_end(epoch, logs)
+            if model.stop_training:
+                break
+    except NonFiniteError:
+        if not any(isinstance(w, TerminateOnNaN) for w in watchers):
+            raise
+    finally:
+        for watcher in begun:
+            watcher.on_train_end(logs)
+    return history
+
+
+def _feed(model: "Model", X: Any, y: Any, sample_weight: Any, class_weight: Any) -> Feed:
+    X = data.features(X, model.dtype)
+    if not len(X):
+        raise ValueError(f"X is empty (shape {X.shape}), expected at least one row")
+    output = model.output_shape(X.shape[1:])
+    target = data.targets(y, model.loss, output, model.dtype, len(X))
+    weight = data.row_weights(sample_weight, class_weight, target, model.dtype, output[-1])
+    if weight is not None and not weight.any():
+        raise ValueError("sample_weight is 0 everywhere, expected at least one row that counts")
+    index = aligned((len(X),), np.int64)
+    index[:] = np.arange(len(X))
+    return Feed(X, target, weight, index, aligned((1,), np.int64), aligned((2,), np.float64))
+
+
+def _batch_size(batch_size: int | None, rows: int) -> int:
+    if batch_size is None:
+        return min(32, rows)
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size!r}, expected an integer of at least 1")
+    if batch_size > rows:
+        raise ValueError(f"batch_size is {batch_size}, but X has only {rows} rows; expected at most {rows}")
+    return int(batch_size)
+
+
+def _validation(validation_data: Any) -> tuple[Any, ...]:
+    if validation_data is None:
+        return ()
+    if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
+        raise ValueError("validation_data is no tuple (X, y) or (X, y, sample_weight)")
+    return tuple(validation_data)
+
+
+class _Loop:
+    """The programs of a run: one for whole batches, one for the rest of an epoch."""
+
+    def __init__(self, model: "Model", feed: Feed, size: int, shuffle: bool) -> None:
+        self.model, self.feed = model, feed
+        rows = len(feed.X)
+        self.programs: list[tuple[Executor, Plan, int]] = []  # with the number of steps an epoch
+        for count, steps in ((size, rows // size), (rows % size, 1)):
+            if count and steps:
+                plan = model.training_plan((count, *feed.X.shape[1:]), (feed.y.shape[1:], feed.y.dtype.name), feed.weight is not None)
+                advance = call(
+                    "advance", loss=plan.loss, count=plan.count, step=model.step_count, cursor=feed.cursor, total=feed.total, rows=count
+                )
+                instructions = [*feed.gather(plan), *plan.forward, *plan.loss_part, *plan.backward, *model.update_instructions(plan.loss), advance]
+                self.programs.append((model.backend.compile(instructions, model.halt), plan, steps))
+        self.epoch_number = aligned((1,), np.int64)
+        shuffling = call("shuffle", epoch=self.epoch_number, index=feed.index, seed=model.seed)
+        self.shuffle = model.backend.compile([shuffling]) if shuffle else None
+        self.seconds_per_step = SLICE_SECONDS
+
+    def running_loss(self) -> float:
+        """The mean loss of the rows of this epoch so far."""
+        total, count = self.feed.total.tolist()
+        return total / count if count else 0.0
+
+    def epoch(self, number: int, one_by_one: bool) -> Any:
+        """Run one epoch; yields the number of steps done after each slice."""
+        self.epoch_number[0] = number
+        self.feed.cursor[0] = 0
+        self.feed.total[:] = 0
+        if self.shuffle:
+            self.shuffle.run()
+        done = 0
+        for executor, plan, steps in self.programs:
+            left = steps
+            while left:
+                slice_steps = 1 if one_by_one else max(1, min(left, int(SLICE_SECONDS / self.seconds_per_step)))
+                start = time.perf_counter()
+                ran = executor.run(slice_steps, self.model.threads)
+                self.seconds_per_step = max((time.perf_counter() - start) / slice_steps, 1e-9)
+                if ran < slice_steps and self.model.halt[0]:
+                    self.model.raise_non_finite(plan)
+                done, left = done + ran, left - ran
+                yield done
