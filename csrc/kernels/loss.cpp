@@ -113,27 +113,30 @@ BP_INLINE void narrow_rows(const SoftmaxCrossEntropy<T>& op, const Smoothing<T>&
         transpose<T>(column + k);
     }
 
-    vec<T> top = broadcast<T>(-T(__builtin_inf())), total{}, smooth{};
+    const vec<T> hit = load(hard), step = load(scale);
+    const ivec<T> target = (ivec<T>)load(at);
+    const auto wanted = [&](std::int64_t c) BP_INLINED {  // q of class c
+        const vec<T> only = select(target == Int(c), hit, vec<T>{});
+        return Plain ? only : only + q.at(c);
+    };
+    vec<T> top = broadcast<T>(-T(__builtin_inf())), total{}, smooth{}, sum_q{};
     for (std::int64_t c = 0; c < classes; ++c) top = max(top, column[c]);
     for (std::int64_t c = 0; c < classes; ++c) {
         const vec<T> shifted = column[c] - top;
+        if (!Plain) sum_q += wanted(c);
         if (!Plain && q.soft != 0) smooth += q.at(c) * shifted;
         column[c] = exp(shifted);
         total += column[c];
     }
-    const vec<T> hard_v = load(hard), sum_q = hard_v + T(q.soft_total), shifted = load(chosen) - top;
+    const vec<T> shifted = load(chosen) - top;
     T loss[lanes];
-    store(loss, Plain ? log(total) - shifted : log(total) * sum_q - hard_v * shifted - smooth);
+    store(loss, Plain ? log(total) - shifted : log(total) * sum_q - hit * shifted - smooth);
     for (int r = 0; r < lanes; ++r) sums[r] += weight[r] * double(loss[r]);
 
     if (!op.dpred) return;
     T* g = op.dpred.data + b * classes;
-    const vec<T> step = load(scale), part = (Plain ? step : step * sum_q) / total, hit = Plain ? step : step * hard_v;
-    const ivec<T> target = (ivec<T>)load(at);
-    for (std::int64_t c = 0; c < classes; ++c) {
-        column[c] = column[c] * part - select(target == Int(c), hit, vec<T>{});
-        if (!Plain) column[c] -= q.at(c) * step;
-    }
+    const vec<T> part = (Plain ? broadcast<T>(1) : sum_q) / total;
+    for (std::int64_t c = 0; c < classes; ++c) column[c] = (column[c] * part - wanted(c)) * step;
     for (std::int64_t k = 0; k < classes; k += lanes) transpose<T>(column + k);
     for (int r = 0; r < count; ++r) {
         for (std::int64_t k = 0; k < classes; k += lanes) {  // what reaches into the next row is overwritten by it

@@ -83,7 +83,7 @@ template <class T> void rmsprop_step(const RmspropStep<T>& op, Range range, Scra
             const auto f = [=](V& p, V g, V& v, V& a, V& b) BP_INLINED {
                 v = keep * v + share * g * g;
                 if constexpr (Centered) a += share * (g - a);
-                const V u = g / (sqrt(Centered ? v - a * a : v) + eps);
+                const V u = g / (sqrt(Centered ? max(V{}, v - a * a) : v) + eps);
                 b = Momentum ? momentum * b + u : u;
                 p -= rate * b;
             };

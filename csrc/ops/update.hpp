@@ -1,5 +1,7 @@
 // Ring 0: optimizer steps over one flat span (python/backpass/optim/), and the norm they are clipped to.
 #pragma once
+#include <limits>
+
 #include "fields.hpp"
 
 namespace backpass {
@@ -12,7 +14,7 @@ struct Update {
     Tensor<T> params;
     Tensor<const T> grads;
     Tensor<const double> lr, scale;
-    double weight_decay = 0, clip_value = 0;
+    double weight_decay = 0, clip_value = std::numeric_limits<double>::infinity();
 
     template <class Visit>
     void common(Visit&& field) {

@@ -18,14 +18,14 @@ def rmsprop_step(
     params, grads, v, grad_avg, velocity, lr, scale, alpha: float = 0.99, eps: float = 1e-8, weight_decay: float = 0.0,
     momentum: float = 0.0, clip_value: float = math.inf,
 ):  # fmt: skip
-    """g += λ p; v = α v + (1-α) g²; u = g / (√v + eps), √(v - ḡ²) with grad_avg ḡ = α ḡ + (1-α) g; p -= lr u, or b = μ b + u."""
+    """g += λ p; v = α v + (1-α) g²; u = g / (√v + eps), √max(v - ḡ², 0) with grad_avg ḡ = α ḡ + (1-α) g; p -= lr u, or b = μ b + u."""
     g = clipped(grads, scale, clip_value) + weight_decay * params
     v *= alpha
     v += (1 - alpha) * g * g
     spread = v
     if grad_avg is not None:
         grad_avg += (1 - alpha) * (g - grad_avg)
-        spread = v - grad_avg * grad_avg
+        spread = np.maximum(v - grad_avg * grad_avg, 0)  # rounding may take a constant gradient's below 0
     u = g / (np.sqrt(spread) + eps)
     if velocity is not None:
         velocity *= momentum
