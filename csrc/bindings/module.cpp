@@ -38,7 +38,7 @@ std::vector<std::string> op_names(OpList<List...>) {
     return {List::name...};
 }
 
-bool interrupted() {
+[[maybe_unused]] bool interrupted() {
     py::gil_scoped_acquire gil;
     return PyErr_CheckSignals() != 0;
 }

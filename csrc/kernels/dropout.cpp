@@ -27,14 +27,16 @@ BP_INLINE void philox(Wide* x, std::uint64_t seed) {
 }
 
 // The 64 words of block c. Even and odd counters go apart, so that their words lie side by side in the end.
-BP_INLINE void draw(Word* out, std::uint64_t c, std::uint64_t step, std::uint64_t stream, std::uint64_t seed) {
+BP_INLINE void draw(Word* out, std::uint64_t c, std::uint64_t step, std::uint64_t stream,
+                    std::uint64_t seed) {
     for (int l = 0; l < kLanes; l += width<Word>) {
         const Wide counter = kLanes * c + std::uint64_t(l) + 2 * iota<std::uint64_t>();
         Wide even[4] = {counter, counter >> 32, step + Wide{}, stream + Wide{}};
         Wide odd[4] = {counter + 1, counter >> 32, step + Wide{}, stream + Wide{}};
         philox(even, seed);
         philox(odd, seed);
-        for (int w = 0; w < 4; ++w) store(out + kLanes * w + l, (vec<Word>)((even[w] & 0xFFFFFFFF) | odd[w] << 32));
+        for (int w = 0; w < 4; ++w)
+            store(out + kLanes * w + l, (vec<Word>)((even[w] & 0xFFFFFFFF) | odd[w] << 32));
     }
 }
 
@@ -45,7 +47,8 @@ template <class T> BP_INLINE vec<T> mask_of(const Word* words, Word threshold, T
     } else {
         typename Vector<Word, kBytes / 2>::type half;
         __builtin_memcpy(&half, words, sizeof half);
-        return select<vec<T>>(__builtin_convertvector(half, ivec<T>) >= lane<ivec<T>>(threshold), broadcast<T>(scale), vec<T>{});
+        return select<vec<T>>(__builtin_convertvector(half, ivec<T>) >= lane<ivec<T>>(threshold),
+                              broadcast<T>(scale), vec<T>{});
     }
 }
 
@@ -56,7 +59,8 @@ template <class T> void dropout_forward(const DropoutForward<T>& op, Range range
     const double limit = op.p * 0x1p32;
     const Word threshold = Word(limit < 0x1p32 - 1 ? limit : 0x1p32 - 1);
     const T scale = op.p < 1 ? T(1 / (1 - op.p)) : T(0);
-    const std::uint64_t step = std::uint64_t(op.step.data[0]), stream = std::uint64_t(op.stream), seed = std::uint64_t(op.seed);
+    const std::uint64_t step = std::uint64_t(op.step.data[0]), stream = std::uint64_t(op.stream),
+                        seed = std::uint64_t(op.seed);
     const std::int64_t size = op.x.size(), stop = range.end * kElementPiece, end = stop < size ? stop : size;
     for (std::int64_t block = range.begin * kElementPiece; block < end; block += kBlock) {
         Word words[kBlock];

@@ -6,8 +6,12 @@ namespace backpass::BACKPASS_ISA {
 namespace {
 
 // The first n lanes; of a whole vector n is the constant width<T>, and the test disappears.
-template <class T> BP_INLINE vec<T> get(const T* p, int n) { return n == width<T> ? load(p) : load_tail(p, n); }
-template <class T> BP_INLINE void put(T* p, vec<T> v, int n) { n == width<T> ? store(p, v) : store_tail(p, v, n); }
+template <class T> BP_INLINE vec<T> get(const T* p, int n) {
+    return n == width<T> ? load(p) : load_tail(p, n);
+}
+template <class T> BP_INLINE void put(T* p, vec<T> v, int n) {
+    n == width<T> ? store(p, v) : store_tail(p, v, n);
+}
 
 // v in the first n lanes, `other` in the rest.
 template <class V> BP_INLINE V first(V v, int n, lane<V> other) {
@@ -58,9 +62,10 @@ struct Label {
 };
 template <class Op> BP_INLINE Label label_of(const Op& op, std::int64_t b) {
     const std::int64_t target = op.target.data[b];
-    if (target == op.ignore_index) return {0, 0};
+    const double weight = op.sample_weight ? double(op.sample_weight.data[b]) : 1;
+    if (target == op.ignore_index) return {0, 0 * weight};  // NaN stays NaN
     if (target < 0 || target >= op.pred.cols()) return {0, __builtin_nan("")};
-    return {target, op.sample_weight ? double(op.sample_weight.data[b]) : 1};
+    return {target, weight};
 }
 template <class Op> BP_INLINE double class_weight(const Op& op, std::int64_t at) {
     return op.weight && op.pred.cols() > 0 ? double(op.weight.data[at]) : 1;
@@ -80,7 +85,9 @@ template <class T> struct Smoothing {
     double hard, soft, soft_total, divisor;
 
     BP_INLINE T at(std::int64_t c) const { return T(soft) * (weight ? weight[c] : T(1)); }
-    BP_INLINE vec<T> at(std::int64_t c, int n) const { return T(soft) * (weight ? get(weight + c, n) : broadcast<T>(1)); }
+    BP_INLINE vec<T> at(std::int64_t c, int n) const {
+        return T(soft) * (weight ? get(weight + c, n) : broadcast<T>(1));
+    }
 };
 
 // Classes up to this many: width<T> rows at a time, transposed, so that no lane is idle.
@@ -88,7 +95,8 @@ constexpr std::int64_t kNarrow = 16;
 
 // Rows b ... b + count of at most kNarrow classes; count <= width<T>. sums[lane] += loss.
 template <bool Plain, class T>
-BP_INLINE void narrow_rows(const SoftmaxCrossEntropy<T>& op, const Smoothing<T>& q, std::int64_t b, int count, double* sums) {
+BP_INLINE void narrow_rows(const SoftmaxCrossEntropy<T>& op, const Smoothing<T>& q, std::int64_t b, int count,
+                           double* sums) {
     using Int = lane<ivec<T>>;
     constexpr int lanes = width<T>;
     const std::int64_t classes = op.pred.cols(), end = count * classes;
@@ -106,9 +114,12 @@ BP_INLINE void narrow_rows(const SoftmaxCrossEntropy<T>& op, const Smoothing<T>&
         hard[r] = Plain ? T(1) : T(q.hard * class_weight(op, label.at));
     }
     for (std::int64_t k = 0; k < classes; k += lanes) {
-        for (int r = 0; r < lanes; ++r) {  // a whole vector may reach into the next row, but not beyond the last
+        for (int r = 0; r < lanes;
+             ++r) {  // a whole vector may reach into the next row, but not beyond the last
             const std::int64_t i = r * classes + k, left = classes - k;
-            column[k + r] = r >= count ? vec<T>{} : i + lanes <= end ? load(x + i) : load_tail(x + i, int(left < lanes ? left : lanes));
+            column[k + r] = r >= count         ? vec<T>{}
+                            : i + lanes <= end ? load(x + i)
+                                               : load_tail(x + i, int(left < lanes ? left : lanes));
         }
         transpose<T>(column + k);
     }
@@ -139,7 +150,8 @@ BP_INLINE void narrow_rows(const SoftmaxCrossEntropy<T>& op, const Smoothing<T>&
     for (std::int64_t c = 0; c < classes; ++c) column[c] = (column[c] * part - wanted(c)) * step;
     for (std::int64_t k = 0; k < classes; k += lanes) transpose<T>(column + k);
     for (int r = 0; r < count; ++r) {
-        for (std::int64_t k = 0; k < classes; k += lanes) {  // what reaches into the next row is overwritten by it
+        for (std::int64_t k = 0; k < classes;
+             k += lanes) {  // what reaches into the next row is overwritten by it
             const std::int64_t i = r * classes + k, left = classes - k;
             if (i + lanes <= end)
                 store(g + i, column[k + r]);
@@ -150,14 +162,16 @@ BP_INLINE void narrow_rows(const SoftmaxCrossEntropy<T>& op, const Smoothing<T>&
 }
 
 // One row of any number of classes; its loss.
-template <bool Plain, class T> BP_INLINE double wide_row(const SoftmaxCrossEntropy<T>& op, const Smoothing<T>& q, std::int64_t b) {
+template <bool Plain, class T> BP_INLINE double wide_row(const SoftmaxCrossEntropy<T>& op,
+                                                         const Smoothing<T>& q, std::int64_t b) {
     constexpr T lowest = -T(__builtin_inf());
     const std::int64_t classes = op.pred.cols();
     const T* x = op.pred.data + b * classes;
     T* g = op.dpred ? op.dpred.data + b * classes : nullptr;
     const Label label = label_of(op, b);
     vec<T> top = broadcast<T>(lowest), parts{}, smooth{};
-    columns<T>(classes, [&](std::int64_t c, int n) BP_INLINED { top = max(top, first(get(x + c, n), n, lowest)); });
+    columns<T>(classes,
+               [&](std::int64_t c, int n) BP_INLINED { top = max(top, first(get(x + c, n), n, lowest)); });
     top = broadcast<T>(reduce_max(top));
     const T chosen = x[label.at] - top[0];
     columns<T>(classes, [&](std::int64_t c, int n) BP_INLINED {
@@ -177,10 +191,12 @@ template <bool Plain, class T> BP_INLINE double wide_row(const SoftmaxCrossEntro
         });
         g[label.at] -= step * hard;
     }
-    return label.weight * double(Plain ? log_total - chosen : log_total * sum_q - hard * chosen - sum(smooth));
+    return label.weight *
+           double(Plain ? log_total - chosen : log_total * sum_q - hard * chosen - sum(smooth));
 }
 
-template <bool Plain, class T> BP_INLINE double all_rows(const SoftmaxCrossEntropy<T>& op, const Smoothing<T>& q) {
+template <bool Plain, class T> BP_INLINE double all_rows(const SoftmaxCrossEntropy<T>& op,
+                                                         const Smoothing<T>& q) {
     const std::int64_t rows = op.target.size(), classes = op.pred.cols();
     double loss = 0;
     if (classes > kNarrow) {
@@ -197,7 +213,8 @@ template <bool Plain, class T> BP_INLINE double all_rows(const SoftmaxCrossEntro
 // pred (B, C), target (B,): loss = Σ_b w_b (-Σ_c q_bc log softmax(pred_b)_c) / divisor, dpred = w_b (softmax Σ_c q - q) / divisor
 template <class T> void softmax_cross_entropy(const SoftmaxCrossEntropy<T>& op, Range, Scratch) {
     const std::int64_t classes = op.pred.cols();
-    const double total = total_weight(op), divisor = divisor_of(op, total), soft = op.label_smoothing / double(classes);
+    const double total = total_weight(op), divisor = divisor_of(op, total),
+                 soft = op.label_smoothing / double(classes);
     if (classes == 0) {
         op.loss.data[0] = total;  // 0, or NaN for a target that is no class
         return;
@@ -208,7 +225,9 @@ template <class T> void softmax_cross_entropy(const SoftmaxCrossEntropy<T>& op, 
     }
     double weights = 0;
     for (std::int64_t c = 0; c < classes; ++c) weights += class_weight(op, c);
-    op.loss.data[0] = all_rows<false>(op, Smoothing<T>{op.weight.data, 1 - op.label_smoothing, soft, soft * weights, divisor}) / divisor;
+    op.loss.data[0] = all_rows<false>(op, Smoothing<T>{op.weight.data, 1 - op.label_smoothing, soft,
+                                                       soft * weights, divisor}) /
+                      divisor;
 }
 
 // pred (B, C) logarithms, target (B,): loss = -Σ_b w_b pred[b, target_b] / divisor
@@ -260,8 +279,10 @@ template <class T> void pointwise_loss(const PointwiseLoss<T>& op, Range, Scratc
             });
         } else {
             for (std::int64_t b = 0; b < rows; ++b) {
-                const vec<T> w = broadcast<T>(weight[b]), scale = broadcast<T>(T(double(weight[b]) / divisor));
-                columns<T>(outputs, [&](std::int64_t o, int n) BP_INLINED { piece(b * outputs + o, n, w, scale); });
+                const vec<T> w = broadcast<T>(weight[b]),
+                             scale = broadcast<T>(T(double(weight[b]) / divisor));
+                columns<T>(outputs,
+                           [&](std::int64_t o, int n) BP_INLINED { piece(b * outputs + o, n, w, scale); });
             }
         }
     });
@@ -274,7 +295,8 @@ template <class T> void gaussian_nll(const GaussianNll<T>& op, Range, Scratch) {
     const double divisor = divisor_of(op, total_rows(op), outputs);
     Sum<T> loss;
     for (std::int64_t b = 0; b < rows; ++b) {
-        const T weight = op.sample_weight ? op.sample_weight.data[b] : T(1), scale = T(double(weight) / divisor);
+        const T weight = op.sample_weight ? op.sample_weight.data[b] : T(1),
+                scale = T(double(weight) / divisor);
         const std::int64_t mean = 2 * b * outputs, variance = mean + outputs;
         columns<T>(outputs, [&](std::int64_t o, int n) BP_INLINED {
             const vec<T> e = get(op.pred.data + mean + o, n) - get(op.target.data + b * outputs + o, n);

@@ -6,9 +6,15 @@ namespace backpass::BACKPASS_ISA {
 namespace {
 
 // The first n lanes; of a whole vector n is the constant width<T>, and the test disappears.
-template <class T> BP_INLINE vec<T> get(const T* p, int n) { return n == width<T> ? load(p) : load_tail(p, n); }
-template <class T> BP_INLINE void put(T* p, vec<T> v, int n) { n == width<T> ? store(p, v) : store_tail(p, v, n); }
-template <class T> BP_INLINE vec<T> get_or(const T* p, std::int64_t at, T other, int n) { return p ? get(p + at, n) : broadcast<T>(other); }
+template <class T> BP_INLINE vec<T> get(const T* p, int n) {
+    return n == width<T> ? load(p) : load_tail(p, n);
+}
+template <class T> BP_INLINE void put(T* p, vec<T> v, int n) {
+    n == width<T> ? store(p, v) : store_tail(p, v, n);
+}
+template <class T> BP_INLINE vec<T> get_or(const T* p, std::int64_t at, T other, int n) {
+    return p ? get(p + at, n) : broadcast<T>(other);
+}
 
 // v in the first n lanes, zero in the rest.
 template <class V> BP_INLINE V first(V v, int n) {
@@ -28,14 +34,16 @@ template <class T, class F> BP_INLINE vec<T> sum_columns(std::int64_t size, F f)
     constexpr int w = width<T>;
     vec<T> a{}, b{}, c{}, d{};
     std::int64_t i = 0;
-    for (; i + 4 * w <= size; i += 4 * w) a += f(i, w), b += f(i + w, w), c += f(i + 2 * w, w), d += f(i + 3 * w, w);
+    for (; i + 4 * w <= size; i += 4 * w)
+        a += f(i, w), b += f(i + w, w), c += f(i + 2 * w, w), d += f(i + 3 * w, w);
     for (; i + w <= size; i += w) a += f(i, w);
     if (i < size) b += first(f(i, int(size - i)), int(size - i));
     return (a + b) + (c + d);
 }
 
 // N sums over rows in parts of `piece` rows, for accuracy: add(b, part) adds row b.
-template <class T, int N, class F> BP_INLINE void sum_rows(std::int64_t rows, std::int64_t piece, vec<T> (&total)[N], F add) {
+template <class T, int N, class F> BP_INLINE void sum_rows(std::int64_t rows, std::int64_t piece,
+                                                           vec<T> (&total)[N], F add) {
     for (std::int64_t b = 0; b < rows;) {
         const std::int64_t end = rows - b < piece ? rows : b + piece;
         vec<T> part[N] = {};
@@ -71,16 +79,20 @@ constexpr std::int64_t kRowsOfSum = 64;  // rows that are summed in one go
 
 // Mean and variance of n channels at c are known: keep them, and mix them into the running ones. Returns 1/√(var + eps).
 template <class T>
-BP_INLINE vec<T> keep_statistics(const BatchNormForward<T>& op, std::int64_t c, int n, vec<T> mean, vec<T> var, double share) {
+BP_INLINE vec<T> keep_statistics(const BatchNormForward<T>& op, std::int64_t c, int n, vec<T> mean,
+                                 vec<T> var, double share) {
     const vec<T> inv_std = T(1) / sqrt(var + T(op.eps));
     put(op.mean.data + c, mean, n);
     put(op.inv_std.data + c, inv_std, n);
     if (op.running_mean && op.running_var) {
         const std::int64_t count = op.x.shape[0] * op.x.shape[2];
-        const T kept = T(1 - share), mixed = T(share), unbiased = T(double(count) / double(count > 1 ? count - 1 : 1));
+        const T mixed = T(share), unbiased = T(double(count) / double(count > 1 ? count - 1 : 1));
         T *m = op.running_mean.data + c, *v = op.running_var.data + c;
-        put(m, kept * get(m, n) + mixed * mean, n);
-        put(v, kept * get(v, n) + mixed * var * unbiased, n);
+        const vec<T> old_mean = get(m, n), old_var = get(v, n);
+        // A step that the guard is about to stop must not spoil them.
+        const auto finite = (mean - mean == T(0)) & (var - var == T(0));
+        put(m, select(finite, old_mean + mixed * (mean - old_mean), old_mean), n);
+        put(v, select(finite, old_var + mixed * (var * unbiased - old_var), old_var), n);
     }
     return inv_std;
 }
@@ -88,10 +100,11 @@ BP_INLINE vec<T> keep_statistics(const BatchNormForward<T>& op, std::int64_t c, 
 // y = (x - mean) inv_std weight + bias, inv_std = 1/√(var + eps), over (B, L) for each channel
 template <class T> void batch_norm_forward(const BatchNormForward<T>& op, Range range, Scratch) {
     const std::int64_t rows = op.x.shape[0], size = op.x.shape[1], length = op.x.shape[2];
-    const T *x = op.x.data, *weight = op.weight.data, *bias = op.bias.data, count = T(rows * length);
+    const T *x = op.x.data, *weight = op.weight.data, *bias = op.bias.data,
+            count = T(rows * length > 0 ? rows * length : 1);
     T* y = op.y.data;
     double share = op.momentum;
-    if (op.batches) {  // momentum < 0 reads what the first task writes: its op must be one task
+    if (op.batches) {
         if (share < 0) share = 1 / double(op.batches.data[0] + 1);
         if (range.begin == 0) ++op.batches.data[0];
     }
@@ -111,7 +124,8 @@ template <class T> void batch_norm_forward(const BatchNormForward<T>& op, Range 
                 }
             });
             for (int k = 0; k < K; ++k) {
-                scale[k] = keep_statistics(op, c + k * w, n, mean[k], var[k] / count, share) * get_or(weight, c + k * w, T(1), n);
+                scale[k] = keep_statistics(op, c + k * w, n, mean[k], var[k] / count, share) *
+                           get_or(weight, c + k * w, T(1), n);
                 shift[k] = get_or(bias, c + k * w, T(0), n);
             }
             for (std::int64_t b = 0; b < rows; ++b)
@@ -127,17 +141,20 @@ template <class T> void batch_norm_forward(const BatchNormForward<T>& op, Range 
         const T* at = x + c * length;
         vec<T> sums[1] = {}, squares[1] = {};
         sum_rows<T>(rows, 1 + kRowsOfSum / (length + 1), sums, [&](std::int64_t b, vec<T>* part) BP_INLINED {
-            *part += sum_columns<T>(length, [&](std::int64_t l, int n) BP_INLINED { return get(at + b * step + l, n); });
+            *part += sum_columns<T>(
+                length, [&](std::int64_t l, int n) BP_INLINED { return get(at + b * step + l, n); });
         });
         const vec<T> mean = broadcast<T>(sum(sums[0]) / count);
-        sum_rows<T>(rows, 1 + kRowsOfSum / (length + 1), squares, [&](std::int64_t b, vec<T>* part) BP_INLINED {
-            *part += sum_columns<T>(length, [&](std::int64_t l, int n) BP_INLINED {
-                const vec<T> d = get(at + b * step + l, n) - mean;
-                return d * d;
-            });
-        });
+        sum_rows<T>(rows, 1 + kRowsOfSum / (length + 1), squares,
+                    [&](std::int64_t b, vec<T>* part) BP_INLINED {
+                        *part += sum_columns<T>(length, [&](std::int64_t l, int n) BP_INLINED {
+                            const vec<T> d = get(at + b * step + l, n) - mean;
+                            return d * d;
+                        });
+                    });
         const vec<T> var = broadcast<T>(sum(squares[0]) / count);
-        const vec<T> scale = broadcast<T>(keep_statistics(op, c, 1, mean, var, share)[0] * (weight ? weight[c] : T(1)));
+        const vec<T> scale =
+            broadcast<T>(keep_statistics(op, c, 1, mean, var, share)[0] * (weight ? weight[c] : T(1)));
         const T shift = bias ? bias[c] : T(0);
         for (std::int64_t b = 0; b < rows; ++b)
             columns<T>(length, [&](std::int64_t l, int n) BP_INLINED {
@@ -157,7 +174,8 @@ template <class T> void batch_norm_inference(const BatchNormInference<T>& op, Ra
         vec<T> mean[K], scale[K], shift[K];
         for (int k = 0; k < K; ++k) {
             mean[k] = get(op.running_mean.data + c + k * w, n);
-            scale[k] = T(1) / sqrt(get(op.running_var.data + c + k * w, n) + T(op.eps)) * get_or(weight, c + k * w, T(1), n);
+            scale[k] = T(1) / sqrt(get(op.running_var.data + c + k * w, n) + T(op.eps)) *
+                       get_or(weight, c + k * w, T(1), n);
             shift[k] = get_or(bias, c + k * w, T(0), n);
         }
         for (std::int64_t b = 0; b < rows; ++b)
@@ -168,9 +186,11 @@ template <class T> void batch_norm_inference(const BatchNormInference<T>& op, Ra
                     continue;
                 }
                 for (int j = 0; j < n; ++j) {
-                    const vec<T> m = broadcast<T>(mean[k][j]), s = broadcast<T>(scale[k][j]), t = broadcast<T>(shift[k][j]);
+                    const vec<T> m = broadcast<T>(mean[k][j]), s = broadcast<T>(scale[k][j]),
+                                 t = broadcast<T>(shift[k][j]);
                     columns<T>(length, [&](std::int64_t l, int left) BP_INLINED {
-                        put(y + (i + j) * length + l, (get(x + (i + j) * length + l, left) - m) * s + t, left);
+                        put(y + (i + j) * length + l, (get(x + (i + j) * length + l, left) - m) * s + t,
+                            left);
                     });
                 }
             }
@@ -218,22 +238,28 @@ template <class T> void batch_norm_backward(const BatchNormBackward<T>& op, Rang
     }
     for (std::int64_t c = piece.begin; c < piece.end; ++c) {
         const vec<T> mean = broadcast<T>(op.mean.data[c]), inv_std = broadcast<T>(op.inv_std.data[c]);
-        const auto normal = [&](std::int64_t i, int n) BP_INLINED { return (get(x + i, n) - mean) * inv_std; };
+        const auto normal = [&](std::int64_t i, int n)
+                                BP_INLINED { return (get(x + i, n) - mean) * inv_std; };
         vec<T> sums[2] = {};
         sum_rows<T>(rows, 1 + kRowsOfSum / (length + 1), sums, [&](std::int64_t b, vec<T>* part) BP_INLINED {
             const std::int64_t at = (b * size + c) * length;
-            part[0] += sum_columns<T>(length, [&](std::int64_t l, int n) BP_INLINED { return get(dy + at + l, n); });
-            part[1] += sum_columns<T>(length, [&](std::int64_t l, int n) BP_INLINED { return get(dy + at + l, n) * normal(at + l, n); });
+            part[0] +=
+                sum_columns<T>(length, [&](std::int64_t l, int n) BP_INLINED { return get(dy + at + l, n); });
+            part[1] += sum_columns<T>(length, [&](std::int64_t l, int n) BP_INLINED {
+                return get(dy + at + l, n) * normal(at + l, n);
+            });
         });
         const T shift = sum(sums[0]), slope = sum(sums[1]);
         if (op.dbias) op.dbias.data[c] = shift;
         if (op.dweight) op.dweight.data[c] = slope;
         if (!op.dx) continue;
-        const T scale = inv_std[0] * (weight ? weight[c] : T(1)), shift_mean = shift / count, slope_mean = slope / count;
+        const T scale = inv_std[0] * (weight ? weight[c] : T(1)), shift_mean = shift / count,
+                slope_mean = slope / count;
         for (std::int64_t b = 0; b < rows; ++b) {
             const std::int64_t at = (b * size + c) * length;
             columns<T>(length, [&](std::int64_t l, int n) BP_INLINED {
-                put(op.dx.data + at + l, scale * (get(dy + at + l, n) - (shift_mean + normal(at + l, n) * slope_mean)), n);
+                put(op.dx.data + at + l,
+                    scale * (get(dy + at + l, n) - (shift_mean + normal(at + l, n) * slope_mean)), n);
             });
         }
     }
@@ -243,38 +269,52 @@ template <class T> void batch_norm_backward(const BatchNormBackward<T>& op, Rang
 
 // y = (x - mean) inv_std weight + bias, inv_std = 1/√(var + eps), over C for each row
 template <class T> void layer_norm_forward(const LayerNormForward<T>& op, Range range, Scratch) {
-    const std::int64_t size = op.x.cols(), rows = op.x.rows(), stop = range.end * op.rows_per_task(), end = stop < rows ? stop : rows;
-    const T *weight = op.weight.data, *bias = op.bias.data, count = T(size);
+    const std::int64_t size = op.x.cols(), rows = op.x.rows(), stop = range.end * op.rows_per_task(),
+                       end = stop < rows ? stop : rows;
+    const T *weight = op.weight.data, *bias = op.bias.data, count = T(size > 0 ? size : 1);
     for (std::int64_t r = range.begin * op.rows_per_task(); r < end; ++r) {
         const T* x = op.x.data + r * size;
         T* y = op.y.data + r * size;
-        const vec<T> mean = broadcast<T>(sum(sum_columns<T>(size, [&](std::int64_t i, int n) BP_INLINED { return get(x + i, n); })) / count);
-        const T var = sum(sum_columns<T>(size, [&](std::int64_t i, int n) BP_INLINED {
-                          const vec<T> d = get(x + i, n) - mean;
-                          return d * d;
-                      })) / count;
+        const vec<T> mean = broadcast<T>(
+            sum(sum_columns<T>(size, [&](std::int64_t i, int n) BP_INLINED { return get(x + i, n); })) /
+            count);
+        const T var = sum(sum_columns<T>(size,
+                                         [&](std::int64_t i, int n) BP_INLINED {
+                                             const vec<T> d = get(x + i, n) - mean;
+                                             return d * d;
+                                         })) /
+                      count;
         const vec<T> inv_std = T(1) / sqrt(broadcast<T>(var + T(op.eps)));
         op.mean.data[r] = mean[0];
         op.inv_std.data[r] = inv_std[0];
         columns<T>(size, [&](std::int64_t i, int n) BP_INLINED {
-            put(y + i, (get(x + i, n) - mean) * inv_std * get_or(weight, i, T(1), n) + get_or(bias, i, T(0), n), n);
+            put(y + i,
+                (get(x + i, n) - mean) * inv_std * get_or(weight, i, T(1), n) + get_or(bias, i, T(0), n), n);
         });
     }
 }
 
 // x̂ = (x - mean) inv_std, g = dy weight; dx = inv_std (g - mean(g) - x̂ mean(g x̂)), the tasks by rows
-template <class T> BP_INLINE void layer_norm_dx(const LayerNormBackward<T>& op, std::int64_t begin, std::int64_t end) {
+template <class T> BP_INLINE void layer_norm_dx(const LayerNormBackward<T>& op, std::int64_t begin,
+                                                std::int64_t end) {
     const std::int64_t size = op.x.cols();
     const T *weight = op.weight.data, count = T(size);
     for (std::int64_t r = begin; r < end; ++r) {
         const T *x = op.x.data + r * size, *dy = op.dy.data + r * size;
         T* dx = op.dx.data + r * size;
         const vec<T> mean = broadcast<T>(op.mean.data[r]), inv_std = broadcast<T>(op.inv_std.data[r]);
-        const auto normal = [&](std::int64_t i, int n) BP_INLINED { return (get(x + i, n) - mean) * inv_std; };
-        const auto g = [&](std::int64_t i, int n) BP_INLINED { return weight ? get(dy + i, n) * get(weight + i, n) : get(dy + i, n); };
+        const auto normal = [&](std::int64_t i, int n)
+                                BP_INLINED { return (get(x + i, n) - mean) * inv_std; };
+        const auto g = [&](std::int64_t i, int n) BP_INLINED {
+            return weight ? get(dy + i, n) * get(weight + i, n) : get(dy + i, n);
+        };
         const T shift = sum(sum_columns<T>(size, g)) / count;
-        const T slope = sum(sum_columns<T>(size, [&](std::int64_t i, int n) BP_INLINED { return g(i, n) * normal(i, n); })) / count;
-        columns<T>(size, [&](std::int64_t i, int n) BP_INLINED { put(dx + i, inv_std * (g(i, n) - (shift + normal(i, n) * slope)), n); });
+        const T slope = sum(sum_columns<T>(
+                            size, [&](std::int64_t i, int n) BP_INLINED { return g(i, n) * normal(i, n); })) /
+                        count;
+        columns<T>(size, [&](std::int64_t i, int n) BP_INLINED {
+            put(dx + i, inv_std * (g(i, n) - (shift + normal(i, n) * slope)), n);
+        });
     }
 }
 
@@ -301,7 +341,8 @@ template <class T> BP_INLINE void layer_norm_dweight(const LayerNormBackward<T>&
 
 template <class T> void layer_norm_backward(const LayerNormBackward<T>& op, Range range, Scratch) {
     const std::int64_t inputs = op.input_tasks(), per_task = op.rows_per_task(), rows = op.x.rows();
-    if (range.begin < inputs) layer_norm_dx(op, range.begin * per_task, range.end >= inputs ? rows : range.end * per_task);
+    if (range.begin < inputs)
+        layer_norm_dx(op, range.begin * per_task, range.end >= inputs ? rows : range.end * per_task);
     if (range.end > inputs) layer_norm_dweight(op, piece_of(range, inputs, op.weight_tasks(), op.x.cols()));
 }
 

@@ -6,8 +6,12 @@ namespace backpass::BACKPASS_ISA {
 namespace {
 
 // The first n lanes; of a whole vector n is the constant width<T>, and the test disappears.
-template <class T> BP_INLINE vec<T> get(const T* p, int n) { return n == width<T> ? load(p) : load_tail(p, n); }
-template <class T> BP_INLINE void put(T* p, vec<T> v, int n) { n == width<T> ? store(p, v) : store_tail(p, v, n); }
+template <class T> BP_INLINE vec<T> get(const T* p, int n) {
+    return n == width<T> ? load(p) : load_tail(p, n);
+}
+template <class T> BP_INLINE void put(T* p, vec<T> v, int n) {
+    n == width<T> ? store(p, v) : store_tail(p, v, n);
+}
 
 // f(i, n) for the vectors of the range: n elements at i.
 template <class T, class F> BP_INLINE void elements(Range range, std::int64_t size, F f) {
@@ -52,7 +56,8 @@ template <class T> void activation_backward(const ActivationBackward<T>& op, Ran
 template <class T> void add(const Add<T>& op, Range range, Scratch) {
     const T *a = op.a.data, *b = op.b.data;
     T* y = op.y.data;
-    elements<T>(range, op.a.size(), [&](std::int64_t i, int n) BP_INLINED { put(y + i, get(a + i, n) + get(b + i, n), n); });
+    elements<T>(range, op.a.size(),
+                [&](std::int64_t i, int n) BP_INLINED { put(y + i, get(a + i, n) + get(b + i, n), n); });
 }
 
 // dx = dy mask

@@ -6,8 +6,12 @@ namespace backpass::BACKPASS_ISA {
 namespace {
 
 // The first n lanes; of a whole vector n is the constant width<T>, and the test disappears.
-template <class T> BP_INLINE vec<T> get(const T* p, int n) { return n == width<T> ? load(p) : load_tail(p, n); }
-template <class T> BP_INLINE void put(T* p, vec<T> v, int n) { n == width<T> ? store(p, v) : store_tail(p, v, n); }
+template <class T> BP_INLINE vec<T> get(const T* p, int n) {
+    return n == width<T> ? load(p) : load_tail(p, n);
+}
+template <class T> BP_INLINE void put(T* p, vec<T> v, int n) {
+    n == width<T> ? store(p, v) : store_tail(p, v, n);
+}
 
 // v in the first n lanes, `other` in the rest.
 template <class V> BP_INLINE V first(V v, int n, lane<V> other) {
@@ -23,7 +27,8 @@ template <class T, class F> BP_INLINE void columns(std::int64_t size, F f) {
 }
 
 // f(offset) for the rows of the range.
-template <class Op, class F> BP_INLINE void rows(const Op& op, Range range, std::int64_t count, std::int64_t size, F f) {
+template <class Op, class F> BP_INLINE void rows(const Op& op, Range range, std::int64_t count,
+                                                 std::int64_t size, F f) {
     const std::int64_t stop = range.end * op.rows_per_task(), end = stop < count ? stop : count;
     for (std::int64_t row = range.begin * op.rows_per_task(); row < end; ++row) f(row * size);
 }
@@ -44,7 +49,8 @@ template <class T> void softmax_forward(const SoftmaxForward<T>& op, Range range
             return;
         }
         vec<T> top = broadcast<T>(lowest), parts{};
-        columns<T>(size, [&](std::int64_t i, int n) BP_INLINED { top = max(top, first(get(x + i, n), n, lowest)); });
+        columns<T>(
+            size, [&](std::int64_t i, int n) BP_INLINED { top = max(top, first(get(x + i, n), n, lowest)); });
         top = broadcast<T>(reduce_max(top));
         columns<T>(size, [&](std::int64_t i, int n) BP_INLINED {
             const vec<T> e = exp(get(x + i, n) - top);
@@ -54,7 +60,8 @@ template <class T> void softmax_forward(const SoftmaxForward<T>& op, Range range
         const vec<T> total = broadcast<T>(sum(parts));
         if (log_of) {
             const vec<T> shift = log(total);
-            columns<T>(size, [&](std::int64_t i, int n) BP_INLINED { put(y + i, get(x + i, n) - top - shift, n); });
+            columns<T>(size,
+                       [&](std::int64_t i, int n) BP_INLINED { put(y + i, get(x + i, n) - top - shift, n); });
         } else {
             const vec<T> scale = T(1) / total;
             columns<T>(size, [&](std::int64_t i, int n) BP_INLINED { put(y + i, get(y + i, n) * scale, n); });

@@ -12,7 +12,8 @@ struct Grid {
     static Grid over(std::int64_t m, std::int64_t n) {
         const std::int64_t quarter = (n / 4 + 31) / 32 * 32;
         const std::int64_t piece = quarter < 64 ? 64 : quarter > 256 ? 256 : quarter;
-        return {m, n, pieces(m, n >= 1024 ? 512 : 128), pieces(n, piece), piece};
+        const std::int64_t rows = pieces(m, n >= 1024 ? 512 : 128);
+        return {m, n, rows < 1 ? 1 : rows, pieces(n, piece), piece};  // a task even without rows: db is its to write
     }
     std::int64_t tasks() const { return rows * cols; }
 };

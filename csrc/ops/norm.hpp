@@ -32,7 +32,8 @@ struct BatchNormForward {
     }
     double flops() const { return 8.0 * double(x.size()); }
     double bytes() const { return 4.0 * sizeof(T) * double(x.size()); }
-    std::int64_t tasks() const { return pieces(x.shape[1], kChannelPiece); }
+    // momentum < 0 reads the count of batches that the first task increments: then there is one task.
+    std::int64_t tasks() const { return momentum < 0 ? 1 : pieces(x.shape[1], kChannelPiece); }
 };
 
 template <class T>

@@ -11,6 +11,7 @@ typed by their annotation. `dx` always means the gradient of `x`: `foo_backward`
 """
 
 import inspect
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -163,6 +164,12 @@ def op(
         return function
 
     return register
+
+
+def as_rows(x: np.ndarray, inner: int = 1) -> np.ndarray:
+    """x with all but its last `inner` dimensions as one: what reshape(-1, ...) means, for empty arrays too."""
+    lead = x.ndim - inner
+    return x.reshape(math.prod(x.shape[:lead]), *x.shape[lead:])
 
 
 def index(letter: str) -> Sample:

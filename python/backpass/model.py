@@ -18,7 +18,8 @@ from .optim import by_name as optimizer_by_name
 from .program import Instruction, Parameters, aligned, call
 from .random import generator
 from .steps import Plan, Spec, plan
-from .train import fit
+from .threads import get_num_threads
+from .train import checked_data, fit
 
 MAX_ROWS = 512  # rows that one pass of `predict` takes
 
@@ -56,7 +57,9 @@ class Model:
         self.backend = get_backend(backend)
         if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
             raise ValueError(f"threads is {threads!r}, expected None or an integer of at least 1")
-        self.threads = threads or 0
+        if threads is None:
+            get_num_threads()  # tells the native backend the default, if nobody has yet
+        self.threads = threads or 0  # 0: the default at the time of the run
         try:
             self.dtype = np.dtype(dtype)
         except TypeError:
@@ -125,11 +128,9 @@ class Model:
         if not len(x):
             raise ValueError(f"x is empty (shape {x.shape}), expected at least one row")
         if self.callable_loss:
-            pred = self.forward(x, training=True)
-            value, gradient = self.callable_loss(pred, y)
-            self.backward(gradient)
-            self.update(float(value))
-            return float(value)
+            from .custom import step_with_callable
+
+            return step_with_callable(self, x, y)
         y = data.targets(y, self.loss, self.output_shape(x.shape[1:]), self.dtype, len(x))
         key = ("step", x.shape, y.shape[1:], y.dtype.name)
         plan = self.training_plan(x.shape, (y.shape[1:], y.dtype.name), weighted=False)
@@ -199,14 +200,12 @@ class Model:
 
     def evaluate(self, X: Any, y: Any, sample_weight: Any = None) -> dict[str, float]:
         """The loss over all rows, and the accuracy where the targets are classes: {"loss": ..., "accuracy": ...}."""
-        X = data.features(X, self.dtype)
-        if not len(X):
-            raise ValueError(f"X is empty (shape {X.shape}), expected at least one row")
+        X, target, weight = checked_data(self, X, y, sample_weight)
         pred = self.predict(X)
         if self.callable_loss:
-            return {"loss": float(self.callable_loss(pred, y)[0])}
-        target = data.targets(y, self.loss, pred.shape[1:], self.dtype, len(X))
-        weight = data.row_weights(sample_weight, None, target, self.dtype, pred.shape[-1])
+            from .custom import call_loss
+
+            return {"loss": call_loss(self, pred, target)[0]}
         return evaluate_loss(self, pred, target, weight)
 
     @property
@@ -355,4 +354,4 @@ def first_non_finite(plan: Plan | None) -> tuple[str, str]:
                 value = instruction.fields[name]
                 if isinstance(value, np.ndarray) and value.dtype.kind == "f" and not np.isfinite(value).all():
                     return instruction.layer, f"{name} of {instruction.op.name}"
-    return "", "the norm of the gradient"
+    return "", "the loss or the norm of the gradient"

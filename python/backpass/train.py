@@ -1,9 +1,9 @@
 """The training loop: one program call for many steps; Python only between slices of about 50 ms."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -46,6 +46,16 @@ class Feed:
         return call(name, source=rows, index=self.index, cursor=self.cursor, out=out.reshape(len(out), -1))
 
 
+class Loop(Protocol):
+    """What `run` needs of whatever computes an epoch."""
+
+    def epoch(self, number: int, one_by_one: bool) -> Iterator[int]:
+        """Run one epoch; yields the number of steps done after each slice of about 50 ms, or after each step."""
+
+    def running_loss(self) -> float:
+        """The mean loss of the rows of this epoch so far."""
+
+
 def fit(
     model: "Model",
     X: Any,
@@ -60,15 +70,22 @@ def fit(
     progress: bool,
 ) -> History:
     """What `Model.fit` does, after it has checked epochs."""
-    feed = _feed(model, X, y, sample_weight, class_weight)
-    rows = len(feed.X)
-    size = _batch_size(batch_size, rows)
-    validation = _validation(validation_data)
-    loop = _Loop(model, feed, size, shuffle)
+    X, target, weight = checked_data(model, X, y, sample_weight, class_weight)
+    size = checked_batch_size(batch_size, len(X))
+    feed = Feed(X, target, weight, row_order(len(X)), aligned((1,), np.int64), aligned((2,), np.float64))
+    loop = _ProgramLoop(model, feed, size, shuffle)
+    return run(model, loop, epochs, -(-len(X) // size), validation_data, callbacks, progress)
+
+
+def run(
+    model: "Model", loop: Loop, epochs: int, steps: int, validation_data: Any, callbacks: Sequence[Callback], progress: bool
+) -> History:
+    """Run `epochs` more epochs of `steps` steps with all that goes around them: callbacks, validation, history."""
+    validation = _validation(model, validation_data)
     watchers = [*([ProgressBar()] if progress else []), *callbacks]
     for watcher in watchers:
         watcher.model = model
-        watcher.params = {"epochs": epochs, "steps": -(-rows // size), "progress": progress}
+        watcher.params = {"epochs": epochs, "steps": steps, "progress": progress}
     every_batch = [w for w in watchers if type(w).on_train_batch_end is not Callback.on_train_batch_end]
     history = History()
     model.stop_training = False
@@ -107,21 +124,39 @@ def fit(
     return history
 
 
-def _feed(model: "Model", X: Any, y: Any, sample_weight: Any, class_weight: Any) -> Feed:
+def checked_data(
+    model: "Model", X: Any, y: Any, sample_weight: Any, class_weight: Any = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """X, y and the weights of the rows as a run or an evaluation takes them; ValueError or TypeError says what does not fit."""
     X = data.features(X, model.dtype)
     if not len(X):
         raise ValueError(f"X is empty (shape {X.shape}), expected at least one row")
     output = model.output_shape(X.shape[1:])
+    if model.callable_loss:
+        for name, given in (("sample_weight", sample_weight), ("class_weight", class_weight)):
+            if given is not None:
+                raise ValueError(f"{name} is given, but the loss is a callable: weight the rows inside it")
+        target = np.asarray(y)
+        if target.ndim == 0:
+            raise ValueError("y is a single value, expected one target for each row of X")
+        data.check_rows("y", target, len(X))
+        return X, target, None
     target = data.targets(y, model.loss, output, model.dtype, len(X))
     weight = data.row_weights(sample_weight, class_weight, target, model.dtype, output[-1])
     if weight is not None and not weight.any():
         raise ValueError("sample_weight is 0 everywhere, expected at least one row that counts")
-    index = aligned((len(X),), np.int64)
-    index[:] = np.arange(len(X))
-    return Feed(X, target, weight, index, aligned((1,), np.int64), aligned((2,), np.float64))
+    return X, target, weight
 
 
-def _batch_size(batch_size: int | None, rows: int) -> int:
+def row_order(rows: int) -> np.ndarray:
+    """The rows as they come; `shuffle` reorders it in place."""
+    index = aligned((rows,), np.int64)
+    index[:] = np.arange(rows)
+    return index
+
+
+def checked_batch_size(batch_size: int | None, rows: int) -> int:
+    """The rows of a step."""
     if batch_size is None:
         return min(32, rows)
     if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
@@ -131,15 +166,20 @@ def _batch_size(batch_size: int | None, rows: int) -> int:
     return int(batch_size)
 
 
-def _validation(validation_data: Any) -> tuple[Any, ...]:
+def _validation(model: "Model", validation_data: Any) -> tuple[Any, ...]:
+    """What `evaluate` gets after each epoch; () for nothing."""
     if validation_data is None:
         return ()
     if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
         raise ValueError("validation_data is no tuple (X, y) or (X, y, sample_weight)")
-    return tuple(validation_data)
+    X, y, *weight = validation_data
+    try:
+        return checked_data(model, X, y, weight[0] if weight else None)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"validation_data: {error}") from None
 
 
-class _Loop:
+class _ProgramLoop:
     """The programs of a run: one for whole batches, one for the rest of an epoch."""
 
     def __init__(self, model: "Model", feed: Feed, size: int, shuffle: bool) -> None:
@@ -164,7 +204,7 @@ class _Loop:
         total, count = self.feed.total.tolist()
         return total / count if count else 0.0
 
-    def epoch(self, number: int, one_by_one: bool) -> Any:
+    def epoch(self, number: int, one_by_one: bool) -> Iterator[int]:
         """Run one epoch; yields the number of steps done after each slice."""
         self.epoch_number[0] = number
         self.feed.cursor[0] = 0

@@ -7,7 +7,9 @@ from contextlib import contextmanager
 
 from .base import Backend, Executor
 
-__all__ = ["Backend", "Executor", "available_backends", "get_backend", "set_backend", "use_backend", "why_missing"]
+__all__ = [
+    "Backend", "Executor", "available_backends", "get_backend", "set_backend", "set_num_threads", "use_backend", "why_missing",
+]  # fmt: skip
 
 # name -> class, and what to do where it is missing
 KNOWN = {
@@ -49,6 +51,12 @@ def set_backend(name: str) -> None:
     if name != "auto":
         get_backend(name)
     _current = name
+
+
+def set_num_threads(n: int) -> None:
+    """Tell the native backend, the only one with threads of its own, how many a program uses that does not say."""
+    if _works("native"):
+        importlib.import_module(".native", __package__).set_num_threads(n)
 
 
 @contextmanager

@@ -9,6 +9,16 @@ from .. import _core
 from .base import Backend, Call, Executor
 
 
+def available_isas() -> list[str]:
+    """The instruction sets that this build has and this CPU runs, fastest first."""
+    return _core.available_isas()
+
+
+def set_num_threads(n: int) -> None:
+    """The threads that a program uses which is run with threads=0."""
+    _core.set_num_threads(n)
+
+
 class NativeExecutor(Executor):
     """A program inside _core."""
 

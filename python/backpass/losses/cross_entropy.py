@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..contract import index, op, positive
+from ..contract import as_rows, index, op, positive
 from ..program import Builder, Tensor, aligned
 from .base import Loss, class_targets, emit_loss
 
@@ -37,7 +37,7 @@ def softmax_cross_entropy(
     w_b is sample_weight, zero where target is ignore_index; count = Σ_b w_b weight[target_b] (PyTorch's mean), or 1 for "sum".
     """
     classes = pred.shape[-1]
-    rows, labels = pred.reshape(-1, classes), target.reshape(-1)
+    rows, labels = as_rows(pred), target.reshape(-1)
     used = labels != ignore_index
     labels = np.where(used, labels, 0)
     each = used.astype(np.float64) if sample_weight is None else used * sample_weight.reshape(-1).astype(np.float64)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..contract import Dims, op, positive
+from ..contract import Dims, as_rows, op, positive
 from ..program import Builder, Tensor
 from .base import Loss, emit_loss, real_targets
 
@@ -23,7 +23,7 @@ def gaussian_nll(pred, target, sample_weight, loss, count, dpred, eps: float = 1
     As in PyTorch the clamp is left out of the gradient of v.
     """
     outputs = pred.shape[-1]
-    pairs, wanted = pred.reshape(-1, 2, outputs), target.reshape(-1, outputs)
+    pairs, wanted = as_rows(pred, 2), as_rows(target)
     each = np.ones(len(pairs)) if sample_weight is None else sample_weight.reshape(-1).astype(np.float64)
     total = float(each.sum())
     count[0] = total if reduction == "mean" else 1.0
@@ -33,7 +33,7 @@ def gaussian_nll(pred, target, sample_weight, loss, count, dpred, eps: float = 1
     loss[0] = float((each * value.sum(axis=1, dtype=np.float64)).sum()) / divisor
     if dpred is not None:
         scale = (each / divisor)[:, None]
-        slopes = dpred.reshape(-1, 2, outputs)
+        slopes = as_rows(dpred, 2)
         slopes[:, 0] = scale * (error / v)
         slopes[:, 1] = scale * (0.5 * (1 / v - error * error / (v * v)))
 

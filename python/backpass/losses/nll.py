@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..contract import index, op, positive
+from ..contract import as_rows, index, op, positive
 from ..program import Builder, Tensor
 from .base import Loss, class_targets, emit_loss
 from .cross_entropy import class_weight
@@ -22,8 +22,7 @@ from .cross_entropy import class_weight
 )
 def nll(pred, target, weight, sample_weight, loss, count, dpred, reduction: str = "mean", ignore_index: int = -100):
     """loss = -Σ_b w_b pred[b, target_b] / count, w_b = sample_weight weight[target_b], count = Σ_b w_b, or 1 for "sum"."""
-    classes = pred.shape[-1]
-    rows, labels = pred.reshape(-1, classes), target.reshape(-1)
+    rows, labels = as_rows(pred), target.reshape(-1)
     each = (labels != ignore_index).astype(np.float64)
     labels = np.where(labels != ignore_index, labels, 0)
     if weight is not None:
@@ -37,7 +36,7 @@ def nll(pred, target, weight, sample_weight, loss, count, dpred, reduction: str 
     loss[0] = -float((each * rows[at]).sum()) / divisor
     if dpred is not None:
         dpred[...] = 0
-        dpred.reshape(-1, classes)[at] = -each / divisor
+        as_rows(dpred)[at] = -each / divisor
 
 
 class NLLLoss(Loss):

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..contract import Dims, op, positive
+from ..contract import Dims, as_rows, op, positive
 from ..formulas import POINTWISE
 from ..program import Builder, Tensor
 from .base import REDUCTIONS, Loss, emit_loss, real_targets
@@ -30,8 +30,7 @@ def pointwise_loss(
 ):
     """loss = Σ_bo w_b f(pred_bo, target_bo) / (count O); count = Σ_b w_b for "mean"; for "sum" nothing is divided, count = 1."""
     outputs = pred.shape[-1]
-    rows = pred.reshape(-1, outputs)
-    wanted = target.reshape(-1, outputs)
+    rows, wanted = as_rows(pred), as_rows(target)
     each = np.ones(len(rows)) if sample_weight is None else sample_weight.reshape(-1).astype(np.float64)
     total = float(each.sum())
     count[0] = total if reduction == "mean" else 1.0

@@ -18,21 +18,22 @@ def batch_norm_forward(
 ):
     """y = (x - mean) inv_std weight + bias, inv_std = 1/√(var + eps), var the biased variance of the batch.
 
-    running = (1 - momentum) running + momentum new, with the unbiased variance; momentum < 0: 1 / number of batches so far.
+    running += momentum (new - running) where new is finite, with the unbiased variance; momentum < 0: 1 / number of batches.
     """
     axes, column = (0, 2), (None, slice(None), None)
-    count = x.shape[0] * x.shape[2]
-    np.mean(x, axis=axes, out=mean)
+    count = max(x.shape[0] * x.shape[2], 1)
+    mean[...] = np.sum(x, axis=axes) / count
     np.subtract(x, mean[column], out=y)
-    var = np.mean(y * y, axis=axes)
+    var = np.sum(y * y, axis=axes) / count
     inv_std[...] = 1 / np.sqrt(var + eps)
     y *= inv_std[column]
     if batches is not None:
         batches += 1
     if running_mean is not None and running_var is not None:
         new = momentum if momentum >= 0 or batches is None else 1 / batches[0]
-        running_mean[...] = (1 - new) * running_mean + new * mean
-        running_var[...] = (1 - new) * running_var + new * var * (count / max(count - 1, 1))
+        finite = np.isfinite(mean) & np.isfinite(var)  # a step that the guard is about to stop must not spoil them
+        running_mean[finite] += (new * (mean - running_mean))[finite]
+        running_var[finite] += (new * (var * (count / max(count - 1, 1)) - running_var))[finite]
     _scale(y, weight, bias)
 
 

@@ -5,7 +5,7 @@ from math import prod
 
 import numpy as np
 
-from ..contract import op, positive
+from ..contract import as_rows, op, positive
 from ..program import Builder, Tensor
 from .init import ones, zeros
 from .layer import Layer
@@ -14,9 +14,10 @@ from .layer import Layer
 @op("x[*,C] weight[C]? bias[C]? -> y[*,C] mean[*] inv_std[*]", samples={"eps": [1e-5]})
 def layer_norm_forward(x, weight, bias, y, mean, inv_std, eps: float = 1e-5):
     """y = (x - mean) inv_std weight + bias, inv_std = 1/√(var + eps), both over the last dimension."""
-    np.mean(x, axis=-1, out=mean)
+    features = max(x.shape[-1], 1)
+    mean[...] = np.sum(x, axis=-1) / features
     np.subtract(x, mean[..., None], out=y)
-    inv_std[...] = 1 / np.sqrt(np.mean(y * y, axis=-1) + eps)
+    inv_std[...] = 1 / np.sqrt(np.sum(y * y, axis=-1) / features + eps)
     y *= inv_std[..., None]
     if weight is not None:
         y *= weight
@@ -33,13 +34,13 @@ def layer_norm_backward(x, weight, mean, inv_std, dy, dx, dweight, dbias):
     normal = (x - mean[..., None]) * inv_std[..., None]
     features = x.shape[-1]
     if dweight is not None:
-        dweight[...] = (dy * normal).reshape(-1, features).sum(axis=0)
+        dweight[...] = as_rows(dy * normal).sum(axis=0)
     if dbias is not None:
-        dbias[...] = dy.reshape(-1, features).sum(axis=0)
+        dbias[...] = as_rows(dy).sum(axis=0)
     if dx is not None:
         g = dy if weight is None else dy * weight
-        inner = g.mean(axis=-1, keepdims=True) + normal * (g * normal).mean(axis=-1, keepdims=True)
-        dx[...] = inv_std[..., None] * (g - inner)
+        inner = g.sum(axis=-1, keepdims=True) + normal * (g * normal).sum(axis=-1, keepdims=True)
+        dx[...] = inv_std[..., None] * (g - inner / max(features, 1))
 
 
 class LayerNorm(Layer):

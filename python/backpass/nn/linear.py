@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..contract import op
+from ..contract import as_rows, op
 from ..formulas import ACTIVATIONS
 from ..program import Builder, Tensor
 from .init import INIT
@@ -31,9 +31,8 @@ def linear_backward(x, weight, dy, slope, dx, dweight, dbias, activation: str = 
 
     f'(z) is read from `slope` where that is given, else computed from x.
     """
-    inputs, outputs = weight.shape
-    rows = dy.reshape(-1, outputs)
-    np.matmul(x.reshape(-1, inputs).T, rows, out=dweight)
+    rows = as_rows(dy)
+    np.matmul(as_rows(x).T, rows, out=dweight)
     if dbias is not None:
         np.sum(rows, axis=0, out=dbias)
     if dx is not None:

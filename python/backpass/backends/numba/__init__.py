@@ -1,0 +1,45 @@
+"""The Numba backend: every hot op as loops that Numba compiles at first use and keeps in its cache."""
+
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from ..base import Backend, Call, Executor
+from . import batches, elementwise, linear, loss, norm, random, update
+from .compiler import Bound
+
+if importlib.util.find_spec("scipy") is None:
+    raise ImportError("No module named 'scipy': the Numba backend needs its BLAS (pip install scipy)")
+
+# An op's binder takes the op's fields and gives the compiled kernel with the arguments that it wants.
+BINDERS: dict[str, Callable[..., Bound]] = {
+    name: getattr(module, name)
+    for module in (batches, elementwise, linear, loss, norm, random, update)
+    for name in module.OPS
+}
+
+
+def _run(bind: Callable[..., Bound], **fields: Any) -> None:
+    kernel, arguments = bind(**fields)
+    kernel(*arguments)
+
+
+class NumbaBackend(Backend):
+    """Compiled loops and SciPy's BLAS; the first use of each kernel compiles it, later processes load it from the cache."""
+
+    name = "numba"
+    functions: Mapping[str, Callable[..., None]] = MappingProxyType({k: partial(_run, v) for k, v in BINDERS.items()})
+
+    def compile(self, instructions: Sequence[Call], halt: np.ndarray | None = None) -> Executor:
+        """Choose kernels and reshape arrays here, once: a step then only calls."""
+        return Executor([self._bound(i.op.name, i.fields) for i in instructions], halt)
+
+    def _bound(self, name: str, fields: dict[str, Any]) -> tuple[Callable[..., None], dict[str, Any]]:
+        if name not in BINDERS:
+            return self.function(name), fields
+        kernel, arguments = BINDERS[name](**fields)
+        return partial(kernel, *arguments), {}

@@ -1,0 +1,64 @@
+"""How kernels are compiled: Numba's options in one place, and the formulas as functions of scalars."""
+
+import math
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any, TypeVar
+
+import numba
+import numpy as np
+from numba.extending import overload, register_jitable
+
+from ... import formulas
+
+F = TypeVar("F", bound=Callable[..., Any])
+Bound = tuple[Callable[..., None], tuple[Any, ...]]  # a kernel and its arguments
+
+# Numba's cache sees the file of a kernel and what it encloses: a kernel made of formulas encloses this as well.
+STAMP = zlib.crc32(Path(formulas.__file__).read_bytes() + Path(__file__).read_bytes())
+
+
+def jit(function: F) -> F:
+    """Compile at first use, keep it in the cache, release the GIL; 1/0 is inf as in NumPy."""
+    options = {"error_model": "numpy", "nogil": True}
+    try:
+        return numba.njit(cache=True, **options)(function)  # type: ignore[no-any-return]
+    except RuntimeError:  # nowhere to write a cache
+        return numba.njit(**options)(function)  # type: ignore[no-any-return]
+
+
+def rows(array: np.ndarray) -> np.ndarray:
+    """[*,C] as a matrix: the same data."""
+    return array if array.ndim == 2 else array.reshape(math.prod(array.shape[:-1]), array.shape[-1])
+
+
+def flat(array: np.ndarray) -> np.ndarray:
+    """Any shape as a vector: the same data."""
+    return array if array.ndim == 1 else array.reshape(-1)
+
+
+def maybe(view: Callable[[np.ndarray], np.ndarray], array: np.ndarray | None) -> np.ndarray | None:
+    """A view of an optional array."""
+    return None if array is None else view(array)
+
+
+@register_jitable
+def _where(condition: Any, x: Any, y: Any) -> Any:
+    return x if condition else y
+
+
+# The very code of formulas.py, with two names looked up elsewhere: Numba's np.where makes an array of scalars, and it has an erf.
+_numpy = ModuleType("numpy_of_scalars")
+vars(_numpy).update(vars(np), where=_where)
+_names = vars(formulas) | {"np": _numpy, "erf": math.erf}
+
+
+def _register(formula: FunctionType) -> None:
+    scalar = FunctionType(formula.__code__, _names, formula.__name__)
+    overload(formula, jit_options={"error_model": "numpy"}, strict=False)(lambda *args: scalar)
+
+
+for _formula in [f for f in vars(formulas).values() if isinstance(f, FunctionType) and f.__module__ == formulas.__name__]:
+    _register(_formula)

@@ -1,0 +1,67 @@
+# mypy: allow-untyped-defs
+"""Elementwise ops: activations from formulas.py, and addition."""
+
+from functools import cache
+from typing import Any
+
+from ...formulas import ACTIVATIONS
+from .compiler import STAMP, Bound, flat, jit, maybe
+
+OPS = ("activation_forward", "activation_backward", "add")
+
+
+@cache
+def _forward(activation: str) -> Any:
+    value, slope_of, stores_slope = ACTIVATIONS[activation]
+    stamp = STAMP
+
+    @jit
+    def kernel(x, y, slope, alpha):
+        _ = stamp
+        dtype = y.dtype.type
+        alpha = dtype(alpha)
+        for i in range(x.size):
+            z = x[i]
+            f = dtype(value(z, alpha))
+            if slope is not None:
+                slope[i] = slope_of(z if stores_slope else f, alpha)
+            y[i] = f
+
+    return kernel
+
+
+@cache
+def _backward(activation: str) -> Any:
+    slope_of = ACTIVATIONS[activation].slope
+    stamp = STAMP
+
+    @jit
+    def kernel(y, slope, dy, dx, alpha):
+        _ = stamp
+        dtype = dx.dtype.type
+        alpha = dtype(alpha)
+        for i in range(dx.size):
+            if slope is not None:
+                dx[i] = dy[i] * slope[i]
+            else:
+                dx[i] = dy[i] * dtype(slope_of(y[i], alpha))
+
+    return kernel
+
+
+@jit
+def _add(a, b, y):
+    for i in range(y.size):
+        y[i] = a[i] + b[i]
+
+
+def activation_forward(x, y, slope, activation, alpha) -> Bound:
+    return _forward(activation), (flat(x), flat(y), maybe(flat, slope), alpha)
+
+
+def activation_backward(y, slope, dy, dx, activation, alpha) -> Bound:
+    return _backward(activation), (flat(y), maybe(flat, slope), flat(dy), flat(dx), alpha)
+
+
+def add(a, b, y) -> Bound:
+    return _add, (flat(a), flat(b), flat(y))

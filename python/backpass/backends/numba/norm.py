@@ -1,0 +1,180 @@
+# mypy: allow-untyped-defs
+"""Batch and layer normalisation. A batch [B,C,L] is a matrix of C·L columns whose sums are then added up by channel."""
+
+import numpy as np
+
+from .compiler import Bound, flat, jit, maybe, rows
+
+OPS = ("batch_norm_forward", "batch_norm_inference", "batch_norm_backward", "layer_norm_forward", "layer_norm_backward")
+
+
+@jit
+def _by_channel(columns, channels):
+    """Sums of columns [C·L] as sums of channels [C]."""
+    length = columns.size // max(channels, 1)
+    out = np.zeros(channels)
+    for c in range(channels):
+        for i in range(length):
+            out[c] += columns[c * length + i]
+    return out
+
+
+@jit
+def _scale_shift(x, y, center, inv_std, weight, bias):
+    """y = (x - center) inv_std weight + bias; what is given by channel serves each of its columns."""
+    length = x.shape[1] // max(center.size, 1)
+    scale = inv_std if weight is None else inv_std * weight
+    middle, scale = np.repeat(center, length), np.repeat(scale, length)
+    shift = np.zeros(middle.size, y.dtype) if bias is None else np.repeat(bias, length)
+    for r in range(x.shape[0]):
+        for c in range(x.shape[1]):
+            y[r, c] = (x[r, c] - middle[c]) * scale[c] + shift[c]
+
+
+@jit
+def _batch_norm_forward(x, weight, bias, running_mean, running_var, batches, y, mean, inv_std, momentum, eps):
+    channels = mean.size
+    length = x.shape[1] // max(channels, 1)
+    count = x.shape[0] * length
+    columns = np.zeros(x.shape[1])
+    for r in range(x.shape[0]):
+        for c in range(x.shape[1]):
+            columns[c] += x[r, c]
+    mean[:] = _by_channel(columns, channels) / count
+    middle = np.repeat(mean, length)
+    columns[:] = 0
+    for r in range(x.shape[0]):
+        for c in range(x.shape[1]):
+            d = x[r, c] - middle[c]
+            columns[c] += d * d
+    var = _by_channel(columns, channels) / count
+    inv_std[:] = 1 / np.sqrt(var + eps)
+    if batches is not None:
+        batches[0] += 1
+    if running_mean is not None and running_var is not None:
+        new = momentum
+        if batches is not None and momentum < 0:
+            new = 1 / batches[0]
+        running_mean[:] = (1 - new) * running_mean + new * mean
+        running_var[:] = (1 - new) * running_var + new * var * (count / max(count - 1, 1))
+    _scale_shift(x, y, mean, inv_std, weight, bias)
+
+
+@jit
+def _batch_norm_inference(x, weight, bias, running_mean, running_var, y, eps):
+    inv_std = np.empty_like(running_var)
+    for c in range(inv_std.size):
+        inv_std[c] = 1 / np.sqrt(running_var[c] + eps)
+    _scale_shift(x, y, running_mean, inv_std, weight, bias)
+
+
+@jit
+def _batch_norm_backward(x, weight, mean, inv_std, dy, dx, dweight, dbias):
+    dtype = dy.dtype
+    channels = mean.size
+    length = x.shape[1] // max(channels, 1)
+    count = max(x.shape[0] * length, 1)
+    middle, spread = np.repeat(mean, length), np.repeat(inv_std, length)
+    slopes, shifts = np.zeros(x.shape[1]), np.zeros(x.shape[1])
+    for r in range(x.shape[0]):
+        for c in range(x.shape[1]):
+            slopes[c] += dy[r, c] * ((x[r, c] - middle[c]) * spread[c])
+            shifts[c] += dy[r, c]
+    slope, shift = _by_channel(slopes, channels), _by_channel(shifts, channels)
+    if dweight is not None:
+        dweight[:] = slope
+    if dbias is not None:
+        dbias[:] = shift
+    if dx is not None:
+        by_slope = np.repeat((slope / count).astype(dtype), length)
+        by_shift = np.repeat((shift / count).astype(dtype), length)
+        scale = spread if weight is None else spread * np.repeat(weight, length)
+        for r in range(x.shape[0]):
+            for c in range(x.shape[1]):
+                normal = (x[r, c] - middle[c]) * spread[c]
+                dx[r, c] = scale[c] * (dy[r, c] - (by_shift[c] + normal * by_slope[c]))
+
+
+@jit
+def _layer_norm_forward(x, weight, bias, y, mean, inv_std, eps):
+    dtype = x.dtype.type
+    features = x.shape[1]
+    for r in range(x.shape[0]):
+        total = 0.0
+        for c in range(features):
+            total += x[r, c]
+        middle = dtype(total / features)
+        total = 0.0
+        for c in range(features):
+            d = x[r, c] - middle
+            total += d * d
+        scale = dtype(1 / np.sqrt(total / features + eps))
+        mean[r] = middle
+        inv_std[r] = scale
+        for c in range(features):
+            normal = (x[r, c] - middle) * scale
+            if weight is not None:
+                normal *= weight[c]
+            if bias is not None:
+                normal += bias[c]
+            y[r, c] = normal
+
+
+@jit
+def _layer_norm_backward(x, weight, mean, inv_std, dy, dx, dweight, dbias):
+    dtype = dy.dtype.type
+    features = x.shape[1]
+    slope, shift = np.zeros(features), np.zeros(features)
+    for r in range(x.shape[0]):
+        middle, scale = mean[r], inv_std[r]
+        sum_g = sum_gn = 0.0
+        for c in range(features):
+            normal = (x[r, c] - middle) * scale
+            g = dy[r, c] if weight is None else dy[r, c] * weight[c]
+            sum_g += g
+            sum_gn += g * normal
+            slope[c] += dy[r, c] * normal
+            shift[c] += dy[r, c]
+        if dx is not None:
+            mean_g, mean_gn = dtype(sum_g / features), dtype(sum_gn / features)
+            for c in range(features):
+                normal = (x[r, c] - middle) * scale
+                g = dy[r, c] if weight is None else dy[r, c] * weight[c]
+                dx[r, c] = scale * (g - (mean_g + normal * mean_gn))
+    if dweight is not None:
+        dweight[:] = slope
+    if dbias is not None:
+        dbias[:] = shift
+
+
+def _columns(x: np.ndarray) -> np.ndarray:
+    return x.reshape(x.shape[0], x.shape[1] * x.shape[2])
+
+
+def batch_norm_forward(
+    x, weight, bias, running_mean, running_var, batches, y, mean, inv_std, momentum, eps
+) -> Bound:
+    return _batch_norm_forward, (
+        *(_columns(x), weight, bias, running_mean, running_var, batches, _columns(y), mean, inv_std),
+        *(momentum, eps),
+    )
+
+
+def batch_norm_inference(x, weight, bias, running_mean, running_var, y, eps) -> Bound:
+    return _batch_norm_inference, (_columns(x), weight, bias, running_mean, running_var, _columns(y), eps)
+
+
+def batch_norm_backward(x, weight, mean, inv_std, dy, dx, dweight, dbias) -> Bound:
+    return _batch_norm_backward, (
+        *(_columns(x), weight, mean, inv_std, _columns(dy), maybe(_columns, dx), dweight, dbias),
+    )
+
+
+def layer_norm_forward(x, weight, bias, y, mean, inv_std, eps) -> Bound:
+    return _layer_norm_forward, (rows(x), weight, bias, rows(y), flat(mean), flat(inv_std), eps)
+
+
+def layer_norm_backward(x, weight, mean, inv_std, dy, dx, dweight, dbias) -> Bound:
+    return _layer_norm_backward, (
+        *(rows(x), weight, flat(mean), flat(inv_std), rows(dy), maybe(rows, dx), dweight, dbias),
+    )

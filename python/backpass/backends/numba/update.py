@@ -1,0 +1,175 @@
+# mypy: allow-untyped-defs
+"""Optimizer steps: one fused loop each over the flat parameters, in their own precision."""
+
+import math
+
+import numpy as np
+
+from .compiler import Bound, jit
+
+OPS = (
+    *("sgd_step", "adam_step", "nadam_step", "rmsprop_step", "adagrad_step", "adadelta_step", "lion_step"),
+    *("gradient_norm", "clip_scale"),
+)
+CHUNK = 16384  # as in optim/clip.py
+
+
+@jit
+def _clipped(g, scale, limit):
+    """A NaN passes through."""
+    g *= scale
+    g = -limit if g < -limit else g
+    return limit if g > limit else g
+
+
+@jit
+def _sgd(params, grads, velocity, lr, scale, step, momentum, dampening, weight_decay, nesterov, clip_value):
+    dtype = params.dtype.type
+    rate, factor, limit, decay = dtype(lr[0]), dtype(scale[0]), dtype(clip_value), dtype(weight_decay)
+    mu, new = dtype(momentum), dtype(1.0 if step[0] == 0 else 1 - dampening)
+    for i in range(params.size):
+        p = params[i]
+        g = _clipped(grads[i], factor, limit) + decay * p
+        if velocity is not None:
+            u = mu * velocity[i] + new * g
+            velocity[i] = u
+            g = g + mu * u if nesterov else u
+        params[i] = p - rate * g
+
+
+@jit
+def _adam(params, grads, m, v, max_v, lr, scale, step, beta1, beta2, eps, weight_decay, decoupled, clip_value):
+    dtype = params.dtype.type
+    factor, limit, e = dtype(scale[0]), dtype(clip_value), dtype(eps)
+    t = step[0] + 1.0
+    rate, root = dtype(lr[0] / (1 - beta1**t)), dtype(1 / math.sqrt(1 - beta2**t))
+    keep = dtype(1 - lr[0] * weight_decay if decoupled else 1.0)
+    decay = dtype(0.0 if decoupled else weight_decay)
+    new1, old2, new2 = dtype(1 - beta1), dtype(beta2), dtype(1 - beta2)
+    for i in range(params.size):
+        p = params[i]
+        g = _clipped(grads[i], factor, limit) + decay * p
+        a = m[i] + new1 * (g - m[i])
+        b = old2 * v[i] + new2 * g * g
+        m[i] = a
+        v[i] = b
+        if max_v is not None:
+            b = np.maximum(max_v[i], b)
+            max_v[i] = b
+        params[i] = keep * p - rate * (a / (np.sqrt(b) * root + e))
+
+
+@jit
+def _nadam(params, grads, m, v, coefficients, lr, scale, step, beta1, beta2, eps, weight_decay, decoupled, clip_value):
+    dtype = params.dtype.type
+    factor, limit, e = dtype(scale[0]), dtype(clip_value), dtype(eps)
+    of_g, of_m = dtype(lr[0] * coefficients[0]), dtype(lr[0] * coefficients[1])
+    root = dtype(1 / math.sqrt(1 - beta2 ** (step[0] + 1.0)))
+    keep = dtype(1 - lr[0] * weight_decay if decoupled else 1.0)
+    decay = dtype(0.0 if decoupled else weight_decay)
+    new1, old2, new2 = dtype(1 - beta1), dtype(beta2), dtype(1 - beta2)
+    for i in range(params.size):
+        p = params[i]
+        g = _clipped(grads[i], factor, limit) + decay * p
+        a = m[i] + new1 * (g - m[i])
+        b = old2 * v[i] + new2 * g * g
+        m[i] = a
+        v[i] = b
+        params[i] = keep * p - (of_g * g + of_m * a) / (np.sqrt(b) * root + e)
+
+
+@jit
+def _rmsprop(params, grads, v, grad_avg, velocity, lr, scale, alpha, eps, weight_decay, momentum, clip_value):
+    dtype = params.dtype.type
+    rate, factor, limit, decay = dtype(lr[0]), dtype(scale[0]), dtype(clip_value), dtype(weight_decay)
+    old, new, e, mu = dtype(alpha), dtype(1 - alpha), dtype(eps), dtype(momentum)
+    for i in range(params.size):
+        p = params[i]
+        g = _clipped(grads[i], factor, limit) + decay * p
+        spread = old * v[i] + new * g * g
+        v[i] = spread
+        if grad_avg is not None:
+            a = grad_avg[i] + new * (g - grad_avg[i])
+            grad_avg[i] = a
+            spread -= a * a
+        u = g / (np.sqrt(spread) + e)
+        if velocity is not None:
+            u += mu * velocity[i]
+            velocity[i] = u
+        params[i] = p - rate * u
+
+
+@jit
+def _adagrad(params, grads, total, lr, scale, step, lr_decay, eps, weight_decay, clip_value):
+    dtype = params.dtype.type
+    factor, limit, decay, e = dtype(scale[0]), dtype(clip_value), dtype(weight_decay), dtype(eps)
+    rate = dtype(lr[0] / (1 + step[0] * lr_decay))
+    for i in range(params.size):
+        p = params[i]
+        g = _clipped(grads[i], factor, limit) + decay * p
+        s = total[i] + g * g
+        total[i] = s
+        params[i] = p - rate * (g / (np.sqrt(s) + e))
+
+
+@jit
+def _adadelta(params, grads, v, delta, lr, scale, rho, eps, weight_decay, clip_value):
+    dtype = params.dtype.type
+    rate, factor, limit, decay = dtype(lr[0]), dtype(scale[0]), dtype(clip_value), dtype(weight_decay)
+    old, new, e = dtype(rho), dtype(1 - rho), dtype(eps)
+    for i in range(params.size):
+        p = params[i]
+        g = _clipped(grads[i], factor, limit) + decay * p
+        s = old * v[i] + new * g * g
+        v[i] = s
+        u = np.sqrt(delta[i] + e) / np.sqrt(s + e) * g
+        delta[i] = old * delta[i] + new * u * u
+        params[i] = p - rate * u
+
+
+@jit
+def _lion(params, grads, m, lr, scale, beta1, beta2, weight_decay, clip_value):
+    dtype = params.dtype.type
+    rate, factor, limit = dtype(lr[0]), dtype(scale[0]), dtype(clip_value)
+    keep = dtype(1 - lr[0] * weight_decay)
+    old1, new1, old2, new2 = dtype(beta1), dtype(1 - beta1), dtype(beta2), dtype(1 - beta2)
+    for i in range(params.size):
+        g = _clipped(grads[i], factor, limit)
+        params[i] = keep * params[i] - rate * np.sign(old1 * m[i] + new1 * g)
+        m[i] = old2 * m[i] + new2 * g
+
+
+@jit
+def _gradient_norm(grads, partials):
+    for p in range(partials.size):
+        start, stop = min(p * CHUNK, grads.size), min((p + 1) * CHUNK, grads.size)
+        lanes = np.zeros(8)  # eight sums side by side: the compiler may not reorder one
+        whole = start + (stop - start) // 8 * 8
+        for i in range(start, whole, 8):
+            for k in range(8):
+                g = np.float64(grads[i + k])
+                lanes[k] += g * g
+        for i in range(whole, stop):
+            g = np.float64(grads[i])
+            lanes[0] += g * g
+        partials[p] = lanes.sum()
+
+
+@jit
+def _clip_scale(loss, partials, norm, scale, halt, max_norm):
+    total = 0.0
+    for p in range(partials.size):
+        total += partials[p]
+    norm[0] = np.sqrt(total)
+    scale[0] = min(1.0, max_norm / (norm[0] + 1e-6))
+    halt[0] = 0 if np.isfinite(loss[0]) and np.isfinite(norm[0]) else 1
+
+
+def sgd_step(params, grads, velocity, lr, scale, step, momentum, dampening, weight_decay, nesterov, clip_value) -> Bound:
+    return _sgd, (params, grads, velocity, lr, scale, step, momentum, dampening, weight_decay, nesterov, clip_value)
+
+
+def adam_step(
+    params, grads, m, v, max_v, lr, scale, step, beta1, beta2, eps, weight_decay, decoupled, clip_value
+) -> Bound:
+    return _adam, (params, grads, m, v, max_v, lr, scale, step, beta1, beta2, eps, weight_decay, decoupled, clip_value)

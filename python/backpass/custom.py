@@ -1,0 +1,93 @@
+"""Training with a callable loss (pred, y) -> (value, gradient): the loop returns to Python for every batch."""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .callbacks import Callback
+from .history import History
+from .program import aligned, call
+from .train import SLICE_SECONDS, checked_batch_size, checked_data, row_order, run
+
+if TYPE_CHECKING:
+    from .model import Model
+
+
+def fit_with_callable(
+    model: "Model",
+    X: Any,
+    y: Any,
+    epochs: int,
+    batch_size: int | None,
+    validation_data: Any,
+    shuffle: bool,
+    sample_weight: Any,
+    class_weight: Any,
+    callbacks: Sequence[Callback],
+    progress: bool,
+) -> History:
+    """What `Model.fit` does where the loss is a callable; the rows come in the same order as with any other loss."""
+    X, target, _ = checked_data(model, X, y, sample_weight, class_weight)
+    size = checked_batch_size(batch_size, len(X))
+    loop = _CallableLoop(model, X, target, size, shuffle)
+    return run(model, loop, epochs, -(-len(X) // size), validation_data, callbacks, progress)
+
+
+def step_with_callable(model: "Model", x: np.ndarray, y: Any) -> float:
+    """One training step; returns the loss before the update."""
+    pred = model.forward(x, training=True)
+    value, gradient = call_loss(model, pred, y)
+    model.backward(gradient)
+    model.update(value)
+    return value
+
+
+def call_loss(model: "Model", pred: np.ndarray, y: Any) -> tuple[float, np.ndarray]:
+    """Call the user's loss and check what it returns."""
+    assert model.callable_loss is not None
+    result = model.callable_loss(pred, y)
+    name = f"loss {getattr(model.callable_loss, '__name__', model.callable_loss)!r}"
+    if not isinstance(result, tuple | list) or len(result) != 2:
+        raise TypeError(f"{name} returned {type(result).__name__}, expected a pair (value, gradient)")
+    value, gradient = np.asarray(result[0]), np.asarray(result[1])
+    if value.ndim or value.dtype.kind not in "fiu":
+        what = f"an array of shape {value.shape}" if value.ndim else repr(result[0])
+        raise TypeError(f"{name} returned {what} as its value, expected one number")
+    if gradient.dtype.kind not in "fiu":
+        raise TypeError(f"{name} returned a gradient of dtype {gradient.dtype}, expected numbers")
+    if gradient.shape != pred.shape:
+        raise ValueError(f"{name} returned a gradient of shape {gradient.shape}, expected {pred.shape} like pred")
+    return float(value), gradient
+
+
+class _CallableLoop:
+    """An epoch as a Python loop over batches."""
+
+    def __init__(self, model: "Model", X: np.ndarray, y: np.ndarray, size: int, shuffle: bool) -> None:
+        self.model, self.X, self.y, self.size = model, X, y, size
+        self.index = row_order(len(X))
+        self.epoch_number = aligned((1,), np.int64)
+        shuffling = call("shuffle", epoch=self.epoch_number, index=self.index, seed=model.seed)
+        self.shuffle = model.backend.compile([shuffling]) if shuffle else None
+        self.total, self.count = 0.0, 0
+
+    def running_loss(self) -> float:
+        """The mean of the losses of this epoch so far, each weighted by the rows of its batch."""
+        return self.total / self.count if self.count else 0.0
+
+    def epoch(self, number: int, one_by_one: bool) -> Iterator[int]:
+        """Run one epoch; yields the number of steps done after each slice."""
+        self.epoch_number[0] = number
+        self.total, self.count = 0.0, 0
+        if self.shuffle:
+            self.shuffle.run()
+        began = time.perf_counter()
+        for done, start in enumerate(range(0, len(self.X), self.size), 1):
+            rows = self.index[start : start + self.size]
+            self.total += step_with_callable(self.model, self.X[rows], self.y[rows]) * len(rows)
+            self.count += len(rows)
+            if one_by_one or self.count == len(self.X) or time.perf_counter() - began > SLICE_SECONDS:
+                yield done
+                began = time.perf_counter()

@@ -1,0 +1,95 @@
+"""How many threads the native backend may use: what the environment says, else what this process is allowed to use."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import backends
+
+VARIABLES = ("BACKPASS_NUM_THREADS", "OMP_NUM_THREADS")  # the first one that is set counts
+MOST = 1024  # more is a mistake, and would be one stack each
+
+_chosen = 0  # 0: nobody has asked yet
+
+
+def get_num_threads() -> int:
+    """The most threads that a model without `threads=` of its own uses.
+
+    Set by `set_num_threads`, else BACKPASS_NUM_THREADS, else OMP_NUM_THREADS, else CPU affinity and container quota.
+    """
+    if not _chosen:
+        set_num_threads(default_num_threads())
+    return _chosen
+
+
+def set_num_threads(n: int) -> None:
+    """Choose the most threads to use from now on, an integer of at least 1. Results do not depend on it, to the bit."""
+    global _chosen
+    if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= MOST:
+        raise ValueError(f"n is {n!r}, expected an integer from 1 to {MOST}")
+    backends.set_num_threads(n)
+    _chosen = n
+
+
+def default_num_threads() -> int:
+    """What the environment says, else the CPUs that this process may run on, cut to the container's quota."""
+    for variable in VARIABLES:
+        if text := os.environ.get(variable, "").strip():
+            return _parse(variable, text)
+    limit = quota()
+    return affinity() if limit is None else max(1, min(affinity(), int(limit)))  # rounded down: see quota()
+
+
+def affinity() -> int:
+    """The number of CPUs that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def quota(root: Path = Path("/")) -> float | None:
+    """The CPUs that the container's cgroup (version 1 or 2) grants, such as 1.5; None without a limit. `root` is for tests.
+
+    A thread more than the quota covers is put to sleep in the middle of its work while the others wait for it, so a quota of
+    1.5 CPUs is worth one thread.
+    """
+    limits = [limit for folder in _cgroup_folders(root) if (limit := _limit(folder)) is not None]
+    return min(limits, default=None)
+
+
+def _parse(variable: str, text: str) -> int:
+    first = text.split(",")[0].strip()  # OMP_NUM_THREADS may list nested levels: "4,2"
+    if not first.isascii() or not first.isdigit() or not 1 <= int(first) <= MOST:
+        raise ValueError(f"the environment variable {variable} is {text!r}, expected an integer from 1 to {MOST}")
+    return int(first)
+
+
+def _cgroup_folders(root: Path) -> Iterator[Path]:
+    """This process's cgroup and all above it, of both versions: each may set a limit."""
+    mount = root / "sys/fs/cgroup"
+    try:
+        lines = (root / "proc/self/cgroup").read_text("utf-8").splitlines()
+    except OSError:  # not Linux
+        return
+    for line in lines:
+        number, controllers, path = line.split(":", 2)
+        if number == "0":
+            top = mount
+        elif "cpu" in controllers.split(","):
+            top = mount / "cpu"
+        else:
+            continue
+        inner = Path(path.strip("/"))  # inside a container the path may be the host's; the mount is then the group itself
+        yield from (top / part for part in (inner, *inner.parents))
+
+
+def _limit(folder: Path) -> float | None:
+    try:
+        if (file := folder / "cpu.max").exists():
+            granted, period = file.read_text("utf-8").split()
+        else:
+            granted = (folder / "cpu.cfs_quota_us").read_text("utf-8")
+            period = (folder / "cpu.cfs_period_us").read_text("utf-8")
+        return int(granted) / int(period) if int(granted) > 0 else None
+    except (OSError, ValueError, ZeroDivisionError):  # no such file, or "max"
+        return None
