@@ -1,5 +1,7 @@
 """Generated from the contracts: every op on every backend and instruction set against the float64 reference."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import samples

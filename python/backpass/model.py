@@ -240,7 +240,7 @@ class Model:
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of all parameters and running statistics under PyTorch's keys, in PyTorch's layout."""
-        return {name: np.ascontiguousarray(array).copy() for name, array in self._state_views()}
+        return {name: np.array(array, order="C") for name, array in self._state_views()}
 
     def load_state_dict(self, state: Any) -> None:
         """Take over parameters and running statistics; nothing changes if a key or a shape does not fit."""

@@ -50,7 +50,8 @@ def softmax_cross_entropy(
     shifted = rows - rows.max(axis=1, keepdims=True, initial=-np.inf)
     exp = np.exp(shifted)
     norm = exp.sum(axis=1, keepdims=True)
-    loss[0] = -float((each * (q * (shifted - np.log(norm))).sum(axis=1)).sum()) / (divisor or 1.0)
+    terms = np.where(q == 0, 0, q * (shifted - np.log(norm)))  # a logit of -inf that is not asked for costs nothing
+    loss[0] = -float((each * terms.sum(axis=1)).sum()) / (divisor or 1.0)
     if dpred is not None:
         slope = exp / norm * q.sum(axis=1, keepdims=True) - q
         dpred[...] = (slope * (each / (divisor or 1.0))[:, None]).reshape(pred.shape)
