@@ -38,7 +38,7 @@ std::vector<std::string> op_names(OpList<List...>) {
     return {List::name...};
 }
 
-[[maybe_unused]] bool interrupted() {
+bool interrupted() {
     py::gil_scoped_acquire gil;
     return PyErr_CheckSignals() != 0;
 }
@@ -51,8 +51,13 @@ class BoundProgram {
 
     std::int64_t run(std::int64_t steps, int threads) {
         const int n = threads > 0 ? threads : get_num_threads();
-        py::gil_scoped_release release;
-        return program_.run(steps, n, nullptr);
+        std::int64_t done;
+        {
+            py::gil_scoped_release release;
+            done = program_.run(steps, n, &interrupted);
+        }
+        if (PyErr_Occurred()) throw py::error_already_set();  // Ctrl-C
+        return done;
     }
 
    private:

@@ -92,12 +92,12 @@ struct RowMajor {
     static constexpr bool must_pack = false;
 
     BP_INLINE const T* at(Index k, Index n) const { return data + k * ld + n; }
-    // The panel of `lanes` columns from n on, k0 <= k < k0 + count, as rows of `stride`, padded with zeros.
-    void pack(Index k0, Index count, Index n, int lanes, T* to, int stride) const {
-        for (Index k = 0; k < count; ++k, to += stride)
-            for (int v = 0; v < stride; v += width<T>) {
-                const int left = lanes - v;
-                store(to + v, left >= width<T> ? load(at(k0 + k, n + v)) : left > 0 ? load_tail(at(k0 + k, n + v), left) : vec<T>{});
+    // Columns n0 .. n1 as panels of `panel` columns, k0 <= k < k0 + count, padded with zeros. Reads along the rows of B.
+    void pack(Index k0, Index count, Index n0, Index n1, T* to, int panel) const {
+        for (Index k = 0; k < count; ++k, to += panel)
+            for (Index n = n0; n < n1; n += width<T>) {
+                T* const into = to + (n - n0) / panel * (panel * kBlockK) + (n - n0) % panel;
+                store(into, n1 - n >= width<T> ? load(at(k0 + k, n)) : load_tail(at(k0 + k, n), int(n1 - n)));
             }
     }
 };
@@ -110,19 +110,20 @@ struct Transposed {
     static constexpr bool must_pack = true;
 
     BP_INLINE const T* at(Index, Index) const { return nullptr; }
-    void pack(Index k0, Index count, Index n, int lanes, T* to, int stride) const {
+    void pack(Index k0, Index count, Index n0, Index n1, T* to, int panel) const {
         constexpr int w = width<T>;
-        for (int v = 0; v < stride; v += w)
+        for (Index n = n0; n < n1; n += w) {
+            T* const into = to + (n - n0) / panel * (panel * kBlockK) + (n - n0) % panel;
+            const int rows = int(n1 - n < w ? n1 - n : w);
             for (Index k = 0; k < count; k += w) {
                 vec<T> square[w];
+                const T* from = data + n * ld + k0 + k;
                 const int ks = count - k < w ? int(count - k) : w;
-                for (int i = 0; i < w; ++i) {
-                    const T* from = data + (n + v + i) * ld + k0 + k;
-                    square[i] = v + i >= lanes ? vec<T>{} : ks == w ? load(from) : load_tail(from, ks);
-                }
+                for (int i = 0; i < w; ++i, from += ld) square[i] = i >= rows ? vec<T>{} : ks == w ? load(from) : load_tail(from, ks);
                 transpose<T>(square);
-                for (int i = 0; i < ks; ++i) store(to + (k + i) * stride + v, square[i]);
+                for (int i = 0; i < ks; ++i) store(into + (k + i) * panel, square[i]);
             }
+        }
     }
 };
 
@@ -145,9 +146,7 @@ void gemm(Operand<T> a, const B& b, T* c, Index ldc, Index m0, Index m1, Index n
     do {  // once even if K is 0: C = epilogue(0)
         const Index k = K - k0 < kBlockK ? K - k0 : kBlockK;
         const bool first = k0 == 0, last = k0 + k == K;
-        if (pack)
-            for (Index n = n0; n < n1; n += panel)
-                b.pack(k0, k, n, int(n1 - n < panel ? n1 - n : panel), packed_b + (n - n0) * kBlockK, panel);
+        if (pack) b.pack(k0, k, n0, n1, packed_b, panel);
         for (Index t = 0; t < tiles; ++t) {  // tiles of even height: none is left with a row or two
             const Index m = m0 + t * rows / tiles;
             const int height = int(m0 + (t + 1) * rows / tiles - m);

@@ -32,7 +32,7 @@ class Pool {
    public:
     std::mutex busy;  // held by the session that uses the pool
 
-    void run(const Work& work, int threads) {
+    bool run(const Work& work, int threads, Interrupt* interrupt) {
         while (int(workers_.size()) < threads - 1) workers_.emplace_back([this, id = int(workers_.size())] { serve(id); });
         work_ = work;
         helpers_ = threads - 1;
@@ -40,9 +40,10 @@ class Pool {
         const std::uint64_t round = (gate_.load(std::memory_order_relaxed) & ~kLow) + kRound;
         gate_.store(round | kOpen, std::memory_order_seq_cst);
         if (sleepers_.load(std::memory_order_seq_cst) > 0) gate_.notify_all();
-        take_part(scratch_of_caller());
+        take_part(scratch_of_caller(), interrupt);
         gate_.fetch_and(~kOpen, std::memory_order_acq_rel);  // who has not entered by now stays out: nobody waits for a sleeper
         while (gate_.load(std::memory_order_acquire) & kInside) pause();
+        return !(interrupt && interrupt->requested());
     }
 
     void* scratch_of_caller() {
@@ -56,11 +57,12 @@ class Pool {
     // gate: number of the round | open | how many workers are inside
     static constexpr std::uint64_t kInside = 0xffff, kOpen = 0x10000, kLow = 0x1ffff, kRound = 0x20000;
 
-    void take_part(void* scratch) {
+    void take_part(void* scratch, Interrupt* interrupt = nullptr) {
         for (;;) {
             const std::int64_t task = next_.fetch_add(1, std::memory_order_relaxed);
             if (task >= work_.tasks) return;
             work_.call(work_.context, Range{task, task + 1}, Scratch{scratch});
+            if (interrupt && interrupt->requested()) next_.store(work_.tasks, std::memory_order_relaxed);
         }
     }
 
@@ -124,10 +126,11 @@ Pool& the_pool() {
 int get_num_threads() { return num_threads.load(); }
 void set_num_threads(int threads) { num_threads.store(threads < 1 ? 1 : threads); }
 
-bool worth_threads(double flops, double bytes, std::int64_t tasks) {
-    const double seconds = flops / kFlopsPerSecond > bytes / kBytesPerSecond ? flops / kFlopsPerSecond : bytes / kBytesPerSecond;
-    return tasks > 1 && seconds > kWorthSeconds;
+double estimated_seconds(double flops, double bytes) {
+    return flops / kFlopsPerSecond > bytes / kBytesPerSecond ? flops / kFlopsPerSecond : bytes / kBytesPerSecond;
 }
+
+bool worth_threads(double flops, double bytes, std::int64_t tasks) { return tasks > 1 && estimated_seconds(flops, bytes) > kWorthSeconds; }
 
 Session::Session(int threads) : threads_(threads), owner_(the_pool().busy.try_lock()), scratch_(nullptr) {
     if (owner_) {
@@ -145,11 +148,23 @@ Session::~Session() {
         ::operator delete(scratch_, std::align_val_t(64));
 }
 
-void Session::run(const Work& work, bool parallel) {
-    if (parallel && threads_ > 1)
-        pool->run(work, threads_);
-    else
+bool Session::run(const Work& work, bool parallel, Interrupt* interrupt) {
+    if (parallel && threads_ > 1) return pool->run(work, threads_, interrupt);
+    if (!interrupt) {
         work.call(work.context, Range{0, work.tasks}, Scratch{scratch_});
+        return true;
+    }
+    for (std::int64_t task = 0; task < work.tasks && !interrupt->requested(); ++task)
+        work.call(work.context, Range{task, task + 1}, Scratch{scratch_});
+    return !interrupt->requested();
+}
+
+bool Interrupt::requested() {
+    if (stop_ || !ask_) return stop_;
+    const auto now = std::chrono::steady_clock::now();
+    if (now - last_ < std::chrono::milliseconds(50)) return false;
+    last_ = now;
+    return stop_ = ask_();
 }
 
 }  // namespace backpass

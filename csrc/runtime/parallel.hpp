@@ -1,5 +1,6 @@
 // Ring 2: the thread pool, and the only policy on when to use it.
 #pragma once
+#include <chrono>
 #include <cstdint>
 
 #include "../ops/types.hpp"
@@ -17,8 +18,23 @@ struct Work {
 int get_num_threads();
 void set_num_threads(int threads);  // at least 1
 
+// About how long one thread works on an op.
+double estimated_seconds(double flops, double bytes);
+
 // Whether work of this size gains from a second thread at all. Depends on the op alone.
 bool worth_threads(double flops, double bytes, std::int64_t tasks);
+
+// Asks now and then, between two tasks of the calling thread, whether the run should stop.
+class Interrupt {
+   public:
+    explicit Interrupt(bool (*ask)()) : ask_(ask), last_(std::chrono::steady_clock::now()) {}
+    bool requested();  // asks at most every 50 ms; once true, stays true
+
+   private:
+    bool (*ask_)();
+    bool stop_ = false;
+    std::chrono::steady_clock::time_point last_;
+};
 
 // The pool while one program runs. If another Python thread holds it, everything runs in the caller's thread.
 class Session {
@@ -28,7 +44,8 @@ class Session {
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
 
-    void run(const Work& work, bool parallel);
+    // interrupt: null where the work is too short to be stopped, or must not be. Returns whether all of it is done.
+    bool run(const Work& work, bool parallel, Interrupt* interrupt);
 
    private:
     int threads_;

@@ -21,6 +21,18 @@ Instruction compile(const Op& op, const Kernels& table) {
     return {op, &call<Op>, reinterpret_cast<void (*)()>(kernel), tasks, worth_threads(op.flops(), op.bytes(), tasks)};
 }
 
+constexpr double kPatience = 0.1;  // seconds
+
+// Whether one of the op's outputs is the word `halt`.
+bool writes(AnyOp& op, const std::int64_t* halt) {
+    bool found = false;
+    const auto look = [&]<class Field>(const char*, Field& field, const auto&...) {
+        if constexpr (std::is_same_v<Field, Tensor<std::int64_t>>) found |= halt && field.data == halt;
+    };
+    std::visit([&](auto& o) { o.fields(look); }, op);
+    return found;
+}
+
 }  // namespace
 
 std::string invalid(const AnyOp& op) {
@@ -32,22 +44,27 @@ std::string invalid(const AnyOp& op) {
         op);
 }
 
-Program::Program(std::vector<AnyOp> ops, const std::string& isa, const std::int64_t* halt) : halt_(halt) {
+Program::Program(std::vector<AnyOp> ops, const std::string& isa, const std::int64_t* halt) : halt_(halt), guard_(ops.size()) {
     const Kernels& table = kernels(isa);
-    for (const AnyOp& op : ops) {
+    for (AnyOp& op : ops) {
         if (const std::string what = invalid(op); !what.empty()) throw std::invalid_argument(what);
+        if (guard_ == ops.size() && writes(op, halt)) guard_ = instructions_.size();
         instructions_.push_back(std::visit([&](const auto& o) { return compile(o, table); }, op));
+        seconds_ += std::visit([](const auto& o) { return estimated_seconds(o.flops(), o.bytes()); }, op);
     }
 }
 
 std::int64_t Program::run(std::int64_t steps, int threads, bool (*interrupted)()) {
     Session session(threads);
+    Interrupt interrupt(interrupted);
+    const bool patient = seconds_ * double(steps) < kPatience;  // such a run is over before anybody could notice
     for (std::int64_t step = 0; step < steps; ++step) {
-        for (const Instruction& instruction : instructions_) {
-            session.run(Work{instruction.call, &instruction, instruction.tasks}, instruction.parallel);
+        for (std::size_t i = 0; i < instructions_.size(); ++i) {
+            const Instruction& instruction = instructions_[i];
+            Interrupt* const may_stop = patient || i >= guard_ ? nullptr : &interrupt;
+            if (!session.run(Work{instruction.call, &instruction, instruction.tasks}, instruction.parallel, may_stop)) return step;
             if (halt_ && *halt_) return step;
         }
-        if (interrupted && interrupted()) return step + 1;
     }
     return steps;
 }

@@ -22,13 +22,16 @@ class Program {
     // Throws std::invalid_argument if an op's fields do not fit together. `halt` may be null.
     Program(std::vector<AnyOp> ops, const std::string& isa, const std::int64_t* halt);
 
-    // Runs the instructions `steps` times; stops within a step when *halt becomes nonzero, or when `interrupted` says so
-    // between two instructions. Returns the number of whole steps done.
+    // Runs the instructions `steps` times; stops within a step when *halt becomes nonzero, or when `interrupted` says so.
+    // A step that has come to the instruction that may set halt is always finished: the weights are those of a whole step.
+    // Returns the number of whole steps done.
     std::int64_t run(std::int64_t steps, int threads, bool (*interrupted)());
 
    private:
     std::vector<Instruction> instructions_;
     const std::int64_t* halt_;
+    std::size_t guard_;    // the instruction that may set halt; without one, the end
+    double seconds_ = 0;   // of a step, about
 };
 
 // What is wrong with an op's fields, with its name; empty if nothing is.

@@ -6,6 +6,7 @@ import numpy as np
 
 from .losses import Loss
 
+MAX_DIMS = 6  # what the C++ kernels take
 CHUNK = 1 << 22  # elements looked at at a time: a memory-mapped X larger than memory is fine
 
 
@@ -34,12 +35,28 @@ def features(X: Any, dtype: Any, check: bool = True) -> np.ndarray:
     array = as_array("X", X)
     if array.ndim < 2:
         raise ValueError(f"X has shape {array.shape}, expected (N, features) or (N, ...)")
+    if array.ndim > MAX_DIMS:
+        raise ValueError(f"X has {array.ndim} dimensions (shape {array.shape}), expected at most {MAX_DIMS}")
     if check and array.dtype.kind == "f":
         check_finite("X", array)
-    array = np.ascontiguousarray(array, dtype=dtype)
-    if check and array.dtype.itemsize < np.asarray(X).dtype.itemsize:
-        check_finite("X", array, " (too large for the model's dtype)")
-    return array
+    return cast("X", array, dtype) if check else quiet_cast(array, dtype)
+
+
+def quiet_cast(array: np.ndarray, dtype: Any) -> np.ndarray:
+    """C-contiguous, of another dtype; a number that is too large for it becomes infinite without a warning."""
+    with np.errstate(all="ignore"):
+        return np.ascontiguousarray(array, dtype=dtype)
+
+
+def cast(name: str, array: np.ndarray, dtype: Any) -> np.ndarray:
+    """The same, but a finite number that is too large is an error."""
+    out = quiet_cast(array, dtype)
+    if array.dtype.kind == "f" and out.dtype.itemsize < array.dtype.itemsize:
+        with np.errstate(all="ignore"):
+            lost = not np.isfinite(out.sum(dtype=np.float64)) and bool((np.isfinite(array) & ~np.isfinite(out)).any())
+        if lost:
+            check_finite(name, out, f" (a number too large for {out.dtype})")
+    return out
 
 
 def check_finite(name: str, array: np.ndarray, why: str = "") -> None:
@@ -73,15 +90,20 @@ def targets(y: Any, loss: Loss, output: tuple[int, ...], dtype: np.dtype[Any], r
     check_rows("y", array, rows)
     if array.dtype.kind == "f":
         check_finite("y", array if array.ndim > 1 else array[:, None])
-    return loss.targets(array, output, dtype)
+    with np.errstate(all="ignore"):
+        out = loss.targets(array, output, dtype)
+    if out.dtype.kind == "f" and array.dtype.kind == "f":
+        check_finite("y", out, f" (a number too large for {out.dtype})")
+    return out
 
 
 def row_weights(
     sample_weight: Any, class_weight: Any, y: np.ndarray, dtype: np.dtype[Any], classes: int
 ) -> np.ndarray | None:
-    """sample_weight times class_weight for each row; None if neither is given."""
+    """sample_weight times class_weight for each row of predictions, (N, ...); None if neither is given."""
     if sample_weight is None and class_weight is None:
         return None
+    rows = y.shape if y.dtype == np.int64 else y.shape[:-1]
     weight = np.ones(len(y), dtype)
     if sample_weight is not None:
         given = as_array("sample_weight", sample_weight)
@@ -90,23 +112,30 @@ def row_weights(
         check_finite("sample_weight", given[:, None])
         if (given < 0).any():
             raise ValueError(f"sample_weight holds {given.min()}, expected numbers of at least 0")
-        weight = given.astype(dtype)
+        weight = cast("sample_weight", given, dtype)
+    weight = np.broadcast_to(weight.reshape(-1, *[1] * (len(rows) - 1)), rows)
     if class_weight is not None:
         if y.dtype != np.int64:
             raise ValueError("class_weight is given, but y holds no class indices")
-        weight = weight * _per_class(class_weight, y, classes).astype(dtype)[y]
+        known = (y >= 0) & (y < classes)  # not the targets that the loss ignores
+        weight = weight * np.where(known, _per_class(class_weight, y[known], classes).astype(dtype)[np.where(known, y, 0)], 1)
     return np.ascontiguousarray(weight)
 
 
 def _per_class(class_weight: Any, y: np.ndarray, classes: int) -> np.ndarray:
+    """The weight of each class; y: all class indices, flat."""
     if isinstance(class_weight, str) and class_weight == "balanced":
-        counts = np.bincount(y.ravel(), minlength=classes)
+        counts = np.bincount(y, minlength=classes)
         return np.asarray(y.size / (max(int((counts > 0).sum()), 1) * np.maximum(counts, 1)))
     if isinstance(class_weight, dict):
         if unknown := [c for c in class_weight if c not in range(classes)]:
             raise ValueError(f"class_weight names class {unknown[0]!r}, expected classes 0 to {classes - 1}")
-        return np.array([float(class_weight.get(c, 1.0)) for c in range(classes)])
-    weights = np.asarray(class_weight, np.float64)
+        class_weight = [class_weight.get(c, 1.0) for c in range(classes)]
+    elif isinstance(class_weight, str):
+        raise ValueError(f"class_weight is {class_weight!r}, expected a dict, 'balanced' or ({classes},) numbers")
+    weights = as_array("class_weight", class_weight)
     if weights.shape != (classes,):
-        raise ValueError(f"class_weight has shape {weights.shape}, expected a dict, 'balanced' or ({classes},)")
-    return weights
+        raise ValueError(f"class_weight has shape {weights.shape}, expected a dict, 'balanced' or ({classes},) numbers")
+    if wrong := [(c, w) for c, w in enumerate(weights.tolist()) if not 0 <= w < np.inf]:
+        raise ValueError(f"class_weight is {wrong[0][1]} for class {wrong[0][0]}, expected finite numbers of at least 0")
+    return np.asarray(weights, np.float64)

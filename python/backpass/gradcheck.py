@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -129,7 +130,8 @@ def _passes(model: Model, X: np.ndarray, y: np.ndarray) -> tuple[Callable[[], fl
 
 def _places(model: Model, limit: int | None) -> list[tuple[int, tuple[int, ...]]]:
     """Which numbers to check: the number of the parameter and the index in it."""
-    sizes = [array.size for array in model.parameters()]
+    shapes = [array.shape for array in model.parameters()]
+    sizes = [prod(shape) for shape in shapes]
     flat: Any = np.arange(sum(sizes))
     if limit is not None and limit < len(flat):
         flat = np.sort(np.random.default_rng(0).choice(flat, limit, replace=False))
@@ -138,5 +140,5 @@ def _places(model: Model, limit: int | None) -> list[tuple[int, tuple[int, ...]]
     for place in flat:
         number = int(np.searchsorted(ends, place, side="right"))
         inner = int(place - ends[number] + sizes[number])
-        places.append((number, tuple(int(i) for i in np.unravel_index(inner, model.parameters()[number].shape))))
+        places.append((number, tuple(int(i) for i in np.unravel_index(inner, shapes[number]))))
     return places

@@ -1,6 +1,7 @@
 """bp.Model: a network, a loss and an optimizer, and everything that is done with them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from .optim import by_name as optimizer_by_name
 from .program import Instruction, Parameters, aligned, call
 from .random import generator
 from .steps import Plan, Spec, plan
-from .threads import get_num_threads
+from .threads import MOST, get_num_threads
 from .train import checked_data, fit
 
 MAX_ROWS = 512  # rows that one pass of `predict` takes
@@ -51,17 +52,19 @@ class Model:
         if not isinstance(net, Layer):
             raise TypeError(f"net is {type(net).__name__}, expected a layer such as nn.Sequential(...)")
         self.net = net
+        if isinstance(loss, type):
+            raise TypeError(f"loss is the class {loss.__name__}, expected an object such as {loss.__name__}(), a name or a callable")
         self.callable_loss = loss if callable(loss) and not isinstance(loss, Loss) else None
         self._loss = None if self.callable_loss else loss_by_name(loss)
         self.optimizer = optimizer_by_name(optimizer)
         self.backend = get_backend(backend)
-        if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
-            raise ValueError(f"threads is {threads!r}, expected None or an integer of at least 1")
+        if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int | np.integer) or not 1 <= threads <= MOST):
+            raise ValueError(f"threads is {threads!r}, expected None or an integer from 1 to {MOST}")
         if threads is None:
             get_num_threads()  # tells the native backend the default, if nobody has yet
-        self.threads = threads or 0  # 0: the default at the time of the run
+        self.threads = int(threads or 0)  # 0: the default at the time of the run
         try:
-            self.dtype = np.dtype(dtype)
+            self.dtype = np.dtype("O" if dtype is None else dtype)
         except TypeError:
             raise ValueError(f"dtype is {dtype!r}, expected 'float32' or 'float64'") from None
         if self.dtype not in (np.float32, np.float64):
@@ -75,8 +78,14 @@ class Model:
         self.halt = aligned((1,), np.int64)
         self._flat = Parameters(self.dtype)
         layers = [layer for _, layer in net.walk()]
-        for layer in layers:
-            layer.bind(self._flat)
+        try:
+            for layer in layers:
+                layer.bind(self._flat)
+        except ValueError:  # one of them is another model's: the others stay free
+            for layer in layers:
+                if layer._flat is self._flat:
+                    layer._flat = None
+            raise
         self._flat.allocate()
         for number, layer in enumerate(dict.fromkeys(layers)):
             layer.initialise(generator(self.seed, number))
@@ -150,6 +159,7 @@ class Model:
         x = data.features(x, self.dtype, check=False)
         if not training:
             return self.predict(x)
+        self.output_shape(x.shape[1:])  # says so if x does not fit
         plan = self._plan(Spec(x.shape, training=True, backward=True, input_gradient=True))
         self._last = plan
         plan.x[...] = x
@@ -164,16 +174,18 @@ class Model:
         last: Plan | None = getattr(self, "_last", None)
         if last is None:
             raise RuntimeError("backward() needs a forward(x, training=True) before it")
-        dout = np.asarray(dout)
+        dout = data.as_array("dout", dout)
         assert last.dout is not None
         if dout.shape != last.out.shape:
             raise ValueError(f"dout has shape {dout.shape}, expected {last.out.shape} like the network's output")
-        last.dout[...] = dout
+        last.dout[...] = data.quiet_cast(dout, self.dtype)
         self._run(("backward", last.x.shape), last.backward)
         return np.zeros_like(last.x) if last.dx is None else last.dx.copy()
 
     def update(self, loss: float = 0.0) -> None:
         """One optimizer step with the gradients of the last `backward`; `loss` only serves the check for NaN."""
+        if np.ndim(loss) or np.asarray(loss).dtype.kind not in "fiu":
+            raise TypeError(f"loss is {loss!r}, expected one number")
         self._own_loss[0] = loss
         key = "update"
         if key not in self._executors:
@@ -222,7 +234,7 @@ class Model:
 
     @lr.setter
     def lr(self, value: float) -> None:
-        self.optimizer_state["lr"][0] = value
+        self.optimizer_state["lr"][0] = self.optimizer.number("lr", value, 0, np.inf)
 
     # -- parameters -------------------------------------------------------------------------------------------------
 
@@ -244,16 +256,19 @@ class Model:
 
     def load_state_dict(self, state: Any) -> None:
         """Take over parameters and running statistics; nothing changes if a key or a shape does not fit."""
+        if not isinstance(state, Mapping):
+            raise TypeError(f"state is {type(state).__name__}, expected a dict of arrays such as state_dict() gives")
         views = dict(self._state_views())
-        missing, unknown = sorted(set(views) - set(state)), sorted(set(state) - set(views))
+        missing, unknown = sorted(set(views) - set(state)), sorted(set(state) - set(views), key=str)
         if missing or unknown:
             raise KeyError(f"state: missing keys {missing}, unknown keys {unknown}")
-        arrays = {name: data.as_array(name, state[name]) for name in views}
+        arrays = {name: data.as_array(f"state[{name!r}]", state[name]) for name in views}
         for name, view in views.items():
             if arrays[name].shape != view.shape:
                 raise ValueError(f"state[{name!r}] has shape {arrays[name].shape}, expected {view.shape}")
+        cast = {name: data.cast(f"state[{name!r}]", array, views[name].dtype) for name, array in arrays.items()}
         for name, view in views.items():
-            view[...] = arrays[name]
+            view[...] = cast[name].reshape(view.shape)  # a 0-d array came back as (1,)
 
     def summary(self) -> str:
         """A table of the layers and their parameters; printed and returned."""
@@ -333,14 +348,12 @@ def evaluate_loss(model: Model, pred: np.ndarray, target: np.ndarray, weight: np
     from .program import Builder, Tensor
 
     builder = Builder(model.dtype, training=False)
-    rows_weight = None
-    if weight is not None:
-        rows_weight = np.ascontiguousarray(np.broadcast_to(weight.reshape(-1, *[1] * (pred.ndim - 2)), pred.shape[:-1]))
-    loss, _ = model.loss.emit(builder, Tensor(pred), target, rows_weight)
+    loss, _ = model.loss.emit(builder, Tensor(pred), target, weight)
     model.backend.compile(builder.instructions).run(1, model.threads)
     logs = {"loss": float(loss.array[0])}
     if model.loss.metric:
-        logs[model.loss.metric] = float(np.average(model.loss.correct(pred, target).reshape(len(pred), -1).mean(axis=1), weights=weight))
+        correct = model.loss.correct(pred, target).reshape(len(pred), -1).mean(axis=1)
+        logs[model.loss.metric] = float(np.average(correct, weights=None if weight is None else weight.reshape(len(pred), -1)[:, 0]))
     return logs
 
 

@@ -34,7 +34,8 @@ def summary(model: "Model") -> str:
     parameters = f"{total:,} parameters, {total * model.dtype.itemsize / 1024:,.1f} KiB as {model.dtype}"
     if state:
         parameters += f"; {state:,} values kept but not learned"
-    setting = f"loss {model.callable_loss or model.loss!r}, optimizer {model.optimizer!r}, backend {model.backend.name}"
+    loss = getattr(model.callable_loss, "__name__", repr(model.callable_loss or model.loss))
+    setting = f"loss {loss}, optimizer {model.optimizer!r}, backend {model.backend.name}"
     return "\n".join([lines[0], rule, *lines[1:], rule, parameters, setting])
 
 

@@ -81,8 +81,8 @@ def run(
     model: "Model", loop: Loop, epochs: int, steps: int, validation_data: Any, callbacks: Sequence[Callback], progress: bool
 ) -> History:
     """Run `epochs` more epochs of `steps` steps with all that goes around them: callbacks, validation, history."""
+    watchers = [*([ProgressBar()] if progress else []), *checked_callbacks(callbacks)]
     validation = _validation(model, validation_data)
-    watchers = [*([ProgressBar()] if progress else []), *callbacks]
     for watcher in watchers:
         watcher.model = model
         watcher.params = {"epochs": epochs, "steps": steps, "progress": progress}
@@ -129,8 +129,8 @@ def checked_data(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """X, y and the weights of the rows as a run or an evaluation takes them; ValueError or TypeError says what does not fit."""
     X = data.features(X, model.dtype)
-    if not len(X):
-        raise ValueError(f"X is empty (shape {X.shape}), expected at least one row")
+    if not X.size:
+        raise ValueError(f"X is empty (shape {X.shape}), expected at least one row and one feature")
     output = model.output_shape(X.shape[1:])
     if model.callable_loss:
         for name, given in (("sample_weight", sample_weight), ("class_weight", class_weight)):
@@ -166,12 +166,23 @@ def checked_batch_size(batch_size: int | None, rows: int) -> int:
     return int(batch_size)
 
 
+def checked_callbacks(callbacks: Any) -> Sequence[Callback]:
+    """The callbacks of a run, each an object."""
+    if not isinstance(callbacks, tuple | list):
+        raise TypeError(f"callbacks is {callbacks!r}, expected a list of objects from backpass.callbacks")
+    for number, callback in enumerate(callbacks):
+        if not isinstance(callback, Callback):
+            raise TypeError(f"callbacks[{number}] is {callback!r}, expected an object derived from backpass.Callback")
+    return callbacks
+
+
 def _validation(model: "Model", validation_data: Any) -> tuple[Any, ...]:
     """What `evaluate` gets after each epoch; () for nothing."""
     if validation_data is None:
         return ()
     if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
-        raise ValueError("validation_data is no tuple (X, y) or (X, y, sample_weight)")
+        what = f"a {type(validation_data).__name__}" + (f" of {len(validation_data)}" if isinstance(validation_data, tuple | list) else "")
+        raise ValueError(f"validation_data is {what}, expected a tuple (X, y) or (X, y, sample_weight)")
     X, y, *weight = validation_data
     try:
         return checked_data(model, X, y, weight[0] if weight else None)

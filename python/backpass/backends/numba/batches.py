@@ -1,13 +1,14 @@
 # mypy: allow-untyped-defs
 """The ops between the data and the network."""
 
-from .compiler import Bound, jit
+from .compiler import direct, jit
 
 OPS = ("gather", "gather_labels", "advance")
 
 
+@direct
 @jit
-def _gather(source, index, cursor, out):
+def gather(source, index, cursor, out):
     start = max(cursor[0], 0)
     for b in range(min(out.shape[0], index.size - start)):
         row = min(max(index[start + b], 0), source.shape[0] - 1)
@@ -15,20 +16,13 @@ def _gather(source, index, cursor, out):
             out[b, f] = source[row, f]
 
 
+gather_labels = gather
+
+
+@direct
 @jit
-def _advance(loss, count, step, cursor, total, rows):
+def advance(loss, count, step, cursor, total, rows):
     step[0] += 1
     cursor[0] += rows
     total[0] += loss[0] * count[0]
     total[1] += count[0]
-
-
-def gather(source, index, cursor, out) -> Bound:
-    return _gather, (source, index, cursor, out)
-
-
-gather_labels = gather
-
-
-def advance(loss, count, step, cursor, total, rows) -> Bound:
-    return _advance, (loss, count, step, cursor, total, rows)

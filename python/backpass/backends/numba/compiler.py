@@ -1,5 +1,6 @@
 """How kernels are compiled: Numba's options in one place, and the formulas as functions of scalars."""
 
+import inspect
 import math
 import zlib
 from collections.abc import Callable
@@ -27,6 +28,12 @@ def jit(function: F) -> F:
         return numba.njit(cache=True, **options)(function)  # type: ignore[no-any-return]
     except RuntimeError:  # nowhere to write a cache
         return numba.njit(**options)(function)  # type: ignore[no-any-return]
+
+
+def direct(kernel: Any) -> Callable[..., Bound]:
+    """The binder of a kernel that takes the op's fields as they are."""
+    names = tuple(inspect.signature(kernel).parameters)
+    return lambda **fields: (kernel, tuple(fields[name] for name in names))
 
 
 def rows(array: np.ndarray) -> np.ndarray:

@@ -177,6 +177,11 @@ def _gaussian_nll(pred, target, sample_weight, loss, count, dpred, eps, mean):
     loss[0] = value / divisor
 
 
+def _pairs(array: np.ndarray) -> np.ndarray:
+    """[*,2,O]: means, then variances, in one row."""
+    return rows(array.reshape(*array.shape[:-2], 2 * array.shape[-1]))
+
+
 def softmax_forward(x, y, log) -> Bound:
     return _softmax_forward, (rows(x), rows(y), log)
 
@@ -209,10 +214,7 @@ def pointwise_loss(pred, target, sample_weight, loss, count, dpred, kind, alpha,
 
 
 def gaussian_nll(pred, target, sample_weight, loss, count, dpred, eps, reduction) -> Bound:
-    def pairs(array):  # means, then variances, in one row
-        return array.reshape(-1 if array.size else rows(target).shape[0], 2 * array.shape[-1])
-
     return _gaussian_nll, (
-        *(pairs(pred), rows(target), maybe(flat, sample_weight), loss, count, maybe(pairs, dpred)),
+        *(_pairs(pred), rows(target), maybe(flat, sample_weight), loss, count, maybe(_pairs, dpred)),
         *(eps, reduction == "mean"),
     )

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from .compiler import Bound, jit
+from .compiler import direct, jit
 
 OPS = (
     *("sgd_step", "adam_step", "nadam_step", "rmsprop_step", "adagrad_step", "adadelta_step", "lion_step"),
@@ -22,8 +22,9 @@ def _clipped(g, scale, limit):
     return limit if g > limit else g
 
 
+@direct
 @jit
-def _sgd(params, grads, velocity, lr, scale, step, momentum, dampening, weight_decay, nesterov, clip_value):
+def sgd_step(params, grads, velocity, lr, scale, step, momentum, dampening, weight_decay, nesterov, clip_value):
     dtype = params.dtype.type
     rate, factor, limit, decay = dtype(lr[0]), dtype(scale[0]), dtype(clip_value), dtype(weight_decay)
     mu, new = dtype(momentum), dtype(1.0 if step[0] == 0 else 1 - dampening)
@@ -37,8 +38,9 @@ def _sgd(params, grads, velocity, lr, scale, step, momentum, dampening, weight_d
         params[i] = p - rate * g
 
 
+@direct
 @jit
-def _adam(params, grads, m, v, max_v, lr, scale, step, beta1, beta2, eps, weight_decay, decoupled, clip_value):
+def adam_step(params, grads, m, v, max_v, lr, scale, step, beta1, beta2, eps, weight_decay, decoupled, clip_value):
     dtype = params.dtype.type
     factor, limit, e = dtype(scale[0]), dtype(clip_value), dtype(eps)
     t = step[0] + 1.0
@@ -59,8 +61,9 @@ def _adam(params, grads, m, v, max_v, lr, scale, step, beta1, beta2, eps, weight
         params[i] = keep * p - rate * (a / (np.sqrt(b) * root + e))
 
 
+@direct
 @jit
-def _nadam(params, grads, m, v, coefficients, lr, scale, step, beta1, beta2, eps, weight_decay, decoupled, clip_value):
+def nadam_step(params, grads, m, v, coefficients, lr, scale, step, beta1, beta2, eps, weight_decay, decoupled, clip_value):
     dtype = params.dtype.type
     factor, limit, e = dtype(scale[0]), dtype(clip_value), dtype(eps)
     of_g, of_m = dtype(lr[0] * coefficients[0]), dtype(lr[0] * coefficients[1])
@@ -78,8 +81,9 @@ def _nadam(params, grads, m, v, coefficients, lr, scale, step, beta1, beta2, eps
         params[i] = keep * p - (of_g * g + of_m * a) / (np.sqrt(b) * root + e)
 
 
+@direct
 @jit
-def _rmsprop(params, grads, v, grad_avg, velocity, lr, scale, alpha, eps, weight_decay, momentum, clip_value):
+def rmsprop_step(params, grads, v, grad_avg, velocity, lr, scale, alpha, eps, weight_decay, momentum, clip_value):
     dtype = params.dtype.type
     rate, factor, limit, decay = dtype(lr[0]), dtype(scale[0]), dtype(clip_value), dtype(weight_decay)
     old, new, e, mu = dtype(alpha), dtype(1 - alpha), dtype(eps), dtype(momentum)
@@ -99,8 +103,9 @@ def _rmsprop(params, grads, v, grad_avg, velocity, lr, scale, alpha, eps, weight
         params[i] = p - rate * u
 
 
+@direct
 @jit
-def _adagrad(params, grads, total, lr, scale, step, lr_decay, eps, weight_decay, clip_value):
+def adagrad_step(params, grads, total, lr, scale, step, lr_decay, eps, weight_decay, clip_value):
     dtype = params.dtype.type
     factor, limit, decay, e = dtype(scale[0]), dtype(clip_value), dtype(weight_decay), dtype(eps)
     rate = dtype(lr[0] / (1 + step[0] * lr_decay))
@@ -112,8 +117,9 @@ def _adagrad(params, grads, total, lr, scale, step, lr_decay, eps, weight_decay,
         params[i] = p - rate * (g / (np.sqrt(s) + e))
 
 
+@direct
 @jit
-def _adadelta(params, grads, v, delta, lr, scale, rho, eps, weight_decay, clip_value):
+def adadelta_step(params, grads, v, delta, lr, scale, rho, eps, weight_decay, clip_value):
     dtype = params.dtype.type
     rate, factor, limit, decay = dtype(lr[0]), dtype(scale[0]), dtype(clip_value), dtype(weight_decay)
     old, new, e = dtype(rho), dtype(1 - rho), dtype(eps)
@@ -127,8 +133,9 @@ def _adadelta(params, grads, v, delta, lr, scale, rho, eps, weight_decay, clip_v
         params[i] = p - rate * u
 
 
+@direct
 @jit
-def _lion(params, grads, m, lr, scale, beta1, beta2, weight_decay, clip_value):
+def lion_step(params, grads, m, lr, scale, beta1, beta2, weight_decay, clip_value):
     dtype = params.dtype.type
     rate, factor, limit = dtype(lr[0]), dtype(scale[0]), dtype(clip_value)
     keep = dtype(1 - lr[0] * weight_decay)
@@ -139,8 +146,9 @@ def _lion(params, grads, m, lr, scale, beta1, beta2, weight_decay, clip_value):
         m[i] = old2 * m[i] + new2 * g
 
 
+@direct
 @jit
-def _gradient_norm(grads, partials):
+def gradient_norm(grads, partials):
     for p in range(partials.size):
         start, stop = min(p * CHUNK, grads.size), min((p + 1) * CHUNK, grads.size)
         lanes = np.zeros(8)  # eight sums side by side: the compiler may not reorder one
@@ -155,21 +163,12 @@ def _gradient_norm(grads, partials):
         partials[p] = lanes.sum()
 
 
+@direct
 @jit
-def _clip_scale(loss, partials, norm, scale, halt, max_norm):
+def clip_scale(loss, partials, norm, scale, halt, max_norm):
     total = 0.0
     for p in range(partials.size):
         total += partials[p]
     norm[0] = np.sqrt(total)
     scale[0] = min(1.0, max_norm / (norm[0] + 1e-6))
     halt[0] = 0 if np.isfinite(loss[0]) and np.isfinite(norm[0]) else 1
-
-
-def sgd_step(params, grads, velocity, lr, scale, step, momentum, dampening, weight_decay, nesterov, clip_value) -> Bound:
-    return _sgd, (params, grads, velocity, lr, scale, step, momentum, dampening, weight_decay, nesterov, clip_value)
-
-
-def adam_step(
-    params, grads, m, v, max_v, lr, scale, step, beta1, beta2, eps, weight_decay, decoupled, clip_value
-) -> Bound:
-    return _adam, (params, grads, m, v, max_v, lr, scale, step, beta1, beta2, eps, weight_decay, decoupled, clip_value)

@@ -1,0 +1,150 @@
+"""python -m backpass bench: native, Numba and NumPy side by side.
+
+What is measured: the time of model.fit divided by its number of steps. A step is everything that training does: shuffling
+(once an epoch), gathering the batch, forward, loss, backward, gradient norm and NaN guard, Adam. Networks and batches are those
+of backpass/workloads.py, the data synthetic. Every backend is warmed up first (what Numba compiles is not counted), then the
+backends take turns, A B C A B C, so that a drift of the machine meets all of them; the table shows medians and, in brackets,
+the spread (slowest minus fastest repeat, in percent of the median). Only ratios carry over to other machines.
+Pin the process to its cores where you can (taskset -c 0). BLAS, which Numba and NumPy call, is held to --threads if
+threadpoolctl is installed.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from . import config
+from .backends import available_backends
+from .workloads import WORKLOADS, Workload
+
+Contestant = Callable[[int], float]  # trains this many epochs; returns the seconds
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("--workloads", metavar="A,B", help=f"which ones, of {','.join(WORKLOADS)} (default: all but large)")
+    parser.add_argument("--large", action="store_true", help="add the large workload (NumPy needs about a second for each step)")
+    parser.add_argument("--threads", type=int, default=1, help="threads for every backend (default 1)")
+    parser.add_argument("--repeats", type=int, default=5, help="turns of each backend (default 5)")
+    parser.add_argument("--seconds", type=float, default=0.5, help="the length of a turn, roughly (default 0.5; at least one epoch)")
+    parser.add_argument("--json", metavar="FILE", help="write versions, CPU, settings and every repeat to this file")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Measure, print the table as it grows, write the JSON file."""
+    for option, low in (("threads", 1), ("repeats", 1), ("seconds", 0)):
+        if not getattr(arguments, option) >= low:
+            raise ValueError(f"--{option} is {getattr(arguments, option)}, expected at least {low}")
+    workloads = chosen(arguments.workloads, arguments.large)
+    names = available_backends()
+    if arguments.json:
+        open(arguments.json, "a", encoding="utf-8").close()  # complain now, not after minutes
+    results: dict[str, Any] = {}
+    with blas_threads(arguments.threads) as blas:
+        about = environment(arguments, blas)
+        print(f"{about['cpu']}, ISA {about['isa'] or 'none'}, {arguments.threads} thread(s), BLAS threads: {blas}")
+        print(f"µs a step, median of {arguments.repeats} interleaved repeats (spread); times slower than {names[0]}\n")
+        print(f"{'':<8}" + "".join(f"{name:>24}" for name in names))
+        for workload in workloads:
+            contestants = {name: contestant(workload, name, arguments.threads) for name in names}
+            results[workload.name] = measure(workload, contestants, arguments.repeats, arguments.seconds)
+            print(table_row(workload.name, results[workload.name]), flush=True)
+    if arguments.json:
+        with open(arguments.json, "w", encoding="utf-8") as file:
+            json.dump(about | {"workloads": results}, file, indent=1)
+        print(f"\nwritten: {arguments.json}")
+
+
+def chosen(names: str | None, large: bool) -> list[Workload]:
+    """The workloads to run."""
+    if names is None:
+        return [workload for workload in WORKLOADS.values() if large or not workload.slow]
+    wanted = [name.strip() for name in names.split(",") if name.strip()] + (["large"] if large else [])
+    if unknown := [name for name in wanted if name not in WORKLOADS]:
+        raise ValueError(f"--workloads names {unknown[0]!r}, expected some of {','.join(WORKLOADS)}")
+    return [WORKLOADS[name] for name in dict.fromkeys(wanted)]
+
+
+def contestant(workload: Workload, backend: str, threads: int) -> Contestant:
+    """A backend on a workload."""
+    model, (X, y) = workload.model(backend, threads), workload.data()
+
+    def train(epochs: int) -> float:
+        start = time.perf_counter()
+        model.fit(X, y, epochs=epochs, batch_size=workload.batch)
+        return time.perf_counter() - start
+
+    return train
+
+
+def measure(workload: Workload, contestants: dict[str, Contestant], repeats: int, seconds: float) -> dict[str, Any]:
+    """Warm all up, then let them take turns; each trains the same number of steps in each of its turns."""
+    results: dict[str, Any] = {}
+    epochs = {}
+    for name, train in contestants.items():
+        first = train(1)
+        epochs[name] = max(1, round(seconds / max(train(1), 1e-9)))
+        results[name] = {"first_epoch_seconds": first, "steps": epochs[name] * workload.steps_per_epoch, "us_per_step": []}
+    for _ in range(repeats):
+        for name, train in contestants.items():
+            results[name]["us_per_step"].append(train(epochs[name]) * 1e6 / results[name]["steps"])
+    base = statistics.median(results[next(iter(results))]["us_per_step"])
+    for result in results.values():
+        times = result["us_per_step"]
+        middle = statistics.median(times)
+        result |= {"median": middle, "min": min(times), "spread": (max(times) - min(times)) / middle, "ratio": middle / base}
+        result["gflops"] = workload.flops / middle / 1e3
+    return {"layers": workload.layers, "batch": workload.batch, "loss": workload.loss, "backends": results}
+
+
+def table_row(name: str, result: dict[str, Any]) -> str:
+    """One line of the table."""
+    cells = [f"{r['median']:,.1f} ({100 * r['spread']:.0f} %) {r['ratio']:5.2f}x" for r in result["backends"].values()]
+    return f"{name:<8}" + "".join(f"{cell:>24}" for cell in cells)
+
+
+def environment(arguments: argparse.Namespace, blas: str) -> dict[str, Any]:
+    """What has to be known to compare two results."""
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cpu": config.cpu(),
+        "isa": config.isas()[0],
+        "threads": arguments.threads,
+        "blas_threads": blas,
+        "repeats": arguments.repeats,
+        "seconds": arguments.seconds,
+        "platform": platform.platform(),
+        "versions": config.facts(),
+        "blas": blas_libraries(),
+    }
+
+
+def blas_libraries() -> list[dict[str, Any]]:
+    """The BLAS libraries in this process, if threadpoolctl is installed to tell."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return []
+    return [dict(info) for info in threadpool_info()]
+
+
+@contextmanager
+def blas_threads(threads: int) -> Iterator[str]:
+    """Hold BLAS to a number of threads; yields what that came to."""
+    try:
+        import scipy.linalg.cython_blas  # noqa: F401  (Numba's BLAS: it has to be loaded to be held)
+    except ImportError:
+        pass
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        yield "not limited (needs threadpoolctl)"
+        return
+    with threadpool_limits(limits=threads, user_api="blas"):
+        yield str(threads)

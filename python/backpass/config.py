@@ -1,0 +1,96 @@
+"""bp.show_config(): what this installation is and what it runs on, in a form to paste into a bug report."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from . import threads
+from .backends import KNOWN, get_backend, why_missing
+
+PEERS = ("numpy", "safetensors", "numba", "scipy", "scikit-learn", "matplotlib", "tqdm", "threadpoolctl")
+VARIABLES = ("BACKPASS_BACKEND", "BACKPASS_ISA", *threads.VARIABLES, "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_CORETYPE")
+
+
+def show_config() -> str:
+    """Versions, system, CPU, instruction sets, threads, quota and backends; printed and returned."""
+    text = "\n".join(f"{name + ':':<15} {value}" for name, value in facts().items())
+    print(text)
+    return text
+
+
+def facts() -> dict[str, str]:
+    """The lines of show_config, by name."""
+    import platform  # here, as below: `import backpass` is to be quick
+
+    from . import __version__
+
+    libc = " ".join(platform.libc_ver()).strip()
+    limit = threads.quota()
+    found = {
+        "backpass": f"{__version__} ({Path(__file__).parent})",
+        "Python": f"{platform.python_version()} {platform.python_implementation()}{_gil()} ({sys.executable})",
+        "packages": ", ".join(f"{name} {_version(name)}" for name in PEERS),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}{', ' + libc if libc else ''}",
+        "CPU": cpu(),
+        "CPUs": f"{os.cpu_count()} in the machine, {threads.affinity()} for this process, container quota {limit or 'none'}",
+        "threads": str(threads.get_num_threads()),
+        "ISA": _isas(),
+        "BLAS": blas(),
+        "backend": f"auto is {get_backend().name}",
+    }
+    for name in KNOWN:
+        missing = why_missing(name)
+        found[f"  {name}"] = f"missing: {missing}; to get it: {KNOWN[name][1]}" if missing else "works"
+    found["environment"] = ", ".join(f"{name}={os.environ[name]}" for name in VARIABLES if name in os.environ) or "nothing set"
+    return found
+
+
+def cpu() -> str:
+    """The CPU's name, as far as the system tells."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    import platform
+
+    return platform.processor() or platform.machine()
+
+
+def isas() -> tuple[str, list[str]]:
+    """The instruction set in use and those that this CPU runs; empty without the native backend."""
+    if why_missing("native"):
+        return "", []
+    from .backends.native import NativeBackend, available_isas
+
+    return NativeBackend().isa, available_isas()
+
+
+def blas() -> str:
+    """The BLAS that NumPy calls, by NumPy's own account."""
+    import numpy as np
+
+    built: Any = np.show_config(mode="dicts")
+    found = built.get("Build Dependencies", {}).get("blas", {}) if built else {}
+    return f"{found.get('name', 'unknown')} {found.get('version', '')}".strip()
+
+
+def _isas() -> str:
+    used, available = isas()
+    return f"{used} in use, available: {', '.join(available)}" if used else "none: no native backend"
+
+
+def _gil() -> str:
+    enabled = getattr(sys, "_is_gil_enabled", None)
+    return "" if enabled is None or enabled() else ", free-threaded"
+
+
+def _version(package: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "-"
