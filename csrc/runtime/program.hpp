@@ -27,11 +27,13 @@ class Program {
     // Returns the number of whole steps done.
     std::int64_t run(std::int64_t steps, int threads, bool (*interrupted)());
 
+    double seconds() const { return seconds_; }  // that a step takes, about
+
    private:
     std::vector<Instruction> instructions_;
     const std::int64_t* halt_;
     std::size_t guard_;    // the instruction that may set halt; without one, the end
-    double seconds_ = 0;   // of a step, about
+    double seconds_ = 0;
 };
 
 // What is wrong with an op's fields, with its name; empty if nothing is.

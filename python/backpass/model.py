@@ -92,6 +92,8 @@ class Model:
         self.optimizer_state = self.optimizer.state(self._flat.size, self.dtype)
         self._plans: dict[Spec, Plan] = {}
         self._executors: dict[Any, Executor] = {}
+        self._inference: dict[Any, tuple[Executor, Plan]] = {}
+        self._outputs: dict[tuple[int, ...], tuple[int, ...]] = {}
 
     # -- training ---------------------------------------------------------------------------------------------------
 
@@ -198,14 +200,20 @@ class Model:
 
     def predict(self, X: Any) -> np.ndarray:
         """The network's output for every row of X, as for inference: (N, ...)."""
+        known = self._inference.get(getattr(X, "shape", None))
+        if known is not None:  # a batch like one before: straight to the program
+            executor, plan = known
+            out = executor.infer(plan.x, plan.out, X, self.threads)
+            if out is not None:
+                return out
         X = data.features(X, self.dtype, check=False)
         out = np.empty((len(X), *self.output_shape(X.shape[1:])), self.dtype)
         start = 0
         while start < len(X):  # in powers of two: few programs, and no row is computed for nothing
             rows = MAX_ROWS if len(X) - start >= MAX_ROWS else 1 << ((len(X) - start).bit_length() - 1)
-            plan = self._plan(Spec((rows, *X.shape[1:])))
+            executor, plan = self._inference_program((rows, *X.shape[1:]))
             plan.x[...] = X[start : start + rows]
-            self._run(("predict", plan.x.shape), plan.forward)
+            executor.run(1, self.threads)
             out[start : start + rows] = plan.out
             start += rows
         return out
@@ -282,10 +290,12 @@ class Model:
 
     def output_shape(self, inner: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of one row of the network's output for rows of X of shape `inner`."""
-        try:
-            return self._plan(Spec((1, *inner))).out.shape[1:]
-        except ValueError as error:
-            raise ValueError(f"X does not fit the network: {error}") from None
+        if inner not in self._outputs:
+            try:
+                self._outputs[inner] = self._plan(Spec((1, *inner))).out.shape[1:]
+            except ValueError as error:
+                raise ValueError(f"X does not fit the network: {error}") from None
+        return self._outputs[inner]
 
     def training_plan(self, shape: tuple[int, ...], target: tuple[tuple[int, ...], str], weighted: bool) -> Plan:
         """Forward, loss and backward for one batch shape."""
@@ -313,6 +323,12 @@ class Model:
             self._plans[spec] = plan(self.net, self._loss, self.dtype, self.seed, self.step_count, spec)
         return self._plans[spec]
 
+    def _inference_program(self, shape: tuple[int, ...]) -> tuple[Executor, Plan]:
+        if shape not in self._inference:
+            plan = self._plan(Spec(shape))
+            self._inference[shape] = self.backend.compile(plan.forward), plan
+        return self._inference[shape]
+
     def _run(self, key: Any, instructions: list[Instruction]) -> None:
         if key not in self._executors:
             self._executors[key] = self.backend.compile(instructions)
@@ -338,6 +354,27 @@ class Model:
             views += [(lead + key, layer.view(key)) for key in layer.learned]
             views += [(lead + key, array) for key, array in layer.state.items()]
         return views
+
+    def __getstate__(self) -> Any:
+        """What copy.deepcopy and pickle take along: buffers and programs are made anew, for they share memory."""
+        made = {
+            "net": deepcopy(self.net),
+            "loss": self.callable_loss or self._loss,
+            "optimizer": self.optimizer,
+            "backend": self.backend.name,
+            "threads": self.threads or None,
+            "dtype": self.dtype.name,
+            "seed": self.seed,
+        }
+        return made, self.state_dict(), self.optimizer_state, int(self.step_count[0]), self.epoch
+
+    def __setstate__(self, state: Any) -> None:
+        made, weights, optimizer_state, steps, epoch = state
+        self.__init__(**made)  # type: ignore[misc]
+        self.load_state_dict(weights)
+        for name, array in self.optimizer_state.items():
+            array[...] = optimizer_state[name]
+        self.step_count[0], self.epoch = steps, epoch
 
     def __repr__(self) -> str:
         return f"Model({self.net!r}, loss={self.callable_loss or self._loss!r}, optimizer={self.optimizer!r}, backend={self.backend.name!r})"

@@ -35,6 +35,15 @@ class Executor:
         return steps
 
 
+    def infer(self, input: np.ndarray, output: np.ndarray, x: Any, threads: int = 0) -> np.ndarray | None:
+        """Copy x into the buffer `input`, run once, return a copy of the buffer `output`; None if x has another shape or dtype."""
+        if not isinstance(x, np.ndarray) or x.shape != input.shape or x.dtype != input.dtype:
+            return None
+        input[...] = x
+        self.run(1, threads)
+        return output.copy()
+
+
 class Backend:
     """The base of all backends: falls back to the reference for every op that a backend does not bring itself."""
 

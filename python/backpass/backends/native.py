@@ -28,6 +28,9 @@ class NativeExecutor(Executor):
     def run(self, steps: int = 1, threads: int = 0) -> int:
         return self._program.run(steps, threads)
 
+    def infer(self, input: np.ndarray, output: np.ndarray, x: Any, threads: int = 0) -> np.ndarray | None:
+        return self._program.infer(input, output, x, threads)
+
 
 class NativeBackend(Backend):
     """C++ kernels for one instruction set: `isa`, or the fastest that this CPU runs (BACKPASS_ISA forces one)."""

@@ -59,6 +59,8 @@ def class_targets(loss: str, y: Any, output: tuple[int, ...], ignore: int | None
     if given.ndim != len(output):
         raise ValueError(f"{loss}: y has shape {given.shape}, expected class indices of shape (N, {', '.join(map(str, output[:-1]))})")
     y = np.ascontiguousarray(given, dtype=np.int64)
+    if not y.size or (y.min() >= 0 and y.max() < output[-1]):
+        return y
     bad = (y < 0) | (y >= output[-1])
     if ignore is not None:
         bad &= y != ignore

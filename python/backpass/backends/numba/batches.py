@@ -1,4 +1,3 @@
-# mypy: allow-untyped-defs
 """The ops between the data and the network."""
 
 from .compiler import direct, jit

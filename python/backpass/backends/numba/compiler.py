@@ -36,11 +36,6 @@ def direct(kernel: Any) -> Callable[..., Bound]:
     return lambda **fields: (kernel, tuple(fields[name] for name in names))
 
 
-def rows(array: np.ndarray) -> np.ndarray:
-    """[*,C] as a matrix: the same data."""
-    return array if array.ndim == 2 else array.reshape(math.prod(array.shape[:-1]), array.shape[-1])
-
-
 def flat(array: np.ndarray) -> np.ndarray:
     """Any shape as a vector: the same data."""
     return array if array.ndim == 1 else array.reshape(-1)

@@ -1,4 +1,3 @@
-# mypy: allow-untyped-defs
 """Elementwise ops: activations from formulas.py, and addition."""
 
 from functools import cache

@@ -1,4 +1,3 @@
-# mypy: allow-untyped-defs
 """Linear layers: SciPy's BLAS through np.dot, then one pass for bias, activation and slope."""
 
 from functools import cache
@@ -6,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from ...contract import as_rows
 from ...formulas import ACTIVATIONS
-from .compiler import STAMP, Bound, jit, maybe, rows
+from .compiler import STAMP, Bound, jit, maybe
 
 OPS = ("linear_forward", "linear_backward")
 
@@ -78,11 +78,11 @@ def _backward(activation: str) -> Any:
 
 
 def linear_forward(x, weight, bias, y, slope, activation, alpha) -> Bound:
-    return _forward(activation), (rows(x), weight, bias, rows(y), maybe(rows, slope), alpha)
+    return _forward(activation), (as_rows(x), weight, bias, as_rows(y), maybe(as_rows, slope), alpha)
 
 
 def linear_backward(x, weight, dy, slope, dx, dweight, dbias, activation, alpha) -> Bound:
     return _backward(activation), (
-        *(rows(x), weight, rows(dy), maybe(rows, slope), maybe(rows, dx), dweight, dbias),
+        *(as_rows(x), weight, as_rows(dy), maybe(as_rows, slope), maybe(as_rows, dx), dweight, dbias),
         alpha,
     )

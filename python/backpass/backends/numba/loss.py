@@ -1,4 +1,3 @@
-# mypy: allow-untyped-defs
 """Softmax and the losses: value and gradient in one pass over the rows, sums in float64."""
 
 from functools import cache
@@ -6,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from ...contract import as_rows
 from ...formulas import POINTWISE
-from .compiler import STAMP, Bound, flat, jit, maybe, rows
+from .compiler import STAMP, Bound, flat, jit, maybe
 
 OPS = ("softmax_forward", "softmax_backward", "softmax_cross_entropy", "nll", "pointwise_loss", "gaussian_nll")
 
@@ -94,10 +94,11 @@ def _softmax_cross_entropy(pred, target, weight, sample_weight, loss, count, dpr
                 dpred[r, c] = e
         peak = (1 - smoothing) * per_class
         log_norm = np.log(norm)
-        term = peak * (pred[r, label] - high - log_norm)
+        term = 0.0 if peak == 0 else peak * (pred[r, label] - high - log_norm)
         if spread != 0:
             for c in range(classes):
-                term += (spread if weight is None else spread * weight[c]) * (pred[r, c] - high - log_norm)
+                q = spread if weight is None else spread * weight[c]
+                term += 0.0 if q == 0 else q * (pred[r, c] - high - log_norm)
         value -= per_sample * term
         if dpred is not None:
             scale = per_sample / divisor
@@ -149,10 +150,12 @@ def _pointwise(kind: str) -> Any:
         value = 0.0
         for r in range(pred.shape[0]):
             w = 1.0 if sample_weight is None else np.float64(sample_weight[r])
+            row = 0.0
             for c in range(pred.shape[1]):
-                value += w * value_of(pred[r, c], target[r, c], alpha)
+                row += value_of(pred[r, c], target[r, c], alpha)
                 if dpred is not None:
                     dpred[r, c] = w / divisor * slope_of(pred[r, c], target[r, c], alpha)
+            value += w * row
         loss[0] = value / divisor
 
     return kernel
@@ -167,54 +170,56 @@ def _gaussian_nll(pred, target, sample_weight, loss, count, dpred, eps, mean):
     value = 0.0
     for r in range(target.shape[0]):
         w = 1.0 if sample_weight is None else np.float64(sample_weight[r])
+        row = 0.0
         for c in range(outputs):
             error = np.float64(pred[r, c] - target[r, c])
             v = np.float64(np.maximum(pred[r, outputs + c], lowest))
-            value += w * 0.5 * (np.log(v) + error * error / v)
+            row += 0.5 * (np.log(v) + error * error / v)
             if dpred is not None:
                 dpred[r, c] = w / divisor * (error / v)
                 dpred[r, outputs + c] = w / divisor * (0.5 * (1 / v - error * error / (v * v)))
+        value += w * row
     loss[0] = value / divisor
 
 
 def _pairs(array: np.ndarray) -> np.ndarray:
     """[*,2,O]: means, then variances, in one row."""
-    return rows(array.reshape(*array.shape[:-2], 2 * array.shape[-1]))
+    return as_rows(array.reshape(*array.shape[:-2], 2 * array.shape[-1]))
 
 
 def softmax_forward(x, y, log) -> Bound:
-    return _softmax_forward, (rows(x), rows(y), log)
+    return _softmax_forward, (as_rows(x), as_rows(y), log)
 
 
 def softmax_backward(y, dy, dx, log) -> Bound:
-    return _softmax_backward, (rows(y), rows(dy), rows(dx), log)
+    return _softmax_backward, (as_rows(y), as_rows(dy), as_rows(dx), log)
 
 
 def softmax_cross_entropy(
     pred, target, weight, sample_weight, loss, count, dpred, label_smoothing, reduction, ignore_index
 ) -> Bound:
     return _softmax_cross_entropy, (
-        *(rows(pred), flat(target), weight, maybe(flat, sample_weight), loss, count, maybe(rows, dpred)),
+        *(as_rows(pred), flat(target), weight, maybe(flat, sample_weight), loss, count, maybe(as_rows, dpred)),
         *(label_smoothing, reduction == "mean", ignore_index),
     )
 
 
 def nll(pred, target, weight, sample_weight, loss, count, dpred, reduction, ignore_index) -> Bound:
     return _nll, (
-        *(rows(pred), flat(target), weight, maybe(flat, sample_weight), loss, count, maybe(rows, dpred)),
+        *(as_rows(pred), flat(target), weight, maybe(flat, sample_weight), loss, count, maybe(as_rows, dpred)),
         *(reduction == "mean", ignore_index),
     )
 
 
 def pointwise_loss(pred, target, sample_weight, loss, count, dpred, kind, alpha, reduction) -> Bound:
     return _pointwise(kind), (
-        *(rows(pred), rows(target), maybe(flat, sample_weight), loss, count, maybe(rows, dpred)),
+        *(as_rows(pred), as_rows(target), maybe(flat, sample_weight), loss, count, maybe(as_rows, dpred)),
         *(alpha, reduction == "mean"),
     )
 
 
 def gaussian_nll(pred, target, sample_weight, loss, count, dpred, eps, reduction) -> Bound:
     return _gaussian_nll, (
-        *(_pairs(pred), rows(target), maybe(flat, sample_weight), loss, count, maybe(_pairs, dpred)),
+        *(_pairs(pred), as_rows(target), maybe(flat, sample_weight), loss, count, maybe(_pairs, dpred)),
         *(eps, reduction == "mean"),
     )

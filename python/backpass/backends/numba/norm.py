@@ -1,9 +1,9 @@
-# mypy: allow-untyped-defs
 """Batch and layer normalisation. A batch [B,C,L] is a matrix of C·L columns whose sums are then added up by channel."""
 
 import numpy as np
 
-from .compiler import Bound, flat, jit, maybe, rows
+from ...contract import as_rows
+from .compiler import Bound, flat, jit, maybe
 
 OPS = ("batch_norm_forward", "batch_norm_inference", "batch_norm_backward", "layer_norm_forward", "layer_norm_backward")
 
@@ -35,7 +35,7 @@ def _scale_shift(x, y, center, inv_std, weight, bias):
 def _batch_norm_forward(x, weight, bias, running_mean, running_var, batches, y, mean, inv_std, momentum, eps):
     channels = mean.size
     length = x.shape[1] // max(channels, 1)
-    count = x.shape[0] * length
+    count = max(x.shape[0] * length, 1)
     columns = np.zeros(x.shape[1])
     for r in range(x.shape[0]):
         for c in range(x.shape[1]):
@@ -55,8 +55,10 @@ def _batch_norm_forward(x, weight, bias, running_mean, running_var, batches, y, 
         new = momentum
         if batches is not None and momentum < 0:
             new = 1 / batches[0]
-        running_mean[:] = (1 - new) * running_mean + new * mean
-        running_var[:] = (1 - new) * running_var + new * var * (count / max(count - 1, 1))
+        for c in range(channels):
+            if np.isfinite(mean[c]) and np.isfinite(var[c]):
+                running_mean[c] += new * (mean[c] - running_mean[c])
+                running_var[c] += new * (var[c] * (count / max(count - 1, 1)) - running_var[c])
     _scale_shift(x, y, mean, inv_std, weight, bias)
 
 
@@ -103,12 +105,12 @@ def _layer_norm_forward(x, weight, bias, y, mean, inv_std, eps):
         total = 0.0
         for c in range(features):
             total += x[r, c]
-        middle = dtype(total / features)
+        middle = dtype(total / max(features, 1))
         total = 0.0
         for c in range(features):
             d = x[r, c] - middle
             total += d * d
-        scale = dtype(1 / np.sqrt(total / features + eps))
+        scale = dtype(1 / np.sqrt(total / max(features, 1) + eps))
         mean[r] = middle
         inv_std[r] = scale
         for c in range(features):
@@ -136,7 +138,7 @@ def _layer_norm_backward(x, weight, mean, inv_std, dy, dx, dweight, dbias):
             slope[c] += dy[r, c] * normal
             shift[c] += dy[r, c]
         if dx is not None:
-            mean_g, mean_gn = dtype(sum_g / features), dtype(sum_gn / features)
+            mean_g, mean_gn = dtype(sum_g / max(features, 1)), dtype(sum_gn / max(features, 1))
             for c in range(features):
                 normal = (x[r, c] - middle) * scale
                 g = dy[r, c] if weight is None else dy[r, c] * weight[c]
@@ -171,10 +173,10 @@ def batch_norm_backward(x, weight, mean, inv_std, dy, dx, dweight, dbias) -> Bou
 
 
 def layer_norm_forward(x, weight, bias, y, mean, inv_std, eps) -> Bound:
-    return _layer_norm_forward, (rows(x), weight, bias, rows(y), flat(mean), flat(inv_std), eps)
+    return _layer_norm_forward, (as_rows(x), weight, bias, as_rows(y), flat(mean), flat(inv_std), eps)
 
 
 def layer_norm_backward(x, weight, mean, inv_std, dy, dx, dweight, dbias) -> Bound:
     return _layer_norm_backward, (
-        *(rows(x), weight, flat(mean), flat(inv_std), rows(dy), maybe(rows, dx), dweight, dbias),
+        *(as_rows(x), weight, flat(mean), flat(inv_std), as_rows(dy), maybe(as_rows, dx), dweight, dbias),
     )

@@ -1,4 +1,3 @@
-# mypy: allow-untyped-defs
 """What is drawn at random while training, bit for bit as random.py draws it: dropout and the order of the rows."""
 
 import numpy as np

@@ -1,4 +1,3 @@
-# mypy: allow-untyped-defs
 """Optimizer steps: one fused loop each over the flat parameters, in their own precision."""
 
 import math
@@ -95,7 +94,7 @@ def rmsprop_step(params, grads, v, grad_avg, velocity, lr, scale, alpha, eps, we
         if grad_avg is not None:
             a = grad_avg[i] + new * (g - grad_avg[i])
             grad_avg[i] = a
-            spread -= a * a
+            spread = np.maximum(spread - a * a, dtype(0))
         u = g / (np.sqrt(spread) + e)
         if velocity is not None:
             u += mu * velocity[i]
@@ -170,5 +169,6 @@ def clip_scale(loss, partials, norm, scale, halt, max_norm):
     for p in range(partials.size):
         total += partials[p]
     norm[0] = np.sqrt(total)
-    scale[0] = min(1.0, max_norm / (norm[0] + 1e-6))
+    ratio = max_norm / (norm[0] + 1e-6)
+    scale[0] = ratio if ratio < 1 else 1.0
     halt[0] = 0 if np.isfinite(loss[0]) and np.isfinite(norm[0]) else 1

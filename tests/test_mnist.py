@@ -1,0 +1,38 @@
+"""The handwritten digits of MNIST, from the data folder: 784-256-128-10, five epochs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import backpass as bp
+from backpass import nn, optim
+
+
+def digits(data_dir: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
+    """The images as rows of 784 values from 0 to 1, and which digit each one shows."""
+    file = data_dir / f"mnist_{part}.npz"
+    if not file.is_file():
+        pytest.skip(f"BACKPASS_DATA holds no {file.name}")
+    with np.load(file) as data:
+        return data["X"].reshape(-1, 784) / np.float32(255), data["y"]
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_mnist(data_dir: Path) -> None:
+    if "native" not in bp.available_backends():
+        pytest.skip("the native backend does not work here; five epochs of MNIST take too long on the others")
+    X, y = digits(data_dir, "train")
+    model = bp.Model(
+        nn.Sequential(nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 10)),
+        loss="cross_entropy",
+        optimizer=optim.Adam(lr=1e-3),
+        backend="native",
+    )
+    history = model.fit(X, y, epochs=5, batch_size=128).history
+    test_X, test_y = digits(data_dir, "test")
+    assert test_X.shape == (10_000, 784)
+    accuracy = model.evaluate(test_X, test_y)["accuracy"]
+    assert accuracy == np.mean(model.predict(test_X).argmax(axis=1) == test_y)
+    assert accuracy >= 0.975, f"{accuracy:.2%} of the test digits; losses {history['loss']}"
