@@ -15,7 +15,9 @@ X, Y = [[2.0]], [[1.0]]
 @pytest.fixture(params=["float64", "float32"])
 def model(request: pytest.FixtureRequest, backend: Backend) -> bp.Model:
     """ŷ = w x + b with w = 0.5, b = 0.1."""
-    model = bp.Model(nn.Sequential(nn.Linear(1, 1)), nn.MSELoss(reduction="half"), optim.SGD(lr=0.1), dtype=request.param)
+    model = bp.Model(
+        nn.Sequential(nn.Linear(1, 1)), nn.MSELoss(reduction="half"), optim.SGD(lr=0.1), dtype=request.param
+    )
     model.backend = backend
     layer = model.net[0]
     layer.weight[...] = 0.5

@@ -1,7 +1,8 @@
 """Live parity: the same networks, weights and batches in backpass and in PyTorch, 100 steps long.
 
-float64 agrees to 1e-10 in the losses and 1e-8 in the weights, float32 to 1e-4 in the losses. All cases run on NumPy and on
-the native backend's own instruction set in both dtypes, the CORE of them on every backend in float64. Without PyTorch the module is skipped.
+float64 agrees to 1e-10 in the losses and 1e-8 in the weights, float32 to 1e-4 in the losses. All cases run on
+NumPy and on the native backend's own instruction set in both dtypes, the CORE of them on every backend in float64.
+Without PyTorch the module is skipped.
 """
 
 import json
@@ -11,12 +12,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import BACKENDS
-from golden.cases import CLASSES, GOLDEN, TRAJECTORIES, Case, batches, cross_entropy, deep, mlp, model_of, mse, rows
 
 import backpass as bp
-from backpass import optim
 from backpass.backends import Backend
+from conftest import BACKENDS
+from golden.cases import (
+    CLASSES,
+    GOLDEN,
+    TRAJECTORIES,
+    Case,
+    batches,
+    cross_entropy,
+    deep,
+    mlp,
+    model_of,
+    mse,
+    rows,
+)
 
 torch_peer = pytest.importorskip(
     "torch_peer", reason="PyTorch is not installed: live parity is skipped (pip install torch==2.13.0)"
@@ -54,7 +66,9 @@ OPTIMIZERS = {
     "rmsprop momentum": optimizer("RMSprop", lr=0.002, momentum=0.8),
     "rmsprop centered": optimizer("RMSprop", lr=0.002, alpha=0.9, eps=1e-4, centered=True),
     "rmsprop weight decay": optimizer("RMSprop", lr=0.002, weight_decay=0.1),
-    "rmsprop all": optimizer("RMSprop", lr=0.001, alpha=0.9, eps=1e-4, weight_decay=0.05, momentum=0.7, centered=True),
+    "rmsprop all": optimizer(
+        "RMSprop", lr=0.001, alpha=0.9, eps=1e-4, weight_decay=0.05, momentum=0.7, centered=True
+    ),
     "adagrad default": optimizer("Adagrad"),
     "adagrad lr_decay": optimizer("Adagrad", lr=0.1, lr_decay=0.05),
     "adagrad initial_accumulator_value": optimizer("Adagrad", lr=0.1, initial_accumulator_value=0.1),
@@ -112,8 +126,12 @@ SCHEDULES = {
 }
 
 
-def loss(make: Builder, target: str = "real", net: Builder = mlp, target_shape: tuple[int, ...] = (4,), **more: Any) -> Case:
-    return Case(net, make, "SGD", {"lr": 0.1, "momentum": 0.5}, target=target, target_shape=target_shape, **more)
+def loss(
+    make: Builder, target: str = "real", net: Builder = mlp, target_shape: tuple[int, ...] = (4,), **more: Any
+) -> Case:
+    return Case(
+        net, make, "SGD", {"lr": 0.1, "momentum": 0.5}, target=target, target_shape=target_shape, **more
+    )
 
 
 def to_probability(layer: str) -> Builder:
@@ -131,12 +149,19 @@ def to_mean_and_variance(nn: Any) -> Any:
 WEIGHT = [0.5, 2.0, 1.0, 0.25]
 LOSSES = {
     "cross entropy": loss(cross_entropy, "classes", target_shape=()),
-    "cross entropy, smoothing": loss(lambda nn: nn.CrossEntropyLoss(label_smoothing=0.2), "classes", target_shape=()),
+    "cross entropy, smoothing": loss(
+        lambda nn: nn.CrossEntropyLoss(label_smoothing=0.2), "classes", target_shape=()
+    ),
     "cross entropy, weight": loss(lambda nn: nn.CrossEntropyLoss(weight=WEIGHT), "classes", target_shape=()),
     "cross entropy, ignore": loss(cross_entropy, "ignored", target_shape=()),
-    "cross entropy, ignore 1": loss(lambda nn: nn.CrossEntropyLoss(ignore_index=1), "classes", target_shape=()),
+    "cross entropy, ignore 1": loss(
+        lambda nn: nn.CrossEntropyLoss(ignore_index=1), "classes", target_shape=()
+    ),
     "cross entropy, sum": loss(
-        lambda nn: nn.CrossEntropyLoss(reduction="sum"), "classes", target_shape=(), clip={"clip_grad_norm": 1.0}
+        lambda nn: nn.CrossEntropyLoss(reduction="sum"),
+        "classes",
+        target_shape=(),
+        clip={"clip_grad_norm": 1.0},
     ),
     "cross entropy, all": loss(
         lambda nn: nn.CrossEntropyLoss(weight=WEIGHT, label_smoothing=0.1), "ignored", target_shape=()
@@ -148,7 +173,10 @@ LOSSES = {
         clip={"clip_grad_norm": 1.0},
     ),
     "cross entropy, sequence": loss(
-        lambda nn: nn.CrossEntropyLoss(weight=WEIGHT, label_smoothing=0.1), "ignored", target_shape=(3,), shape=(3, 6)
+        lambda nn: nn.CrossEntropyLoss(weight=WEIGHT, label_smoothing=0.1),
+        "ignored",
+        target_shape=(3,),
+        shape=(3, 6),
     ),
     "nll": loss(lambda nn: nn.NLLLoss(), "classes", to_probability("LogSoftmax"), ()),
     "nll, weight": loss(lambda nn: nn.NLLLoss(weight=WEIGHT), "ignored", to_probability("LogSoftmax"), ()),
@@ -170,11 +198,15 @@ LOSSES = {
     "smooth l1": loss(lambda nn: nn.SmoothL1Loss()),
     "smooth l1, beta": loss(lambda nn: nn.SmoothL1Loss(beta=0.3)),
     "smooth l1, beta 0": loss(lambda nn: nn.SmoothL1Loss(beta=0.0)),
-    "smooth l1, sum": loss(lambda nn: nn.SmoothL1Loss(beta=0.3, reduction="sum"), clip={"clip_grad_norm": 1.0}),
+    "smooth l1, sum": loss(
+        lambda nn: nn.SmoothL1Loss(beta=0.3, reduction="sum"), clip={"clip_grad_norm": 1.0}
+    ),
     "bce": loss(lambda nn: nn.BCEWithLogitsLoss(), "binary"),
     "bce, pos_weight": loss(lambda nn: nn.BCEWithLogitsLoss(pos_weight=3.0), "share"),
     "bce, sum": loss(
-        lambda nn: nn.BCEWithLogitsLoss(pos_weight=0.5, reduction="sum"), "binary", clip={"clip_grad_norm": 1.0}
+        lambda nn: nn.BCEWithLogitsLoss(pos_weight=0.5, reduction="sum"),
+        "binary",
+        clip={"clip_grad_norm": 1.0},
     ),
     "poisson": loss(lambda nn: nn.PoissonNLLLoss(), "count"),
     "poisson, rate": loss(lambda nn: nn.PoissonNLLLoss(log_input=False), "count", to_positive),
@@ -185,12 +217,20 @@ LOSSES = {
         clip={"clip_grad_norm": 1.0},
     ),
     "gaussian": loss(lambda nn: nn.GaussianNLLLoss(), net=to_mean_and_variance),
-    "gaussian, clamped": loss(lambda nn: nn.GaussianNLLLoss(eps=0.6, reduction="sum"), net=to_mean_and_variance, clip={"clip_grad_norm": 1.0}),
+    "gaussian, clamped": loss(
+        lambda nn: nn.GaussianNLLLoss(eps=0.6, reduction="sum"),
+        net=to_mean_and_variance,
+        clip={"clip_grad_norm": 1.0},
+    ),
     "quantile": loss(lambda nn: nn.QuantileLoss()),
     "quantile 0.9": loss(lambda nn: nn.QuantileLoss(quantile=0.9)),
-    "quantile, sum": loss(lambda nn: nn.QuantileLoss(quantile=0.2, reduction="sum"), clip={"clip_grad_norm": 1.0}),
+    "quantile, sum": loss(
+        lambda nn: nn.QuantileLoss(quantile=0.2, reduction="sum"), clip={"clip_grad_norm": 1.0}
+    ),
     "hinge": loss(lambda nn: nn.HingeLoss(), "sign"),
-    "hinge, margin": loss(lambda nn: nn.HingeLoss(margin=0.4, reduction="sum"), "sign", clip={"clip_grad_norm": 1.0}),
+    "hinge, margin": loss(
+        lambda nn: nn.HingeLoss(margin=0.4, reduction="sum"), "sign", clip={"clip_grad_norm": 1.0}
+    ),
 }
 
 
@@ -203,7 +243,9 @@ def activation(name: str, **arguments: Any) -> dict[str, Case]:
 
     def alone(nn: Any) -> Any:
         act = lambda: getattr(nn, name)(**arguments)  # noqa: E731
-        return nn.Sequential(act(), nn.Residual(nn.Linear(6, 6)), act(), act(), nn.Linear(6, 4), nn.LayerNorm(4), act())
+        return nn.Sequential(
+            act(), nn.Residual(nn.Linear(6, 6)), act(), act(), nn.Linear(6, 4), nn.LayerNorm(4), act()
+        )
 
     label = ", ".join([name, *(f"{key} {value}" for key, value in arguments.items())])
     kind = {"loss": mse, "optimizer": "SGD", "hyper": {"lr": 0.1, "momentum": 0.5}}
@@ -235,12 +277,21 @@ def batch_norm(*shape: int, **arguments: Any) -> Case:
     """BatchNorm1d between linear layers, or first of all on data with a length."""
     if shape:
         return network(
-            lambda nn: nn.Sequential(nn.BatchNorm1d(shape[0], **arguments), nn.Flatten(), nn.Tanh(), nn.Linear(shape[0] * shape[1], 4)),
+            lambda nn: nn.Sequential(
+                nn.BatchNorm1d(shape[0], **arguments),
+                nn.Flatten(),
+                nn.Tanh(),
+                nn.Linear(shape[0] * shape[1], 4),
+            ),
             *shape,
         )
     return network(
         lambda nn: nn.Sequential(
-            nn.Linear(6, 8, bias=False), nn.BatchNorm1d(8, **arguments), nn.Tanh(), nn.Linear(8, 4), nn.BatchNorm1d(4, **arguments)
+            nn.Linear(6, 8, bias=False),
+            nn.BatchNorm1d(8, **arguments),
+            nn.Tanh(),
+            nn.Linear(8, 4),
+            nn.BatchNorm1d(4, **arguments),
         ),
         lr=0.01,  # at 0.1 it is chaotic: both libraries stray from themselves
     )
@@ -249,7 +300,13 @@ def batch_norm(*shape: int, **arguments: Any) -> Case:
 def layer_norm(size: Any, *shape: int, **arguments: Any) -> Case:
     width = int(np.prod(shape))
     return network(
-        lambda nn: nn.Sequential(nn.LayerNorm(size, **arguments), nn.Flatten(), nn.Linear(width, 8), nn.LayerNorm(8), nn.Linear(8, 4)),
+        lambda nn: nn.Sequential(
+            nn.LayerNorm(size, **arguments),
+            nn.Flatten(),
+            nn.Linear(width, 8),
+            nn.LayerNorm(8),
+            nn.Linear(8, 4),
+        ),
         *shape,
     )
 
@@ -277,45 +334,76 @@ NETWORKS = {
     "layer norm, not affine": layer_norm((3, 5), 3, 5, elementwise_affine=False),
     "layer norm, no bias": layer_norm((3, 5), 3, 5, bias=False),
     "softmax, last": network(to_probability("Softmax")),
-    "softmax, inside": network(lambda nn: nn.Sequential(nn.Linear(6, 8), nn.Softmax(dim=-1), nn.Linear(8, 4))),
-    "log softmax, inside": network(lambda nn: nn.Sequential(nn.Linear(6, 8), nn.LogSoftmax(dim=-1), nn.Linear(8, 4))),
+    "softmax, inside": network(
+        lambda nn: nn.Sequential(nn.Linear(6, 8), nn.Softmax(dim=-1), nn.Linear(8, 4))
+    ),
+    "log softmax, inside": network(
+        lambda nn: nn.Sequential(nn.Linear(6, 8), nn.LogSoftmax(dim=-1), nn.Linear(8, 4))
+    ),
     "softmax, sequence": network(
         lambda nn: nn.Sequential(nn.Linear(6, 8), nn.Softmax(dim=-1), nn.Flatten(), nn.Linear(24, 4)), 3, 6
     ),
-    "flatten first": network(lambda nn: nn.Sequential(nn.Flatten(), nn.Linear(24, 9), nn.ReLU(), nn.Linear(9, 4)), 2, 3, 4),
+    "flatten first": network(
+        lambda nn: nn.Sequential(nn.Flatten(), nn.Linear(24, 9), nn.ReLU(), nn.Linear(9, 4)), 2, 3, 4
+    ),
     "flatten between": network(
         lambda nn: nn.Sequential(nn.Linear(4, 5), nn.Flatten(), nn.GELU(), nn.Linear(30, 4)), 2, 3, 4
     ),
     "no hidden layer": network(lambda nn: nn.Linear(6, 4)),
-    "no bias": network(lambda nn: nn.Sequential(nn.Linear(6, 9, bias=False), nn.ELU(), nn.Linear(9, 4, bias=False))),
+    "no bias": network(
+        lambda nn: nn.Sequential(nn.Linear(6, 9, bias=False), nn.ELU(), nn.Linear(9, 4, bias=False))
+    ),
     "sequence": network(
         lambda nn: nn.Sequential(nn.Linear(6, 9), nn.SiLU(), nn.Linear(9, 4)), 3, 6, target_shape=(3, 4)
     ),
-    "wide": network(lambda nn: nn.Sequential(nn.Linear(6, 131), nn.Tanh(), nn.Linear(131, 67), nn.Tanh(), nn.Linear(67, 4))),
+    "wide": network(
+        lambda nn: nn.Sequential(
+            nn.Linear(6, 131), nn.Tanh(), nn.Linear(131, 67), nn.Tanh(), nn.Linear(67, 4)
+        )
+    ),
     "residual": network(
         lambda nn: nn.Sequential(
-            nn.Linear(6, 8), nn.Tanh(), nn.Residual(nn.Sequential(nn.Linear(8, 5), nn.GELU(), nn.Linear(5, 8))), nn.Linear(8, 4)
+            nn.Linear(6, 8),
+            nn.Tanh(),
+            nn.Residual(nn.Sequential(nn.Linear(8, 5), nn.GELU(), nn.Linear(5, 8))),
+            nn.Linear(8, 4),
         )
     ),
     "residual, first": network(lambda nn: nn.Sequential(nn.Residual(nn.Linear(6, 6)), nn.Linear(6, 4))),
-    "residual, last": network(lambda nn: nn.Sequential(nn.Linear(6, 4), nn.Residual(nn.Sequential(nn.Linear(4, 4), nn.Tanh())))),
+    "residual, last": network(
+        lambda nn: nn.Sequential(nn.Linear(6, 4), nn.Residual(nn.Sequential(nn.Linear(4, 4), nn.Tanh())))
+    ),
     "residual, activation reads what the skip reads": network(
-        lambda nn: nn.Sequential(nn.Linear(6, 8), nn.Residual(nn.Sequential(nn.SiLU(), nn.Linear(8, 8))), nn.Linear(8, 4))
+        lambda nn: nn.Sequential(
+            nn.Linear(6, 8), nn.Residual(nn.Sequential(nn.SiLU(), nn.Linear(8, 8))), nn.Linear(8, 4)
+        )
     ),
     "residual, of an activation": network(
-        lambda nn: nn.Sequential(nn.Linear(6, 8), nn.Residual(nn.Tanh()), nn.Residual(nn.Sequential(nn.ReLU())), nn.Linear(8, 4))
+        lambda nn: nn.Sequential(
+            nn.Linear(6, 8), nn.Residual(nn.Tanh()), nn.Residual(nn.Sequential(nn.ReLU())), nn.Linear(8, 4)
+        )
     ),
     "residual, nested": network(
         lambda nn: nn.Sequential(
             nn.Linear(6, 8),
-            nn.Residual(nn.Sequential(nn.LayerNorm(8), nn.Residual(nn.Sequential(nn.Linear(8, 8), nn.Sigmoid())), nn.Linear(8, 8))),
+            nn.Residual(
+                nn.Sequential(
+                    nn.LayerNorm(8),
+                    nn.Residual(nn.Sequential(nn.Linear(8, 8), nn.Sigmoid())),
+                    nn.Linear(8, 8),
+                )
+            ),
             nn.Linear(8, 4),
         )
     ),
     "residual, normalised": network(
         lambda nn: nn.Sequential(
             nn.Linear(6, 8),
-            nn.Residual(nn.Sequential(nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 8, bias=False), nn.BatchNorm1d(8), nn.ReLU())),
+            nn.Residual(
+                nn.Sequential(
+                    nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 8, bias=False), nn.BatchNorm1d(8), nn.ReLU()
+                )
+            ),
             nn.Linear(8, 4),
         )
     ),
@@ -331,9 +419,15 @@ CATEGORIES = {
     "activation": ACTIVATIONS,
     "network": NETWORKS,
 }
-CASES = {f"{category}: {name}": case for category, cases in CATEGORIES.items() for name, case in cases.items()}
+CASES = {
+    f"{category}: {name}": case for category, cases in CATEGORIES.items() for name, case in cases.items()
+}
 CORE = [
-    *(f"optimizer: {name}" for name in OPTIMIZERS if "all" in name or name in ("adamw", "nadam", "adadelta", "lion")),
+    *(
+        f"optimizer: {name}"
+        for name in OPTIMIZERS
+        if "all" in name or name in ("adamw", "nadam", "adadelta", "lion")
+    ),
     *(f"clip: {name}" for name in ("norm, at times", "value", "both")),
     *(f"schedule: {name}" for name in ("step", "one_cycle", "warmup_cosine", "piecewise", "exponential")),
     *(f"loss: {name}" for name in LOSSES if name.endswith(("all", "sum", "half", "clamped"))),
@@ -345,7 +439,9 @@ CORE = [
 @cache
 def peer(name: str, dtype: str) -> Any:
     """PyTorch's run of a case: once, for all backends."""
-    return torch_peer.train(CASES[name], model_of(CASES[name], bp.get_backend("numpy"), dtype).state_dict(), dtype)
+    return torch_peer.train(
+        CASES[name], model_of(CASES[name], bp.get_backend("numpy"), dtype).state_dict(), dtype
+    )
 
 
 def deviation(got: Any, want: Any) -> float:
@@ -444,9 +540,18 @@ def test_own_loss(backend: Backend) -> None:
 EPOCHS, ROWS = 7, 16
 FITS: dict[str, tuple[Case, dict[str, Any]]] = {
     "cross entropy": (Case(mlp, **CLASSES, hyper={"lr": 0.1, "momentum": 0.9}), {}),
-    "cross entropy, sample_weight": (Case(mlp, **CLASSES, hyper={"lr": 0.1}), {"sample_weight": np.linspace(0, 2, 42)}),
+    "cross entropy, sample_weight": (
+        Case(mlp, **CLASSES, hyper={"lr": 0.1}),
+        {"sample_weight": np.linspace(0, 2, 42)},
+    ),
     "cross entropy, class_weight": (
-        Case(mlp, lambda nn: nn.CrossEntropyLoss(ignore_index=2), hyper={"lr": 0.1}, target="classes", target_shape=()),
+        Case(
+            mlp,
+            lambda nn: nn.CrossEntropyLoss(ignore_index=2),
+            hyper={"lr": 0.1},
+            target="classes",
+            target_shape=(),
+        ),
         {"class_weight": {0: 0.5, 3: 4.0}},
     ),
     "huber, sample_weight": (
@@ -465,7 +570,9 @@ def test_fit(name: str, backend: Backend) -> None:
     net, loss, optimizer = peer_of(case, model)
     loss.reduction = "none"
     x, y = rows(case, "float64")
-    history = model.fit(x, y, epochs=EPOCHS, batch_size=ROWS, shuffle=False, validation_data=(x, y), **given).history
+    history = model.fit(
+        x, y, epochs=EPOCHS, batch_size=ROWS, shuffle=False, validation_data=(x, y), **given
+    ).history
     weight = np.asarray(given.get("sample_weight", np.ones(len(x))))
     if case.target == "classes":
         weight = weight * [given.get("class_weight", {}).get(int(c), 1.0) for c in y]
@@ -478,15 +585,21 @@ def test_fit(name: str, backend: Backend) -> None:
             part = slice(at, at + ROWS)
             w = torch_peer.tensor(weight[part])
             optimizer.zero_grad()
-            each = loss(net(torch_peer.tensor(x[part])), torch_peer.tensor(y[part])).reshape(len(w), -1).mean(1)
+            each = (
+                loss(net(torch_peer.tensor(x[part])), torch_peer.tensor(y[part])).reshape(len(w), -1).mean(1)
+            )
             value = (each * w).sum() / w.sum()
             value.backward()
             optimizer.step()
             total += value.item() * w.sum().item()
         means.append(total / weight.sum())
         net.eval()
-        each = loss(net(torch_peer.tensor(x)), torch_peer.tensor(y)).reshape(len(x), -1).mean(1).detach().numpy()
-        validation.append(each.sum() / (y != getattr(loss, "ignore_index", None)).reshape(len(x), -1).all(1).sum())
+        each = (
+            loss(net(torch_peer.tensor(x)), torch_peer.tensor(y)).reshape(len(x), -1).mean(1).detach().numpy()
+        )
+        validation.append(
+            each.sum() / (y != getattr(loss, "ignore_index", None)).reshape(len(x), -1).all(1).sum()
+        )
     assert relative(history["loss"], means) <= LOSS["float64"]
     assert relative(history["val_loss"], validation) <= LOSS["float64"]
     for ours, parameter in zip(model.parameters(), net.parameters(), strict=True):

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from golden.cases import Case, batches, rows
 from torch.optim import lr_scheduler
+
+from golden.cases import Case, batches, rows
 
 torch.set_num_threads(1)
 
@@ -71,7 +72,9 @@ nn = SimpleNamespace(
         ),
         "PoissonNLLLoss": lambda **arguments: torch.nn.PoissonNLLLoss(full=False, **arguments),
         "GaussianNLLLoss": GaussianNLLLoss,
-        "QuantileLoss": formula(lambda p, y, quantile=0.5: torch.where(y > p, quantile * (y - p), (1 - quantile) * (p - y))),
+        "QuantileLoss": formula(
+            lambda p, y, quantile=0.5: torch.where(y > p, quantile * (y - p), (1 - quantile) * (p - y))
+        ),
         "HingeLoss": formula(lambda p, y, margin=1.0: torch.relu(margin - y * p)),
     }
 )
@@ -80,7 +83,13 @@ nn = SimpleNamespace(
 class Lion(torch.optim.Optimizer):
     """Algorithm 2 of Chen et al. 2023."""
 
-    def __init__(self, params: Any, lr: float = 1e-4, betas: tuple[float, float] = (0.9, 0.99), weight_decay: float = 0.0) -> None:
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-4,
+        betas: tuple[float, float] = (0.9, 0.99),
+        weight_decay: float = 0.0,
+    ) -> None:
         super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
 
     @torch.no_grad()

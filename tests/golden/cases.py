@@ -98,7 +98,9 @@ def mlp(nn: Any) -> Any:
 def deep(nn: Any) -> Any:
     """A little of everything: normalisation, a residual branch, four activations, fused and alone."""
     branch = nn.Residual(nn.Sequential(nn.LayerNorm(10), nn.Linear(10, 7), nn.GELU(), nn.Linear(7, 10)))
-    linear = nn.Linear(6, 10, bias=False)  # a bias would do nothing before BatchNorm, and Adam would blow its rounding up
+    linear = nn.Linear(
+        6, 10, bias=False
+    )  # a bias would do nothing before BatchNorm, and Adam would blow its rounding up
     return nn.Sequential(linear, nn.BatchNorm1d(10), nn.SiLU(), branch, nn.ReLU(), nn.Linear(10, 4))
 
 
@@ -113,9 +115,13 @@ def cross_entropy(nn: Any) -> Any:
 CLASSES: dict[str, Any] = {"loss": cross_entropy, "target": "classes", "target_shape": ()}
 
 GOLDEN = {
-    "sgd nesterov, mse": Case(mlp, mse, "SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}, steps=20),
+    "sgd nesterov, mse": Case(
+        mlp, mse, "SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}, steps=20
+    ),
     "adam, cross entropy": Case(mlp, **CLASSES, optimizer="Adam", hyper={"lr": 0.02}, steps=20),
-    "adamw, deep": Case(deep, **CLASSES, optimizer="AdamW", hyper={"lr": 0.01, "weight_decay": 0.1}, steps=20),
+    "adamw, deep": Case(
+        deep, **CLASSES, optimizer="AdamW", hyper={"lr": 0.01, "weight_decay": 0.1}, steps=20
+    ),
     "rmsprop centered, huber": Case(
         lambda nn: nn.Sequential(nn.Linear(6, 9), nn.ELU(), nn.Linear(9, 4)),
         lambda nn: nn.HuberLoss(delta=0.5),
@@ -132,7 +138,9 @@ GOLDEN = {
         steps=20,
     ),
     "adadelta, batch norm over length": Case(
-        lambda nn: nn.Sequential(nn.BatchNorm1d(3), nn.Flatten(), nn.Linear(15, 8), nn.LeakyReLU(), nn.Linear(8, 4)),
+        lambda nn: nn.Sequential(
+            nn.BatchNorm1d(3), nn.Flatten(), nn.Linear(15, 8), nn.LeakyReLU(), nn.Linear(8, 4)
+        ),
         lambda nn: nn.SmoothL1Loss(beta=0.3),
         "Adadelta",
         {"lr": 1.0},
@@ -151,7 +159,9 @@ GOLDEN = {
         steps=20,
     ),
     "lion warm-up, layer norm": Case(
-        lambda nn: nn.Sequential(nn.Linear(6, 8), nn.LayerNorm(8), nn.Sigmoid(), nn.Linear(8, 4), nn.Softmax(dim=-1)),
+        lambda nn: nn.Sequential(
+            nn.Linear(6, 8), nn.LayerNorm(8), nn.Sigmoid(), nn.Linear(8, 4), nn.Softmax(dim=-1)
+        ),
         mse,
         "Lion",
         {"weight_decay": 0.1},

@@ -11,8 +11,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import backpass as bp
 import torch
+
+import backpass as bp
 import torch_peer
 from golden.cases import GOLDEN, TRAJECTORIES, model_of
 
@@ -20,7 +21,9 @@ from golden.cases import GOLDEN, TRAJECTORIES, model_of
 def main() -> None:
     made = {}
     for name, case in GOLDEN.items():
-        run = torch_peer.train(case, model_of(case, bp.get_backend("numpy"), "float64").state_dict(), "float64")
+        run = torch_peer.train(
+            case, model_of(case, bp.get_backend("numpy"), "float64").state_dict(), "float64"
+        )
         made[name] = {"losses": run.losses, "predictions": run.predictions[:2].tolist()}
         print(f"{name}: loss {run.losses[0]:.6f} to {run.losses[-1]:.6f} in {case.steps} steps")
     lines = [f"  {json.dumps(name)}: {json.dumps(values)}" for name, values in made.items()]
