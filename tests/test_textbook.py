@@ -26,7 +26,8 @@ def model(request: pytest.FixtureRequest, backend: Backend) -> bp.Model:
 
 
 def near(value: Any, model: bp.Model) -> Any:
-    return pytest.approx(value, rel=4 * float(np.finfo(model.dtype).eps))
+    """ŷ - y makes a rounding of ŷ 11 times as large, its square doubles that."""
+    return pytest.approx(value, rel=32 * float(np.finfo(model.dtype).eps))
 
 
 def check_step(model: bp.Model) -> None:

@@ -16,6 +16,8 @@ constexpr Index kBlockK = 256;                 // k of one pass over C: a block 
 constexpr Index kBlockColumns = 256;
 constexpr Index kPackedStride = kBlockK + 16;  // of a copied row of A: not a multiple of a cache's set
 
+constexpr Index kPackedElements = kBlockK * (kBlockColumns + 16 + 1) + 16 * kPackedStride;  // of scratch that gemm may use
+
 // A(m, k) = data[m * row + k * step]; one of row and step is 1.
 template <class T>
 struct Operand {

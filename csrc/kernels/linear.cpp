@@ -43,6 +43,36 @@ struct Biased {
     }
 };
 
+// The same where the product is computed transposed: bias goes down the rows.
+template <class T>
+struct BiasedRows {
+    const T* bias;
+    bool relu;
+
+    template <class>
+    BP_INLINE vec<T> column(Index, int, bool) const {
+        return vec<T>{};
+    }
+    BP_INLINE vec<T> apply(vec<T> z, vec<T>, Index row, Index, int, bool) const {
+        z = bias ? z + bias[row] : z;
+        return relu ? max(vec<T>{}, z) : z;
+    }
+};
+
+// A product with few columns would leave most lanes idle: it is computed transposed, piece by piece, and turned back.
+// product(from, to, c): columns [from, to) of the transposed product, `columns` x (to - from), into c.
+constexpr Index kTurnedPiece = 128;
+template <class T, class Product>
+BP_INLINE void turned(Index from, Index to, Index columns, T* out, Scratch scratch, Product product) {
+    T* const c = static_cast<T*>(scratch.data) + kPackedElements;
+    for (Index begin = from; begin < to; begin += kTurnedPiece) {
+        const Index end = to - begin < kTurnedPiece ? to : begin + kTurnedPiece;
+        product(begin, end, c);
+        for (Index i = begin; i < end; ++i)
+            for (Index j = 0; j < columns; ++j) out[i * columns + j] = c[j * kTurnedPiece + i - begin];
+    }
+}
+
 // dx where relu let x through, else 0.
 template <class T>
 struct WhereReLU {
@@ -67,7 +97,13 @@ void linear_forward(const LinearForward<T>& op, Range range, Scratch scratch) {
     const Biased<T> epilogue{op.bias.data, !sweep && op.activation == Activation::relu};
     for (Index task = range.begin; task < range.end; ++task) {
         const Share s = share(grid, task);
-        gemm(Operand<T>{op.x.data, I, 1}, RowMajor<T>{op.weight.data, O}, op.y.data, O, s.m0, s.m1, s.n0, s.n1, I, epilogue, scratch);
+        if (O <= width<T> / 4)  // yᵀ = weightᵀ xᵀ
+            turned(s.m0, s.m1, O, op.y.data, scratch, [&](Index from, Index to, T* c) BP_INLINED {
+                gemm(Operand<T>{op.weight.data, 1, O}, Transposed<T>{op.x.data, I}, c - from, kTurnedPiece, 0, O, from, to, I,
+                     BiasedRows<T>{epilogue.bias, epilogue.relu}, scratch);
+            });
+        else
+            gemm(Operand<T>{op.x.data, I, 1}, RowMajor<T>{op.weight.data, O}, op.y.data, O, s.m0, s.m1, s.n0, s.n1, I, epilogue, scratch);
         if (sweep)
             for (Index m = s.m0; m < s.m1; ++m) {
                 T* y = op.y.data + m * O + s.n0;
@@ -99,7 +135,12 @@ void linear_backward(const LinearBackward<T>& op, Range range, Scratch scratch) 
     for (Index task = range.begin; task < range.end; ++task) {
         if (task < weight_tasks) {  // dweight (I, O) = xᵀ dy: x is read down its columns, no transpose
             const Share s = share(weights, task);
-            gemm(Operand<T>{op.x.data, 1, I}, RowMajor<T>{op.dy.data, O}, op.dweight.data, O, s.m0, s.m1, s.n0, s.n1, B, Plain{}, scratch);
+            if (O <= width<T> * 3 / 4)  // dweightᵀ = dyᵀ x
+                turned(s.m0, s.m1, O, op.dweight.data, scratch, [&](Index from, Index to, T* c) BP_INLINED {
+                    gemm(Operand<T>{op.dy.data, 1, O}, RowMajor<T>{op.x.data, I}, c - from, kTurnedPiece, 0, O, from, to, B, Plain{}, scratch);
+                });
+            else
+                gemm(Operand<T>{op.x.data, 1, I}, RowMajor<T>{op.dy.data, O}, op.dweight.data, O, s.m0, s.m1, s.n0, s.n1, B, Plain{}, scratch);
             if (s.m0 == 0 && op.dbias) sum_rows(op.dy, op.dbias.data, s.n0, s.n1);
             continue;
         }

@@ -41,6 +41,14 @@ const Row kRows[] = {
 
 }  // namespace
 
+void pause() {
+#if defined(__x86_64__) || defined(_M_X64)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("yield");
+#endif
+}
+
 std::vector<std::string> available_isas() {
     std::vector<std::string> isas;
     for (const Row& row : kRows)

@@ -1,6 +1,8 @@
 // Ring 2: the thread pool. Workers spin for a moment between two pieces of work and then sleep; a forked child starts afresh.
 #include "parallel.hpp"
 
+#include "isa.hpp"
+
 #include <atomic>
 #include <cstdlib>
 #include <mutex>
@@ -17,14 +19,6 @@ namespace {
 constexpr int kSpins = 4000;             // about 50 µs: longer than the serial stretches inside a step
 constexpr double kWorthSeconds = 6e-6;   // an op below this is done before a second thread has begun
 constexpr double kFlopsPerSecond = 5e10, kBytesPerSecond = 2e10;  // of one core, roughly
-
-void pause() {
-#if defined(__x86_64__) || defined(_M_X64)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ __volatile__("yield");
-#endif
-}
 
 void* new_scratch() { return ::operator new(kScratchBytes, std::align_val_t(64)); }
 

@@ -14,7 +14,9 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m backpass", description="Train small and medium neural networks fast, on a CPU.")
+    parser = argparse.ArgumentParser(
+        prog="python -m backpass", description="Train small and medium networks fast, on a CPU."
+    )
     commands = parser.add_subparsers(dest="command", metavar="command")
     modules = {}
     for name, purpose in COMMANDS.items():

@@ -14,8 +14,7 @@ import json
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,12 +27,25 @@ Contestant = Callable[[int], float]  # trains this many epochs; returns the seco
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("--workloads", metavar="A,B", help=f"which ones, of {','.join(WORKLOADS)} (default: all but large)")
-    parser.add_argument("--large", action="store_true", help="add the large workload (NumPy needs about a second for each step)")
+    parser.add_argument(
+        "--workloads", metavar="A,B", help=f"which ones, of {','.join(WORKLOADS)} (default: all but large)"
+    )
+    parser.add_argument(
+        "--large",
+        action="store_true",
+        help="add the large workload (NumPy needs about a second for each step)",
+    )
     parser.add_argument("--threads", type=int, default=1, help="threads for every backend (default 1)")
     parser.add_argument("--repeats", type=int, default=5, help="turns of each backend (default 5)")
-    parser.add_argument("--seconds", type=float, default=0.5, help="the length of a turn, roughly (default 0.5; at least one epoch)")
-    parser.add_argument("--json", metavar="FILE", help="write versions, CPU, settings and every repeat to this file")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=0.5,
+        help="about how long a turn takes (default 0.5; at least an epoch)",
+    )
+    parser.add_argument(
+        "--json", metavar="FILE", help="write versions, CPU, settings and every repeat to this file"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -46,10 +58,14 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         open(arguments.json, "a", encoding="utf-8").close()  # complain now, not after minutes
     results: dict[str, Any] = {}
-    with blas_threads(arguments.threads) as blas:
+    with config.blas_threads(arguments.threads) as blas:
         about = environment(arguments, blas)
-        print(f"{about['cpu']}, ISA {about['isa'] or 'none'}, {arguments.threads} thread(s), BLAS threads: {blas}")
-        print(f"µs a step, median of {arguments.repeats} interleaved repeats (spread); times slower than {names[0]}\n")
+        print(
+            f"{about['cpu']}, ISA {about['isa'] or 'none'}, {arguments.threads} thread(s), BLAS threads: {blas}"
+        )
+        print(
+            f"µs a step, median of {arguments.repeats} interleaved repeats (spread); times slower than {names[0]}\n"
+        )
         print(f"{'':<8}" + "".join(f"{name:>24}" for name in names))
         for workload in workloads:
             contestants = {name: contestant(workload, name, arguments.threads) for name in names}
@@ -83,14 +99,20 @@ def contestant(workload: Workload, backend: str, threads: int) -> Contestant:
     return train
 
 
-def measure(workload: Workload, contestants: dict[str, Contestant], repeats: int, seconds: float) -> dict[str, Any]:
+def measure(
+    workload: Workload, contestants: dict[str, Contestant], repeats: int, seconds: float
+) -> dict[str, Any]:
     """Warm all up, then let them take turns; each trains the same number of steps in each of its turns."""
     results: dict[str, Any] = {}
     epochs = {}
     for name, train in contestants.items():
         first = train(1)
         epochs[name] = max(1, round(seconds / max(train(1), 1e-9)))
-        results[name] = {"first_epoch_seconds": first, "steps": epochs[name] * workload.steps_per_epoch, "us_per_step": []}
+        results[name] = {
+            "first_epoch_seconds": first,
+            "steps": epochs[name] * workload.steps_per_epoch,
+            "us_per_step": [],
+        }
     for _ in range(repeats):
         for name, train in contestants.items():
             results[name]["us_per_step"].append(train(epochs[name]) * 1e6 / results[name]["steps"])
@@ -98,14 +120,22 @@ def measure(workload: Workload, contestants: dict[str, Contestant], repeats: int
     for result in results.values():
         times = result["us_per_step"]
         middle = statistics.median(times)
-        result |= {"median": middle, "min": min(times), "spread": (max(times) - min(times)) / middle, "ratio": middle / base}
+        result |= {
+            "median": middle,
+            "min": min(times),
+            "spread": (max(times) - min(times)) / middle,
+            "ratio": middle / base,
+        }
         result["gflops"] = workload.flops / middle / 1e3
     return {"layers": workload.layers, "batch": workload.batch, "loss": workload.loss, "backends": results}
 
 
 def table_row(name: str, result: dict[str, Any]) -> str:
     """One line of the table."""
-    cells = [f"{r['median']:,.1f} ({100 * r['spread']:.0f} %) {r['ratio']:5.2f}x" for r in result["backends"].values()]
+    cells = [
+        f"{r['median']:,.1f} ({100 * r['spread']:.0f} %) {r['ratio']:5.2f}x"
+        for r in result["backends"].values()
+    ]
     return f"{name:<8}" + "".join(f"{cell:>24}" for cell in cells)
 
 
@@ -121,30 +151,5 @@ def environment(arguments: argparse.Namespace, blas: str) -> dict[str, Any]:
         "seconds": arguments.seconds,
         "platform": platform.platform(),
         "versions": config.facts(),
-        "blas": blas_libraries(),
+        "blas": config.blas_libraries(),
     }
-
-
-def blas_libraries() -> list[dict[str, Any]]:
-    """The BLAS libraries in this process, if threadpoolctl is installed to tell."""
-    try:
-        from threadpoolctl import threadpool_info
-    except ImportError:
-        return []
-    return [dict(info) for info in threadpool_info()]
-
-
-@contextmanager
-def blas_threads(threads: int) -> Iterator[str]:
-    """Hold BLAS to a number of threads; yields what that came to."""
-    try:
-        import scipy.linalg.cython_blas  # noqa: F401  (Numba's BLAS: it has to be loaded to be held)
-    except ImportError:
-        pass
-    try:
-        from threadpoolctl import threadpool_limits
-    except ImportError:
-        yield "not limited (needs threadpoolctl)"
-        return
-    with threadpool_limits(limits=threads, user_api="blas"):
-        yield str(threads)

@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,8 @@ from . import threads
 from .backends import KNOWN, get_backend, why_missing
 
 PEERS = ("numpy", "safetensors", "numba", "scipy", "scikit-learn", "matplotlib", "tqdm", "threadpoolctl")
-VARIABLES = ("BACKPASS_BACKEND", "BACKPASS_ISA", *threads.VARIABLES, "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_CORETYPE")
+BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_CORETYPE")
+VARIABLES = ("BACKPASS_BACKEND", "BACKPASS_ISA", *threads.VARIABLES, *BLAS_VARIABLES)
 
 
 def show_config() -> str:
@@ -42,7 +45,9 @@ def facts() -> dict[str, str]:
     for name in KNOWN:
         missing = why_missing(name)
         found[f"  {name}"] = f"missing: {missing}; to get it: {KNOWN[name][1]}" if missing else "works"
-    found["environment"] = ", ".join(f"{name}={os.environ[name]}" for name in VARIABLES if name in os.environ) or "nothing set"
+    found["environment"] = (
+        ", ".join(f"{name}={os.environ[name]}" for name in VARIABLES if name in os.environ) or "nothing set"
+    )
     return found
 
 
@@ -75,6 +80,29 @@ def blas() -> str:
     built: Any = np.show_config(mode="dicts")
     found = built.get("Build Dependencies", {}).get("blas", {}) if built else {}
     return f"{found.get('name', 'unknown')} {found.get('version', '')}".strip()
+
+
+def blas_libraries() -> list[dict[str, Any]]:
+    """The BLAS libraries in this process, if threadpoolctl is installed to tell."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return []
+    return [dict(info) for info in threadpool_info()]
+
+
+@contextmanager
+def blas_threads(threads: int) -> Iterator[str]:
+    """Hold BLAS to a number of threads; yields what that came to."""
+    with suppress(ImportError):
+        import scipy.linalg.cython_blas  # noqa: F401  (Numba's BLAS: it has to be loaded to be held)
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        yield "not limited (needs threadpoolctl)"
+        return
+    with threadpool_limits(limits=threads, user_api="blas"):
+        yield str(threads)
 
 
 def _isas() -> str:

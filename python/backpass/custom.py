@@ -58,7 +58,9 @@ def call_loss(model: "Model", pred: np.ndarray, y: Any) -> tuple[float, np.ndarr
     if gradient.dtype.kind not in "fiu":
         raise TypeError(f"{name} returned a gradient of dtype {gradient.dtype}, expected numbers")
     if gradient.shape != pred.shape:
-        raise ValueError(f"{name} returned a gradient of shape {gradient.shape}, expected {pred.shape} like pred")
+        raise ValueError(
+            f"{name} returned a gradient of shape {gradient.shape}, expected {pred.shape} like pred"
+        )
     return float(value), gradient
 
 

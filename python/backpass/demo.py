@@ -6,7 +6,7 @@ import time
 import numpy as np
 
 from . import nn, optim
-from .backends import available_backends, why_missing
+from .backends import available_backends, get_backend, why_missing
 from .callbacks import Callback, Logs, ProgressBar
 from .history import History
 from .model import Model
@@ -33,19 +33,27 @@ class Stopwatch(Callback):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("--epochs", type=int, default=40, help="passes over the training images (default 40)")
-    parser.add_argument("--out", default="learning_curves.png", metavar="FILE", help="the picture (default learning_curves.png)")
-    parser.add_argument("--backend", help="train on this one only: native, numba or numpy (default: all that work here)")
+    parser.add_argument(
+        "--epochs", type=int, default=40, help="passes over the training images (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--out", default="learning_curves.png", metavar="FILE", help="the picture (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--backend", help="train on this one only: native, numba or numpy (default: all that work here)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Train, compare, draw."""
     if arguments.epochs < 1:
         raise ValueError(f"--epochs is {arguments.epochs}, expected an integer of at least 1")
-    names = [arguments.backend] if arguments.backend else available_backends()
+    names = [get_backend(arguments.backend).name] if arguments.backend else available_backends()
     split = digits()
     train_rows, test_rows = len(split[0]), len(split[1])
-    print(f"Handwritten digits, 8x8 pixels, 10 classes: {train_rows} images to learn from, {test_rows} held out.")
+    print(
+        f"Handwritten digits, 8x8 pixels, 10 classes: {train_rows} images to learn from, {test_rows} held out."
+    )
     for name in ("native", "numba"):
         if not arguments.backend and name not in names:
             print(f"Without the {name} backend: {why_missing(name)}.")
@@ -55,7 +63,10 @@ def run(arguments: argparse.Namespace) -> None:
     for name in names:
         compile_seconds = warm_up(name, split)
         if name == "numba":
-            print(f"numba: compiled before the clock starts, {compile_seconds:.1f} s (less when it is already cached)", flush=True)
+            print(
+                f"numba: compiled before the clock starts, {compile_seconds:.1f} s (less once it is cached)",
+                flush=True,
+            )
         model = build(name, arguments.epochs, train_rows)
         watch, bar = Stopwatch(), ProgressBar()
         print(f"{name}: {arguments.epochs} epochs", flush=True)
@@ -63,7 +74,14 @@ def run(arguments: argparse.Namespace) -> None:
         histories[name] = train(model, split, arguments.epochs, [watch, bar])
         seconds = time.perf_counter() - start
         accuracy = model.evaluate(split[1], split[3])["accuracy"]
-        rows.append((name, f"{100 * accuracy:.2f} %", f"{seconds:.2f}", f"{int(model.step_count[0]) / watch.seconds:,.0f}"))
+        rows.append(
+            (
+                name,
+                f"{100 * accuracy:.2f} %",
+                f"{seconds:.2f}",
+                f"{int(model.step_count[0]) / watch.seconds:,.0f}",
+            )
+        )
     print()
     for row in [("backend", "held-out accuracy", "seconds", "steps/s"), *rows]:
         print(f"{row[0]:<8}  {row[1]:>17}  {row[2]:>8}  {row[3]:>8}")
@@ -83,7 +101,9 @@ def digits() -> Split:
         from sklearn.datasets import load_digits
         from sklearn.model_selection import train_test_split
     except ImportError as error:
-        raise ImportError(f'the demo needs scikit-learn for its data ({error}): pip install "backpass[demo]"') from None
+        raise ImportError(
+            f'the demo needs scikit-learn for its data ({error}): pip install "backpass[demo]"'
+        ) from None
     X, y = load_digits(return_X_y=True)
     X = (X / 16).astype(np.float32)
     X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.25, stratify=y, random_state=SEED)

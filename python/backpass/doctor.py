@@ -27,7 +27,9 @@ def run(arguments: argparse.Namespace) -> None:
             print(f"  {name:<7} FAILED: {type(error).__name__}: {error}")
         else:
             gflops = workload.flops / microseconds / 1e3
-            print(f"  {name:<7} {microseconds:8.1f} µs a step, {gflops:6.1f} GFLOP/s; first step after {first:.2f} s")
+            print(
+                f"  {name:<7} {microseconds:8.1f} µs a step, {gflops:6.1f} GFLOP/s; first step after {first:.2f} s"
+            )
 
 
 def speed(workload: Workload, backend: str) -> tuple[float, float]:

@@ -36,7 +36,9 @@ class GradCheck:
         )
 
 
-def gradcheck(model: Model, X: Any, y: Any, *, epsilon: float = 1e-6, max_parameters: int | None = None) -> GradCheck:
+def gradcheck(
+    model: Model, X: Any, y: Any, *, epsilon: float = 1e-6, max_parameters: int | None = None
+) -> GradCheck:
     """Compare the gradients of backpropagation with central differences (L(p + epsilon) - L(p - epsilon)) / (2 epsilon).
 
     Works on a float64 copy with the same weights, loss, backend and dropout masks, in training mode; `model` is not changed.
@@ -55,13 +57,15 @@ def gradcheck(model: Model, X: Any, y: Any, *, epsilon: float = 1e-6, max_parame
     """
     if not isinstance(epsilon, int | float) or not 1e-12 <= epsilon <= 1e-2:
         raise ValueError(f"epsilon is {epsilon!r}, expected a number from 1e-12 to 0.01")
-    if max_parameters is not None and (isinstance(max_parameters, bool) or not isinstance(max_parameters, int) or max_parameters < 1):
+    if max_parameters is not None and (not isinstance(max_parameters, int) or max_parameters < 1):
         raise ValueError(f"max_parameters is {max_parameters!r}, expected None or an integer of at least 1")
     copy = _float64_copy(model)
     loss, backprop = _passes(copy, *checked_data(copy, X, y, None)[:2])
     value = backprop()
     if not np.isfinite(value):
-        raise NonFiniteError(f"gradcheck: the loss is {value}, so there is nothing to compare", int(copy.step_count[0]), "")
+        raise NonFiniteError(
+            f"gradcheck: the loss is {value}, so there is nothing to compare", int(copy.step_count[0]), ""
+        )
     start = time.perf_counter()
     backprop()
     backprop_seconds = time.perf_counter() - start
@@ -95,7 +99,14 @@ def gradcheck(model: Model, X: Any, y: Any, *, epsilon: float = 1e-6, max_parame
 def _float64_copy(model: Model) -> Model:
     """The same network, weights, loss and random masks in float64; it shares nothing that a pass writes to."""
     loss = model.callable_loss or model.loss
-    copy = Model(deepcopy(model.net), loss, model.optimizer, threads=model.threads or None, dtype="float64", seed=model.seed)
+    copy = Model(
+        deepcopy(model.net),
+        loss,
+        model.optimizer,
+        threads=model.threads or None,
+        dtype="float64",
+        seed=model.seed,
+    )
     copy.backend = model.backend
     copy.load_state_dict(model.state_dict())
     copy.step_count[:] = model.step_count

@@ -17,12 +17,16 @@ def learning_curves(histories: dict[str, History], path: str | None = None) -> A
         from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
     except ImportError as error:
-        raise ImportError(f'learning curves need matplotlib ({error}): pip install "backpass[plot]"') from None
+        raise ImportError(
+            f'learning curves need matplotlib ({error}): pip install "backpass[plot]"'
+        ) from None
     if not any(history.epoch for history in histories.values()):
         raise ValueError("histories hold no epoch, so there is nothing to plot")
     panels = [panel for panel in PANELS if any(_has(history, panel[0]) for history in histories.values())]
     figure = Figure(figsize=(5.6 * len(panels), 4.2), layout="constrained")
-    for axes, (quantity, label, factor) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+    for axes, (quantity, label, factor) in zip(
+        figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
+    ):
         for number, (run, history) in enumerate(histories.items()):
             for prefix, name, style in (("", "training", "-"), ("val_", "validation", "--")):
                 if values := history.history.get(prefix + quantity):

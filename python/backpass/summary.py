@@ -27,9 +27,18 @@ def summary(model: "Model") -> str:
         leaf = next(layer.children(), None) is None
         if name or leaf:
             count = "(shared)" if shared and own else f"{own:,}" if leaf else ""
-            rows.append((name or "net", repr(layer) if leaf else type(layer).__name__, shapes.get(id(layer), "?"), count))
+            rows.append(
+                (
+                    name or "net",
+                    repr(layer) if leaf else type(layer).__name__,
+                    shapes.get(id(layer), "?"),
+                    count,
+                )
+            )
     width = [max(len(row[column]) for row in rows) for column in range(4)]
-    lines = [f"{a:<{width[0]}}  {b:<{width[1]}}  {c:<{width[2]}}  {d:>{width[3]}}".rstrip() for a, b, c, d in rows]
+    lines = [
+        f"{a:<{width[0]}}  {b:<{width[1]}}  {c:<{width[2]}}  {d:>{width[3]}}".rstrip() for a, b, c, d in rows
+    ]
     rule = "-" * max(map(len, lines))
     parameters = f"{total:,} parameters, {total * model.dtype.itemsize / 1024:,.1f} KiB as {model.dtype}"
     if state:

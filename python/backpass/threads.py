@@ -60,7 +60,9 @@ def quota(root: Path = Path("/")) -> float | None:
 def _parse(variable: str, text: str) -> int:
     first = text.split(",")[0].strip()  # OMP_NUM_THREADS may list nested levels: "4,2"
     if not first.isascii() or not first.isdigit() or not 1 <= int(first) <= MOST:
-        raise ValueError(f"the environment variable {variable} is {text!r}, expected an integer from 1 to {MOST}")
+        raise ValueError(
+            f"the environment variable {variable} is {text!r}, expected an integer from 1 to {MOST}"
+        )
     return int(first)
 
 
@@ -79,7 +81,9 @@ def _cgroup_folders(root: Path) -> Iterator[Path]:
             top = mount / "cpu"
         else:
             continue
-        inner = Path(path.strip("/"))  # inside a container the path may be the host's; the mount is then the group itself
+        inner = Path(
+            path.strip("/")
+        )  # inside a container the path may be the host's; the mount is then the group itself
         yield from (top / part for part in (inner, *inner.parents))
 
 

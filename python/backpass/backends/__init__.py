@@ -13,7 +13,7 @@ __all__ = [
 
 # name -> class, and what to do where it is missing
 KNOWN = {
-    "native": ("NativeBackend", "reinstall with a C++ compiler present (pip install --force-reinstall --no-binary backpass backpass)"),
+    "native": ("NativeBackend", "reinstall with a C++ compiler (pip install --force-reinstall --no-binary backpass backpass)"),
     "numba": ("NumbaBackend", "pip install 'backpass[numba]'"),
     "numpy": ("NumPyBackend", ""),
 }

@@ -32,7 +32,9 @@ class NumbaBackend(Backend):
     """Compiled loops and SciPy's BLAS; the first use of each kernel compiles it, later processes load it from the cache."""
 
     name = "numba"
-    functions: Mapping[str, Callable[..., None]] = MappingProxyType({k: partial(_run, v) for k, v in BINDERS.items()})
+    functions: Mapping[str, Callable[..., None]] = MappingProxyType(
+        {k: partial(_run, v) for k, v in BINDERS.items()}
+    )
 
     def compile(self, instructions: Sequence[Call], halt: np.ndarray | None = None) -> Executor:
         """Choose kernels and reshape arrays here, once: a step then only calls."""

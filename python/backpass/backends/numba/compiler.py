@@ -4,6 +4,7 @@ import inspect
 import math
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, TypeVar
@@ -23,11 +24,12 @@ STAMP = zlib.crc32(Path(formulas.__file__).read_bytes() + Path(__file__).read_by
 
 def jit(function: F) -> F:
     """Compile at first use, keep it in the cache, release the GIL; 1/0 is inf as in NumPy."""
-    options = {"error_model": "numpy", "nogil": True}
+    njit: Any = partial(numba.njit, error_model="numpy", nogil=True)
     try:
-        return numba.njit(cache=True, **options)(function)  # type: ignore[no-any-return]
+        compiled: F = njit(cache=True)(function)
     except RuntimeError:  # nowhere to write a cache
-        return numba.njit(**options)(function)  # type: ignore[no-any-return]
+        compiled = njit()(function)
+    return compiled
 
 
 def direct(kernel: Any) -> Callable[..., Bound]:
@@ -62,5 +64,6 @@ def _register(formula: FunctionType) -> None:
     overload(formula, jit_options={"error_model": "numpy"}, strict=False)(lambda *args: scalar)
 
 
-for _formula in [f for f in vars(formulas).values() if isinstance(f, FunctionType) and f.__module__ == formulas.__name__]:
-    _register(_formula)
+for _formula in list(vars(formulas).values()):
+    if isinstance(_formula, FunctionType) and _formula.__module__ == formulas.__name__:
+        _register(_formula)

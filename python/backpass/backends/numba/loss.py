@@ -9,7 +9,14 @@ from ...contract import as_rows
 from ...formulas import POINTWISE
 from .compiler import STAMP, Bound, flat, jit, maybe
 
-OPS = ("softmax_forward", "softmax_backward", "softmax_cross_entropy", "nll", "pointwise_loss", "gaussian_nll")
+OPS = (
+    "softmax_forward",
+    "softmax_backward",
+    "softmax_cross_entropy",
+    "nll",
+    "pointwise_loss",
+    "gaussian_nll",
+)
 
 
 @jit
@@ -127,11 +134,9 @@ def _nll(pred, target, weight, sample_weight, loss, count, dpred, mean, ignored)
 @jit
 def _mean_divisor(count_rows, outputs, sample_weight, mean, count):
     """The same for losses without classes: the weights count once for each output."""
-    total = np.float64(count_rows)
-    if sample_weight is not None:
-        total = 0.0
-        for r in range(count_rows):
-            total += sample_weight[r]
+    total = 0.0
+    for r in range(count_rows):
+        total += 1.0 if sample_weight is None else np.float64(sample_weight[r])
     count[0] = total if mean else 1.0
     return total * outputs if mean and total * outputs != 0 else 1.0
 
@@ -199,14 +204,30 @@ def softmax_cross_entropy(
     pred, target, weight, sample_weight, loss, count, dpred, label_smoothing, reduction, ignore_index
 ) -> Bound:
     return _softmax_cross_entropy, (
-        *(as_rows(pred), flat(target), weight, maybe(flat, sample_weight), loss, count, maybe(as_rows, dpred)),
+        *(
+            as_rows(pred),
+            flat(target),
+            weight,
+            maybe(flat, sample_weight),
+            loss,
+            count,
+            maybe(as_rows, dpred),
+        ),
         *(label_smoothing, reduction == "mean", ignore_index),
     )
 
 
 def nll(pred, target, weight, sample_weight, loss, count, dpred, reduction, ignore_index) -> Bound:
     return _nll, (
-        *(as_rows(pred), flat(target), weight, maybe(flat, sample_weight), loss, count, maybe(as_rows, dpred)),
+        *(
+            as_rows(pred),
+            flat(target),
+            weight,
+            maybe(flat, sample_weight),
+            loss,
+            count,
+            maybe(as_rows, dpred),
+        ),
         *(reduction == "mean", ignore_index),
     )
 

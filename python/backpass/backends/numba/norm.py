@@ -5,7 +5,13 @@ import numpy as np
 from ...contract import as_rows
 from .compiler import Bound, flat, jit, maybe
 
-OPS = ("batch_norm_forward", "batch_norm_inference", "batch_norm_backward", "layer_norm_forward", "layer_norm_backward")
+OPS = (
+    "batch_norm_forward",
+    "batch_norm_inference",
+    "batch_norm_backward",
+    "layer_norm_forward",
+    "layer_norm_backward",
+)
 
 
 @jit

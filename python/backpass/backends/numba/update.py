@@ -23,7 +23,9 @@ def _clipped(g, scale, limit):
 
 @direct
 @jit
-def sgd_step(params, grads, velocity, lr, scale, step, momentum, dampening, weight_decay, nesterov, clip_value):
+def sgd_step(
+    params, grads, velocity, lr, scale, step, momentum, dampening, weight_decay, nesterov, clip_value
+):
     dtype = params.dtype.type
     rate, factor, limit, decay = dtype(lr[0]), dtype(scale[0]), dtype(clip_value), dtype(weight_decay)
     mu, new = dtype(momentum), dtype(1.0 if step[0] == 0 else 1 - dampening)
@@ -39,7 +41,9 @@ def sgd_step(params, grads, velocity, lr, scale, step, momentum, dampening, weig
 
 @direct
 @jit
-def adam_step(params, grads, m, v, max_v, lr, scale, step, beta1, beta2, eps, weight_decay, decoupled, clip_value):
+def adam_step(
+    params, grads, m, v, max_v, lr, scale, step, beta1, beta2, eps, weight_decay, decoupled, clip_value
+):
     dtype = params.dtype.type
     factor, limit, e = dtype(scale[0]), dtype(clip_value), dtype(eps)
     t = step[0] + 1.0
@@ -62,7 +66,9 @@ def adam_step(params, grads, m, v, max_v, lr, scale, step, beta1, beta2, eps, we
 
 @direct
 @jit
-def nadam_step(params, grads, m, v, coefficients, lr, scale, step, beta1, beta2, eps, weight_decay, decoupled, clip_value):
+def nadam_step(
+    params, grads, m, v, coefficients, lr, scale, step, beta1, beta2, eps, weight_decay, decoupled, clip_value
+):
     dtype = params.dtype.type
     factor, limit, e = dtype(scale[0]), dtype(clip_value), dtype(eps)
     of_g, of_m = dtype(lr[0] * coefficients[0]), dtype(lr[0] * coefficients[1])
@@ -82,7 +88,9 @@ def nadam_step(params, grads, m, v, coefficients, lr, scale, step, beta1, beta2,
 
 @direct
 @jit
-def rmsprop_step(params, grads, v, grad_avg, velocity, lr, scale, alpha, eps, weight_decay, momentum, clip_value):
+def rmsprop_step(
+    params, grads, v, grad_avg, velocity, lr, scale, alpha, eps, weight_decay, momentum, clip_value
+):
     dtype = params.dtype.type
     rate, factor, limit, decay = dtype(lr[0]), dtype(scale[0]), dtype(clip_value), dtype(weight_decay)
     old, new, e, mu = dtype(alpha), dtype(1 - alpha), dtype(eps), dtype(momentum)

@@ -1,0 +1,141 @@
+"""How many threads: environment, affinity, container quota; and that the native backend hears of it."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import backpass as bp
+from backpass import threads
+
+
+@pytest.fixture(autouse=True)
+def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No variables, nothing chosen; afterwards what was chosen before."""
+    before = bp.get_num_threads()
+    for variable in threads.VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(threads, "_chosen", 0)
+    monkeypatch.setattr(threads, "affinity", lambda: 6)
+    monkeypatch.setattr(threads, "quota", lambda: None)
+    yield
+    monkeypatch.undo()
+    bp.set_num_threads(before)
+
+
+def native_threads() -> int:
+    """What the compiled module was told."""
+    pytest.importorskip("backpass._core", reason="the native backend is not built")
+    from backpass.backends import native
+
+    told: int = native._core.get_num_threads()
+    return told
+
+
+@pytest.mark.parametrize(
+    ("backpass", "omp", "expected"),
+    [("3", "5", 3), ("", "5", 5), (None, "5,2", 5), (" 4 ", None, 4), (None, None, 6)],
+)
+def test_environment(
+    backpass: str | None, omp: str | None, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable, value in zip(threads.VARIABLES, (backpass, omp), strict=True):
+        if value is not None:
+            monkeypatch.setenv(variable, value)
+    assert bp.get_num_threads() == expected
+    assert native_threads() == expected
+
+
+@pytest.mark.parametrize("variable", threads.VARIABLES)
+@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "99999", "²"])
+def test_invalid_environment_names_the_variable(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ValueError, match=f"{variable} is '{value}', expected an integer from 1"):
+        bp.get_num_threads()
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(None, 6), (0.5, 1), (1.5, 1), (2.0, 2), (100.0, 6)])
+def test_quota_cuts_affinity(limit: float | None, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "quota", lambda: limit)
+    assert threads.default_num_threads() == expected
+
+
+def test_set_num_threads() -> None:
+    bp.set_num_threads(3)
+    assert bp.get_num_threads() == 3
+    assert native_threads() == 3
+
+
+@pytest.mark.parametrize("n", [0, -1, 1.0, "2", True, None, 100_000])
+def test_set_num_threads_refuses(n: object) -> None:
+    with pytest.raises(ValueError, match="n is .*, expected an integer from 1"):
+        bp.set_num_threads(n)  # type: ignore[arg-type]
+
+
+def test_a_model_tells_native_the_default_before_its_first_run() -> None:
+    pytest.importorskip("backpass._core", reason="the native backend is not built")
+    code = (
+        "import backpass as bp; from backpass.backends import native; assert native._core.get_num_threads() == 1;"
+        "bp.Model(bp.nn.Linear(2, 1), backend='native'); print(native._core.get_num_threads())"
+    )
+    environment = {
+        "PYTHONPATH": str(Path(bp.__file__).parent.parent),
+        "BACKPASS_NUM_THREADS": "7",
+        "PATH": "",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["7"]
+
+
+def cgroup(root: Path, lines: str, files: dict[str, str]) -> Path:
+    """A file system with /proc/self/cgroup and the files below /sys/fs/cgroup."""
+    for name, text in {
+        "proc/self/cgroup": lines,
+        **{f"sys/fs/cgroup/{k}": v for k, v in files.items()},
+    }.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text, "utf-8")
+    return root
+
+
+V1 = "12:cpuset:/\n4:cpu,cpuacct:/docker/abc\n1:name=systemd:/x\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "files", "expected"),
+    [
+        ("0::/\n", {"cpu.max": "150000 100000\n"}, 1.5),
+        ("0::/\n", {"cpu.max": "max 100000\n"}, None),
+        ("0::/\n", {}, None),
+        (
+            "0::/a/b\n",
+            {"a/b/cpu.max": "max 100000", "a/cpu.max": "200000 100000"},
+            2.0,
+        ),  # the parent's limit holds, too
+        ("0::/a/b\n", {"a/b/cpu.max": "50000 100000", "a/cpu.max": "200000 100000"}, 0.5),
+        ("0::/../host/path\n", {"cpu.max": "300000 100000"}, 3.0),  # the path is the host's
+        (
+            V1,
+            {"cpu/docker/abc/cpu.cfs_quota_us": "250000", "cpu/docker/abc/cpu.cfs_period_us": "100000"},
+            2.5,
+        ),
+        (V1, {"cpu/cpu.cfs_quota_us": "100000", "cpu/cpu.cfs_period_us": "50000"}, 2.0),
+        (V1, {"cpu/docker/abc/cpu.cfs_quota_us": "-1", "cpu/docker/abc/cpu.cfs_period_us": "100000"}, None),
+    ],
+)
+def test_quota(
+    lines: str, files: dict[str, str], expected: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()  # the real quota()
+    assert threads.quota(cgroup(tmp_path, lines, files)) == expected
+
+
+def test_quota_without_cgroups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    assert threads.quota(tmp_path) is None
