@@ -1,4 +1,4 @@
-"""The chores, each in its own environment: `nox -s tests`, `cpp`, `lint`, `stubs`, `bench`. .ci/run calls them too."""
+"""The chores, each in its own environment: `nox -s tests`, `long`, `cpp`, `lint`, `stubs`, `bench`. .ci/run calls them too."""
 
 import difflib
 import shutil
@@ -35,6 +35,13 @@ def tests(session: nox.Session) -> None:
     """The test suite against the built package; arguments after -- go to pytest."""
     session.install(".[test]")
     session.run("pytest", *session.posargs)
+
+
+@nox.session
+def long(session: nox.Session) -> None:
+    """A run killed with SIGKILL at 200 random moments ends with the bits of an undisturbed one; `-- --seed N` repeats a session."""
+    session.install(".")
+    session.run("python", "tests/long/kills.py", "--kills", "200", *session.posargs)
 
 
 @nox.session

@@ -254,7 +254,7 @@ class Poison(bp.Callback):
 
 def test_non_finite_raises() -> None:
     trained = model()
-    with pytest.raises(bp.NonFiniteError, match="step 2: .*is not finite") as caught:
+    with pytest.raises(bp.NonFiniteError, match=r"step 2: .*is not finite") as caught:
         trained.fit(X, Y, epochs=2, batch_size=10, callbacks=[Poison()])
     assert caught.value.step == 2
     assert all(np.isfinite(array).all() for array in trained.parameters())

@@ -163,6 +163,7 @@ needs_digits = pytest.mark.skipif(find_spec("sklearn") is None, reason="scikit-l
 
 
 @needs_digits
+@pytest.mark.slow
 def test_demo_reaches_97_percent_on_every_backend(tmp_path: Path) -> None:
     done = run("demo", "--epochs", "20", "--out", "curves.png", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -208,3 +209,27 @@ def test_learning_curves(tmp_path: Path) -> None:
     assert (tmp_path / "one.png").stat().st_size > 1000
     with pytest.raises(ValueError, match="no epoch"):
         bp.History().plot()
+
+
+def test_summary(capsys: pytest.CaptureFixture[str]) -> None:
+    shared = bp.nn.Linear(4, 4)
+    net = bp.nn.Sequential(
+        bp.nn.Flatten(),
+        shared,
+        bp.nn.BatchNorm1d(4),
+        bp.nn.Residual(shared, bp.nn.ReLU()),
+        bp.nn.Linear(4, 2),
+    )
+    text = bp.Model(net, "cross_entropy").summary()
+    assert capsys.readouterr().out == text + "\n"
+    table = {words[0]: words[1:] for words in (line.split() for line in text.splitlines())}
+    assert table["1"] == ["Linear(4,", "4)", "(4,)", "20"]
+    assert table["3.inner.0"] == ["Linear(4,", "4)", "(4,)", "(shared)"]
+    assert table["4"][-2:] == ["(2,)", "10"]
+    assert table["38"][0] == "parameters,"  # 20 + 8 + 10
+    assert bp.Model(bp.nn.Sequential(bp.nn.ReLU())).summary().splitlines()[2].split() == [
+        "0",
+        "ReLU()",
+        "?",
+        "0",
+    ]

@@ -20,11 +20,12 @@ CHECK_SYMBOLS = ROOT / "tests" / "cpp" / "check_symbols.py"
 
 # ---- Python ------------------------------------------------------------------------------------------------
 
-FEATURE = {"contract", "formulas", "program", "random"}
+FEATURE = {"contract", "formulas", "program", "random", "recorded"}
 ARROWS = {  # a part of backpass -> the other parts that it may import; a part not listed stands on top and may all
     "contract": set[str](),
     "formulas": set[str](),
     "random": set[str](),
+    "recorded": set[str](),
     "program": {"contract"},
     "nn": FEATURE,
     "losses": FEATURE,

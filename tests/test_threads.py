@@ -1,5 +1,6 @@
 """How many threads: environment, affinity, container quota; and that the native backend hears of it."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -72,7 +73,7 @@ def test_set_num_threads() -> None:
 
 @pytest.mark.parametrize("n", [0, -1, 1.0, "2", True, None, 100_000])
 def test_set_num_threads_refuses(n: object) -> None:
-    with pytest.raises(ValueError, match="n is .*, expected an integer from 1"):
+    with pytest.raises(ValueError, match=r"n is .*, expected an integer from 1"):
         bp.set_num_threads(n)  # type: ignore[arg-type]
 
 
@@ -88,7 +89,7 @@ def test_a_model_tells_native_the_default_before_its_first_run() -> None:
         "PATH": "",
     }
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["7"]
 

@@ -49,6 +49,7 @@ class FromDict {
     void operator()(const char* name, Enum& value, const char* const (&names)[N]) {
         const py::object given = take(name);
         if (given.is_none()) return;
+        if (!py::isinstance<py::str>(given)) throw py::type_error(where(name) + "is " + std::string(py::repr(given)) + ", expected a name");
         const auto text = py::cast<std::string>(given);
         for (std::size_t i = 0; i < N; ++i)
             if (text == names[i]) {

@@ -49,7 +49,9 @@ bool interrupted() {
 class BoundProgram {
    public:
     BoundProgram(const std::vector<std::pair<std::string, py::dict>>& calls, const std::string& isa, const std::optional<py::array_t<std::int64_t>>& halt)
-        : halt_(halt), program_(make(calls), choose_isa(isa), halt ? halt->data() : nullptr) {}
+        : halt_(halt), program_(make(calls), choose_isa(isa), halt ? halt->data() : nullptr) {
+        if (halt && halt->size() != 1) throw py::value_error("halt must be int64 (1,)");
+    }
 
     // One pass for one input: the commonest call of all from Python, so it takes no detour. None if x is not what `input` is.
     py::object infer(const py::array& input, const py::array& output, const py::handle& x, int threads) {
@@ -96,7 +98,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.doc() = "The native backend of backpass: programs of ops over NumPy arrays.";
     py::class_<BoundProgram>(m, "Program")
         .def(py::init<const std::vector<std::pair<std::string, py::dict>>&, const std::string&, const std::optional<py::array_t<std::int64_t>>&>(),
-             py::arg("calls"), py::arg("isa") = "", py::arg("halt") = py::none())
+             py::arg("calls"), py::arg("isa") = "", py::arg("halt").noconvert() = py::none())
         .def("run", &BoundProgram::run, py::arg("steps") = 1, py::arg("threads") = 0,
              "Run all instructions `steps` times without the GIL; returns the number of whole steps done.")
         .def("infer", &BoundProgram::infer, py::arg("input"), py::arg("output"), py::arg("x"), py::arg("threads"),

@@ -1,48 +1,35 @@
-// Ring 1: an activation over n elements in a row, forward and backward; alone, or after a product.
+// An activation over n elements in a row, forward and backward; alone, or after a product.
 #pragma once
 #include "formulas.hpp"
+#include "rows.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-// f(first element, number of lanes, whether they are a part of a vector), over n elements.
-template <class T, class F>
-BP_INLINE void for_each_vector(std::int64_t n, F f) {
-    std::int64_t i = 0;
-    for (; i + width<T> <= n; i += width<T>) f(i, width<T>, std::false_type{});
-    if (i < n) f(i, int(n - i), std::true_type{});
-}
-
-// y = f(z), and slope = f'(z) unless that is null. z and y may be the same.
+// y = f(z), and kept = f'(z) unless that is null. z and y may be the same.
 template <class T>
-void activate(Activation activation, const T* z, T* y, T* slope, std::int64_t n, T alpha) {
+void activate(Activation activation, const T* z, T* y, T* kept, Index n, T alpha) {
     dispatch(activation, [&](auto tag) {
         constexpr Activation A = decltype(tag)::value;
-        for_each_vector<T>(n, [&](std::int64_t i, int lanes, auto partial) BP_INLINED {
-            const vec<T> zi = partial ? load_tail(z + i, lanes) : load(z + i);
-            const vec<T> yi = backpass::BACKPASS_ISA::value<A>(zi, alpha);
-            partial ? store_tail(y + i, yi, lanes) : store(y + i, yi);
-            if (!slope) return;
-            const vec<T> si = backpass::BACKPASS_ISA::slope<A>(stores_slope(A) ? zi : yi, alpha);
-            partial ? store_tail(slope + i, si, lanes) : store(slope + i, si);
+        columns<T>(n, [&](Index i, int lanes) BP_INLINED {
+            const vec<T> zi = get(z + i, lanes), yi = value<A>(zi, alpha);
+            put(y + i, yi, lanes);
+            if (kept) put(kept + i, slope<A>(stores_slope(A) ? zi : yi, alpha), lanes);
         });
     });
 }
 
-// dx = dy f'(z): the slope is read from `slope`, or if that is null computed from s (what the activation gave). dx may be dy.
+// dx = dy f'(z): what the forward pass kept, or where that is null from y = f(z). dx may be dy.
 template <class T>
-void multiply_slope(Activation activation, const T* s, const T* slope, const T* dy, T* dx, std::int64_t n, T alpha) {
-    auto multiply = [&](auto slope_at) BP_INLINED {
-        for_each_vector<T>(n, [&](std::int64_t i, int lanes, auto partial) BP_INLINED {
-            const T* from = slope ? slope : s;
-            const vec<T> at = slope_at(partial ? load_tail(from + i, lanes) : load(from + i));
-            const vec<T> dxi = (partial ? load_tail(dy + i, lanes) : load(dy + i)) * at;
-            partial ? store_tail(dx + i, dxi, lanes) : store(dx + i, dxi);
+void multiply_slope(Activation activation, const T* y, const T* kept, const T* dy, T* dx, Index n, T alpha) {
+    const auto multiply = [&](const T* from, auto slope_at) BP_INLINED {
+        columns<T>(n, [&](Index i, int lanes) BP_INLINED {
+            put(dx + i, get(dy + i, lanes) * slope_at(get(from + i, lanes)), lanes);
         });
     };
-    if (slope) return multiply([](auto at) BP_INLINED { return at; });
+    if (kept) return multiply(kept, [](vec<T> s) BP_INLINED { return s; });
     dispatch(activation, [&](auto tag) {
-        multiply([&](auto at) BP_INLINED { return backpass::BACKPASS_ISA::slope<decltype(tag)::value>(at, alpha); });
+        multiply(y, [&](vec<T> s) BP_INLINED { return slope<decltype(tag)::value>(s, alpha); });
     });
 }
 

@@ -1,33 +1,29 @@
-// What steers a run: shuffle, gather, counters, clipping by norm, learning rates (python/backpass/batches.py, optim/).
+// Ring 1: what steers a run: shuffle, gather, counters, clipping by norm, learning rates
+// (python/backpass/batches.py, optim/).
 #include <cmath>
 
 #include "kernel.hpp"
 #include "philox.hpp"
-#include "simd.hpp"
+#include "rows.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-constexpr std::uint32_t kShuffleStream = 0xB0000000;
+constexpr Word kShuffleStream = 0xB0000000;
 
 // Fisher and Yates: for i = N-1 .. 1, swap i and j = ⌊draw[i] (i + 1) / 2³²⌋
 void shuffle_index(const Shuffle& op, Range, Scratch) {
-    std::int64_t* const index = op.index.data;
-    const std::int64_t size = op.index.size();
-    const std::uint32_t epoch = std::uint32_t(op.epoch.data[0]);
-    const std::uint64_t seed = std::uint64_t(op.seed);
-    std::uint32_t draw[kDrawBlock];
-    for (std::int64_t i = 0; i < size; ++i) index[i] = i;
-    for (std::int64_t end = size; end > 1;) {
-        const std::int64_t block = (end - 1) / kDrawBlock, begin = block * kDrawBlock;
-        for (int l = 0; l < kDrawLanes; ++l) {
-            std::uint32_t words[4];
-            philox(words, std::uint64_t(block * kDrawLanes + l), epoch, kShuffleStream, seed);
-            for (int w = 0; w < 4; ++w) draw[w * kDrawLanes + l] = words[w];
-        }
-        for (std::int64_t i = end - 1; i >= begin && i > 0; --i) {
-            const std::int64_t j = std::int64_t(std::uint64_t(draw[i - begin]) * std::uint64_t(i + 1) >> 32);
-            const std::int64_t other = index[j];
+    Index* const index = op.index.data;
+    const Index size = op.index.size();
+    const std::uint64_t epoch = std::uint64_t(op.epoch.data[0]), seed = std::uint64_t(op.seed);
+    for (Index i = 0; i < size; ++i) index[i] = i;
+    for (Index end = size; end > 1;) {
+        const Index block = (end - 1) / kDrawBlock, begin = block * kDrawBlock;
+        Word words[kDrawBlock];
+        draw(words, std::uint64_t(block), epoch, kShuffleStream, seed);
+        for (Index i = end - 1; i >= begin && i > 0; --i) {
+            const Index j = Index(std::uint64_t(words[i - begin]) * std::uint64_t(i + 1) >> 32);
+            const Index other = index[j];
             index[j] = index[i];
             index[i] = other;
         }
@@ -35,35 +31,37 @@ void shuffle_index(const Shuffle& op, Range, Scratch) {
     }
 }
 
-template <int Bytes> BP_INLINE void copy(char* to, const char* from) {
+template <int Bytes>
+BP_INLINE void copy(char* to, const char* from) {
     typename Vector<std::uint32_t, Bytes>::type v;
     __builtin_memcpy(&v, from, Bytes);
     __builtin_memcpy(to, &v, Bytes);
 }
 
-// Rows [begin, end) of out, each of at least Bytes: in pieces of Bytes, of which the last may overlap the one before.
+// Rows [begin, end) of out, each of at least Bytes: in pieces of Bytes, of which the last may overlap the one
+// before.
 template <int Bytes, class T>
-BP_INLINE void gather_rows(const Gather<T>& op, std::int64_t begin, std::int64_t end) {
-    const std::int64_t size = op.source.shape[0], bytes = op.out.cols() * std::int64_t(sizeof(T));
-    const std::int64_t* const index = op.index.data + op.cursor.data[0];
+BP_INLINE void gather_rows(const Gather<T>& op, Index begin, Index end) {
+    const Index size = op.source.shape[0], bytes = op.out.cols() * Index(sizeof(T));
+    const Index* const index = op.index.data + op.cursor.data[0];
     const char* const source = (const char*)op.source.data;
     char* to = (char*)op.out.data + begin * bytes;
-    for (std::int64_t b = begin; b < end; ++b, to += bytes) {
+    for (Index b = begin; b < end; ++b, to += bytes) {
         if (std::uint64_t(index[b]) >= std::uint64_t(size)) continue;
         const char* const from = source + index[b] * bytes;
-        for (std::int64_t i = 0; i + Bytes < bytes; i += Bytes) copy<Bytes>(to + i, from + i);
+        for (Index i = 0; i + Bytes < bytes; i += Bytes) copy<Bytes>(to + i, from + i);
         copy<Bytes>(to + bytes - Bytes, from + bytes - Bytes);
     }
 }
 
-// out[b] = source[index[cursor + b]]; a row that index does not have, or one that it names outside source, stays as it is
-template <class T> void gather(const Gather<T>& op, Range range, Scratch) {
-    const std::int64_t cursor = op.cursor.data[0], left = op.index.size() - cursor;
-    const std::int64_t piece = op.rows_per_task(), bytes = op.out.cols() * std::int64_t(sizeof(T));
-    std::int64_t begin = range.begin * piece, end = range.end * piece;
-    if (end > op.out.rows()) end = op.out.rows();
-    if (end > left) end = left;
+// out[b] = source[index[cursor + b]]; a row that index does not have, or one that it names outside source,
+// stays as it is
+template <class T>
+void gather(const Gather<T>& op, Range range, Scratch) {
+    const Index cursor = op.cursor.data[0], left = op.index.size() - cursor;
+    const Index rows = op.out.rows(), bytes = op.out.cols() * Index(sizeof(T));
     if (cursor < 0 || bytes == 0) return;
+    const auto [begin, end] = covered(range, op.rows_per_task(), left < rows ? left : rows);
     if (bytes >= kBytes) return gather_rows<kBytes>(op, begin, end);
     if (bytes >= 32) return gather_rows<32>(op, begin, end);
     if (bytes >= 16) return gather_rows<16>(op, begin, end);
@@ -83,7 +81,7 @@ void advance(const Advance& op, Range, Scratch) {
 // norm = √Σ partials; scale = min(1, max_norm / (norm + 1e-6)); halt = 1 if loss or norm is not finite
 void clip_scale(const ClipScale& op, Range, Scratch) {
     double total = 0;
-    for (std::int64_t p = 0; p < op.partials.size(); ++p) total += op.partials.data[p];
+    for (Index p = 0; p < op.partials.size(); ++p) total += op.partials.data[p];
     const double norm = std::sqrt(total), ratio = op.max_norm / (norm + 1e-6);
     op.norm.data[0] = norm;
     op.scale.data[0] = ratio < 1 ? ratio : 1;
@@ -118,7 +116,7 @@ double half_cosine(double from, double to, double t) {
 
 // Linear from 0 over the warm-up, then from initial to end along half a cosine
 void cosine_schedule(const CosineSchedule& op, Range, Scratch) {
-    const std::int64_t step = op.step.data[0], warmup = op.warmup_steps, rest = op.total_steps - warmup;
+    const Index step = op.step.data[0], warmup = op.warmup_steps, rest = op.total_steps - warmup;
     const double t = double(step - warmup) / double(rest < 1 ? 1 : rest);
     op.lr.data[0] = step < warmup ? op.initial * double(step + 1) / double(warmup)
                                   : half_cosine(op.initial, op.end, t < 1 ? t : 1);
@@ -136,7 +134,7 @@ void one_cycle_schedule(const OneCycleSchedule& op, Range, Scratch) {
 // lr = initial · Π factors[k] over the milestones[k] ≤ step
 void piecewise_schedule(const PiecewiseSchedule& op, Range, Scratch) {
     double product = 1;
-    for (std::int64_t k = 0; k < op.factors.size(); ++k)
+    for (Index k = 0; k < op.factors.size(); ++k)
         if (op.milestones.data[k] <= op.step.data[0]) product *= op.factors.data[k];
     op.lr.data[0] = op.initial * product;
 }

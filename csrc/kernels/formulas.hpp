@@ -1,16 +1,16 @@
-// Activations and pointwise losses, value and slope: python/backpass/formulas.py on vectors, in the same order.
+// Activations and pointwise losses, value and slope: python/backpass/formulas.py on vectors, in the same
+// order.
 //
-// The slope of an activation is taken at s: y = value(z), or z itself where stores_slope() (then the forward pass
-// computes it and keeps it for the backward pass).
+// The slope of an activation is taken at s: y = value(z), or z itself where stores_slope() (then the forward
+// pass computes it and keeps it for the backward pass).
 #pragma once
-
-#include "ops/types.hpp"
 #include "vmath.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-template <auto Enumerator> struct Tag {
+template <auto Enumerator>
+struct Tag {
     static constexpr auto value = Enumerator;
 };
 
@@ -19,36 +19,49 @@ template <class Enum, class F, int... I>
 BP_INLINE void dispatch(Enum which, F&& f, std::integer_sequence<int, I...>) {
     (void)((int(which) == I && (f(Tag<Enum(I)>{}), true)) || ...);
 }
-template <class F> BP_INLINE void dispatch(Activation which, F&& f) {
+template <class F>
+BP_INLINE void dispatch(Activation which, F&& f) {
     dispatch(which, f,
              std::make_integer_sequence<int, int(sizeof kActivationNames / sizeof *kActivationNames)>{});
 }
-template <class F> BP_INLINE void dispatch(Pointwise which, F&& f) {
+template <class F>
+BP_INLINE void dispatch(Pointwise which, F&& f) {
     dispatch(which, f,
              std::make_integer_sequence<int, int(sizeof kPointwiseNames / sizeof *kPointwiseNames)>{});
 }
 
-template <class V> BP_INLINE V constant(double x) { return broadcast<lane<V>>(lane<V>(x)); }
+template <class V>
+BP_INLINE V constant(double x) {
+    return broadcast<lane<V>>(lane<V>(x));
+}
 
 // log(1 + e^z), without overflow for any z.
-template <class V> BP_INLINE V log1p_exp(V z) { return max(constant<V>(0), z) + log1p(exp(-abs(z))); }
+template <class V>
+BP_INLINE V log1p_exp(V z) {
+    return max(constant<V>(0), z) + log1p(exp(-abs(z)));
+}
 
 // 1 + erf(z / sqrt 2): twice the normal distribution function.
-template <class V> BP_INLINE V one_plus_erf(V z) { return erf(z * lane<V>(0.7071067811865476)) + lane<V>(1); }
+template <class V>
+BP_INLINE V one_plus_erf(V z) {
+    return erf(z * lane<V>(0.7071067811865476)) + lane<V>(1);
+}
 
 // tanh(sqrt(2 / pi) (z + 0.044715 z^3)).
-template <class V> BP_INLINE V gelu_inner(V z) {
+template <class V>
+BP_INLINE V gelu_inner(V z) {
     using T = lane<V>;
     return tanh(T(0.7978845608028654) * fma(T(0.044715) * z * z, z, z));
 }
 
-// ---- activations -----------------------------------------------------------------------------------------------
+// ---- activations ------------------------------------------------------------------------------------------
 
 constexpr bool stores_slope(Activation a) {
     return a == Activation::gelu || a == Activation::gelu_tanh || a == Activation::silu;
 }
 
-template <Activation A, class V> BP_INLINE V value(V z, [[maybe_unused]] lane<V> alpha) {
+template <Activation A, class V>
+BP_INLINE V value(V z, [[maybe_unused]] lane<V> alpha) {
     using T = lane<V>;
     constexpr T threshold = 20;  // beyond it softplus(z) is z
     if constexpr (A == Activation::identity) return z;
@@ -64,7 +77,8 @@ template <Activation A, class V> BP_INLINE V value(V z, [[maybe_unused]] lane<V>
     if constexpr (A == Activation::silu) return z * sigmoid(z);
 }
 
-template <Activation A, class V> BP_INLINE V slope(V s, [[maybe_unused]] lane<V> alpha) {
+template <Activation A, class V>
+BP_INLINE V slope(V s, [[maybe_unused]] lane<V> alpha) {
     using T = lane<V>;
     constexpr T threshold = 20;
     const V one = constant<V>(1);
@@ -88,9 +102,10 @@ template <Activation A, class V> BP_INLINE V slope(V s, [[maybe_unused]] lane<V>
     }
 }
 
-// ---- pointwise losses: prediction p, target t ------------------------------------------------------------------
+// ---- pointwise losses: prediction p, target t -------------------------------------------------------------
 
-template <Pointwise L, class V> BP_INLINE V value(V p, V t, [[maybe_unused]] lane<V> alpha) {
+template <Pointwise L, class V>
+BP_INLINE V value(V p, V t, [[maybe_unused]] lane<V> alpha) {
     using T = lane<V>;
     [[maybe_unused]] const V d = p - t;
     if constexpr (L == Pointwise::mse) return d * d;
@@ -109,7 +124,8 @@ template <Pointwise L, class V> BP_INLINE V value(V p, V t, [[maybe_unused]] lan
 }
 
 // The slope with respect to p.
-template <Pointwise L, class V> BP_INLINE V slope(V p, V t, [[maybe_unused]] lane<V> alpha) {
+template <Pointwise L, class V>
+BP_INLINE V slope(V p, V t, [[maybe_unused]] lane<V> alpha) {
     using T = lane<V>;
     [[maybe_unused]] const V d = p - t;
     if constexpr (L == Pointwise::mse) return T(2) * d;

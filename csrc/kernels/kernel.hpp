@@ -10,13 +10,13 @@ void kernel(const Op& op, Range range, Scratch scratch);
 
 }  // namespace backpass::BACKPASS_ISA
 
-// Register FUNCTION as the kernel of the op struct OP, for both dtypes (KERNEL) or for a struct without one (KERNEL_UNTYPED).
-// Stands after the anonymous namespace, inside backpass::BACKPASS_ISA.
-#define BACKPASS_KERNEL_UNTYPED(OP, FUNCTION)                        \
-    template <>                                                      \
-    void kernel<OP>(const OP& op, Range range, Scratch scratch) {    \
-        FUNCTION(op, range, scratch);                                \
+// Register FUNCTION as the kernel of the op struct OP, for both dtypes (KERNEL) or for a struct without one
+// (KERNEL_UNTYPED). Stands after the anonymous namespace, inside backpass::BACKPASS_ISA.
+#define BACKPASS_KERNEL_UNTYPED(OP, FUNCTION)                     \
+    template <>                                                   \
+    void kernel<OP>(const OP& op, Range range, Scratch scratch) { \
+        FUNCTION(op, range, scratch);                             \
     }
-#define BACKPASS_KERNEL(OP, FUNCTION)             \
-    BACKPASS_KERNEL_UNTYPED(OP<float>, FUNCTION)  \
+#define BACKPASS_KERNEL(OP, FUNCTION)            \
+    BACKPASS_KERNEL_UNTYPED(OP<float>, FUNCTION) \
     BACKPASS_KERNEL_UNTYPED(OP<double>, FUNCTION)

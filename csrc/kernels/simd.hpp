@@ -1,10 +1,8 @@
 // One vector type per ISA row and what the kernels do with it. The only #ifdef on an ISA in the project.
 //
-// Plain operators (+ - * / & | ^ << >> < == ...) are the compiler's: a comparison gives an ivec, all ones where true,
-// and `T op vec` broadcasts the scalar. Functions are only for what operators cannot say.
+// Plain operators (+ - * / & | ^ << >> < == ...) are the compiler's: a comparison gives an ivec, all ones
+// where true, and `T op vec` broadcasts the scalar. Functions are only for what operators cannot say.
 #pragma once
-
-#include <cstdint>
 #include <type_traits>
 #include <utility>
 #if defined(__SSE2__)
@@ -13,16 +11,17 @@
 #include <arm_neon.h>
 #endif
 
+#include "../ops/types.hpp"
+
 #ifndef BACKPASS_ISA
 #error "BACKPASS_ISA names the row: baseline, avx2, avx512 or neon"
 #endif
 
 // Everything is inlined into the kernels and local to their file, so that no copy can be shared between rows.
-#define BP_INLINE __attribute__((always_inline)) inline
-#define BP_INLINED __attribute__((always_inline))  // the same for a lambda: [](auto a) BP_INLINED { ... }
-
 namespace backpass::BACKPASS_ISA {
 namespace {
+
+using Index = std::int64_t;
 
 #if defined(__AVX512F__) && defined(__AVX512DQ__)
 #define BP_AVX512 1
@@ -44,37 +43,50 @@ constexpr bool kFused = true;
 #error "no vector row for this processor"
 #endif
 
-template <class T, int Bytes> struct Vector {
+template <class T, int Bytes>
+struct Vector {
     typedef T type __attribute__((vector_size(Bytes)));
 };
 
-template <class T> using vec = typename Vector<T, kBytes>::type;  // T: float, double or an integer
-template <class T> using ivec = decltype(vec<T>{} < vec<T>{});    // signed, same lanes: masks and bits
-template <class T> using uvec = vec<std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>>;
-template <class T> inline constexpr int width = kBytes / int(sizeof(T));
-template <class V> using lane = std::remove_cvref_t<decltype(std::declval<V&>()[0])>;  // vec<T> -> T
+template <class T>
+using vec = typename Vector<T, kBytes>::type;  // T: float, double or an integer
+template <class T>
+using ivec = decltype(vec<T>{} < vec<T>{});  // signed, same lanes: masks and bits
+template <class T>
+using uvec = vec<std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>>;
+template <class T>
+inline constexpr int width = kBytes / int(sizeof(T));
+template <class V>
+using lane = std::remove_cvref_t<decltype(std::declval<V&>()[0])>;  // vec<T> -> T
 
-// ---- memory ----------------------------------------------------------------------------------------------------
+// ---- memory -----------------------------------------------------------------------------------------------
 
-template <class T> BP_INLINE vec<T> load(const T* p) {
+template <class T>
+BP_INLINE vec<T> load(const T* p) {
     vec<T> v;
     __builtin_memcpy(&v, p, sizeof v);
     return v;
 }
 
-template <class T> BP_INLINE void store(T* p, std::type_identity_t<vec<T>> v) {
+template <class T>
+BP_INLINE void store(T* p, std::type_identity_t<vec<T>> v) {
     __builtin_memcpy(p, &v, sizeof v);
 }
 
-template <class T> BP_INLINE vec<T> broadcast(std::type_identity_t<T> x) { return x - vec<T>{}; }  // keeps -0
+template <class T>
+BP_INLINE vec<T> broadcast(std::type_identity_t<T> x) {
+    return x - vec<T>{};
+}  // keeps -0
 
-template <class T> BP_INLINE vec<T> iota() {  // 0, 1, 2, ...
+template <class T>
+BP_INLINE vec<T> iota() {  // 0, 1, 2, ...
     return []<int... I>(std::integer_sequence<int, I...>)
                BP_INLINED { return vec<T>{T(I)...}; }(std::make_integer_sequence<int, width<T>>{});
 }
 
 // The first n lanes, 0 <= n <= width, and zeros; memory beyond them is not touched.
-template <class T> BP_INLINE vec<T> load_tail(const T* p, int n) {
+template <class T>
+BP_INLINE vec<T> load_tail(const T* p, int n) {
 #if BP_AVX512
     if constexpr (sizeof(T) == 4)
         return (vec<T>)_mm512_maskz_loadu_ps(__mmask16((1u << n) - 1), p);
@@ -87,13 +99,18 @@ template <class T> BP_INLINE vec<T> load_tail(const T* p, int n) {
         return (vec<T>)_mm256_maskload_pd((const double*)p,
                                           (__m256i)(iota<std::int64_t>() < std::int64_t(n)));
 #else
-    vec<T> v{};
-    __builtin_memcpy(&v, p, sizeof(T) * unsigned(n));
-    return v;
+    if (n == 0) return vec<T>{};
+    if (n == 1) return vec<T>{p[0]};
+    if constexpr (width<T> == 4) {
+        if (n == 2) return vec<T>{p[0], p[1]};
+        if (n == 3) return vec<T>{p[0], p[1], p[2]};
+    }
+    return load(p);
 #endif
 }
 
-template <class T> BP_INLINE void store_tail(T* p, std::type_identity_t<vec<T>> v, int n) {
+template <class T>
+BP_INLINE void store_tail(T* p, std::type_identity_t<vec<T>> v, int n) {
 #if BP_AVX512
     if constexpr (sizeof(T) == 4)
         _mm512_mask_storeu_ps(p, __mmask16((1u << n) - 1), (__m512)v);
@@ -105,20 +122,33 @@ template <class T> BP_INLINE void store_tail(T* p, std::type_identity_t<vec<T>> 
     else
         _mm256_maskstore_pd((double*)p, (__m256i)(iota<std::int64_t>() < std::int64_t(n)), (__m256d)v);
 #else
-    __builtin_memcpy(p, &v, sizeof(T) * unsigned(n));
+    if (n == width<T>) return store(p, v);
+    if (n > 0) p[0] = v[0];
+    if constexpr (width<T> == 4) {
+        if (n > 1) p[1] = v[1];
+        if (n > 2) p[2] = v[2];
+    }
 #endif
 }
 
-// ---- bits and conversions --------------------------------------------------------------------------------------
+// ---- bits and conversions ---------------------------------------------------------------------------------
 
-template <class V> BP_INLINE auto as_int(V v) { return (ivec<lane<V>>)v; }
-template <class V> BP_INLINE auto as_bits(V v) { return (uvec<lane<V>>)v; }  // unsigned: wraps around
-template <class I> BP_INLINE auto as_float(I v) {
+template <class V>
+BP_INLINE auto as_int(V v) {
+    return (ivec<lane<V>>)v;
+}
+template <class V>
+BP_INLINE auto as_bits(V v) {
+    return (uvec<lane<V>>)v;
+}  // unsigned: wraps around
+template <class I>
+BP_INLINE auto as_float(I v) {
     return (vec<std::conditional_t<sizeof(lane<I>) == 4, float, double>>)v;
 }
 
 // Integers held in floats <-> integers; float64 needs |x| < 2^51 (and lanes outside the range give anything).
-template <class V> BP_INLINE auto to_int(V v) {
+template <class V>
+BP_INLINE auto to_int(V v) {
     using T = lane<V>;
 #if BP_AVX2 || BP_SSE
     if constexpr (sizeof(T) == 8)
@@ -127,7 +157,8 @@ template <class V> BP_INLINE auto to_int(V v) {
 #endif
         return __builtin_convertvector(v, ivec<T>);
 }
-template <class I> BP_INLINE auto to_float(I v) {
+template <class I>
+BP_INLINE auto to_float(I v) {
     using T = std::conditional_t<sizeof(lane<I>) == 4, float, double>;
 #if BP_AVX2 || BP_SSE
     if constexpr (sizeof(T) == 8)
@@ -137,17 +168,22 @@ template <class I> BP_INLINE auto to_float(I v) {
         return __builtin_convertvector(v, vec<T>);
 }
 
-// ---- arithmetic ------------------------------------------------------------------------------------------------
+// ---- arithmetic -------------------------------------------------------------------------------------------
 
 // mask ? a : b, lane by lane; the mask comes from a comparison.
-template <class V> BP_INLINE V select(ivec<lane<V>> mask, V a, V b) { return mask ? a : b; }
+template <class V>
+BP_INLINE V select(ivec<lane<V>> mask, V a, V b) {
+    return mask ? a : b;
+}
 
-template <class V> BP_INLINE V abs(V v) {
+template <class V>
+BP_INLINE V abs(V v) {
     using T = lane<V>;
     return as_float(as_int(v) & lane<ivec<T>>(sizeof(T) == 4 ? 0x7fffffff : 0x7fffffffffffffff));
 }
 
-// BP_CALL(f, ...): the intrinsic f of this row (maskz: GCC 12 warns about the undefined lanes of the plain ones).
+// BP_CALL(f, ...): the intrinsic f of this row (maskz: GCC 12 warns about the undefined lanes of the plain
+// ones).
 #if BP_AVX512
 #define BP_CALL(op, ...) _mm512_maskz_##op(sizeof(lane<V>) == 4 ? 0xffff : 0xff, __VA_ARGS__)
 using float_register = __m512;
@@ -163,7 +199,8 @@ using double_register = __m128d;
 #endif
 
 // a * b + c: one rounding, except on the baseline row, which has no such instruction.
-template <class V> BP_INLINE V fma(V a, V b, V c) {
+template <class V>
+BP_INLINE V fma(V a, V b, V c) {
 #if BP_AVX512 || BP_AVX2
     if constexpr (sizeof(lane<V>) == 4)
         return (V)BP_CALL(fmadd_ps, (float_register)a, (float_register)b, (float_register)c);
@@ -179,7 +216,8 @@ template <class V> BP_INLINE V fma(V a, V b, V c) {
 #endif
 }
 
-template <class V> BP_INLINE V sqrt(V v) {
+template <class V>
+BP_INLINE V sqrt(V v) {
 #if BP_NEON
     if constexpr (sizeof(lane<V>) == 4)
         return (V)vsqrtq_f32((float32x4_t)v);
@@ -194,7 +232,8 @@ template <class V> BP_INLINE V sqrt(V v) {
 }
 
 // min and max return b when either is NaN: write min(limit, x) to let a NaN in x through.
-template <class V> BP_INLINE V min(V a, V b) {
+template <class V>
+BP_INLINE V min(V a, V b) {
 #if BP_NEON
     return a < b ? a : b;
 #else
@@ -204,7 +243,8 @@ template <class V> BP_INLINE V min(V a, V b) {
         return (V)BP_CALL(min_pd, (double_register)a, (double_register)b);
 #endif
 }
-template <class V> BP_INLINE V max(V a, V b) {
+template <class V>
+BP_INLINE V max(V a, V b) {
 #if BP_NEON
     return a > b ? a : b;
 #else
@@ -216,7 +256,8 @@ template <class V> BP_INLINE V max(V a, V b) {
 }
 
 // 2^n for a whole number n, as a float, with a normal result.
-template <class V> BP_INLINE V power_of_two(V n) {
+template <class V>
+BP_INLINE V power_of_two(V n) {
     using T = lane<V>;
     constexpr bool f32 = sizeof(T) == 4;
     const V one = broadcast<T>(1);
@@ -229,8 +270,10 @@ template <class V> BP_INLINE V power_of_two(V n) {
 #define BP_REGISTER(v) "+x"(v)
 #endif
 
-// v * 2^n rounded once, for a whole number |n| < 2 * the exponent range: denormal results are right, large ones inf.
-template <class V> BP_INLINE V scale(V v, V n) {
+// v * 2^n rounded once, for a whole number |n| < 2 * the exponent range: denormal results are right, large
+// ones inf.
+template <class V>
+BP_INLINE V scale(V v, V n) {
 #if BP_AVX512
     if constexpr (sizeof(lane<V>) == 4)
         return (V)BP_CALL(scalef_ps, (__m512)v, (__m512)n);
@@ -258,91 +301,6 @@ BP_INLINE vec<std::uint64_t> multiply_even(vec<std::uint32_t> a, vec<std::uint32
 #else
     return (W)vmull_u32(vmovn_u64((uint64x2_t)a), vmovn_u64((uint64x2_t)b));
 #endif
-}
-
-// ---- between lanes ---------------------------------------------------------------------------------------------
-
-// Lane i of the result is lane Pick::at(i) of the concatenation of a and b.
-template <class Pick, class V, int... I> BP_INLINE auto shuffle(V a, V b, std::integer_sequence<int, I...>) {
-    return __builtin_shufflevector(a, b, Pick::at(I)...);
-}
-template <class Pick, class V, int Lanes = sizeof(V) / sizeof(lane<V>)> BP_INLINE auto shuffle(V a, V b) {
-    return shuffle<Pick>(a, b, std::make_integer_sequence<int, Lanes>{});
-}
-
-template <int Shift> struct From {
-    static constexpr int at(int i) { return i + Shift; }
-};
-
-// Halves are combined until one lane is left: always the same order.
-template <class V, class Op> BP_INLINE lane<V> reduce(V v, Op op) {
-    constexpr int lanes = sizeof(V) / sizeof(lane<V>), half = lanes / 2;
-    if constexpr (lanes == 2) {
-        return op(v, shuffle<From<1>>(v, v))[0];
-    } else if constexpr (sizeof(V) > 16) {
-        return reduce(op(shuffle<From<0>, V, half>(v, v), shuffle<From<half>, V, half>(v, v)), op);
-    } else {
-        v = op(v, shuffle<From<2>>(v, v));
-        return op(v, shuffle<From<1>>(v, v))[0];
-    }
-}
-template <class V> BP_INLINE lane<V> sum(V v) {
-    return reduce(v, [](auto a, auto b) BP_INLINED { return a + b; });
-}
-template <class V> BP_INLINE lane<V> reduce_max(V v) {  // NaN: anything
-    return reduce(v, [](auto a, auto b) BP_INLINED { return a > b ? a : b; });
-}
-
-// Interleaves groups of G lanes inside each 16 bytes, from their low or high halves (unpack).
-template <int G, int Lane16, int Half, int Width> struct Zip {
-    static constexpr int at(int i) {
-        const int in = i % Lane16, group = in / G;
-        return (i - in) + Half * (Lane16 / 2) + group / 2 * G + in % G + group % 2 * Width;
-    }
-};
-// Takes every second group of 16 bytes of two vectors, the even or the odd ones.
-template <int Lane16, int Odd> struct Unzip {
-    static constexpr int at(int i) { return (i / Lane16 * 2 + Odd) * Lane16 + i % Lane16; }
-};
-
-// rows[i][j] <-> rows[j][i], width x width, in log2(width) steps of one shuffle a row.
-template <class T> BP_INLINE void transpose(vec<T>* rows) {
-    constexpr int n = width<T>, in = 16 / int(sizeof(T)), across = n / in;
-    vec<T> t[n];
-    for (int r = 0; r < n; r += in) {  // the in x in blocks inside 16 bytes
-        if constexpr (in == 4) {
-            using Low = Zip<1, 4, 0, n>;
-            using High = Zip<1, 4, 1, n>;
-            const vec<T> a = shuffle<Low>(rows[r], rows[r + 1]), b = shuffle<High>(rows[r], rows[r + 1]);
-            const vec<T> c = shuffle<Low>(rows[r + 2], rows[r + 3]),
-                         d = shuffle<High>(rows[r + 2], rows[r + 3]);
-            t[r] = shuffle<Zip<2, 4, 0, n>>(a, c);
-            t[r + 1] = shuffle<Zip<2, 4, 1, n>>(a, c);
-            t[r + 2] = shuffle<Zip<2, 4, 0, n>>(b, d);
-            t[r + 3] = shuffle<Zip<2, 4, 1, n>>(b, d);
-        } else {
-            t[r] = shuffle<Zip<1, 2, 0, n>>(rows[r], rows[r + 1]);
-            t[r + 1] = shuffle<Zip<1, 2, 1, n>>(rows[r], rows[r + 1]);
-        }
-    }
-    for (int c = 0; c < in; ++c) {  // then the 16-byte blocks among themselves
-        if constexpr (across == 4) {
-            using Even = Unzip<in, 0>;
-            using Odd = Unzip<in, 1>;
-            const vec<T> a = shuffle<Even>(t[c], t[c + in]), b = shuffle<Odd>(t[c], t[c + in]);
-            const vec<T> d = shuffle<Even>(t[c + 2 * in], t[c + 3 * in]),
-                         e = shuffle<Odd>(t[c + 2 * in], t[c + 3 * in]);
-            rows[c] = shuffle<Even>(a, d);
-            rows[c + in] = shuffle<Even>(b, e);
-            rows[c + 2 * in] = shuffle<Odd>(a, d);
-            rows[c + 3 * in] = shuffle<Odd>(b, e);
-        } else if constexpr (across == 2) {
-            rows[c] = shuffle<Unzip<in, 0>>(t[c], t[c + in]);
-            rows[c + in] = shuffle<Unzip<in, 1>>(t[c], t[c + in]);
-        } else {
-            rows[c] = t[c];
-        }
-    }
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Optimizer steps: each one pass over the parameters, gradients and moments (python/backpass/optim/).
+// Ring 1: optimizer steps: each one pass over the parameters, gradients and moments (python/backpass/optim/).
 #include <cmath>
 
 #include "sweep.hpp"
@@ -7,7 +7,8 @@ namespace backpass::BACKPASS_ISA {
 namespace {
 
 // v = μ v + (1 - dampening) g (v = g at the first step); p -= lr v, or lr (g + μ v) with Nesterov; no v: lr g
-template <class T> void sgd_step(const SgdStep<T>& op, Range range, Scratch) {
+template <class T>
+void sgd_step(const SgdStep<T>& op, Range range, Scratch) {
     using V = vec<T>;
     const T rate = T(op.lr.data[0]), momentum = T(op.momentum);
     const T share = T(op.step.data[0] == 0 ? 1 : 1 - op.dampening);
@@ -22,7 +23,8 @@ template <class T> void sgd_step(const SgdStep<T>& op, Range range, Scratch) {
 }
 
 // What Adam and NAdam share: m = β1 m + (1-β1) g; v = β2 v + (1-β2) g²; √(v/(1-β2ᵗ)) + eps, t = step + 1
-template <class T> struct Moments {
+template <class T>
+struct Moments {
     double t;
     T share1, keep2, share2, unbias, eps;
 
@@ -41,8 +43,10 @@ template <class T> struct Moments {
     BP_INLINE vec<T> root(vec<T> v) const { return sqrt(v) * unbias + eps; }
 };
 
-// m and v; p -= lr/(1-β1ᵗ) m / (√(v/(1-β2ᵗ)) + eps); max_v, if given, is the largest v so far and stands for it
-template <class T> void adam_step(const AdamStep<T>& op, Range range, Scratch) {
+// m and v; p -= lr/(1-β1ᵗ) m / (√(v/(1-β2ᵗ)) + eps); max_v, if given, is the largest v so far and stands for
+// it
+template <class T>
+void adam_step(const AdamStep<T>& op, Range range, Scratch) {
     using V = vec<T>;
     const Moments<T> moments(op);
     const T rate = T(op.lr.data[0] / (1 - std::pow(op.beta1, moments.t)));
@@ -59,7 +63,8 @@ template <class T> void adam_step(const AdamStep<T>& op, Range range, Scratch) {
 }
 
 // m and v; p -= lr (c0 g + c1 m) / (√(v/(1-β2ᵗ)) + eps)
-template <class T> void nadam_step(const NadamStep<T>& op, Range range, Scratch) {
+template <class T>
+void nadam_step(const NadamStep<T>& op, Range range, Scratch) {
     using V = vec<T>;
     const Moments<T> moments(op);
     const double lr = op.lr.data[0];
@@ -73,8 +78,10 @@ template <class T> void nadam_step(const NadamStep<T>& op, Range range, Scratch)
     });
 }
 
-// v = α v + (1-α) g²; a = α a + (1-α) g; u = g / (√(v - a²) + eps), without a: √v; b = μ b + u; p -= lr b, without b: lr u
-template <class T> void rmsprop_step(const RmspropStep<T>& op, Range range, Scratch) {
+// v = α v + (1-α) g²; a = α a + (1-α) g; u = g / (√(v - a²) + eps), without a: √v; b = μ b + u; p -= lr b,
+// without b: lr u
+template <class T>
+void rmsprop_step(const RmspropStep<T>& op, Range range, Scratch) {
     using V = vec<T>;
     const T rate = T(op.lr.data[0]), keep = T(op.alpha), share = T(1 - op.alpha);
     const T eps = T(op.eps), momentum = T(op.momentum);
@@ -93,7 +100,8 @@ template <class T> void rmsprop_step(const RmspropStep<T>& op, Range range, Scra
 }
 
 // total += g²; p -= lr / (1 + step lr_decay) · g / (√total + eps)
-template <class T> void adagrad_step(const AdagradStep<T>& op, Range range, Scratch) {
+template <class T>
+void adagrad_step(const AdagradStep<T>& op, Range range, Scratch) {
     using V = vec<T>;
     const T rate = T(op.lr.data[0] / (1 + double(op.step.data[0]) * op.lr_decay)), eps = T(op.eps);
     const auto f = [=](V& p, V g, V& total) BP_INLINED {
@@ -104,7 +112,8 @@ template <class T> void adagrad_step(const AdagradStep<T>& op, Range range, Scra
 }
 
 // v = ρ v + (1-ρ) g²; u = √((delta + eps) / (v + eps)) g; delta = ρ delta + (1-ρ) u²; p -= lr u
-template <class T> void adadelta_step(const AdadeltaStep<T>& op, Range range, Scratch) {
+template <class T>
+void adadelta_step(const AdadeltaStep<T>& op, Range range, Scratch) {
     using V = vec<T>;
     const T rate = T(op.lr.data[0]), keep = T(op.rho), share = T(1 - op.rho), eps = T(op.eps);
     const auto f = [=](V& p, V g, V& v, V& delta) BP_INLINED {
@@ -117,7 +126,8 @@ template <class T> void adadelta_step(const AdadeltaStep<T>& op, Range range, Sc
 }
 
 // p -= lr sign(β1 m + (1-β1) g); m = β2 m + (1-β2) g
-template <class T> void lion_step(const LionStep<T>& op, Range range, Scratch) {
+template <class T>
+void lion_step(const LionStep<T>& op, Range range, Scratch) {
     using V = vec<T>;
     const T rate = T(op.lr.data[0]), keep1 = T(op.beta1), share1 = T(1 - op.beta1);
     const T keep2 = T(op.beta2), share2 = T(1 - op.beta2);
@@ -130,17 +140,18 @@ template <class T> void lion_step(const LionStep<T>& op, Range range, Scratch) {
 }
 
 // Σ g² over at most 1024 elements: few enough to add up in T.
-template <class T> BP_INLINE double sum_of_squares(const T* g, std::int64_t n) {
+template <class T>
+BP_INLINE double sum_of_squares(const T* g, Index n) {
     constexpr int w = width<T>, lanes = 8;
     vec<T> sums[lanes] = {};
-    std::int64_t i = 0;
+    Index i = 0;
     for (; i + lanes * w <= n; i += lanes * w)
         for (int k = 0; k < lanes; ++k) {
             const vec<T> v = load(g + i + k * w);
             sums[k] += v * v;
         }
     for (; i < n; i += w) {
-        const vec<T> v = load_tail(g + i, int(n - i < w ? n - i : w));
+        const vec<T> v = get(g + i, int(n - i < w ? n - i : w));
         sums[0] += v * v;
     }
     for (int half = lanes / 2; half > 0; half /= 2)
@@ -149,12 +160,13 @@ template <class T> BP_INLINE double sum_of_squares(const T* g, std::int64_t n) {
 }
 
 // partials[p] = Σ g² over chunk p; 0 beyond the gradient
-template <class T> void gradient_norm(const GradientNorm<T>& op, Range range, Scratch) {
-    const std::int64_t size = op.grads.size();
-    for (std::int64_t p = range.begin; p < range.end; ++p) {
-        const std::int64_t cut = (p + 1) * kUpdatePiece, end = cut < size ? cut : size;
+template <class T>
+void gradient_norm(const GradientNorm<T>& op, Range range, Scratch) {
+    const Index size = op.grads.size();
+    for (Index p = range.begin; p < range.end; ++p) {
+        const Index cut = (p + 1) * kUpdatePiece, end = cut < size ? cut : size;
         double total = 0;
-        for (std::int64_t i = p * kUpdatePiece; i < end; i += 1024)
+        for (Index i = p * kUpdatePiece; i < end; i += 1024)
             total += sum_of_squares(op.grads.data + i, end - i < 1024 ? end - i : 1024);
         op.partials.data[p] = total;
     }

@@ -1,42 +1,57 @@
-// exp, expm1, log, log1p, tanh, sigmoid, erf on vec<float> and vec<double>: branch-free, right at 0, inf, NaN, denormals.
+// exp, expm1, log, log1p, tanh, sigmoid, erf on vectors: branch-free, right at 0, inf, NaN, denormals.
 //
-// The polynomials are Chebyshev interpolants computed for this file; tests/cpp/test_vmath.cpp measures every function.
+// The polynomials are Chebyshev interpolants computed for this file; tests/cpp/test_vmath.cpp measures every
+// function.
 #pragma once
-
 #include "simd.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
 
 // c[0] + c[1] x + c[2] x^2 + ...
-template <class V> BP_INLINE V polynomial(V, lane<V> c) { return broadcast<lane<V>>(c); }
-template <class V, class... Rest> BP_INLINE V polynomial(V x, lane<V> c, Rest... rest) {
+template <class V>
+BP_INLINE V polynomial(V, lane<V> c) {
+    return broadcast<lane<V>>(c);
+}
+template <class V, class... Rest>
+BP_INLINE V polynomial(V x, lane<V> c, Rest... rest) {
     return fma(x, polynomial(x, rest...), broadcast<lane<V>>(c));
 }
 
 // |magnitude| with the sign of x, for a magnitude without a sign of its own or with that of x.
-template <class V> BP_INLINE V with_sign(V magnitude, V x) {
+template <class V>
+BP_INLINE V with_sign(V magnitude, V x) {
     return as_float(as_int(magnitude) | (as_int(x) & as_int(broadcast<lane<V>>(lane<V>(-0.0)))));
 }
 
 // Limits that let a NaN through.
-template <class V> BP_INLINE V at_least(lane<V> low, V x) { return max(broadcast<lane<V>>(low), x); }
-template <class V> BP_INLINE V at_most(lane<V> high, V x) { return min(broadcast<lane<V>>(high), x); }
+template <class V>
+BP_INLINE V at_least(lane<V> low, V x) {
+    return max(broadcast<lane<V>>(low), x);
+}
+template <class V>
+BP_INLINE V at_most(lane<V> high, V x) {
+    return min(broadcast<lane<V>>(high), x);
+}
 
-template <class V> inline constexpr bool is_float = sizeof(lane<V>) == 4;
+template <class V>
+inline constexpr bool is_float = sizeof(lane<V>) == 4;
 
 // ln 2 in two parts; a whole number of exponent size times the first is exact.
-template <class V> inline constexpr lane<V> kLn2High = lane<V>(is_float<V> ? 0.693359375 : 0x1.62e42feep-1);
-template <class V> inline constexpr lane<V> kLn2Low =
-    lane<V>(is_float<V> ? -2.1219444005469058e-4 : 0x1.a39ef35793c76p-33);
+template <class V>
+inline constexpr lane<V> kLn2High = lane<V>(is_float<V> ? 0.693359375 : 0x1.62e42feep-1);
+template <class V>
+inline constexpr lane<V> kLn2Low = lane<V>(is_float<V> ? -2.1219444005469058e-4 : 0x1.a39ef35793c76p-33);
 
-// ---- exponentials ----------------------------------------------------------------------------------------------
+// ---- exponentials -----------------------------------------------------------------------------------------
 
 // e^x = 2^n (1 + p), n whole, |p| < 0.42.
-template <class V> struct Exponential {
+template <class V>
+struct Exponential {
     V n, p;
 };
-template <class V> BP_INLINE Exponential<V> exponential(V x) {
+template <class V>
+BP_INLINE Exponential<V> exponential(V x) {
     using T = lane<V>;
     constexpr T round = T(is_float<V> ? 0x1.8p23 : 0x1.8p52);
     const V n = fma(x, broadcast<T>(T(1.4426950408889634)), broadcast<T>(round)) - round;
@@ -55,12 +70,14 @@ template <class V> BP_INLINE Exponential<V> exponential(V x) {
         return {n, high + (r * r * q - n * kLn2Low<V>)};
 }
 
-template <class V> BP_INLINE V exp(V x) {
+template <class V>
+BP_INLINE V exp(V x) {
     const auto [n, p] = exponential(at_most(is_float<V> ? 89 : 710, at_least(is_float<V> ? -104 : -746, x)));
     return scale(p + lane<V>(1), n);
 }
 
-template <class V> BP_INLINE V expm1(V x) {
+template <class V>
+BP_INLINE V expm1(V x) {
     using T = lane<V>;
     const auto [n, p] = exponential(at_most(is_float<V> ? 89 : 710, at_least(is_float<V> ? -20 : -40, x)));
     const V half = power_of_two(n - T(1));  // 2^n itself may be too large
@@ -68,7 +85,8 @@ template <class V> BP_INLINE V expm1(V x) {
     return with_sign(select(n == T(0), p, y), x);
 }
 
-template <class V> BP_INLINE V tanh(V x) {
+template <class V>
+BP_INLINE V tanh(V x) {
     using T = lane<V>;
     const V a = abs(x);
     const auto [n, p] = exponential(at_least(is_float<V> ? -20 : -40, T(-2) * a));
@@ -85,24 +103,27 @@ template <class V> BP_INLINE V tanh(V x) {
     return with_sign(select(a > T(0.55), large, small), x);
 }
 
-template <class V> BP_INLINE V sigmoid(V x) {
+template <class V>
+BP_INLINE V sigmoid(V x) {
     using T = lane<V>;
     const auto [n, p] = exponential(at_least(is_float<V> ? -104 : -746, -abs(x)));
     const V s = power_of_two(at_least(-64, n));  // s (1 + p) = e^-|x|, as far as 1 feels it
     const V whole = s + T(1), d = fma(s, p, whole), lost = fma(s, p, whole - d);
-    const V q =
-        T(1) / d;  // sigmoid(|x|); times e^-|x|, with the rounding of d put right, it is sigmoid(-|x|)
+    const V q = T(1) / d;  // sigmoid(|x|)
+    // times e^-|x|, with the rounding of d put right, it is sigmoid(-|x|)
     return select(x >= T(0), q, scale(fma(q, p - lost * q, q), n));
 }
 
-// ---- logarithms ------------------------------------------------------------------------------------------------
+// ---- logarithms -------------------------------------------------------------------------------------------
 
 // u = 2^k m with sqrt(1/2) <= m < sqrt(2), for a normal u > 0; `bits` is k in the place of the exponent.
-template <class V> struct Logarithm {
+template <class V>
+struct Logarithm {
     V k, m;
     uvec<lane<V>> bits;
 };
-template <class V> BP_INLINE Logarithm<V> logarithm(V u) {
+template <class V>
+BP_INLINE Logarithm<V> logarithm(V u) {
     using T = lane<V>;
     using Bits = lane<uvec<T>>;
     constexpr int mantissa = is_float<V> ? 23 : 52, offset = is_float<V> ? 128 : 1024;
@@ -113,7 +134,8 @@ template <class V> BP_INLINE Logarithm<V> logarithm(V u) {
 }
 
 // k ln 2 + log(1 + f).
-template <class V> BP_INLINE V logarithm_sum(V k, V f) {
+template <class V>
+BP_INLINE V logarithm_sum(V k, V f) {
     using T = lane<V>;
     if constexpr (is_float<V>) {
         const V t = polynomial(f, -0.5f, 0.3333333f, -0.24999997f, 0.20000716f, -0.16667803f, 0.14249058f,
@@ -131,14 +153,16 @@ template <class V> BP_INLINE V logarithm_sum(V k, V f) {
 }
 
 // What log(u) is where u is not positive and finite; y elsewhere.
-template <class V> BP_INLINE V logarithm_edges(V y, V u) {
+template <class V>
+BP_INLINE V logarithm_edges(V y, V u) {
     using T = lane<V>;
     const V inf = broadcast<T>(T(__builtin_inf()));
     const V edge = select(u == T(0), -inf, broadcast<T>(T(__builtin_nan(""))));
     return select(u > T(0), select(u < inf, y, u), edge);
 }
 
-template <class V> BP_INLINE V log(V x) {
+template <class V>
+BP_INLINE V log(V x) {
     using T = lane<V>;
     constexpr int up = is_float<V> ? 24 : 54;
     const ivec<T> tiny = x < T(is_float<V> ? 0x1p-126 : 0x1p-1022);
@@ -148,7 +172,8 @@ template <class V> BP_INLINE V log(V x) {
 }
 
 // log(1 + x) for every x > -1.
-template <class V> BP_INLINE V log1p(V x) {
+template <class V>
+BP_INLINE V log1p(V x) {
     using T = lane<V>;
     const V u = x + T(1), lost = x - (u - T(1));
     const auto [k, m, bits] = logarithm(u);
@@ -157,9 +182,10 @@ template <class V> BP_INLINE V log1p(V x) {
     return with_sign(logarithm_edges(y, u), x);
 }
 
-// ---- error function --------------------------------------------------------------------------------------------
+// ---- error function ---------------------------------------------------------------------------------------
 
-template <class V> BP_INLINE V erf(V x) {
+template <class V>
+BP_INLINE V erf(V x) {
     if constexpr (is_float<V>) {
         const V a = at_most(3.93f, abs(x)), z = a * a;  // beyond it erf rounds to 1
         const V small = fma(a,

@@ -1,4 +1,4 @@
-// Ring 0: what steers a run (python/backpass/batches.py, optim/clip.py, optim/schedules.py, optim/nadam.py): a few scalars a step.
+// Ring 0: what steers a run, a few scalars a step: python/backpass/batches.py and optim/.
 #pragma once
 #include "fields.hpp"
 
@@ -10,7 +10,7 @@ inline constexpr std::int64_t kGatherPiece = 65536;  // elements of one task, in
 struct Control {
     double flops() const { return 0; }
     double bytes() const { return 0; }
-    std::int64_t tasks() const { return 1; }
+    BP_INLINE std::int64_t tasks() const { return 1; }
 };
 
 template <class T>
@@ -25,13 +25,15 @@ struct Gather {
         field("source", source), field("index", index), field("cursor", cursor), field("out", out);
     }
     const char* invalid() const {
-        if (source.ndim != 2 || out.ndim != 2 || source.shape[1] != out.shape[1]) return "source must be (N, F), out (B, F)";
-        return has_size(index, source.shape[0]) && has_size(cursor, 1) ? nullptr : "index must be (N,), cursor (1,)";
+        if (source.ndim != 2 || out.ndim != 2 || source.shape[1] != out.shape[1])
+            return "source must be (N, F), out (B, F)";
+        return has_size(index, source.shape[0]) && has_size(cursor, 1) ? nullptr
+                                                                       : "index must be (N,), cursor (1,)";
     }
     double flops() const { return 0; }
     double bytes() const { return 2.0 * sizeof(T) * double(out.size()); }
-    std::int64_t rows_per_task() const { return out.cols() >= kGatherPiece || out.cols() == 0 ? 1 : kGatherPiece / out.cols(); }
-    std::int64_t tasks() const { return pieces(out.rows(), rows_per_task()); }
+    BP_INLINE std::int64_t rows_per_task() const { return rows_of(kGatherPiece, out.cols()); }
+    BP_INLINE std::int64_t tasks() const { return pieces(out.rows(), rows_per_task()); }
 };
 
 struct GatherLabels : Gather<std::int64_t> {
@@ -60,10 +62,12 @@ struct Advance : Control {
 
     template <class Visit>
     void fields(Visit&& field) {
-        field("loss", loss), field("count", count), field("step", step), field("cursor", cursor), field("total", total), field("rows", rows);
+        field("loss", loss), field("count", count), field("step", step), field("cursor", cursor),
+            field("total", total), field("rows", rows);
     }
     const char* invalid() const {
-        return has_size(loss, 1) && has_size(count, 1) && has_size(step, 1) && has_size(cursor, 1) && has_size(total, 2)
+        return has_size(loss, 1) && has_size(count, 1) && has_size(step, 1) && has_size(cursor, 1) &&
+                       has_size(total, 2)
                    ? nullptr
                    : "loss, count, step and cursor must be (1,), total (2,)";
     }
@@ -78,10 +82,13 @@ struct ClipScale : Control {
 
     template <class Visit>
     void fields(Visit&& field) {
-        field("loss", loss), field("partials", partials), field("norm", norm), field("scale", scale), field("halt", halt), field("max_norm", max_norm);
+        field("loss", loss), field("partials", partials), field("norm", norm), field("scale", scale),
+            field("halt", halt), field("max_norm", max_norm);
     }
     const char* invalid() const {
-        return has_size(loss, 1) && has_size(norm, 1) && has_size(scale, 1) && has_size(halt, 1) ? nullptr : "loss, norm, scale and halt must be (1,)";
+        return has_size(loss, 1) && has_size(norm, 1) && has_size(scale, 1) && has_size(halt, 1)
+                   ? nullptr
+                   : "loss, norm, scale and halt must be (1,)";
     }
 };
 
@@ -93,10 +100,13 @@ struct NadamMomentum : Control {
 
     template <class Visit>
     void fields(Visit&& field) {
-        field("step", step), field("mu_product", mu_product), field("coefficients", coefficients), field("beta1", beta1), field("momentum_decay", momentum_decay);
+        field("step", step), field("mu_product", mu_product), field("coefficients", coefficients),
+            field("beta1", beta1), field("momentum_decay", momentum_decay);
     }
     const char* invalid() const {
-        return has_size(step, 1) && has_size(mu_product, 1) && has_size(coefficients, 2) ? nullptr : "step and mu_product must be (1,), coefficients (2,)";
+        return has_size(step, 1) && has_size(mu_product, 1) && has_size(coefficients, 2)
+                   ? nullptr
+                   : "step and mu_product must be (1,), coefficients (2,)";
     }
 };
 
@@ -110,7 +120,9 @@ struct Schedule : Control {
     void common(Visit&& field) {
         field("step", step), field("lr", lr), field("initial", initial);
     }
-    const char* invalid() const { return has_size(step, 1) && has_size(lr, 1) ? nullptr : "step and lr must be (1,)"; }
+    const char* invalid() const {
+        return has_size(step, 1) && has_size(lr, 1) ? nullptr : "step and lr must be (1,)";
+    }
 };
 
 struct StepSchedule : Schedule {
@@ -163,7 +175,10 @@ struct PiecewiseSchedule : Schedule {
         common(field);
         field("milestones", milestones), field("factors", factors);
     }
-    const char* invalid() const { return same_size(milestones, factors) ? Schedule::invalid() : "milestones and factors must have one size"; }
+    const char* invalid() const {
+        return same_size(milestones, factors) ? Schedule::invalid()
+                                              : "milestones and factors must have one size";
+    }
 };
 
 }  // namespace backpass

@@ -1,4 +1,4 @@
-// Ring 0: what an op struct is. Its fields() visits every field by its Python name; nothing else lists them again.
+// Ring 0: what an op struct is. Its fields() visits every field by its Python name: the only list of them.
 #pragma once
 #include "types.hpp"
 
@@ -12,7 +12,8 @@ inline constexpr Need optional = Need::optional;
 enum class Reduction { mean, sum };
 inline constexpr const char* kReductionNames[] = {"mean", "sum"};
 
-// Checks that invalid() is made of: each returns whether the shapes agree; absent optional arrays agree with everything.
+// Checks that invalid() is made of: each returns whether the shapes agree; absent optional arrays agree with
+// everything.
 template <class A, class B>
 bool same_size(const A& a, const B& b) {
     return !a || !b || a.size() == b.size();
@@ -26,7 +27,14 @@ bool is_matrix(const A& a, std::int64_t rows, std::int64_t cols) {
     return !a || (a.rows() == rows && a.cols() == cols);
 }
 
-// Elements, rows or columns that make one task: large enough to pay for itself, and the same for any number of threads.
-inline std::int64_t pieces(std::int64_t size, std::int64_t piece) { return size == 0 ? 0 : (size + piece - 1) / piece; }
+// Elements, rows or columns that make one task: large enough to pay for itself, and the same for any number
+// of threads.
+BP_INLINE std::int64_t pieces(std::int64_t size, std::int64_t piece) {
+    return size == 0 ? 0 : (size + piece - 1) / piece;
+}
+// The rows of `cols` elements that make a piece; at least one.
+BP_INLINE std::int64_t rows_of(std::int64_t piece, std::int64_t cols) {
+    return cols >= piece || cols == 0 ? 1 : piece / cols;
+}
 
 }  // namespace backpass

@@ -1,4 +1,4 @@
-// Ring 0: losses (python/backpass/losses/). One task each: the sum over the batch has one order, and the work is small.
+// Ring 0: losses (python/backpass/losses/). One task each: little work, and the sum has one order.
 #pragma once
 #include "fields.hpp"
 
@@ -18,12 +18,15 @@ struct SoftmaxCrossEntropy {
 
     template <class Visit>
     void fields(Visit&& field) {
-        field("pred", pred), field("target", target), field("weight", weight, optional), field("sample_weight", sample_weight, optional);
+        field("pred", pred), field("target", target), field("weight", weight, optional),
+            field("sample_weight", sample_weight, optional);
         field("loss", loss), field("count", count), field("dpred", dpred, optional);
-        field("label_smoothing", label_smoothing), field("reduction", reduction, kReductionNames), field("ignore_index", ignore_index);
+        field("label_smoothing", label_smoothing), field("reduction", reduction, kReductionNames),
+            field("ignore_index", ignore_index);
     }
     const char* invalid() const {
-        if (pred.ndim < 1 || !has_size(target, pred.rows()) || !has_size(sample_weight, pred.rows())) return "target and sample_weight must be (...) for pred (..., C)";
+        if (pred.ndim < 1 || !has_size(target, pred.rows()) || !has_size(sample_weight, pred.rows()))
+            return "target and sample_weight must be (...) for pred (..., C)";
         if (!has_size(weight, pred.cols())) return "weight must be (C,)";
         if (!has_size(loss, 1) || !has_size(count, 1)) return "loss and count must be (1,)";
         return is_matrix(dpred, pred.rows(), pred.cols()) ? nullptr : "dpred must be (..., C)";
@@ -46,12 +49,14 @@ struct Nll {
 
     template <class Visit>
     void fields(Visit&& field) {
-        field("pred", pred), field("target", target), field("weight", weight, optional), field("sample_weight", sample_weight, optional);
+        field("pred", pred), field("target", target), field("weight", weight, optional),
+            field("sample_weight", sample_weight, optional);
         field("loss", loss), field("count", count), field("dpred", dpred, optional);
         field("reduction", reduction, kReductionNames), field("ignore_index", ignore_index);
     }
     const char* invalid() const {
-        if (pred.ndim < 1 || !has_size(target, pred.rows()) || !has_size(sample_weight, pred.rows())) return "target and sample_weight must be (...) for pred (..., C)";
+        if (pred.ndim < 1 || !has_size(target, pred.rows()) || !has_size(sample_weight, pred.rows()))
+            return "target and sample_weight must be (...) for pred (..., C)";
         if (!has_size(weight, pred.cols())) return "weight must be (C,)";
         if (!has_size(loss, 1) || !has_size(count, 1)) return "loss and count must be (1,)";
         return is_matrix(dpred, pred.rows(), pred.cols()) ? nullptr : "dpred must be (..., C)";
@@ -75,10 +80,13 @@ struct PointwiseLoss {
     void fields(Visit&& field) {
         field("pred", pred), field("target", target), field("sample_weight", sample_weight, optional);
         field("loss", loss), field("count", count), field("dpred", dpred, optional);
-        field("kind", kind, kPointwiseNames), field("alpha", alpha), field("reduction", reduction, kReductionNames);
+        field("kind", kind, kPointwiseNames), field("alpha", alpha),
+            field("reduction", reduction, kReductionNames);
     }
     const char* invalid() const {
-        if (pred.ndim < 1 || !is_matrix(target, pred.rows(), pred.cols()) || !has_size(sample_weight, pred.rows())) return "target must be (..., O), sample_weight (...), for pred (..., O)";
+        if (pred.ndim < 1 || !is_matrix(target, pred.rows(), pred.cols()) ||
+            !has_size(sample_weight, pred.rows()))
+            return "target must be (..., O), sample_weight (...), for pred (..., O)";
         if (!has_size(loss, 1) || !has_size(count, 1)) return "loss and count must be (1,)";
         return is_matrix(dpred, pred.rows(), pred.cols()) ? nullptr : "dpred must be (..., O)";
     }
@@ -104,8 +112,10 @@ struct GaussianNll {
         field("eps", eps), field("reduction", reduction, kReductionNames);
     }
     const char* invalid() const {
-        if (target.ndim < 1 || pred.ndim < 2 || pred.shape[pred.ndim - 2] != 2) return "pred must be (..., 2, O)";
-        if (!is_matrix(pred, 2 * target.rows(), target.cols()) || !has_size(sample_weight, target.rows())) return "target must be (..., O), sample_weight (...)";
+        if (target.ndim < 1 || pred.ndim < 2 || pred.shape[pred.ndim - 2] != 2)
+            return "pred must be (..., 2, O)";
+        if (!is_matrix(pred, 2 * target.rows(), target.cols()) || !has_size(sample_weight, target.rows()))
+            return "target must be (..., O), sample_weight (...)";
         if (!has_size(loss, 1) || !has_size(count, 1)) return "loss and count must be (1,)";
         return same_size(dpred, pred) ? nullptr : "dpred must be (..., 2, O)";
     }

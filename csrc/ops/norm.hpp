@@ -1,10 +1,11 @@
-// Ring 0: batch normalisation of (B, C, L) and layer normalisation of (..., C) (nn/batch_norm.py, nn/layer_norm.py).
+// Ring 0: batch normalisation of (B, C, L) and layer normalisation of (..., C) (nn/batch_norm.py,
+// nn/layer_norm.py).
 #pragma once
 #include "fields.hpp"
 
 namespace backpass {
 
-inline constexpr std::int64_t kChannelPiece = 64;  // channels of one task: whole cache lines of the (B, C) case
+inline constexpr std::int64_t kChannelPiece = 64;  // channels of one task: whole cache lines where L is 1
 inline constexpr std::int64_t kNormPiece = 4096;   // elements of one task that goes by rows
 
 template <class T>
@@ -19,20 +20,25 @@ struct BatchNormForward {
     template <class Visit>
     void fields(Visit&& field) {
         field("x", x), field("weight", weight, optional), field("bias", bias, optional);
-        field("running_mean", running_mean, optional), field("running_var", running_var, optional), field("batches", batches, optional);
-        field("y", y), field("mean", mean), field("inv_std", inv_std), field("momentum", momentum), field("eps", eps);
+        field("running_mean", running_mean, optional), field("running_var", running_var, optional),
+            field("batches", batches, optional);
+        field("y", y), field("mean", mean), field("inv_std", inv_std), field("momentum", momentum),
+            field("eps", eps);
     }
     const char* invalid() const {
         if (x.ndim != 3) return "x must be (B, C, L)";
         const std::int64_t c = x.shape[1];
         if (y.ndim != 3 || !same_size(x, y) || y.shape[1] != c) return "y must be (B, C, L)";
-        if (!has_size(weight, c) || !has_size(bias, c) || !has_size(mean, c) || !has_size(inv_std, c)) return "weight, bias, mean and inv_std must be (C,)";
-        if (!has_size(running_mean, c) || !has_size(running_var, c) || !has_size(batches, 1)) return "running_mean and running_var must be (C,), batches (1,)";
+        if (!has_size(weight, c) || !has_size(bias, c) || !has_size(mean, c) || !has_size(inv_std, c))
+            return "weight, bias, mean and inv_std must be (C,)";
+        if (!has_size(running_mean, c) || !has_size(running_var, c) || !has_size(batches, 1))
+            return "running_mean and running_var must be (C,), batches (1,)";
         return nullptr;
     }
     double flops() const { return 8.0 * double(x.size()); }
     double bytes() const { return 4.0 * sizeof(T) * double(x.size()); }
     // momentum < 0 reads the count of batches that the first task increments: then there is one task.
+    BP_INLINE std::int64_t channels_per_task() const { return momentum < 0 ? x.shape[1] : kChannelPiece; }
     std::int64_t tasks() const { return momentum < 0 ? 1 : pieces(x.shape[1], kChannelPiece); }
 };
 
@@ -46,17 +52,21 @@ struct BatchNormInference {
     template <class Visit>
     void fields(Visit&& field) {
         field("x", x), field("weight", weight, optional), field("bias", bias, optional);
-        field("running_mean", running_mean), field("running_var", running_var), field("y", y), field("eps", eps);
+        field("running_mean", running_mean), field("running_var", running_var), field("y", y),
+            field("eps", eps);
     }
     const char* invalid() const {
-        if (x.ndim != 3 || y.ndim != 3 || !same_size(x, y) || y.shape[1] != x.shape[1]) return "x and y must be (B, C, L)";
+        if (x.ndim != 3 || y.ndim != 3 || !same_size(x, y) || y.shape[1] != x.shape[1])
+            return "x and y must be (B, C, L)";
         const std::int64_t c = x.shape[1];
-        if (!has_size(weight, c) || !has_size(bias, c) || !has_size(running_mean, c) || !has_size(running_var, c)) return "weight, bias, running_mean and running_var must be (C,)";
+        if (!has_size(weight, c) || !has_size(bias, c) || !has_size(running_mean, c) ||
+            !has_size(running_var, c))
+            return "weight, bias, running_mean and running_var must be (C,)";
         return nullptr;
     }
     double flops() const { return 4.0 * double(x.size()); }
     double bytes() const { return 2.0 * sizeof(T) * double(x.size()); }
-    std::int64_t tasks() const { return pieces(x.shape[1], kChannelPiece); }
+    BP_INLINE std::int64_t tasks() const { return pieces(x.shape[1], kChannelPiece); }
 };
 
 template <class T>
@@ -67,20 +77,24 @@ struct BatchNormBackward {
 
     template <class Visit>
     void fields(Visit&& field) {
-        field("x", x), field("weight", weight, optional), field("mean", mean), field("inv_std", inv_std), field("dy", dy);
+        field("x", x), field("weight", weight, optional), field("mean", mean), field("inv_std", inv_std),
+            field("dy", dy);
         field("dx", dx, optional), field("dweight", dweight, optional), field("dbias", dbias, optional);
     }
     const char* invalid() const {
-        if (x.ndim != 3 || dy.ndim != 3 || !same_size(x, dy) || dy.shape[1] != x.shape[1]) return "x and dy must be (B, C, L)";
-        if (dx && (dx.ndim != 3 || !same_size(x, dx) || dx.shape[1] != x.shape[1])) return "dx must be (B, C, L)";
+        if (x.ndim != 3 || dy.ndim != 3 || !same_size(x, dy) || dy.shape[1] != x.shape[1])
+            return "x and dy must be (B, C, L)";
+        if (dx && (dx.ndim != 3 || !same_size(x, dx) || dx.shape[1] != x.shape[1]))
+            return "dx must be (B, C, L)";
         const std::int64_t c = x.shape[1];
-        if (!has_size(weight, c) || !has_size(mean, c) || !has_size(inv_std, c)) return "weight, mean and inv_std must be (C,)";
+        if (!has_size(weight, c) || !has_size(mean, c) || !has_size(inv_std, c))
+            return "weight, mean and inv_std must be (C,)";
         if (!has_size(dweight, c) || !has_size(dbias, c)) return "dweight and dbias must be (C,)";
         return nullptr;
     }
     double flops() const { return 12.0 * double(x.size()); }
     double bytes() const { return 5.0 * sizeof(T) * double(x.size()); }
-    std::int64_t tasks() const { return pieces(x.shape[1], kChannelPiece); }
+    BP_INLINE std::int64_t tasks() const { return pieces(x.shape[1], kChannelPiece); }
 };
 
 template <class T>
@@ -98,13 +112,14 @@ struct LayerNormForward {
     const char* invalid() const {
         if (x.ndim < 1 || !is_matrix(y, x.rows(), x.cols())) return "x and y must be (..., C)";
         if (!has_size(weight, x.cols()) || !has_size(bias, x.cols())) return "weight and bias must be (C,)";
-        if (!has_size(mean, x.rows()) || !has_size(inv_std, x.rows())) return "mean and inv_std must be (...)";
+        if (!has_size(mean, x.rows()) || !has_size(inv_std, x.rows()))
+            return "mean and inv_std must be (...)";
         return nullptr;
     }
     double flops() const { return 8.0 * double(x.size()); }
     double bytes() const { return 2.0 * sizeof(T) * double(x.size()); }
-    std::int64_t rows_per_task() const { return x.cols() >= kNormPiece || x.cols() == 0 ? 1 : kNormPiece / x.cols(); }
-    std::int64_t tasks() const { return pieces(x.rows(), rows_per_task()); }
+    BP_INLINE std::int64_t rows_per_task() const { return rows_of(kNormPiece, x.cols()); }
+    BP_INLINE std::int64_t tasks() const { return pieces(x.rows(), rows_per_task()); }
 };
 
 // Tasks: those of dx by rows, then those of dweight and dbias by columns.
@@ -116,21 +131,27 @@ struct LayerNormBackward {
 
     template <class Visit>
     void fields(Visit&& field) {
-        field("x", x), field("weight", weight, optional), field("mean", mean), field("inv_std", inv_std), field("dy", dy);
+        field("x", x), field("weight", weight, optional), field("mean", mean), field("inv_std", inv_std),
+            field("dy", dy);
         field("dx", dx, optional), field("dweight", dweight, optional), field("dbias", dbias, optional);
     }
     const char* invalid() const {
-        if (x.ndim < 1 || !is_matrix(dy, x.rows(), x.cols()) || !is_matrix(dx, x.rows(), x.cols())) return "x, dy and dx must be (..., C)";
-        if (!has_size(weight, x.cols()) || !has_size(dweight, x.cols()) || !has_size(dbias, x.cols())) return "weight, dweight and dbias must be (C,)";
-        if (!has_size(mean, x.rows()) || !has_size(inv_std, x.rows())) return "mean and inv_std must be (...)";
+        if (x.ndim < 1 || !is_matrix(dy, x.rows(), x.cols()) || !is_matrix(dx, x.rows(), x.cols()))
+            return "x, dy and dx must be (..., C)";
+        if (!has_size(weight, x.cols()) || !has_size(dweight, x.cols()) || !has_size(dbias, x.cols()))
+            return "weight, dweight and dbias must be (C,)";
+        if (!has_size(mean, x.rows()) || !has_size(inv_std, x.rows()))
+            return "mean and inv_std must be (...)";
         return nullptr;
     }
     double flops() const { return 16.0 * double(x.size()); }
     double bytes() const { return 5.0 * sizeof(T) * double(x.size()); }
-    std::int64_t rows_per_task() const { return x.cols() >= kNormPiece || x.cols() == 0 ? 1 : kNormPiece / x.cols(); }
-    std::int64_t input_tasks() const { return dx ? pieces(x.rows(), rows_per_task()) : 0; }
-    std::int64_t weight_tasks() const { return dweight || dbias ? pieces(x.cols(), kChannelPiece) : 0; }
-    std::int64_t tasks() const { return input_tasks() + weight_tasks(); }
+    BP_INLINE std::int64_t rows_per_task() const { return rows_of(kNormPiece, x.cols()); }
+    BP_INLINE std::int64_t input_tasks() const { return dx ? pieces(x.rows(), rows_per_task()) : 0; }
+    BP_INLINE std::int64_t weight_tasks() const {
+        return dweight || dbias ? pieces(x.cols(), kChannelPiece) : 0;
+    }
+    BP_INLINE std::int64_t tasks() const { return input_tasks() + weight_tasks(); }
 };
 
 }  // namespace backpass

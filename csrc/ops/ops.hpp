@@ -34,11 +34,14 @@ struct BothDtypes {
     using With = OpList<Typed<float>..., Typed<double>..., Untyped...>;
 };
 
-using Ops = BothDtypes<LinearForward, LinearBackward, ActivationForward, ActivationBackward, Add, DropoutForward, DropoutBackward, SoftmaxForward,
-                       SoftmaxBackward, BatchNormForward, BatchNormInference, BatchNormBackward, LayerNormForward, LayerNormBackward,
-                       SoftmaxCrossEntropy, Nll, PointwiseLoss, GaussianNll, SgdStep, AdamStep, NadamStep, RmspropStep, AdagradStep, AdadeltaStep,
-                       LionStep, GradientNorm, Gather>::With<GatherLabels, Shuffle, Advance, ClipScale, NadamMomentum, StepSchedule,
-                                                              ExponentialSchedule, CosineSchedule, OneCycleSchedule, PiecewiseSchedule>;
+using Ops =
+    BothDtypes<LinearForward, LinearBackward, ActivationForward, ActivationBackward, Add, DropoutForward,
+               DropoutBackward, SoftmaxForward, SoftmaxBackward, BatchNormForward, BatchNormInference,
+               BatchNormBackward, LayerNormForward, LayerNormBackward, SoftmaxCrossEntropy, Nll,
+               PointwiseLoss, GaussianNll, SgdStep, AdamStep, NadamStep, RmspropStep, AdagradStep,
+               AdadeltaStep, LionStep, GradientNorm,
+               Gather>::With<GatherLabels, Shuffle, Advance, ClipScale, NadamMomentum, StepSchedule,
+                             ExponentialSchedule, CosineSchedule, OneCycleSchedule, PiecewiseSchedule>;
 
 using AnyOp = Ops::Variant;
 using Kernels = Ops::Table;

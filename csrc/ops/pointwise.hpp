@@ -4,7 +4,8 @@
 
 namespace backpass {
 
-inline constexpr std::int64_t kElementPiece = 16384;  // elements of one task; a multiple of 64, the block of a random draw
+inline constexpr std::int64_t kElementPiece =
+    16384;  // elements of one task; a multiple of 64, the block of a random draw
 
 template <class T>
 struct ActivationForward {
@@ -19,7 +20,9 @@ struct ActivationForward {
         field("x", x), field("y", y), field("slope", slope, optional);
         field("activation", activation, kActivationNames), field("alpha", alpha);
     }
-    const char* invalid() const { return same_size(x, y) && same_size(x, slope) ? nullptr : "x, y and slope must have one shape"; }
+    const char* invalid() const {
+        return same_size(x, y) && same_size(x, slope) ? nullptr : "x, y and slope must have one shape";
+    }
     double flops() const { return 20.0 * double(x.size()); }
     double bytes() const { return 2.0 * sizeof(T) * double(x.size()); }
     std::int64_t tasks() const { return pieces(x.size(), kElementPiece); }
@@ -39,7 +42,9 @@ struct ActivationBackward {
         field("activation", activation, kActivationNames), field("alpha", alpha);
     }
     const char* invalid() const {
-        return same_size(y, slope) && same_size(y, dy) && same_size(y, dx) ? nullptr : "y, slope, dy and dx must have one shape";
+        return same_size(y, slope) && same_size(y, dy) && same_size(y, dx)
+                   ? nullptr
+                   : "y, slope, dy and dx must have one shape";
     }
     double flops() const { return 4.0 * double(y.size()); }
     double bytes() const { return 3.0 * sizeof(T) * double(y.size()); }
@@ -57,7 +62,9 @@ struct Add {
     void fields(Visit&& field) {
         field("a", a), field("b", b), field("y", y);
     }
-    const char* invalid() const { return same_size(a, b) && same_size(a, y) ? nullptr : "a, b and y must have one shape"; }
+    const char* invalid() const {
+        return same_size(a, b) && same_size(a, y) ? nullptr : "a, b and y must have one shape";
+    }
     double flops() const { return double(a.size()); }
     double bytes() const { return 3.0 * sizeof(T) * double(a.size()); }
     std::int64_t tasks() const { return pieces(a.size(), kElementPiece); }
@@ -97,7 +104,9 @@ struct DropoutBackward {
     void fields(Visit&& field) {
         field("mask", mask), field("dy", dy), field("dx", dx);
     }
-    const char* invalid() const { return same_size(mask, dy) && same_size(mask, dx) ? nullptr : "mask, dy and dx must have one shape"; }
+    const char* invalid() const {
+        return same_size(mask, dy) && same_size(mask, dx) ? nullptr : "mask, dy and dx must have one shape";
+    }
     double flops() const { return double(dy.size()); }
     double bytes() const { return 3.0 * sizeof(T) * double(dy.size()); }
     std::int64_t tasks() const { return pieces(dy.size(), kElementPiece); }

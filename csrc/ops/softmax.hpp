@@ -17,11 +17,13 @@ struct SoftmaxForward {
     void fields(Visit&& field) {
         field("x", x), field("y", y), field("log", log);
     }
-    const char* invalid() const { return x.ndim >= 1 && is_matrix(y, x.rows(), x.cols()) ? nullptr : "x and y must be (..., C)"; }
+    const char* invalid() const {
+        return x.ndim >= 1 && is_matrix(y, x.rows(), x.cols()) ? nullptr : "x and y must be (..., C)";
+    }
     double flops() const { return 20.0 * double(x.size()); }
     double bytes() const { return 2.0 * sizeof(T) * double(x.size()); }
-    std::int64_t rows_per_task() const { return x.cols() >= kSoftmaxPiece || x.cols() == 0 ? 1 : kSoftmaxPiece / x.cols(); }
-    std::int64_t tasks() const { return pieces(x.rows(), rows_per_task()); }
+    BP_INLINE std::int64_t rows_per_task() const { return rows_of(kSoftmaxPiece, x.cols()); }
+    BP_INLINE std::int64_t tasks() const { return pieces(x.rows(), rows_per_task()); }
 };
 
 template <class T>
@@ -36,12 +38,14 @@ struct SoftmaxBackward {
         field("y", y), field("dy", dy), field("dx", dx), field("log", log);
     }
     const char* invalid() const {
-        return y.ndim >= 1 && is_matrix(dy, y.rows(), y.cols()) && is_matrix(dx, y.rows(), y.cols()) ? nullptr : "y, dy and dx must be (..., C)";
+        return y.ndim >= 1 && is_matrix(dy, y.rows(), y.cols()) && is_matrix(dx, y.rows(), y.cols())
+                   ? nullptr
+                   : "y, dy and dx must be (..., C)";
     }
     double flops() const { return 6.0 * double(y.size()); }
     double bytes() const { return 3.0 * sizeof(T) * double(y.size()); }
-    std::int64_t rows_per_task() const { return y.cols() >= kSoftmaxPiece || y.cols() == 0 ? 1 : kSoftmaxPiece / y.cols(); }
-    std::int64_t tasks() const { return pieces(y.rows(), rows_per_task()); }
+    BP_INLINE std::int64_t rows_per_task() const { return rows_of(kSoftmaxPiece, y.cols()); }
+    BP_INLINE std::int64_t tasks() const { return pieces(y.rows(), rows_per_task()); }
 };
 
 }  // namespace backpass

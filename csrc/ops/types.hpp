@@ -4,7 +4,8 @@
 #include <cstdint>
 
 // Forced inline, so that no kernel object carries a weak copy compiled for a newer CPU (see csrc/README.md).
-#define BACKPASS_INLINE __attribute__((always_inline)) inline
+#define BP_INLINE __attribute__((always_inline)) inline
+#define BP_INLINED __attribute__((always_inline))  // the same for a lambda: [](auto a) BP_INLINED { ... }
 
 namespace backpass {
 
@@ -17,15 +18,15 @@ struct Tensor {
     int ndim = 0;
     std::int64_t shape[kMaxDims] = {};
 
-    BACKPASS_INLINE explicit operator bool() const { return data != nullptr; }
-    BACKPASS_INLINE std::int64_t size() const {
+    BP_INLINE explicit operator bool() const { return data != nullptr; }
+    BP_INLINE std::int64_t size() const {
         std::int64_t n = 1;
         for (int i = 0; i < ndim; ++i) n *= shape[i];
         return n;
     }
     // The tensor as a matrix: the last dimension is the columns, all the others together the rows.
-    BACKPASS_INLINE std::int64_t cols() const { return ndim == 0 ? 1 : shape[ndim - 1]; }
-    BACKPASS_INLINE std::int64_t rows() const {
+    BP_INLINE std::int64_t cols() const { return ndim == 0 ? 1 : shape[ndim - 1]; }
+    BP_INLINE std::int64_t rows() const {
         std::int64_t n = 1;
         for (int i = 0; i + 1 < ndim; ++i) n *= shape[i];
         return n;
@@ -46,11 +47,23 @@ struct Scratch {
 
 // Names and order of python/backpass/formulas.py.
 enum class Activation { identity, relu, leaky_relu, tanh, sigmoid, elu, softplus, gelu, gelu_tanh, silu };
-inline constexpr const char* kActivationNames[] = {"identity", "relu", "leaky_relu", "tanh",      "sigmoid",
-                                                   "elu",      "softplus", "gelu",   "gelu_tanh", "silu"};
+inline constexpr const char* kActivationNames[] = {"identity", "relu", "leaky_relu", "tanh", "sigmoid", "elu",
+                                                   "softplus", "gelu", "gelu_tanh",  "silu"};
 
-enum class Pointwise { mse, half_mse, l1, huber, smooth_l1, bce_with_logits, poisson, poisson_rate, quantile, hinge };
-inline constexpr const char* kPointwiseNames[] = {"mse",     "half_mse",     "l1",       "huber", "smooth_l1", "bce_with_logits",
-                                                  "poisson", "poisson_rate", "quantile", "hinge"};
+enum class Pointwise {
+    mse,
+    half_mse,
+    l1,
+    huber,
+    smooth_l1,
+    bce_with_logits,
+    poisson,
+    poisson_rate,
+    quantile,
+    hinge
+};
+inline constexpr const char* kPointwiseNames[] = {
+    "mse",     "half_mse",     "l1",       "huber", "smooth_l1", "bce_with_logits",
+    "poisson", "poisson_rate", "quantile", "hinge"};
 
 }  // namespace backpass

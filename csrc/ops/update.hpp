@@ -6,7 +6,8 @@
 
 namespace backpass {
 
-inline constexpr std::int64_t kUpdatePiece = 16384;  // parameters of one task; also the chunk of a partial sum of squares
+inline constexpr std::int64_t kUpdatePiece =
+    16384;  // parameters of one task; also the chunk of a partial sum of squares
 
 // What every update reads: parameters, gradients, and this step's learning rate and gradient scale.
 template <class T>
@@ -24,7 +25,9 @@ struct Update {
     template <class... Slots>
     const char* mismatch(const Slots&... slots) const {
         if (!has_size(lr, 1) || !has_size(scale, 1)) return "lr and scale must be (1,)";
-        return same_size(params, grads) && (same_size(params, slots) && ...) ? nullptr : "params, grads and the moments must have one size";
+        return same_size(params, grads) && (same_size(params, slots) && ...)
+                   ? nullptr
+                   : "params, grads and the moments must have one size";
     }
     double flops() const { return 12.0 * double(params.size()); }
     double bytes() const { return 7.0 * sizeof(T) * double(params.size()); }
@@ -62,7 +65,9 @@ struct AdamStep : Update<T> {
         field("m", m), field("v", v), field("max_v", max_v, optional), field("step", step);
         field("beta1", beta1), field("beta2", beta2), field("eps", eps), field("decoupled", decoupled);
     }
-    const char* invalid() const { return has_size(step, 1) ? this->mismatch(m, v, max_v) : "step must be (1,)"; }
+    const char* invalid() const {
+        return has_size(step, 1) ? this->mismatch(m, v, max_v) : "step must be (1,)";
+    }
 };
 
 template <class T>
@@ -81,7 +86,8 @@ struct NadamStep : Update<T> {
         field("beta1", beta1), field("beta2", beta2), field("eps", eps), field("decoupled", decoupled);
     }
     const char* invalid() const {
-        return has_size(step, 1) && has_size(coefficients, 2) ? this->mismatch(m, v) : "step must be (1,), coefficients (2,)";
+        return has_size(step, 1) && has_size(coefficients, 2) ? this->mismatch(m, v)
+                                                              : "step must be (1,), coefficients (2,)";
     }
 };
 

@@ -2,9 +2,10 @@
 
 from . import callbacks, losses, nn, optim
 from .backends import available_backends, get_backend, set_backend, use_backend
-from .callbacks import Callback, CSVLogger, EarlyStopping, ProgressBar, ReduceLROnPlateau, TerminateOnNaN
+from .callbacks import Callback, CSVLogger, EarlyStopping, ModelCheckpoint, ProgressBar, ReduceLROnPlateau, TerminateOnNaN
+from .checkpoint import load
 from .config import show_config
-from .errors import NonFiniteError
+from .errors import CheckpointError, NonFiniteError
 from .gradcheck import gradcheck
 from .history import History
 from .model import Model
@@ -13,7 +14,7 @@ from .threads import get_num_threads, set_num_threads
 __version__ = "0.1.0"
 
 __all__ = [
-    "CSVLogger", "Callback", "EarlyStopping", "History", "Model", "NonFiniteError", "ProgressBar", "ReduceLROnPlateau",
-    "TerminateOnNaN", "available_backends", "callbacks", "get_backend", "get_num_threads", "gradcheck", "losses", "nn", "optim",
-    "set_backend", "set_num_threads", "show_config", "use_backend",
+    "CSVLogger", "Callback", "CheckpointError", "EarlyStopping", "History", "Model", "ModelCheckpoint", "NonFiniteError",
+    "ProgressBar", "ReduceLROnPlateau", "TerminateOnNaN", "available_backends", "callbacks", "get_backend", "get_num_threads",
+    "gradcheck", "load", "losses", "nn", "optim", "set_backend", "set_num_threads", "show_config", "use_backend",
 ]  # fmt: skip

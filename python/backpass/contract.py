@@ -23,6 +23,7 @@ Dims = dict[str, Any]  # letter -> size; "*" -> tuple of leading sizes
 Sample = Callable[[np.random.Generator, tuple[int, ...], Dims], Any]
 
 _ARRAY = re.compile(r"(\w+)\[([^\]]*)\](?::(\w+))?(\?)?$")
+_DIM = re.compile(r"(\*|\d+|[A-Za-z]\w*)$")
 
 
 @dataclass(frozen=True)
@@ -142,11 +143,18 @@ def op(
         arrays: dict[str, Array] = {}
         for text in left + right:
             if match := _ARRAY.match(text):
-                name, dims, dtype, optional = match.groups()
-                arrays[name] = Array(name, tuple(dims.replace(" ", "").split(",")), dtype, bool(optional))
+                name, text_dims, dtype, optional = match.groups()
+                dims = tuple(text_dims.split(","))
+                fine = all(map(_DIM.match, dims)) and dims.count("*") <= 1 and dtype in (None, "int64", "float64")
+                if name in arrays or not fine:
+                    raise ValueError(f"{function.__name__}: cannot read {text!r} in {signature!r}")
+                arrays[name] = Array(name, dims, dtype, bool(optional))
             elif text not in arrays:
                 raise ValueError(f"{function.__name__}: cannot read {text!r} in {signature!r}")
         parameters = inspect.signature(function).parameters
+        known = REGISTRY.get(function.__name__)
+        if known and known.function.__module__ != function.__module__:
+            raise ValueError(f"{function.__name__}: there is an op of this name already, in {known.function.__module__}")
         if missing := set(arrays) - set(parameters):
             raise ValueError(f"{function.__name__}: {missing} is in the shape string but is no argument")
         names = [re.split(r"\[", text)[0] for text in right]

@@ -1,38 +1,28 @@
 """Training with a callable loss (pred, y) -> (value, gradient): the loop returns to Python for every batch."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .callbacks import Callback
 from .history import History
 from .program import aligned, call
-from .train import SLICE_SECONDS, checked_batch_size, checked_data, row_order, run
+from .runs import Position
+from .train import SLICE_SECONDS, Asked, Loop, checked_data, row_order, run
 
 if TYPE_CHECKING:
     from .model import Model
 
 
-def fit_with_callable(
-    model: "Model",
-    X: Any,
-    y: Any,
-    epochs: int,
-    batch_size: int | None,
-    validation_data: Any,
-    shuffle: bool,
-    sample_weight: Any,
-    class_weight: Any,
-    callbacks: Sequence[Callback],
-    progress: bool,
-) -> History:
+def fit_with_callable(model: "Model", X: Any, y: Any, sample_weight: Any, class_weight: Any, asked: Asked) -> History:
     """What `Model.fit` does where the loss is a callable; the rows come in the same order as with any other loss."""
     X, target, _ = checked_data(model, X, y, sample_weight, class_weight)
-    size = checked_batch_size(batch_size, len(X))
-    loop = _CallableLoop(model, X, target, size, shuffle)
-    return run(model, loop, epochs, -(-len(X) // size), validation_data, callbacks, progress)
+
+    def loop(size: int, shuffle: bool) -> Loop:
+        return _CallableLoop(model, X, target, size, shuffle)
+
+    return run(model, loop, (X, target), asked)
 
 
 def step_with_callable(model: "Model", x: np.ndarray, y: Any) -> float:
@@ -73,23 +63,24 @@ class _CallableLoop:
         self.epoch_number = aligned((1,), np.int64)
         shuffling = call("shuffle", epoch=self.epoch_number, index=self.index, seed=model.seed)
         self.shuffle = model.backend.compile([shuffling]) if shuffle else None
-        self.total, self.count = 0.0, 0
+        self.at = Position()
 
-    def running_loss(self) -> float:
-        """The mean of the losses of this epoch so far, each weighted by the rows of its batch."""
-        return self.total / self.count if self.count else 0.0
+    def position(self) -> Position:
+        """How much of the epoch is done; each batch's loss is weighted by its rows."""
+        return self.at
 
-    def epoch(self, number: int, one_by_one: bool) -> Iterator[int]:
-        """Run one epoch; yields the number of steps done after each slice."""
+    def epoch(self, number: int, pace: Callable[[], int], at: Position) -> Iterator[int]:
+        """Run one epoch from `at` on; yields the number of steps done after each slice."""
         self.epoch_number[0] = number
-        self.total, self.count = 0.0, 0
+        self.at = at
         if self.shuffle:
             self.shuffle.run()
-        began = time.perf_counter()
-        for done, start in enumerate(range(0, len(self.X), self.size), 1):
+        began, most = time.perf_counter(), pace()
+        for done, start in enumerate(range(at.rows, len(self.X), self.size), 1):
             rows = self.index[start : start + self.size]
-            self.total += step_with_callable(self.model, self.X[rows], self.y[rows]) * len(rows)
-            self.count += len(rows)
-            if one_by_one or self.count == len(self.X) or time.perf_counter() - began > SLICE_SECONDS:
-                yield done
-                began = time.perf_counter()
+            total = self.at.total + step_with_callable(self.model, self.X[rows], self.y[rows]) * len(rows)
+            self.at = Position(start + len(rows), total, float(start + len(rows)))
+            most -= 1
+            if most < 1 or self.at.rows == len(self.X) or time.perf_counter() - began > SLICE_SECONDS:
+                yield done + -(-at.rows // self.size)
+                began, most = time.perf_counter(), pace()

@@ -11,3 +11,11 @@ class NonFiniteError(ArithmeticError):
         super().__init__(message)
         self.step = step
         self.layer = layer
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint cannot be written or read; the message names the file and what is wrong with it."""
+
+
+class DamagedError(CheckpointError):
+    """The file is not what was written: missing, cut off or altered. An older checkpoint may still be good."""

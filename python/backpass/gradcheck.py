@@ -126,7 +126,7 @@ def _passes(model: Model, X: np.ndarray, y: np.ndarray) -> tuple[Callable[[], fl
             return value
 
         return loss, backprop
-    plan = model.training_plan(X.shape, (y.shape[1:], y.dtype.name), weighted=False)
+    plan = model.training_plan(X.shape, (y.shape[1:], y.dtype), weighted=False)
     assert plan.target is not None
     plan.x[...], plan.target[...] = X, y
     forward = model.backend.compile([*plan.forward, *plan.loss_part])

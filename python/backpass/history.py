@@ -16,6 +16,13 @@ class History:
         for name, value in logs.items():
             self.history.setdefault(name, []).append(value)
 
+    def copy(self) -> "History":
+        """Another history with the same epochs."""
+        new = History()
+        new.epoch = [*self.epoch]
+        new.history = {name: [*values] for name, values in self.history.items()}
+        return new
+
     def plot(self, path: str | None = None) -> Any:
         """Learning curves, one panel for the losses and one for the metrics (needs matplotlib); returns the figure.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,10 @@ from .optim import Optimizer
 from .optim import by_name as optimizer_by_name
 from .program import Instruction, Parameters, aligned, call
 from .random import generator
+from .runs import Run
 from .steps import Plan, Spec, plan
 from .threads import MOST, get_num_threads
-from .train import checked_data, fit
+from .train import Asked, checked_data, fit
 
 MAX_ROWS = 512  # rows that one pass of `predict` takes
 
@@ -53,12 +55,14 @@ class Model:
             raise TypeError(f"net is {type(net).__name__}, expected a layer such as nn.Sequential(...)")
         self.net = net
         if isinstance(loss, type):
-            raise TypeError(f"loss is the class {loss.__name__}, expected an object such as {loss.__name__}(), a name or a callable")
+            name = loss.__name__
+            raise TypeError(f"loss is the class {name}, expected an object such as {name}(), a name or a callable")
         self.callable_loss = loss if callable(loss) and not isinstance(loss, Loss) else None
         self._loss = None if self.callable_loss else loss_by_name(loss)
         self.optimizer = optimizer_by_name(optimizer)
         self.backend = get_backend(backend)
-        if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int | np.integer) or not 1 <= threads <= MOST):
+        whole = isinstance(threads, int | np.integer) and not isinstance(threads, bool)
+        if threads is not None and not (whole and 1 <= threads <= MOST):
             raise ValueError(f"threads is {threads!r}, expected None or an integer from 1 to {MOST}")
         if threads is None:
             get_num_threads()  # tells the native backend the default, if nobody has yet
@@ -74,6 +78,7 @@ class Model:
         self.seed = int(seed)
         self.epoch = 0
         self.stop_training = False
+        self.last_run: Run | None = None
         self.step_count = aligned((1,), np.int64)
         self.halt = aligned((1,), np.int64)
         self._flat = Parameters(self.dtype)
@@ -109,8 +114,10 @@ class Model:
         class_weight: Any = None,
         callbacks: Sequence[Callback] = (),
         progress: bool = False,
+        resume: bool = False,
+        max_seconds: float | None = None,
     ) -> History:
-        """Train for `epochs` more epochs.
+        """Train for `epochs` more epochs. Further runs on the same data are one long run: callbacks go on where they were.
 
         Args:
             X: (N, ...) numbers; a C-contiguous array of the model's dtype (a memory map, too) is not copied.
@@ -120,6 +127,10 @@ class Model:
             shuffle: whether each epoch takes the rows in a new order.
             sample_weight: (N,) weights of the rows. class_weight: dict, (C,) weights, or "balanced".
             callbacks: from `bp.callbacks`. progress: whether to show a progress bar.
+            resume: finish the run that was interrupted (by max_seconds, Ctrl-C, or before bp.load), in mid-epoch if need be, to the
+                same bits as if nothing had happened. `epochs` counts from that run's start; data and callbacks must be given as
+                they were, batch_size and shuffle are taken over. Without such a run, or after a whole one, it changes nothing else.
+            max_seconds: stop after this time, at the end of a step; `resume=True` goes on from there.
 
         Raises:
             ValueError, TypeError: name the argument, what was given and what was expected; nothing has been trained then.
@@ -127,11 +138,14 @@ class Model:
         """
         if isinstance(epochs, bool) or not isinstance(epochs, int | np.integer) or epochs < 0:
             raise ValueError(f"epochs is {epochs!r}, expected an integer of at least 0")
+        if max_seconds is not None and (isinstance(max_seconds, bool) or not isinstance(max_seconds, int | float) or not max_seconds >= 0):
+            raise ValueError(f"max_seconds is {max_seconds!r}, expected None or a number of at least 0")
+        asked = Asked(int(epochs), batch_size, validation_data, shuffle, callbacks, progress, resume, max_seconds)
         if self.callable_loss:
             from .custom import fit_with_callable
 
-            return fit_with_callable(self, X, y, int(epochs), batch_size, validation_data, shuffle, sample_weight, class_weight, callbacks, progress)
-        return fit(self, X, y, int(epochs), batch_size, validation_data, shuffle, sample_weight, class_weight, callbacks, progress)
+            return fit_with_callable(self, X, y, sample_weight, class_weight, asked)
+        return fit(self, X, y, sample_weight, class_weight, asked)
 
     def step(self, x: Any, y: Any) -> float:
         """One training step on one batch; returns its loss before the update."""
@@ -143,8 +157,8 @@ class Model:
 
             return step_with_callable(self, x, y)
         y = data.targets(y, self.loss, self.output_shape(x.shape[1:]), self.dtype, len(x))
-        key = ("step", x.shape, y.shape[1:], y.dtype.name)
-        plan = self.training_plan(x.shape, (y.shape[1:], y.dtype.name), weighted=False)
+        key = ("step", x.shape, y.shape[1:], y.dtype)
+        plan = self.training_plan(x.shape, (y.shape[1:], y.dtype), weighted=False)
         if key not in self._executors:
             instructions = [*plan.forward, *plan.loss_part, *plan.backward, *self.update_instructions(plan.loss), self._count_step(plan)]
             self._executors[key] = self.backend.compile(instructions, self.halt)
@@ -152,6 +166,7 @@ class Model:
         plan.x[...] = x
         plan.target[...] = y
         if self._executors[key].run(1, self.threads) < 1:
+            self.halt[0] = 0  # also where x is to blame
             data.check_finite("x", x)
             self.raise_non_finite(plan)
         return float(plan.loss[0])
@@ -278,6 +293,12 @@ class Model:
         for name, view in views.items():
             view[...] = cast[name].reshape(view.shape)  # a 0-d array came back as (1,)
 
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write everything that training goes on from to a safetensors file; bp.load reads it. CheckpointError: nothing changed."""
+        from .checkpoint import save
+
+        save(self, path)
+
     def summary(self) -> str:
         """A table of the layers and their parameters; printed and returned."""
         from .summary import summary
@@ -297,7 +318,7 @@ class Model:
                 raise ValueError(f"X does not fit the network: {error}") from None
         return self._outputs[inner]
 
-    def training_plan(self, shape: tuple[int, ...], target: tuple[tuple[int, ...], str], weighted: bool) -> Plan:
+    def training_plan(self, shape: tuple[int, ...], target: tuple[tuple[int, ...], np.dtype[Any]], weighted: bool) -> Plan:
         """Forward, loss and backward for one batch shape."""
         return self._plan(Spec(shape, training=True, target=target, weighted=weighted, backward=True))
 
@@ -310,12 +331,12 @@ class Model:
         self.halt[0] = 0
         step = int(self.step_count[0])
         layer, what = first_non_finite(plan)
-        where = f"layer {layer} ({dict(self.net.walk())[layer]!r}): " if layer else ""
+        where = "" if layer is None else f"layer {layer} ({dict(self.net.walk())[layer]!r}): "
         raise NonFiniteError(
             f"step {step}: {where}{what} is not finite. Training stopped; the weights are those of the last good step."
             " Try a lower learning rate, clip_grad_norm=1.0, or normalised inputs.",
             step,
-            layer,
+            layer or "",
         )
 
     def _plan(self, spec: Spec) -> Plan:
@@ -345,7 +366,9 @@ class Model:
         return self.__dict__.setdefault("_own_loss_buffer", np.zeros(1))
 
     def _learned(self) -> list[tuple[str, Layer, str]]:
-        return [(f"{prefix}.{key}" if prefix else key, layer, key) for prefix, layer in self.net.walk() for key in layer.learned]
+        first = {id(layer): (prefix, layer) for prefix, layer in reversed([*self.net.walk()])}  # a shared layer: its first name
+        own = [(prefix, layer) for prefix, layer in self.net.walk() if first[id(layer)][0] == prefix]
+        return [(f"{prefix}.{key}" if prefix else key, layer, key) for prefix, layer in own for key in layer.learned]
 
     def _state_views(self) -> list[tuple[str, np.ndarray]]:
         views = []
@@ -366,15 +389,16 @@ class Model:
             "dtype": self.dtype.name,
             "seed": self.seed,
         }
-        return made, self.state_dict(), self.optimizer_state, int(self.step_count[0]), self.epoch
+        run = self.last_run and self.last_run.as_it_stands(self.stop_training)
+        return made, self.state_dict(), self.optimizer_state, int(self.step_count[0]), self.epoch, run
 
     def __setstate__(self, state: Any) -> None:
-        made, weights, optimizer_state, steps, epoch = state
+        made, weights, optimizer_state, steps, epoch, run = state
         self.__init__(**made)  # type: ignore[misc]
         self.load_state_dict(weights)
         for name, array in self.optimizer_state.items():
             array[...] = optimizer_state[name]
-        self.step_count[0], self.epoch = steps, epoch
+        self.step_count[0], self.epoch, self.last_run = steps, epoch, run
 
     def __repr__(self) -> str:
         return f"Model({self.net!r}, loss={self.callable_loss or self._loss!r}, optimizer={self.optimizer!r}, backend={self.backend.name!r})"
@@ -389,19 +413,26 @@ def evaluate_loss(model: Model, pred: np.ndarray, target: np.ndarray, weight: np
     model.backend.compile(builder.instructions).run(1, model.threads)
     logs = {"loss": float(loss.array[0])}
     if model.loss.metric:
-        correct = model.loss.correct(pred, target).reshape(len(pred), -1).mean(axis=1)
-        logs[model.loss.metric] = float(np.average(correct, weights=None if weight is None else weight.reshape(len(pred), -1)[:, 0]))
+        correct = model.loss.correct(pred, target)
+        counts = np.ones(len(pred)) if weight is None else weight.reshape(len(pred), -1)[:, 0]
+        each = np.broadcast_to(counts.reshape(-1, *[1] * (correct.ndim - 1)), correct.shape)
+        if target.dtype == np.int64:  # what the loss ignores does not count here either
+            each = each * ((target >= 0) & (target < pred.shape[-1]))
+        logs[model.loss.metric] = float(np.average(correct, weights=each)) if each.any() else 0.0
     return logs
 
 
-def first_non_finite(plan: Plan | None) -> tuple[str, str]:
-    """The layer and the buffer in which a stopped step first shows a NaN or an infinity."""
+def first_non_finite(plan: Plan | None) -> tuple[str | None, str]:
+    """The layer and the buffer in which a stopped step first shows a NaN or an infinity; None where no layer is to blame."""
     if plan is None:
-        return "", "the gradient"
+        return None, "the loss or the gradient"
     for part in (plan.forward, plan.loss_part, plan.backward):
         for instruction in part:
             for name in instruction.op.arrays:
                 value = instruction.fields[name]
                 if isinstance(value, np.ndarray) and value.dtype.kind == "f" and not np.isfinite(value).all():
-                    return instruction.layer, f"{name} of {instruction.op.name}"
-    return "", "the loss or the norm of the gradient"
+                    what = f"{name} of {instruction.op.name}"
+                    if part is plan.loss_part and plan.forward:
+                        return plan.forward[-1].layer, f"its output reaches {np.abs(plan.out).max():.3g}, and {what}"
+                    return instruction.layer, what
+    return None, "the loss or the norm of the gradient"

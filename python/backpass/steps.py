@@ -36,7 +36,7 @@ class Spec:
 
     shape: tuple[int, ...]  # of the input, batch included
     training: bool = False
-    target: tuple[tuple[int, ...], str] | None = None  # shape without batch, dtype; None: no loss
+    target: tuple[tuple[int, ...], np.dtype[Any]] | None = None  # shape without batch, dtype; None: no loss
     weighted: bool = False
     backward: bool = False
     input_gradient: bool = False
@@ -52,7 +52,7 @@ def plan(net: Layer, loss: Loss | None, dtype: Any, seed: int, step: np.ndarray,
     if spec.target is not None and loss is not None:
         shape, target_dtype = spec.target
         built.target = aligned((spec.shape[0], *shape), target_dtype)
-        rows = built.target.shape if target_dtype == "int64" else (*out.shape[:-1],)
+        rows = built.target.shape if target_dtype == np.int64 else (*out.shape[:-1],)
         built.weight = aligned(rows, dtype) if spec.weighted else None
         value, count = loss.emit(builder, out, built.target, built.weight)
         built.loss, built.count = value.array, count.array

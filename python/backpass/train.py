@@ -1,7 +1,8 @@
 """The training loop: one program call for many steps; Python only between slices of about 50 ms."""
 
+import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -9,10 +10,11 @@ import numpy as np
 
 from . import batches, data
 from .backends import Executor
-from .callbacks import Callback, ProgressBar, TerminateOnNaN
+from .callbacks import Callback, ModelCheckpoint, ProgressBar, TerminateOnNaN
 from .errors import NonFiniteError
 from .history import History
 from .program import Instruction, aligned, call
+from .runs import Position, begin, carry_on
 from .steps import Plan
 
 if TYPE_CHECKING:
@@ -49,79 +51,112 @@ class Feed:
 class Loop(Protocol):
     """What `run` needs of whatever computes an epoch."""
 
-    def epoch(self, number: int, one_by_one: bool) -> Iterator[int]:
-        """Run one epoch; yields the number of steps done after each slice of about 50 ms, or after each step."""
+    def epoch(self, number: int, pace: Callable[[], int], at: Position) -> Iterator[int]:
+        """Run one epoch from `at` on; yields the number of steps done after each slice of about 50 ms, or `pace()` steps."""
 
-    def running_loss(self) -> float:
-        """The mean loss of the rows of this epoch so far."""
+    def position(self) -> Position:
+        """How much of the epoch is done."""
 
 
-def fit(
-    model: "Model",
-    X: Any,
-    y: Any,
-    epochs: int,
-    batch_size: int | None,
-    validation_data: Any,
-    shuffle: bool,
-    sample_weight: Any,
-    class_weight: Any,
-    callbacks: Sequence[Callback],
-    progress: bool,
-) -> History:
+@dataclass
+class Asked:
+    """The arguments of one `fit`, besides the data."""
+
+    epochs: int
+    batch_size: int | None
+    validation_data: Any
+    shuffle: bool
+    callbacks: Sequence[Callback]
+    progress: bool
+    resume: bool
+    max_seconds: float | None
+
+
+def fit(model: "Model", X: Any, y: Any, sample_weight: Any, class_weight: Any, asked: Asked) -> History:
     """What `Model.fit` does, after it has checked epochs."""
     X, target, weight = checked_data(model, X, y, sample_weight, class_weight)
-    size = checked_batch_size(batch_size, len(X))
-    feed = Feed(X, target, weight, row_order(len(X)), aligned((1,), np.int64), aligned((2,), np.float64))
-    loop = _ProgramLoop(model, feed, size, shuffle)
-    return run(model, loop, epochs, -(-len(X) // size), validation_data, callbacks, progress)
+
+    def loop(size: int, shuffle: bool) -> Loop:
+        feed = Feed(X, target, weight, row_order(len(X)), aligned((1,), np.int64), aligned((2,), np.float64))
+        return _ProgramLoop(model, feed, size, shuffle)
+
+    return run(model, loop, (X, target, weight), asked)
 
 
-def run(
-    model: "Model", loop: Loop, epochs: int, steps: int, validation_data: Any, callbacks: Sequence[Callback], progress: bool
-) -> History:
-    """Run `epochs` more epochs of `steps` steps with all that goes around them: callbacks, validation, history."""
-    watchers = [*([ProgressBar()] if progress else []), *checked_callbacks(callbacks)]
-    validation = _validation(model, validation_data)
+def run(model: "Model", make: Callable[[int, bool], Loop], arrays: Sequence[Any], asked: Asked) -> History:
+    """A run with all that goes around its epochs: callbacks, validation, history, where it stands. `make`: its loop."""
+    began = time.monotonic()
+    watchers = [*([ProgressBar()] if asked.progress else []), *checked_callbacks(asked.callbacks)]
+    watchers.sort(key=lambda w: isinstance(w, ModelCheckpoint))  # they write what the others have come to
+    validation = _validation(model, asked.validation_data)
+    this, last = begin(model, asked.epochs, asked.resume, asked.batch_size, asked.shuffle, arrays, validation)
+    loop = make(this.batch_size, this.shuffle)
+    stop = model.epoch if this.stopped else max(this.first + asked.epochs, model.epoch)
+    steps = -(-this.rows // this.batch_size)
     for watcher in watchers:
         watcher.model = model
-        watcher.params = {"epochs": epochs, "steps": steps, "progress": progress}
+        watcher.params = {"epochs": stop - model.epoch, "steps": steps, "progress": asked.progress}
     every_batch = [w for w in watchers if type(w).on_train_batch_end is not Callback.on_train_batch_end]
-    history = History()
-    model.stop_training = False
+    paced = [w for w in watchers if type(w).pace is not Callback.pace]
+
+    def pace() -> int:
+        return 1 if every_batch else min((w.pace() for w in paced), default=sys.maxsize)
+
+    def late() -> bool:
+        return asked.max_seconds is not None and time.monotonic() - began >= asked.max_seconds
+
+    this.watchers, model.last_run = watchers, this
+    model.stop_training = this.stopped
     logs: dict[str, float] = {}
     begun: list[Callback] = []
+    expired, before = False, -1  # before: the model's steps before this epoch, while one is in progress
     try:
         for watcher in watchers:
             watcher.on_train_begin({})
             begun.append(watcher)
-        for epoch in range(model.epoch, model.epoch + epochs):
+        if last:
+            carry_on(last, watchers, this.resumed)
+        for epoch in range(model.epoch, stop):
             for watcher in watchers:
                 watcher.on_epoch_begin(epoch, {})
-            for step in loop.epoch(epoch, one_by_one=bool(every_batch)):
+            before = int(model.step_count[0]) - this.steps_done
+            for step in loop.epoch(epoch, pace, this.at):
+                this.at, this.steps = loop.position(), before + step
+                so_far = {"loss": this.at.loss}
                 for watcher in every_batch:
-                    watcher.on_train_batch_end(step - 1, {"loss": loop.running_loss()})
+                    watcher.on_train_batch_end(step - 1, so_far)
                 for watcher in watchers:
-                    watcher.on_slice_end(step, {"loss": loop.running_loss()})
-                if model.stop_training:
+                    watcher.on_slice_end(step, so_far)
+                expired = late() and not model.stop_training
+                if model.stop_training or expired:
                     break
-            model.epoch = epoch + 1
-            logs = {"loss": loop.running_loss()}
+            if expired:
+                break  # within the epoch, even if only its end is missing: `at` says where
+            logs = {"loss": loop.position().loss}
+            model.epoch, this.at, before = epoch + 1, Position(), -1
             if validation:
                 logs |= {f"val_{k}": v for k, v in model.evaluate(*validation).items()}
             logs["lr"] = model.lr
-            history.append(epoch, logs)
+            this.history.append(epoch, logs)
             for watcher in watchers:
                 watcher.on_epoch_end(epoch, logs)
-            if model.stop_training:
+            if model.stop_training or late():
                 break
     except NonFiniteError:
+        this.broken = True
         if not any(isinstance(w, TerminateOnNaN) for w in watchers):
             raise
+    except BaseException:
+        this.broken = True
+        raise
     finally:
+        if this.broken and before >= 0:
+            this.at = loop.position()
+            this.steps = before + this.steps_done
         for watcher in begun:
             watcher.on_train_end(logs)
-    return history
+        this.end(model.stop_training)
+    return this.history
 
 
 def checked_data(
@@ -155,17 +190,6 @@ def row_order(rows: int) -> np.ndarray:
     return index
 
 
-def checked_batch_size(batch_size: int | None, rows: int) -> int:
-    """The rows of a step."""
-    if batch_size is None:
-        return min(32, rows)
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size!r}, expected an integer of at least 1")
-    if batch_size > rows:
-        raise ValueError(f"batch_size is {batch_size}, but X has only {rows} rows; expected at most {rows}")
-    return int(batch_size)
-
-
 def checked_callbacks(callbacks: Any) -> Sequence[Callback]:
     """The callbacks of a run, each an object."""
     if not isinstance(callbacks, tuple | list):
@@ -194,12 +218,12 @@ class _ProgramLoop:
     """The programs of a run: one for whole batches, one for the rest of an epoch."""
 
     def __init__(self, model: "Model", feed: Feed, size: int, shuffle: bool) -> None:
-        self.model, self.feed = model, feed
+        self.model, self.feed, self.size = model, feed, size
         rows = len(feed.X)
         self.programs: list[tuple[Executor, Plan, int]] = []  # with the number of steps an epoch
         for count, steps in ((size, rows // size), (rows % size, 1)):
             if count and steps:
-                plan = model.training_plan((count, *feed.X.shape[1:]), (feed.y.shape[1:], feed.y.dtype.name), feed.weight is not None)
+                plan = model.training_plan((count, *feed.X.shape[1:]), (feed.y.shape[1:], feed.y.dtype), feed.weight is not None)
                 advance = call(
                     "advance", loss=plan.loss, count=plan.count, step=model.step_count, cursor=feed.cursor, total=feed.total, rows=count
                 )
@@ -210,23 +234,24 @@ class _ProgramLoop:
         self.shuffle = model.backend.compile([shuffling]) if shuffle else None
         self.seconds_per_step = SLICE_SECONDS
 
-    def running_loss(self) -> float:
-        """The mean loss of the rows of this epoch so far."""
-        total, count = self.feed.total.tolist()
-        return total / count if count else 0.0
+    def position(self) -> Position:
+        """How much of the epoch is done."""
+        return Position(min(int(self.feed.cursor[0]), len(self.feed.X)), *self.feed.total.tolist())
 
-    def epoch(self, number: int, one_by_one: bool) -> Iterator[int]:
-        """Run one epoch; yields the number of steps done after each slice."""
+    def epoch(self, number: int, pace: Callable[[], int], at: Position) -> Iterator[int]:
+        """Run one epoch from `at` on; yields the number of steps done after each slice."""
         self.epoch_number[0] = number
-        self.feed.cursor[0] = 0
-        self.feed.total[:] = 0
+        self.feed.cursor[0] = at.rows
+        self.feed.total[:] = at.total, at.weight
         if self.shuffle:
             self.shuffle.run()
-        done = 0
+        done = -(-at.rows // self.size)
+        behind = done
         for executor, plan, steps in self.programs:
-            left = steps
+            left = steps - min(behind, steps)
+            behind -= steps - left
             while left:
-                slice_steps = 1 if one_by_one else max(1, min(left, int(SLICE_SECONDS / self.seconds_per_step)))
+                slice_steps = max(1, min(left, pace(), int(SLICE_SECONDS / self.seconds_per_step)))
                 start = time.perf_counter()
                 ran = executor.run(slice_steps, self.model.threads)
                 self.seconds_per_step = max((time.perf_counter() - start) / slice_steps, 1e-9)

@@ -1,10 +1,12 @@
-// Vector primitives and functions of one ISA row: ulp bounds against libm in higher precision, special values, tails.
+// Vector primitives and functions of one ISA row: ulp bounds against libm in higher precision, special
+// values, tails.
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <limits>
 
 #include "check.hpp"
+#include "kernels/lanes.hpp"
 #include "kernels/vmath.hpp"
 
 namespace {
@@ -15,7 +17,8 @@ using Wide = long double;
 bool full = false;  // `test_vmath full`: a minute instead of seconds
 
 // Distance of `got` from the exact value in units of the last place of T at that value.
-template <class T> double ulps(T got, Wide exact) {
+template <class T>
+double ulps(T got, Wide exact) {
     const T rounded = T(exact);
     if (std::isnan(rounded) || std::isnan(got)) return std::isnan(rounded) && std::isnan(got) ? 0 : 1e30;
     if (std::isinf(rounded) || std::isinf(got)) return rounded == got ? 0 : 1e30;
@@ -26,12 +29,14 @@ template <class T> double ulps(T got, Wide exact) {
     return double(std::fabs(Wide(got) - exact) / std::ldexp(Wide(1), exponent));
 }
 
-template <class T> struct Worst {
+template <class T>
+struct Worst {
     double ulp = 0;
     T at = 0;
 };
 
-template <class T, class F, class Exact> void one(Worst<T>& worst, const T* x, F f, Exact exact) {
+template <class T, class F, class Exact>
+void one(Worst<T>& worst, const T* x, F f, Exact exact) {
     T y[width<T>];
     store(y, f(load(x)));
     for (int i = 0; i < width<T>; ++i) {
@@ -54,13 +59,15 @@ void sweep(Worst<T>& worst, Bits first, Bits last, Bits step, F f, Exact exact) 
     if (n) one(worst, x, f, exact);
 }
 
-template <class T> void report(const char* name, const Worst<T>& worst, double bound) {
+template <class T>
+void report(const char* name, const Worst<T>& worst, double bound) {
     std::printf("%-8s float%d  %.3f ulp at %a\n", name, int(sizeof(T) * 8), worst.ulp, double(worst.at));
     CHECK(worst.ulp <= bound);
 }
 
 // A function on every special value, alone in its vector and in each lane.
-template <class T, class F, class Exact> void specials(const char* name, F f, Exact exact) {
+template <class T, class F, class Exact>
+void specials(const char* name, F f, Exact exact) {
     using L = std::numeric_limits<T>;
     const T values[] = {T(0),
                         T(-0.0),
@@ -93,7 +100,8 @@ template <class T, class F, class Exact> void specials(const char* name, F f, Ex
         }
 }
 
-// float32: every 17th number (full) and every one where the functions bend; float64: steps that cover all exponents.
+// float32: every 17th number (full) and every one where the functions bend; float64: steps that cover all
+// exponents.
 template <class F, class Exact>
 void check(const char* name, F f, Exact exact, double bound32, double bound64, bool positive_only = false) {
     const auto exact32 = [&](float x) { return Wide(exact(double(x))); };
@@ -120,7 +128,8 @@ void check(const char* name, F f, Exact exact, double bound32, double bound64, b
 }
 
 struct Sigmoid {
-    template <class R> R operator()(R x) const {
+    template <class R>
+    R operator()(R x) const {
         const R e = std::exp(-std::fabs(x));
         return x >= 0 ? 1 / (1 + e) : e / (1 + e);
     }
@@ -136,7 +145,8 @@ void check_functions() {
     check("erf", [](auto v) { return erf(v); }, [](auto x) { return std::erf(x); }, 2, 2);
 }
 
-template <class T> void check_memory() {
+template <class T>
+void check_memory() {
     constexpr int w = width<T>, room = 3 * w;
     for (int n = 0; n <= w; ++n) {
         T in[room], out[room], lanes[w];
@@ -148,7 +158,8 @@ template <class T> void check_memory() {
     }
 }
 
-template <class T> void check_lanes() {
+template <class T>
+void check_lanes() {
     constexpr int w = width<T>;
     T square[w * w];
     vec<T> rows[w];

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 
 from ..program import Builder, Tensor
+from ..recorded import Recorded
 
 REDUCTIONS = ("mean", "sum")
 
 
-class Loss:
+class Loss(Recorded):
     """Base of all losses. `reduction`: "mean" over all elements (weighted by the sample weights) or "sum"."""
 
     metric: str | None = None  # "accuracy" where the targets are classes
@@ -19,6 +20,27 @@ class Loss:
         if reduction not in known:
             raise ValueError(f"{type(self).__name__}: reduction is {reduction!r}, expected one of {list(known)}")
         self.reduction = reduction
+
+    def number(self, name: str, value: Any, low: float, high: float, expected: str) -> float:
+        """Check a parameter: a number strictly between low and high, or `expected` says what else."""
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not low < value < high:
+            raise ValueError(f"{type(self).__name__}: {name} is {value!r}, expected {expected}")
+        return float(value)
+
+    def class_weights(self, weight: Any) -> np.ndarray | None:
+        """Check the weights of the classes."""
+        if weight is None:
+            return None
+        array = np.asarray(weight)
+        if array.ndim != 1 or array.dtype.kind not in "fiub" or not (np.isfinite(array).all() and (array >= 0).all()):
+            raise ValueError(f"{type(self).__name__}: weight is {weight!r}, expected one finite number of at least 0 for each class")
+        return array.astype(np.float64)
+
+    def index(self, name: str, value: Any) -> int:
+        """Check an integer parameter."""
+        if isinstance(value, bool) or not isinstance(value, int | np.integer):
+            raise ValueError(f"{type(self).__name__}: {name} is {value!r}, expected an integer")
+        return int(value)
 
     def targets(self, y: Any, output: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
         """y as this loss computes with it, for network outputs of shape (batch, *output); ValueError says what is wrong."""
@@ -48,11 +70,8 @@ def emit_loss(name: str, builder: Builder, pred: Tensor, **fields: Any) -> tuple
 def class_targets(loss: str, y: Any, output: tuple[int, ...], ignore: int | None = None) -> np.ndarray:
     """Class indices 0 .. C-1 as int64, checked."""
     given = np.asarray(y)
-    if given.dtype == np.bool_:
-        given = given.astype(np.int64)
-    if not np.issubdtype(given.dtype, np.integer):
-        whole = np.issubdtype(given.dtype, np.floating) and bool(np.all(given == np.floor(given)))
-        if not whole:
+    if given.dtype.kind not in "iub":
+        if given.dtype.kind != "f" or not bool(np.all(given == np.floor(given))):
             raise ValueError(f"{loss}: y has dtype {given.dtype}, expected class indices (integers 0 to {output[-1] - 1})")
     if given.ndim == len(output) + 1 and given.shape[-1] == 1:
         given = given[..., 0]

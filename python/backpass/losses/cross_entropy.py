@@ -75,11 +75,9 @@ class CrossEntropyLoss(Loss):
         self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0
     ) -> None:
         super().__init__(reduction)
-        if not 0 <= label_smoothing <= 1:
-            raise ValueError(f"CrossEntropyLoss: label_smoothing is {label_smoothing!r}, expected a number in [0, 1]")
-        self.weight = None if weight is None else np.asarray(weight, np.float64)
-        self.ignore_index = int(ignore_index)
-        self.label_smoothing = float(label_smoothing)
+        self.weight = self.class_weights(weight)
+        self.ignore_index = self.index("ignore_index", ignore_index)
+        self.label_smoothing = self.number("label_smoothing", label_smoothing, -1e-300, 1 + 1e-15, "a number in [0, 1]")
 
     def targets(self, y: Any, output: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
         if self.weight is not None and self.weight.shape != output[-1:]:

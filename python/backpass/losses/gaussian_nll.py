@@ -47,9 +47,7 @@ class GaussianNLLLoss(Loss):
 
     def __init__(self, eps: float = 1e-6, reduction: str = "mean") -> None:
         super().__init__(reduction)
-        if not eps > 0:
-            raise ValueError(f"GaussianNLLLoss: eps is {eps!r}, expected a number above 0")
-        self.eps = float(eps)
+        self.eps = self.number("eps", eps, 0, float("inf"), "a number above 0")
 
     def targets(self, y: Any, output: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
         if output[-1] % 2:

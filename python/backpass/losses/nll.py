@@ -46,8 +46,8 @@ class NLLLoss(Loss):
 
     def __init__(self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> None:
         super().__init__(reduction)
-        self.weight = None if weight is None else np.asarray(weight, np.float64)
-        self.ignore_index = int(ignore_index)
+        self.weight = self.class_weights(weight)
+        self.ignore_index = self.index("ignore_index", ignore_index)
 
     def targets(self, y: Any, output: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
         if self.weight is not None and self.weight.shape != output[-1:]:

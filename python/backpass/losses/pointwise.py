@@ -63,9 +63,7 @@ class PointwiseLoss(Loss):
         )
 
     def _positive(self, name: str, value: float) -> float:
-        if not value > 0:
-            raise ValueError(f"{type(self).__name__}: {name} is {value!r}, expected a number above 0")
-        return float(value)
+        return self.number(name, value, 0, float("inf"), "a number above 0")
 
 
 class MSELoss(PointwiseLoss):
@@ -139,9 +137,7 @@ class QuantileLoss(PointwiseLoss):
 
     def __init__(self, quantile: float = 0.5, reduction: str = "mean") -> None:
         super().__init__(reduction)
-        if not 0 < quantile < 1:
-            raise ValueError(f"QuantileLoss: quantile is {quantile!r}, expected a number between 0 and 1")
-        self.alpha = float(quantile)
+        self.alpha = self.number("quantile", quantile, 0, 1, "a number between 0 and 1")
 
 
 class HingeLoss(PointwiseLoss):
@@ -152,3 +148,9 @@ class HingeLoss(PointwiseLoss):
     def __init__(self, margin: float = 1.0, reduction: str = "mean") -> None:
         super().__init__(reduction)
         self.alpha = self._positive("margin", margin)
+
+    def targets(self, y: Any, output: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+        y = super().targets(y, output, dtype)
+        if not (np.abs(y) == 1).all():
+            raise ValueError(f"HingeLoss: y holds {y[np.abs(y) != 1][0]}, expected -1 and 1")
+        return y

@@ -93,7 +93,7 @@ class ELU(Activation):
     """y = x where x > 0, else alpha (e^x - 1); alpha ≥ 0, default 1."""
 
     def __init__(self, alpha: float = 1.0) -> None:
-        super().__init__("elu", self.in_range("alpha", alpha, 0, float("inf")))
+        super().__init__("elu", self.in_range("alpha", alpha, 0, 1e6))
 
 
 class Softplus(Activation):

@@ -43,6 +43,9 @@ class Residual(Layer):
 
     def __init__(self, *inner: Layer) -> None:
         super().__init__()
+        for layer in inner:
+            if not isinstance(layer, Layer):
+                raise TypeError(f"Residual: inner is {layer!r}, expected a backpass.nn layer")
         self.inner = inner[0] if len(inner) == 1 else Sequential(*inner)
 
     def children(self) -> Iterator[tuple[str, Layer]]:

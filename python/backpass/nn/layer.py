@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..program import Builder, Parameters, Tensor, aligned
+from ..recorded import Recorded
 
 
 @dataclass
@@ -21,7 +22,7 @@ class Parameter:
     number: int | None = None
 
 
-class Layer:
+class Layer(Recorded):
     """Base of all layers. A subclass declares parameters in `__init__` and emits its calls in `emit`."""
 
     def __init__(self) -> None:
@@ -90,6 +91,13 @@ class Layer:
         assert array is not None
         return array.T if self.learned[name].transposed else array.reshape(self.learned[name].shown)
 
+    def view_of(self, name: str, flat: np.ndarray) -> np.ndarray:
+        """The part of another flat vector, such as a moment, that belongs to a parameter, as the user sees the parameter."""
+        parameter = self.learned[name]
+        assert self._flat is not None and parameter.number is not None  # noqa: PT018 one thing: it has a model
+        array = self._flat.view(parameter.number, flat)
+        return array.T if parameter.transposed else array.reshape(parameter.shown)
+
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("_"):
             if name in self.__dict__.get("learned", ()):
@@ -130,13 +138,13 @@ class Layer:
 
     def in_range(self, name: str, value: float, low: float, high: float) -> float:
         """Check a number given by the user."""
-        if not isinstance(value, int | float | np.number) or not low <= value <= high:
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not low <= value <= high:
             raise ValueError(f"{type(self).__name__}: {name} is {value!r}, expected a number in [{low}, {high}]")
         return float(value)
 
     def one_of(self, name: str, value: str, known: Collection[str]) -> str:
         """Check a name given by the user."""
-        if value not in known:
+        if not isinstance(value, str) or value not in known:
             raise ValueError(f"{type(self).__name__}: {name} is {value!r}, expected one of {sorted(known)}")
         return value
 

@@ -51,9 +51,10 @@ class Adam(Optimizer):
     ) -> None:  # fmt: skip
         super().__init__(lr, clip_grad_norm, clip_grad_value)
         self.slots = ("m", "v", "max_v") if amsgrad else ("m", "v")
+        beta1, beta2 = self.pair("betas", betas, 1 - 1e-12)
         self.scalars |= {
-            "beta1": self.number("betas[0]", betas[0], 0, 1 - 1e-12),
-            "beta2": self.number("betas[1]", betas[1], 0, 1 - 1e-12),
+            "beta1": beta1,
+            "beta2": beta2,
             "eps": self.number("eps", eps, 0, math.inf),
             "weight_decay": self.number("weight_decay", weight_decay, 0, math.inf),
             "decoupled": self.decoupled,

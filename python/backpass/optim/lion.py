@@ -37,8 +37,9 @@ class Lion(Optimizer):
         *, clip_grad_norm: float | None = None, clip_grad_value: float | None = None,
     ) -> None:  # fmt: skip
         super().__init__(lr, clip_grad_norm, clip_grad_value)
+        beta1, beta2 = self.pair("betas", betas, 1)
         self.scalars |= {
-            "beta1": self.number("betas[0]", betas[0], 0, 1),
-            "beta2": self.number("betas[1]", betas[1], 0, 1),
+            "beta1": beta1,
+            "beta2": beta2,
             "weight_decay": self.number("weight_decay", weight_decay, 0, math.inf),
         }

@@ -64,9 +64,10 @@ class NAdam(Optimizer):
     ) -> None:  # fmt: skip
         super().__init__(lr, clip_grad_norm, clip_grad_value)
         self.momentum_decay = self.number("momentum_decay", momentum_decay, 0, math.inf)
+        beta1, beta2 = self.pair("betas", betas, 1 - 1e-12)
         self.scalars |= {
-            "beta1": self.number("betas[0]", betas[0], 0, 1 - 1e-12),
-            "beta2": self.number("betas[1]", betas[1], 0, 1 - 1e-12),
+            "beta1": beta1,
+            "beta2": beta2,
             "eps": self.number("eps", eps, 0, math.inf),
             "weight_decay": self.number("weight_decay", weight_decay, 0, math.inf),
             "decoupled": bool(decoupled_weight_decay),

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..contract import REGISTRY
 from ..program import Instruction, aligned, call
+from ..recorded import Recorded
 from .clip import partial_sums
 from .schedules import Schedule
 
@@ -18,7 +19,7 @@ def clipped(grads: np.ndarray, scale: np.ndarray, clip_value: float) -> np.ndarr
     return np.minimum(np.maximum(g, -clip_value), clip_value) if clip_value < math.inf else g
 
 
-class Optimizer:
+class Optimizer(Recorded):
     """Base of all optimizers.
 
     Args (of every optimizer):
@@ -36,15 +37,21 @@ class Optimizer:
             self.lr = lr.initial
         else:
             self.lr = self.number("lr", lr, 0, math.inf)
-        self.clip_grad_norm = self.number("clip_grad_norm", math.inf if clip_grad_norm is None else clip_grad_norm, 0, math.inf)
-        self.clip_grad_value = self.number("clip_grad_value", math.inf if clip_grad_value is None else clip_grad_value, 0, math.inf)
+        self.clip_grad_norm = self.number("clip_grad_norm", math.inf if clip_grad_norm is None else clip_grad_norm, 0, math.inf, True)
+        self.clip_grad_value = self.number("clip_grad_value", math.inf if clip_grad_value is None else clip_grad_value, 0, math.inf, True)
         self.scalars: dict[str, Any] = {"clip_value": self.clip_grad_value}
 
-    def number(self, name: str, value: Any, low: float, high: float) -> float:
-        """Check a hyper-parameter."""
-        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not low <= value <= high:
+    def number(self, name: str, value: Any, low: float, high: float, unlimited: bool = False) -> float:
+        """Check a hyper-parameter; infinity only if `unlimited`."""
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not low <= value <= high or (value == math.inf and not unlimited):
             raise ValueError(f"{type(self).__name__}: {name} is {value!r}, expected a number from {low:g} to {high:g}")
         return float(value)
+
+    def pair(self, name: str, value: Any, high: float) -> tuple[float, float]:
+        """Check two hyper-parameters that come as a tuple."""
+        if not isinstance(value, tuple | list) or len(value) != 2:
+            raise ValueError(f"{type(self).__name__}: {name} is {value!r}, expected two numbers")
+        return self.number(f"{name}[0]", value[0], 0, high), self.number(f"{name}[1]", value[1], 0, high)
 
     def start(self, slot: str) -> float:
         """The value that a slot starts from."""

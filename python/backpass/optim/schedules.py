@@ -17,12 +17,13 @@ class Schedule:
     """A learning rate that changes with the step; made by the functions of this module."""
 
     def __init__(self, op_name: str, initial: float, arrays: dict[str, np.ndarray] | None = None, **scalars: float) -> None:
-        if not initial >= 0:
-            raise ValueError(f"{op_name}: lr is {initial!r}, expected a number of at least 0")
         self.op = op_name
-        self.initial = float(initial)
+        self.initial = _rate("lr", initial)
         self.arrays = arrays or {}
         self.scalars = scalars
+        for name in ("factor", "end"):
+            if name in scalars:
+                scalars[name] = _rate(name, scalars[name])
 
     def emit(self, step: np.ndarray, lr: np.ndarray) -> Instruction:
         """The instruction that sets lr for the coming step."""
@@ -37,6 +38,12 @@ class Schedule:
 
     def __repr__(self) -> str:
         return f"{self.op.removesuffix('_schedule')}({', '.join([f'{self.initial:g}', *(f'{k}={v:g}' for k, v in self.scalars.items())])})"
+
+
+def _rate(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value < math.inf:
+        raise ValueError(f"schedule: {name} is {value!r}, expected a finite number of at least 0")
+    return float(value)
 
 
 def _count(name: str, value: Any, low: int = 1) -> int:
@@ -93,7 +100,7 @@ def piecewise_schedule(step, milestones, factors, lr, initial: float):
 
 def constant(lr: float) -> float:
     """The same learning rate at every step."""
-    return float(lr)
+    return _rate("lr", lr)
 
 
 def step(lr: float, every: int, factor: float) -> Schedule:
@@ -126,6 +133,9 @@ def one_cycle(lr: float, total_steps: int) -> Schedule:
 
 def piecewise(lr: float, factors: Mapping[int, float]) -> Schedule:
     """lr, multiplied by factors[s] from step s on (all that have been reached multiply)."""
+    if not isinstance(factors, Mapping):
+        raise ValueError(f"schedule: factors is {factors!r}, expected a dict {{step: factor}}")
     milestones = np.array([_count("step", s, 0) for s in factors], np.int64)
-    return Schedule("piecewise_schedule", lr, {"milestones": milestones, "factors": np.array([*factors.values()], np.float64)})
+    values = np.array([_rate("factor", f) for f in factors.values()], np.float64)
+    return Schedule("piecewise_schedule", lr, {"milestones": milestones, "factors": values})
 

@@ -36,12 +36,12 @@ class SGD(Optimizer):
         nesterov: bool = False, *, clip_grad_norm: float | None = None, clip_grad_value: float | None = None,
     ) -> None:  # fmt: skip
         super().__init__(lr, clip_grad_norm, clip_grad_value)
-        self.slots = ("velocity",) if momentum else ()
-        if nesterov and (momentum <= 0 or dampening != 0):
-            raise ValueError("SGD: nesterov needs a momentum above 0 and no dampening")
         self.scalars |= {
             "momentum": self.number("momentum", momentum, 0, 1),
             "dampening": self.number("dampening", dampening, 0, 1),
             "weight_decay": self.number("weight_decay", weight_decay, 0, math.inf),
             "nesterov": bool(nesterov),
         }
+        self.slots = ("velocity",) if momentum else ()
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise ValueError("SGD: nesterov needs a momentum above 0 and no dampening")

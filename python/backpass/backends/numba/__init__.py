@@ -1,6 +1,5 @@
 """The Numba backend: every hot op as loops that Numba compiles at first use and keeps in its cache."""
 
-import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
@@ -11,9 +10,6 @@ import numpy as np
 from ..base import Backend, Call, Executor
 from . import batches, elementwise, linear, loss, norm, random, update
 from .compiler import Bound
-
-if importlib.util.find_spec("scipy") is None:
-    raise ImportError("No module named 'scipy': the Numba backend needs its BLAS (pip install scipy)")
 
 # An op's binder takes the op's fields and gives the compiled kernel with the arguments that it wants.
 BINDERS: dict[str, Callable[..., Bound]] = {
@@ -29,7 +25,7 @@ def _run(bind: Callable[..., Bound], **fields: Any) -> None:
 
 
 class NumbaBackend(Backend):
-    """Compiled loops and SciPy's BLAS; the first use of each kernel compiles it, later processes load it from the cache."""
+    """Compiled loops and NumPy's BLAS; the first use of each kernel compiles it, later processes load it from the cache."""
 
     name = "numba"
     functions: Mapping[str, Callable[..., None]] = MappingProxyType(

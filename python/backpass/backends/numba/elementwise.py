@@ -4,7 +4,8 @@ from functools import cache
 from typing import Any
 
 from ...formulas import ACTIVATIONS
-from .compiler import STAMP, Bound, flat, jit, maybe
+from . import scalars as scalars  # registers the formulas with Numba
+from .compiler import Bound, flat, jit, maybe
 
 OPS = ("activation_forward", "activation_backward", "add")
 
@@ -12,11 +13,9 @@ OPS = ("activation_forward", "activation_backward", "add")
 @cache
 def _forward(activation: str) -> Any:
     value, slope_of, stores_slope = ACTIVATIONS[activation]
-    stamp = STAMP
 
     @jit
     def kernel(x, y, slope, alpha):
-        _ = stamp
         dtype = y.dtype.type
         alpha = dtype(alpha)
         for i in range(x.size):
@@ -32,11 +31,9 @@ def _forward(activation: str) -> Any:
 @cache
 def _backward(activation: str) -> Any:
     slope_of = ACTIVATIONS[activation].slope
-    stamp = STAMP
 
     @jit
     def kernel(y, slope, dy, dx, alpha):
-        _ = stamp
         dtype = dx.dtype.type
         alpha = dtype(alpha)
         for i in range(dx.size):

@@ -1,5 +1,10 @@
-"""Linear layers: SciPy's BLAS through np.dot, then one pass for bias, activation and slope."""
+"""Linear layers: products by NumPy's BLAS, then one pass for bias, activation and slope.
 
+Not by np.dot inside of a loop that Numba compiles: that is SciPy's copy of OpenBLAS with threads of its own. Where both copies
+are in use, the threads of one spin while the other's work, and products take a hundred times as long.
+"""
+
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -7,30 +12,20 @@ import numpy as np
 
 from ...contract import as_rows
 from ...formulas import ACTIVATIONS
-from .compiler import STAMP, Bound, jit, maybe
+from . import scalars as scalars  # registers the formulas with Numba
+from .compiler import Bound, jit, maybe
 
 OPS = ("linear_forward", "linear_backward")
-
-
-@jit
-def _matmul(a, b, out):
-    np.dot(a, b, out)
 
 
 @cache
 def _forward(activation: str) -> Any:
     value, slope_of, stores_slope = ACTIVATIONS[activation]
-    plain = activation == "identity"
-    stamp = STAMP
 
     @jit
-    def kernel(x, weight, bias, y, slope, alpha):
-        _ = stamp
+    def kernel(bias, y, slope, alpha):
         dtype = y.dtype.type
         alpha = dtype(alpha)
-        _matmul(x, weight, y)
-        if plain and bias is None and slope is None:
-            return
         for r in range(y.shape[0]):
             for c in range(y.shape[1]):
                 z = y[r, c]
@@ -48,14 +43,11 @@ def _forward(activation: str) -> Any:
 def _backward(activation: str) -> Any:
     slope_of = ACTIVATIONS[activation].slope
     plain = activation == "identity"
-    stamp = STAMP
 
     @jit
-    def kernel(x, weight, dy, slope, dx, dweight, dbias, alpha):
-        _ = stamp
+    def kernel(x, dy, slope, dx, dbias, alpha):
         dtype = dy.dtype.type
         alpha = dtype(alpha)
-        _matmul(x.T, dy, dweight)
         if dbias is not None:
             total = np.zeros(dbias.size)  # float64: sums over the batch
             for r in range(dy.shape[0]):
@@ -64,25 +56,32 @@ def _backward(activation: str) -> Any:
             for c in range(dbias.size):
                 dbias[c] = total[c]
         if dx is not None:
-            _matmul(dy, weight.T, dx)
-            if slope is not None:
-                for r in range(dx.shape[0]):
-                    for c in range(dx.shape[1]):
+            for r in range(dx.shape[0]):
+                for c in range(dx.shape[1]):
+                    if slope is not None:
                         dx[r, c] *= slope[r, c]
-            elif not plain:
-                for r in range(dx.shape[0]):
-                    for c in range(dx.shape[1]):
+                    elif not plain:
                         dx[r, c] *= dtype(slope_of(x[r, c], alpha))
 
     return kernel
 
 
+def _products(
+    pairs: tuple[tuple[np.ndarray, np.ndarray, np.ndarray], ...], kernel: Callable[..., None], *rest: Any
+) -> None:
+    for a, b, out in pairs:
+        np.dot(a, b, out)
+    kernel(*rest)
+
+
 def linear_forward(x, weight, bias, y, slope, activation, alpha) -> Bound:
-    return _forward(activation), (as_rows(x), weight, bias, as_rows(y), maybe(as_rows, slope), alpha)
+    x, y = as_rows(x), as_rows(y)
+    if bias is None and slope is None and activation == "identity":
+        return np.dot, (x, weight, y)
+    return _products, (((x, weight, y),), _forward(activation), bias, y, maybe(as_rows, slope), alpha)
 
 
 def linear_backward(x, weight, dy, slope, dx, dweight, dbias, activation, alpha) -> Bound:
-    return _backward(activation), (
-        *(as_rows(x), weight, as_rows(dy), maybe(as_rows, slope), maybe(as_rows, dx), dweight, dbias),
-        alpha,
-    )
+    x, dy, dx = as_rows(x), as_rows(dy), maybe(as_rows, dx)
+    pairs = [(x.T, dy, dweight)] if dx is None else [(x.T, dy, dweight), (dy, weight.T, dx)]
+    return _products, (tuple(pairs), _backward(activation), x, dy, maybe(as_rows, slope), dx, dbias, alpha)

@@ -7,7 +7,8 @@ import numpy as np
 
 from ...contract import as_rows
 from ...formulas import POINTWISE
-from .compiler import STAMP, Bound, flat, jit, maybe
+from .compiler import Bound, flat, jit, jit_sums, maybe
+from .scalars import exp
 
 OPS = (
     "softmax_forward",
@@ -19,7 +20,7 @@ OPS = (
 )
 
 
-@jit
+@jit_sums
 def _softmax_forward(x, y, log):
     dtype = y.dtype.type
     for r in range(x.shape[0]):
@@ -29,7 +30,7 @@ def _softmax_forward(x, y, log):
         total = 0.0
         for c in range(x.shape[1]):
             shifted = x[r, c] - high
-            e = np.exp(shifted)
+            e = exp(shifted)
             total += e
             y[r, c] = shifted if log else e
         shift, factor = dtype(np.log(total)), dtype(1 / total)
@@ -37,7 +38,7 @@ def _softmax_forward(x, y, log):
             y[r, c] = y[r, c] - shift if log else y[r, c] * factor
 
 
-@jit
+@jit_sums
 def _softmax_backward(y, dy, dx, log):
     dtype = dx.dtype.type
     for r in range(y.shape[0]):
@@ -46,7 +47,7 @@ def _softmax_backward(y, dy, dx, log):
             total += dy[r, c] if log else y[r, c] * dy[r, c]
         inner = dtype(total)
         for c in range(y.shape[1]):
-            dx[r, c] = dy[r, c] - np.exp(y[r, c]) * inner if log else y[r, c] * (dy[r, c] - inner)
+            dx[r, c] = dy[r, c] - exp(y[r, c]) * inner if log else y[r, c] * (dy[r, c] - inner)
 
 
 @jit
@@ -73,7 +74,7 @@ def _divisor(target, ignored, classes, weight, sample_weight, mean, count):
     return 1.0 if count[0] == 0 else count[0]
 
 
-@jit
+@jit_sums
 def _softmax_cross_entropy(pred, target, weight, sample_weight, loss, count, dpred, smoothing, mean, ignored):
     dtype = pred.dtype.type
     classes = pred.shape[1]
@@ -95,7 +96,7 @@ def _softmax_cross_entropy(pred, target, weight, sample_weight, loss, count, dpr
             high = max(high, pred[r, c])
         norm = 0.0
         for c in range(classes):
-            e = np.exp(pred[r, c] - high)
+            e = exp(pred[r, c] - high)
             norm += e
             if dpred is not None:
                 dpred[r, c] = e
@@ -144,11 +145,9 @@ def _mean_divisor(count_rows, outputs, sample_weight, mean, count):
 @cache
 def _pointwise(kind: str) -> Any:
     value_of, slope_of = POINTWISE[kind]
-    stamp = STAMP
 
     @jit
     def kernel(pred, target, sample_weight, loss, count, dpred, alpha, mean):
-        _ = stamp
         dtype = pred.dtype.type
         alpha = dtype(alpha)
         divisor = _mean_divisor(pred.shape[0], pred.shape[1], sample_weight, mean, count)

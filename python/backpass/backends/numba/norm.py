@@ -3,7 +3,7 @@
 import numpy as np
 
 from ...contract import as_rows
-from .compiler import Bound, flat, jit, maybe
+from .compiler import Bound, flat, jit, jit_sums, maybe
 
 OPS = (
     "batch_norm_forward",
@@ -103,7 +103,7 @@ def _batch_norm_backward(x, weight, mean, inv_std, dy, dx, dweight, dbias):
                 dx[r, c] = scale[c] * (dy[r, c] - (by_shift[c] + normal * by_slope[c]))
 
 
-@jit
+@jit_sums
 def _layer_norm_forward(x, weight, bias, y, mean, inv_std, eps):
     dtype = x.dtype.type
     features = x.shape[1]
@@ -128,7 +128,7 @@ def _layer_norm_forward(x, weight, bias, y, mean, inv_std, eps):
             y[r, c] = normal
 
 
-@jit
+@jit_sums
 def _layer_norm_backward(x, weight, mean, inv_std, dy, dx, dweight, dbias):
     dtype = dy.dtype.type
     features = x.shape[1]

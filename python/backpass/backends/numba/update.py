@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from .compiler import direct, jit
+from .compiler import direct, jit, jit_sums
 
 OPS = (
     *("sgd_step", "adam_step", "nadam_step", "rmsprop_step", "adagrad_step", "adadelta_step", "lion_step"),
@@ -154,20 +154,15 @@ def lion_step(params, grads, m, lr, scale, beta1, beta2, weight_decay, clip_valu
 
 
 @direct
-@jit
+@jit_sums
 def gradient_norm(grads, partials):
     for p in range(partials.size):
-        start, stop = min(p * CHUNK, grads.size), min((p + 1) * CHUNK, grads.size)
-        lanes = np.zeros(8)  # eight sums side by side: the compiler may not reorder one
-        whole = start + (stop - start) // 8 * 8
-        for i in range(start, whole, 8):
-            for k in range(8):
-                g = np.float64(grads[i + k])
-                lanes[k] += g * g
-        for i in range(whole, stop):
-            g = np.float64(grads[i])
-            lanes[0] += g * g
-        partials[p] = lanes.sum()
+        total = 0.0
+        chunk = grads[p * CHUNK : (p + 1) * CHUNK]
+        for i in range(chunk.size):
+            g = np.float64(chunk[i])
+            total += g * g
+        partials[p] = total
 
 
 @direct

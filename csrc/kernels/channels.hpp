@@ -1,0 +1,50 @@
+// The loops of normalisations: over channels side by side in vectors, or along one channel of (B, C, L).
+#pragma once
+#include "sums.hpp"
+
+namespace backpass::BACKPASS_ISA {
+namespace {
+
+// f(Vectors<K>, c, n): K vectors of channels at c, or the first n of the last one.
+template <int K>
+struct Vectors {
+    static constexpr int count = K;
+};
+template <class T, class F>
+BP_INLINE void channels(Range range, F f) {
+    constexpr int w = width<T>;
+    auto [c, end] = range;
+    for (; c + 4 * w <= end; c += 4 * w) f(Vectors<4>{}, c, w);
+    for (; c + w <= end; c += w) f(Vectors<1>{}, c, w);
+    if (c < end) f(Vectors<1>{}, c, int(end - c));
+}
+
+struct Shape {
+    Index rows, size, length;
+};
+template <class T>
+BP_INLINE Shape shape_of(const Tensor<T>& x) {
+    return {x.shape[0], x.shape[1], x.shape[2]};
+}
+
+// f(i, n) for the vectors of channel c: n elements at i.
+template <class T, class F>
+BP_INLINE void each_vector(Shape shape, Index c, F f) {
+    for (Index b = 0; b < shape.rows; ++b) {
+        const Index at = (b * shape.size + c) * shape.length;
+        columns<T>(shape.length, [&](Index l, int n) BP_INLINED { f(at + l, n); });
+    }
+}
+
+// sums[k] = Σ f_k(i, n) over channel c, lane by lane.
+template <class T, class... F>
+BP_INLINE void sum_channel(Shape shape, Index c, vec<T> (&sums)[sizeof...(F)], F... f) {
+    sum_rows<T>(shape.rows, 1 + kRowsOfSum / (shape.length + 1), sums, [&](Index b, vec<T>* part) BP_INLINED {
+        const Index at = (b * shape.size + c) * shape.length;
+        ((*part++ += sum_columns<T>(shape.length, [&](Index l, int n) BP_INLINED { return f(at + l, n); })),
+         ...);
+    });
+}
+
+}  // namespace
+}  // namespace backpass::BACKPASS_ISA

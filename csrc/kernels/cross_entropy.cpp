@@ -1,0 +1,203 @@
+// Ring 1: losses with class labels, and their gradients (ops/loss.hpp). One task each, so that the sum over
+// the batch, in double, has one order.
+#include "kernel.hpp"
+#include "sums.hpp"
+#include "vmath.hpp"
+
+namespace backpass::BACKPASS_ISA {
+namespace {
+
+// The class of row b and the row's weight. A target that is no class weighs NaN, and so does the loss;
+// nothing is read there.
+struct Label {
+    Index at;
+    double weight;
+};
+template <class Op>
+BP_INLINE Label label_of(const Op& op, Index b) {
+    const Index target = op.target.data[b];
+    const double weight = op.sample_weight ? double(op.sample_weight.data[b]) : 1;
+    if (target == op.ignore_index) return {0, 0 * weight};  // NaN stays NaN
+    if (target < 0 || target >= op.pred.cols()) return {0, __builtin_nan("")};
+    return {target, weight};
+}
+template <class Op>
+BP_INLINE double class_weight(const Op& op, Index at) {
+    return op.weight && op.pred.cols() > 0 ? double(op.weight.data[at]) : 1;
+}
+template <class Op>
+BP_INLINE double total_weight(const Op& op) {
+    double total = 0;
+    for (Index b = 0; b < op.target.size(); ++b) {
+        const Label label = label_of(op, b);
+        total += label.weight * class_weight(op, label.at);
+    }
+    return total;
+}
+
+// q of one batch: at the target hard · weight, everywhere soft · weight. Plain: q is 1 at the target, 0
+// elsewhere.
+template <class T>
+struct Smoothing {
+    const T* weight;
+    double hard, soft, soft_total, divisor;
+
+    BP_INLINE T at(Index c) const { return T(soft) * (weight ? weight[c] : T(1)); }
+    BP_INLINE vec<T> at(Index c, int n) const { return T(soft) * get_or(T(1), weight, c, n); }
+};
+
+// Classes up to this many: width<T> rows at a time, transposed, so that no lane is idle.
+constexpr Index kNarrow = 16;
+
+// Rows b ... b + count of at most kNarrow classes; count <= width<T>. sums[lane] += loss.
+template <bool Plain, class T>
+BP_INLINE void narrow_rows(const SoftmaxCrossEntropy<T>& op, const Smoothing<T>& q, Index b, int count,
+                           double* sums) {
+    using Int = lane<ivec<T>>;
+    constexpr int lanes = width<T>;
+    const Index classes = op.pred.cols();
+    const T* x = op.pred.data + b * classes;
+    double weight[lanes];
+    T chosen[lanes], hard[lanes], scale[lanes];
+    Int at[lanes];
+    for (int r = 0; r < lanes; ++r) {
+        const Label label = r < count ? label_of(op, b + r) : Label{0, 0};
+        weight[r] = label.weight;
+        scale[r] = T(label.weight / q.divisor);
+        at[r] = Int(label.at);
+        chosen[r] = r < count ? x[r * classes + label.at] : T(0);
+        hard[r] = Plain ? T(1) : T(q.hard * class_weight(op, label.at));
+    }
+    // f(i, n, v) for the vectors of the rows. One may reach into the next row, which comes later, but not
+    // beyond the last.
+    vec<T> column[kNarrow] = {};
+    const auto each_vector = [&](auto f) BP_INLINED {
+        for (int r = 0; r < count; ++r)
+            for (Index k = 0; k < classes; k += lanes) {
+                const Index i = r * classes + k;
+                f(i, i + lanes <= count * classes ? lanes : int(classes - k), column[k + r]);
+            }
+    };
+    const auto transpose_all = [&]() BP_INLINED {
+        for (Index k = 0; k < classes; k += lanes) transpose<T>(column + k);
+    };
+    each_vector([&](Index i, int n, vec<T>& v) BP_INLINED { v = get(x + i, n); });
+    transpose_all();
+
+    const vec<T> hit = load(hard), step = load(scale);
+    const ivec<T> target = (ivec<T>)load(at);
+    const auto wanted = [&](Index c) BP_INLINED {  // q of class c
+        const vec<T> only = select(target == Int(c), hit, vec<T>{});
+        return Plain ? only : only + q.at(c);
+    };
+    vec<T> top = broadcast<T>(-T(__builtin_inf())), total{}, smooth{}, sum_q{};
+    for (Index c = 0; c < classes; ++c) top = max(top, column[c]);
+    for (Index c = 0; c < classes; ++c) {
+        const vec<T> shifted = column[c] - top;
+        if (!Plain) sum_q += wanted(c);
+        if (!Plain && q.soft != 0) smooth += q.at(c) * shifted;
+        column[c] = exp(shifted);
+        total += column[c];
+    }
+    const vec<T> shifted = load(chosen) - top;
+    T loss[lanes];
+    store(loss, Plain ? log(total) - shifted : log(total) * sum_q - hit * shifted - smooth);
+    for (int r = 0; r < lanes; ++r) sums[r] += weight[r] * double(loss[r]);
+
+    if (!op.dpred) return;
+    T* g = op.dpred.data + b * classes;
+    const vec<T> part = (Plain ? broadcast<T>(1) : sum_q) / total;
+    for (Index c = 0; c < classes; ++c) column[c] = (column[c] * part - wanted(c)) * step;
+    transpose_all();
+    each_vector([&](Index i, int n, vec<T>& v) BP_INLINED { put(g + i, v, n); });
+}
+
+// One row of any number of classes; its loss.
+template <bool Plain, class T>
+BP_INLINE double wide_row(const SoftmaxCrossEntropy<T>& op, const Smoothing<T>& q, Index b) {
+    constexpr T lowest = -T(__builtin_inf());
+    const Index classes = op.pred.cols();
+    const T* x = op.pred.data + b * classes;
+    T* g = op.dpred ? op.dpred.data + b * classes : nullptr;
+    const Label label = label_of(op, b);
+    vec<T> top = broadcast<T>(lowest), parts{}, smooth{};
+    columns<T>(classes, [&](Index c, int n) BP_INLINED { top = max(top, first(get(x + c, n), n, lowest)); });
+    top = broadcast<T>(reduce_max(top));
+    const T chosen = x[label.at] - top[0];
+    columns<T>(classes, [&](Index c, int n) BP_INLINED {
+        const vec<T> shifted = get(x + c, n) - top, e = exp(shifted);
+        if (!Plain && q.soft != 0) smooth += first(q.at(c, n) * shifted, n);
+        parts += first(e, n);
+        if (g) put(g + c, e, n);
+    });
+    const T total = sum(parts), log_total = log(broadcast<T>(total))[0];
+    const T hard = Plain ? T(1) : T(q.hard * class_weight(op, label.at)), sum_q = hard + T(q.soft_total);
+    if (g) {
+        const T step = T(label.weight / q.divisor), part = (Plain ? step : step * sum_q) / total;
+        columns<T>(classes, [&](Index c, int n) BP_INLINED {
+            vec<T> v = get(g + c, n) * part;
+            if (!Plain) v -= q.at(c, n) * step;
+            put(g + c, v, n);
+        });
+        g[label.at] -= step * hard;
+    }
+    return label.weight *
+           double(Plain ? log_total - chosen : log_total * sum_q - hard * chosen - sum(smooth));
+}
+
+template <bool Plain, class T>
+BP_INLINE double all_rows(const SoftmaxCrossEntropy<T>& op, const Smoothing<T>& q) {
+    const Index rows = op.target.size(), classes = op.pred.cols();
+    double loss = 0;
+    if (classes > kNarrow) {
+        for (Index b = 0; b < rows; ++b) loss += wide_row<Plain>(op, q, b);
+        return loss;
+    }
+    double sums[width<T>] = {};
+    for (Index b = 0; b < rows; b += width<T>)
+        narrow_rows<Plain>(op, q, b, rows - b < width<T> ? int(rows - b) : width<T>, sums);
+    for (double part : sums) loss += part;
+    return loss;
+}
+
+// pred (B, C), target (B,): loss = Σ_b w_b (-Σ_c q_bc log softmax(pred_b)_c) / divisor,
+// dpred = w_b (softmax Σ_c q - q) / divisor
+template <class T>
+void softmax_cross_entropy(const SoftmaxCrossEntropy<T>& op, Range, Scratch) {
+    const Index classes = op.pred.cols();
+    const double total = total_weight(op), divisor = divisor_of(op, total);
+    double loss = total;  // without classes: 0, or NaN for a target that is no class
+    if (classes > 0 && !op.weight && op.label_smoothing == 0) {
+        loss = all_rows<true>(op, Smoothing<T>{nullptr, 1, 0, 0, divisor}) / divisor;
+    } else if (classes > 0) {
+        const double hard = 1 - op.label_smoothing, soft = op.label_smoothing / double(classes);
+        double weights = 0;
+        for (Index c = 0; c < classes; ++c) weights += class_weight(op, c);
+        loss =
+            all_rows<false>(op, Smoothing<T>{op.weight.data, hard, soft, soft * weights, divisor}) / divisor;
+    }
+    op.loss.data[0] = loss;
+}
+
+// pred (B, C) logarithms, target (B,): loss = -Σ_b w_b pred[b, target_b] / divisor
+template <class T>
+void nll(const Nll<T>& op, Range, Scratch) {
+    const Index rows = op.target.size(), classes = op.pred.cols();
+    const double total = total_weight(op), divisor = divisor_of(op, total);
+    if (op.dpred) __builtin_memset(op.dpred.data, 0, sizeof(T) * std::uint64_t(rows * classes));
+    double loss = classes == 0 ? -total : 0;
+    for (Index b = 0; b < rows && classes > 0; ++b) {
+        const Label label = label_of(op, b);
+        const double weight = label.weight * class_weight(op, label.at);
+        loss += weight * double(op.pred.data[b * classes + label.at]);
+        if (op.dpred) op.dpred.data[b * classes + label.at] = T(-weight / divisor);
+    }
+    op.loss.data[0] = -loss / divisor;
+}
+
+}  // namespace
+
+BACKPASS_KERNEL(SoftmaxCrossEntropy, softmax_cross_entropy)
+BACKPASS_KERNEL(Nll, nll)
+
+}  // namespace backpass::BACKPASS_ISA

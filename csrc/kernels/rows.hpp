@@ -1,0 +1,50 @@
+// The loops of kernels that go through memory from end to end: whole vectors, and a last one of fewer lanes.
+#pragma once
+#include "lanes.hpp"
+
+namespace backpass::BACKPASS_ISA {
+namespace {
+
+// The first n lanes; of a whole vector n is the constant width<T>, and the test disappears.
+template <class T>
+BP_INLINE vec<T> get(const T* p, int n) {
+    return n == width<T> ? load(p) : load_tail(p, n);
+}
+template <class T>
+BP_INLINE void put(T* p, vec<T> v, int n) {
+    n == width<T> ? store(p, v) : store_tail(p, v, n);
+}
+
+// What stands at p + i, or `other` everywhere where p is null.
+template <class T>
+BP_INLINE vec<T> get_or(T other, const T* p, Index i, int n) {
+    return p ? get(p + i, n) : broadcast<T>(other);
+}
+
+// v in the first n lanes, `other` in the rest.
+template <class V>
+BP_INLINE V first(V v, int n, lane<V> other = 0) {
+    using Int = lane<ivec<lane<V>>>;
+    return n == width<lane<V>> ? v : select<V>(iota<Int>() < Int(n), v, broadcast<lane<V>>(other));
+}
+
+// f(i, n) for the vectors of the elements [begin, end): n of them at i.
+template <class T, class F>
+BP_INLINE void columns(Range elements, F f) {
+    auto [i, end] = elements;
+    for (; i + width<T> <= end; i += width<T>) f(i, width<T>);
+    if (i < end) f(i, int(end - i));
+}
+template <class T, class F>
+BP_INLINE void columns(Index size, F f) {
+    columns<T>(Range{0, size}, f);
+}
+
+// What some tasks cover of `size` elements, rows or channels, of which each task has a piece.
+BP_INLINE Range covered(Range tasks, Index piece, Index size) {
+    const Index end = tasks.end * piece;
+    return {tasks.begin > 0 ? tasks.begin * piece : 0, end < size ? end : size};
+}
+
+}  // namespace
+}  // namespace backpass::BACKPASS_ISA

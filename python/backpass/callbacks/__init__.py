@@ -1,0 +1,11 @@
+"""Callbacks: what happens around a training run, under Keras's names."""
+
+from .callback import Callback, Logs, Monitor
+from .checkpoint import ModelCheckpoint
+from .reports import CSVLogger, ProgressBar
+from .stopping import EarlyStopping, ReduceLROnPlateau, TerminateOnNaN
+
+__all__ = [
+    "CSVLogger", "Callback", "EarlyStopping", "Logs", "ModelCheckpoint", "Monitor", "ProgressBar", "ReduceLROnPlateau",
+    "TerminateOnNaN",
+]  # fmt: skip

@@ -1,0 +1,82 @@
+"""Callback: what every callback is. It hears of the moments of a run, and may keep a state that checkpoints carry on."""
+
+import math
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..model import Model
+
+Logs = Mapping[str, float]
+
+
+class Callback:
+    """Base of all callbacks: override what you need. `self.model` is the model, `self.params` has epochs, steps, progress.
+
+    `on_train_batch_end` brings the training loop back to Python after every batch: it costs speed.
+    """
+
+    model: "Model"
+    params: dict[str, Any]
+
+    def on_train_begin(self, logs: Logs) -> None:
+        """Before the first epoch."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
+        """Before an epoch; epochs count from 0."""
+
+    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
+        """After a batch."""
+
+    def on_slice_end(self, step: int, logs: Logs) -> None:
+        """After some batches, about every 50 ms; `step` of params["steps"] of this epoch are done."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """After an epoch and its validation."""
+
+    def on_train_end(self, logs: Logs) -> None:
+        """After the last epoch, also after an interruption."""
+
+    def pace(self) -> int:
+        """The most steps that may pass until `on_slice_end` is called again."""
+        return sys.maxsize
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps of this callback: numbers, strings, None, arrays, and lists and dicts of them."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there; called after `on_train_begin` where a run goes on that had such a callback."""
+
+
+class Monitor(Callback):
+    """Base of the callbacks that watch one quantity: "max" is better for an accuracy, "min" for all else."""
+
+    def __init__(self, monitor: str, min_delta: float = 0.0) -> None:
+        self.monitor = monitor
+        self.min_delta = abs(min_delta)
+        self.sign = -1.0 if "acc" in monitor or monitor.endswith("r2") else 1.0
+        self.best = math.inf
+
+    def improved(self, logs: Logs) -> bool:
+        """Whether the quantity is better than ever."""
+        if self.monitor not in logs:
+            raise ValueError(
+                f"{type(self).__name__}: monitor is {self.monitor!r}, but there is only {sorted(logs)}"
+            )
+        value = self.sign * logs[self.monitor]
+        if value < self.best - self.min_delta:
+            self.best = value
+            return True
+        return False
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"monitor": self.monitor, "best": self.best}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if state["monitor"] != self.monitor:
+            raise ValueError(
+                f"{type(self).__name__}: monitor is {self.monitor!r}, but in the run that goes on it was {state['monitor']!r}"
+            )
+        self.best = float(state["best"])

@@ -1,0 +1,104 @@
+"""ModelCheckpoint: writes the whole state of a run to a file every so often, so that `bp.load` can go on from there."""
+
+import os
+import re
+import time
+import warnings
+from typing import Any
+
+from ..errors import CheckpointError
+from .callback import Logs, Monitor
+
+EVERY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(s|seconds?|min|minutes?|steps?|epochs?)\s*")
+
+
+class ModelCheckpoint(Monitor):
+    """Write a checkpoint every so often; `bp.load(path)` and `fit(..., resume=True)` go on from it, to the bit.
+
+    Args:
+        path: the file. It is replaced in one step: whenever the process is killed, a whole checkpoint is there.
+        every: "30s", "200 steps" or "1 epoch" (any number of them).
+        monitor: only keep the best: write where this quantity of the epoch's logs has improved; `every` counts epochs then.
+        keep: how many checkpoints to keep: `path` is the newest, path.1 the one before, path.2 the one before that.
+
+    A checkpoint that cannot be written while the run goes on (a full disk) is a warning, and the one before stays. When the run
+    is over (epochs done, stopped, out of max_seconds, but not broken by an exception) its last state is written too, unless a
+    monitor decides.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], every: str = "1 epoch", monitor: str | None = None, keep: int = 1
+    ) -> None:
+        super().__init__(monitor or "")
+        self.path = os.fspath(path)
+        match = EVERY.fullmatch(every) if isinstance(every, str) else None
+        if not match or not float(match[1]):
+            raise ValueError(
+                f"ModelCheckpoint: every is {every!r}, expected such as '30s', '200 steps' or '1 epoch'"
+            )
+        self.number = float(match[1]) * (60 if match[2].startswith("min") else 1)
+        self.unit = next((unit for unit in ("step", "epoch") if match[2].startswith(unit)), "second")
+        if self.unit != "second" and not self.number.is_integer():
+            raise ValueError(f"ModelCheckpoint: every is {every!r}, expected a whole number of {self.unit}s")
+        if monitor and self.unit != "epoch":
+            raise ValueError(
+                f"ModelCheckpoint: every is {every!r}, but with a monitor it has to count epochs, such as '1 epoch'"
+            )
+        if isinstance(keep, bool) or not isinstance(keep, int) or keep < 1:
+            raise ValueError(f"ModelCheckpoint: keep is {keep!r}, expected an integer of at least 1")
+        self.keep = keep
+
+    def on_train_begin(self, logs: Logs) -> None:
+        self._wrote(failed=False)
+
+    def pace(self) -> int:
+        return (
+            max(int(self.number - (self._steps() - self._at_step)), 1)
+            if self.unit == "step"
+            else super().pace()
+        )
+
+    def on_slice_end(self, step: int, logs: Logs) -> None:
+        passed = {"step": self._steps() - self._at_step, "second": time.monotonic() - self._at_time}
+        if passed.get(self.unit, -1) >= self.number:
+            self._try()
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        if self.unit == "epoch" and self.model.epoch % int(self.number) == 0:
+            before = self.best
+            if (not self.monitor or self.improved(logs)) and not self._try():
+                self.best = before
+
+    def on_train_end(self, logs: Logs) -> None:
+        run = self.model.last_run
+        if not self.monitor and not (run and run.broken) and (self._failed or self._steps() != self._at_step):
+            self._save()
+
+    def _try(self) -> bool:
+        """Write a checkpoint; if that does not work the run goes on all the same."""
+        try:
+            self._save()
+        except CheckpointError as error:
+            warnings.warn(
+                f"ModelCheckpoint: {error}; training goes on, with the file before",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            self._wrote(failed=True)
+            return False
+        return True
+
+    def _save(self) -> None:
+        from ..checkpoint import save  # it imports the model, which imports this package
+
+        save(self.model, self.path, self.keep)
+        self._wrote(failed=False)
+
+    def _wrote(self, failed: bool) -> None:
+        self._at_step, self._at_time, self._failed = self._steps(), time.monotonic(), failed
+
+    def _steps(self) -> int:
+        return int(self.model.step_count[0])
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() if self.monitor else {}

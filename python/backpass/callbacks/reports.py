@@ -1,0 +1,84 @@
+"""Callbacks that tell how a run goes: a file, a progress bar."""
+
+import sys
+import time
+from typing import Any
+
+from .callback import Callback, Logs
+
+
+class CSVLogger(Callback):
+    """Write one line per epoch to a CSV file. A resumed run goes on in the same file, at the epoch where it goes on."""
+
+    def __init__(self, path: str, append: bool = False) -> None:
+        self.path, self.append = path, append
+
+    def on_train_begin(self, logs: Logs) -> None:
+        self._names: list[str] | None = None
+        run = self.model.last_run
+        if run is not None and run.resumed:
+            self._go_on()
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        first = self._names is None
+        self._names = self._names or ["epoch", *logs]
+        with open(self.path, "a" if self.append or not first else "w", encoding="utf-8") as file:
+            if first and not (self.append and file.tell()):
+                print(",".join(self._names), file=file)
+            print(
+                ",".join([str(epoch), *(repr(float(logs[n])) if n in logs else "" for n in self._names[1:])]),
+                file=file,
+            )
+
+    def _go_on(self) -> None:
+        """Keep the lines of the epochs before; a run that was killed may have written more of them, the last in part."""
+        try:
+            with open(self.path, "r+", encoding="utf-8", newline="") as file:
+                head, *lines = file.read().splitlines(keepends=True)
+                while lines and not (
+                    lines[-1].endswith("\n") and int(lines[-1].split(",")[0]) < self.model.epoch
+                ):
+                    lines.pop()
+                file.truncate(len("".join([head, *lines]).encode()))
+        except (OSError, ValueError):  # no such file, nothing in it, or not one of ours
+            return
+        self._names = head.strip().split(",")
+
+
+class ProgressBar(Callback):
+    """A progress bar over all epochs (tqdm if it is installed, else a plain line per epoch)."""
+
+    def on_train_begin(self, logs: Logs) -> None:
+        self._total = self.params["epochs"] * self.params["steps"]
+        self._done = 0
+        try:
+            from tqdm.auto import tqdm
+        except ImportError:
+            self._bar: Any = None
+        else:
+            self._bar = tqdm(total=self._total, unit="step", leave=True)
+        self._start = time.perf_counter()
+
+    def on_slice_end(self, step: int, logs: Logs) -> None:
+        self._advance(step)
+
+    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
+        self._done = 0
+
+    def _advance(self, step: int) -> None:
+        if self._bar is not None:
+            self._bar.update(step - self._done)
+        self._done = step
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        shown = {name: f"{value:.4g}" for name, value in logs.items() if name != "lr"}
+        if self._bar is not None:
+            self._bar.set_description(f"epoch {epoch + 1}")
+            self._bar.set_postfix(shown)
+        else:
+            text = "  ".join(f"{name} {value}" for name, value in shown.items())
+            print(f"epoch {epoch + 1}  {text}  {time.perf_counter() - self._start:.1f} s", file=sys.stderr)
+
+    def on_train_end(self, logs: Logs) -> None:
+        if self._bar is not None:
+            self._bar.close()

@@ -1,0 +1,112 @@
+"""Callbacks that steer a run by what it reaches: stop it, or lower its learning rate."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .callback import Callback, Logs, Monitor
+
+
+class EarlyStopping(Monitor):
+    """Stop after `patience` epochs without an improvement by more than min_delta; restore_best brings back the best weights.
+
+    A further `fit` on the same data goes on where this one ended, from the last weights, unless the patience had run out.
+    """
+
+    def __init__(
+        self, monitor: str = "val_loss", patience: int = 0, min_delta: float = 0.0, restore_best: bool = True
+    ) -> None:
+        super().__init__(monitor, min_delta)
+        if isinstance(patience, bool) or not isinstance(patience, int) or patience < 0:
+            raise ValueError(f"EarlyStopping: patience is {patience!r}, expected an integer of at least 0")
+        self.patience = patience
+        self.restore_best = restore_best
+        self.wait = 0
+        self.best_state: dict[str, np.ndarray] | None = None
+        self.last_state: dict[str, np.ndarray] | None = (
+            None  # of the end of the run, before the best came back
+        )
+
+    def on_train_begin(self, logs: Logs) -> None:
+        self.wait, self.best, self.best_state, self.last_state = 0, math.inf, None, None
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        if self.improved(logs):
+            self.wait = 0
+            if self.restore_best:
+                self.best_state = self.model.state_dict()
+            return
+        self.wait += 1
+        if self.wait >= self.patience:
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: Logs) -> None:
+        if self.best_state is not None:
+            self.last_state = self.model.state_dict()
+            self.model.load_state_dict(self.best_state)
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {
+            "wait": self.wait,
+            "best_state": self.best_state,
+            "last_state": self.last_state,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.wait = int(state["wait"])
+        self.best_state = state["best_state"] if self.restore_best else None
+        last, best = state["last_state"], state["best_state"]
+        if (
+            last is not None and best is not None and same(self.model.state_dict(), best)
+        ):  # nobody else changed the weights since
+            self.model.load_state_dict(last)
+
+
+def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
+    """Whether two states are equal to the bit."""
+    return a.keys() == b.keys() and all(a[key].tobytes() == b[key].tobytes() for key in a)
+
+
+class ReduceLROnPlateau(Monitor):
+    """Multiply the learning rate by `factor` after `patience` epochs without improvement, down to min_lr."""
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        factor: float = 0.1,
+        patience: int = 10,
+        min_delta: float = 1e-4,
+        min_lr: float = 0.0,
+    ) -> None:
+        super().__init__(monitor, min_delta)
+        if not 0 < factor < 1:
+            raise ValueError(f"ReduceLROnPlateau: factor is {factor!r}, expected a number between 0 and 1")
+        self.factor, self.patience, self.min_lr, self.wait = factor, patience, min_lr, 0
+
+    def on_train_begin(self, logs: Logs) -> None:
+        if self.model.optimizer.schedule is not None:
+            raise ValueError(
+                "ReduceLROnPlateau: the optimizer has a schedule, which sets the learning rate at every step"
+            )
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        if self.improved(logs):
+            self.wait = 0
+            return
+        self.wait += 1
+        if self.wait >= self.patience:
+            self.model.lr = max(self.model.lr * self.factor, self.min_lr)
+            self.wait = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"wait": self.wait}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.wait = int(state["wait"])
+
+
+class TerminateOnNaN(Callback):
+    """End training quietly where the loss is no longer finite; without it, `fit` raises NonFiniteError."""

@@ -1,0 +1,163 @@
+"""Run: one `fit` from its first epoch to where it stands. Checkpoints carry it on, and `fit(resume=True)` finishes it."""
+
+import hashlib
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from .callbacks import Callback
+from .history import History
+
+if TYPE_CHECKING:
+    from .model import Model
+
+SAMPLED = 64  # rows that tell one data set from another
+
+
+class Position(NamedTuple):
+    """Where in an epoch a run stands."""
+
+    rows: int = 0  # that it has seen
+    total: float = 0.0  # Σ loss · weight of their batches
+    weight: float = 0.0
+
+    @property
+    def loss(self) -> float:
+        """The mean loss of these rows."""
+        return self.total / self.weight if self.weight else 0.0
+
+
+@dataclass
+class Run:
+    """What a run was asked to do, and how far it has come. Between epochs `at` is the start of the next one."""
+
+    first: int  # the model's epoch where it began
+    rows: int
+    batch_size: int
+    shuffle: bool
+    data: str  # fingerprints
+    validation: str
+    epochs: int = 0
+    at: Position = field(default_factory=Position)
+    steps: int = 0  # the model's step count there
+    stopped: bool = False  # by a callback: it is over, whatever `epochs` says
+    history: History = field(default_factory=History)
+    states: list[tuple[str, dict[str, Any]]] = field(default_factory=list)  # of the callbacks, by class name
+    watchers: Sequence[Callback] = ()  # the callbacks themselves, while it goes on
+    resumed: bool = False
+    broken: bool = False  # by an exception
+
+    @property
+    def steps_done(self) -> int:
+        """Of the epoch in progress."""
+        return -(-self.at.rows // self.batch_size)
+
+    def end(self, stopped: bool) -> None:
+        """Keep the callbacks' states as they are now, and no callback alive."""
+        if self.watchers:
+            self.states = [(type(w).__name__, w.state_dict()) for w in self.watchers]
+        self.watchers, self.stopped = (), stopped
+
+    def as_it_stands(self, stopped: bool) -> "Run":
+        """A copy of a run that may still go on."""
+        run = replace(self, history=self.history.copy())
+        run.end(stopped or self.stopped)
+        return run
+
+
+def begin(
+    model: "Model",
+    epochs: int,
+    resume: bool,
+    batch_size: int | None,
+    shuffle: bool,
+    arrays: Sequence[Any],
+    validation: Sequence[Any],
+) -> tuple[Run, Run | None]:
+    """The run that `fit` is to make of the model's last one; with that one, if its callbacks go on."""
+    last, rows = model.last_run, len(arrays[0])
+    run = Run(model.epoch, rows, 0, shuffle, fingerprint(arrays), fingerprint(validation), epochs)
+    if last is None or not resume:
+        run.batch_size = checked_batch_size(batch_size, rows)
+        goes_on = (
+            last is not None
+            and not last.stopped
+            and (last.data, last.validation) == (run.data, run.validation)
+        )
+        return run, last if goes_on else None
+    if last.data != run.data:
+        raise ValueError(
+            "resume is True, but X, y, sample_weight or class_weight are not those of the interrupted run"
+        )
+    if last.validation != run.validation:
+        raise ValueError("resume is True, but validation_data are not those of the interrupted run")
+    if batch_size is not None and checked_batch_size(batch_size, rows) != last.batch_size:
+        raise ValueError(
+            f"batch_size is {batch_size}, but in the interrupted run it was {last.batch_size}; leave it out"
+        )
+    if last.shuffle and not shuffle:
+        raise ValueError("shuffle is False, but in the interrupted run it was True; leave it out")
+    if last.at.rows and last.steps != int(model.step_count[0]):
+        raise ValueError(
+            "resume is True, but the model made other steps since the run was interrupted within an epoch"
+        )
+    run.first, run.batch_size, run.shuffle, run.resumed = last.first, last.batch_size, last.shuffle, True
+    run.at, run.steps, run.stopped, run.history = last.at, last.steps, last.stopped, last.history.copy()
+    return run, last
+
+
+def checked_batch_size(batch_size: int | None, rows: int) -> int:
+    """The rows of a step."""
+    if batch_size is None:
+        return min(32, rows)
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size!r}, expected an integer of at least 1")
+    if batch_size > rows:
+        raise ValueError(f"batch_size is {batch_size}, but X has only {rows} rows; expected at most {rows}")
+    return int(batch_size)
+
+
+def carry_on(last: Run, watchers: Sequence[Callback], resumed: bool) -> None:
+    """Hand each callback the state of the last run's callback of the same class, the first to the first and so on."""
+    states = dict(_numbered([name for name, _ in last.states], [state for _, state in last.states]))
+    given = _numbered([type(w).__name__ for w in watchers], watchers)
+    for key, watcher in given:
+        state = states.pop(key, None)
+        if state:
+            try:
+                watcher.load_state_dict(state)
+            except (KeyError, TypeError, ValueError) as error:
+                if resumed:
+                    raise ValueError(f"resume is True, but {key[0]} cannot go on: {error}") from None
+    if resumed and (missing := [name for (name, _), state in states.items() if state]):
+        warnings.warn(
+            f"the interrupted run had {', '.join(missing)} among its callbacks; it goes on without",
+            stacklevel=5,
+        )
+
+
+def fingerprint(arrays: Sequence[Any]) -> str:
+    """What tells data sets apart at little cost: shapes, dtypes, and some rows spread over all."""
+    if not arrays:
+        return ""
+    digest = hashlib.sha256()
+    for array in arrays:
+        if array is None:
+            digest.update(b"none")
+            continue
+        digest.update(f"{array.shape}{array.dtype}".encode())
+        if array.dtype != object:
+            spread = np.unique(np.linspace(0, len(array) - 1, min(len(array), SAMPLED)).astype(np.int64))
+            digest.update(np.ascontiguousarray(array[spread]).tobytes())
+    return digest.hexdigest()
+
+
+def _numbered(names: Sequence[str], values: Sequence[Any]) -> Iterator[tuple[tuple[str, int], Any]]:
+    seen: Counter[str] = Counter()
+    for name, value in zip(names, values, strict=True):
+        yield (name, seen[name]), value
+        seen[name] += 1
