@@ -39,9 +39,10 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def long(session: nox.Session) -> None:
-    """A run killed with SIGKILL at 200 random moments ends with the bits of an undisturbed one; `-- --seed N` repeats a session."""
+    """Kill a run at 200 random moments, load 5,000 forged checkpoints; both print their seed, `-- --seed N` repeats one."""
     session.install(".")
     session.run("python", "tests/long/kills.py", "--kills", "200", *session.posargs)
+    session.run("python", "tests/long/hostile.py", "--cases", "5000", *session.posargs)
 
 
 @nox.session

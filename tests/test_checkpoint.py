@@ -793,6 +793,12 @@ def test_killed_at_random_moments() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_forged_files() -> None:
+    command = [sys.executable, TESTS / "long" / "hostile.py", "--cases", "200"]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_import_stays_light() -> None:
     code = "import sys, backpass; assert 'safetensors' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, check=True)

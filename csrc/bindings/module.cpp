@@ -54,12 +54,12 @@ class BoundProgram {
     }
 
     // One pass for one input: the commonest call of all from Python, so it takes no detour. None if x is not what `input` is.
-    py::object infer(const py::array& input, const py::array& output, const py::handle& x, int threads) {
-        if (!py::isinstance<py::array>(x)) return py::none();
+    std::optional<py::array> infer(const py::array& input, const py::array& output, const py::handle& x, int threads) {
+        if (!py::isinstance<py::array>(x)) return std::nullopt;
         const auto given = py::reinterpret_borrow<py::array>(x);
         const bool fits = given.ndim() == input.ndim() && given.dtype().is(input.dtype()) && (given.flags() & py::array::c_style) &&
                           std::equal(given.shape(), given.shape() + given.ndim(), input.shape());
-        if (!fits) return py::none();
+        if (!fits) return std::nullopt;
         std::memcpy(const_cast<void*>(input.data()), given.data(), std::size_t(given.nbytes()));
         run(1, threads);
         py::array out(output.dtype(), std::vector<py::ssize_t>(output.shape(), output.shape() + output.ndim()));

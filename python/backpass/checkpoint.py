@@ -62,6 +62,7 @@ def load(
 ) -> Model:
     """The model in a file of `Model.save` or `ModelCheckpoint`; training goes on to the same bits as if it had never stopped.
 
+    That holds on the same backend and instruction set, with any number of threads; on others results differ by rounding.
     Where the file is missing or damaged, the newest good one of path.1, path.2, ... is taken, with a warning.
 
     Args:

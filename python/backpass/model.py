@@ -97,6 +97,7 @@ class Model:
         self.optimizer_state = self.optimizer.state(self._flat.size, self.dtype)
         self._plans: dict[Spec, Plan] = {}
         self._executors: dict[Any, Executor] = {}
+        self._own_loss = np.zeros(1)  # what `update` was told
         self._inference: dict[Any, tuple[Executor, Plan]] = {}
         self._outputs: dict[tuple[int, ...], tuple[int, ...]] = {}
 
@@ -360,10 +361,6 @@ class Model:
 
     def _counters(self) -> dict[str, np.ndarray]:
         return {"step": self.step_count, "cursor": np.zeros(1, np.int64), "total": np.zeros(2)}
-
-    @property
-    def _own_loss(self) -> np.ndarray:
-        return self.__dict__.setdefault("_own_loss_buffer", np.zeros(1))
 
     def _learned(self) -> list[tuple[str, Layer, str]]:
         first = {id(layer): (prefix, layer) for prefix, layer in reversed([*self.net.walk()])}  # a shared layer: its first name

@@ -6,7 +6,7 @@ arrays, everything compiled and warmed up before the clock starts. A contestant 
 
 import importlib.util
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,7 @@ def _weights(workload: Workload) -> list[tuple[np.ndarray, np.ndarray]]:
     rng = np.random.default_rng(1)
     sizes = zip(workload.layers, workload.layers[1:], strict=False)
     return [
-        (rng.uniform(-1, 1, (i, o)).astype(np.float32) / np.sqrt(i, dtype=np.float32), np.zeros(o, np.float32)) for i, o in sizes
+        ((rng.uniform(-1, 1, (i, o)) / np.sqrt(i)).astype(np.float32), np.zeros(o, np.float32)) for i, o in sizes
     ]
 
 
@@ -58,7 +58,7 @@ def torch_eager(workload: Workload, threads: int, precision: str = "highest") ->
     optimizer = torch.optim.Adam(net.parameters(), fused=True)
     loss_of = torch.nn.MSELoss() if workload.loss == "mse" else torch.nn.CrossEntropyLoss()
     batches = _torch_batches(workload)
-    position = iter(())
+    position: Iterator[Any] = iter(())
 
     def step() -> None:
         nonlocal position
@@ -93,7 +93,7 @@ def torch_by_hand(workload: Workload, threads: int, precision: str = "highest") 
     optimizer = torch.optim.Adam([flat], fused=True)
     batches = _torch_batches(workload)
     rows = torch.arange(workload.batch)
-    position = iter(())
+    position: Iterator[Any] = iter(())
 
     def step() -> None:
         nonlocal position

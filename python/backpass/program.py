@@ -21,7 +21,8 @@ def aligned(shape: Sequence[int], dtype: Any) -> np.ndarray:
     size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
     raw = np.zeros(size + ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % ALIGNMENT
-    return raw[start : start + size].view(dtype).reshape(shape)
+    array: np.ndarray = raw[start : start + size].view(dtype).reshape(shape)
+    return array
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ def carry_on(last: Run, watchers: Sequence[Callback], resumed: bool) -> None:
         if state:
             try:
                 watcher.load_state_dict(state)
-            except (KeyError, TypeError, ValueError) as error:
+            except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
                 if resumed:
                     raise ValueError(f"resume is True, but {key[0]} cannot go on: {error}") from None
     if resumed and (missing := [name for (name, _), state in states.items() if state]):

@@ -64,7 +64,7 @@ class Backend:
             raise KeyError(f"no op is called {name!r}; there are {sorted(REGISTRY)}")
         op = REGISTRY[name]
         op.check(fields)
-        plain = {k: np.require(v, requirements="CA") if isinstance(v, np.ndarray) else v for k, v in fields.items()}
+        plain = {k: np.require(v, requirements=["C", "A"]) if isinstance(v, np.ndarray) else v for k, v in fields.items()}
         with np.errstate(all="ignore"):
             self.run_op(name, op.complete(plain))
         for k in op.outputs:

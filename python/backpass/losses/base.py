@@ -70,26 +70,27 @@ def emit_loss(name: str, builder: Builder, pred: Tensor, **fields: Any) -> tuple
 def class_targets(loss: str, y: Any, output: tuple[int, ...], ignore: int | None = None) -> np.ndarray:
     """Class indices 0 .. C-1 as int64, checked."""
     given = np.asarray(y)
-    if given.dtype.kind not in "iub":
-        if given.dtype.kind != "f" or not bool(np.all(given == np.floor(given))):
-            raise ValueError(f"{loss}: y has dtype {given.dtype}, expected class indices (integers 0 to {output[-1] - 1})")
+    whole = given.dtype.kind in "iub" or (given.dtype.kind == "f" and bool(np.all(given == np.floor(given))))
+    if not whole:
+        raise ValueError(f"{loss}: y has dtype {given.dtype}, expected class indices (integers 0 to {output[-1] - 1})")
     if given.ndim == len(output) + 1 and given.shape[-1] == 1:
         given = given[..., 0]
     if given.ndim != len(output):
-        raise ValueError(f"{loss}: y has shape {given.shape}, expected class indices of shape (N, {', '.join(map(str, output[:-1]))})")
-    y = np.ascontiguousarray(given, dtype=np.int64)
-    if not y.size or (y.min() >= 0 and y.max() < output[-1]):
-        return y
-    bad = (y < 0) | (y >= output[-1])
+        expected = ", ".join(["N", *map(str, output[:-1])])
+        raise ValueError(f"{loss}: y has shape {given.shape}, expected class indices of shape ({expected})")
+    labels = np.ascontiguousarray(given, dtype=np.int64)
+    if not labels.size or (labels.min() >= 0 and labels.max() < output[-1]):
+        return labels
+    bad = (labels < 0) | (labels >= output[-1])
     if ignore is not None:
-        bad &= y != ignore
+        bad &= labels != ignore
     if bad.any():
         where = tuple(int(i) for i in np.argwhere(bad)[0])
         raise ValueError(
-            f"{loss}: y[{', '.join(map(str, where))}] is {y[where]}, expected a class index from 0 to {output[-1] - 1}"
+            f"{loss}: y[{', '.join(map(str, where))}] is {labels[where]}, expected a class index from 0 to {output[-1] - 1}"
             f" (the network has {output[-1]} outputs)"
         )
-    return y
+    return labels
 
 
 def real_targets(loss: str, y: Any, output: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:

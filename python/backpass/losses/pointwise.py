@@ -112,13 +112,16 @@ class BCEWithLogitsLoss(PointwiseLoss):
         self.alpha = self._positive("pos_weight", pos_weight)
 
     def targets(self, y: Any, output: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
-        y = super().targets(y, output, dtype)
-        if y.size and not (y.min() >= 0 and y.max() <= 1):
-            raise ValueError(f"BCEWithLogitsLoss: y reaches from {y.min()} to {y.max()}, expected values in [0, 1]")
-        return y
+        target = super().targets(y, output, dtype)
+        if target.size and not (target.min() >= 0 and target.max() <= 1):
+            raise ValueError(
+                f"BCEWithLogitsLoss: y reaches from {target.min()} to {target.max()}, expected values in [0, 1]"
+            )
+        return target
 
     def correct(self, pred: np.ndarray, target: np.ndarray) -> np.ndarray:
-        return np.asarray((pred > 0) == (target > 0.5)).all(axis=tuple(range(1, pred.ndim)))
+        right = (pred > 0) == (target > 0.5)
+        return np.asarray(right.all(axis=tuple(range(1, pred.ndim))))
 
 
 class PoissonNLLLoss(PointwiseLoss):
@@ -150,7 +153,7 @@ class HingeLoss(PointwiseLoss):
         self.alpha = self._positive("margin", margin)
 
     def targets(self, y: Any, output: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
-        y = super().targets(y, output, dtype)
-        if not (np.abs(y) == 1).all():
-            raise ValueError(f"HingeLoss: y holds {y[np.abs(y) != 1][0]}, expected -1 and 1")
-        return y
+        target = super().targets(y, output, dtype)
+        if not (np.abs(target) == 1).all():
+            raise ValueError(f"HingeLoss: y holds {target[np.abs(target) != 1][0]}, expected -1 and 1")
+        return target

@@ -1,5 +1,7 @@
 """Batch normalisation (Ioffe and Szegedy 2015) of (B, C) or (B, C, L): each feature to mean 0 and variance 1 over the batch."""
 
+from typing import Any
+
 import numpy as np
 
 from ..contract import op, positive
@@ -115,7 +117,7 @@ class BatchNorm1d(Layer):
             )
         shape = x.shape
         x = builder.reshape(x, (*shape, 1)) if len(shape) == 2 else x
-        given = {"x": x, "weight": self.tensor("weight"), "bias": self.tensor("bias"), "eps": self.eps}
+        given: dict[str, Any] = {"x": x, "weight": self.tensor("weight"), "bias": self.tensor("bias"), "eps": self.eps}
         mean, var = self.state.get("running_mean"), self.state.get("running_var")
         if builder.training or mean is None:
             if builder.training and shape[0] * x.shape[2] < 2:

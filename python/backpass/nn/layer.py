@@ -72,7 +72,9 @@ class Layer(Recorded):
     def initialise(self, rng: np.random.Generator) -> None:
         """Draw the initial values of the parameters."""
         for name, parameter in self.learned.items():
-            self.tensor(name).array[...] = parameter.draw(rng, parameter.shape, parameter.fan_in)
+            assert self._flat is not None and parameter.number is not None
+            values = parameter.draw(rng, parameter.shape, parameter.fan_in)
+            self._flat.tensor(parameter.number).array[...] = values
 
     def tensor(self, name: str) -> Tensor | None:
         """A parameter as a tensor of the graph; None if this layer was made without it."""

@@ -16,7 +16,7 @@ from .schedules import Schedule
 def clipped(grads: np.ndarray, scale: np.ndarray, clip_value: float) -> np.ndarray:
     """The gradient that every update starts from: scaled to the norm limit, then limited by value."""
     g = grads * grads.dtype.type(scale[0])
-    return np.minimum(np.maximum(g, -clip_value), clip_value) if clip_value < math.inf else g
+    return np.clip(g, -clip_value, clip_value) if clip_value < math.inf else np.asarray(g)
 
 
 class Optimizer(Recorded):
