@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "sweep.hpp"
+#include "vmath.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
@@ -40,7 +41,7 @@ struct Moments {
         m += share1 * (g - m);
         v = keep2 * v + share2 * g * g;
     }
-    BP_INLINE vec<T> root(vec<T> v) const { return sqrt(v) * unbias + eps; }
+    BP_INLINE vec<T> over_root(vec<T> a, vec<T> v) const { return BACKPASS_ISA::over_root(a, v, unbias, eps); }
 };
 
 // m and v; p -= lr/(1-β1ᵗ) m / (√(v/(1-β2ᵗ)) + eps); max_v, if given, is the largest v so far and stands for
@@ -55,7 +56,7 @@ void adam_step(const AdamStep<T>& op, Range range, Scratch) {
             const auto f = [=](V& p, V g, V& m, V& v, V& max_v) BP_INLINED {
                 moments.update(g, m, v);
                 max_v = Largest ? max(max_v, v) : v;
-                p -= rate * (m / moments.root(max_v));
+                p -= rate * moments.over_root(m, max_v);
             };
             sweep<Decoupled>(op, range, f, slot(op.m), slot(op.v), slot<Largest>(op.max_v));
         });
@@ -72,7 +73,7 @@ void nadam_step(const NadamStep<T>& op, Range range, Scratch) {
     either(op.decoupled, [&]<bool Decoupled>(std::bool_constant<Decoupled>) BP_INLINED {
         const auto f = [=](V& p, V g, V& m, V& v) BP_INLINED {
             moments.update(g, m, v);
-            p -= (rate0 * g + rate1 * m) / moments.root(v);
+            p -= moments.over_root(rate0 * g + rate1 * m, v);
         };
         sweep<Decoupled>(op, range, f, slot(op.m), slot(op.v));
     });
@@ -90,7 +91,7 @@ void rmsprop_step(const RmspropStep<T>& op, Range range, Scratch) {
             const auto f = [=](V& p, V g, V& v, V& a, V& b) BP_INLINED {
                 v = keep * v + share * g * g;
                 if constexpr (Centered) a += share * (g - a);
-                const V u = g / (sqrt(Centered ? max(V{}, v - a * a) : v) + eps);
+                const V u = over_root(g, Centered ? max(V{}, v - a * a) : v, T(1), eps);
                 b = Momentum ? momentum * b + u : u;
                 p -= rate * b;
             };
@@ -106,7 +107,7 @@ void adagrad_step(const AdagradStep<T>& op, Range range, Scratch) {
     const T rate = T(op.lr.data[0] / (1 + double(op.step.data[0]) * op.lr_decay)), eps = T(op.eps);
     const auto f = [=](V& p, V g, V& total) BP_INLINED {
         total += g * g;
-        p -= rate * (g / (sqrt(total) + eps));
+        p -= rate * over_root(g, total, T(1), eps);
     };
     sweep<false>(op, range, f, slot(op.total));
 }

@@ -182,6 +182,23 @@ BP_INLINE V log1p(V x) {
     return with_sign(logarithm_edges(y, u), x);
 }
 
+// ---- quotient by a root ------------------------------------------------------------------------------------
+
+// a / (√v c + eps) for a finite v >= 0, to about 2 ulp. Two estimates and a Newton step each are half the price of a root and
+// a division.
+template <class V>
+BP_INLINE V over_root(V a, V v, lane<V> c, lane<V> eps) {
+    if constexpr (is_float<V> && kEstimates) {
+        const V y = at_most(0x1.fffffep127f, rsqrt_estimate(v));  // v = 0: finite, so that the root is 0
+        const V estimate = v * y;
+        const V root = fma(fma(-estimate, estimate, v), 0.5f * y, estimate);
+        const V d = root * c + eps, x = reciprocal_estimate(d), q = a * x;
+        return fma(q, fma(-d, x, broadcast<float>(1)), q);
+    } else {
+        return a / (sqrt(v) * c + eps);
+    }
+}
+
 // ---- error function ---------------------------------------------------------------------------------------
 
 template <class V>

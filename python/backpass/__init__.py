@@ -2,7 +2,15 @@
 
 from . import callbacks, losses, nn, optim
 from .backends import available_backends, get_backend, set_backend, use_backend
-from .callbacks import Callback, CSVLogger, EarlyStopping, ModelCheckpoint, ProgressBar, ReduceLROnPlateau, TerminateOnNaN
+from .callbacks import (
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    ModelCheckpoint,
+    ProgressBar,
+    ReduceLROnPlateau,
+    TerminateOnNaN,
+)
 from .checkpoint import load
 from .config import show_config
 from .errors import CheckpointError, NonFiniteError

@@ -128,9 +128,9 @@ class Model:
             shuffle: whether each epoch takes the rows in a new order.
             sample_weight: (N,) weights of the rows. class_weight: dict, (C,) weights, or "balanced".
             callbacks: from `bp.callbacks`. progress: whether to show a progress bar.
-            resume: finish the run that was interrupted (by max_seconds, Ctrl-C, or before bp.load), in mid-epoch if need be, to the
-                same bits as if nothing had happened. `epochs` counts from that run's start; data and callbacks must be given as
-                they were, batch_size and shuffle are taken over. Without such a run, or after a whole one, it changes nothing else.
+            resume: finish the run that was interrupted (by max_seconds, Ctrl-C, or before bp.load), in mid-epoch if need be,
+                to the same bits as if nothing had happened. `epochs` counts from that run's start; data and callbacks must be
+                given as they were, batch_size and shuffle are taken over. Where nothing was interrupted a run begins as usual.
             max_seconds: stop after this time, at the end of a step; `resume=True` goes on from there.
 
         Raises:
@@ -139,7 +139,8 @@ class Model:
         """
         if isinstance(epochs, bool) or not isinstance(epochs, int | np.integer) or epochs < 0:
             raise ValueError(f"epochs is {epochs!r}, expected an integer of at least 0")
-        if max_seconds is not None and (isinstance(max_seconds, bool) or not isinstance(max_seconds, int | float) or not max_seconds >= 0):
+        seconds = 0 if max_seconds is None else max_seconds
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float | np.number) or not seconds >= 0:
             raise ValueError(f"max_seconds is {max_seconds!r}, expected None or a number of at least 0")
         asked = Asked(int(epochs), batch_size, validation_data, shuffle, callbacks, progress, resume, max_seconds)
         if self.callable_loss:
