@@ -8,6 +8,8 @@ import pytest
 import backpass as bp
 from backpass import nn, optim
 
+EPOCHS, ROWS = 5, 128
+
 
 def digits(data_dir: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
     """The images as rows of 784 values from 0 to 1, and which digit each one shows."""
@@ -24,13 +26,15 @@ def test_mnist(data_dir: Path) -> None:
     if "native" not in bp.available_backends():
         pytest.skip("the native backend does not work here; five epochs of MNIST take too long on the others")
     X, y = digits(data_dir, "train")
+    # With a constant rate of 1e-3 eight seeds reach 97.2 to 97.9 %: the verdict would be the seed's. This gives 98.1 to 98.4 %.
+    rate = optim.schedules.one_cycle(3e-3, EPOCHS * -(-len(X) // ROWS))
     model = bp.Model(
         nn.Sequential(nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 10)),
         loss="cross_entropy",
-        optimizer=optim.Adam(lr=1e-3),
+        optimizer=optim.Adam(lr=rate),
         backend="native",
     )
-    history = model.fit(X, y, epochs=5, batch_size=128).history
+    history = model.fit(X, y, epochs=EPOCHS, batch_size=ROWS).history
     test_X, test_y = digits(data_dir, "test")
     assert test_X.shape == (10_000, 784)
     accuracy = model.evaluate(test_X, test_y)["accuracy"]
