@@ -22,7 +22,9 @@ def dimensions(op: Op) -> list[dict[str, Any]]:
     for i, size in enumerate(SIZES):
         for turn in range(max(len(letters) + star, 1)):
             others = [(5, 3, 17)[(i + k) % 3] for k in range(len(letters) + 1)]
-            dims: dict[str, Any] = {letter: size if k == turn else others[k] for k, letter in enumerate(letters)}
+            dims: dict[str, Any] = {
+                letter: size if k == turn else others[k] for k, letter in enumerate(letters)
+            }
             lead = size if turn == len(letters) else others[-1]
             dims["*"] = (lead,) if i % 2 else (2, lead)
             out.append(dims)
@@ -43,7 +45,9 @@ def scalars(op: Op) -> list[dict[str, Any]]:
     return [{n: v[i % len(v)] for n, v in zip(names, values, strict=True)} for i in range(longest)]
 
 
-def call(op: Op, dims: dict[str, Any], dtype: str, absent: set[str], chosen: dict[str, Any], seed: int = 0) -> dict[str, Any]:
+def call(
+    op: Op, dims: dict[str, Any], dtype: str, absent: set[str], chosen: dict[str, Any], seed: int = 0
+) -> dict[str, Any]:
     """The fields of one call: inputs drawn, outputs filled with a value that must be overwritten."""
     rng = np.random.default_rng([seed, *map(ord, op.name)])
     fields: dict[str, Any] = {}
@@ -62,7 +66,11 @@ def call(op: Op, dims: dict[str, Any], dtype: str, absent: set[str], chosen: dic
 def optional_sets(op: Op) -> list[set[str]]:
     """Which optional arrays to leave out: none, all, each alone."""
     optional = [n for n, a in op.arrays.items() if a.optional]
-    return [set(), *([set(optional)] if optional else []), *([{n} for n in optional] if len(optional) > 1 else [])]
+    return [
+        set(),
+        *([set(optional)] if optional else []),
+        *([{n} for n in optional] if len(optional) > 1 else []),
+    ]
 
 
 def all_calls(op: Op, dtype: str) -> Iterator[dict[str, Any]]:
@@ -81,7 +89,10 @@ def copied(fields: dict[str, Any]) -> dict[str, Any]:
 
 def in_float64(op: Op, fields: dict[str, Any]) -> dict[str, Any]:
     """The same call with float64 arrays where the op takes the model's dtype."""
-    return {k: v.astype(np.float64) if k in op.arrays and op.arrays[k].dtype is None else v for k, v in copied(fields).items()}
+    return {
+        k: v.astype(np.float64) if k in op.arrays and op.arrays[k].dtype is None else v
+        for k, v in copied(fields).items()
+    }
 
 
 OPS = sorted(REGISTRY)

@@ -38,7 +38,7 @@ def test_auto_is_the_fastest_unless_told_otherwise(monkeypatch: pytest.MonkeyPat
 
 
 def test_unknown_and_missing_backends_say_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match="'cuda'.*native.*numba.*numpy"):
+    with pytest.raises(ValueError, match=r"'cuda'.*native.*numba.*numpy"):
         bp.get_backend("cuda")
     monkeypatch.setitem(bp.backends._missing, "numba", "No module named 'numba'")
     monkeypatch.delitem(bp.backends._made, "numba", raising=False)

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import samples
 
+import samples
 from backpass.backends import Backend
 from backpass.contract import REGISTRY, Op
 
@@ -73,7 +73,11 @@ def test_gradient(name: str, backend: Backend) -> None:
         backend.call(backward.name, **given)
         for k in backward.outputs:
             if k in given:
-                assert_close(given[k], numeric(loss, fields[k.removeprefix("d")]), f"{name} {k} {chosen} without {absent}")
+                assert_close(
+                    given[k],
+                    numeric(loss, fields[k.removeprefix("d")]),
+                    f"{name} {k} {chosen} without {absent}",
+                )
 
 
 @pytest.mark.parametrize("name", LOSSES)

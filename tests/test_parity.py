@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import samples
 
+import samples
 from backpass.backends import Backend
 from backpass.backends.numpy import NumPyBackend
 from backpass.contract import REGISTRY, Op
@@ -28,8 +28,17 @@ def check(op: Op, backend: Backend, fields: dict[str, Any], dtype: str) -> None:
     REFERENCE.call(op.name, **exact)
     REFERENCE.call(op.name, **plain)
     backend.call(op.name, **given)
-    terms = max((v.size // max(v.shape[-1], 1) if v.ndim else 1 for v in fields.values() if isinstance(v, np.ndarray)), default=1)
-    largest = max((float(np.abs(fields[k]).max(initial=0)) for k in op.inputs if fields.get(k) is not None), default=0.0)
+    terms = max(
+        (
+            v.size // max(v.shape[-1], 1) if v.ndim else 1
+            for v in fields.values()
+            if isinstance(v, np.ndarray)
+        ),
+        default=1,
+    )
+    largest = max(
+        (float(np.abs(fields[k]).max(initial=0)) for k in op.inputs if fields.get(k) is not None), default=0.0
+    )
     shapes = {k: v.shape if isinstance(v, np.ndarray) else v for k, v in fields.items()}
     for name in op.outputs:
         if fields.get(name) is None:
@@ -58,18 +67,25 @@ def test_parity(name: str, dtype: str, backend: Backend) -> None:
 def test_parity_on_awkward_memory(name: str, backend: Backend) -> None:
     """Strided, reversed, unaligned, Fortran-ordered and read-only arrays give what plain ones give, and outputs arrive."""
     op = REGISTRY[name]
-    for fields in [samples.call(op, dims, "float32", set(), samples.scalars(op)[0]) for dims in samples.dimensions(op)[-3:]]:
+    for fields in [
+        samples.call(op, dims, "float32", set(), samples.scalars(op)[0])
+        for dims in samples.dimensions(op)[-3:]
+    ]:
         plain = samples.copied(fields)
         backend.call(op.name, **plain)
         for awkward in (strided, unaligned, fortran):
-            given = {k: awkward(v) if isinstance(v, np.ndarray) else v for k, v in samples.copied(fields).items()}
+            given = {
+                k: awkward(v) if isinstance(v, np.ndarray) else v for k, v in samples.copied(fields).items()
+            }
             for k in set(op.inputs) - set(op.outputs):
                 if given.get(k) is not None:
                     given[k].flags.writeable = False
             backend.call(op.name, **given)
             for k in op.outputs:
                 if fields.get(k) is not None:
-                    assert np.array_equal(given[k], plain[k], equal_nan=True), f"{op.name}: {k}, {awkward.__name__}"
+                    assert np.array_equal(given[k], plain[k], equal_nan=True), (
+                        f"{op.name}: {k}, {awkward.__name__}"
+                    )
 
 
 def strided(array: np.ndarray) -> np.ndarray:

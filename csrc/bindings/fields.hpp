@@ -17,8 +17,9 @@ struct WrongDtype {
 };
 
 class FromDict {
-   public:
-    FromDict(const char* op, const py::dict& fields, py::list& keep) : op_(op), fields_(fields), keep_(keep) {}
+  public:
+    FromDict(const char* op, const py::dict& fields, py::list& keep)
+        : op_(op), fields_(fields), keep_(keep) {}
 
     template <class T>
     void operator()(const char* name, Tensor<T>& tensor, Need need = Need::required) {
@@ -31,9 +32,12 @@ class FromDict {
         const auto array = py::reinterpret_borrow<py::array>(value);
         using Item = std::remove_const_t<T>;
         if (!array.dtype().is(py::dtype::of<Item>()) && !array.dtype().equal(py::dtype::of<Item>()))
-            throw WrongDtype{where(name) + "is " + std::string(py::str(array.dtype())) + ", expected " + std::string(py::str(py::dtype::of<Item>()))};
-        if (array.ndim() > kMaxDims) throw py::value_error(where(name) + "has more than " + std::to_string(kMaxDims) + " dimensions");
-        if (!(array.flags() & py::array::c_style) || reinterpret_cast<std::uintptr_t>(array.data()) % alignof(Item))
+            throw WrongDtype{where(name) + "is " + std::string(py::str(array.dtype())) + ", expected " +
+                             std::string(py::str(py::dtype::of<Item>()))};
+        if (array.ndim() > kMaxDims)
+            throw py::value_error(where(name) + "has more than " + std::to_string(kMaxDims) + " dimensions");
+        if (!(array.flags() & py::array::c_style) ||
+            reinterpret_cast<std::uintptr_t>(array.data()) % alignof(Item))
             throw py::value_error(where(name) + "is not C-contiguous and aligned");
         if (!std::is_const_v<T> && !array.writeable()) throw py::value_error(where(name) + "is read-only");
         tensor.data = static_cast<T*>(const_cast<void*>(array.data()));
@@ -49,7 +53,8 @@ class FromDict {
     void operator()(const char* name, Enum& value, const char* const (&names)[N]) {
         const py::object given = take(name);
         if (given.is_none()) return;
-        if (!py::isinstance<py::str>(given)) throw py::type_error(where(name) + "is " + std::string(py::repr(given)) + ", expected a name");
+        if (!py::isinstance<py::str>(given))
+            throw py::type_error(where(name) + "is " + std::string(py::repr(given)) + ", expected a name");
         const auto text = py::cast<std::string>(given);
         for (std::size_t i = 0; i < N; ++i)
             if (text == names[i]) {
@@ -63,10 +68,12 @@ class FromDict {
 
     // After all fields: whatever the dict has that the struct does not.
     void finish() const {
-        if (taken_ != fields_.size()) throw py::type_error(std::string(op_) + ": an argument in " + std::string(py::str(fields_.attr("keys")())) + " is unknown");
+        if (taken_ != fields_.size())
+            throw py::type_error(std::string(op_) + ": an argument in " +
+                                 std::string(py::str(fields_.attr("keys")())) + " is unknown");
     }
 
-   private:
+  private:
     std::string where(const char* name) const { return std::string(op_) + ": " + name + " "; }
     py::object take(const char* name) {
         PyObject* value = PyDict_GetItemString(fields_.ptr(), name);
@@ -81,7 +88,8 @@ class FromDict {
         try {
             value = py::cast<S>(given);
         } catch (const py::cast_error&) {
-            throw py::type_error(where(name) + "is " + std::string(py::repr(given)) + ", expected " + expected);
+            throw py::type_error(where(name) + "is " + std::string(py::repr(given)) + ", expected " +
+                                 expected);
         }
     }
 

@@ -25,9 +25,7 @@ AnyOp make_op(OpList<List...>, const std::string& name, const py::dict& fields, 
             op.fields(reader);
             reader.finish();
             made = op;
-        } catch (const WrongDtype& error) {
-            wrong = error.message;
-        }
+        } catch (const WrongDtype& error) { wrong = error.message; }
     };
     (attempt.template operator()<List>(), ...);
     if (made) return *made;
@@ -47,29 +45,34 @@ bool interrupted() {
 
 // A program and the arrays it works on, kept alive with it.
 class BoundProgram {
-   public:
-    BoundProgram(const std::vector<std::pair<std::string, py::dict>>& calls, const std::string& isa, const std::optional<py::array_t<std::int64_t>>& halt)
+  public:
+    BoundProgram(const std::vector<std::pair<std::string, py::dict>>& calls, const std::string& isa,
+                 const std::optional<py::array_t<std::int64_t>>& halt)
         : halt_(halt), program_(make(calls), choose_isa(isa), halt ? halt->data() : nullptr) {
         if (halt && halt->size() != 1) throw py::value_error("halt must be int64 (1,)");
     }
 
     // One pass for one input: the commonest call of all from Python, so it takes no detour. None if x is not what `input` is.
-    std::optional<py::array> infer(const py::array& input, const py::array& output, const py::handle& x, int threads) {
+    std::optional<py::array> infer(const py::array& input, const py::array& output, const py::handle& x,
+                                   int threads) {
         if (!py::isinstance<py::array>(x)) return std::nullopt;
         const auto given = py::reinterpret_borrow<py::array>(x);
-        const bool fits = given.ndim() == input.ndim() && given.dtype().is(input.dtype()) && (given.flags() & py::array::c_style) &&
+        const bool fits = given.ndim() == input.ndim() && given.dtype().is(input.dtype()) &&
+                          (given.flags() & py::array::c_style) &&
                           std::equal(given.shape(), given.shape() + given.ndim(), input.shape());
         if (!fits) return std::nullopt;
         std::memcpy(const_cast<void*>(input.data()), given.data(), std::size_t(given.nbytes()));
         run(1, threads);
-        py::array out(output.dtype(), std::vector<py::ssize_t>(output.shape(), output.shape() + output.ndim()));
+        py::array out(output.dtype(),
+                      std::vector<py::ssize_t>(output.shape(), output.shape() + output.ndim()));
         std::memcpy(out.mutable_data(), output.data(), std::size_t(output.nbytes()));
         return out;
     }
 
     std::int64_t run(std::int64_t steps, int threads) {
         const int n = threads > 0 ? threads : get_num_threads();
-        if (program_.seconds() * double(steps) < 5e-6) return program_.run(steps, 1, nullptr);  // shorter than giving up the GIL
+        if (program_.seconds() * double(steps) < 5e-6)
+            return program_.run(steps, 1, nullptr);  // shorter than giving up the GIL
         std::int64_t done;
         {
             py::gil_scoped_release release;
@@ -79,7 +82,7 @@ class BoundProgram {
         return done;
     }
 
-   private:
+  private:
     std::vector<AnyOp> make(const std::vector<std::pair<std::string, py::dict>>& calls) {
         std::vector<AnyOp> ops;
         ops.reserve(calls.size());
@@ -97,15 +100,19 @@ class BoundProgram {
 PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.doc() = "The native backend of backpass: programs of ops over NumPy arrays.";
     py::class_<BoundProgram>(m, "Program")
-        .def(py::init<const std::vector<std::pair<std::string, py::dict>>&, const std::string&, const std::optional<py::array_t<std::int64_t>>&>(),
+        .def(py::init<const std::vector<std::pair<std::string, py::dict>>&, const std::string&,
+                      const std::optional<py::array_t<std::int64_t>>&>(),
              py::arg("calls"), py::arg("isa") = "", py::arg("halt").noconvert() = py::none())
         .def("run", &BoundProgram::run, py::arg("steps") = 1, py::arg("threads") = 0,
              "Run all instructions `steps` times without the GIL; returns the number of whole steps done.")
-        .def("infer", &BoundProgram::infer, py::arg("input"), py::arg("output"), py::arg("x"), py::arg("threads"),
-             "Copy x into the buffer `input`, run once, return a copy of the buffer `output`; None if x has another shape or dtype.");
+        .def("infer", &BoundProgram::infer, py::arg("input"), py::arg("output"), py::arg("x"),
+             py::arg("threads"),
+             "Copy x into the buffer `input`, run once, return a copy of the buffer `output`; None if x has "
+             "another shape or dtype.");
     m.def("ops", [] { return op_names(Ops{}); }, "The names of all ops; twice where there are two dtypes.");
     m.def("available_isas", &available_isas, "Instruction sets that this CPU runs, fastest first.");
-    m.def("choose_isa", &choose_isa, py::arg("name") = "", "The instruction set in use for `name`, BACKPASS_ISA or the fastest.");
+    m.def("choose_isa", &choose_isa, py::arg("name") = "",
+          "The instruction set in use for `name`, BACKPASS_ISA or the fastest.");
     m.def("get_num_threads", &get_num_threads);
     m.def("set_num_threads", &set_num_threads, py::arg("threads"));
 }

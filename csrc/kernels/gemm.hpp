@@ -10,13 +10,15 @@ namespace {
 
 using Index = std::int64_t;
 
-constexpr int kTileRows = kRegisters == 32 ? 14 : 6;  // 14 x 2 (6 x 2) accumulators leave room for two of B and one of A
+constexpr int kTileRows =
+    kRegisters == 32 ? 14 : 6;  // 14 x 2 (6 x 2) accumulators leave room for two of B and one of A
 constexpr int kTileVectors = 2;
-constexpr Index kBlockK = 256;                 // k of one pass over C: a block of B of 256 columns stays in the L2 cache
+constexpr Index kBlockK = 256;  // k of one pass over C: a block of B of 256 columns stays in the L2 cache
 constexpr Index kBlockColumns = 256;
 constexpr Index kPackedStride = kBlockK + 16;  // of a copied row of A: not a multiple of a cache's set
 
-constexpr Index kPackedElements = kBlockK * (kBlockColumns + 16 + 1) + 16 * kPackedStride;  // of scratch that gemm may use
+constexpr Index kPackedElements =
+    kBlockK * (kBlockColumns + 16 + 1) + 16 * kPackedStride;  // of scratch that gemm may use
 
 // A(m, k) = data[m * row + k * step]; one of row and step is 1.
 template <class T>
@@ -27,7 +29,8 @@ struct Operand {
 
 // acc[m][v] += A(m, k) · B(k, v) over k; b's rows are `ldb` apart, the last vector has `tail` lanes if Masked.
 template <int Rows, int Vectors, bool Masked, class T>
-BP_INLINE void multiply(vec<T> (&acc)[Rows][Vectors], Operand<T> a, const T* b, Index ldb, Index k_end, int tail) {
+BP_INLINE void multiply(vec<T> (&acc)[Rows][Vectors], Operand<T> a, const T* b, Index ldb, Index k_end,
+                        int tail) {
     const T* base[(Rows + 2) / 3];  // three rows share a pointer: base, base + row, base + 2 row
     for (int i = 0; i < (Rows + 2) / 3; ++i) base[i] = a.data + 3 * i * a.row;
     for (Index k = 0; k < k_end; ++k) {
@@ -49,8 +52,8 @@ BP_INLINE void multiply(vec<T> (&acc)[Rows][Vectors], Operand<T> a, const T* b, 
 
 // One tile of C: rows of c are ldc apart. `first`: starts from zero, else from what C holds; `last`: through the epilogue.
 template <int Rows, int Vectors, bool Masked, class T, class Epilogue>
-__attribute__((noinline)) void tile(Operand<T> a, const T* b, Index ldb, Index k, int tail, T* c, Index ldc, bool first, bool last,
-                                    Index row, Index col, const Epilogue& epilogue) {
+__attribute__((noinline)) void tile(Operand<T> a, const T* b, Index ldb, Index k, int tail, T* c, Index ldc,
+                                    bool first, bool last, Index row, Index col, const Epilogue& epilogue) {
     vec<T> acc[Rows][Vectors];
 #pragma GCC unroll 16
     for (int m = 0; m < Rows; ++m)
@@ -79,9 +82,11 @@ __attribute__((noinline)) void tile(Operand<T> a, const T* b, Index ldb, Index k
 }
 
 template <int Vectors, bool Masked, class T, class Epilogue, int... Rows>
-BP_INLINE void tile_of(int rows, std::integer_sequence<int, Rows...>, Operand<T> a, const T* b, Index ldb, Index k, int tail, T* c, Index ldc,
-                       bool first, bool last, Index row, Index col, const Epilogue& epilogue) {
-    using Tile = void (*)(Operand<T>, const T*, Index, Index, int, T*, Index, bool, bool, Index, Index, const Epilogue&);
+BP_INLINE void tile_of(int rows, std::integer_sequence<int, Rows...>, Operand<T> a, const T* b, Index ldb,
+                       Index k, int tail, T* c, Index ldc, bool first, bool last, Index row, Index col,
+                       const Epilogue& epilogue) {
+    using Tile = void (*)(Operand<T>, const T*, Index, Index, int, T*, Index, bool, bool, Index, Index,
+                          const Epilogue&);
     static constexpr Tile tiles[] = {&tile<Rows + 1, Vectors, Masked, T, Epilogue>...};
     tiles[rows - 1](a, b, ldb, k, tail, c, ldc, first, last, row, col, epilogue);
 }
@@ -121,7 +126,8 @@ struct Transposed {
                 vec<T> square[w];
                 const T* from = data + n * ld + k0 + k;
                 const int ks = count - k < w ? int(count - k) : w;
-                for (int i = 0; i < w; ++i, from += ld) square[i] = i >= rows ? vec<T>{} : ks == w ? load(from) : load_tail(from, ks);
+                for (int i = 0; i < w; ++i, from += ld)
+                    square[i] = i >= rows ? vec<T>{} : ks == w ? load(from) : load_tail(from, ks);
                 transpose<T>(square);
                 for (int i = 0; i < ks; ++i) store(into + (k + i) * panel, square[i]);
             }
@@ -131,8 +137,8 @@ struct Transposed {
 
 // Rows m0 .. m1 and columns n0 .. n1 (at most kBlockColumns) of C = A · B, K products an element.
 template <class T, class B, class Epilogue>
-void gemm(Operand<T> a, const B& b, T* c, Index ldc, Index m0, Index m1, Index n0, Index n1, Index K, const Epilogue& epilogue,
-          Scratch scratch) {
+void gemm(Operand<T> a, const B& b, T* c, Index ldc, Index m0, Index m1, Index n0, Index n1, Index K,
+          const Epilogue& epilogue, Scratch scratch) {
     constexpr int w = width<T>, panel = kTileVectors * w;
     const Index rows = m1 - m0;
     if (rows <= 0 || n1 <= n0) return;
@@ -140,8 +146,11 @@ void gemm(Operand<T> a, const B& b, T* c, Index ldc, Index m0, Index m1, Index n
     T* const packed_a = packed_b + kBlockK * kBlockColumns;
     const Index tiles = (rows + kTileRows - 1) / kTileRows;
     // Strides near a multiple of 2 KiB put all rows into few sets of a cache; a copy pays once it is used a few times.
-    const bool pack = B::must_pack || (tiles >= 4 && K >= 64 && (b.ld * Index(sizeof(T)) % 2048 == 0 || b.ld * K * Index(sizeof(T)) > (1 << 20)));
-    const bool copy_a = n1 - n0 >= 4 * panel && K >= 64 && (a.step == 1 ? a.row : a.step) * Index(sizeof(T)) % 1024 == 0;
+    const bool pack =
+        B::must_pack || (tiles >= 4 && K >= 64 &&
+                         (b.ld * Index(sizeof(T)) % 2048 == 0 || b.ld * K * Index(sizeof(T)) > (1 << 20)));
+    const bool copy_a =
+        n1 - n0 >= 4 * panel && K >= 64 && (a.step == 1 ? a.row : a.step) * Index(sizeof(T)) % 1024 == 0;
     const auto row_counts = std::make_integer_sequence<int, kTileRows>{};
 
     Index k0 = 0;
@@ -157,11 +166,14 @@ void gemm(Operand<T> a, const B& b, T* c, Index ldc, Index m0, Index m1, Index n
                 if (a.step == 1)
                     for (int r = 0; r < height; ++r)
                         for (Index i = 0; i < k; i += w)
-                            store(packed_a + r * kPackedStride + i, k - i >= w ? load(at.data + r * a.row + i) : load_tail(at.data + r * a.row + i, int(k - i)));
+                            store(packed_a + r * kPackedStride + i,
+                                  k - i >= w ? load(at.data + r * a.row + i)
+                                             : load_tail(at.data + r * a.row + i, int(k - i)));
                 else
                     for (Index i = 0; i < k; ++i)
                         for (int r = 0; r < height; r += w)
-                            store(packed_a + i * 16 + r, load_tail(at.data + i * a.step + r, height - r < w ? height - r : w));
+                            store(packed_a + i * 16 + r,
+                                  load_tail(at.data + i * a.step + r, height - r < w ? height - r : w));
                 at = a.step == 1 ? Operand<T>{packed_a, kPackedStride, 1} : Operand<T>{packed_a, 1, 16};
             }
             for (Index n = n0; n < n1; n += panel) {
@@ -170,11 +182,14 @@ void gemm(Operand<T> a, const B& b, T* c, Index ldc, Index m0, Index m1, Index n
                 const Index left = n1 - n;
                 T* to = c + m * ldc + n;
                 if (left >= panel)
-                    tile_of<2, false>(height, row_counts, at, bn, ldb, k, w, to, ldc, first, last, m, n, epilogue);
+                    tile_of<2, false>(height, row_counts, at, bn, ldb, k, w, to, ldc, first, last, m, n,
+                                      epilogue);
                 else if (left > w)
-                    tile_of<2, true>(height, row_counts, at, bn, ldb, k, int(left - w), to, ldc, first, last, m, n, epilogue);
+                    tile_of<2, true>(height, row_counts, at, bn, ldb, k, int(left - w), to, ldc, first, last,
+                                     m, n, epilogue);
                 else
-                    tile_of<1, true>(height, row_counts, at, bn, ldb, k, int(left), to, ldc, first, last, m, n, epilogue);
+                    tile_of<1, true>(height, row_counts, at, bn, ldb, k, int(left), to, ldc, first, last, m,
+                                     n, epilogue);
             }
         }
         k0 += k;

@@ -93,21 +93,24 @@ template <class T>
 void linear_forward(const LinearForward<T>& op, Range range, Scratch scratch) {
     const Grid grid = op.grid();
     const Index I = op.x.cols(), O = op.y.cols();
-    const bool sweep = op.slope || (op.activation != Activation::identity && op.activation != Activation::relu);
+    const bool sweep =
+        op.slope || (op.activation != Activation::identity && op.activation != Activation::relu);
     const Biased<T> epilogue{op.bias.data, !sweep && op.activation == Activation::relu};
     for (Index task = range.begin; task < range.end; ++task) {
         const Share s = share(grid, task);
         if (O <= width<T> / 4)  // yᵀ = weightᵀ xᵀ
             turned(s.m0, s.m1, O, op.y.data, scratch, [&](Index from, Index to, T* c) BP_INLINED {
-                gemm(Operand<T>{op.weight.data, 1, O}, Transposed<T>{op.x.data, I}, c - from, kTurnedPiece, 0, O, from, to, I,
-                     BiasedRows<T>{epilogue.bias, epilogue.relu}, scratch);
+                gemm(Operand<T>{op.weight.data, 1, O}, Transposed<T>{op.x.data, I}, c - from, kTurnedPiece, 0,
+                     O, from, to, I, BiasedRows<T>{epilogue.bias, epilogue.relu}, scratch);
             });
         else
-            gemm(Operand<T>{op.x.data, I, 1}, RowMajor<T>{op.weight.data, O}, op.y.data, O, s.m0, s.m1, s.n0, s.n1, I, epilogue, scratch);
+            gemm(Operand<T>{op.x.data, I, 1}, RowMajor<T>{op.weight.data, O}, op.y.data, O, s.m0, s.m1, s.n0,
+                 s.n1, I, epilogue, scratch);
         if (sweep)
             for (Index m = s.m0; m < s.m1; ++m) {
                 T* y = op.y.data + m * O + s.n0;
-                activate(op.activation, y, y, op.slope ? op.slope.data + m * O + s.n0 : nullptr, s.n1 - s.n0, T(op.alpha));
+                activate(op.activation, y, y, op.slope ? op.slope.data + m * O + s.n0 : nullptr, s.n1 - s.n0,
+                         T(op.alpha));
             }
     }
 }
@@ -137,10 +140,12 @@ void linear_backward(const LinearBackward<T>& op, Range range, Scratch scratch) 
             const Share s = share(weights, task);
             if (O <= width<T> * 3 / 4)  // dweightᵀ = dyᵀ x
                 turned(s.m0, s.m1, O, op.dweight.data, scratch, [&](Index from, Index to, T* c) BP_INLINED {
-                    gemm(Operand<T>{op.dy.data, 1, O}, RowMajor<T>{op.x.data, I}, c - from, kTurnedPiece, 0, O, from, to, B, Plain{}, scratch);
+                    gemm(Operand<T>{op.dy.data, 1, O}, RowMajor<T>{op.x.data, I}, c - from, kTurnedPiece, 0,
+                         O, from, to, B, Plain{}, scratch);
                 });
             else
-                gemm(Operand<T>{op.x.data, 1, I}, RowMajor<T>{op.dy.data, O}, op.dweight.data, O, s.m0, s.m1, s.n0, s.n1, B, Plain{}, scratch);
+                gemm(Operand<T>{op.x.data, 1, I}, RowMajor<T>{op.dy.data, O}, op.dweight.data, O, s.m0, s.m1,
+                     s.n0, s.n1, B, Plain{}, scratch);
             if (s.m0 == 0 && op.dbias) sum_rows(op.dy, op.dbias.data, s.n0, s.n1);
             continue;
         }
@@ -155,8 +160,8 @@ void linear_backward(const LinearBackward<T>& op, Range range, Scratch scratch) 
         if (op.activation != Activation::identity || op.slope)
             for (Index m = s.m0; m < s.m1; ++m) {
                 const Index at = m * I + s.n0;
-                multiply_slope(op.activation, op.x.data + at, op.slope ? op.slope.data + at : nullptr, op.dx.data + at, op.dx.data + at, s.n1 - s.n0,
-                               T(op.alpha));
+                multiply_slope(op.activation, op.x.data + at, op.slope ? op.slope.data + at : nullptr,
+                               op.dx.data + at, op.dx.data + at, s.n1 - s.n0, T(op.alpha));
             }
     }
 }

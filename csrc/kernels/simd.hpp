@@ -234,8 +234,12 @@ BP_INLINE V sqrt(V v) {
 // 1/√v and 1/v to 14 bits, where the row has instructions for them that are worth it: a start for Newton's method.
 #if BP_AVX512
 constexpr bool kEstimates = true;
-BP_INLINE vec<float> rsqrt_estimate(vec<float> v) { return (vec<float>)_mm512_maskz_rsqrt14_ps(0xffff, (__m512)v); }
-BP_INLINE vec<float> reciprocal_estimate(vec<float> v) { return (vec<float>)_mm512_maskz_rcp14_ps(0xffff, (__m512)v); }
+BP_INLINE vec<float> rsqrt_estimate(vec<float> v) {
+    return (vec<float>)_mm512_maskz_rsqrt14_ps(0xffff, (__m512)v);
+}
+BP_INLINE vec<float> reciprocal_estimate(vec<float> v) {
+    return (vec<float>)_mm512_maskz_rcp14_ps(0xffff, (__m512)v);
+}
 #else
 constexpr bool kEstimates = false;
 BP_INLINE vec<float> rsqrt_estimate(vec<float> v) { return 1.0f / sqrt(v); }

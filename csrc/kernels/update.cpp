@@ -41,7 +41,9 @@ struct Moments {
         m += share1 * (g - m);
         v = keep2 * v + share2 * g * g;
     }
-    BP_INLINE vec<T> over_root(vec<T> a, vec<T> v) const { return BACKPASS_ISA::over_root(a, v, unbias, eps); }
+    BP_INLINE vec<T> over_root(vec<T> a, vec<T> v) const {
+        return BACKPASS_ISA::over_root(a, v, unbias, eps);
+    }
 };
 
 // m and v; p -= lr/(1-β1ᵗ) m / (√(v/(1-β2ᵗ)) + eps); max_v, if given, is the largest v so far and stands for

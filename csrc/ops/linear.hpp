@@ -13,7 +13,8 @@ struct Grid {
         const std::int64_t quarter = (n / 4 + 31) / 32 * 32;
         const std::int64_t piece = quarter < 64 ? 64 : quarter > 256 ? 256 : quarter;
         const std::int64_t rows = pieces(m, n >= 1024 ? 512 : 128);
-        return {m, n, rows < 1 ? 1 : rows, pieces(n, piece), piece};  // a task even without rows: db is its to write
+        return {m, n, rows < 1 ? 1 : rows, pieces(n, piece),
+                piece};  // a task even without rows: db is its to write
     }
     std::int64_t tasks() const { return rows * cols; }
 };
@@ -28,14 +29,16 @@ struct LinearForward {
 
     template <class Visit>
     void fields(Visit&& field) {
-        field("x", x), field("weight", weight), field("bias", bias, optional), field("y", y), field("slope", slope, optional);
+        field("x", x), field("weight", weight), field("bias", bias, optional), field("y", y),
+            field("slope", slope, optional);
         field("activation", activation, kActivationNames), field("alpha", alpha);
     }
     const char* invalid() const {
         if (weight.ndim != 2) return "weight must be (I, O)";
         if (x.ndim < 1 || x.cols() != weight.shape[0]) return "x must be (..., I)";
         if (!has_size(bias, weight.shape[1])) return "bias must be (O,)";
-        if (!is_matrix(y, x.rows(), weight.shape[1]) || !is_matrix(slope, x.rows(), weight.shape[1])) return "y and slope must be (..., O)";
+        if (!is_matrix(y, x.rows(), weight.shape[1]) || !is_matrix(slope, x.rows(), weight.shape[1]))
+            return "y and slope must be (..., O)";
         return nullptr;
     }
     double flops() const { return 2.0 * double(x.rows()) * double(x.cols()) * double(weight.cols()); }
@@ -60,14 +63,18 @@ struct LinearBackward {
         field("activation", activation, kActivationNames), field("alpha", alpha);
     }
     const char* invalid() const {
-        if (weight.ndim != 2 || !is_matrix(dweight, weight.shape[0], weight.shape[1]) || dweight.ndim != 2) return "weight and dweight must be (I, O)";
+        if (weight.ndim != 2 || !is_matrix(dweight, weight.shape[0], weight.shape[1]) || dweight.ndim != 2)
+            return "weight and dweight must be (I, O)";
         if (x.ndim < 1 || x.cols() != weight.shape[0]) return "x must be (..., I)";
         if (!is_matrix(dy, x.rows(), weight.shape[1])) return "dy must be (..., O)";
-        if (!is_matrix(slope, x.rows(), x.cols()) || !is_matrix(dx, x.rows(), x.cols())) return "slope and dx must be (..., I)";
+        if (!is_matrix(slope, x.rows(), x.cols()) || !is_matrix(dx, x.rows(), x.cols()))
+            return "slope and dx must be (..., I)";
         if (!has_size(dbias, weight.shape[1])) return "dbias must be (O,)";
         return nullptr;
     }
-    double flops() const { return (dx ? 4.0 : 2.0) * double(x.rows()) * double(x.cols()) * double(weight.cols()); }
+    double flops() const {
+        return (dx ? 4.0 : 2.0) * double(x.rows()) * double(x.cols()) * double(weight.cols());
+    }
     double bytes() const { return double(sizeof(T)) * double(2 * x.size() + 2 * weight.size() + dy.size()); }
     Grid weight_grid() const { return Grid::over(dweight.shape[0], dweight.shape[1]); }
     Grid input_grid() const { return dx ? Grid::over(dx.rows(), dx.cols()) : Grid{}; }

@@ -10,9 +10,9 @@
 
 namespace backpass {
 
-#define ROW(isa)                    \
-    namespace isa {                 \
-    extern const Kernels table;     \
+#define ROW(isa)                \
+    namespace isa {             \
+    extern const Kernels table; \
     }
 BACKPASS_ISA_ROWS
 #undef ROW
@@ -21,10 +21,13 @@ namespace {
 
 bool runs(const std::string& isa) {
 #if defined(__x86_64__) || defined(_M_X64)
-    if (isa == "avx2") return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+    if (isa == "avx2")
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+               __builtin_cpu_supports("bmi2");
     if (isa == "avx512")
-        return runs("avx2") && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
-               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+        return runs("avx2") && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+               __builtin_cpu_supports("avx512vl");
 #endif
     return isa == "baseline" || isa == "neon";
 }
@@ -59,14 +62,16 @@ std::vector<std::string> available_isas() {
 std::string choose_isa(const std::string& name) {
     const auto isas = available_isas();
     std::string wanted = name;
-    if (const char* forced = std::getenv("BACKPASS_ISA"); wanted.empty() && forced && *forced) wanted = forced;
+    if (const char* forced = std::getenv("BACKPASS_ISA"); wanted.empty() && forced && *forced)
+        wanted = forced;
     if (wanted.empty()) return isas.front();
     std::string known;
     for (const auto& isa : isas) {
         if (isa == wanted) return wanted;
         known += (known.empty() ? "" : ", ") + isa;
     }
-    throw std::invalid_argument("BACKPASS_ISA is '" + wanted + "', but this build on this CPU runs: " + known);
+    throw std::invalid_argument("BACKPASS_ISA is '" + wanted +
+                                "', but this build on this CPU runs: " + known);
 }
 
 const Kernels& kernels(const std::string& isa) {

@@ -16,18 +16,19 @@
 namespace backpass {
 namespace {
 
-constexpr int kSpins = 4000;             // about 50 µs: longer than the serial stretches inside a step
-constexpr double kWorthSeconds = 6e-6;   // an op below this is done before a second thread has begun
+constexpr int kSpins = 4000;            // about 50 µs: longer than the serial stretches inside a step
+constexpr double kWorthSeconds = 6e-6;  // an op below this is done before a second thread has begun
 constexpr double kFlopsPerSecond = 5e10, kBytesPerSecond = 2e10;  // of one core, roughly
 
 void* new_scratch() { return ::operator new(kScratchBytes, std::align_val_t(64)); }
 
 class Pool {
-   public:
+  public:
     std::mutex busy;  // held by the session that uses the pool
 
     bool run(const Work& work, int threads, Interrupt* interrupt) {
-        while (int(workers_.size()) < threads - 1) workers_.emplace_back([this, id = int(workers_.size())] { serve(id); });
+        while (int(workers_.size()) < threads - 1)
+            workers_.emplace_back([this, id = int(workers_.size())] { serve(id); });
         work_ = work;
         helpers_ = threads - 1;
         next_.store(0, std::memory_order_relaxed);
@@ -35,7 +36,9 @@ class Pool {
         gate_.store(round | kOpen, std::memory_order_seq_cst);
         if (sleepers_.load(std::memory_order_seq_cst) > 0) gate_.notify_all();
         take_part(scratch_of_caller(), interrupt);
-        gate_.fetch_and(~kOpen, std::memory_order_acq_rel);  // who has not entered by now stays out: nobody waits for a sleeper
+        gate_.fetch_and(
+            ~kOpen,
+            std::memory_order_acq_rel);  // who has not entered by now stays out: nobody waits for a sleeper
         while (gate_.load(std::memory_order_acquire) & kInside) pause();
         return !(interrupt && interrupt->requested());
     }
@@ -47,7 +50,7 @@ class Pool {
 
     ~Pool() = delete;  // workers live as long as the process
 
-   private:
+  private:
     // gate: number of the round | open | how many workers are inside
     static constexpr std::uint64_t kInside = 0xffff, kOpen = 0x10000, kLow = 0x1ffff, kRound = 0x20000;
 
@@ -99,7 +102,8 @@ class Pool {
 };
 
 std::atomic<int> num_threads{1};
-Pool* pool = nullptr;  // never freed: a worker may outlive the module, and a forked child must not touch its parent's
+Pool* pool =
+    nullptr;  // never freed: a worker may outlive the module, and a forked child must not touch its parent's
 
 void start_afresh() { pool = new Pool; }
 
@@ -107,7 +111,8 @@ Pool& the_pool() {
     static const bool once = [] {
         start_afresh();
 #ifndef _WIN32
-        pthread_atfork(nullptr, nullptr, start_afresh);  // the child has no workers: it makes its own when it needs them
+        pthread_atfork(nullptr, nullptr,
+                       start_afresh);  // the child has no workers: it makes its own when it needs them
 #endif
         return true;
     }();
@@ -121,10 +126,13 @@ int get_num_threads() { return num_threads.load(); }
 void set_num_threads(int threads) { num_threads.store(threads < 1 ? 1 : threads); }
 
 double estimated_seconds(double flops, double bytes) {
-    return flops / kFlopsPerSecond > bytes / kBytesPerSecond ? flops / kFlopsPerSecond : bytes / kBytesPerSecond;
+    return flops / kFlopsPerSecond > bytes / kBytesPerSecond ? flops / kFlopsPerSecond
+                                                             : bytes / kBytesPerSecond;
 }
 
-bool worth_threads(double flops, double bytes, std::int64_t tasks) { return tasks > 1 && estimated_seconds(flops, bytes) > kWorthSeconds; }
+bool worth_threads(double flops, double bytes, std::int64_t tasks) {
+    return tasks > 1 && estimated_seconds(flops, bytes) > kWorthSeconds;
+}
 
 Session::Session(int threads) : threads_(threads), owner_(the_pool().busy.try_lock()), scratch_(nullptr) {
     if (owner_) {

@@ -26,11 +26,11 @@ bool worth_threads(double flops, double bytes, std::int64_t tasks);
 
 // Asks now and then, between two tasks of the calling thread, whether the run should stop.
 class Interrupt {
-   public:
+  public:
     explicit Interrupt(bool (*ask)()) : ask_(ask), last_(std::chrono::steady_clock::now()) {}
     bool requested();  // asks at most every 50 ms; once true, stays true
 
-   private:
+  private:
     bool (*ask_)();
     bool stop_ = false;
     std::chrono::steady_clock::time_point last_;
@@ -38,7 +38,7 @@ class Interrupt {
 
 // The pool while one program runs. If another Python thread holds it, everything runs in the caller's thread.
 class Session {
-   public:
+  public:
     explicit Session(int threads);
     ~Session();
     Session(const Session&) = delete;
@@ -47,7 +47,7 @@ class Session {
     // interrupt: null where the work is too short to be stopped, or must not be. Returns whether all of it is done.
     bool run(const Work& work, bool parallel, Interrupt* interrupt);
 
-   private:
+  private:
     int threads_;
     bool owner_;
     void* scratch_;

@@ -18,7 +18,8 @@ template <class Op>
 Instruction compile(const Op& op, const Kernels& table) {
     const auto kernel = static_cast<const Entry<Op>&>(table).kernel;
     const std::int64_t tasks = op.tasks();
-    return {op, &call<Op>, reinterpret_cast<void (*)()>(kernel), tasks, worth_threads(op.flops(), op.bytes(), tasks)};
+    return {op, &call<Op>, reinterpret_cast<void (*)()>(kernel), tasks,
+            worth_threads(op.flops(), op.bytes(), tasks)};
 }
 
 constexpr double kPatience = 0.1;  // seconds
@@ -44,7 +45,8 @@ std::string invalid(const AnyOp& op) {
         op);
 }
 
-Program::Program(std::vector<AnyOp> ops, const std::string& isa, const std::int64_t* halt) : halt_(halt), guard_(ops.size()) {
+Program::Program(std::vector<AnyOp> ops, const std::string& isa, const std::int64_t* halt)
+    : halt_(halt), guard_(ops.size()) {
     const Kernels& table = kernels(isa);
     for (AnyOp& op : ops) {
         if (const std::string what = invalid(op); !what.empty()) throw std::invalid_argument(what);
@@ -57,12 +59,15 @@ Program::Program(std::vector<AnyOp> ops, const std::string& isa, const std::int6
 std::int64_t Program::run(std::int64_t steps, int threads, bool (*interrupted)()) {
     Session session(threads);
     Interrupt interrupt(interrupted);
-    const bool patient = seconds_ * double(steps) < kPatience;  // such a run is over before anybody could notice
+    const bool patient =
+        seconds_ * double(steps) < kPatience;  // such a run is over before anybody could notice
     for (std::int64_t step = 0; step < steps; ++step) {
         for (std::size_t i = 0; i < instructions_.size(); ++i) {
             const Instruction& instruction = instructions_[i];
             Interrupt* const may_stop = patient || i >= guard_ ? nullptr : &interrupt;
-            if (!session.run(Work{instruction.call, &instruction, instruction.tasks}, instruction.parallel, may_stop)) return step;
+            if (!session.run(Work{instruction.call, &instruction, instruction.tasks}, instruction.parallel,
+                             may_stop))
+                return step;
             if (halt_ && *halt_) return step;
         }
     }

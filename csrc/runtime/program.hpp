@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
-#include "parallel.hpp"
 #include "../ops/ops.hpp"
+#include "parallel.hpp"
 
 namespace backpass {
 
@@ -18,7 +18,7 @@ struct Instruction {
 };
 
 class Program {
-   public:
+  public:
     // Throws std::invalid_argument if an op's fields do not fit together. `halt` may be null.
     Program(std::vector<AnyOp> ops, const std::string& isa, const std::int64_t* halt);
 
@@ -29,10 +29,10 @@ class Program {
 
     double seconds() const { return seconds_; }  // that a step takes, about
 
-   private:
+  private:
     std::vector<Instruction> instructions_;
     const std::int64_t* halt_;
-    std::size_t guard_;    // the instruction that may set halt; without one, the end
+    std::size_t guard_;  // the instruction that may set halt; without one, the end
     double seconds_ = 0;
 };
 

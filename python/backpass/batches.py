@@ -19,7 +19,10 @@ def shuffle(epoch, index, seed: int):
     index[:] = order
 
 
-@op("source[N,F] index[N]:int64 cursor[1]:int64 -> out[B,F]", samples={"index": index("N"), "cursor": constant(0)})
+@op(
+    "source[N,F] index[N]:int64 cursor[1]:int64 -> out[B,F]",
+    samples={"index": index("N"), "cursor": constant(0)},
+)
 def gather(source, index, cursor, out):
     """out[b] = source[index[cursor + b]]; rows beyond the end of index are left as they are."""
     rows = index[cursor[0] : cursor[0] + len(out)]

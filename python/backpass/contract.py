@@ -97,7 +97,9 @@ class Op:
             value = fields.get(name)
             if value is None:
                 if not array.optional:
-                    raise TypeError(f"{self.name}: {name} is missing, expected an array [{','.join(array.dims)}]")
+                    raise TypeError(
+                        f"{self.name}: {name} is missing, expected an array [{','.join(array.dims)}]"
+                    )
                 continue
             if not isinstance(value, np.ndarray):
                 raise TypeError(f"{self.name}: {name} is {type(value).__name__}, expected a NumPy array")
@@ -121,7 +123,11 @@ class Op:
     def complete(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """`fields` with None for absent arrays and defaults for absent scalars, in the order of the signature."""
         return {
-            name: fields[name] if name in fields else self.scalars[name].default if name in self.scalars else None
+            name: fields[name]
+            if name in fields
+            else self.scalars[name].default
+            if name in self.scalars
+            else None
             for name in inspect.signature(self.function).parameters
         }
 
@@ -130,7 +136,10 @@ REGISTRY: dict[str, Op] = {}
 
 
 def op(
-    signature: str, *, samples: Mapping[str, Any] | None = None, alias_gradient: Mapping[str, str] | None = None
+    signature: str,
+    *,
+    samples: Mapping[str, Any] | None = None,
+    alias_gradient: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register a reference function as the op of its name.
 
@@ -145,7 +154,11 @@ def op(
             if match := _ARRAY.match(text):
                 name, text_dims, dtype, optional = match.groups()
                 dims = tuple(text_dims.split(","))
-                fine = all(map(_DIM.match, dims)) and dims.count("*") <= 1 and dtype in (None, "int64", "float64")
+                fine = (
+                    all(map(_DIM.match, dims))
+                    and dims.count("*") <= 1
+                    and dtype in (None, "int64", "float64")
+                )
                 if name in arrays or not fine:
                     raise ValueError(f"{function.__name__}: cannot read {text!r} in {signature!r}")
                 arrays[name] = Array(name, dims, dtype, bool(optional))
@@ -154,7 +167,9 @@ def op(
         parameters = inspect.signature(function).parameters
         known = REGISTRY.get(function.__name__)
         if known and known.function.__module__ != function.__module__:
-            raise ValueError(f"{function.__name__}: there is an op of this name already, in {known.function.__module__}")
+            raise ValueError(
+                f"{function.__name__}: there is an op of this name already, in {known.function.__module__}"
+            )
         if missing := set(arrays) - set(parameters):
             raise ValueError(f"{function.__name__}: {missing} is in the shape string but is no argument")
         names = [re.split(r"\[", text)[0] for text in right]

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from .model import Model
 
 
-def fit_with_callable(model: "Model", X: Any, y: Any, sample_weight: Any, class_weight: Any, asked: Asked) -> History:
+def fit_with_callable(
+    model: "Model", X: Any, y: Any, sample_weight: Any, class_weight: Any, asked: Asked
+) -> History:
     """What `Model.fit` does where the loss is a callable; the rows come in the same order as with any other loss."""
     X, target, _ = checked_data(model, X, y, sample_weight, class_weight)
 

@@ -53,7 +53,9 @@ def cast(name: str, array: np.ndarray, dtype: Any) -> np.ndarray:
     out = quiet_cast(array, dtype)
     if array.dtype.kind == "f" and out.dtype.itemsize < array.dtype.itemsize:
         with np.errstate(all="ignore"):
-            lost = not np.isfinite(out.sum(dtype=np.float64)) and bool((np.isfinite(array) & ~np.isfinite(out)).any())
+            lost = not np.isfinite(out.sum(dtype=np.float64)) and bool(
+                (np.isfinite(array) & ~np.isfinite(out)).any()
+            )
         if lost:
             check_finite(name, out, f" (a number too large for {out.dtype})")
     return out
@@ -65,7 +67,9 @@ def check_finite(name: str, array: np.ndarray, why: str = "") -> None:
     for start in range(0, len(array), rows):
         chunk = array[start : start + rows]
         with np.errstate(all="ignore"):
-            if np.isfinite(chunk.sum(dtype=np.float64)):  # cheap and no temporary; a sum that overflows is looked at closely
+            if np.isfinite(
+                chunk.sum(dtype=np.float64)
+            ):  # cheap and no temporary; a sum that overflows is looked at closely
                 continue
         finite = np.isfinite(chunk)
         if not finite.all():
@@ -118,7 +122,9 @@ def row_weights(
         if y.dtype != np.int64:
             raise ValueError("class_weight is given, but y holds no class indices")
         known = (y >= 0) & (y < classes)  # not the targets that the loss ignores
-        weight = weight * np.where(known, _per_class(class_weight, y[known], classes).astype(dtype)[np.where(known, y, 0)], 1)
+        weight = weight * np.where(
+            known, _per_class(class_weight, y[known], classes).astype(dtype)[np.where(known, y, 0)], 1
+        )
     return np.ascontiguousarray(weight)
 
 
@@ -132,10 +138,16 @@ def _per_class(class_weight: Any, y: np.ndarray, classes: int) -> np.ndarray:
             raise ValueError(f"class_weight names class {unknown[0]!r}, expected classes 0 to {classes - 1}")
         class_weight = [class_weight.get(c, 1.0) for c in range(classes)]
     elif isinstance(class_weight, str):
-        raise ValueError(f"class_weight is {class_weight!r}, expected a dict, 'balanced' or ({classes},) numbers")
+        raise ValueError(
+            f"class_weight is {class_weight!r}, expected a dict, 'balanced' or ({classes},) numbers"
+        )
     weights = as_array("class_weight", class_weight)
     if weights.shape != (classes,):
-        raise ValueError(f"class_weight has shape {weights.shape}, expected a dict, 'balanced' or ({classes},) numbers")
+        raise ValueError(
+            f"class_weight has shape {weights.shape}, expected a dict, 'balanced' or ({classes},) numbers"
+        )
     if wrong := [(c, w) for c, w in enumerate(weights.tolist()) if not 0 <= w < np.inf]:
-        raise ValueError(f"class_weight is {wrong[0][1]} for class {wrong[0][0]}, expected finite numbers of at least 0")
+        raise ValueError(
+            f"class_weight is {wrong[0][1]} for class {wrong[0][0]}, expected finite numbers of at least 0"
+        )
     return np.asarray(weights, np.float64)

@@ -56,7 +56,9 @@ class Model:
         self.net = net
         if isinstance(loss, type):
             name = loss.__name__
-            raise TypeError(f"loss is the class {name}, expected an object such as {name}(), a name or a callable")
+            raise TypeError(
+                f"loss is the class {name}, expected an object such as {name}(), a name or a callable"
+            )
         self.callable_loss = loss if callable(loss) and not isinstance(loss, Loss) else None
         self._loss = None if self.callable_loss else loss_by_name(loss)
         self.optimizer = optimizer_by_name(optimizer)
@@ -142,7 +144,9 @@ class Model:
         seconds = 0 if max_seconds is None else max_seconds
         if isinstance(seconds, bool) or not isinstance(seconds, int | float | np.number) or not seconds >= 0:
             raise ValueError(f"max_seconds is {max_seconds!r}, expected None or a number of at least 0")
-        asked = Asked(int(epochs), batch_size, validation_data, shuffle, callbacks, progress, resume, max_seconds)
+        asked = Asked(
+            int(epochs), batch_size, validation_data, shuffle, callbacks, progress, resume, max_seconds
+        )
         if self.callable_loss:
             from .custom import fit_with_callable
 
@@ -162,7 +166,13 @@ class Model:
         key = ("step", x.shape, y.shape[1:], y.dtype)
         plan = self.training_plan(x.shape, (y.shape[1:], y.dtype), weighted=False)
         if key not in self._executors:
-            instructions = [*plan.forward, *plan.loss_part, *plan.backward, *self.update_instructions(plan.loss), self._count_step(plan)]
+            instructions = [
+                *plan.forward,
+                *plan.loss_part,
+                *plan.backward,
+                *self.update_instructions(plan.loss),
+                self._count_step(plan),
+            ]
             self._executors[key] = self.backend.compile(instructions, self.halt)
         assert plan.target is not None
         plan.x[...] = x
@@ -196,7 +206,9 @@ class Model:
         dout = data.as_array("dout", dout)
         assert last.dout is not None
         if dout.shape != last.out.shape:
-            raise ValueError(f"dout has shape {dout.shape}, expected {last.out.shape} like the network's output")
+            raise ValueError(
+                f"dout has shape {dout.shape}, expected {last.out.shape} like the network's output"
+            )
         last.dout[...] = data.quiet_cast(dout, self.dtype)
         self._run(("backward", last.x.shape), last.backward)
         return np.zeros_like(last.x) if last.dx is None else last.dx.copy()
@@ -209,7 +221,9 @@ class Model:
         key = "update"
         if key not in self._executors:
             counter = call("advance", **self._counters(), loss=self._own_loss, count=np.ones(1), rows=0)
-            self._executors[key] = self.backend.compile([*self.update_instructions(self._own_loss), counter], self.halt)
+            self._executors[key] = self.backend.compile(
+                [*self.update_instructions(self._own_loss), counter], self.halt
+            )
         if self._executors[key].run(1, self.threads) < 1:
             self.raise_non_finite(getattr(self, "_last", None))
 
@@ -282,7 +296,9 @@ class Model:
     def load_state_dict(self, state: Any) -> None:
         """Take over parameters and running statistics; nothing changes if a key or a shape does not fit."""
         if not isinstance(state, Mapping):
-            raise TypeError(f"state is {type(state).__name__}, expected a dict of arrays such as state_dict() gives")
+            raise TypeError(
+                f"state is {type(state).__name__}, expected a dict of arrays such as state_dict() gives"
+            )
         views = dict(self._state_views())
         missing, unknown = sorted(set(views) - set(state)), sorted(set(state) - set(views), key=str)
         if missing or unknown:
@@ -291,12 +307,14 @@ class Model:
         for name, view in views.items():
             if arrays[name].shape != view.shape:
                 raise ValueError(f"state[{name!r}] has shape {arrays[name].shape}, expected {view.shape}")
-        cast = {name: data.cast(f"state[{name!r}]", array, views[name].dtype) for name, array in arrays.items()}
+        cast = {
+            name: data.cast(f"state[{name!r}]", array, views[name].dtype) for name, array in arrays.items()
+        }
         for name, view in views.items():
             view[...] = cast[name].reshape(view.shape)  # a 0-d array came back as (1,)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write everything that training goes on from to a safetensors file; bp.load reads it. CheckpointError: nothing changed."""
+        """Write all that training goes on from to a safetensors file; bp.load reads it. CheckpointError: nothing changed."""
         from .checkpoint import save
 
         save(self, path)
@@ -320,13 +338,17 @@ class Model:
                 raise ValueError(f"X does not fit the network: {error}") from None
         return self._outputs[inner]
 
-    def training_plan(self, shape: tuple[int, ...], target: tuple[tuple[int, ...], np.dtype[Any]], weighted: bool) -> Plan:
+    def training_plan(
+        self, shape: tuple[int, ...], target: tuple[tuple[int, ...], np.dtype[Any]], weighted: bool
+    ) -> Plan:
         """Forward, loss and backward for one batch shape."""
         return self._plan(Spec(shape, training=True, target=target, weighted=weighted, backward=True))
 
     def update_instructions(self, loss: np.ndarray) -> list[Instruction]:
         """Norm, guard and optimizer step."""
-        return self.optimizer.emit(self._flat.params, self._flat.grads, self.optimizer_state, self.step_count, loss, self.halt)
+        return self.optimizer.emit(
+            self._flat.params, self._flat.grads, self.optimizer_state, self.step_count, loss, self.halt
+        )
 
     def raise_non_finite(self, plan: Plan | None) -> None:
         """Say where the first value that is not finite arose in the step that was stopped."""
@@ -364,9 +386,15 @@ class Model:
         return {"step": self.step_count, "cursor": np.zeros(1, np.int64), "total": np.zeros(2)}
 
     def _learned(self) -> list[tuple[str, Layer, str]]:
-        first = {id(layer): (prefix, layer) for prefix, layer in reversed([*self.net.walk()])}  # a shared layer: its first name
+        first = {
+            id(layer): (prefix, layer) for prefix, layer in reversed([*self.net.walk()])
+        }  # a shared layer: its first name
         own = [(prefix, layer) for prefix, layer in self.net.walk() if first[id(layer)][0] == prefix]
-        return [(f"{prefix}.{key}" if prefix else key, layer, key) for prefix, layer in own for key in layer.learned]
+        return [
+            (f"{prefix}.{key}" if prefix else key, layer, key)
+            for prefix, layer in own
+            for key in layer.learned
+        ]
 
     def _state_views(self) -> list[tuple[str, np.ndarray]]:
         views = []
@@ -399,10 +427,15 @@ class Model:
         self.step_count[0], self.epoch, self.last_run = steps, epoch, run
 
     def __repr__(self) -> str:
-        return f"Model({self.net!r}, loss={self.callable_loss or self._loss!r}, optimizer={self.optimizer!r}, backend={self.backend.name!r})"
+        loss = self.callable_loss or self._loss
+        return (
+            f"Model({self.net!r}, loss={loss!r}, optimizer={self.optimizer!r}, backend={self.backend.name!r})"
+        )
 
 
-def evaluate_loss(model: Model, pred: np.ndarray, target: np.ndarray, weight: np.ndarray | None) -> dict[str, float]:
+def evaluate_loss(
+    model: Model, pred: np.ndarray, target: np.ndarray, weight: np.ndarray | None
+) -> dict[str, float]:
     """Loss and metric of predictions."""
     from .program import Builder, Tensor
 
@@ -431,6 +464,8 @@ def first_non_finite(plan: Plan | None) -> tuple[str | None, str]:
                 if isinstance(value, np.ndarray) and value.dtype.kind == "f" and not np.isfinite(value).all():
                     what = f"{name} of {instruction.op.name}"
                     if part is plan.loss_part and plan.forward:
-                        return plan.forward[-1].layer, f"its output reaches {np.abs(plan.out).max():.3g}, and {what}"
+                        return plan.forward[
+                            -1
+                        ].layer, f"its output reaches {np.abs(plan.out).max():.3g}, and {what}"
                     return instruction.layer, what
     return None, "the loss or the norm of the gradient"

@@ -23,7 +23,9 @@ def available(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
 
 
-def _timed(step: Callable[[], Any], steps: int, finish: Callable[[Any], Any] = lambda last: last) -> Contestant:
+def _timed(
+    step: Callable[[], Any], steps: int, finish: Callable[[Any], Any] = lambda last: last
+) -> Contestant:
     """A contestant from a function that makes one step (or one call of many) and a way to wait for its result."""
 
     def train(epochs: int) -> float:
@@ -42,7 +44,8 @@ def _weights(workload: Workload) -> list[tuple[np.ndarray, np.ndarray]]:
     rng = np.random.default_rng(1)
     sizes = zip(workload.layers, workload.layers[1:], strict=False)
     return [
-        ((rng.uniform(-1, 1, (i, o)) / np.sqrt(i)).astype(np.float32), np.zeros(o, np.float32)) for i, o in sizes
+        ((rng.uniform(-1, 1, (i, o)) / np.sqrt(i)).astype(np.float32), np.zeros(o, np.float32))
+        for i, o in sizes
     ]
 
 
@@ -162,7 +165,9 @@ def _jax_step(workload: Workload) -> tuple[Any, Any]:
         return (weights, m, v, t), loss
 
     weights = jax.tree.map(jnp.asarray, _weights(workload))
-    m, v = (jax.tree.map(jnp.zeros_like, weights) for _ in range(2))  # not one: a donated buffer belongs to one place
+    m, v = (
+        jax.tree.map(jnp.zeros_like, weights) for _ in range(2)
+    )  # not one: a donated buffer belongs to one place
     return step, (weights, m, v, jnp.float32(0))
 
 
@@ -175,7 +180,8 @@ def jax_jit(workload: Workload, threads: int) -> Contestant:
     compiled = jax.jit(step, donate_argnums=0)
     X, y = workload.data()
     batches = [
-        (jnp.asarray(X[i : i + workload.batch]), jnp.asarray(y[i : i + workload.batch])) for i in range(0, len(X), workload.batch)
+        (jnp.asarray(X[i : i + workload.batch]), jnp.asarray(y[i : i + workload.batch]))
+        for i in range(0, len(X), workload.batch)
     ]
     number = 0
 
@@ -230,7 +236,13 @@ def scikit_learn(workload: Workload, threads: int) -> Contestant:
 
     def train(epochs: int) -> float:
         net = kind(
-            hidden_layer_sizes=workload.layers[1:-1], batch_size=workload.batch, max_iter=epochs, shuffle=False, alpha=0, tol=0, n_iter_no_change=10**6
+            hidden_layer_sizes=workload.layers[1:-1],
+            batch_size=workload.batch,
+            max_iter=epochs,
+            shuffle=False,
+            alpha=0,
+            tol=0,
+            n_iter_no_change=10**6,
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -79,7 +79,9 @@ class Parameters:
     def tensor(self, number: int) -> Tensor:
         """A parameter as a tensor of the graph: the same object each time, so that shared layers add their gradients up."""
         if number not in self._tensors:
-            self._tensors[number] = Tensor(self.view(number, self.params), True, self.view(number, self.grads))
+            self._tensors[number] = Tensor(
+                self.view(number, self.params), True, self.view(number, self.grads)
+            )
         return self._tensors[number]
 
 
@@ -216,7 +218,8 @@ class Builder:
 
     def _reshape_backward(self, entry: _Entry) -> None:
         x, y = entry.tensors["x"], entry.tensors["y"]
-        assert x is not None and y is not None
+        assert x is not None
+        assert y is not None
         dy = self.gradient(y)
         if dy is not None and x.requires_grad:
             self.add_gradient(x, Tensor(dy.array.reshape(x.shape)))

@@ -15,7 +15,12 @@ def philox(counters: np.ndarray, step: int, stream: int, seed: int) -> np.ndarra
     low = np.uint64(0xFFFFFFFF)
     for _ in range(10):
         a, b = x0 * np.uint64(0xD2511F53), x2 * np.uint64(0xCD9E8D57)
-        x0, x1, x2, x3 = (b >> np.uint64(32)) ^ x1 ^ np.uint64(k0), b & low, (a >> np.uint64(32)) ^ x3 ^ np.uint64(k1), a & low
+        x0, x1, x2, x3 = (
+            (b >> np.uint64(32)) ^ x1 ^ np.uint64(k0),
+            b & low,
+            (a >> np.uint64(32)) ^ x3 ^ np.uint64(k1),
+            a & low,
+        )
         k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
     return np.stack([x0, x1, x2, x3]).astype(np.uint32)
 

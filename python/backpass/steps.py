@@ -72,7 +72,10 @@ def plan(net: Layer, loss: Loss | None, dtype: Any, seed: int, step: np.ndarray,
 def fused(built: Plan) -> Plan:
     """Merge a linear layer with the activation that follows it, and their gradients: one kernel each."""
     uses = Counter(
-        address(a) for i in [*built.forward, *built.loss_part, *built.backward] for a in i.fields.values() if isinstance(a, np.ndarray)
+        address(a)
+        for i in [*built.forward, *built.loss_part, *built.backward]
+        for a in i.fields.values()
+        if isinstance(a, np.ndarray)
     )
     for kept in (built.out, built.x, built.dx):
         if kept is not None:
@@ -102,7 +105,11 @@ def _fuse_forward(before: Instruction, this: Instruction, uses: Counter[int]) ->
     if (before.op.name, this.op.name) != ("linear_forward", "activation_forward"):
         return None
     z = before.fields["y"]
-    if before.fields["activation"] != "identity" or address(z) != address(this.fields["x"]) or uses[address(z)] != 2:
+    if (
+        before.fields["activation"] != "identity"
+        or address(z) != address(this.fields["x"])
+        or uses[address(z)] != 2
+    ):
         return None
     shape = z.shape
     slope = this.fields["slope"]
@@ -117,10 +124,16 @@ def _fuse_forward(before: Instruction, this: Instruction, uses: Counter[int]) ->
 
 def _fuse_backward(before: Instruction, this: Instruction, uses: Counter[int]) -> Instruction | None:
     """linear_backward dx, then activation_backward of that dx, where the activation gave the linear layer's x."""
-    if (before.op.name, this.op.name) != ("linear_backward", "activation_backward") or before.fields["dx"] is None:
+    if (before.op.name, this.op.name) != ("linear_backward", "activation_backward") or before.fields[
+        "dx"
+    ] is None:
         return None
     dx, y = before.fields["dx"], this.fields["y"]
-    if before.fields["activation"] != "identity" or address(dx) != address(this.fields["dy"]) or uses[address(dx)] != 2:
+    if (
+        before.fields["activation"] != "identity"
+        or address(dx) != address(this.fields["dy"])
+        or uses[address(dx)] != 2
+    ):
         return None
     if address(y) != address(before.fields["x"]):
         return None

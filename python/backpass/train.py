@@ -196,7 +196,9 @@ def checked_callbacks(callbacks: Any) -> Sequence[Callback]:
         raise TypeError(f"callbacks is {callbacks!r}, expected a list of objects from backpass.callbacks")
     for number, callback in enumerate(callbacks):
         if not isinstance(callback, Callback):
-            raise TypeError(f"callbacks[{number}] is {callback!r}, expected an object derived from backpass.Callback")
+            raise TypeError(
+                f"callbacks[{number}] is {callback!r}, expected an object derived from backpass.Callback"
+            )
     return callbacks
 
 
@@ -205,7 +207,9 @@ def _validation(model: "Model", validation_data: Any) -> tuple[Any, ...]:
     if validation_data is None:
         return ()
     if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
-        what = f"a {type(validation_data).__name__}" + (f" of {len(validation_data)}" if isinstance(validation_data, tuple | list) else "")
+        what = f"a {type(validation_data).__name__}" + (
+            f" of {len(validation_data)}" if isinstance(validation_data, tuple | list) else ""
+        )
         raise ValueError(f"validation_data is {what}, expected a tuple (X, y) or (X, y, sample_weight)")
     X, y, *weight = validation_data
     try:
@@ -223,11 +227,26 @@ class _ProgramLoop:
         self.programs: list[tuple[Executor, Plan, int]] = []  # with the number of steps an epoch
         for count, steps in ((size, rows // size), (rows % size, 1)):
             if count and steps:
-                plan = model.training_plan((count, *feed.X.shape[1:]), (feed.y.shape[1:], feed.y.dtype), feed.weight is not None)
-                advance = call(
-                    "advance", loss=plan.loss, count=plan.count, step=model.step_count, cursor=feed.cursor, total=feed.total, rows=count
+                plan = model.training_plan(
+                    (count, *feed.X.shape[1:]), (feed.y.shape[1:], feed.y.dtype), feed.weight is not None
                 )
-                instructions = [*feed.gather(plan), *plan.forward, *plan.loss_part, *plan.backward, *model.update_instructions(plan.loss), advance]
+                advance = call(
+                    "advance",
+                    loss=plan.loss,
+                    count=plan.count,
+                    step=model.step_count,
+                    cursor=feed.cursor,
+                    total=feed.total,
+                    rows=count,
+                )
+                instructions = [
+                    *feed.gather(plan),
+                    *plan.forward,
+                    *plan.loss_part,
+                    *plan.backward,
+                    *model.update_instructions(plan.loss),
+                    advance,
+                ]
                 self.programs.append((model.backend.compile(instructions, model.halt), plan, steps))
         self.epoch_number = aligned((1,), np.int64)
         shuffling = call("shuffle", epoch=self.epoch_number, index=feed.index, seed=model.seed)

@@ -13,7 +13,10 @@ __all__ = [
 
 # name -> class, and what to do where it is missing
 KNOWN = {
-    "native": ("NativeBackend", "reinstall with a C++ compiler (pip install --force-reinstall --no-binary backpass backpass)"),
+    "native": (
+        "NativeBackend",
+        "reinstall with a C++ compiler (pip install --force-reinstall --no-binary backpass backpass)",
+    ),
     "numba": ("NumbaBackend", "pip install 'backpass[numba]'"),
     "numpy": ("NumPyBackend", ""),
 }
@@ -44,7 +47,9 @@ def get_backend(name: str = "auto") -> Backend:
     if not isinstance(name, str) or name not in KNOWN:
         raise ValueError(f"{source} is {name!r}, expected one of {['auto', *KNOWN]}")
     if not _works(name):
-        raise RuntimeError(f"the {name} backend does not work here: {_missing[name]}; to get it: {KNOWN[name][1]}")
+        raise RuntimeError(
+            f"the {name} backend does not work here: {_missing[name]}; to get it: {KNOWN[name][1]}"
+        )
     return _made[name]
 
 

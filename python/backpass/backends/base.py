@@ -20,7 +20,9 @@ class Call(Protocol):
 class Executor:
     """A program ready to run: the functions and their arguments."""
 
-    def __init__(self, calls: Sequence[tuple[Callable[..., None], dict[str, Any]]], halt: np.ndarray | None) -> None:
+    def __init__(
+        self, calls: Sequence[tuple[Callable[..., None], dict[str, Any]]], halt: np.ndarray | None
+    ) -> None:
         self._calls = calls
         self._halt = halt
 
@@ -34,9 +36,8 @@ class Executor:
                         return done
         return steps
 
-
     def infer(self, input: np.ndarray, output: np.ndarray, x: Any, threads: int = 0) -> np.ndarray | None:
-        """Copy x into the buffer `input`, run once, return a copy of the buffer `output`; None if x has another shape or dtype."""
+        """Copy x into the buffer `input`, run once, return a copy of `output`; None if x has another shape or dtype."""
         if not isinstance(x, np.ndarray) or x.shape != input.shape or x.dtype != input.dtype:
             return None
         input[...] = x
@@ -64,7 +65,10 @@ class Backend:
             raise KeyError(f"no op is called {name!r}; there are {sorted(REGISTRY)}")
         op = REGISTRY[name]
         op.check(fields)
-        plain = {k: np.require(v, requirements=["C", "A"]) if isinstance(v, np.ndarray) else v for k, v in fields.items()}
+        plain = {
+            k: np.require(v, requirements=["C", "A"]) if isinstance(v, np.ndarray) else v
+            for k, v in fields.items()
+        }
         with np.errstate(all="ignore"):
             self.run_op(name, op.complete(plain))
         for k in op.outputs:

@@ -56,4 +56,6 @@ def by_name(loss: Any) -> Loss:
         return loss
     if isinstance(loss, str) and loss in NAMES:
         return NAMES[loss]()
-    raise ValueError(f"loss is {loss!r}, expected one of {sorted(NAMES)}, a loss object, or a callable (pred, y) -> (value, grad)")
+    raise ValueError(
+        f"loss is {loss!r}, expected one of {sorted(NAMES)}, a loss object, or a callable (pred, y) -> (value, grad)"
+    )

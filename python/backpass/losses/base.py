@@ -18,12 +18,18 @@ class Loss(Recorded):
 
     def __init__(self, reduction: str = "mean", known: Collection[str] = REDUCTIONS) -> None:
         if reduction not in known:
-            raise ValueError(f"{type(self).__name__}: reduction is {reduction!r}, expected one of {list(known)}")
+            raise ValueError(
+                f"{type(self).__name__}: reduction is {reduction!r}, expected one of {list(known)}"
+            )
         self.reduction = reduction
 
     def number(self, name: str, value: Any, low: float, high: float, expected: str) -> float:
         """Check a parameter: a number strictly between low and high, or `expected` says what else."""
-        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not low < value < high:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float | np.number)
+            or not low < value < high
+        ):
             raise ValueError(f"{type(self).__name__}: {name} is {value!r}, expected {expected}")
         return float(value)
 
@@ -32,8 +38,14 @@ class Loss(Recorded):
         if weight is None:
             return None
         array = np.asarray(weight)
-        if array.ndim != 1 or array.dtype.kind not in "fiub" or not (np.isfinite(array).all() and (array >= 0).all()):
-            raise ValueError(f"{type(self).__name__}: weight is {weight!r}, expected one finite number of at least 0 for each class")
+        if (
+            array.ndim != 1
+            or array.dtype.kind not in "fiub"
+            or not (np.isfinite(array).all() and (array >= 0).all())
+        ):
+            raise ValueError(
+                f"{type(self).__name__}: weight is {weight!r}, expected one finite number of at least 0 for each class"
+            )
         return array.astype(np.float64)
 
     def index(self, name: str, value: Any) -> int:
@@ -46,7 +58,9 @@ class Loss(Recorded):
         """y as this loss computes with it, for network outputs of shape (batch, *output); ValueError says what is wrong."""
         raise TypeError(f"{type(self).__name__} has to define targets(y, output, dtype)")
 
-    def emit(self, builder: Builder, pred: Tensor, target: np.ndarray, sample_weight: np.ndarray | None) -> tuple[Tensor, Tensor]:
+    def emit(
+        self, builder: Builder, pred: Tensor, target: np.ndarray, sample_weight: np.ndarray | None
+    ) -> tuple[Tensor, Tensor]:
         """Emit the loss and, while training, its gradient; returns (loss[1], count[1])."""
         raise TypeError(f"{type(self).__name__} has to define emit(builder, pred, target, sample_weight)")
 
@@ -72,7 +86,9 @@ def class_targets(loss: str, y: Any, output: tuple[int, ...], ignore: int | None
     given = np.asarray(y)
     whole = given.dtype.kind in "iub" or (given.dtype.kind == "f" and bool(np.all(given == np.floor(given))))
     if not whole:
-        raise ValueError(f"{loss}: y has dtype {given.dtype}, expected class indices (integers 0 to {output[-1] - 1})")
+        raise ValueError(
+            f"{loss}: y has dtype {given.dtype}, expected class indices (integers 0 to {output[-1] - 1})"
+        )
     if given.ndim == len(output) + 1 and given.shape[-1] == 1:
         given = given[..., 0]
     if given.ndim != len(output):
@@ -101,5 +117,7 @@ def real_targets(loss: str, y: Any, output: tuple[int, ...], dtype: np.dtype[Any
     if given.ndim == 1 and output == (1,):
         given = given[:, None]
     if given.shape[1:] != output:
-        raise ValueError(f"{loss}: y has shape {given.shape}, expected (N, {', '.join(map(str, output))}) like the network's output")
+        raise ValueError(
+            f"{loss}: y has shape {given.shape}, expected (N, {', '.join(map(str, output))}) like the network's output"
+        )
     return np.ascontiguousarray(given, dtype=dtype)

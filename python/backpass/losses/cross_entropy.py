@@ -40,7 +40,11 @@ def softmax_cross_entropy(
     rows, labels = as_rows(pred), target.reshape(-1)
     used = labels != ignore_index
     labels = np.where(used, labels, 0)
-    each = used.astype(np.float64) if sample_weight is None else used * sample_weight.reshape(-1).astype(np.float64)
+    each = (
+        used.astype(np.float64)
+        if sample_weight is None
+        else used * sample_weight.reshape(-1).astype(np.float64)
+    )
     per_class = np.ones(classes) if weight is None else weight
     total = float((each * per_class[labels]).sum())
     divisor = total if reduction == "mean" else 1.0
@@ -50,7 +54,9 @@ def softmax_cross_entropy(
     shifted = rows - rows.max(axis=1, keepdims=True, initial=-np.inf)
     exp = np.exp(shifted)
     norm = exp.sum(axis=1, keepdims=True)
-    terms = np.where(q == 0, 0, q * (shifted - np.log(norm)))  # a logit of -inf that is not asked for costs nothing
+    terms = np.where(
+        q == 0, 0, q * (shifted - np.log(norm))
+    )  # a logit of -inf that is not asked for costs nothing
     loss[0] = -float((each * terms.sum(axis=1)).sum()) / (divisor or 1.0)
     if dpred is not None:
         slope = exp / norm * q.sum(axis=1, keepdims=True) - q
@@ -72,19 +78,29 @@ class CrossEntropyLoss(Loss):
     metric = "accuracy"
 
     def __init__(
-        self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0
+        self,
+        weight: Any = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(reduction)
         self.weight = self.class_weights(weight)
         self.ignore_index = self.index("ignore_index", ignore_index)
-        self.label_smoothing = self.number("label_smoothing", label_smoothing, -1e-300, 1 + 1e-15, "a number in [0, 1]")
+        self.label_smoothing = self.number(
+            "label_smoothing", label_smoothing, -1e-300, 1 + 1e-15, "a number in [0, 1]"
+        )
 
     def targets(self, y: Any, output: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
         if self.weight is not None and self.weight.shape != output[-1:]:
-            raise ValueError(f"CrossEntropyLoss: weight has shape {self.weight.shape}, expected ({output[-1]},)")
+            raise ValueError(
+                f"CrossEntropyLoss: weight has shape {self.weight.shape}, expected ({output[-1]},)"
+            )
         return class_targets("CrossEntropyLoss", y, output, self.ignore_index)
 
-    def emit(self, builder: Builder, pred: Tensor, target: np.ndarray, sample_weight: np.ndarray | None) -> tuple[Tensor, Tensor]:
+    def emit(
+        self, builder: Builder, pred: Tensor, target: np.ndarray, sample_weight: np.ndarray | None
+    ) -> tuple[Tensor, Tensor]:
         return emit_loss(
             "softmax_cross_entropy",
             builder,

@@ -15,7 +15,12 @@ def _mean_and_variance(rng: np.random.Generator, shape: tuple[int, ...], dims: D
 
 @op(
     "pred[*,2,O] target[*,O] sample_weight[*]? -> loss[1]:float64 count[1]:float64 dpred[*,2,O]?",
-    samples={"pred": _mean_and_variance, "sample_weight": positive, "eps": [1e-6], "reduction": ["mean", "sum"]},
+    samples={
+        "pred": _mean_and_variance,
+        "sample_weight": positive,
+        "eps": [1e-6],
+        "reduction": ["mean", "sum"],
+    },
 )
 def gaussian_nll(pred, target, sample_weight, loss, count, dpred, eps: float = 1e-6, reduction: str = "mean"):
     """loss = Σ w ½ (log v + (target - mean)²/v) / (count O), mean = pred[..., 0, :], v = max(pred[..., 1, :], eps).
@@ -51,10 +56,14 @@ class GaussianNLLLoss(Loss):
 
     def targets(self, y: Any, output: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
         if output[-1] % 2:
-            raise ValueError(f"GaussianNLLLoss: the network has {output[-1]} outputs, expected an even number: means, then variances")
+            raise ValueError(
+                f"GaussianNLLLoss: the network has {output[-1]} outputs, expected an even number: means, then variances"
+            )
         return real_targets("GaussianNLLLoss", y, (*output[:-1], output[-1] // 2), dtype)
 
-    def emit(self, builder: Builder, pred: Tensor, target: np.ndarray, sample_weight: np.ndarray | None) -> tuple[Tensor, Tensor]:
+    def emit(
+        self, builder: Builder, pred: Tensor, target: np.ndarray, sample_weight: np.ndarray | None
+    ) -> tuple[Tensor, Tensor]:
         pairs = builder.reshape(pred, (*pred.shape[:-1], 2, pred.shape[-1] // 2))
         return emit_loss(
             "gaussian_nll",

@@ -20,7 +20,9 @@ from .cross_entropy import class_weight
         "ignore_index": [-100, 0],
     },
 )
-def nll(pred, target, weight, sample_weight, loss, count, dpred, reduction: str = "mean", ignore_index: int = -100):
+def nll(
+    pred, target, weight, sample_weight, loss, count, dpred, reduction: str = "mean", ignore_index: int = -100
+):
     """loss = -Σ_b w_b pred[b, target_b] / count, w_b = sample_weight weight[target_b], count = Σ_b w_b, or 1 for "sum"."""
     rows, labels = as_rows(pred), target.reshape(-1)
     each = (labels != ignore_index).astype(np.float64)
@@ -54,7 +56,9 @@ class NLLLoss(Loss):
             raise ValueError(f"NLLLoss: weight has shape {self.weight.shape}, expected ({output[-1]},)")
         return class_targets("NLLLoss", y, output, self.ignore_index)
 
-    def emit(self, builder: Builder, pred: Tensor, target: np.ndarray, sample_weight: np.ndarray | None) -> tuple[Tensor, Tensor]:
+    def emit(
+        self, builder: Builder, pred: Tensor, target: np.ndarray, sample_weight: np.ndarray | None
+    ) -> tuple[Tensor, Tensor]:
         return emit_loss(
             "nll",
             builder,

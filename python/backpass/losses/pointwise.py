@@ -50,7 +50,9 @@ class PointwiseLoss(Loss):
     def targets(self, y: Any, output: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
         return real_targets(type(self).__name__, y, output, dtype)
 
-    def emit(self, builder: Builder, pred: Tensor, target: np.ndarray, sample_weight: np.ndarray | None) -> tuple[Tensor, Tensor]:
+    def emit(
+        self, builder: Builder, pred: Tensor, target: np.ndarray, sample_weight: np.ndarray | None
+    ) -> tuple[Tensor, Tensor]:
         return emit_loss(
             "pointwise_loss",
             builder,

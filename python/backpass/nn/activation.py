@@ -32,7 +32,11 @@ class Activation(Layer):
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
         stores = ACTIVATIONS[self.activation].stores_slope and builder.training
         return builder.emit(
-            "activation_forward", want=["slope"] if stores else [], x=x, activation=self.activation, alpha=self.alpha
+            "activation_forward",
+            want=["slope"] if stores else [],
+            x=x,
+            activation=self.activation,
+            alpha=self.alpha,
         )
 
 

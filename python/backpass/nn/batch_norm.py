@@ -13,10 +13,25 @@ from .layer import Layer
 @op(
     "x[B,C,L] weight[C]? bias[C]? running_mean[C]? running_var[C]? batches[1]:int64?"
     " -> y[B,C,L] mean[C] inv_std[C] running_mean running_var batches",
-    samples={"running_var": positive, "momentum": [0.1, -1.0], "eps": [1e-5], "batches": lambda rng, shape, dims: [3]},
+    samples={
+        "running_var": positive,
+        "momentum": [0.1, -1.0],
+        "eps": [1e-5],
+        "batches": lambda rng, shape, dims: [3],
+    },
 )
 def batch_norm_forward(
-    x, weight, bias, running_mean, running_var, batches, y, mean, inv_std, momentum: float = 0.1, eps: float = 1e-5
+    x,
+    weight,
+    bias,
+    running_mean,
+    running_var,
+    batches,
+    y,
+    mean,
+    inv_std,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
 ):
     """y = (x - mean) inv_std weight + bias, inv_std = 1/√(var + eps), var the biased variance of the batch.
 
@@ -33,7 +48,9 @@ def batch_norm_forward(
         batches += 1
     if running_mean is not None and running_var is not None:
         new = momentum if momentum >= 0 or batches is None else 1 / batches[0]
-        finite = np.isfinite(mean) & np.isfinite(var)  # a step that the guard is about to stop must not spoil them
+        finite = np.isfinite(mean) & np.isfinite(
+            var
+        )  # a step that the guard is about to stop must not spoil them
         running_mean[finite] += (new * (mean - running_mean))[finite]
         running_var[finite] += (new * (var * (count / max(count - 1, 1)) - running_var))[finite]
     _scale(y, weight, bias)
@@ -117,15 +134,24 @@ class BatchNorm1d(Layer):
             )
         shape = x.shape
         x = builder.reshape(x, (*shape, 1)) if len(shape) == 2 else x
-        given: dict[str, Any] = {"x": x, "weight": self.tensor("weight"), "bias": self.tensor("bias"), "eps": self.eps}
+        given: dict[str, Any] = {
+            "x": x,
+            "weight": self.tensor("weight"),
+            "bias": self.tensor("bias"),
+            "eps": self.eps,
+        }
         mean, var = self.state.get("running_mean"), self.state.get("running_var")
         if builder.training or mean is None:
             if builder.training and shape[0] * x.shape[2] < 2:
-                raise ValueError(f"{self!r}: cannot train on a batch with one value per channel; use a larger batch_size")
+                raise ValueError(
+                    f"{self!r}: cannot train on a batch with one value per channel; use a larger batch_size"
+                )
             if builder.training and mean is not None:
                 batches = self.state["num_batches_tracked"].reshape(1)
                 given |= {"running_mean": mean, "running_var": var, "batches": batches}
-            y = builder.emit("batch_norm_forward", **given, momentum=-1.0 if self.momentum is None else self.momentum)
+            y = builder.emit(
+                "batch_norm_forward", **given, momentum=-1.0 if self.momentum is None else self.momentum
+            )
         else:
             y = builder.emit("batch_norm_inference", **given, running_mean=mean, running_var=var)
         return builder.reshape(y, shape)

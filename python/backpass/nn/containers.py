@@ -57,7 +57,9 @@ class Residual(Layer):
         y = self.inner.emit(builder, x)
         builder.layer = outer
         if y.shape != x.shape:
-            raise ValueError(f"Residual: inner turns {x.shape[1:]} into {y.shape[1:]}, expected the same shape")
+            raise ValueError(
+                f"Residual: inner turns {x.shape[1:]} into {y.shape[1:]}, expected the same shape"
+            )
         return builder.emit("add", a=x, b=y)
 
     def __repr__(self) -> str:

@@ -27,7 +27,9 @@ class Layer(Recorded):
 
     def __init__(self) -> None:
         self.learned: dict[str, Parameter] = {}
-        self.starts: dict[str, tuple[tuple[int, ...], float | int]] = {}  # state that is not learned: shape and first value
+        self.starts: dict[
+            str, tuple[tuple[int, ...], float | int]
+        ] = {}  # state that is not learned: shape and first value
         self.state: dict[str, np.ndarray] = {}
         self._flat: Parameters | None = None
 
@@ -60,7 +62,9 @@ class Layer(Recorded):
     def bind(self, flat: Parameters) -> None:
         """Reserve the parameters in a model's flat vector."""
         if self._flat is not None and self._flat is not flat:
-            raise ValueError(f"net: {self!r} already belongs to another model; build a new layer or copy.deepcopy it")
+            raise ValueError(
+                f"net: {self!r} already belongs to another model; build a new layer or copy.deepcopy it"
+            )
         if self._flat is None:
             self._flat = flat
             for parameter in self.learned.values():
@@ -71,8 +75,9 @@ class Layer(Recorded):
 
     def initialise(self, rng: np.random.Generator) -> None:
         """Draw the initial values of the parameters."""
-        for name, parameter in self.learned.items():
-            assert self._flat is not None and parameter.number is not None
+        assert self._flat is not None
+        for parameter in self.learned.values():
+            assert parameter.number is not None
             values = parameter.draw(rng, parameter.shape, parameter.fan_in)
             self._flat.tensor(parameter.number).array[...] = values
 
@@ -140,8 +145,14 @@ class Layer(Recorded):
 
     def in_range(self, name: str, value: float, low: float, high: float) -> float:
         """Check a number given by the user."""
-        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not low <= value <= high:
-            raise ValueError(f"{type(self).__name__}: {name} is {value!r}, expected a number in [{low}, {high}]")
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float | np.number)
+            or not low <= value <= high
+        ):
+            raise ValueError(
+                f"{type(self).__name__}: {name} is {value!r}, expected a number in [{low}, {high}]"
+            )
         return float(value)
 
     def one_of(self, name: str, value: str, known: Collection[str]) -> str:
@@ -153,4 +164,6 @@ class Layer(Recorded):
     def expect_last(self, x: Tensor, size: int) -> None:
         """Check the last dimension of the input."""
         if not x.shape or x.shape[-1] != size:
-            raise ValueError(f"{self!r}: the input has shape (batch, {', '.join(map(str, x.shape[1:]))}), expected {size} features last")
+            raise ValueError(
+                f"{self!r}: the input has shape (batch, {', '.join(map(str, x.shape[1:]))}), expected {size} features last"
+            )

@@ -53,12 +53,18 @@ class LayerNorm(Layer):
     """
 
     def __init__(
-        self, normalized_shape: int | Sequence[int], eps: float = 1e-5, elementwise_affine: bool = True, bias: bool = True
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         sizes = normalized_shape if isinstance(normalized_shape, tuple | list) else [normalized_shape]
         if not sizes:
-            raise ValueError(f"LayerNorm: normalized_shape is {normalized_shape!r}, expected a size or a tuple of sizes")
+            raise ValueError(
+                f"LayerNorm: normalized_shape is {normalized_shape!r}, expected a size or a tuple of sizes"
+            )
         self.normalized_shape = tuple(self.positive_int("normalized_shape", size) for size in sizes)
         self.eps = self.in_range("eps", eps, 0, 1)
         self.size = prod(self.normalized_shape)

@@ -9,7 +9,10 @@ from .init import INIT
 from .layer import Layer
 
 
-@op("x[*,I] weight[I,O] bias[O]? -> y[*,O] slope[*,O]?", samples={"activation": [*ACTIVATIONS], "alpha": [0.7]})
+@op(
+    "x[*,I] weight[I,O] bias[O]? -> y[*,O] slope[*,O]?",
+    samples={"activation": [*ACTIVATIONS], "alpha": [0.7]},
+)
 def linear_forward(x, weight, bias, y, slope, activation: str = "identity", alpha: float = 0.0):
     """y = f(x W + b); slope = f'(x W + b) for the activations whose slope y does not tell."""
     formula = ACTIVATIONS[activation]
@@ -17,7 +20,9 @@ def linear_forward(x, weight, bias, y, slope, activation: str = "identity", alph
     if bias is not None:
         y += bias
     if slope is not None:
-        slope[...] = formula.slope(y, alpha) if formula.stores_slope else formula.slope(formula.value(y, alpha), alpha)
+        slope[...] = (
+            formula.slope(y, alpha) if formula.stores_slope else formula.slope(formula.value(y, alpha), alpha)
+        )
     if activation != "identity":
         y[...] = formula.value(y, alpha)
 
@@ -26,7 +31,9 @@ def linear_forward(x, weight, bias, y, slope, activation: str = "identity", alph
     "x[*,I] weight[I,O] dy[*,O] slope[*,I]? -> dx[*,I]? dweight[I,O] dbias[O]?",
     samples={"activation": [*ACTIVATIONS], "alpha": [0.7]},
 )
-def linear_backward(x, weight, dy, slope, dx, dweight, dbias, activation: str = "identity", alpha: float = 0.0):
+def linear_backward(
+    x, weight, dy, slope, dx, dweight, dbias, activation: str = "identity", alpha: float = 0.0
+):
     """dW = xᵀ dy, db = Σ dy, dx = (dy Wᵀ) f'(z), where x = f(z) is what the activation before this layer gave.
 
     f'(z) is read from `slope` where that is given, else computed from x.
@@ -56,7 +63,9 @@ class Linear(Layer):
     Shapes: input (..., in_features), output (..., out_features), `weight` (out_features, in_features), `bias` (out_features,).
     """
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True, *, init: str = "torch") -> None:
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, *, init: str = "torch"
+    ) -> None:
         super().__init__()
         self.in_features = self.positive_int("in_features", in_features)
         self.out_features = self.positive_int("out_features", out_features)

@@ -41,7 +41,9 @@ class Softmax(Layer):
 
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
         if self.dim not in (-1, len(x.shape) - 1):
-            raise ValueError(f"{self!r}: dim is {self.dim} but the input has {len(x.shape)} dimensions; use -1")
+            raise ValueError(
+                f"{self!r}: dim is {self.dim} but the input has {len(x.shape)} dimensions; use -1"
+            )
         return builder.emit("softmax_forward", x=x, log=self.log)
 
 

@@ -12,7 +12,19 @@ from .optimizer import Optimizer
 from .rmsprop import RMSprop
 from .sgd import SGD
 
-__all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Lion", "NAdam", "Optimizer", "RMSprop", "by_name", "schedules"]
+__all__ = [
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Lion",
+    "NAdam",
+    "Optimizer",
+    "RMSprop",
+    "by_name",
+    "schedules",
+]
 
 NAMES: dict[str, type[Optimizer]] = {
     cls.__name__.lower(): cls for cls in (SGD, Adam, AdamW, RMSprop, Adagrad, Adadelta, NAdam, Lion)
@@ -27,4 +39,6 @@ def by_name(optimizer: Any) -> Optimizer:
         make: Any = NAMES[optimizer]
         made: Optimizer = make()
         return made
-    raise ValueError(f"optimizer is {optimizer!r}, expected one of {sorted(NAMES)} or an object from backpass.optim")
+    raise ValueError(
+        f"optimizer is {optimizer!r}, expected one of {sorted(NAMES)} or an object from backpass.optim"
+    )

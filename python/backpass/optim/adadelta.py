@@ -15,7 +15,16 @@ from .sgd import HYPER
     samples=HYPER | {"v": positive, "delta": positive, "rho": [0.9], "eps": [1e-6]},
 )
 def adadelta_step(
-    params, grads, v, delta, lr, scale, rho: float = 0.9, eps: float = 1e-6, weight_decay: float = 0.0, clip_value: float = math.inf
+    params,
+    grads,
+    v,
+    delta,
+    lr,
+    scale,
+    rho: float = 0.9,
+    eps: float = 1e-6,
+    weight_decay: float = 0.0,
+    clip_value: float = math.inf,
 ):
     """g += λ p; v = ρ v + (1-ρ) g²; u = √(delta + eps) / √(v + eps) g; delta = ρ delta + (1-ρ) u²; p -= lr u."""
     g = clipped(grads, scale, clip_value) + weight_decay * params
@@ -34,9 +43,15 @@ class Adadelta(Optimizer):
     slots = ("v", "delta")
 
     def __init__(
-        self, lr: float | Schedule = 1.0, rho: float = 0.9, eps: float = 1e-6, weight_decay: float = 0.0,
-        *, clip_grad_norm: float | None = None, clip_grad_value: float | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        lr: float | Schedule = 1.0,
+        rho: float = 0.9,
+        eps: float = 1e-6,
+        weight_decay: float = 0.0,
+        *,
+        clip_grad_norm: float | None = None,
+        clip_grad_value: float | None = None,
+    ) -> None:
         super().__init__(lr, clip_grad_norm, clip_grad_value)
         self.scalars |= {
             "rho": self.number("rho", rho, 0, 1),

@@ -15,9 +15,17 @@ from .sgd import HYPER
     samples=HYPER | {"total": positive, "lr_decay": [0.1], "eps": [1e-10]},
 )
 def adagrad_step(
-    params, grads, total, lr, scale, step, lr_decay: float = 0.0, eps: float = 1e-10, weight_decay: float = 0.0,
+    params,
+    grads,
+    total,
+    lr,
+    scale,
+    step,
+    lr_decay: float = 0.0,
+    eps: float = 1e-10,
+    weight_decay: float = 0.0,
     clip_value: float = math.inf,
-):  # fmt: skip
+):
     """g += λ p; total += g²; p -= lr / (1 + step lr_decay) · g / (√total + eps)."""
     g = clipped(grads, scale, clip_value) + weight_decay * params
     total += g * g
@@ -31,11 +39,20 @@ class Adagrad(Optimizer):
     slots = ("total",)
 
     def __init__(
-        self, lr: float | Schedule = 1e-2, lr_decay: float = 0.0, weight_decay: float = 0.0, initial_accumulator_value: float = 0.0,
-        eps: float = 1e-10, *, clip_grad_norm: float | None = None, clip_grad_value: float | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        lr: float | Schedule = 1e-2,
+        lr_decay: float = 0.0,
+        weight_decay: float = 0.0,
+        initial_accumulator_value: float = 0.0,
+        eps: float = 1e-10,
+        *,
+        clip_grad_norm: float | None = None,
+        clip_grad_value: float | None = None,
+    ) -> None:
         super().__init__(lr, clip_grad_norm, clip_grad_value)
-        self.initial_accumulator_value = self.number("initial_accumulator_value", initial_accumulator_value, 0, math.inf)
+        self.initial_accumulator_value = self.number(
+            "initial_accumulator_value", initial_accumulator_value, 0, math.inf
+        )
         self.scalars |= {
             "lr_decay": self.number("lr_decay", lr_decay, 0, math.inf),
             "eps": self.number("eps", eps, 0, math.inf),

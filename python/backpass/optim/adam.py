@@ -17,9 +17,21 @@ BETAS = {"beta1": [0.9], "beta2": [0.99], "eps": [1e-8]}
     samples=HYPER | BETAS | {"v": positive, "max_v": positive, "decoupled": [False, True]},
 )
 def adam_step(
-    params, grads, m, v, max_v, lr, scale, step, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8,
-    weight_decay: float = 0.0, decoupled: bool = False, clip_value: float = math.inf,
-):  # fmt: skip
+    params,
+    grads,
+    m,
+    v,
+    max_v,
+    lr,
+    scale,
+    step,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    decoupled: bool = False,
+    clip_value: float = math.inf,
+):
     """m = β1 m + (1-β1) g; v = β2 v + (1-β2) g²; p -= lr/(1-β1ᵗ) m / (√(v/(1-β2ᵗ)) + eps), t = step + 1.
 
     L2 decay adds λ p to g; decoupled decay takes lr λ p off p first. max_v, if given, is the largest v so far (AMSGrad).
@@ -46,9 +58,16 @@ class Adam(Optimizer):
     decoupled = False
 
     def __init__(
-        self, lr: float | Schedule = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.0,
-        amsgrad: bool = False, *, clip_grad_norm: float | None = None, clip_grad_value: float | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        lr: float | Schedule = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        amsgrad: bool = False,
+        *,
+        clip_grad_norm: float | None = None,
+        clip_grad_value: float | None = None,
+    ) -> None:
         super().__init__(lr, clip_grad_norm, clip_grad_value)
         self.slots = ("m", "v", "max_v") if amsgrad else ("m", "v")
         beta1, beta2 = self.pair("betas", betas, 1 - 1e-12)
@@ -67,7 +86,22 @@ class AdamW(Adam):
     decoupled = True
 
     def __init__(
-        self, lr: float | Schedule = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 1e-2,
-        amsgrad: bool = False, *, clip_grad_norm: float | None = None, clip_grad_value: float | None = None,
-    ) -> None:  # fmt: skip
-        super().__init__(lr, betas, eps, weight_decay, amsgrad, clip_grad_norm=clip_grad_norm, clip_grad_value=clip_grad_value)
+        self,
+        lr: float | Schedule = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        clip_grad_norm: float | None = None,
+        clip_grad_value: float | None = None,
+    ) -> None:
+        super().__init__(
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            clip_grad_norm=clip_grad_norm,
+            clip_grad_value=clip_grad_value,
+        )

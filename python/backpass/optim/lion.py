@@ -15,7 +15,15 @@ from .sgd import HYPER
     samples=HYPER | {"beta1": [0.9], "beta2": [0.99]},
 )
 def lion_step(
-    params, grads, m, lr, scale, beta1: float = 0.9, beta2: float = 0.99, weight_decay: float = 0.0, clip_value: float = math.inf
+    params,
+    grads,
+    m,
+    lr,
+    scale,
+    beta1: float = 0.9,
+    beta2: float = 0.99,
+    weight_decay: float = 0.0,
+    clip_value: float = math.inf,
 ):
     """p -= lr λ p; p -= lr sign(β1 m + (1-β1) g); m = β2 m + (1-β2) g."""
     rate = float(lr[0])
@@ -33,9 +41,14 @@ class Lion(Optimizer):
     slots = ("m",)
 
     def __init__(
-        self, lr: float | Schedule = 1e-4, betas: tuple[float, float] = (0.9, 0.99), weight_decay: float = 0.0,
-        *, clip_grad_norm: float | None = None, clip_grad_value: float | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        lr: float | Schedule = 1e-4,
+        betas: tuple[float, float] = (0.9, 0.99),
+        weight_decay: float = 0.0,
+        *,
+        clip_grad_norm: float | None = None,
+        clip_grad_value: float | None = None,
+    ) -> None:
         super().__init__(lr, clip_grad_norm, clip_grad_value)
         beta1, beta2 = self.pair("betas", betas, 1)
         self.scalars |= {

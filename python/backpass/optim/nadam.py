@@ -34,9 +34,21 @@ def nadam_momentum(step, mu_product, coefficients, beta1: float = 0.9, momentum_
     samples=HYPER | BETAS | {"v": positive, "coefficients": positive, "decoupled": [False, True]},
 )
 def nadam_step(
-    params, grads, m, v, coefficients, lr, scale, step, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8,
-    weight_decay: float = 0.0, decoupled: bool = False, clip_value: float = math.inf,
-):  # fmt: skip
+    params,
+    grads,
+    m,
+    v,
+    coefficients,
+    lr,
+    scale,
+    step,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    decoupled: bool = False,
+    clip_value: float = math.inf,
+):
     """m, v as Adam's; p -= lr (c0 g + c1 m) / (√(v/(1-β2ᵗ)) + eps), t = step + 1, c the coefficients of this step."""
     rate, t = float(lr[0]), float(step[0] + 1)
     g = clipped(grads, scale, clip_value)
@@ -58,10 +70,17 @@ class NAdam(Optimizer):
     slots = ("m", "v")
 
     def __init__(
-        self, lr: float | Schedule = 2e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.0,
-        momentum_decay: float = 4e-3, decoupled_weight_decay: bool = False,
-        *, clip_grad_norm: float | None = None, clip_grad_value: float | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        lr: float | Schedule = 2e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum_decay: float = 4e-3,
+        decoupled_weight_decay: bool = False,
+        *,
+        clip_grad_norm: float | None = None,
+        clip_grad_value: float | None = None,
+    ) -> None:
         super().__init__(lr, clip_grad_norm, clip_grad_value)
         self.momentum_decay = self.number("momentum_decay", momentum_decay, 0, math.inf)
         beta1, beta2 = self.pair("betas", betas, 1 - 1e-12)

@@ -31,20 +31,33 @@ class Optimizer(Recorded):
     op = ""  # the name of its update op
     slots: tuple[str, ...] = ()  # moments: one flat vector each, in the order of the op
 
-    def __init__(self, lr: float | Schedule, clip_grad_norm: float | None = None, clip_grad_value: float | None = None) -> None:
+    def __init__(
+        self, lr: float | Schedule, clip_grad_norm: float | None = None, clip_grad_value: float | None = None
+    ) -> None:
         self.schedule = lr if isinstance(lr, Schedule) else None
         if isinstance(lr, Schedule):
             self.lr = lr.initial
         else:
             self.lr = self.number("lr", lr, 0, math.inf)
-        self.clip_grad_norm = self.number("clip_grad_norm", math.inf if clip_grad_norm is None else clip_grad_norm, 0, math.inf, True)
-        self.clip_grad_value = self.number("clip_grad_value", math.inf if clip_grad_value is None else clip_grad_value, 0, math.inf, True)
+        self.clip_grad_norm = self.number(
+            "clip_grad_norm", math.inf if clip_grad_norm is None else clip_grad_norm, 0, math.inf, True
+        )
+        self.clip_grad_value = self.number(
+            "clip_grad_value", math.inf if clip_grad_value is None else clip_grad_value, 0, math.inf, True
+        )
         self.scalars: dict[str, Any] = {"clip_value": self.clip_grad_value}
 
     def number(self, name: str, value: Any, low: float, high: float, unlimited: bool = False) -> float:
         """Check a hyper-parameter; infinity only if `unlimited`."""
-        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not low <= value <= high or (value == math.inf and not unlimited):
-            raise ValueError(f"{type(self).__name__}: {name} is {value!r}, expected a number from {low:g} to {high:g}")
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float | np.number)
+            or not low <= value <= high
+            or (value == math.inf and not unlimited)
+        ):
+            raise ValueError(
+                f"{type(self).__name__}: {name} is {value!r}, expected a number from {low:g} to {high:g}"
+            )
         return float(value)
 
     def pair(self, name: str, value: Any, high: float) -> tuple[float, float]:
@@ -62,10 +75,21 @@ class Optimizer(Recorded):
         state = {slot: aligned((size,), dtype) for slot in self.slots}
         for slot, array in state.items():
             array[...] = self.start(slot)
-        return state | {"lr": np.full(1, self.lr), "scale": np.ones(1), "norm": np.zeros(1), "partials": partial_sums(size)}
+        return state | {
+            "lr": np.full(1, self.lr),
+            "scale": np.ones(1),
+            "norm": np.zeros(1),
+            "partials": partial_sums(size),
+        }
 
     def emit(
-        self, params: np.ndarray, grads: np.ndarray, state: dict[str, np.ndarray], step: np.ndarray, loss: np.ndarray, halt: np.ndarray
+        self,
+        params: np.ndarray,
+        grads: np.ndarray,
+        state: dict[str, np.ndarray],
+        step: np.ndarray,
+        loss: np.ndarray,
+        halt: np.ndarray,
     ) -> list[Instruction]:
         """The instructions of one update: schedule, norm and guard, the update itself."""
         given = {k: v for k, v in state.items() if k in REGISTRY[self.op].arrays}
@@ -82,7 +106,14 @@ class Optimizer(Recorded):
                 max_norm=self.clip_grad_norm,
             ),
             *self.prepare(state, step),
-            call(self.op, params=params, grads=grads, **({"step": step} if "step" in REGISTRY[self.op].arrays else {}), **given, **self.scalars),
+            call(
+                self.op,
+                params=params,
+                grads=grads,
+                **({"step": step} if "step" in REGISTRY[self.op].arrays else {}),
+                **given,
+                **self.scalars,
+            ),
         ]
 
     def prepare(self, state: dict[str, np.ndarray], step: np.ndarray) -> list[Instruction]:

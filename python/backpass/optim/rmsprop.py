@@ -12,13 +12,27 @@ from .sgd import HYPER
 
 @op(
     "params[N] grads[N] v[N] grad_avg[N]? velocity[N]? lr[1]:float64 scale[1]:float64 -> params v grad_avg velocity",
-    samples=HYPER | {"v": positive, "grad_avg": constant(0.05), "alpha": [0.9], "eps": [1e-8], "momentum": [0.5]},
+    samples=HYPER
+    | {"v": positive, "grad_avg": constant(0.05), "alpha": [0.9], "eps": [1e-8], "momentum": [0.5]},
 )
 def rmsprop_step(
-    params, grads, v, grad_avg, velocity, lr, scale, alpha: float = 0.99, eps: float = 1e-8, weight_decay: float = 0.0,
-    momentum: float = 0.0, clip_value: float = math.inf,
-):  # fmt: skip
-    """g += λ p; v = α v + (1-α) g²; u = g / (√v + eps), √max(v - ḡ², 0) with grad_avg ḡ = α ḡ + (1-α) g; p -= lr u, or b = μ b + u."""
+    params,
+    grads,
+    v,
+    grad_avg,
+    velocity,
+    lr,
+    scale,
+    alpha: float = 0.99,
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    momentum: float = 0.0,
+    clip_value: float = math.inf,
+):
+    """g += λ p; v = α v + (1-α) g²; u = g / (√v + eps); p -= lr u, or lr b with b = μ b + u if there is a velocity.
+
+    With grad_avg (centered): ḡ = α ḡ + (1-α) g, and √max(v - ḡ², 0) in place of √v.
+    """
     g = clipped(grads, scale, clip_value) + weight_decay * params
     v *= alpha
     v += (1 - alpha) * g * g
@@ -40,9 +54,17 @@ class RMSprop(Optimizer):
     op = "rmsprop_step"
 
     def __init__(
-        self, lr: float | Schedule = 1e-2, alpha: float = 0.99, eps: float = 1e-8, weight_decay: float = 0.0, momentum: float = 0.0,
-        centered: bool = False, *, clip_grad_norm: float | None = None, clip_grad_value: float | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        lr: float | Schedule = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+        centered: bool = False,
+        *,
+        clip_grad_norm: float | None = None,
+        clip_grad_value: float | None = None,
+    ) -> None:
         super().__init__(lr, clip_grad_norm, clip_grad_value)
         self.slots = ("v", *(["grad_avg"] if centered else []), *(["velocity"] if momentum else []))
         self.scalars |= {

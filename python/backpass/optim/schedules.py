@@ -16,7 +16,9 @@ STEP = {"step": everywhere(37)}
 class Schedule:
     """A learning rate that changes with the step; made by the functions of this module."""
 
-    def __init__(self, op_name: str, initial: float, arrays: dict[str, np.ndarray] | None = None, **scalars: float) -> None:
+    def __init__(
+        self, op_name: str, initial: float, arrays: dict[str, np.ndarray] | None = None, **scalars: float
+    ) -> None:
         self.op = op_name
         self.initial = _rate("lr", initial)
         self.arrays = arrays or {}
@@ -37,7 +39,8 @@ class Schedule:
         return float(lr[0])
 
     def __repr__(self) -> str:
-        return f"{self.op.removesuffix('_schedule')}({', '.join([f'{self.initial:g}', *(f'{k}={v:g}' for k, v in self.scalars.items())])})"
+        arguments = [f"{self.initial:g}", *(f"{name}={value:g}" for name, value in self.scalars.items())]
+        return f"{self.op.removesuffix('_schedule')}({', '.join(arguments)})"
 
 
 def _rate(name: str, value: Any) -> float:
@@ -77,7 +80,10 @@ def cosine_schedule(step, lr, initial: float, warmup_steps: int, total_steps: in
         lr[0] = end + 0.5 * (initial - end) * (1 + math.cos(math.pi * t))
 
 
-@op("step[1]:int64 -> lr[1]:float64", samples={"step": lambda rng, shape, dims: [37], "initial": [0.1], "total_steps": [50, 200]})
+@op(
+    "step[1]:int64 -> lr[1]:float64",
+    samples={"step": lambda rng, shape, dims: [37], "initial": [0.1], "total_steps": [50, 200]},
+)
 def one_cycle_schedule(step, lr, initial: float, total_steps: int):
     """Smith 2018, PyTorch's OneCycleLR: cosine up from initial/25 over 30 % of the steps, then down to initial/250,000."""
     peak, last = 0.3 * total_steps - 1, total_steps - 1
@@ -115,7 +121,9 @@ def exponential(lr: float, every: int, factor: float) -> Schedule:
 
 def cosine(lr: float, total_steps: int, end: float = 0.0) -> Schedule:
     """From lr to `end` along half a cosine (Loshchilov and Hutter 2017); `end` from total_steps on."""
-    return Schedule("cosine_schedule", lr, warmup_steps=0, total_steps=_count("total_steps", total_steps), end=end)
+    return Schedule(
+        "cosine_schedule", lr, warmup_steps=0, total_steps=_count("total_steps", total_steps), end=end
+    )
 
 
 def warmup_cosine(lr: float, warmup_steps: int, total_steps: int, end: float = 0.0) -> Schedule:
@@ -138,4 +146,3 @@ def piecewise(lr: float, factors: Mapping[int, float]) -> Schedule:
     milestones = np.array([_count("step", s, 0) for s in factors], np.int64)
     values = np.array([_rate("factor", f) for f in factors.values()], np.float64)
     return Schedule("piecewise_schedule", lr, {"milestones": milestones, "factors": values})
-

@@ -6,7 +6,13 @@ from ..contract import constant, op
 from .optimizer import Optimizer, clipped
 from .schedules import Schedule
 
-HYPER = {"lr": constant(0.1), "scale": constant(0.5), "step": lambda rng, shape, dims: [3], "clip_value": [0.3, math.inf], "weight_decay": [0.1]}
+HYPER = {
+    "lr": constant(0.1),
+    "scale": constant(0.5),
+    "step": lambda rng, shape, dims: [3],
+    "clip_value": [0.3, math.inf],
+    "weight_decay": [0.1],
+}
 
 
 @op(
@@ -14,9 +20,18 @@ HYPER = {"lr": constant(0.1), "scale": constant(0.5), "step": lambda rng, shape,
     samples=HYPER | {"momentum": [0.9], "dampening": [0.1], "nesterov": [False, True]},
 )
 def sgd_step(
-    params, grads, velocity, lr, scale, step, momentum: float = 0.0, dampening: float = 0.0, weight_decay: float = 0.0,
-    nesterov: bool = False, clip_value: float = math.inf,
-):  # fmt: skip
+    params,
+    grads,
+    velocity,
+    lr,
+    scale,
+    step,
+    momentum: float = 0.0,
+    dampening: float = 0.0,
+    weight_decay: float = 0.0,
+    nesterov: bool = False,
+    clip_value: float = math.inf,
+):
     """g += λ p; v = μ v + (1 - dampening) g (v = g at the first step); p -= lr v, or lr (g + μ v) with Nesterov; no v: lr g."""
     g = clipped(grads, scale, clip_value) + weight_decay * params
     if velocity is not None:
@@ -32,9 +47,16 @@ class SGD(Optimizer):
     op = "sgd_step"
 
     def __init__(
-        self, lr: float | Schedule = 1e-3, momentum: float = 0.0, dampening: float = 0.0, weight_decay: float = 0.0,
-        nesterov: bool = False, *, clip_grad_norm: float | None = None, clip_grad_value: float | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        lr: float | Schedule = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+        *,
+        clip_grad_norm: float | None = None,
+        clip_grad_value: float | None = None,
+    ) -> None:
         super().__init__(lr, clip_grad_norm, clip_grad_value)
         self.scalars |= {
             "momentum": self.number("momentum", momentum, 0, 1),
