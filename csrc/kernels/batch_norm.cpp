@@ -32,7 +32,7 @@ BP_INLINE vec<T> keep_statistics(const BatchNormForward<T>& op, Index c, int n, 
 template <class T>
 void batch_norm_forward(const BatchNormForward<T>& op, Range range, Scratch) {
     const Shape shape = shape_of(op.x);
-    const auto [rows, size, length] = shape;
+    const Index rows = shape.rows, size = shape.size, length = shape.length;
     const T *x = op.x.data, *weight = op.weight.data, *bias = op.bias.data;
     const T count = T(rows * length > 0 ? rows * length : 1);
     T* y = op.y.data;
@@ -91,7 +91,7 @@ void batch_norm_forward(const BatchNormForward<T>& op, Range range, Scratch) {
 template <class T>
 void batch_norm_inference(const BatchNormInference<T>& op, Range range, Scratch) {
     const Shape shape = shape_of(op.x);
-    const auto [rows, size, length] = shape;
+    const Index rows = shape.rows, size = shape.size, length = shape.length;
     const T *x = op.x.data, *weight = op.weight.data, *bias = op.bias.data;
     T* y = op.y.data;
     channels<T>(covered(range, kChannelPiece, size), [&](auto vectors, Index c, int n) BP_INLINED {
@@ -127,7 +127,7 @@ void batch_norm_inference(const BatchNormInference<T>& op, Range range, Scratch)
 template <class T>
 void batch_norm_backward(const BatchNormBackward<T>& op, Range range, Scratch) {
     const Shape shape = shape_of(op.x);
-    const auto [rows, size, length] = shape;
+    const Index rows = shape.rows, size = shape.size, length = shape.length;
     const T *x = op.x.data, *dy = op.dy.data, *weight = op.weight.data;
     const T count = T(rows * length > 1 ? rows * length : 1);
     const Range piece = covered(range, kChannelPiece, size);

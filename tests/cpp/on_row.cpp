@@ -1,4 +1,5 @@
-// on_row ROW COMMAND...: runs a test that was compiled for an ISA row; exit code 77, skipped, on a CPU without it.
+// on_row ROW COMMAND...: runs a test that was compiled for an ISA row; exit code 77, skipped, on a CPU
+// without it.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>

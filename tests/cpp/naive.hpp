@@ -1,0 +1,142 @@
+// Activations and pointwise losses as python/backpass/formulas.py writes them, in double with the library's
+// functions.
+#pragma once
+#include <cmath>
+
+#include "ops/types.hpp"
+
+namespace backpass::naive {
+
+inline constexpr Activation kActivations[] = {
+    Activation::identity,  Activation::relu, Activation::leaky_relu, Activation::tanh,
+    Activation::sigmoid,   Activation::elu,  Activation::softplus,   Activation::gelu,
+    Activation::gelu_tanh, Activation::silu};
+inline constexpr double kAlpha = 0.5;  // where an activation has one
+inline constexpr double kPi = 3.14159265358979323846;
+
+// Whether the backward pass needs a stored slope, because y does not tell it.
+inline bool stores_slope(Activation a) {
+    return a == Activation::gelu || a == Activation::gelu_tanh || a == Activation::silu;
+}
+
+inline double sigmoid(double z) { return 1 / (1 + std::exp(-z)); }
+inline double normal_cdf(double z) { return 0.5 * (1 + std::erf(z / std::sqrt(2.0))); }
+
+inline double value(Activation a, double z) {
+    switch (a) {
+        case Activation::identity:
+            return z;
+        case Activation::relu:
+            return z > 0 ? z : 0;
+        case Activation::leaky_relu:
+            return z > 0 ? z : kAlpha * z;
+        case Activation::tanh:
+            return std::tanh(z);
+        case Activation::sigmoid:
+            return sigmoid(z);
+        case Activation::elu:
+            return z > 0 ? z : kAlpha * std::expm1(z);
+        case Activation::softplus:
+            return std::log1p(std::exp(kAlpha * z)) / kAlpha;
+        case Activation::gelu:
+            return z * normal_cdf(z);
+        case Activation::gelu_tanh:
+            return 0.5 * z * (1 + std::tanh(std::sqrt(2 / kPi) * (z + 0.044715 * z * z * z)));
+        case Activation::silu:
+            return z * sigmoid(z);
+    }
+    return NAN;
+}
+
+inline double slope(Activation a, double z) {
+    const double y = value(a, z), s = sigmoid(z);
+    switch (a) {
+        case Activation::identity:
+            return 1;
+        case Activation::relu:
+            return z > 0 ? 1 : 0;
+        case Activation::leaky_relu:
+            return z > 0 ? 1 : kAlpha;
+        case Activation::tanh:
+            return 1 - y * y;
+        case Activation::sigmoid:
+            return y * (1 - y);
+        case Activation::elu:
+            return z > 0 ? 1 : y + kAlpha;
+        case Activation::softplus:
+            return sigmoid(kAlpha * z);
+        case Activation::gelu:
+            return normal_cdf(z) + z * std::exp(-z * z / 2) / std::sqrt(2 * kPi);
+        case Activation::gelu_tanh: {
+            const double c = std::sqrt(2 / kPi), t = std::tanh(c * (z + 0.044715 * z * z * z));
+            return 0.5 * (1 + t) + 0.5 * z * (1 - t * t) * c * (1 + 3 * 0.044715 * z * z);
+        }
+        case Activation::silu:
+            return s * (1 + z * (1 - s));
+    }
+    return NAN;
+}
+
+// ---- pointwise losses: prediction p, target t; a is the loss's parameter ----------------------------------
+
+inline constexpr Pointwise kLosses[] = {Pointwise::mse,       Pointwise::half_mse,
+                                        Pointwise::l1,        Pointwise::huber,
+                                        Pointwise::smooth_l1, Pointwise::bce_with_logits,
+                                        Pointwise::poisson,   Pointwise::poisson_rate,
+                                        Pointwise::quantile,  Pointwise::hinge};
+
+inline double value(Pointwise loss, double p, double t, double a) {
+    const double d = p - t, m = std::fabs(d);
+    switch (loss) {
+        case Pointwise::mse:
+            return d * d;
+        case Pointwise::half_mse:
+            return d * d / 2;
+        case Pointwise::l1:
+            return m;
+        case Pointwise::huber:
+            return m <= a ? d * d / 2 : a * (m - a / 2);
+        case Pointwise::smooth_l1:
+            return m < a ? d * d / 2 / a : m - a / 2;
+        case Pointwise::bce_with_logits:
+            return (1 - t) * p + (1 + (a - 1) * t) * std::log1p(std::exp(-p));
+        case Pointwise::poisson:
+            return std::exp(p) - t * p;
+        case Pointwise::poisson_rate:
+            return p - t * std::log(p + a);
+        case Pointwise::quantile:
+            return std::fmax(-a * d, (1 - a) * d);
+        case Pointwise::hinge:
+            return std::fmax(0, a - t * p);
+    }
+    return NAN;
+}
+
+inline double slope(Pointwise loss, double p, double t, double a) {
+    const double d = p - t;
+    switch (loss) {
+        case Pointwise::mse:
+            return 2 * d;
+        case Pointwise::half_mse:
+            return d;
+        case Pointwise::l1:
+            return d > 0 ? 1 : d < 0 ? -1 : 0;
+        case Pointwise::huber:
+            return std::fmin(a, std::fmax(-a, d));
+        case Pointwise::smooth_l1:
+            return std::fmin(1, std::fmax(-1, d / a));
+        case Pointwise::bce_with_logits:
+            return (1 - t) - (1 + (a - 1) * t) * sigmoid(-p);
+        case Pointwise::poisson:
+            return std::exp(p) - t;
+        case Pointwise::poisson_rate:
+            return 1 - t / (p + a);
+        case Pointwise::quantile:
+            return d < 0 ? -a : d > 0 ? 1 - a : 0;
+        case Pointwise::hinge:
+            return t * p < a ? -t : 0;
+    }
+    return NAN;
+}
+
+}  // namespace backpass::naive

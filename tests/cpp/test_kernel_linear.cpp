@@ -1,0 +1,132 @@
+// linear_forward and linear_backward of one ISA row against loops in double.
+#include "kernel_test.hpp"
+#include "naive.hpp"
+
+namespace {
+
+using namespace backpass;
+using std::int64_t;
+
+struct Case {
+    int64_t rows, inputs, outputs;
+    Activation activation = Activation::identity;
+    bool bias = true, slope = false;
+};
+
+template <class T>
+void forward(T, Case c) {
+    const Array<T> x({c.rows, c.inputs}), weight({c.inputs, c.outputs}), bias({c.outputs});
+    const auto y = Array<T>::filled({c.rows, c.outputs}), kept = Array<T>::filled({c.rows, c.outputs});
+    LinearForward<T> op;
+    op.x = x, op.weight = weight, op.bias = given(c.bias, bias), op.y = y, op.slope = when(c.slope, kept);
+    op.activation = c.activation, op.alpha = naive::kAlpha;
+    run(op);
+    const double ulps = double(c.inputs) / 2 + 8;
+    for (int64_t b = 0; b < c.rows; ++b)
+        for (int64_t o = 0; o < c.outputs; ++o) {
+            double z = c.bias ? double(bias[o]) : 0, scale = std::fabs(z);
+            for (int64_t i = 0; i < c.inputs; ++i) {
+                const double product = double(x[b * c.inputs + i]) * double(weight[i * c.outputs + o]);
+                z += product, scale += std::fabs(product);
+            }
+            const int64_t at = b * c.outputs + o;
+            CHECK(is_close(y[at], naive::value(c.activation, z), ulps, scale));
+            // where z is about 0, a slope that jumps there may be either
+            if (c.slope && std::fabs(z) > 1e-5)
+                CHECK(is_close(kept[at], naive::slope(c.activation, z), ulps, scale));
+        }
+}
+
+template <class T>
+void backward(T, Case c, bool dx_wanted = true) {
+    const Array<T> weight({c.inputs, c.outputs}), dy({c.rows, c.outputs}), z({c.rows, c.inputs});
+    const auto x = Array<T>::filled({c.rows, c.inputs}), kept = Array<T>::filled({c.rows, c.inputs});
+    for (int64_t i = 0; i < z.size(); ++i) {
+        x[i] = T(naive::value(c.activation, double(z[i])));
+        kept[i] = T(naive::slope(c.activation, double(z[i])));
+    }
+    const auto dx = Array<T>::filled({c.rows, c.inputs}), dweight = Array<T>::filled({c.inputs, c.outputs}),
+               dbias = Array<T>::filled({c.outputs});
+    LinearBackward<T> op;
+    op.x = x, op.weight = weight, op.dy = dy, op.slope = given(c.slope, kept);
+    op.dx = when(dx_wanted, dx), op.dweight = dweight, op.dbias = when(c.bias, dbias);
+    op.activation = c.activation, op.alpha = naive::kAlpha;
+    run(op);
+    const int64_t B = c.rows, I = c.inputs, O = c.outputs;
+    for (int64_t i = 0; i < I; ++i)
+        for (int64_t o = 0; o < O; ++o) {
+            double sum = 0, scale = 0;
+            for (int64_t b = 0; b < B; ++b) {
+                const double product = double(x[b * I + i]) * double(dy[b * O + o]);
+                sum += product, scale += std::fabs(product);
+            }
+            CHECK(is_close(dweight[i * O + o], sum, double(B) / 2 + 4, scale));
+        }
+    for (int64_t o = 0; o < O && c.bias; ++o) {
+        double sum = 0;
+        for (int64_t b = 0; b < B; ++b) sum += double(dy[b * O + o]);
+        CHECK(is_close(dbias[o], sum, double(B) / 2 + 4, double(2 * B)));
+    }
+    for (int64_t b = 0; b < B && dx_wanted; ++b)
+        for (int64_t i = 0; i < I; ++i) {
+            double sum = 0, scale = 0;
+            for (int64_t o = 0; o < O; ++o) {
+                const double product = double(dy[b * O + o]) * double(weight[i * O + o]);
+                sum += product, scale += std::fabs(product);
+            }
+            const double slope = naive::slope(c.activation, double(z[b * I + i]));
+            CHECK(is_close(dx[b * I + i], sum * slope, double(O) / 2 + 8, scale * 4));
+        }
+}
+
+// A row of a forward pass has the same bits, however many rows there are.
+template <class T>
+void rows_are_independent(T, int64_t rows, int64_t inputs, int64_t outputs) {
+    const Array<T> x({rows, inputs}), weight({inputs, outputs}), bias({outputs});
+    const auto y = Array<T>::filled({rows, outputs});
+    LinearForward<T> op;
+    op.x = x, op.weight = weight, op.bias = bias, op.y = y, op.activation = Activation::tanh;
+    run(op);
+    for (int64_t b = 0; b < rows; b += 7) {
+        const auto x1 = Array<T>::filled({1, inputs}), y1 = Array<T>::filled({1, outputs});
+        std::copy(&x[b * inputs], &x[b * inputs] + inputs, x1.data());
+        op.x = x1, op.y = y1;
+        run(op);
+        CHECK(std::memcmp(y1.data(), &y[b * outputs], std::size_t(outputs) * sizeof(T)) == 0);
+    }
+}
+
+template <class T>
+void check(T t) {
+    const auto both = [&](Case c) { forward(t, c), backward(t, c); };
+    for (int64_t n = 0; n <= 70; ++n) {
+        for (const int64_t few : {1, 5}) both({few, 3, n}), both({few, n, 7}), both({n, few, 6});
+        both({n, 4, 1}), both({16, n, 1}), both({33, 2, n});
+        both({n, n, n, Activation::relu});
+    }
+    for (const Activation activation : naive::kActivations)
+        for (const bool bias : {false, true}) {
+            const bool needed = naive::stores_slope(activation);
+            for (const int64_t n : {1, 19, 40}) {
+                forward(t, {5, 7, n, activation, bias, false}), forward(t, {5, 7, n, activation, bias, true});
+                backward(t, {5, n, 7, activation, bias, true});
+                if (!needed) backward(t, {5, n, 7, activation, bias, false});
+            }
+        }
+    backward(t, {5, 7, 9}, false);
+    // K in several blocks, tasks in both directions, and strides that make the operands be copied and packed
+    const int64_t stride = 2048 / sizeof(T);
+    both({70, 300, 33, Activation::relu}), both({300, 20, 130}), both({130, stride / 2, 66});
+    both({90, 70, stride}), both({1, 600, stride}), both({66, 66, stride + 5});
+    if (stride == 512) both({61, stride, stride + 7, Activation::tanh});
+    both({7, 5, 1100}), both({130, 3, 1030}), both({600, 40, 4});
+    rows_are_independent(t, 60, 300, 70), rows_are_independent(t, 60, 70, stride),
+        rows_are_independent(t, 40, 33, 1);
+}
+
+}  // namespace
+
+int main() {
+    both_dtypes([](auto t) { check(t); });
+    return finish();
+}

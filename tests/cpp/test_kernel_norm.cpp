@@ -1,0 +1,179 @@
+// Softmax, batch normalisation and layer normalisation of one ISA row against loops in double.
+#include "kernel_test.hpp"
+
+namespace {
+
+using namespace backpass;
+using std::int64_t;
+
+template <class T>
+void softmax(T, int64_t rows, int64_t size, bool log) {
+    const Array<T> x({rows, size}, -6, 6), dy({rows, size});
+    const auto y = Array<T>::filled({rows, size}), dx = Array<T>::filled({rows, size});
+    SoftmaxForward<T> forward;
+    forward.x = x, forward.y = y, forward.log = log;
+    run(forward);
+    SoftmaxBackward<T> backward;
+    backward.y = y, backward.dy = dy, backward.dx = dx, backward.log = log;
+    run(backward);
+    for (int64_t b = 0; b < rows; ++b) {
+        const int64_t at = b * size;
+        double total = 0, dot = 0, scale = 0;
+        for (int64_t i = at; i < at + size; ++i) total += std::exp(double(x[i]));
+        for (int64_t i = at; i < at + size; ++i) {
+            const double p = std::exp(double(x[i])) / total, want = log ? std::log(p) : p;
+            CHECK(is_close(y[i], want, 16 + double(size) / 4, log ? 16 : 1));
+            dot += double(dy[i]) * (log ? 1 : double(y[i])), scale += std::fabs(double(dy[i]));
+        }
+        for (int64_t i = at; i < at + size; ++i) {
+            const double s = double(y[i]), g = double(dy[i]);
+            CHECK(is_close(dx[i], log ? g - std::exp(s) * dot : s * (g - dot), 16, scale));
+        }
+    }
+}
+
+// What a normalisation computes from n elements.
+struct Moments {
+    double mean = 0, var = 0;
+
+    template <class Get>
+    Moments(int64_t n, Get get) {
+        for (int64_t i = 0; i < n; ++i) mean += get(i) / double(n);
+        for (int64_t i = 0; i < n; ++i) var += (get(i) - mean) * (get(i) - mean) / double(n);
+    }
+};
+
+constexpr double kEps = 1e-3;  // large: a variance near 0 would magnify every rounding
+constexpr double kUlps = 200;  // of numbers up to about 2 / √kEps
+
+template <class T>
+void batch_norm(T, int64_t rows, int64_t size, int64_t length, int64_t bits) {
+    const bool affine = bits & 1, running = bits & 2, grads = bits % 5 != 4;
+    const double momentum = bits & 4 ? 0.1 : -1;
+    const Array<T> x({rows, size, length}, -1, 3), dy({rows, size, length}), weight({size}), bias({size});
+    const Array<T> running_mean({size}), running_var({size}, 0.5, 2);
+    const auto y = Array<T>::filled({rows, size, length}), dx = Array<T>::filled({rows, size, length});
+    const auto mean = Array<T>::filled({size}), inv_std = Array<T>::filled({size});
+    const auto dweight = Array<T>::filled({size}), dbias = Array<T>::filled({size});
+    const auto batches = Array<int64_t>::filled({1}, 3);
+    const std::vector<T> old_mean(running_mean.data(), running_mean.data() + size),
+        old_var(running_var.data(), running_var.data() + size);
+
+    BatchNormInference<T> inference;
+    inference.x = x, inference.weight = given(affine, weight), inference.bias = given(affine, bias);
+    inference.running_mean = running_mean, inference.running_var = running_var;
+    inference.y = y, inference.eps = kEps;
+    run(inference);
+    const auto scale = [&](int64_t c) { return affine ? double(weight[c]) : 1; };
+    const auto shift = [&](int64_t c) { return affine ? double(bias[c]) : 0; };
+    for (int64_t i = 0; i < x.size(); ++i) {
+        const int64_t c = i / length % size;
+        const double normal = (double(x[i]) - double(old_mean[c])) / std::sqrt(double(old_var[c]) + kEps);
+        CHECK(is_close(y[i], normal * scale(c) + shift(c), 32, 8));
+    }
+
+    BatchNormForward<T> forward;
+    forward.x = x, forward.weight = given(affine, weight), forward.bias = given(affine, bias);
+    forward.running_mean = when(running, running_mean), forward.running_var = when(running, running_var);
+    forward.batches = batches, forward.y = y, forward.mean = mean, forward.inv_std = inv_std;
+    forward.momentum = momentum, forward.eps = kEps;
+    run(forward);
+    CHECK(batches[0] == 4);
+
+    BatchNormBackward<T> backward;
+    backward.x = x, backward.weight = given(affine, weight), backward.mean = mean, backward.inv_std = inv_std;
+    backward.dy = dy, backward.dx = when(grads, dx);
+    backward.dweight = when(affine, dweight), backward.dbias = when(affine, dbias);
+    run(backward);
+
+    const int64_t count = rows * length;
+    for (int64_t c = 0; c < size; ++c) {
+        const auto at = [&](int64_t k) { return (k / length * size + c) * length + k % length; };
+        const Moments m(count, [&](int64_t k) { return double(x[at(k)]); });
+        const double inv = 1 / std::sqrt(m.var + kEps), share = momentum < 0 ? 1.0 / 4 : momentum;
+        CHECK(is_close(mean[c], m.mean, 16, 3) && is_close(inv_std[c], inv, kUlps));
+        if (running && count > 1) {
+            const double unbiased = m.var * double(count) / double(count - 1);
+            CHECK(is_close(running_mean[c], (1 - share) * double(old_mean[c]) + share * m.mean, 16, 3));
+            CHECK(is_close(running_var[c], (1 - share) * double(old_var[c]) + share * unbiased, 16, 9));
+        }
+        double db = 0, dw = 0;
+        const auto normal = [&](int64_t k) { return (double(x[at(k)]) - m.mean) * inv; };
+        for (int64_t k = 0; k < count; ++k) {
+            db += double(dy[at(k)]), dw += double(dy[at(k)]) * normal(k);
+            CHECK(is_close(y[at(k)], normal(k) * scale(c) + shift(c), kUlps, 4));
+        }
+        if (affine)
+            CHECK(is_close(dbias[c], db, 16, double(count)) &&
+                  is_close(dweight[c], dw, kUlps, double(count)));
+        for (int64_t k = 0; k < count && grads; ++k) {
+            const double want = scale(c) * inv * (double(dy[at(k)]) - (db + normal(k) * dw) / double(count));
+            CHECK(is_close(dx[at(k)], want, kUlps, 4 * inv));
+        }
+    }
+}
+
+template <class T>
+void layer_norm(T, int64_t rows, int64_t size, int64_t bits) {
+    const bool affine = bits & 1, dx_wanted = bits % 3 != 2;
+    const Array<T> x({rows, size}, -1, 3), dy({rows, size}), weight({size}), bias({size});
+    const auto y = Array<T>::filled({rows, size}), dx = Array<T>::filled({rows, size});
+    const auto mean = Array<T>::filled({rows}), inv_std = Array<T>::filled({rows});
+    const auto dweight = Array<T>::filled({size}), dbias = Array<T>::filled({size});
+    LayerNormForward<T> forward;
+    forward.x = x, forward.weight = given(affine, weight), forward.bias = given(affine, bias);
+    forward.y = y, forward.mean = mean, forward.inv_std = inv_std, forward.eps = kEps;
+    run(forward);
+    LayerNormBackward<T> backward;
+    backward.x = x, backward.weight = given(affine, weight), backward.mean = mean, backward.inv_std = inv_std;
+    backward.dy = dy, backward.dx = when(dx_wanted, dx);
+    backward.dweight = when(affine, dweight), backward.dbias = when(affine, dbias);
+    run(backward);
+
+    std::vector<double> dw(std::size_t(size), 0), db(std::size_t(size), 0);
+    for (int64_t r = 0; r < rows; ++r) {
+        const auto at = [&](int64_t i) { return r * size + i; };
+        const Moments m(size, [&](int64_t i) { return double(x[at(i)]); });
+        const double inv = 1 / std::sqrt(m.var + kEps);
+        if (size > 0) CHECK(is_close(mean[r], m.mean, 16, 3) && is_close(inv_std[r], inv, kUlps));
+        const auto normal = [&](int64_t i) { return (double(x[at(i)]) - m.mean) * inv; };
+        const auto g = [&](int64_t i) { return double(dy[at(i)]) * (affine ? double(weight[i]) : 1); };
+        double shift = 0, slope = 0;
+        for (int64_t i = 0; i < size; ++i) {
+            shift += g(i) / double(size), slope += g(i) * normal(i) / double(size);
+            db[std::size_t(i)] += double(dy[at(i)]), dw[std::size_t(i)] += double(dy[at(i)]) * normal(i);
+            const double want = normal(i) * (affine ? double(weight[i]) : 1) + (affine ? double(bias[i]) : 0);
+            CHECK(is_close(y[at(i)], want, kUlps, 4));
+        }
+        for (int64_t i = 0; i < size && dx_wanted; ++i)
+            CHECK(is_close(dx[at(i)], inv * (g(i) - shift - normal(i) * slope), kUlps, 8 * inv));
+    }
+    for (int64_t i = 0; i < size && affine; ++i) {
+        CHECK(is_close(dbias[i], db[std::size_t(i)], 16, double(rows)));
+        CHECK(is_close(dweight[i], dw[std::size_t(i)], kUlps, double(rows)));
+    }
+}
+
+template <class T>
+void check(T t) {
+    for (int64_t n = 0; n <= 70; ++n) {
+        for (const bool log : {false, true})
+            softmax(t, 3, n, log), softmax(t, n, 5, log), softmax(t, 200, n, log);
+        for (const int64_t rows : {2, 3, 66})
+            batch_norm(t, rows, n, 1, n + rows), batch_norm(t, rows, n, 3, n + rows);
+        batch_norm(t, 3, 2, n, n), batch_norm(t, n, 3, 1, n), batch_norm(t, n, 2, 5, n + 1);
+        for (const int64_t rows : {0, 1, 3, 130}) layer_norm(t, rows, n, n + rows);
+        layer_norm(t, n, 40, n);
+    }
+    for (int64_t bits = 0; bits < 8; ++bits) {
+        batch_norm(t, 5, 133, 1, bits), batch_norm(t, 2, 65, 9, bits);
+        layer_norm(t, 7, 1000, bits), layer_norm(t, 2, 5000, bits), layer_norm(t, 500, 65, bits);
+    }
+}
+
+}  // namespace
+
+int main() {
+    both_dtypes([](auto t) { check(t); });
+    return finish();
+}

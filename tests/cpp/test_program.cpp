@@ -1,0 +1,277 @@
+// The runtime on a small training program: same bits for every number of threads, from several threads at
+// once, after a fork; what is invalid throws; halt and interrupt stop it.
+#ifndef _WIN32
+#include <sys/wait.h>
+#include <unistd.h>
+#endif
+
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <stdexcept>
+#include <thread>
+
+#include "check.hpp"
+#include "runtime/isa.hpp"
+#include "runtime/program.hpp"
+
+namespace {
+
+using namespace backpass;
+using std::int64_t;
+
+template <class T, class U = T, std::size_t N>
+Tensor<T> view(std::vector<U>& data, const int64_t (&shape)[N]) {
+    Tensor<T> t;
+    t.data = data.data();
+    t.ndim = int(N);
+    for (std::size_t i = 0; i < N; ++i) t.shape[i] = shape[i];
+    return t;
+}
+
+// Two linear layers, cross entropy, clipping by norm and Adam, on one batch: all the arrays and the list of
+// ops.
+class Training {
+  public:
+    static constexpr int64_t B = 300, I = 65, H = 210, O = 10, N = I * H + H + H * O + O;
+
+    std::vector<float> x, params, grads, m, v, hidden, pred, dpred, dhidden;
+    std::vector<double> loss{0}, count{0}, partials, norm{0}, scale{1}, lr{0.01};
+    std::vector<int64_t> target, step{0}, cursor{0}, halt{0};
+    std::vector<double> total{0, 0};
+
+    explicit Training(unsigned seed)
+        : x(B * I),
+          params(N),
+          grads(N),
+          m(N),
+          v(N),
+          hidden(B * H),
+          pred(B * O),
+          dpred(B * O),
+          dhidden(B * H),
+          partials((N + kUpdatePiece - 1) / kUpdatePiece),
+          target(B) {
+        const auto next = [&] { return float(seed = seed * 1664525 + 1013904223) / 4294967296.0f - 0.5f; };
+        for (float& value : x) value = next();
+        for (float& value : params) value = 0.3f * next();
+        for (int64_t b = 0; b < B; ++b) target[std::size_t(b)] = b * 7 % O;
+    }
+    Training(const Training&) = delete;
+    Training& operator=(const Training&) = delete;
+
+    std::vector<AnyOp> ops() {
+        LinearForward<float> first, second;
+        LinearBackward<float> second_back, first_back;
+        Range at{0, 0};
+        const auto slice = [&](std::vector<float>& flat, int64_t rows, int64_t cols) {
+            auto t = view<float>(flat, {rows, cols});
+            t.data += at.begin;
+            if (rows == 1) t.ndim = 1, t.shape[0] = cols;
+            return t;
+        };
+        const auto layer = [&](LinearForward<float>& f, LinearBackward<float>& b, int64_t in, int64_t out) {
+            f.weight = b.weight = constant(slice(params, in, out)), b.dweight = slice(grads, in, out);
+            at.begin += in * out;
+            f.bias = constant(slice(params, 1, out)), b.dbias = slice(grads, 1, out);
+            at.begin += out;
+        };
+        layer(first, first_back, I, H), layer(second, second_back, H, O);
+        first.x = first_back.x = view<const float>(x, {B, I});
+        first.y = view<float>(hidden, {B, H}), second.x = second_back.x = view<const float>(hidden, {B, H});
+        first.activation = second_back.activation = Activation::tanh;
+        second.y = view<float>(pred, {B, O});
+        second_back.dy = view<const float>(dpred, {B, O}), second_back.dx = view<float>(dhidden, {B, H});
+        first_back.dy = view<const float>(dhidden, {B, H});
+
+        SoftmaxCrossEntropy<float> entropy;
+        entropy.pred = view<const float>(pred, {B, O}), entropy.target = view<const int64_t>(target, {B});
+        entropy.loss = view<double>(loss, {1}), entropy.count = view<double>(count, {1});
+        entropy.dpred = view<float>(dpred, {B, O});
+        GradientNorm<float> square;
+        square.grads = view<const float>(grads, {N});
+        square.partials = view<double>(partials, {int64_t(partials.size())});
+        ClipScale clip;
+        clip.loss = view<const double>(loss, {1}), clip.norm = view<double>(norm, {1});
+        clip.partials = view<const double>(partials, {int64_t(partials.size())});
+        clip.scale = view<double>(scale, {1}), clip.halt = view<int64_t>(halt, {1}), clip.max_norm = 1;
+        AdamStep<float> adam;
+        adam.params = view<float>(params, {N}), adam.grads = view<const float>(grads, {N});
+        adam.lr = view<const double>(lr, {1}), adam.scale = view<const double>(scale, {1});
+        adam.m = view<float>(m, {N}), adam.v = view<float>(v, {N}),
+        adam.step = view<const int64_t>(step, {1});
+        Advance advance;
+        advance.loss = view<const double>(loss, {1}), advance.count = view<const double>(count, {1});
+        advance.step = view<int64_t>(step, {1}), advance.cursor = view<int64_t>(cursor, {1});
+        advance.total = view<double>(total, {2}), advance.rows = B;
+        return {first, second, entropy, second_back, first_back, square, clip, adam, advance};
+    }
+    Program program(const std::string& isa = choose_isa("")) { return Program(ops(), isa, halt.data()); }
+
+    bool same_as(const Training& other) const {
+        return params == other.params && m == other.m && v == other.v && loss == other.loss &&
+               step == other.step;
+    }
+
+  private:
+    static Tensor<const float> constant(const Tensor<float>& t) {
+        Tensor<const float> c;
+        c.data = t.data, c.ndim = t.ndim, c.shape[0] = t.shape[0], c.shape[1] = t.shape[1];
+        return c;
+    }
+};
+
+constexpr int64_t kSteps = 15;
+
+// What kSteps with one thread make of the training with this seed.
+const Training& expected(unsigned seed) {
+    static Training* const made[] = {new Training(0), new Training(1)};
+    Training& training = *made[seed];
+    if (training.step[0] == 0) training.program().run(kSteps, 1, nullptr);
+    return training;
+}
+
+void check_learning() {
+    const Training& done = expected(0);
+    CHECK(done.step[0] == kSteps && done.cursor[0] == kSteps * Training::B && done.halt[0] == 0);
+    CHECK(done.loss[0] < 2.25 && done.total[0] / done.total[1] > done.loss[0]);  // from log 10 downwards
+}
+
+void check_threads() {
+    for (const std::string& isa : available_isas()) {
+        Training one(0);
+        one.program(isa).run(kSteps, 1, nullptr);
+        for (const int threads : {2, 3, 8}) {
+            Training many(0);
+            Program program = many.program(isa);
+            CHECK(program.run(5, threads, nullptr) == 5);
+            CHECK(program.run(kSteps - 5, threads, nullptr) == kSteps - 5);
+            CHECK(many.same_as(one));
+        }
+    }
+}
+
+template <class F>
+void check_throws(F f, const char* part) {
+    try {
+        f();
+        CHECK(!"it should throw");
+    } catch (const std::invalid_argument& error) {
+        CHECK(std::string(error.what()).find(part) != std::string::npos);
+    }
+}
+
+void check_invalid() {
+    Training training(0);
+    LinearForward<float> linear = std::get<LinearForward<float>>(training.ops()[0]);
+    CHECK(invalid(linear).empty());
+    linear.x.shape[1] += 1;
+    CHECK(invalid(linear).find("linear_forward: ") == 0);
+    const std::string isa = choose_isa("");
+    check_throws([&] { Program({linear}, isa, nullptr); }, "linear_forward: x must be");
+    check_throws([&] { Program({}, "mmx", nullptr); }, "mmx");
+    check_throws([&] { choose_isa("mmx"); }, isa.c_str());
+    Program nothing({}, isa, nullptr);
+    CHECK(nothing.run(3, 2, nullptr) == 3 && training.program().run(0, 2, nullptr) == 0);
+}
+
+void check_halt() {
+    for (const int threads : {1, 2}) {
+        Training training(0);
+        Program program = training.program();
+        CHECK(program.run(4, threads, nullptr) == 4);
+        const auto params = training.params;
+        training.x[5] = NAN;  // the step before the guard runs, the update does not
+        CHECK(program.run(10, threads, nullptr) == 0 && training.halt[0] != 0);
+        CHECK(training.params == params && training.step[0] == 4);
+    }
+}
+
+std::atomic<int> asked{0};
+bool always() { return ++asked > 0; }
+bool never() { return ++asked < 0; }
+
+void check_interrupt() {
+    for (const int threads : {1, 2}) {
+        Training training(0);
+        Program program = training.program();
+        asked = 0;
+        const int64_t done = program.run(int64_t{1} << 40, threads, always);
+        CHECK(asked > 0 && done < int64_t{1} << 40 && training.step[0] == done);
+    }
+    Training training(0);
+    training.program().run(kSteps, 2, never);
+    CHECK(training.same_as(expected(0)));
+}
+
+// Programs in several threads: one of them has the pool, the others run alone.
+void check_at_once() {
+    for (int round = 0; round < 3; ++round) {
+        Training a(0), b(1), c(0);
+        std::thread first([&] { a.program().run(kSteps, 2, nullptr); });
+        std::thread second([&] { b.program().run(kSteps, 3, nullptr); });
+        c.program().run(kSteps, 2, nullptr);
+        first.join(), second.join();
+        CHECK(a.same_as(expected(0)) && b.same_as(expected(1)) && c.same_as(expected(0)));
+    }
+}
+
+#ifndef _WIN32
+template <class F>
+bool succeeds_in_child(F f) {
+    const pid_t child = fork();
+    if (child == 0) {
+        alarm(60);
+        _exit(f() ? 0 : 1);
+    }
+    int status = 0;
+    return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+// A child of a process with a running pool starts its own.
+void check_fork() {
+    // under the thread sanitizer or QEMU no child of a process with threads may start any, with backpass or
+    // without
+    if (!succeeds_in_child([] { return std::thread([] {}).join(), true; }))
+        return void(std::puts("fork: skipped"));
+    for (int round = 0; round < 20; ++round) {
+        Training parent(0);
+        parent.program().run(2, 2, nullptr);
+        if (round % 2)
+            std::this_thread::sleep_for(std::chrono::milliseconds(3));  // the workers sleep, else they spin
+        CHECK(succeeds_in_child([] {
+            Training training(1);
+            training.program().run(kSteps, 2, nullptr);
+            return training.same_as(expected(1));
+        }));
+    }
+    Training after(0);
+    after.program().run(kSteps, 2, nullptr);
+    CHECK(after.same_as(expected(0)));
+}
+#endif
+
+void check_threads_setting() {
+    set_num_threads(3);
+    CHECK(get_num_threads() == 3);
+    set_num_threads(-1);
+    CHECK(get_num_threads() == 1);
+    CHECK(!worth_threads(10, 10, 8) && worth_threads(1e9, 1e6, 8) && !worth_threads(1e9, 1e6, 1));
+}
+
+}  // namespace
+
+int main() {
+    check_learning();
+    check_threads();
+    check_invalid();
+    check_halt();
+    check_interrupt();
+    check_at_once();
+#ifndef _WIN32
+    check_fork();
+#endif
+    check_threads_setting();
+    return finish();
+}
