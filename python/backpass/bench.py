@@ -11,6 +11,7 @@ threadpoolctl is installed.
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import time
@@ -44,6 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="about how long a turn takes (default 0.5; at least an epoch)",
     )
     parser.add_argument(
+        "--peers",
+        action="store_true",
+        help="let installed libraries take turns too: JAX, PyTorch, scikit-learn, each in its best forms",
+    )
+    parser.add_argument(
         "--json", metavar="FILE", help="write versions, CPU, settings and every repeat to this file"
     )
 
@@ -55,6 +61,7 @@ def run(arguments: argparse.Namespace) -> None:
             raise ValueError(f"--{option} is {getattr(arguments, option)}, expected at least {low}")
     workloads = chosen(arguments.workloads, arguments.large)
     names = available_backends()
+    peers = installed_peers(arguments.threads) if arguments.peers else {}
     if arguments.json:
         open(arguments.json, "a", encoding="utf-8").close()  # complain now, not after minutes
     results: dict[str, Any] = {}
@@ -66,15 +73,27 @@ def run(arguments: argparse.Namespace) -> None:
         print(
             f"µs a step, median of {arguments.repeats} interleaved repeats (spread); times slower than {names[0]}\n"
         )
-        print(f"{'':<8}" + "".join(f"{name:>24}" for name in names))
+        print(f"{'':<8}" + "".join(f"{name:>24}" for name in [*names, *peers]))
         for workload in workloads:
             contestants = {name: contestant(workload, name, arguments.threads) for name in names}
+            contestants |= {name: make(workload, arguments.threads) for name, make in peers.items()}
             results[workload.name] = measure(workload, contestants, arguments.repeats, arguments.seconds)
             print(table_row(workload.name, results[workload.name]), flush=True)
     if arguments.json:
         with open(arguments.json, "w", encoding="utf-8") as file:
             json.dump(about | {"workloads": results}, file, indent=1)
         print(f"\nwritten: {arguments.json}")
+
+
+def installed_peers(threads: int) -> dict[str, Callable[[Workload, int], Contestant]]:
+    """The peers that are there. JAX reads its flags when it is imported, and takes as many threads as it has cores."""
+    from .peers import PEERS, available
+
+    if threads == 1:
+        os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])  # everybody on the same cores
+    return {name: make for name, (library, make) in PEERS.items() if available(library)}
 
 
 def chosen(names: str | None, large: bool) -> list[Workload]:

@@ -100,6 +100,7 @@ class Model:
         self._plans: dict[Spec, Plan] = {}
         self._executors: dict[Any, Executor] = {}
         self._own_loss = np.zeros(1)  # what `update` was told
+        self._whole_batch = any(getattr(layer, "whole_batch", False) for layer in layers)
         self._inference: dict[Any, tuple[Executor, Plan]] = {}
         self._outputs: dict[tuple[int, ...], tuple[int, ...]] = {}
 
@@ -241,7 +242,10 @@ class Model:
         out = np.empty((len(X), *self.output_shape(X.shape[1:])), self.dtype)
         start = 0
         while start < len(X):  # in powers of two: few programs, and no row is computed for nothing
-            rows = MAX_ROWS if len(X) - start >= MAX_ROWS else 1 << ((len(X) - start).bit_length() - 1)
+            left = len(X) - start
+            rows = (
+                left if self._whole_batch else MAX_ROWS if left >= MAX_ROWS else 1 << (left.bit_length() - 1)
+            )
             executor, plan = self._inference_program((rows, *X.shape[1:]))
             plan.x[...] = X[start : start + rows]
             executor.run(1, self.threads)

@@ -10,7 +10,9 @@
 #include <csignal>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <limits>
+#include <numeric>
 #include <type_traits>
 #include <vector>
 
@@ -193,6 +195,11 @@ inline void restore(const std::vector<Memory>& memory, const std::vector<unsigne
     }
 }
 
+inline std::ptrdiff_t differing(const std::vector<unsigned char>& a, const std::vector<unsigned char>& b) {
+    return std::inner_product(a.begin(), a.end(), b.begin(), std::ptrdiff_t{0}, std::plus<>(),
+                              std::not_equal_to<>());
+}
+
 // Runs the kernel of this file's row on tasks [begin, end), on a scratch full of NaN.
 template <class Op>
 void run(const Op& op, std::int64_t begin, std::int64_t end) {
@@ -217,6 +224,13 @@ void run(const Op& op) {
     restore(outputs, before);
     for (std::int64_t task = 0; task < tasks; ++task) run(op, task, task + 1);
     CHECK(bytes_of(outputs) == after);
+    std::ptrdiff_t changed = 0;  // bytes: by each task alone, and no byte by two
+    for (std::int64_t task = 0; task < tasks; ++task) {
+        restore(outputs, before);
+        run(op, task, task + 1);
+        changed += differing(bytes_of(outputs), before);
+    }
+    CHECK(changed == differing(after, before));
     restore(outputs, before);
     for (std::int64_t task = tasks; task-- > 0;) run(op, task, task + 1);
     CHECK(bytes_of(outputs) == after);

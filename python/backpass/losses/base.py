@@ -33,6 +33,13 @@ class Loss(Recorded):
             raise ValueError(f"{type(self).__name__}: {name} is {value!r}, expected {expected}")
         return float(value)
 
+    def without_constant(self, full: bool) -> None:
+        """Refuse PyTorch's full=True: the term it adds changes no gradient, and is not computed here."""
+        if full:
+            raise ValueError(
+                f"{type(self).__name__}: full is {full!r}, expected False (it adds a constant without a gradient)"
+            )
+
     def class_weights(self, weight: Any) -> np.ndarray | None:
         """Check the weights of the classes."""
         if weight is None:

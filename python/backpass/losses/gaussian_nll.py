@@ -47,11 +47,14 @@ class GaussianNLLLoss(Loss):
     """½ (log v + (target - mean)²/v) (PyTorch's `nn.GaussianNLLLoss`, its constant left out).
 
     The network has twice as many outputs as there are targets: first the means, then the variances v, which are clamped
-    to eps (default 1e-6) from below. Shapes: network output (batch, 2 D), targets (batch, D).
+    to eps (default 1e-6) from below. full=True, PyTorch's constant, is refused: it has no gradient.
+
+    Shapes: network output (batch, 2 D), targets (batch, D).
     """
 
-    def __init__(self, eps: float = 1e-6, reduction: str = "mean") -> None:
+    def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
         super().__init__(reduction)
+        self.without_constant(full)
         self.eps = self.number("eps", eps, 0, float("inf"), "a number above 0")
 
     def targets(self, y: Any, output: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:

@@ -127,10 +127,16 @@ class BCEWithLogitsLoss(PointwiseLoss):
 
 
 class PoissonNLLLoss(PointwiseLoss):
-    """e^pred - target pred (log_input=True, the default), or pred - target log(pred + eps); the constant log target! left out."""
+    """e^pred - target pred (log_input=True, the default), or pred - target log(pred + eps).
 
-    def __init__(self, log_input: bool = True, eps: float = 1e-8, reduction: str = "mean") -> None:
+    The constant log target!, which PyTorch adds with full=True, is always left out: it has no gradient.
+    """
+
+    def __init__(
+        self, log_input: bool = True, full: bool = False, eps: float = 1e-8, reduction: str = "mean"
+    ) -> None:
         super().__init__(reduction)
+        self.without_constant(full)
         self.kind = "poisson" if log_input else "poisson_rate"
         self.alpha = self._positive("eps", eps)
 

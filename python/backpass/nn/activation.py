@@ -1,7 +1,7 @@
 """Activations as layers. After a Linear layer they cost nothing of their own: the program fuses the two."""
 
 from ..contract import op
-from ..formulas import ACTIVATIONS
+from ..formulas import ACTIVATIONS, SOFTPLUS_THRESHOLD
 from ..program import Builder, Tensor
 from .layer import Layer
 
@@ -51,9 +51,9 @@ class Identity(Activation):
 
 
 class ReLU(Activation):
-    """y = max(x, 0)."""
+    """y = max(x, 0). `inplace` is there for PyTorch's users; the program saves the memory by itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, inplace: bool = False) -> None:
         super().__init__("relu")
 
 
@@ -72,9 +72,9 @@ class Sigmoid(Activation):
 
 
 class SiLU(Activation):
-    """y = x sigmoid(x)."""
+    """y = x sigmoid(x). inplace: see ReLU."""
 
-    def __init__(self) -> None:
+    def __init__(self, inplace: bool = False) -> None:
         super().__init__("silu")
 
 
@@ -87,21 +87,22 @@ class GELU(Activation):
 
 
 class LeakyReLU(Activation):
-    """y = x where x ≥ 0, else negative_slope · x; negative_slope in [0, 1], default 0.01."""
+    """y = x where x ≥ 0, else negative_slope · x; negative_slope in [0, 1], default 0.01. inplace: see ReLU."""
 
-    def __init__(self, negative_slope: float = 0.01) -> None:
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__("leaky_relu", self.in_range("negative_slope", negative_slope, 0, 1))
 
 
 class ELU(Activation):
-    """y = x where x > 0, else alpha (e^x - 1); alpha ≥ 0, default 1."""
+    """y = x where x > 0, else alpha (e^x - 1); alpha ≥ 0, default 1. inplace: see ReLU."""
 
-    def __init__(self, alpha: float = 1.0) -> None:
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         super().__init__("elu", self.in_range("alpha", alpha, 0, 1e6))
 
 
 class Softplus(Activation):
-    """y = log(1 + e^(beta x)) / beta, and x itself where beta x > 20; beta > 0, default 1."""
+    """y = log(1 + e^(beta x)) / beta, and x itself where beta x > threshold; beta > 0, default 1; threshold is always 20."""
 
-    def __init__(self, beta: float = 1.0) -> None:
+    def __init__(self, beta: float = 1.0, threshold: float = SOFTPLUS_THRESHOLD) -> None:
         super().__init__("softplus", self.in_range("beta", beta, 1e-6, 1e6))
+        self.in_range("threshold", threshold, SOFTPLUS_THRESHOLD, SOFTPLUS_THRESHOLD)

@@ -101,7 +101,7 @@ class BatchNorm1d(Layer):
         eps: added to the variance, default 1e-5.
         momentum: in [0, 1], default 0.1; None averages all batches alike.
         affine: whether to learn `weight` and `bias` (C,).
-        track_running_stats: if False, inference uses the statistics of its own batch.
+        track_running_stats: if False, inference uses the statistics of all rows it is given: a row depends on the others.
     """
 
     def __init__(
@@ -114,6 +114,7 @@ class BatchNorm1d(Layer):
     ) -> None:
         super().__init__()
         self.num_features = self.positive_int("num_features", num_features)
+        self.whole_batch = not track_running_stats
         self.eps = self.in_range("eps", eps, 0, 1)
         self.momentum = None if momentum is None else self.in_range("momentum", momentum, 0, 1)
         if affine:

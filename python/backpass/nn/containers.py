@@ -67,7 +67,18 @@ class Residual(Layer):
 
 
 class Flatten(Layer):
-    """(B, ...) to (B, everything else): another view of the same buffer. Only the PyTorch default, start_dim=1."""
+    """Dimensions start_dim to end_dim as one, by default all but the batch: another view of the same buffer."""
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        super().__init__()
+        self.start_dim = self.positive_int("start_dim", start_dim)  # 0 is the batch, which stays
+        self.end_dim = end_dim
 
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
-        return builder.reshape(x, (x.shape[0], prod(x.shape[1:])))
+        last = self.end_dim % len(x.shape) + 1 if -len(x.shape) <= self.end_dim < len(x.shape) else 0
+        if last <= self.start_dim:
+            raise ValueError(
+                f"{self!r}: cannot flatten dimensions {self.start_dim} to {self.end_dim} of {len(x.shape)}"
+            )
+        lead, middle, rest = x.shape[: self.start_dim], x.shape[self.start_dim : last], x.shape[last:]
+        return builder.reshape(x, (*lead, prod(middle), *rest))

@@ -26,9 +26,9 @@ def dropout_backward(mask, dy, dx):
 
 
 class Dropout(Layer):
-    """Zeroes values with probability p in [0, 1] while training; the identity otherwise."""
+    """Zeroes values with probability p in [0, 1] while training; the identity otherwise. inplace: see ReLU."""
 
-    def __init__(self, p: float = 0.5) -> None:
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
         self.p = self.in_range("p", p, 0, 1)
 
