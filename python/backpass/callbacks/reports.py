@@ -49,23 +49,19 @@ class ProgressBar(Callback):
     """A progress bar over all epochs (tqdm if it is installed, else a plain line per epoch)."""
 
     def on_train_begin(self, logs: Logs) -> None:
-        self._total = self.params["epochs"] * self.params["steps"]
         self._done = 0
         try:
             from tqdm.auto import tqdm
         except ImportError:
             self._bar: Any = None
         else:
-            self._bar = tqdm(total=self._total, unit="step", leave=True)
+            self._bar = tqdm(total=self.params["epochs"] * self.params["steps"], unit="step")
         self._start = time.perf_counter()
-
-    def on_slice_end(self, step: int, logs: Logs) -> None:
-        self._advance(step)
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
         self._done = 0
 
-    def _advance(self, step: int) -> None:
+    def on_slice_end(self, step: int, logs: Logs) -> None:
         if self._bar is not None:
             self._bar.update(step - self._done)
         self._done = step
@@ -73,7 +69,7 @@ class ProgressBar(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         shown = {name: f"{value:.4g}" for name, value in logs.items() if name != "lr"}
         if self._bar is not None:
-            self._bar.set_description(f"epoch {epoch + 1}")
+            self._bar.set_description(f"epoch {epoch + 1}", refresh=False)
             self._bar.set_postfix(shown)
         else:
             text = "  ".join(f"{name} {value}" for name, value in shown.items())

@@ -86,6 +86,7 @@ class ReduceLROnPlateau(Monitor):
         self.factor, self.patience, self.min_lr, self.wait = factor, patience, min_lr, 0
 
     def on_train_begin(self, logs: Logs) -> None:
+        self.best, self.wait = math.inf, 0
         if self.model.optimizer.schedule is not None:
             raise ValueError(
                 "ReduceLROnPlateau: the optimizer has a schedule, which sets the learning rate at every step"
