@@ -725,7 +725,8 @@ def test_terminate_on_nan_ends_quietly() -> None:
 # ---- Ctrl-C --------------------------------------------------------------------------------------------------------------
 
 INTERRUPTED = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell starts with it ignored
 import numpy as np, backpass as bp
 from backpass import nn
 rows, width, layers, batch, threads = map(int, sys.argv[1:6])
