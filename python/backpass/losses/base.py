@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..program import Builder, Tensor
+from ..program import Builder, Tensor, aligned
 from ..recorded import Recorded
 
 REDUCTIONS = ("mean", "sum")
@@ -77,6 +77,31 @@ class Loss(Recorded):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
+
+
+class ClassLoss(Loss):
+    """Base of the losses whose targets are class indices, with a weight for each class and an index to ignore."""
+
+    metric = "accuracy"
+
+    def __init__(self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.weight = self.class_weights(weight)
+        self.ignore_index = self.index("ignore_index", ignore_index)
+
+    def targets(self, y: Any, output: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+        name = type(self).__name__
+        if self.weight is not None and self.weight.shape != output[-1:]:
+            raise ValueError(f"{name}: weight has shape {self.weight.shape}, expected ({output[-1]},)")
+        return class_targets(name, y, output, self.ignore_index)
+
+    def weight_of(self, builder: Builder) -> np.ndarray | None:
+        """The class weights in the model's dtype, aligned like all buffers."""
+        if self.weight is None:
+            return None
+        out = aligned(self.weight.shape, builder.dtype)
+        out[...] = self.weight
+        return out
 
 
 def emit_loss(name: str, builder: Builder, pred: Tensor, **fields: Any) -> tuple[Tensor, Tensor]:

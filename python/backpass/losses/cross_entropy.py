@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from ..contract import as_rows, index, op, positive
-from ..program import Builder, Tensor, aligned
-from .base import Loss, class_targets, emit_loss
+from ..program import Builder, Tensor
+from .base import ClassLoss, emit_loss
 
 
 @op(
@@ -63,7 +63,7 @@ def softmax_cross_entropy(
         dpred[...] = (slope * (each / (divisor or 1.0))[:, None]).reshape(pred.shape)
 
 
-class CrossEntropyLoss(Loss):
+class CrossEntropyLoss(ClassLoss):
     """Cross entropy of class indices and logits (PyTorch's `nn.CrossEntropyLoss`).
 
     Args:
@@ -75,8 +75,6 @@ class CrossEntropyLoss(Loss):
     Shapes: network output (batch, ..., C), targets (batch, ...) integers.
     """
 
-    metric = "accuracy"
-
     def __init__(
         self,
         weight: Any = None,
@@ -84,19 +82,10 @@ class CrossEntropyLoss(Loss):
         reduction: str = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__(reduction)
-        self.weight = self.class_weights(weight)
-        self.ignore_index = self.index("ignore_index", ignore_index)
+        super().__init__(weight, ignore_index, reduction)
         self.label_smoothing = self.number(
             "label_smoothing", label_smoothing, -1e-300, 1 + 1e-15, "a number in [0, 1]"
         )
-
-    def targets(self, y: Any, output: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
-        if self.weight is not None and self.weight.shape != output[-1:]:
-            raise ValueError(
-                f"CrossEntropyLoss: weight has shape {self.weight.shape}, expected ({output[-1]},)"
-            )
-        return class_targets("CrossEntropyLoss", y, output, self.ignore_index)
 
     def emit(
         self, builder: Builder, pred: Tensor, target: np.ndarray, sample_weight: np.ndarray | None
@@ -106,18 +95,9 @@ class CrossEntropyLoss(Loss):
             builder,
             pred,
             target=target,
-            weight=class_weight(self.weight, builder),
+            weight=self.weight_of(builder),
             sample_weight=sample_weight,
             label_smoothing=self.label_smoothing,
             reduction=self.reduction,
             ignore_index=self.ignore_index,
         )
-
-
-def class_weight(weight: np.ndarray | None, builder: Builder) -> np.ndarray | None:
-    """The weights in the model's dtype, aligned like all buffers."""
-    if weight is None:
-        return None
-    out = aligned(weight.shape, builder.dtype)
-    out[...] = weight
-    return out

@@ -1,13 +1,10 @@
 """Negative log likelihood of class indices, for a network that ends in LogSoftmax."""
 
-from typing import Any
-
 import numpy as np
 
 from ..contract import as_rows, index, op, positive
 from ..program import Builder, Tensor
-from .base import Loss, class_targets, emit_loss
-from .cross_entropy import class_weight
+from .base import ClassLoss, emit_loss
 
 
 @op(
@@ -41,20 +38,8 @@ def nll(
         as_rows(dpred)[at] = -each / divisor
 
 
-class NLLLoss(Loss):
+class NLLLoss(ClassLoss):
     """-log p of the true class, from log probabilities (PyTorch's `nn.NLLLoss`); arguments as in CrossEntropyLoss."""
-
-    metric = "accuracy"
-
-    def __init__(self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-        self.weight = self.class_weights(weight)
-        self.ignore_index = self.index("ignore_index", ignore_index)
-
-    def targets(self, y: Any, output: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
-        if self.weight is not None and self.weight.shape != output[-1:]:
-            raise ValueError(f"NLLLoss: weight has shape {self.weight.shape}, expected ({output[-1]},)")
-        return class_targets("NLLLoss", y, output, self.ignore_index)
 
     def emit(
         self, builder: Builder, pred: Tensor, target: np.ndarray, sample_weight: np.ndarray | None
@@ -64,7 +49,7 @@ class NLLLoss(Loss):
             builder,
             pred,
             target=target,
-            weight=class_weight(self.weight, builder),
+            weight=self.weight_of(builder),
             sample_weight=sample_weight,
             reduction=self.reduction,
             ignore_index=self.ignore_index,

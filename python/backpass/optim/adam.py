@@ -12,6 +12,18 @@ from .sgd import HYPER
 BETAS = {"beta1": [0.9], "beta2": [0.99], "eps": [1e-8]}
 
 
+def update_moments(params, g, m, v, rate, beta1, beta2, weight_decay, decoupled):
+    """What Adam and NAdam share: the decay, then m and v; returns the gradient that went into them."""
+    if decoupled:
+        params *= 1 - rate * weight_decay
+    else:
+        g = g + weight_decay * params
+    m += (1 - beta1) * (g - m)
+    v *= beta2
+    v += (1 - beta2) * g * g
+    return g
+
+
 @op(
     "params[N] grads[N] m[N] v[N] max_v[N]? lr[1]:float64 scale[1]:float64 step[1]:int64 -> params m v max_v",
     samples=HYPER | BETAS | {"v": positive, "max_v": positive, "decoupled": [False, True]},
@@ -37,14 +49,9 @@ def adam_step(
     L2 decay adds λ p to g; decoupled decay takes lr λ p off p first. max_v, if given, is the largest v so far (AMSGrad).
     """
     rate, t = float(lr[0]), float(step[0] + 1)
-    g = clipped(grads, scale, clip_value)
-    if decoupled:
-        params *= 1 - rate * weight_decay
-    else:
-        g = g + weight_decay * params
-    m += (1 - beta1) * (g - m)
-    v *= beta2
-    v += (1 - beta2) * g * g
+    update_moments(
+        params, clipped(grads, scale, clip_value), m, v, rate, beta1, beta2, weight_decay, decoupled
+    )
     if max_v is not None:
         np.maximum(max_v, v, out=max_v)
     root = np.sqrt(v if max_v is None else max_v) * (1 / math.sqrt(1 - beta2**t)) + eps

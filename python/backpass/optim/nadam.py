@@ -6,7 +6,7 @@ import numpy as np
 
 from ..contract import constant, op, positive
 from ..program import Instruction, call
-from .adam import BETAS
+from .adam import BETAS, update_moments
 from .optimizer import Optimizer, clipped
 from .schedules import Schedule
 from .sgd import HYPER
@@ -52,13 +52,7 @@ def nadam_step(
     """m, v as Adam's; p -= lr (c0 g + c1 m) / (√(v/(1-β2ᵗ)) + eps), t = step + 1, c the coefficients of this step."""
     rate, t = float(lr[0]), float(step[0] + 1)
     g = clipped(grads, scale, clip_value)
-    if decoupled:
-        params *= 1 - rate * weight_decay
-    else:
-        g = g + weight_decay * params
-    m += (1 - beta1) * (g - m)
-    v *= beta2
-    v += (1 - beta2) * g * g
+    g = update_moments(params, g, m, v, rate, beta1, beta2, weight_decay, decoupled)
     root = np.sqrt(v) * (1 / math.sqrt(1 - beta2**t)) + eps
     params -= (rate * float(coefficients[0]) * g + rate * float(coefficients[1]) * m) / root
 
