@@ -1,5 +1,7 @@
 """backpass: the fastest way to train small and medium neural networks on a CPU, from Python."""
 
+from typing import TYPE_CHECKING, Any
+
 from . import callbacks, losses, nn, optim
 from .backends import available_backends, get_backend, set_backend, use_backend
 from .callbacks import (
@@ -11,13 +13,15 @@ from .callbacks import (
     ReduceLROnPlateau,
     TerminateOnNaN,
 )
-from .checkpoint import load
 from .config import show_config
 from .errors import CheckpointError, NonFiniteError
 from .gradcheck import gradcheck
 from .history import History
 from .model import Model
 from .threads import get_num_threads, set_num_threads
+
+if TYPE_CHECKING:
+    from .checkpoint import load
 
 __version__ = "0.1.0"
 
@@ -26,3 +30,12 @@ __all__ = [
     "ProgressBar", "ReduceLROnPlateau", "TerminateOnNaN", "available_backends", "callbacks", "get_backend", "get_num_threads",
     "gradcheck", "load", "losses", "nn", "optim", "set_backend", "set_num_threads", "show_config", "use_backend",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """`load` on first use: what reads files would make every import slower."""
+    if name == "load":
+        from .checkpoint import load
+
+        return load
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
