@@ -3,7 +3,7 @@
 // Every element of C is one chain of FMAs over k in order, whatever the tile, the blocking or the other rows: that is why
 // a row of a forward pass has the same bits in a batch of one and in a batch of a thousand.
 #pragma once
-#include "simd.hpp"
+#include "lanes.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {

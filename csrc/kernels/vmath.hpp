@@ -184,11 +184,12 @@ BP_INLINE V log1p(V x) {
 
 // ---- quotient by a root ------------------------------------------------------------------------------------
 
-// a / (√v c + eps) for a finite v >= 0, to about 2 ulp. Two estimates and a Newton step each are half the price of a root and
+// a / (√v c + eps) for v >= 0, to about 2 ulp. Two estimates and a Newton step each are half the price of a root and
 // a division.
 template <class V>
 BP_INLINE V over_root(V a, V v, lane<V> c, lane<V> eps) {
     if constexpr (is_float<V> && kEstimates) {
+        v = at_most(0x1.fffffep127f, v);                          // of inf the root would be inf * 0
         const V y = at_most(0x1.fffffep127f, rsqrt_estimate(v));  // v = 0: finite, so that the root is 0
         const V estimate = v * y;
         const V root = fma(fma(-estimate, estimate, v), 0.5f * y, estimate);
