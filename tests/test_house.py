@@ -4,6 +4,7 @@ An arrow that is not tested will be crossed. Each check is also fed deliberate v
 """
 
 import ast
+import os
 import re
 import shutil
 import subprocess
@@ -64,6 +65,23 @@ def crossed_imports(path: str, source: str) -> Iterator[str]:
                 yield f"{where}: only backends/native may import _core"
         elif part in ARROWS and target not in {part, *ARROWS[part], *FACES.get(path, ())}:
             yield f"{where}: {part} -> {target or 'backpass itself'}; allowed: {sorted(ARROWS[part])}"
+
+
+HEAVY = ("safetensors", "numpy.random", "hashlib", "json", "numba", "scipy", "sklearn", "matplotlib", "tqdm")
+
+
+def test_import_stays_light() -> None:
+    """Each of these would cost an import more than all of backpass; NumPy itself loads some in older versions."""
+    code = f"import sys, numpy; before = set(sys.modules); import backpass; print(*((set(sys.modules) - before) & {{*{HEAVY}}}))"
+    path = os.pathsep.join(sys.path)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": path},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert not done.stdout.split()
 
 
 def test_python_arrows() -> None:

@@ -3,8 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Any
 
 from . import threads
@@ -27,11 +26,12 @@ def facts() -> dict[str, str]:
     import platform  # here, as below: `import backpass` is to be quick
 
     from . import __version__
+    from .quota import quota
 
     libc = " ".join(platform.libc_ver()).strip()
-    limit = threads.quota()
+    limit = quota()
     found = {
-        "backpass": f"{__version__} ({Path(__file__).parent})",
+        "backpass": f"{__version__} ({os.path.dirname(__file__)})",
         "Python": f"{platform.python_version()} {platform.python_implementation()}{_gil()} ({sys.executable})",
         "packages": ", ".join(f"{name} {_version(name)}" for name in PEERS),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}{', ' + libc if libc else ''}",
@@ -54,9 +54,10 @@ def facts() -> dict[str, str]:
 def cpu() -> str:
     """The CPU's name, as far as the system tells."""
     try:
-        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            for line in lines:
+                if line.startswith("model name"):
+                    return line.split(":", 1)[1].strip()
     except OSError:
         pass
     import platform
@@ -94,8 +95,6 @@ def blas_libraries() -> list[dict[str, Any]]:
 @contextmanager
 def blas_threads(threads: int) -> Iterator[str]:
     """Hold BLAS to a number of threads; yields what that came to."""
-    with suppress(ImportError):
-        import scipy.linalg.cython_blas  # noqa: F401  (Numba's BLAS: it has to be loaded to be held)
     try:
         from threadpoolctl import threadpool_limits
     except ImportError:

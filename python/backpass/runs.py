@@ -1,6 +1,5 @@
 """Run: one `fit` from its first epoch to where it stands. Checkpoints carry it on, and `fit(resume=True)` finishes it."""
 
-import hashlib
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -144,6 +143,8 @@ def fingerprint(arrays: Sequence[Any]) -> str:
     """What tells data sets apart at little cost: shapes, dtypes, and some rows spread over all."""
     if not arrays:
         return ""
+    import hashlib  # here: `import backpass` is to be quick
+
     digest = hashlib.sha256()
     for array in arrays:
         if array is None:

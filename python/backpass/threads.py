@@ -1,8 +1,6 @@
 """How many threads the native backend may use: what the environment says, else what this process is allowed to use."""
 
 import os
-from collections.abc import Iterator
-from pathlib import Path
 
 from . import backends
 
@@ -36,6 +34,8 @@ def default_num_threads() -> int:
     for variable in VARIABLES:
         if text := os.environ.get(variable, "").strip():
             return _parse(variable, text)
+    from .quota import quota  # here: `import backpass` is to be quick
+
     limit = quota()
     return affinity() if limit is None else max(1, min(affinity(), int(limit)))  # rounded down: see quota()
 
@@ -47,16 +47,6 @@ def affinity() -> int:
     return os.cpu_count() or 1
 
 
-def quota(root: Path = Path("/")) -> float | None:
-    """The CPUs that the container's cgroup (version 1 or 2) grants, such as 1.5; None without a limit. `root` is for tests.
-
-    A thread more than the quota covers is put to sleep in the middle of its work while the others wait for it, so a quota of
-    1.5 CPUs is worth one thread.
-    """
-    limits = [limit for folder in _cgroup_folders(root) if (limit := _limit(folder)) is not None]
-    return min(limits, default=None)
-
-
 def _parse(variable: str, text: str) -> int:
     first = text.split(",")[0].strip()  # OMP_NUM_THREADS may list nested levels: "4,2"
     if not first.isascii() or not first.isdigit() or not 1 <= int(first) <= MOST:
@@ -64,36 +54,3 @@ def _parse(variable: str, text: str) -> int:
             f"the environment variable {variable} is {text!r}, expected an integer from 1 to {MOST}"
         )
     return int(first)
-
-
-def _cgroup_folders(root: Path) -> Iterator[Path]:
-    """This process's cgroup and all above it, of both versions: each may set a limit."""
-    mount = root / "sys/fs/cgroup"
-    try:
-        lines = (root / "proc/self/cgroup").read_text("utf-8").splitlines()
-    except OSError:  # not Linux
-        return
-    for line in lines:
-        number, controllers, path = line.split(":", 2)
-        if number == "0":
-            top = mount
-        elif "cpu" in controllers.split(","):
-            top = mount / "cpu"
-        else:
-            continue
-        inner = Path(
-            path.strip("/")
-        )  # inside a container the path may be the host's; the mount is then the group itself
-        yield from (top / part for part in (inner, *inner.parents))
-
-
-def _limit(folder: Path) -> float | None:
-    try:
-        if (file := folder / "cpu.max").exists():
-            granted, period = file.read_text("utf-8").split()
-        else:
-            granted = (folder / "cpu.cfs_quota_us").read_text("utf-8")
-            period = (folder / "cpu.cfs_period_us").read_text("utf-8")
-        return int(granted) / int(period) if int(granted) > 0 else None
-    except (OSError, ValueError, ZeroDivisionError):  # no such file, or "max"
-        return None
