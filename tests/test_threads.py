@@ -10,6 +10,7 @@ import pytest
 
 import backpass as bp
 from backpass import threads
+from backpass.quota import quota
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +21,7 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(threads, "_chosen", 0)
     monkeypatch.setattr(threads, "affinity", lambda: 6)
-    monkeypatch.setattr(threads, "quota", lambda: None)
+    monkeypatch.setattr("backpass.quota.quota", lambda: None)
     yield
     monkeypatch.undo()
     bp.set_num_threads(before)
@@ -61,7 +62,7 @@ def test_invalid_environment_names_the_variable(
 
 @pytest.mark.parametrize(("limit", "expected"), [(None, 6), (0.5, 1), (1.5, 1), (2.0, 2), (100.0, 6)])
 def test_quota_cuts_affinity(limit: float | None, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "quota", lambda: limit)
+    monkeypatch.setattr("backpass.quota.quota", lambda: limit)
     assert threads.default_num_threads() == expected
 
 
@@ -134,9 +135,9 @@ def test_quota(
     lines: str, files: dict[str, str], expected: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()  # the real quota()
-    assert threads.quota(cgroup(tmp_path, lines, files)) == expected
+    assert quota(cgroup(tmp_path, lines, files)) == expected
 
 
 def test_quota_without_cgroups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    assert threads.quota(tmp_path) is None
+    assert quota(tmp_path) is None
