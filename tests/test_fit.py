@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import backpass as bp
-from backpass import nn, optim, train
+from backpass import loop, nn, optim
 from backpass.backends import Backend
 
 RNG = np.random.default_rng(0)
@@ -83,7 +83,7 @@ def test_no_python_call_per_batch(
     record_property: Callable[[str, object], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        train, "SLICE_SECONDS", 100.0
+        loop, "SLICE_SECONDS", 100.0
     )  # one slice after the first step, however slow the machine
     few, many = events(10), events(1000)
     record_property("events with 10 and 1000 batches", (few, many))
@@ -92,7 +92,7 @@ def test_no_python_call_per_batch(
 
 @needs_native
 def test_other_python_threads_keep_running(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train, "SLICE_SECONDS", 100.0)
+    monkeypatch.setattr(loop, "SLICE_SECONDS", 100.0)
     model = bp.Model(
         nn.Sequential(nn.Linear(6, 128), nn.ReLU(), nn.Linear(128, 2)), backend="native", threads=1
     )
@@ -140,9 +140,8 @@ def test_nothing_is_allocated_by_python(monkeypatch: pytest.MonkeyPatch) -> None
     import tracemalloc
 
     model = bp.Model(with_everything(), "cross_entropy", backend="native")
-    feed = train.Feed(X, LABELS, None, train.row_order(70), np.zeros(1, np.int64), np.zeros(2))
-    loop = train._ProgramLoop(model, feed, 10, False)
-    executor = loop.programs[0][0]
+    feed = loop.Feed(X, LABELS, None, loop.row_order(70), np.zeros(1, np.int64), np.zeros(2))
+    executor = loop.ProgramLoop(model, feed, 10, False).programs[0][0]
     executor.run(1, 0)
     tracemalloc.start()
     try:
@@ -176,15 +175,15 @@ int posix_memalign(void** p, size_t a, size_t n) { tick(); *p = __libc_memalign(
 COUNTING = """
 import ctypes, os, sys
 import numpy as np, backpass as bp
-from backpass import nn, optim, train
+from backpass import loop, nn, optim
 width = 128
 net = nn.Sequential(nn.Linear(6, width), nn.BatchNorm1d(width), nn.GELU(), nn.Dropout(0.3),
     nn.Residual(nn.Linear(width, width), nn.ReLU(), nn.LayerNorm(width)), nn.Linear(width, 3))
 optimizer = optim.NAdam(lr=optim.schedules.cosine(1e-3, 100), clip_grad_norm=1.0)
 model = bp.Model(net, "cross_entropy", optimizer, backend="native", threads=2)
 X = np.zeros((400, 6), np.float32); y = np.zeros(400, np.int64)
-feed = train.Feed(X, y, None, train.row_order(400), np.zeros(1, np.int64), np.zeros(2))
-executor = train._ProgramLoop(model, feed, 200, False).programs[0][0]
+feed = loop.Feed(X, y, None, loop.row_order(400), np.zeros(1, np.int64), np.zeros(2))
+executor = loop.ProgramLoop(model, feed, 200, False).programs[0][0]
 allocations = ctypes.CDLL(None).allocations
 allocations.restype = ctypes.c_long
 executor.run(1, 2); executor.run(5, 2)
@@ -310,11 +309,11 @@ def test_slices_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
         return model
 
     watcher = EveryBatch()
-    monkeypatch.setattr(train, "SLICE_SECONDS", 100.0)
+    monkeypatch.setattr(loop, "SLICE_SECONDS", 100.0)
     whole = trained()
     assert digest(whole) == digest(trained(watcher))
     assert watcher.seen == 90
-    monkeypatch.setattr(train, "SLICE_SECONDS", 1e-9)
+    monkeypatch.setattr(loop, "SLICE_SECONDS", 1e-9)
     assert digest(whole) == digest(trained())
 
 
@@ -473,14 +472,14 @@ def test_images_through_flatten(backend: Backend) -> None:
 def test_x_is_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     X.tofile(tmp_path / "x.bin")
     mapped = np.memmap(tmp_path / "x.bin", np.float32, "r", shape=X.shape)
-    feeds: list[train.Feed] = []
+    feeds: list[loop.Feed] = []
 
-    class Noted(train.Feed):
+    class Noted(loop.Feed):
         def __init__(self, *arguments: Any) -> None:
             super().__init__(*arguments)
             feeds.append(self)
 
-    monkeypatch.setattr(train, "Feed", Noted)
+    monkeypatch.setattr("backpass.train.Feed", Noted)
     for x in (X, mapped):
         model = small()
         programs: list[Any] = []
@@ -495,7 +494,7 @@ def test_x_is_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setattr(model.backend, "compile", noting)
         model.fit(x, Y, epochs=2, batch_size=16)
         monkeypatch.undo()
-        monkeypatch.setattr(train, "Feed", Noted)
+        monkeypatch.setattr("backpass.train.Feed", Noted)
         assert np.shares_memory(feeds[-1].X, x)
         sources = [
             i.fields["source"] for i in programs if i.op.name == "gather" and i.fields["source"].shape[1] == 6
@@ -713,6 +712,13 @@ def test_a_nan_in_a_weight_is_named(backend: Backend, layer: str, value: float) 
         )
     model.load_state_dict(good)
     assert np.isfinite(model.fit(X, Y).history["loss"]).all()
+
+
+def test_an_update_that_overflows_is_said_to_lose_the_weights(backend: Backend) -> None:
+    model = small(optimizer=optim.SGD(lr=3e38))
+    model.backend = backend
+    with pytest.raises(bp.NonFiniteError, match=r"0\.weight.*An update overflowed \(lr is 3e\+38\)"):
+        model.fit(X * 1e3, Y, batch_size=len(X))  # the one step of the run: no guard comes after it
 
 
 def test_terminate_on_nan_ends_quietly() -> None:

@@ -37,7 +37,7 @@ def planned(
     with monkeypatch.context() as patch:
         if not fuse:
             patch.setattr(steps, "fused", lambda built: built)
-        return model, model._plan(Spec(shape, training=True, backward=True, input_gradient=True))
+        return model, model.programs.plan(Spec(shape, training=True, backward=True, input_gradient=True))
 
 
 def run(backend: Backend, built: Plan, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -243,7 +243,7 @@ def test_nothing_flows_where_no_gradient_is_wanted() -> None:
     assert len(b.instructions) == forward
     assert b.gradient(x) is None
     model = bp.Model(nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)))
-    built = model._plan(Spec((5, 4), training=True, backward=True))
+    built = model.programs.plan(Spec((5, 4), training=True, backward=True))
     assert built.backward[-1].fields["dx"] is None, (
         "the first layer computes a gradient of X that nobody reads"
     )
@@ -370,8 +370,8 @@ def test_the_padding_stays_zero() -> None:
     for optimizer in ("sgd", "adam", "adamw", "rmsprop", "adagrad", "adadelta", "nadam", "lion"):
         model = bp.Model(nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 3)), "mse", optimizer)
         model.fit(x, y, epochs=3)
-        inside = np.zeros(model._flat.size, bool)
-        for number in range(len(model._flat.shapes)):
-            model._flat.view(number, inside)[...] = True
-        assert not model._flat.params[~inside].any(), optimizer
-        assert not model._flat.grads[~inside].any(), optimizer
+        inside = np.zeros(model.flat.size, bool)
+        for number in range(len(model.flat.shapes)):
+            model.flat.view(number, inside)[...] = True
+        assert not model.flat.params[~inside].any(), optimizer
+        assert not model.flat.grads[~inside].any(), optimizer

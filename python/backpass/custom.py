@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .evaluation import checked_data
 from .history import History
+from .loop import SLICE_SECONDS, Loop, row_order
 from .program import aligned, call
 from .runs import Position
-from .train import SLICE_SECONDS, Asked, Loop, checked_data, row_order, run
+from .train import Asked, run
 
 if TYPE_CHECKING:
     from .model import Model

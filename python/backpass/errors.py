@@ -4,6 +4,8 @@
 class NonFiniteError(ArithmeticError):
     """A loss, activation or gradient became NaN or infinite while training; the weights of the last good step are kept.
 
+    One case is different, and its message says so: finite gradients whose update overflows (an absurd learning rate).
+
     Attributes: step (number of steps completed before), layer (its name in the network, or "").
     """
 

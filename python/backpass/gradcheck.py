@@ -11,8 +11,8 @@ import numpy as np
 
 from .custom import call_loss
 from .errors import NonFiniteError
+from .evaluation import checked_data
 from .model import Model
-from .train import checked_data
 
 ROUNDING = float(np.finfo(np.float64).eps)
 

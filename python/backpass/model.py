@@ -1,16 +1,17 @@
 """bp.Model: a network, a loss and an optimizer, and everything that is done with them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from os import PathLike
 from typing import Any
 
 import numpy as np
 
-from . import data
-from .backends import Executor, get_backend
+from . import arguments, data, weights
+from .backends import Backend, get_backend
 from .callbacks import Callback
-from .errors import NonFiniteError
+from .diagnosis import raise_non_finite
+from .evaluation import checked_data, evaluate_loss
 from .history import History
 from .losses import Loss
 from .losses import by_name as loss_by_name
@@ -18,11 +19,12 @@ from .nn import Layer
 from .optim import Optimizer
 from .optim import by_name as optimizer_by_name
 from .program import Instruction, Parameters, aligned, call
+from .programs import Programs
 from .random import generator
 from .runs import Run
-from .steps import Plan, Spec, plan
-from .threads import MOST, get_num_threads
-from .train import Asked, checked_data, fit
+from .steps import Plan, Spec
+from .threads import get_num_threads
+from .train import Asked, fit
 
 MAX_ROWS = 512  # rows that one pass of `predict` takes
 
@@ -62,47 +64,35 @@ class Model:
         self.callable_loss = loss if callable(loss) and not isinstance(loss, Loss) else None
         self._loss = None if self.callable_loss else loss_by_name(loss)
         self.optimizer = optimizer_by_name(optimizer)
-        self.backend = get_backend(backend)
-        whole = isinstance(threads, int | np.integer) and not isinstance(threads, bool)
-        if threads is not None and not (whole and 1 <= threads <= MOST):
-            raise ValueError(f"threads is {threads!r}, expected None or an integer from 1 to {MOST}")
+        chosen = get_backend(backend)
+        self.threads = arguments.threads(threads)
         if threads is None:
             get_num_threads()  # tells the native backend the default, if nobody has yet
-        self.threads = int(threads or 0)  # 0: the default at the time of the run
-        try:
-            self.dtype = np.dtype("O" if dtype is None else dtype)
-        except TypeError:
-            raise ValueError(f"dtype is {dtype!r}, expected 'float32' or 'float64'") from None
-        if self.dtype not in (np.float32, np.float64):
-            raise ValueError(f"dtype is {dtype!r}, expected 'float32' or 'float64'")
-        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
-            raise ValueError(f"seed is {seed!r}, expected an integer from 0 to 2^63 - 1")
-        self.seed = int(seed)
+        self.dtype = arguments.dtype(dtype)
+        self.seed = arguments.seed(seed)
         self.epoch = 0
         self.stop_training = False
         self.last_run: Run | None = None
         self.step_count = aligned((1,), np.int64)
         self.halt = aligned((1,), np.int64)
-        self._flat = Parameters(self.dtype)
+        self.flat = Parameters(self.dtype)
         layers = [layer for _, layer in net.walk()]
         try:
             for layer in layers:
-                layer.bind(self._flat)
+                layer.bind(self.flat)
         except ValueError:  # one of them is another model's: the others stay free
             for layer in layers:
-                if layer._flat is self._flat:
+                if layer._flat is self.flat:
                     layer._flat = None
             raise
-        self._flat.allocate()
+        self.flat.allocate()
         for number, layer in enumerate(dict.fromkeys(layers)):
             layer.initialise(generator(self.seed, number))
-        self.optimizer_state = self.optimizer.state(self._flat.size, self.dtype)
-        self._plans: dict[Spec, Plan] = {}
-        self._executors: dict[Any, Executor] = {}
+        self.optimizer_state = self.optimizer.state(self.flat.size, self.dtype)
+        self.programs = Programs(net, self._loss, chosen, self.dtype, self.seed, self.step_count, self.halt)
+        self._last: Plan | None = None  # of `forward` with training=True
         self._own_loss = np.zeros(1)  # what `update` was told
         self._whole_batch = any(getattr(layer, "whole_batch", False) for layer in layers)
-        self._inference: dict[Any, tuple[Executor, Plan]] = {}
-        self._outputs: dict[tuple[int, ...], tuple[int, ...]] = {}
 
     # -- training ---------------------------------------------------------------------------------------------------
 
@@ -140,13 +130,15 @@ class Model:
             ValueError, TypeError: name the argument, what was given and what was expected; nothing has been trained then.
             NonFiniteError: the loss or a gradient became NaN or infinite; the weights are those of the last good step.
         """
-        if isinstance(epochs, bool) or not isinstance(epochs, int | np.integer) or epochs < 0:
-            raise ValueError(f"epochs is {epochs!r}, expected an integer of at least 0")
-        seconds = 0 if max_seconds is None else max_seconds
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float | np.number) or not seconds >= 0:
-            raise ValueError(f"max_seconds is {max_seconds!r}, expected None or a number of at least 0")
         asked = Asked(
-            int(epochs), batch_size, validation_data, shuffle, callbacks, progress, resume, max_seconds
+            arguments.whole("epochs", epochs, 0),
+            batch_size,
+            validation_data,
+            shuffle,
+            callbacks,
+            progress,
+            resume,
+            arguments.seconds("max_seconds", max_seconds),
         )
         if self.callable_loss:
             from .custom import fit_with_callable
@@ -164,24 +156,25 @@ class Model:
 
             return step_with_callable(self, x, y)
         y = data.targets(y, self.loss, self.output_shape(x.shape[1:]), self.dtype, len(x))
-        key = ("step", x.shape, y.shape[1:], y.dtype)
         plan = self.training_plan(x.shape, (y.shape[1:], y.dtype), weighted=False)
-        if key not in self._executors:
-            instructions = [
+        executor = self.programs.executor(
+            ("step", x.shape, y.shape[1:], y.dtype),
+            lambda: [
                 *plan.forward,
                 *plan.loss_part,
                 *plan.backward,
                 *self.update_instructions(plan.loss),
-                self._count_step(plan),
-            ]
-            self._executors[key] = self.backend.compile(instructions, self.halt)
+                call("advance", **self._counters(), loss=plan.loss, count=plan.count, rows=0),
+            ],
+            guarded=True,
+        )
         assert plan.target is not None
         plan.x[...] = x
         plan.target[...] = y
-        if self._executors[key].run(1, self.threads) < 1:
+        if executor.run(1, self.threads) < 1:
             self.halt[0] = 0  # also where x is to blame
             data.check_finite("x", x)
-            self.raise_non_finite(plan)
+            raise_non_finite(self, plan)
         return float(plan.loss[0])
 
     def forward(self, x: Any, training: bool = False) -> np.ndarray:
@@ -190,10 +183,10 @@ class Model:
         if not training:
             return self.predict(x)
         self.output_shape(x.shape[1:])  # says so if x does not fit
-        plan = self._plan(Spec(x.shape, training=True, backward=True, input_gradient=True))
+        plan = self.programs.plan(Spec(x.shape, training=True, backward=True, input_gradient=True))
         self._last = plan
         plan.x[...] = x
-        self._run(("forward", x.shape), plan.forward)
+        self.programs.executor(("forward", x.shape), lambda: plan.forward).run(1, self.threads)
         return plan.out.copy()
 
     def backward(self, dout: Any) -> np.ndarray:
@@ -201,7 +194,7 @@ class Model:
 
         Fills `gradients()` and returns the gradient with respect to x.
         """
-        last: Plan | None = getattr(self, "_last", None)
+        last = self._last
         if last is None:
             raise RuntimeError("backward() needs a forward(x, training=True) before it")
         dout = data.as_array("dout", dout)
@@ -211,7 +204,7 @@ class Model:
                 f"dout has shape {dout.shape}, expected {last.out.shape} like the network's output"
             )
         last.dout[...] = data.quiet_cast(dout, self.dtype)
-        self._run(("backward", last.x.shape), last.backward)
+        self.programs.executor(("backward", last.x.shape), lambda: last.backward).run(1, self.threads)
         return np.zeros_like(last.x) if last.dx is None else last.dx.copy()
 
     def update(self, loss: float = 0.0) -> None:
@@ -219,20 +212,22 @@ class Model:
         if np.ndim(loss) or np.asarray(loss).dtype.kind not in "fiu":
             raise TypeError(f"loss is {loss!r}, expected one number")
         self._own_loss[0] = loss
-        key = "update"
-        if key not in self._executors:
-            counter = call("advance", **self._counters(), loss=self._own_loss, count=np.ones(1), rows=0)
-            self._executors[key] = self.backend.compile(
-                [*self.update_instructions(self._own_loss), counter], self.halt
-            )
-        if self._executors[key].run(1, self.threads) < 1:
-            self.raise_non_finite(getattr(self, "_last", None))
+        executor = self.programs.executor(
+            "update",
+            lambda: [
+                *self.update_instructions(self._own_loss),
+                call("advance", **self._counters(), loss=self._own_loss, count=np.ones(1), rows=0),
+            ],
+            guarded=True,
+        )
+        if executor.run(1, self.threads) < 1:
+            raise_non_finite(self, self._last)
 
     # -- using ------------------------------------------------------------------------------------------------------
 
     def predict(self, X: Any) -> np.ndarray:
         """The network's output for every row of X, as for inference: (N, ...)."""
-        known = self._inference.get(getattr(X, "shape", None))
+        known = self.programs.inferring.get(getattr(X, "shape", None))
         if known is not None:  # a batch like one before: straight to the program
             executor, plan = known
             out = executor.infer(plan.x, plan.out, X, self.threads)
@@ -246,7 +241,7 @@ class Model:
             rows = (
                 left if self._whole_batch else MAX_ROWS if left >= MAX_ROWS else 1 << (left.bit_length() - 1)
             )
-            executor, plan = self._inference_program((rows, *X.shape[1:]))
+            executor, plan = self.programs.inference((rows, *X.shape[1:]))
             plan.x[...] = X[start : start + rows]
             executor.run(1, self.threads)
             out[start : start + rows] = plan.out
@@ -271,6 +266,15 @@ class Model:
         return self._loss
 
     @property
+    def backend(self) -> Backend:
+        """The backend object; set it to go on with another one."""
+        return self.programs.backend
+
+    @backend.setter
+    def backend(self, backend: Backend) -> None:
+        self.programs.run_on(backend)
+
+    @property
     def lr(self) -> float:
         """The learning rate of the last step; set it to change it (a schedule sets it again at each step)."""
         return float(self.optimizer_state["lr"][0])
@@ -283,7 +287,7 @@ class Model:
 
     def named_parameters(self) -> list[tuple[str, np.ndarray]]:
         """Names and parameters in PyTorch's order and layout; views, so writing to one changes the network."""
-        return [(name, layer.view(key)) for name, layer, key in self._learned()]
+        return [(name, layer.view(key)) for name, layer, key in weights.learned(self.net)]
 
     def parameters(self) -> list[np.ndarray]:
         """The parameters as views."""
@@ -291,31 +295,15 @@ class Model:
 
     def gradients(self) -> list[np.ndarray]:
         """The gradients of the last backward pass, like `parameters()`."""
-        return [layer.view(key, gradient=True) for _, layer, key in self._learned()]
+        return [layer.view(key, gradient=True) for _, layer, key in weights.learned(self.net)]
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of all parameters and running statistics under PyTorch's keys, in PyTorch's layout."""
-        return {name: np.array(array, order="C") for name, array in self._state_views()}
+        return {name: np.array(array, order="C") for name, array in weights.views(self.net)}
 
     def load_state_dict(self, state: Any) -> None:
         """Take over parameters and running statistics; nothing changes if a key or a shape does not fit."""
-        if not isinstance(state, Mapping):
-            raise TypeError(
-                f"state is {type(state).__name__}, expected a dict of arrays such as state_dict() gives"
-            )
-        views = dict(self._state_views())
-        missing, unknown = sorted(set(views) - set(state)), sorted(set(state) - set(views), key=str)
-        if missing or unknown:
-            raise KeyError(f"state: missing keys {missing}, unknown keys {unknown}")
-        arrays = {name: data.as_array(f"state[{name!r}]", state[name]) for name in views}
-        for name, view in views.items():
-            if arrays[name].shape != view.shape:
-                raise ValueError(f"state[{name!r}] has shape {arrays[name].shape}, expected {view.shape}")
-        cast = {
-            name: data.cast(f"state[{name!r}]", array, views[name].dtype) for name, array in arrays.items()
-        }
-        for name, view in views.items():
-            view[...] = cast[name].reshape(view.shape)  # a 0-d array came back as (1,)
+        weights.load(self.net, state)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write all that training goes on from to a safetensors file; bp.load reads it. CheckpointError: nothing changed."""
@@ -335,78 +323,22 @@ class Model:
 
     def output_shape(self, inner: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of one row of the network's output for rows of X of shape `inner`."""
-        if inner not in self._outputs:
-            try:
-                self._outputs[inner] = self._plan(Spec((1, *inner))).out.shape[1:]
-            except ValueError as error:
-                raise ValueError(f"X does not fit the network: {error}") from None
-        return self._outputs[inner]
+        return self.programs.output_shape(inner)
 
     def training_plan(
         self, shape: tuple[int, ...], target: tuple[tuple[int, ...], np.dtype[Any]], weighted: bool
     ) -> Plan:
         """Forward, loss and backward for one batch shape."""
-        return self._plan(Spec(shape, training=True, target=target, weighted=weighted, backward=True))
+        return self.programs.plan(Spec(shape, training=True, target=target, weighted=weighted, backward=True))
 
     def update_instructions(self, loss: np.ndarray) -> list[Instruction]:
         """Norm, guard and optimizer step."""
         return self.optimizer.emit(
-            self._flat.params, self._flat.grads, self.optimizer_state, self.step_count, loss, self.halt
+            self.flat.params, self.flat.grads, self.optimizer_state, self.step_count, loss, self.halt
         )
-
-    def raise_non_finite(self, plan: Plan | None) -> None:
-        """Say where the first value that is not finite arose in the step that was stopped."""
-        self.halt[0] = 0
-        step = int(self.step_count[0])
-        layer, what = first_non_finite(plan)
-        where = "" if layer is None else f"layer {layer} ({dict(self.net.walk())[layer]!r}): "
-        raise NonFiniteError(
-            f"step {step}: {where}{what} is not finite. Training stopped; the weights are those of the last good step."
-            " Try a lower learning rate, clip_grad_norm=1.0, or normalised inputs.",
-            step,
-            layer or "",
-        )
-
-    def _plan(self, spec: Spec) -> Plan:
-        if spec not in self._plans:
-            self._plans[spec] = plan(self.net, self._loss, self.dtype, self.seed, self.step_count, spec)
-        return self._plans[spec]
-
-    def _inference_program(self, shape: tuple[int, ...]) -> tuple[Executor, Plan]:
-        if shape not in self._inference:
-            plan = self._plan(Spec(shape))
-            self._inference[shape] = self.backend.compile(plan.forward), plan
-        return self._inference[shape]
-
-    def _run(self, key: Any, instructions: list[Instruction]) -> None:
-        if key not in self._executors:
-            self._executors[key] = self.backend.compile(instructions)
-        self._executors[key].run(1, self.threads)
-
-    def _count_step(self, plan: Plan) -> Instruction:
-        return call("advance", **self._counters(), loss=plan.loss, count=plan.count, rows=0)
 
     def _counters(self) -> dict[str, np.ndarray]:
         return {"step": self.step_count, "cursor": np.zeros(1, np.int64), "total": np.zeros(2)}
-
-    def _learned(self) -> list[tuple[str, Layer, str]]:
-        first = {
-            id(layer): (prefix, layer) for prefix, layer in reversed([*self.net.walk()])
-        }  # a shared layer: its first name
-        own = [(prefix, layer) for prefix, layer in self.net.walk() if first[id(layer)][0] == prefix]
-        return [
-            (f"{prefix}.{key}" if prefix else key, layer, key)
-            for prefix, layer in own
-            for key in layer.learned
-        ]
-
-    def _state_views(self) -> list[tuple[str, np.ndarray]]:
-        views = []
-        for prefix, layer in self.net.walk():
-            lead = f"{prefix}." if prefix else ""
-            views += [(lead + key, layer.view(key)) for key in layer.learned]
-            views += [(lead + key, array) for key, array in layer.state.items()]
-        return views
 
     def __getstate__(self) -> Any:
         """What copy.deepcopy and pickle take along: buffers and programs are made anew, for they share memory."""
@@ -423,9 +355,9 @@ class Model:
         return made, self.state_dict(), self.optimizer_state, int(self.step_count[0]), self.epoch, run
 
     def __setstate__(self, state: Any) -> None:
-        made, weights, optimizer_state, steps, epoch, run = state
+        made, weights_and_statistics, optimizer_state, steps, epoch, run = state
         self.__init__(**made)  # type: ignore[misc]
-        self.load_state_dict(weights)
+        self.load_state_dict(weights_and_statistics)
         for name, array in self.optimizer_state.items():
             array[...] = optimizer_state[name]
         self.step_count[0], self.epoch, self.last_run = steps, epoch, run
@@ -435,41 +367,3 @@ class Model:
         return (
             f"Model({self.net!r}, loss={loss!r}, optimizer={self.optimizer!r}, backend={self.backend.name!r})"
         )
-
-
-def evaluate_loss(
-    model: Model, pred: np.ndarray, target: np.ndarray, weight: np.ndarray | None
-) -> dict[str, float]:
-    """Loss and metric of predictions."""
-    from .program import Builder, Tensor
-
-    builder = Builder(model.dtype, training=False)
-    loss, _ = model.loss.emit(builder, Tensor(pred), target, weight)
-    model.backend.compile(builder.instructions).run(1, model.threads)
-    logs = {"loss": float(loss.array[0])}
-    if model.loss.metric:
-        correct = model.loss.correct(pred, target)
-        counts = np.ones(len(pred)) if weight is None else weight.reshape(len(pred), -1)[:, 0]
-        each = np.broadcast_to(counts.reshape(-1, *[1] * (correct.ndim - 1)), correct.shape)
-        if target.dtype == np.int64:  # what the loss ignores does not count here either
-            each = each * ((target >= 0) & (target < pred.shape[-1]))
-        logs[model.loss.metric] = float(np.average(correct, weights=each)) if each.any() else 0.0
-    return logs
-
-
-def first_non_finite(plan: Plan | None) -> tuple[str | None, str]:
-    """The layer and the buffer in which a stopped step first shows a NaN or an infinity; None where no layer is to blame."""
-    if plan is None:
-        return None, "the loss or the gradient"
-    for part in (plan.forward, plan.loss_part, plan.backward):
-        for instruction in part:
-            for name in instruction.op.arrays:
-                value = instruction.fields[name]
-                if isinstance(value, np.ndarray) and value.dtype.kind == "f" and not np.isfinite(value).all():
-                    what = f"{name} of {instruction.op.name}"
-                    if part is plan.loss_part and plan.forward:
-                        return plan.forward[
-                            -1
-                        ].layer, f"its output reaches {np.abs(plan.out).max():.3g}, and {what}"
-                    return instruction.layer, what
-    return None, "the loss or the norm of the gradient"

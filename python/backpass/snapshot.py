@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from . import describe
+from . import describe, weights
 from .errors import CheckpointError
 from .history import History
 from .model import Model
@@ -35,7 +35,7 @@ def tensors_of(model: Model) -> Tensors:
 def _slots(model: Model) -> Iterator[tuple[str, str, np.ndarray]]:
     """The optimizer's moments, parameter by parameter: slot, key, view in the layout of `state_dict`."""
     for slot in model.optimizer.slots:
-        for name, layer, key in model._learned():
+        for name, layer, key in weights.learned(model.net):
             yield slot, name, layer.view_of(key, model.optimizer_state[slot])
 
 
@@ -71,7 +71,7 @@ def check(tensors: Tensors, declared: Mapping[str, tuple[tuple[int, ...], str]])
 
 def fill(model: Model, tensors: Tensors) -> None:
     """Take the tensors of a model out of what a file holds."""
-    for key, view in model._state_views():
+    for key, view in weights.views(model.net):
         view[...] = tensors.pop(f"model.{key}")
     for slot, key, view in _slots(model):
         moment = tensors.pop(f"optimizer.{slot}.{key}")

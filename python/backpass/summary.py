@@ -60,7 +60,7 @@ def output_shapes(model: "Model") -> dict[int, str]:
 
 def _input_shapes(model: "Model") -> list[tuple[int, ...]]:
     """The shape that the model was used with, else what the first layer that has an opinion expects."""
-    used = [spec.shape[1:] for spec in model._plans]
+    used = [spec.shape[1:] for spec in model.programs.plans]
     for _, layer in model.net.walk():
         for attribute in ("in_features", "num_features", "normalized_shape"):
             expected = getattr(layer, attribute, None)

@@ -1,0 +1,64 @@
+"""Where a number that is not finite came from, said in words."""
+
+from typing import TYPE_CHECKING, NoReturn
+
+import numpy as np
+
+from .errors import NonFiniteError
+from .steps import Plan
+
+if TYPE_CHECKING:
+    from .model import Model
+
+ADVICE = "Try a lower learning rate, clip_grad_norm=1.0, or normalised inputs."
+
+
+def raise_non_finite(model: "Model", plan: Plan | None) -> NoReturn:
+    """Say where the first value that is not finite arose in the step that the guard stopped."""
+    model.halt[0] = 0
+    check_weights(model)
+    step = int(model.step_count[0])
+    layer, what = first_non_finite(plan)
+    where = "" if layer is None else f"layer {layer} ({dict(model.net.walk())[layer]!r}): "
+    raise NonFiniteError(
+        f"step {step}: {where}{what} is not finite. Training stopped; the weights are those of the last good step. {ADVICE}",
+        step,
+        layer or "",
+    )
+
+
+def check_weights(model: "Model") -> None:
+    """NonFiniteError where an update itself overflowed: gradients were finite, yet weights no longer are.
+
+    The guard looks at the gradient, before the update: to keep the weights for this case, too, would cost a copy of them in
+    every step.
+    """
+    if np.isfinite(model.flat.params).all():
+        return
+    bad = [name for name, array in model.named_parameters() if not np.isfinite(array).all()]
+    step = int(model.step_count[0])
+    layer = bad[0].rpartition(".")[0]
+    raise NonFiniteError(
+        f"step {step}: layer {layer} ({dict(model.net.walk())[layer]!r}): {', '.join(bad)} not finite, though the gradients"
+        f" before were. An update overflowed (lr is {model.lr:g}), or these weights were written from outside: they are lost,"
+        f" so bp.load a checkpoint. {ADVICE}",
+        step,
+        layer,
+    )
+
+
+def first_non_finite(plan: Plan | None) -> tuple[str | None, str]:
+    """The layer and the buffer in which a stopped step first shows a NaN or an infinity; None where no layer is to blame."""
+    if plan is None:
+        return None, "the loss or the gradient"
+    for part in (plan.forward, plan.loss_part, plan.backward):
+        for instruction in part:
+            for name in instruction.op.arrays:
+                value = instruction.fields[name]
+                if isinstance(value, np.ndarray) and value.dtype.kind == "f" and not np.isfinite(value).all():
+                    what = f"{name} of {instruction.op.name}"
+                    if part is plan.loss_part and plan.forward:
+                        reached = f"its output reaches {np.abs(plan.out).max():.3g}, and {what}"
+                        return plan.forward[-1].layer, reached
+                    return instruction.layer, what
+    return None, "the loss or the norm of the gradient"
