@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+import backpass.peak  # noqa: F401  (its op registers)
 from backpass.contract import REGISTRY, Op
 
 SIZES = (0, 1, 3, 7, 15, 16, 17, 31, 33, 129)  # around the widths of all vectors, none a multiple of a tile

@@ -141,3 +141,30 @@ def test_quota(
 def test_quota_without_cgroups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     assert quota(tmp_path) is None
+
+
+@pytest.mark.skipif(
+    "native" not in bp.available_backends(), reason="only the native backend has threads of its own"
+)
+@pytest.mark.parametrize("first", ["threadpoolctl", "backpass"])
+def test_threadpoolctl_sees_and_steers(first: str) -> None:
+    pytest.importorskip("threadpoolctl")
+    second = {"threadpoolctl": "backpass", "backpass": "threadpoolctl"}[first]
+    code = f"""
+import {first}, {second}, backpass as bp
+from threadpoolctl import threadpool_info, threadpool_limits
+bp.set_num_threads(3)
+bp.Model(bp.nn.Linear(2, 1))
+found, = [info for info in threadpool_info() if info["user_api"] == "backpass"]
+assert (found["num_threads"], found["version"]) == (3, bp.__version__), found
+with threadpool_limits(1):
+    assert bp.get_num_threads() == 1
+with threadpool_limits(2, user_api="backpass"):
+    assert bp.get_num_threads() == 2
+assert bp.get_num_threads() == 3
+"""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -69,6 +69,13 @@ class BoundProgram {
         return out;
     }
 
+    // (name, flops, bytes) of every instruction.
+    std::vector<std::tuple<std::string, double, double>> costs() const {
+        std::vector<std::tuple<std::string, double, double>> found;
+        for (const Cost& cost : program_.costs()) found.emplace_back(cost.name, cost.flops, cost.bytes);
+        return found;
+    }
+
     std::int64_t run(std::int64_t steps, int threads) {
         const int n = threads > 0 ? threads : get_num_threads();
         if (program_.seconds() * double(steps) < 5e-6)
@@ -105,6 +112,8 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
              py::arg("calls"), py::arg("isa") = "", py::arg("halt").noconvert() = py::none())
         .def("run", &BoundProgram::run, py::arg("steps") = 1, py::arg("threads") = 0,
              "Run all instructions `steps` times without the GIL; returns the number of whole steps done.")
+        .def("costs", &BoundProgram::costs,
+             "(name, floating point operations, bytes moved) of every instruction, by its own account.")
         .def("infer", &BoundProgram::infer, py::arg("input"), py::arg("output"), py::arg("x"),
              py::arg("threads"),
              "Copy x into the buffer `input`, run once, return a copy of the buffer `output`; None if x has "

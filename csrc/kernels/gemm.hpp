@@ -8,8 +8,6 @@
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-using Index = std::int64_t;
-
 constexpr int kTileRows =
     kRegisters == 32 ? 14 : 6;  // 14 x 2 (6 x 2) accumulators leave room for two of B and one of A
 constexpr int kTileVectors = 2;

@@ -30,6 +30,26 @@ void add(const Add<T>& op, Range range, Scratch) {
                [&](Index i, int n) BP_INLINED { put(y + i, get(a + i, n) + get(b + i, n), n); });
 }
 
+// y = x, then `rounds` times y = y factor + term. Twelve vectors at a time hide the latency of a multiply-add everywhere.
+template <class T>
+void multiply_add(const MultiplyAdd<T>& op, Range range, Scratch) {
+    constexpr int w = width<T>, together = 12;
+    const vec<T> factor = broadcast<T>(T(op.factor)), term = broadcast<T>(T(op.term));
+    auto [i, end] = covered(range, kElementPiece, op.x.size());
+    for (; i < end; i += together * w) {
+        const auto lanes = [&](int v) BP_INLINED {
+            const Index left = end - i - v * w;
+            return int(left < 0 ? 0 : left < w ? left : w);
+        };
+        vec<T> y[together];
+        for (int v = 0; v < together; ++v) y[v] = lanes(v) ? get(op.x.data + i + v * w, lanes(v)) : vec<T>{};
+        for (Index round = 0; round < op.rounds; ++round)
+            for (int v = 0; v < together; ++v) y[v] = fma(y[v], factor, term);
+        for (int v = 0; v < together; ++v)
+            if (lanes(v)) put(op.y.data + i + v * w, y[v], lanes(v));
+    }
+}
+
 // dx = dy mask
 template <class T>
 void dropout_backward(const DropoutBackward<T>& op, Range range, Scratch) {
@@ -44,6 +64,7 @@ void dropout_backward(const DropoutBackward<T>& op, Range range, Scratch) {
 BACKPASS_KERNEL(ActivationForward, activation_forward)
 BACKPASS_KERNEL(ActivationBackward, activation_backward)
 BACKPASS_KERNEL(Add, add)
+BACKPASS_KERNEL(MultiplyAdd, multiply_add)
 BACKPASS_KERNEL(DropoutBackward, dropout_backward)
 
 }  // namespace backpass::BACKPASS_ISA

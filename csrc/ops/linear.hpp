@@ -9,14 +9,14 @@ namespace backpass {
 struct Grid {
     std::int64_t m, n, rows, cols, piece;
 
-    static Grid over(std::int64_t m, std::int64_t n) {
+    BP_INLINE static Grid over(std::int64_t m, std::int64_t n) {
         const std::int64_t quarter = (n / 4 + 31) / 32 * 32;
         const std::int64_t piece = quarter < 64 ? 64 : quarter > 256 ? 256 : quarter;
         const std::int64_t rows = pieces(m, n >= 1024 ? 512 : 128);
         return {m, n, rows < 1 ? 1 : rows, pieces(n, piece),
                 piece};  // a task even without rows: db is its to write
     }
-    std::int64_t tasks() const { return rows * cols; }
+    BP_INLINE std::int64_t tasks() const { return rows * cols; }
 };
 
 template <class T>
@@ -43,7 +43,7 @@ struct LinearForward {
     }
     double flops() const { return 2.0 * double(x.rows()) * double(x.cols()) * double(weight.cols()); }
     double bytes() const { return double(sizeof(T)) * double(x.size() + weight.size() + y.size()); }
-    Grid grid() const { return Grid::over(y.rows(), y.cols()); }
+    BP_INLINE Grid grid() const { return Grid::over(y.rows(), y.cols()); }
     std::int64_t tasks() const { return grid().tasks(); }
 };
 
@@ -76,8 +76,8 @@ struct LinearBackward {
         return (dx ? 4.0 : 2.0) * double(x.rows()) * double(x.cols()) * double(weight.cols());
     }
     double bytes() const { return double(sizeof(T)) * double(2 * x.size() + 2 * weight.size() + dy.size()); }
-    Grid weight_grid() const { return Grid::over(dweight.shape[0], dweight.shape[1]); }
-    Grid input_grid() const { return dx ? Grid::over(dx.rows(), dx.cols()) : Grid{}; }
+    BP_INLINE Grid weight_grid() const { return Grid::over(dweight.shape[0], dweight.shape[1]); }
+    BP_INLINE Grid input_grid() const { return dx ? Grid::over(dx.rows(), dx.cols()) : Grid{}; }
     std::int64_t tasks() const { return weight_grid().tasks() + input_grid().tasks(); }
 };
 

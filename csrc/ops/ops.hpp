@@ -35,11 +35,11 @@ struct BothDtypes {
 };
 
 using Ops =
-    BothDtypes<LinearForward, LinearBackward, ActivationForward, ActivationBackward, Add, DropoutForward,
-               DropoutBackward, SoftmaxForward, SoftmaxBackward, BatchNormForward, BatchNormInference,
-               BatchNormBackward, LayerNormForward, LayerNormBackward, SoftmaxCrossEntropy, Nll,
-               PointwiseLoss, GaussianNll, SgdStep, AdamStep, NadamStep, RmspropStep, AdagradStep,
-               AdadeltaStep, LionStep, GradientNorm,
+    BothDtypes<LinearForward, LinearBackward, ActivationForward, ActivationBackward, Add, MultiplyAdd,
+               DropoutForward, DropoutBackward, SoftmaxForward, SoftmaxBackward, BatchNormForward,
+               BatchNormInference, BatchNormBackward, LayerNormForward, LayerNormBackward,
+               SoftmaxCrossEntropy, Nll, PointwiseLoss, GaussianNll, SgdStep, AdamStep, NadamStep,
+               RmspropStep, AdagradStep, AdadeltaStep, LionStep, GradientNorm,
                Gather>::With<GatherLabels, Shuffle, Advance, ClipScale, NadamMomentum, StepSchedule,
                              ExponentialSchedule, CosineSchedule, OneCycleSchedule, PiecewiseSchedule>;
 

@@ -70,6 +70,29 @@ struct Add {
     std::int64_t tasks() const { return pieces(a.size(), kElementPiece); }
 };
 
+// y = x, then `rounds` times y = y · factor + term: nothing but arithmetic in registers, to measure the core's peak with.
+template <class T>
+struct MultiplyAdd {
+    static constexpr const char* name = "multiply_add";
+    Tensor<const T> x;
+    Tensor<T> y;
+    double factor = 1, term = 0;
+    std::int64_t rounds = 1;
+
+    template <class Visit>
+    void fields(Visit&& field) {
+        field("x", x), field("y", y);
+        field("factor", factor), field("term", term), field("rounds", rounds);
+    }
+    const char* invalid() const {
+        if (rounds < 0) return "rounds must be at least 0";
+        return same_size(x, y) ? nullptr : "x and y must have one shape";
+    }
+    double flops() const { return 2.0 * double(x.size()) * double(rounds); }
+    double bytes() const { return 2.0 * sizeof(T) * double(x.size()); }
+    std::int64_t tasks() const { return pieces(x.size(), kElementPiece); }
+};
+
 template <class T>
 struct DropoutForward {
     static constexpr const char* name = "dropout_forward";

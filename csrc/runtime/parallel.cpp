@@ -13,6 +13,12 @@
 #include <pthread.h>
 #endif
 
+#ifdef _WIN32
+#define BACKPASS_EXPORT __declspec(dllexport)
+#else
+#define BACKPASS_EXPORT __attribute__((visibility("default")))
+#endif
+
 namespace backpass {
 namespace {
 
@@ -124,6 +130,12 @@ Pool& the_pool() {
 
 int get_num_threads() { return num_threads.load(); }
 void set_num_threads(int threads) { num_threads.store(threads < 1 ? 1 : threads); }
+
+// What threadpoolctl finds in the loaded module and calls (python/backpass/threads.py).
+extern "C" {
+BACKPASS_EXPORT int backpass_get_num_threads() { return get_num_threads(); }
+BACKPASS_EXPORT void backpass_set_num_threads(int threads) { set_num_threads(threads); }
+}
 
 double estimated_seconds(double flops, double bytes) {
     return flops / kFlopsPerSecond > bytes / kBytesPerSecond ? flops / kFlopsPerSecond

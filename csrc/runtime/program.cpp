@@ -56,6 +56,14 @@ Program::Program(std::vector<AnyOp> ops, const std::string& isa, const std::int6
     }
 }
 
+std::vector<Cost> Program::costs() const {
+    std::vector<Cost> costs;
+    for (const Instruction& instruction : instructions_)
+        costs.push_back(
+            std::visit([](const auto& o) { return Cost{o.name, o.flops(), o.bytes()}; }, instruction.op));
+    return costs;
+}
+
 std::int64_t Program::run(std::int64_t steps, int threads, bool (*interrupted)()) {
     Session session(threads);
     Interrupt interrupt(interrupted);

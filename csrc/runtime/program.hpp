@@ -17,6 +17,12 @@ struct Instruction {
     bool parallel;
 };
 
+// What one instruction does, by its own account.
+struct Cost {
+    const char* name;
+    double flops, bytes;
+};
+
 class Program {
   public:
     // Throws std::invalid_argument if an op's fields do not fit together. `halt` may be null.
@@ -28,6 +34,7 @@ class Program {
     std::int64_t run(std::int64_t steps, int threads, bool (*interrupted)());
 
     double seconds() const { return seconds_; }  // that a step takes, about
+    std::vector<Cost> costs() const;
 
   private:
     std::vector<Instruction> instructions_;

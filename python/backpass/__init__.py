@@ -18,12 +18,14 @@ from .errors import CheckpointError, NonFiniteError
 from .gradcheck import gradcheck
 from .history import History
 from .model import Model
+from .threadpools import register
 from .threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
     from .checkpoint import load
 
 __version__ = "0.1.0"
+register()  # with threadpoolctl, where that came first
 
 __all__ = [
     "CSVLogger", "Callback", "CheckpointError", "EarlyStopping", "History", "Model", "ModelCheckpoint", "NonFiniteError",

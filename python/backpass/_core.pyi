@@ -12,6 +12,7 @@ class Program:
         isa: str = ...,
         halt: numpy.typing.NDArray[numpy.int64] | None = ...,
     ) -> None: ...
+    def costs(self) -> list[tuple[str, float, float]]: ...
     def infer(
         self,
         input: numpy.ndarray,

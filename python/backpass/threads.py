@@ -3,6 +3,7 @@
 import os
 
 from . import backends
+from .threadpools import register
 
 VARIABLES = ("BACKPASS_NUM_THREADS", "OMP_NUM_THREADS")  # the first one that is set counts
 MOST = 1024  # more is a mistake, and would be one stack each
@@ -17,7 +18,8 @@ def get_num_threads() -> int:
     """
     if not _chosen:
         set_num_threads(default_num_threads())
-    return _chosen
+    register()  # threadpoolctl may have been imported by now
+    return backends.get_num_threads() or _chosen
 
 
 def set_num_threads(n: int) -> None:

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from .base import Backend, Executor
 
 __all__ = [
-    "Backend", "Executor", "available_backends", "get_backend", "set_backend", "set_num_threads", "use_backend", "why_missing",
+    "Backend", "Executor", "available_backends", "get_backend", "get_num_threads", "set_backend", "set_num_threads",
+    "use_backend", "why_missing",
 ]  # fmt: skip
 
 # name -> class, and what to do where it is missing
@@ -65,6 +66,14 @@ def set_num_threads(n: int) -> None:
     """Tell the native backend, the only one with threads of its own, how many a program uses that does not say."""
     if _works("native"):
         importlib.import_module(".native", __package__).set_num_threads(n)
+
+
+def get_num_threads() -> int | None:
+    """What the native backend was told last, here or by threadpoolctl; None without it."""
+    if not _works("native"):
+        return None
+    found: int = importlib.import_module(".native", __package__).get_num_threads()
+    return found
 
 
 @contextmanager

@@ -19,6 +19,11 @@ def set_num_threads(n: int) -> None:
     _core.set_num_threads(n)
 
 
+def get_num_threads() -> int:
+    """The same number."""
+    return _core.get_num_threads()
+
+
 class NativeExecutor(Executor):
     """A program inside _core."""
 
@@ -27,6 +32,10 @@ class NativeExecutor(Executor):
 
     def run(self, steps: int = 1, threads: int = 0) -> int:
         return self._program.run(steps, threads)
+
+    def costs(self) -> list[tuple[str, float, float]]:
+        """(name, floating point operations, bytes moved) of every instruction."""
+        return self._program.costs()
 
     def infer(self, input: np.ndarray, output: np.ndarray, x: Any, threads: int = 0) -> np.ndarray | None:
         return self._program.infer(input, output, x, threads)

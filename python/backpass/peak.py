@@ -1,0 +1,53 @@
+"""What this machine can do at most, measured: multiply-adds of a core, and bytes moved. The bench sets results beside it."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from .backends import Backend
+from .contract import op
+from .program import aligned, call
+
+ROUNDS = 2000
+REPEATS = 7
+
+
+@op("x[*] -> y[*]", samples={"factor": [0.5], "term": [1.0], "rounds": [0, 1, 5]})
+def multiply_add(x, y, factor: float = 1.0, term: float = 0.0, rounds: int = 1):
+    """y = x, then `rounds` times y = y · factor + term: arithmetic in registers and nothing else."""
+    y[...] = x
+    for _ in range(rounds):
+        y[...] = y * x.dtype.type(factor) + x.dtype.type(term)
+
+
+def gflops(backend: Backend, threads: int = 1) -> float:
+    """The most float32 GFLOP/s that the backend's multiply-adds reach: two operations each, nothing read or written."""
+    x, y = aligned((16384 * threads,), np.float32), aligned((16384 * threads,), np.float32)
+    program = backend.compile([call("multiply_add", x=x, y=y, factor=0.5, term=1.0, rounds=ROUNDS)])
+    return 2 * x.size * ROUNDS / _best(lambda: program.run(1, threads)) / 1e9
+
+
+def gigabytes(parameters: int, floats_read: int = 4, floats_written: int = 3) -> float:
+    """GB/s of NumPy copies and sums with the traffic of an update: Adam reads 4 float32 of a parameter and writes 3."""
+    source = [np.ones(parameters, np.float32) for _ in range(floats_read)]
+    target = [np.ones(parameters, np.float32) for _ in range(floats_written)]
+
+    def move() -> None:
+        for to, from_ in zip(target, source, strict=False):
+            np.copyto(to, from_)
+        for from_ in source[floats_written:]:
+            from_.sum()
+
+    return 4 * parameters * (floats_read + floats_written) / _best(move) / 1e9
+
+
+def _best(run: Callable[[], object]) -> float:
+    """Seconds of the fastest of a few runs: a peak is what was reached once."""
+    run()
+    seconds = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
