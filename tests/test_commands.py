@@ -129,10 +129,14 @@ def test_bench(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     table = rows(done.stdout, list(WORKLOADS))
     assert list(table) == ["rl", "tiny"]
-    assert all(words[-1].endswith("x") and words.count("%)") == len(BACKENDS) for words in table.values())
+    lines = [line for line in done.stdout.splitlines() if line.startswith("  ")]
+    assert [line.split()[0] for line in lines] == BACKENDS * 2
+    assert all(re.search(r"µs \( *\d+ %\) +[\d.]+x", line) for line in lines)
     written = json.loads((tmp_path / "out.json").read_text("utf-8"))
     assert {"date", "cpu", "isa", "threads", "versions", "blas"} <= set(written)
     assert written["threads"] == 1
+    assert (written["peak_gflops"] > 1) == ("native" in BACKENDS)
+    assert written["memory_gigabytes"] > 0.1
     for name in ("rl", "tiny"):
         result = written["workloads"][name]
         assert result["layers"] == list(WORKLOADS[name].layers)
@@ -155,7 +159,19 @@ def test_workloads_are_those_that_were_agreed() -> None:
         "mnist": (784, 256, 128, 10, 128, "cross_entropy"),
         "medium": (784, 1024, 1024, 10, 256, "cross_entropy"),
         "large": (1024, 4096, 4096, 1000, 512, "cross_entropy"),
+        "sb3": (17, 64, 64, 6, 64, "mse"),
+        "dqn": (4, 120, 84, 2, 128, "mse"),
+        "sac": (14, 256, 256, 1, 256, "mse"),
+        "tabular": (54, 128, 256, 128, 7, 128, "cross_entropy"),
+        "jets": (16, 64, 32, 32, 5, 1024, "cross_entropy"),
+        **{f"cliff{w}": (10, w, w, 10, 128, "cross_entropy") for w in (32, 45, 46, 64, 128, 256)},
     }
+    sb3 = WORKLOADS["sb3"].model("numpy")
+    assert (sb3.optimizer.clip_grad_norm, sb3.optimizer.scalars["eps"]) == (0.5, 1e-5)
+    assert [type(layer).__name__ for layer in WORKLOADS["tabular"].model("numpy").net] == [
+        *["Linear", "BatchNorm1d", "ReLU", "Dropout"] * 3,
+        "Linear",
+    ]
     assert WORKLOADS["mnist"].flops == 2 * 128 * (2 * 784 * 256 + 3 * (256 * 128 + 128 * 10))
 
 

@@ -19,17 +19,19 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from . import config
-from .backends import available_backends
-from .workloads import WORKLOADS, Workload
-
-Contestant = Callable[[int], float]  # trains this many epochs; returns the seconds
+from . import config, peak
+from .backends import available_backends, get_backend
+from .peers import PEERS, Make, available
+from .peers.common import Contestant
+from .workloads import MAIN, WORKLOADS, Workload
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument(
-        "--workloads", metavar="A,B", help=f"which ones, of {','.join(WORKLOADS)} (default: all but large)"
+        "--workloads",
+        metavar="A,B",
+        help=f"which ones, of {','.join(WORKLOADS)}, or all (default: {','.join(MAIN)} without large)",
     )
     parser.add_argument(
         "--large",
@@ -71,34 +73,40 @@ def run(arguments: argparse.Namespace) -> None:
             f"{about['cpu']}, ISA {about['isa'] or 'none'}, {arguments.threads} thread(s), BLAS threads: {blas}"
         )
         print(
+            f"peak {about['peak_gflops']:.0f} GFLOP/s of multiply-adds, memory {about['memory_gigabytes']:.0f} GB/s"
+        )
+        print(
             f"µs a step, median of {arguments.repeats} interleaved repeats (spread); times slower than {names[0]}\n"
         )
-        print(f"{'':<8}" + "".join(f"{name:>24}" for name in [*names, *peers]))
         for workload in workloads:
             contestants = {name: contestant(workload, name, arguments.threads) for name in names}
-            contestants |= {name: make(workload, arguments.threads) for name, make in peers.items()}
+            if arguments.threads > 1 and names[0] == "native":
+                contestants["native, 1 thread"] = contestant(workload, "native", 1)
+            for name, (_, make, takes) in peers.items():
+                if takes(workload):
+                    contestants[name] = make(workload, arguments.threads)
             results[workload.name] = measure(workload, contestants, arguments.repeats, arguments.seconds)
-            print(table_row(workload.name, results[workload.name]), flush=True)
+            print_rows(workload, results[workload.name], about["peak_gflops"])
     if arguments.json:
         with open(arguments.json, "w", encoding="utf-8") as file:
             json.dump(about | {"workloads": results}, file, indent=1)
         print(f"\nwritten: {arguments.json}")
 
 
-def installed_peers(threads: int) -> dict[str, Callable[[Workload, int], Contestant]]:
+def installed_peers(threads: int) -> dict[str, tuple[str, Make, Callable[[Workload], bool]]]:
     """The peers that are there. JAX reads its flags when it is imported, and takes as many threads as it has cores."""
-    from .peers import PEERS, available
-
     if threads == 1:
         os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])  # everybody on the same cores
-    return {name: make for name, (library, make) in PEERS.items() if available(library)}
+    return {name: peer for name, peer in PEERS.items() if available(peer[0])}
 
 
 def chosen(names: str | None, large: bool) -> list[Workload]:
     """The workloads to run."""
     if names is None:
+        return [WORKLOADS[name] for name in MAIN if large or not WORKLOADS[name].slow]
+    if names == "all":
         return [workload for workload in WORKLOADS.values() if large or not workload.slow]
     wanted = [name.strip() for name in names.split(",") if name.strip()] + (["large"] if large else [])
     if unknown := [name for name in wanted if name not in WORKLOADS]:
@@ -149,13 +157,13 @@ def measure(
     return {"layers": workload.layers, "batch": workload.batch, "loss": workload.loss, "backends": results}
 
 
-def table_row(name: str, result: dict[str, Any]) -> str:
-    """One line of the table."""
-    cells = [
-        f"{r['median']:,.1f} ({100 * r['spread']:.0f} %) {r['ratio']:5.2f}x"
-        for r in result["backends"].values()
-    ]
-    return f"{name:<8}" + "".join(f"{cell:>24}" for cell in cells)
+def print_rows(workload: Workload, result: dict[str, Any], peak: float) -> None:
+    """A workload's lines: µs a step, spread, times slower than the first one, share of the peak."""
+    print(f"{workload.name} ({'-'.join(map(str, workload.layers))}, batch {workload.batch})")
+    for name, r in result["backends"].items():
+        share = f"{100 * r['gflops'] / peak:5.1f} % of the peak" if peak else ""
+        median = f"{r['median']:12,.1f} µs ({100 * r['spread']:3.0f} %)"
+        print(f"  {name:<24}{median}{r['ratio']:8.2f}x   {share}", flush=True)
 
 
 def environment(arguments: argparse.Namespace, blas: str) -> dict[str, Any]:
@@ -165,10 +173,21 @@ def environment(arguments: argparse.Namespace, blas: str) -> dict[str, Any]:
         "cpu": config.cpu(),
         "isa": config.isas()[0],
         "threads": arguments.threads,
+        **peaks(arguments.threads),
         "blas_threads": blas,
         "repeats": arguments.repeats,
         "seconds": arguments.seconds,
         "platform": platform.platform(),
         "versions": config.facts(),
         "blas": config.blas_libraries(),
+    }
+
+
+def peaks(threads: int) -> dict[str, float]:
+    """What the machine can do at most on these threads: float32 multiply-adds, and an update's traffic in and out of cache."""
+    native = available_backends()[0] == "native"
+    return {
+        "peak_gflops": peak.gflops(get_backend("native"), threads) if native else 0.0,
+        "memory_gigabytes": peak.gigabytes(10_000_000),
+        "cache_gigabytes": peak.gigabytes(20_000),
     }

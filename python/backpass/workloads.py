@@ -1,10 +1,10 @@
-"""The workloads that speed is measured on: fully connected networks, ReLU between the layers, Adam, float32, synthetic data."""
+"""The workloads that speed is measured on: fully connected networks, float32, synthetic data."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from . import nn
+from . import nn, optim
 from .model import Model
 
 DATA_BYTES = 32 << 20  # of X: small networks get many batches, large ones stay within memory
@@ -12,17 +12,24 @@ DATA_BYTES = 32 << 20  # of X: small networks get many batches, large ones stay 
 
 @dataclass(frozen=True)
 class Workload:
-    """A network with the size of its batches. One output: mean squared error; several: cross entropy."""
+    """A network with its batches and its optimizer."""
 
     name: str
     layers: tuple[int, ...]
     batch: int
     slow: bool = False  # seconds a step in NumPy: only measured when asked for
+    loss: str = "cross_entropy"  # or "mse"
+    activation: str = "ReLU"  # or "Tanh", between the layers
+    dropout: float = 0.0  # after every activation
+    batch_norm: bool = False  # before every activation
+    optimizer: str = "Adam"
+    eps: float = 1e-8
+    clip_grad_norm: float | None = None
 
     @property
-    def loss(self) -> str:
-        """The loss by name."""
-        return "mse" if self.layers[-1] == 1 else "cross_entropy"
+    def plain(self) -> bool:
+        """Whether it is nothing but products, activations, a loss and Adam: what every library can write by hand."""
+        return not self.dropout and not self.batch_norm and self.optimizer == "Adam"
 
     @property
     def flops(self) -> int:
@@ -41,25 +48,45 @@ class Workload:
         rows = self.batch * self.steps_per_epoch
         X = rng.standard_normal((rows, self.layers[0]), dtype=np.float32)
         if self.loss == "mse":
-            return X, rng.standard_normal((rows, 1), dtype=np.float32)
+            return X, rng.standard_normal((rows, self.layers[-1]), dtype=np.float32)
         return X, rng.integers(0, self.layers[-1], rows)
 
     def model(self, backend: str, threads: int | None = None) -> Model:
         """The network, ready to train."""
-        sizes = list(zip(self.layers, self.layers[1:], strict=False))
-        inner = [layer for a, b in sizes[:-1] for layer in (nn.Linear(a, b), nn.ReLU())]
-        net = nn.Sequential(*inner, nn.Linear(*sizes[-1]))
-        return Model(net, self.loss, "adam", backend=backend, threads=threads)
+        layers: list[nn.Layer] = []
+        for a, b in zip(self.layers, self.layers[1:], strict=False):
+            layers.append(nn.Linear(a, b))
+            layers += [nn.BatchNorm1d(b)] * self.batch_norm
+            layers.append(getattr(nn, self.activation)())
+            layers += [nn.Dropout(self.dropout)] * (self.dropout > 0)
+        after = (
+            1 + self.batch_norm + (self.dropout > 0)
+        )  # what follows a hidden layer does not follow the last
+        optimizer = getattr(optim, self.optimizer)(eps=self.eps, clip_grad_norm=self.clip_grad_norm)
+        net = nn.Sequential(*layers[:-after])
+        return Model(net, self.loss, optimizer, backend=backend, threads=threads)
 
 
+def _cliff(width: int) -> Workload:
+    """Widths around a multiple of the vectors: time must not jump between 45 and 46."""
+    return Workload(f"cliff{width}", (10, width, width, 10), 128)
+
+
+MAIN = ("tiny", "rl", "small", "mnist", "medium", "large")
 WORKLOADS = {
     w.name: w
     for w in (
-        Workload("tiny", (8, 32, 32, 1), 32),
+        Workload("tiny", (8, 32, 32, 1), 32, loss="mse"),
         Workload("rl", (8, 64, 64, 4), 64),
         Workload("small", (64, 128, 128, 10), 64),
         Workload("mnist", (784, 256, 128, 10), 128),
         Workload("medium", (784, 1024, 1024, 10), 256),
         Workload("large", (1024, 4096, 4096, 1000), 512, slow=True),
+        Workload("sb3", (17, 64, 64, 6), 64, loss="mse", activation="Tanh", eps=1e-5, clip_grad_norm=0.5),
+        Workload("dqn", (4, 120, 84, 2), 128, loss="mse"),
+        Workload("sac", (14, 256, 256, 1), 256, loss="mse"),
+        Workload("tabular", (54, 128, 256, 128, 7), 128, dropout=0.1, batch_norm=True, optimizer="AdamW"),
+        Workload("jets", (16, 64, 32, 32, 5), 1024),
+        *map(_cliff, (32, 45, 46, 64, 128, 256)),
     )
 }
