@@ -10,7 +10,9 @@ import pytest
 
 import backpass as bp
 from backpass import threads
+from backpass.backends import Backend
 from backpass.quota import quota
+from backpass.workloads import WORKLOADS
 
 
 @pytest.fixture(autouse=True)
@@ -168,3 +170,17 @@ assert bp.get_num_threads() == 3
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", [*WORKLOADS])
+def test_the_same_bits_for_any_number_of_threads(name: str, native: Backend) -> None:
+    workload = WORKLOADS[name]
+    rows = workload.batch * (1 if workload.slow else 3)
+    X, y = (array[:rows] for array in workload.data())
+    found = []
+    for count in (1, 2, 3, 8):
+        model = workload.model("native", count)
+        model.backend = native
+        loss = model.fit(X, y, epochs=1 if workload.slow else 2, batch_size=workload.batch).history["loss"]
+        found.append((loss, model.flat.params.tobytes()))
+    assert all(each == found[0] for each in found)

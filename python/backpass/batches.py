@@ -3,9 +3,7 @@
 import numpy as np
 
 from .contract import constant, index, op
-from .random import draw
-
-SHUFFLE_STREAM = 0xB0000000  # streams of dropout layers count up from 1
+from .random import SHUFFLE_STREAM, draw
 
 
 @op("epoch[1]:int64 -> index[N]:int64", samples={"epoch": constant(2), "seed": [12345]})

@@ -24,6 +24,10 @@ import numpy as np
 Dims = dict[str, Any]  # letter -> size; "*" -> tuple of leading sizes
 Sample = Callable[..., Any]  # (generator, shape, dims) -> array
 
+CHUNK = (
+    16384  # elements to a partial sum over a flat vector: one cut for any number of threads and every backend
+)
+
 _ARRAY = re.compile(r"(\w+)\[([^\]]*)\](?::(\w+))?(\?)?$")
 _DIM = re.compile(r"(\*|\d+|[A-Za-z]\w*)$")
 

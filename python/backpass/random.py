@@ -4,6 +4,7 @@ from __future__ import annotations  # np.random.Generator is named, not imported
 
 import numpy as np
 
+SHUFFLE_STREAM = 0xB0000000  # of the order of rows; streams of dropout layers count up from 1
 LANES = 16  # element 64 c + 16 w + l of a draw is word w of counter 16 c + l: one vector of counters gives 4 of elements
 
 

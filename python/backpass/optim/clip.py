@@ -2,9 +2,7 @@
 
 import numpy as np
 
-from ..contract import constant, op, positive
-
-CHUNK = 16384  # elements to a partial sum: the cut is the same for any number of threads
+from ..contract import CHUNK, constant, op, positive
 
 
 def partial_sums(size: int) -> np.ndarray:

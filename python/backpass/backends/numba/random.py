@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from ...random import LANES
+from ...random import LANES, SHUFFLE_STREAM
 from .compiler import Bound, flat, jit
 
 OPS = ("dropout_forward", "dropout_backward", "shuffle")
-SHUFFLE_STREAM = 0xB0000000  # as in batches.py
 
 
 @jit

@@ -4,13 +4,13 @@ import math
 
 import numpy as np
 
+from ...contract import CHUNK
 from .compiler import direct, jit, jit_sums
 
 OPS = (
     *("sgd_step", "adam_step", "nadam_step", "rmsprop_step", "adagrad_step", "adadelta_step", "lion_step"),
     *("gradient_norm", "clip_scale"),
 )
-CHUNK = 16384  # as in optim/clip.py
 
 
 @jit
