@@ -1,10 +1,13 @@
-"""Writes the README's table of speeds from benchmarks/results/*.json; run it after a new result: python benchmarks/readme.py."""
+"""Writes the README's tables and plots of speeds from benchmarks/results/bench-*.json: python benchmarks/readme.py."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+MAIN = ("tiny", "rl", "small", "mnist", "medium", "large")
+MARKERS = "os^vDP*Xp"
+TICKS = (1, 2, 5, 10, 20, 50, 100)
 BEGIN, END = "<!-- bench: made by benchmarks/readme.py -->", "<!-- /bench -->"
 
 
@@ -41,9 +44,48 @@ def table(file: Path) -> str:
     return "\n".join(lines)
 
 
+def plot(file: Path) -> Path:
+    """The same as dots: for every workload, how many times as long a step takes as in the native backend."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+
+    matplotlib.rcParams["svg.hashsalt"] = "backpass"  # the same file for the same figures
+    result: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    workloads = {name: w for name, w in result["workloads"].items() if name in MAIN}
+    names = list(dict.fromkeys(name for w in workloads.values() for name in w["backends"]))
+    figure, axes = pyplot.subplots(figsize=(8, 4), layout="constrained")
+    for number, name in enumerate(names):
+        at = [
+            (k, w["backends"][name]["ratio"])
+            for k, w in enumerate(workloads.values())
+            if name in w["backends"]
+        ]
+        axes.plot(*zip(*at, strict=True), MARKERS[number % len(MARKERS)] + "-", label=name, linewidth=0.8)
+    axes.set_yscale("log")
+    axes.set_yticks(TICKS, [f"{tick}x" for tick in TICKS])
+    axes.set_xticks(
+        range(len(workloads)),
+        [f"{n}\n{'-'.join(map(str, w['layers']))}" for n, w in workloads.items()],
+        fontsize=8,
+    )
+    axes.set_ylabel("time of a training step,\nmultiples of the native backend's")
+    axes.set_title(f"{result['cpu']}, {result['threads']} thread{'s' * (result['threads'] > 1)}", fontsize=10)
+    axes.grid(axis="y", alpha=0.3)
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    out = file.with_suffix(".svg")
+    figure.savefig(out, metadata={"Date": None})
+    pyplot.close(figure)
+    return out
+
+
 def main() -> None:
     """Replace what stands between the two marks."""
-    tables = [table(file) for file in sorted((ROOT / "benchmarks" / "results").glob("bench-*.json"))]
+    files = sorted((ROOT / "benchmarks" / "results").glob("bench-*.json"))
+    tables = [
+        f"{table(file)}\n\n![the same as a plot]({plot(file).relative_to(ROOT).as_posix()})" for file in files
+    ]
     readme = ROOT / "README.md"
     before, rest = readme.read_text("utf-8").split(BEGIN)
     after = rest.split(END)[1]

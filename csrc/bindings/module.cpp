@@ -118,6 +118,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
              py::arg("threads"),
              "Copy x into the buffer `input`, run once, return a copy of the buffer `output`; None if x has "
              "another shape or dtype.");
+    m.attr("compiler") = __VERSION__;
     m.def("ops", [] { return op_names(Ops{}); }, "The names of all ops; twice where there are two dtypes.");
     m.def("available_isas", &available_isas, "Instruction sets that this CPU runs, fastest first.");
     m.def("choose_isa", &choose_isa, py::arg("name") = "",

@@ -5,6 +5,8 @@ import typing
 import numpy
 import numpy.typing
 
+compiler: str
+
 class Program:
     def __init__(
         self,

@@ -1,0 +1,89 @@
+"""GFLOP/s and GB/s of every op of the native backend, in cache and out of it, beside the machine's measured peaks.
+
+    python benchmarks/bench_ops.py [--threads N] [--ops a,b] [--json FILE]
+
+Calls are made from the ops' contracts, as the parity tests make them (tests/samples.py); flops and bytes are the op's own account
+(csrc/ops), of which GFLOP/s means most for products and GB/s for all else. Each figure is the best of a few runs.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import backpass as bp
+from backpass import bench, config
+from backpass.contract import REGISTRY, Op
+from backpass.program import Instruction
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+import samples  # noqa: E402
+
+SIZES = {
+    "cached": {"*": (128,), "B": 128, "I": 256, "O": 256, "C": 128, "L": 1, "F": 64, "K": 4, "N": 200_000, "P": 13},
+    "large": {"*": (1024,), "B": 1024, "I": 2048, "O": 2048, "C": 1024, "L": 1, "F": 1024, "K": 4, "N": 10_000_000, "P": 611},
+}  # fmt: skip
+ONE_DIMENSION = {"cached": 16_384, "large": 4_000_000}  # of ops that go element by element
+SECONDS = 0.05  # of one run
+REPEATS = 5
+
+
+def dims_of(op: Op, size: str) -> dict[str, Any]:
+    """The sizes of an op's dimensions."""
+    dims = dict(SIZES[size])
+    if {d for array in op.arrays.values() for d in array.dims} <= {"*", "1"}:
+        dims["*"] = (ONE_DIMENSION[size],)
+    if {"N", "B"} <= {d for array in op.arrays.values() for d in array.dims}:  # gathering rows
+        dims["N"] = 8 * dims["B"]
+    return dims
+
+
+def measure(op: Op, size: str, threads: int) -> dict[str, float]:
+    """One op at one size, float32, without optional inputs and with the first sample of every scalar."""
+    absent = {name for name in op.inputs if op.arrays[name].optional}
+    fields = samples.call(op, dims_of(op, size), "float32", absent, samples.scalars(op)[0])
+    arrays = {name: np.ascontiguousarray(a) for name, a in fields.items() if isinstance(a, np.ndarray)}
+    program = bp.get_backend("native").compile([Instruction(op, op.complete(fields | arrays), "")])
+    [(_, flops, moved)] = program.costs()  # type: ignore[attr-defined]
+    program.run(1, threads)
+    start = time.perf_counter()
+    program.run(1, threads)
+    steps = max(1, int(SECONDS / max(time.perf_counter() - start, 1e-7)))
+    best = float("inf")
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        program.run(steps, threads)
+        best = min(best, (time.perf_counter() - start) / steps)
+    return {"us": best * 1e6, "gflops": flops / best / 1e9, "gigabytes": moved / best / 1e9}
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--ops", metavar="A,B", help="default: all")
+    parser.add_argument("--json", metavar="FILE")
+    arguments = parser.parse_args()
+    names = arguments.ops.split(",") if arguments.ops else sorted(REGISTRY)
+    peaks = bench.peaks(arguments.threads)
+    print("  ".join(f"{name} {value:.0f}" for name, value in peaks.items()))
+    print(f"{'':<24}" + "".join(f"{size + ': µs':>14}{'GFLOP/s':>9}{'GB/s':>8}" for size in SIZES))
+    results: dict[str, Any] = {}
+    for name in names:
+        results[name] = {size: measure(REGISTRY[name], size, arguments.threads) for size in SIZES}
+        cells = [f"{r['us']:14,.2f}{r['gflops']:9.1f}{r['gigabytes']:8.1f}" for r in results[name].values()]
+        print(f"{name:<24}" + "".join(cells), flush=True)
+    if arguments.json:
+        about = {"versions": config.facts(), "threads": arguments.threads, **peaks}
+        Path(arguments.json).write_text(json.dumps(about | {"ops": results}, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""Seconds from the start of a new process to the end of the first training step, and the CPU seconds they took.
+
+    python benchmarks/first_step.py [--repeats 9] [--json FILE]
+
+Import, network, data of one batch, one step of the `rl` workload (8-64-64-4, batch 64, Adam), in backpass and in whichever of
+PyTorch, JAX and scikit-learn is installed; the processes take turns.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+BACKPASS = """
+import numpy as np, backpass as bp
+from backpass import nn
+X, y = np.ones((64, 8), np.float32), np.zeros(64, np.int64)
+net = nn.Sequential(nn.Linear(8, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 4))
+bp.Model(net, "cross_entropy", "adam").step(X, y)
+"""
+TORCH = """
+import torch
+from torch import nn
+X, y = torch.ones(64, 8), torch.zeros(64, dtype=torch.int64)
+net = nn.Sequential(nn.Linear(8, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 4))
+optimizer = torch.optim.Adam(net.parameters(), fused=True)
+nn.CrossEntropyLoss()(net(X), y).backward()
+optimizer.step()
+"""
+JAX = """
+from backpass.peers.with_jax import _jax_step
+from backpass.workloads import WORKLOADS
+import jax, jax.numpy as jnp
+step, state = _jax_step(WORKLOADS["rl"])
+_, loss = jax.jit(step, donate_argnums=0)(state, (jnp.ones((64, 8)), jnp.zeros(64, int)))
+loss.block_until_ready()
+"""
+SKLEARN = """
+import numpy as np
+from sklearn.neural_network import MLPClassifier
+X, y = np.ones((64, 8), np.float32), np.arange(64) % 4
+MLPClassifier((64, 64), batch_size=64).partial_fit(X, y, classes=np.arange(4))
+"""
+PROGRAMS = {
+    "python alone": ("sys", "pass"),
+    "numpy alone": ("numpy", "import numpy"),
+    "backpass": ("backpass", BACKPASS),
+    "torch eager": ("torch", TORCH),
+    "jax jit": ("jax", JAX),
+    "scikit-learn": ("sklearn", SKLEARN),
+}
+
+
+def seconds(program: str) -> tuple[float, float]:
+    """Wall and CPU seconds of a new process."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    start = time.perf_counter()
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    subprocess.run([sys.executable, "-c", program], check=True, env=environment)
+    wall = time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def main() -> None:
+    """Warm the file cache, let the processes take turns, print medians."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--json", metavar="FILE")
+    arguments = parser.parse_args()
+    programs = {name: text for name, (module, text) in PROGRAMS.items() if find_spec(module)}
+    for text in programs.values():
+        seconds(text)
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in programs}
+    for _ in range(arguments.repeats):
+        for name, text in programs.items():
+            taken[name].append(seconds(text))
+    results: dict[str, Any] = {}
+    for name, pairs in taken.items():
+        walls, cpus = zip(*pairs, strict=True)
+        results[name] = {
+            "seconds": statistics.median(walls),
+            "cpu_seconds": statistics.median(cpus),
+            "all": walls,
+        }
+        print(f"{name:<14}{results[name]['seconds']:8.3f} s   CPU {results[name]['cpu_seconds']:6.3f} s")
+    if arguments.json:
+        from backpass import config
+
+        Path(arguments.json).write_text(
+            json.dumps({"versions": config.facts(), "first_step": results}, indent=1) + "\n", "utf-8"
+        )
+
+
+if __name__ == "__main__":
+    main()
