@@ -12,7 +12,7 @@ from backpass.contract import REGISTRY, Op
 STEP, LIMIT = 1e-6, 1e-6
 PAIRS = [n for n in samples.OPS if n.endswith("_forward") and n.replace("_forward", "_backward") in REGISTRY]
 LOSSES = [n for n in samples.OPS if "dpred" in REGISTRY[n].arrays]
-DIMS = {"B": 5, "C": 7, "I": 6, "O": 4, "L": 3, "*": (2, 3)}
+DIMS = {"B": 5, "C": 7, "I": 6, "O": 4, "L": 3, "H": 4, "W": 5, "*": (2, 3)}
 
 
 def numeric(f: Any, x: np.ndarray) -> np.ndarray:

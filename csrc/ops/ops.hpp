@@ -2,6 +2,7 @@
 #pragma once
 #include <variant>
 
+#include "augment.hpp"
 #include "control.hpp"
 #include "linear.hpp"
 #include "loss.hpp"
@@ -39,7 +40,8 @@ using Ops =
                DropoutForward, DropoutBackward, SoftmaxForward, SoftmaxBackward, BatchNormForward,
                BatchNormInference, BatchNormBackward, LayerNormForward, LayerNormBackward,
                SoftmaxCrossEntropy, Nll, PointwiseLoss, GaussianNll, SgdStep, AdamStep, NadamStep,
-               RmspropStep, AdagradStep, AdadeltaStep, LionStep, GradientNorm,
+               RmspropStep, AdagradStep, AdadeltaStep, LionStep, GradientNorm, GaussianNoise,
+               AugmentImagesForward, AugmentImagesBackward,
                Gather>::With<GatherLabels, Shuffle, Advance, ClipScale, NadamMomentum, StepSchedule,
                              ExponentialSchedule, CosineSchedule, OneCycleSchedule, PiecewiseSchedule>;
 

@@ -18,14 +18,16 @@ from .activation import ELU, GELU, Identity, LeakyReLU, ReLU, Sigmoid, SiLU, Sof
 from .batch_norm import BatchNorm1d
 from .containers import Flatten, Residual, Sequential
 from .dropout import Dropout
+from .gaussian_noise import GaussianNoise
+from .image_augmentation import Cutout, RandomHorizontalFlip, RandomShift
 from .layer import Layer
 from .layer_norm import LayerNorm
 from .linear import Linear
 from .softmax import LogSoftmax, Softmax
 
 __all__ = [
-    "ELU", "GELU", "BCEWithLogitsLoss", "BatchNorm1d", "CrossEntropyLoss", "Dropout", "Flatten", "GaussianNLLLoss", "HingeLoss",
-    "HuberLoss", "Identity", "L1Loss", "Layer", "LayerNorm", "LeakyReLU", "Linear", "LogSoftmax", "MSELoss", "NLLLoss",
-    "PoissonNLLLoss", "QuantileLoss", "ReLU", "Residual", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus",
-    "Tanh", "add",
+    "ELU", "GELU", "BCEWithLogitsLoss", "BatchNorm1d", "CrossEntropyLoss", "Cutout", "Dropout", "Flatten", "GaussianNLLLoss",
+    "GaussianNoise", "HingeLoss", "HuberLoss", "Identity", "L1Loss", "Layer", "LayerNorm", "LeakyReLU", "Linear", "LogSoftmax",
+    "MSELoss", "NLLLoss", "PoissonNLLLoss", "QuantileLoss", "RandomHorizontalFlip", "RandomShift", "ReLU", "Residual",
+    "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Tanh", "add",
 ]  # fmt: skip
