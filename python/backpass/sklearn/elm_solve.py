@@ -1,0 +1,141 @@
+"""Ridge regression on the units of a random layer: moments of the rows, two ways to solve, exact leave-one-out errors.
+
+The penalised problem is min Σ wᵢ ‖yᵢ - b - βᵀhᵢ‖² + α ‖β‖²; the intercept b is not penalised. With S = Σ w (h - h̄)(h - h̄)ᵀ and
+C = Σ w (h - h̄)(y - ȳ)ᵀ its solution is β = (S + αI)⁻¹ C, b = ȳ - βᵀh̄; for α → 0 that is the Moore-Penrose pseudoinverse.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg
+from scipy.linalg import lapack
+
+EPS = float(np.finfo(np.float64).eps)
+SMALLEST_RCOND = 1e-12  # below it a solution by Cholesky keeps fewer than four digits
+
+
+@dataclass
+class Moments:
+    """Weight, mean and scatter matrix of rows z = (h, y), summed up chunk by chunk; all that a solution needs.
+
+    `scatter` is (L + K, L + K): Σ w (z - mean)(z - mean)ᵀ for L units and K targets. Without `centred` (no intercept) the mean
+    counts as zero. Merging two sets of rows: Chan, Golub and LeVeque 1983, free of the cancellation of Σzzᵀ - n z̄z̄ᵀ.
+    """
+
+    units: int
+    centred: bool
+    mean: np.ndarray
+    scatter: np.ndarray
+    weight: float = 0.0
+
+    @classmethod
+    def zeros(cls, units: int, targets: int, centred: bool) -> "Moments":
+        """Of no rows yet."""
+        both = units + targets
+        return cls(units, centred, np.zeros(both), np.zeros((both, both)))
+
+    def add(self, z: np.ndarray, w: np.ndarray) -> None:
+        """Take in rows z (n, L + K), which are overwritten, of weights w (n,)."""
+        weight = float(w.sum())
+        if not weight:
+            return
+        if self.centred:
+            mean = w @ z / weight
+            z -= mean
+            shift = mean - self.mean
+            share = weight / (self.weight + weight)
+            self.scatter += np.outer(self.weight * share * shift, shift)
+            self.mean += share * shift
+        z *= np.sqrt(w)[:, None]
+        self.scatter += z.T @ z  # NumPy sees the symmetry and calls BLAS's syrk
+        self.weight += weight
+
+    @property
+    def gram(self) -> np.ndarray:
+        """S, (L, L)."""
+        return self.scatter[: self.units, : self.units]
+
+    @property
+    def cross(self) -> np.ndarray:
+        """C, (L, K)."""
+        return self.scatter[: self.units, self.units :]
+
+    def intercept(self, coef: np.ndarray) -> np.ndarray:
+        """b for the coefficients β (L, K)."""
+        b: np.ndarray = self.mean[self.units :] - self.mean[: self.units] @ coef
+        return b
+
+
+def cholesky(moments: Moments, alpha: float) -> np.ndarray | None:
+    """β by the Cholesky factor of S + αI (LAPACK potrf, potrs); None where the matrix is too ill-conditioned (pocon)."""
+    matrix = moments.gram.copy()
+    matrix.flat[:: len(matrix) + 1] += alpha
+    norm = np.abs(matrix).sum(axis=0).max()
+    factor, info = lapack.dpotrf(matrix.T, overwrite_a=True, clean=False)
+    if info or lapack.dpocon(factor, norm)[0] < SMALLEST_RCOND:
+        return None
+    coef: np.ndarray = lapack.dpotrs(factor, moments.cross)[0]
+    return coef
+
+
+@dataclass
+class Spectrum:
+    """S = V diag(values) Vᵀ without what is zero but for rounding, and Vᵀ C: from here every α is one product away."""
+
+    values: np.ndarray  # (r,) > 0
+    vectors: np.ndarray  # V (L, r)
+    cross: np.ndarray  # (r, K)
+
+    @classmethod
+    def of_gram(cls, moments: Moments) -> "Spectrum":
+        """By the eigenvalues of S (LAPACK syevd): singular values below about 1e-7 of the largest are lost."""
+        values, vectors = linalg.eigh(moments.gram, driver="evd")
+        kept = values > max(values[-1], 0) * len(values) * EPS
+        vectors = vectors[:, kept]
+        return cls(values[kept], vectors, vectors.T @ moments.cross)
+
+    @classmethod
+    def of_rows(cls, h: np.ndarray, y: np.ndarray) -> "Spectrum":
+        """By the singular values of the weighted, centred rows h (n, L), y (n, K) themselves (LAPACK gesdd); h is overwritten."""
+        u, s, vt = linalg.svd(h, full_matrices=False, overwrite_a=True, check_finite=False)
+        kept = s > s[0] * max(h.shape) * EPS
+        s = s[kept]
+        return cls(s * s, vt[kept].T, s[:, None] * (u[:, kept].T @ y))
+
+    def coef(self, alpha: float) -> np.ndarray:
+        """β (L, K) for one α; 0: that of the Moore-Penrose pseudoinverse, of the least norm among the best."""
+        out: np.ndarray = self.vectors @ (self.cross / (self.values + alpha)[:, None])
+        return out
+
+
+def leave_one_out(
+    spectrum: Spectrum,
+    moments: Moments,
+    chunks: Iterable[tuple[np.ndarray, np.ndarray]],
+    alphas: np.ndarray,
+) -> np.ndarray:
+    """The weighted mean squared error of each row as predicted without that row, for every α (A,): exact, with no refit.
+
+    PRESS (Allen 1974): the residual without row i is eᵢ / (1 - hᵢᵢ), where hᵢᵢ is the leverage of row i,
+    wᵢ / Σw + wᵢ Σⱼ zᵢⱼ² / (λⱼ + α) with z = Vᵀ(h - h̄). An α at which a leverage is 1 but for rounding counts as infinitely bad.
+    """
+    units, shrink = moments.units, 1 / (spectrum.values[:, None] + alphas)
+    errors = np.zeros(len(alphas))
+    for rows, w in chunks:
+        rows -= moments.mean
+        z, y = rows[:, :units] @ spectrum.vectors, rows[:, units:]
+        leverage = (z * z) @ shrink
+        if moments.centred:
+            leverage += 1 / moments.weight
+        left = 1 - w[:, None] * leverage  # (n, A)
+        known = left > 1e-10
+        errors[~(known | (w == 0)[:, None]).all(axis=0)] = np.inf
+        for number in np.flatnonzero(np.isfinite(errors)):
+            residual = y - z @ (spectrum.cross * shrink[:, number, None])
+            factor = np.where(known[:, number], np.sqrt(w), 0) / np.where(
+                known[:, number], left[:, number], 1
+            )
+            errors[number] += np.square(residual * factor[:, None]).sum()
+    errors /= moments.weight * moments.cross.shape[1]
+    return errors

@@ -1,0 +1,140 @@
+"""Extreme learning machines: the solution against other ways to compute it, in one go, in chunks and row by row."""
+
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+from sklearn.base import clone
+from sklearn.linear_model import Ridge
+
+from backpass.sklearn import ELMClassifier, ELMRegressor, elm_base
+from elm_rows import LABELS, WEIGHT, X, Y, close, rng
+
+pytestmark = pytest.mark.skipif(
+    "BACKPASS_ISA" in os.environ, reason="once is enough: no kernel is tested here"
+)
+
+
+def units(elm: Any) -> np.ndarray:
+    """The hidden units of X, by NumPy."""
+    state = elm.hidden_.state_dict()
+    return np.tanh(X @ state["0.weight"].T + state["0.bias"])
+
+
+# ---- the solution --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("solver", ["auto", "cholesky", "svd"])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("n_hidden", [20, 90])
+def test_it_is_ridge_regression_on_random_units(solver: str, fit_intercept: bool, n_hidden: int) -> None:
+    elm = ELMRegressor(n_hidden, alpha=0.3, solver=solver, fit_intercept=fit_intercept, random_state=1)
+    elm.fit(X, Y, WEIGHT)
+    ridge = Ridge(0.3, fit_intercept=fit_intercept, solver="svd").fit(units(elm), Y, WEIGHT)
+    close(elm.coef_, ridge.coef_)
+    close(elm.intercept_, ridge.intercept_)
+    close(elm.predict(X), ridge.predict(units(elm)))
+    assert elm.solver_ == ("svd" if solver == "svd" else "cholesky")
+
+
+@pytest.mark.parametrize("n_hidden", [20, 90])
+@pytest.mark.parametrize("alpha", [None, 0])
+def test_no_ridge_is_the_pseudoinverse(n_hidden: int, alpha: Any) -> None:
+    elm = ELMRegressor(n_hidden, alpha=alpha, fit_intercept=False, random_state=1).fit(X, Y)
+    close(elm.coef_.T, np.linalg.pinv(units(elm)) @ Y)
+    assert elm.solver_ == "svd"
+
+
+def test_singular_values_where_cholesky_would_lose_the_digits() -> None:
+    elm = ELMRegressor(90, alpha=1e-12, fit_intercept=False, random_state=1).fit(X, Y)
+    assert elm.solver_ == "svd"
+    close(elm.coef_.T, np.linalg.pinv(units(elm)) @ Y, 1e-6)
+    with pytest.raises(ValueError, match="solver is 'cholesky', but with alpha 1e-12 the matrix is singular"):
+        clone(elm).set_params(solver="cholesky").fit(X, Y)
+
+
+def test_eigenvalues_where_the_hidden_matrix_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = ELMRegressor(20, alpha=None, random_state=1).fit(X, Y)
+    monkeypatch.setattr(elm_base, "SVD_BYTES", 100)
+    large = clone(small).fit(X, Y)
+    assert (small.solver_, large.solver_) == ("svd", "eigh")
+    close(small.predict(X), large.predict(X), 1e-6)
+
+
+@pytest.mark.parametrize("solver", ["auto", "svd"])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("n_hidden", [12, 90])
+def test_leave_one_out_is_what_sixty_refits_say(solver: str, fit_intercept: bool, n_hidden: int) -> None:
+    alphas = [0.01, 0.1, 10.0]
+    settings = {"fit_intercept": fit_intercept, "random_state": 1, "solver": solver}
+    elm = ELMRegressor(n_hidden, alpha="loo", alphas=alphas, chunk_size=7, **settings).fit(X, Y, WEIGHT)
+    h, errors = units(elm), np.zeros(3)
+    for number, alpha in enumerate(alphas):
+        for row in range(60):
+            rest = np.arange(60) != row
+            ridge = Ridge(alpha, fit_intercept=fit_intercept, solver="svd").fit(
+                h[rest], Y[rest], WEIGHT[rest]
+            )
+            errors[number] += WEIGHT[row] * np.square(ridge.predict(h[[row]]) - Y[row]).sum()
+    close(elm.loo_errors_, errors / (2 * WEIGHT.sum()))
+    assert elm.alpha_ == alphas[int(np.argmin(errors))]
+    assert elm.loo_error_ == elm.loo_errors_.min()
+    close(elm.predict(X), clone(elm).set_params(alpha=elm.alpha_).fit(X, Y, WEIGHT).predict(X))
+
+
+def test_leave_one_out_is_not_taken_in_by_a_perfect_fit() -> None:
+    elm = ELMRegressor(200, alpha="loo", alphas=[1e-18, 1e-2], random_state=1).fit(X, rng.standard_normal(60))
+    assert elm.loo_errors_[0] == np.inf
+    assert elm.alpha_ == 1e-2
+
+
+# ---- rows in pieces ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("alpha", [0.1, "loo"])
+def test_chunks_change_nothing(alpha: Any) -> None:
+    whole = ELMRegressor(20, alpha=alpha, random_state=1).fit(X, Y, WEIGHT)
+    for size in (1, 7, 60):
+        close(clone(whole).set_params(chunk_size=size).fit(X, Y, WEIGHT).predict(X), whole.predict(X))
+
+
+def test_partial_fit_is_the_fit_on_all_rows() -> None:
+    whole = ELMRegressor(20, random_state=1).fit(X, Y, WEIGHT)
+    pieces, after = clone(whole), clone(whole).fit(X[:30], Y[:30], WEIGHT[:30])
+    for start, end in ((0, 1), (1, 20), (20, 60)):
+        pieces.partial_fit(X[start:end], Y[start:end], WEIGHT[start:end])
+    after.partial_fit(X[30:], Y[30:], WEIGHT[30:])
+    for elm in (pieces, after):
+        close(elm.coef_, whole.coef_)
+        close(elm.predict(X), whole.predict(X))
+
+
+def test_partial_fit_of_classes() -> None:
+    whole = ELMClassifier(20, class_weight={"yes": 3.0}, random_state=1).fit(X, LABELS)
+    pieces = clone(whole)
+    with pytest.raises(ValueError, match="classes is None"):
+        pieces.partial_fit(X[:5], LABELS[:5])
+    for start in range(0, 60, 5):
+        pieces.partial_fit(X[start : start + 5], LABELS[start : start + 5], classes=["yes", "no", "perhaps"])
+    close(pieces.decision_function(X), whole.decision_function(X))
+
+
+def test_partial_fit_goes_on_with_the_ridge_that_fit_chose() -> None:
+    chosen = ELMRegressor(20, alpha="loo", random_state=1).fit(X[:40], Y[:40])
+    with pytest.raises(ValueError, match="alpha is 'loo', but partial_fit keeps no rows"):
+        clone(chosen).partial_fit(X, Y)
+    alpha = chosen.alpha_
+    whole = ELMRegressor(20, alpha=alpha, random_state=1).fit(X, Y)
+    close(chosen.partial_fit(X[40:], Y[40:]).predict(X), whole.predict(X))
+    assert chosen.alpha_ == alpha
+
+
+def test_a_weight_is_a_number_of_rows_and_zero_is_none() -> None:
+    times = rng.integers(0, 4, 60)
+    weighted = ELMRegressor(20, random_state=1).fit(X, Y, times)
+    repeated = clone(weighted).fit(np.repeat(X, times, axis=0), np.repeat(Y, times, axis=0))
+    close(weighted.predict(X), repeated.predict(X))
+    close(clone(weighted).fit(X, Y, 5 * times).set_params().moments_.weight, 5 * times.sum())

@@ -1,0 +1,152 @@
+"""Extreme learning machines in use: what goes in and comes out, what is refused, and on to backpropagation."""
+
+import os
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+from scipy import sparse
+from sklearn.base import clone
+
+from backpass.sklearn import ELMClassifier, ELMRegressor, elm_base
+from elm_rows import LABELS, WEIGHT, X, Y, close
+
+pytestmark = pytest.mark.skipif(
+    "BACKPASS_ISA" in os.environ, reason="once is enough: no kernel is tested here"
+)
+
+
+# ---- what goes in and comes out ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", [sparse.csr_matrix, sparse.csc_matrix, sparse.coo_array])
+def test_sparse_rows(form: Any) -> None:
+    dense = ELMClassifier(20, chunk_size=9, random_state=1).fit(X, LABELS)
+    assert np.array_equal(
+        clone(dense).fit(form(X), LABELS).decision_function(form(X)), dense.decision_function(X)
+    )
+
+
+def test_shapes_follow_y() -> None:
+    assert ELMRegressor(20).fit(X, Y).predict(X).shape == (60, 2)
+    assert ELMRegressor(20).fit(X, Y[:, 0]).predict(X).shape == (60,)
+    assert ELMRegressor(20).fit(X, Y[:, :1]).predict(X).shape == (60, 1)
+
+
+def test_several_labels_a_row() -> None:
+    many = np.stack([Y[:, 0] > 0, Y[:, 1] > 0, X[:, 0] > -9], axis=1).astype(int)
+    elm = ELMClassifier(50, random_state=1).fit(X, many)
+    assert (elm.predict(X) == many).mean() > 0.95
+    close(elm.predict_proba(X), 1 / (1 + np.exp(-2 * elm.decision_function(X))))
+    close(clone(elm).fit(X, sparse.csr_matrix(many)).decision_function(X), elm.decision_function(X))
+
+
+def test_probabilities_agree_with_least_squares_where_classes_are_equally_likely() -> None:
+    elm = ELMClassifier(20, alpha=1e4, random_state=1).fit(X, LABELS, WEIGHT)
+    proba, p = elm.predict_proba(X), (elm.decision_function(X) + 1) / 2
+    close(proba.sum(axis=1), 1)
+    assert np.array_equal(proba.argmax(axis=1), p.argmax(axis=1))
+    assert abs(proba - p).max() < 0.05
+
+
+def test_class_weight() -> None:
+    plain = ELMClassifier(20, random_state=1).fit(X, LABELS)
+    counts = {c: (c == LABELS).sum() for c in plain.classes_}
+    weights = np.array([60 / (3 * counts[c]) for c in LABELS])
+    balanced = clone(plain).set_params(class_weight="balanced").fit(X, LABELS)
+    close(balanced.decision_function(X), clone(plain).fit(X, LABELS, weights).decision_function(X))
+    with pytest.raises(ValueError, match="class_weight is 'balanced', but partial_fit"):
+        balanced.partial_fit(X, LABELS)
+
+
+def test_precision_is_that_of_x() -> None:
+    elm = ELMRegressor(20, random_state=1).fit(X, Y)
+    single = clone(elm).fit(X.astype(np.float32), Y)
+    assert (elm.hidden_.dtype, single.hidden_.dtype) == (np.float64, np.float32)
+    close(single.predict(X.astype(np.float32)), elm.predict(X), 1e-3)
+
+
+def test_pandas_names_are_kept_and_checked() -> None:
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    frame = pandas.DataFrame(X, columns=["a", "b", "c", "d"])
+    elm = ELMClassifier(20, random_state=1).fit(frame, pandas.Series(LABELS))
+    assert elm.feature_names_in_.tolist() == ["a", "b", "c", "d"]
+    assert np.array_equal(elm.predict(frame), clone(elm).fit(X, LABELS).predict(X))
+    with pytest.raises(ValueError, match="feature names"):
+        elm.predict(frame[["b", "a", "c", "d"]])
+
+
+def test_pickle_goes_on() -> None:
+    elm = ELMClassifier(20, random_state=1).fit(X[:40], LABELS[:40])
+    copy = pickle.loads(pickle.dumps(elm))
+    assert np.array_equal(copy.decision_function(X), elm.decision_function(X))
+    for one in (elm, copy):
+        one.partial_fit(X[40:], LABELS[40:])
+    assert np.array_equal(copy.decision_function(X), elm.decision_function(X))
+
+
+@pytest.mark.parametrize("activation", sorted(elm_base.ACTIVATIONS))
+def test_every_activation_learns(activation: str) -> None:
+    elm = ELMClassifier(80, activation, random_state=1).fit(X, LABELS)
+    assert elm.score(X, LABELS) > (0.6 if activation == "identity" else 0.8)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "message"),
+    [
+        ("n_hidden", 0, "n_hidden is 0, expected an integer of at least 1"),
+        ("n_hidden", 2.5, "n_hidden is 2.5, expected an integer"),
+        ("activation", "sinus", "activation is 'sinus', expected one of"),
+        ("alpha", -1, "alpha is -1, expected a number of at least 0, 'loo' or None"),
+        ("alpha", "best", "alpha is 'best', expected"),
+        ("alphas", [0.0, 1.0], r"alphas is \[0.0, 1.0\], expected a list of numbers above 0"),
+        ("solver", "lsqr", "solver is 'lsqr', expected one of"),
+        ("chunk_size", 0, "chunk_size is 0, expected an integer of at least 1"),
+        ("weight_scale", np.nan, "weight_scale is nan, expected"),
+    ],
+)
+def test_errors_name_the_argument(argument: str, value: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ELMRegressor(**{argument: value}).fit(X, Y)
+
+
+def test_errors_name_y() -> None:
+    elm = ELMClassifier(20, random_state=1).fit(X, LABELS)
+    with pytest.raises(ValueError, match=r"y holds the classes \['never'\]"):
+        elm.partial_fit(X[:2], ["never", "yes"])
+    with pytest.raises(ValueError, match="MultiOutputClassifier"):
+        clone(elm).fit(X, np.stack([X[:, 0] > 0, np.arange(60) % 3], axis=1).astype(int))
+    with pytest.raises(ValueError, match=r"(?i)sample.weight"):
+        clone(elm).fit(X, LABELS, np.zeros(60))
+    with pytest.raises(ValueError, match="y has 1 outputs, expected 2"):
+        ELMRegressor(20).fit(X, Y).partial_fit(X, Y[:, 0])
+
+
+# ---- on to backpropagation -----------------------------------------------------------------------------------------
+
+
+def test_a_regressor_becomes_a_model_that_trains() -> None:
+    elm = ELMRegressor(20, alpha=10.0, random_state=1).fit(X, Y)
+    model = elm.to_mlp(optimizer="adam")
+    close(model.predict(X), elm.predict(X))
+    before = model.evaluate(X, Y)["loss"]
+    model.fit(X, Y, epochs=150)
+    assert model.evaluate(X, Y)["loss"] < 0.8 * before
+    assert elm.to_mlp(loss="huber", dtype="float32").dtype == np.float32
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_classifier_becomes_a_model_whose_softmax_are_its_probabilities(classes: int) -> None:
+    y = LABELS if classes == 3 else LABELS == "yes"
+    elm = ELMClassifier(20, alpha=1.0, random_state=1).fit(X, y)
+    model = elm.to_mlp(optimizer="adam")
+    powers = np.exp(model.predict(X))
+    close(powers / powers.sum(axis=1, keepdims=True), elm.predict_proba(X))
+    index = np.searchsorted(elm.classes_, y)
+    assert model.evaluate(X, index)["accuracy"] == elm.score(X, y)
+    before = model.evaluate(X, index)["loss"]
+    model.fit(X, index, epochs=30)
+    assert model.evaluate(X, index)["loss"] < 0.9 * before
