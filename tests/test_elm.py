@@ -1,6 +1,7 @@
 """Extreme learning machines: the solution against other ways to compute it, in one go, in chunks and row by row."""
 
 import os
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -138,3 +139,15 @@ def test_a_weight_is_a_number_of_rows_and_zero_is_none() -> None:
     repeated = clone(weighted).fit(np.repeat(X, times, axis=0), np.repeat(Y, times, axis=0))
     close(weighted.predict(X), repeated.predict(X))
     close(clone(weighted).fit(X, Y, 5 * times).set_params().moments_.weight, 5 * times.sum())
+
+
+def test_memory_does_not_grow_with_the_rows() -> None:
+    many = np.zeros((20_000, 3), np.float32)
+    many[:, 0] = np.linspace(-2, 2, len(many))
+    elm = ELMRegressor(100, alpha="loo", chunk_size=500, random_state=1)
+    tracemalloc.start()
+    elm.fit(many, np.sin(many[:, 0]))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8e6  # the hidden units of all rows: 16 MB in float64
+    assert elm.score(many, np.sin(many[:, 0])) > 0.999

@@ -131,11 +131,10 @@ def leave_one_out(
         left = 1 - w[:, None] * leverage  # (n, A)
         known = left > 1e-10
         errors[~(known | (w == 0)[:, None]).all(axis=0)] = np.inf
+        factor = np.where(known, w[:, None] / np.where(known, left, 1) ** 2, 0)
         for number in np.flatnonzero(np.isfinite(errors)):
-            residual = y - z @ (spectrum.cross * shrink[:, number, None])
-            factor = np.where(known[:, number], np.sqrt(w), 0) / np.where(
-                known[:, number], left[:, number], 1
-            )
-            errors[number] += np.square(residual * factor[:, None]).sum()
+            residual = z @ (spectrum.cross * shrink[:, number, None])
+            residual -= y
+            errors[number] += factor[:, number] @ np.einsum("nk,nk->n", residual, residual)
     errors /= moments.weight * moments.cross.shape[1]
     return errors

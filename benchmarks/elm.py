@@ -1,0 +1,176 @@
+"""ELM beside backpropagation to the same test score: python benchmarks/elm.py [--threads 1] [--note "..."] [--quick].
+
+Each extreme learning machine is fitted, with one alpha for all and with the alpha that leave-one-out chooses. Then networks of
+several sizes are trained with Adam, and the seconds of training until the test score first reaches the ELM's are taken at the
+ends of epochs; the fastest network counts. `times_faster` is that over the seconds of the ELM's fit; null: no network got there
+within the epochs. Scaling the data is part of neither. Scores: accuracy, or R² for California housing. MNIST and California
+are read from the folder that BACKPASS_DATA names. Writes benchmarks/results/elm.json.
+"""
+
+import argparse
+import csv
+import json
+import os
+import statistics
+import time
+from copy import deepcopy
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import StandardScaler
+
+import backpass as bp
+from backpass import config, nn, optim
+from backpass.sklearn import ELMClassifier, ELMRegressor
+
+RESULT = Path(__file__).resolve().parent / "results" / "elm.json"
+NETWORKS = ([32], [128], [256, 128])  # the hidden layers that stand for backpropagation
+Data = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # X, y to train; X, y to test
+
+
+def split(X: np.ndarray, y: np.ndarray) -> Data:
+    """A quarter to test, standardised."""
+    train, test, y_train, y_test = train_test_split(X, y, test_size=0.25, random_state=0)
+    scaler = StandardScaler().fit(train)
+    return tuple(
+        np.ascontiguousarray(a) for a in (scaler.transform(train), y_train, scaler.transform(test), y_test)
+    )  # type: ignore[return-value]
+
+
+def digits() -> Data:
+    """scikit-learn's digits: 1797 rows of 64."""
+    X, y = load_digits(return_X_y=True)
+    return split(X.astype(np.float32), y)
+
+
+def mnist() -> Data:
+    """60,000 and 10,000 rows of 784."""
+    parts = [np.load(Path(os.environ["BACKPASS_DATA"]) / f"mnist_{name}.npz") for name in ("train", "test")]
+    (X, y), (T, t) = ((p["X"].reshape(-1, 784).astype(np.float32) / 255, p["y"].astype(int)) for p in parts)
+    mean, scale = X.mean(), X.std()
+    return (X - mean) / scale, y, (T - mean) / scale, t
+
+
+def california() -> Data:
+    """20,433 rows of 8 (those without a missing value); the target standardised."""
+    with open(Path(os.environ["BACKPASS_DATA"]) / "california_housing.csv", encoding="utf-8") as file:
+        names, *lines = csv.reader(file)
+    text = names.index("ocean_proximity")
+    table = np.array([line[:text] + line[text + 1 :] for line in lines if "" not in line], np.float32)
+    names.remove("ocean_proximity")
+    at = names.index("median_house_value")
+    y = table[:, at]
+    return split(np.delete(table, at, axis=1), (y - y.mean()) / y.std())
+
+
+class Clock(bp.Callback):
+    """Notes the seconds of training and the test score at the end of each epoch; the score costs no time."""
+
+    def __init__(self, data: Data, classes: bool, enough: float) -> None:
+        self.X, self.y, self.classes, self.enough = data[2], data[3], classes, enough
+        self.seconds, self.scores = 0.0, list[tuple[float, float]]()
+
+    def on_epoch_begin(self, epoch: int, logs: Any) -> None:
+        self.start = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Any) -> None:
+        self.seconds += time.perf_counter() - self.start
+        out = self.model.predict(self.X)
+        score = accuracy_score(self.y, out.argmax(1)) if self.classes else r2_score(self.y, out[:, 0])
+        self.scores.append((self.seconds, float(score)))
+        self.model.stop_training = score >= self.enough
+
+
+def elm(data: Data, units: int, activation: str, alpha: Any, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Fit several times, each from nothing; the median of the seconds."""
+    X, y, T, t = data
+    made = ELMClassifier if y.dtype.kind == "i" else ELMRegressor
+    seconds = []
+    for _ in range(1 if arguments.quick else 3):
+        estimator = made(units, activation, alpha, random_state=0, threads=arguments.threads)
+        start = time.perf_counter()
+        estimator.fit(X, y)
+        seconds.append(time.perf_counter() - start)
+    settings = {"n_hidden": units, "activation": activation, "alpha": alpha, "alpha_": estimator.alpha_}
+    return {**settings, "score": float(estimator.score(T, t)), "seconds": statistics.median(seconds)}
+
+
+def network(data: Data, hidden: list[int], epochs: int, enough: float, threads: int) -> Clock:
+    """Train one network until its test score is `enough`."""
+    X, y, *_ = data
+    classes = y.dtype.kind == "i"
+    sizes = [X.shape[1], *hidden]
+    layers = [part for i, o in zip(sizes, hidden, strict=False) for part in (nn.Linear(i, o), nn.ReLU())]
+    net = nn.Sequential(*layers, nn.Linear(sizes[-1], int(y.max()) + 1 if classes else 1))
+    loss = "cross_entropy" if classes else "mse"
+    model = bp.Model(net, loss, optim.Adam(lr=2e-3), threads=threads)
+    target = y if classes else y[:, None]
+    model.fit(X[:256], target[:256], batch_size=64)  # warm
+    clock = Clock(data, classes, enough)
+    model = bp.Model(deepcopy(net), loss, optim.Adam(lr=2e-3), threads=threads)
+    model.fit(X, target, epochs=epochs, batch_size=64, callbacks=[clock])
+    return clock
+
+
+def compare(name: str, data: Data, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """All ELMs of one data set, each with the time that backpropagation takes to the same score."""
+    found = []
+    for units in (200,) if arguments.quick else (200, 1000, 3000):
+        for alpha in (1.0, "loo"):
+            row = elm(data, units, "relu" if name == "mnist" else "tanh", alpha, arguments)
+            epochs = 2 if arguments.quick else 30 if name == "mnist" else 150
+            runs = {}
+            for hidden in NETWORKS:
+                clock = network(data, hidden, epochs, row["score"], arguments.threads)
+                reached = clock.scores[-1][1] >= row["score"]
+                best = max(score for _, score in clock.scores)
+                label = "-".join(map(str, hidden))
+                runs[label] = {
+                    "seconds": clock.seconds,
+                    "epochs": len(clock.scores),
+                    "reached": reached,
+                    "best": best,
+                }
+            times = [run["seconds"] for run in runs.values() if run["reached"]]
+            row |= {"networks": runs, "backpropagation_seconds": min(times, default=None)}
+            row["times_faster"] = min(times) / row["seconds"] if times else None
+            print(
+                f"{name:<11} L {units:<5} alpha {alpha:<4} score {row['score']:.4f} in {row['seconds']:7.3f} s;"
+                f" backpropagation {min(times, default=np.nan):7.3f} s: {row['times_faster'] or np.nan:.2f} times",
+                flush=True,
+            )
+            found.append(row)
+    return found
+
+
+def main() -> None:
+    """Measure and write the result file."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--threads", type=int, default=1, help="for both, BLAS included (default 1)")
+    parser.add_argument("--note", default="", help="what a reader should know of the machine's state")
+    parser.add_argument(
+        "--quick", action="store_true", help="a small part, to see that it works; writes nothing"
+    )
+    arguments = parser.parse_args()
+    chosen = {"digits": digits}
+    if os.environ.get("BACKPASS_DATA"):
+        chosen |= {"california": california, "mnist": mnist}
+    with config.blas_threads(arguments.threads) as blas:
+        results = {name: compare(name, load(), arguments) for name, load in chosen.items()}
+    about = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cpu": config.cpu(),
+        "note": arguments.note,
+    }
+    about |= {"threads": arguments.threads, "blas_threads": blas, "version": bp.__version__}
+    if not arguments.quick:
+        RESULT.write_text(json.dumps(about | {"data": results}, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
