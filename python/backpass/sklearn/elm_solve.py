@@ -121,6 +121,11 @@ def leave_one_out(
     wᵢ / Σw + wᵢ Σⱼ zᵢⱼ² / (λⱼ + α) with z = Vᵀ(h - h̄). An α at which a leverage is 1 but for rounding counts as infinitely bad.
     """
     units, shrink = moments.units, 1 / (spectrum.values[:, None] + alphas)
+    coefs = spectrum.cross[:, None] * shrink[:, :, None]  # (r, A, K)
+    step = max(
+        units // coefs.shape[2], 1
+    )  # so many alphas at a time need no more memory than the rows themselves
+    blocks = [slice(start, start + step) for start in range(0, len(alphas), step)]
     errors = np.zeros(len(alphas))
     for rows, w in chunks:
         rows -= moments.mean
@@ -132,9 +137,9 @@ def leave_one_out(
         known = left > 1e-10
         errors[~(known | (w == 0)[:, None]).all(axis=0)] = np.inf
         factor = np.where(known, w[:, None] / np.where(known, left, 1) ** 2, 0)
-        for number in np.flatnonzero(np.isfinite(errors)):
-            residual = z @ (spectrum.cross * shrink[:, number, None])
-            residual -= y
-            errors[number] += factor[:, number] @ np.einsum("nk,nk->n", residual, residual)
+        for block in blocks:
+            residual = (z @ coefs[:, block].reshape(len(coefs), -1)).reshape(len(z), -1, y.shape[1])
+            residual -= y[:, None]
+            errors[block] += np.einsum("nak,nak,na->a", residual, residual, factor[:, block])
     errors /= moments.weight * moments.cross.shape[1]
     return errors
