@@ -8,6 +8,7 @@ from .callbacks import (
     Callback,
     CSVLogger,
     EarlyStopping,
+    GradientMonitor,
     ModelCheckpoint,
     ProgressBar,
     ReduceLROnPlateau,
@@ -28,9 +29,10 @@ __version__ = "0.1.0"
 register()  # with threadpoolctl, where that came first
 
 __all__ = [
-    "CSVLogger", "Callback", "CheckpointError", "EarlyStopping", "History", "Model", "ModelCheckpoint", "NonFiniteError",
-    "ProgressBar", "ReduceLROnPlateau", "TerminateOnNaN", "available_backends", "callbacks", "get_backend", "get_num_threads",
-    "gradcheck", "load", "losses", "nn", "optim", "set_backend", "set_num_threads", "show_config", "use_backend",
+    "CSVLogger", "Callback", "CheckpointError", "EarlyStopping", "GradientMonitor", "History", "Model", "ModelCheckpoint",
+    "NonFiniteError", "ProgressBar", "ReduceLROnPlateau", "TerminateOnNaN", "available_backends", "callbacks", "get_backend",
+    "get_num_threads", "gradcheck", "load", "losses", "nn", "optim", "set_backend", "set_num_threads", "show_config",
+    "use_backend",
 ]  # fmt: skip
 
 

@@ -115,6 +115,7 @@ class ProgramLoop:
             behind -= steps - left
             while left:
                 slice_steps = max(1, min(left, pace(), int(SLICE_SECONDS / self.seconds_per_step)))
+                self.model.programs.trained = plan
                 start = time.perf_counter()
                 ran = executor.run(slice_steps, self.model.threads)
                 self.seconds_per_step = max((time.perf_counter() - start) / slice_steps, 1e-9)

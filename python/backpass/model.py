@@ -184,7 +184,7 @@ class Model:
             return self.predict(x)
         self.output_shape(x.shape[1:])  # says so if x does not fit
         plan = self.programs.plan(Spec(x.shape, training=True, backward=True, input_gradient=True))
-        self._last = plan
+        self._last = self.programs.trained = plan
         plan.x[...] = x
         self.programs.executor(("forward", x.shape), lambda: plan.forward).run(1, self.threads)
         return plan.out.copy()
@@ -310,6 +310,15 @@ class Model:
         from .checkpoint import save
 
         save(self, path)
+
+    def plot_gradients(self, path: str | None = None) -> Any:
+        """The norm of each layer's gradient over the steps of the last run, which a bp.GradientMonitor has to have watched.
+
+        path: where to write a PNG as well. Returns the figure (needs matplotlib).
+        """
+        from .plots import gradient_norms
+
+        return gradient_norms(self.last_run, path)
 
     def summary(self) -> str:
         """A table of the layers and their parameters; printed and returned."""

@@ -28,6 +28,7 @@ class Programs:
         self.net, self.loss, self.backend = net, loss, backend
         self.dtype, self.seed, self.step, self.halt = dtype, seed, step, halt
         self.plans: dict[Spec, Plan] = {}
+        self.trained: Plan | None = None  # whose buffers hold the last training step
         self.inferring: dict[Any, tuple[Executor, Plan]] = {}  # by the shape of the batch
         self._executors: dict[Hashable, Executor] = {}
         self._outputs: dict[tuple[int, ...], tuple[int, ...]] = {}

@@ -2,10 +2,11 @@
 
 from .callback import Callback, Logs, Monitor
 from .checkpoint import ModelCheckpoint
+from .gradients import GradientMonitor
 from .reports import CSVLogger, ProgressBar
 from .stopping import EarlyStopping, ReduceLROnPlateau, TerminateOnNaN
 
 __all__ = [
-    "CSVLogger", "Callback", "EarlyStopping", "Logs", "ModelCheckpoint", "Monitor", "ProgressBar", "ReduceLROnPlateau",
-    "TerminateOnNaN",
+    "CSVLogger", "Callback", "EarlyStopping", "GradientMonitor", "Logs", "ModelCheckpoint", "Monitor", "ProgressBar",
+    "ReduceLROnPlateau", "TerminateOnNaN",
 ]  # fmt: skip

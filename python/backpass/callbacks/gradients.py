@@ -1,0 +1,170 @@
+"""GradientMonitor: per-layer gradients, updates and idle units while a network trains, and a verdict in words."""
+
+import math
+import time
+from typing import Any
+
+import numpy as np
+
+from ..health import Records, judge, report
+from .callback import Callback, Logs
+from .checkpoint import EVERY
+from .measures import Units, norm, ratio
+
+BUDGET = 0.012  # of the time of training, which "auto" spends
+FREE = 0.002  # seconds that it spends in any case: a short run has samples, too
+SLICE = 2e-5  # seconds that a return to Python costs besides
+LEAST = 10  # steps between two samples of "auto"
+
+
+class GradientMonitor(Callback):
+    """Watch the health of a run: `verdict()` in a few words, `report()` with a table and advice, `model.plot_gradients()`.
+
+    Args:
+        every: "auto" (default): as often as about 2 % of the time of training pays for, and at least 10 steps apart; "50 steps"
+            or "1 epoch" (any number of them): always there, at whatever cost. The first step is measured, too.
+
+    Measured are, for each layer with weights, the norm of the gradient (before clipping) and that of one step's update over that
+    of the weights; for each ReLU the share of dead units (0 for every row of the last 5 batches measured), for each sigmoid and
+    tanh that of saturated outputs (slope below 5 % of the largest; not where they are the network's output). All of it is read
+    from the buffers that a step leaves behind. A resumed run goes on with what was recorded.
+    """
+
+    def __init__(self, every: str = "auto") -> None:
+        match = EVERY.fullmatch(every) if isinstance(every, str) else None
+        unit = match[2].rstrip("s") if match else ""
+        number = float(match[1]) if match else 0.0
+        whole = unit in ("step", "epoch") and number >= 1 and number.is_integer()
+        if every != "auto" and not whole:
+            raise ValueError(
+                f"GradientMonitor: every is {every!r}, expected 'auto', or such as '50 steps' or '1 epoch'"
+            )
+        self.every = every
+        self._number, self._epochs = int(number), unit == "epoch"
+        self.records = Records()
+
+    # -- what was found ---------------------------------------------------------------------------------------------
+
+    def verdict(self) -> str:
+        """In words: "healthy", or what is wrong and where: "vanishing at layer 2 (...)", "exploding from step 310: ..."."""
+        return str(judge(self._measured()))
+
+    def report(self) -> str:
+        """The verdict, what to do about it, and a table of all layers as they were last."""
+        return report(self._measured())
+
+    @property
+    def history(self) -> dict[str, Any]:
+        """Lists over the samples: "step"; "gradient_norm", "update_ratio", "dead" and "saturated" by layer."""
+        r = self.records
+        found: dict[str, Any] = {
+            "step": [*r.steps],
+            "gradient_norm": {},
+            "update_ratio": {},
+            "dead": {},
+            "saturated": {},
+        }
+        for at, layer in enumerate(r.layers):
+            found["gradient_norm"][layer] = [row[at] for row in r.norms]
+            found["update_ratio"][layer] = [row[at] for row in r.updates]
+        for at, (layer, kind) in enumerate(zip(r.activations, r.kinds, strict=True)):
+            found[kind][layer] = [row[at] for row in r.idle]
+        return found
+
+    def _measured(self) -> Records:
+        if not self.records.steps:
+            raise RuntimeError("GradientMonitor: nothing was measured yet; train with it among the callbacks")
+        return self.records
+
+    # -- when -------------------------------------------------------------------------------------------------------
+
+    def on_train_begin(self, logs: Logs) -> None:
+        flat, self._layers = self.model.flat, list[tuple[slice, int]]()
+        self.records = Records()
+        seen: set[int] = set()
+        for name, layer in self.model.net.walk():
+            numbers = [p.number for p in layer.learned.values() if p.number is not None]
+            if numbers and id(layer) not in seen:
+                seen.add(id(layer))
+                sizes = [math.prod(flat.shapes[n]) for n in numbers]
+                part = slice(flat.offsets[numbers[0]], flat.offsets[numbers[-1]] + sizes[-1])
+                self._layers.append((part, sum(sizes)))
+                self.records.layers.append(name)
+                self.records.shown.append(repr(layer))
+                self.records.sizes.append(sum(sizes))
+        self._before = np.empty_like(flat.params)
+        self._at = -1  # the step count at which _before was copied
+        self._units = Units()
+        self._first, self._began, self._spent = self._count(), time.perf_counter(), 0.0
+        self._next = self._first + 1
+        self._remember()
+
+    def pace(self) -> int:
+        return max(self._next - 1 - self._count(), 1)
+
+    def on_slice_end(self, step: int, logs: Logs) -> None:
+        now = self._count()
+        if now < self._next - 1:
+            return
+        began = time.perf_counter()
+        if self._at == now - 1 and now >= self._next:
+            self._record(now)
+            self._next = self._following(now)
+        if now >= self._next - 1:
+            self._remember()
+        self._spent += time.perf_counter() - began + SLICE
+
+    def on_train_end(self, logs: Logs) -> None:
+        run, plan = self.model.last_run, self.model.programs.trained
+        if run is not None and run.broken and plan is not None:
+            norm_of_all = self.model.optimizer_state["norm"][0]
+            if not np.isfinite([norm_of_all, plan.loss[0], self.model.flat.params.sum()]).all():
+                self._record(self._count())
+                self.records.norms[-1] = [math.inf] * len(self._layers)
+        self._before = np.empty(0)  # a finished run keeps no copy of the weights
+
+    def _following(self, now: int) -> int:
+        if self.every == "auto":
+            elapsed = time.perf_counter() - self._began
+            wait = ((self._spent - FREE) / BUDGET - elapsed) / (elapsed / (now - self._first))
+            return now + max(LEAST, math.ceil(wait))
+        interval = self._number * (self.params["steps"] if self._epochs else 1)
+        return (now // interval + 1) * interval
+
+    def _count(self) -> int:
+        return int(self.model.step_count[0])
+
+    # -- what -------------------------------------------------------------------------------------------------------
+
+    def _remember(self) -> None:
+        np.copyto(self._before, self.model.flat.params)
+        self._at = self._count()
+
+    def _record(self, now: int) -> None:
+        flat, records = self.model.flat, self.records
+        with np.errstate(all="ignore"):
+            np.subtract(flat.params, self._before, out=self._before)
+            records.norms.append([norm(flat.grads[part]) for part, _ in self._layers])
+            records.updates.append(
+                [ratio(norm(self._before[part]), norm(flat.params[part])) for part, _ in self._layers]
+                if self._at == now - 1
+                else [math.nan] * len(self._layers)
+            )
+            records.idle.append(self._units.measure(self.model.programs.trained))
+        records.activations, records.kinds = self._units.layers, self._units.kinds
+        records.steps.append(now)
+
+    # -- going on ---------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """The records; `model.plot_gradients` reads them, too."""
+        return {**vars(self.records)} if self.records.steps else {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if list(state["layers"]) != self.records.layers:
+            raise ValueError(
+                f"GradientMonitor: the layers are {self.records.layers}, but were {state['layers']}"
+            )
+        self.records = Records(**state)
+        if self.every != "auto":
+            self._next = self._following(self._count())

@@ -1,0 +1,24 @@
+"""The code blocks of every guide run in order, in one namespace per guide."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("sklearn")
+
+GUIDES = sorted((Path(__file__).resolve().parent.parent / "docs" / "guides").glob("*.md"))
+
+
+@pytest.mark.skipif("BACKPASS_ISA" in os.environ, reason="the guides know no instruction sets")
+@pytest.mark.skipif(not GUIDES, reason="the guides are not beside the tests")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.stem)
+def test_guide(guide: Path) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```", guide.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    assert blocks, f"{guide.name} has no code"
+    names: dict[str, Any] = {"__name__": guide.stem}
+    for number, block in enumerate(blocks, 1):
+        exec(compile(block, f"{guide.name}, block {number}", "exec"), names)
