@@ -94,6 +94,19 @@ def test_when_it_measures(every: str, steps: list[int]) -> None:
     assert not np.isnan(monitor.records.updates).any()
 
 
+@pytest.mark.parametrize(
+    ("every", "steps"), [("1 epoch", [1, 3, 7, 11]), ("2 steps", [1, 2, 3, 6, 7, 10, 11])]
+)
+def test_it_passes_over_what_is_left_of_an_epoch(every: str, steps: list[int]) -> None:
+    monitor = bp.GradientMonitor(every)
+    made().fit(X, Y, epochs=3, batch_size=30, callbacks=[monitor])
+    assert monitor.history["step"] == steps
+    late, model = bp.GradientMonitor(every), made()
+    model.step(X, Y)  # the epochs no longer end at multiples of their steps
+    model.fit(X, Y, epochs=3, batch_size=30, callbacks=[late])
+    assert not {5, 9, 13} & {*late.history["step"]}
+
+
 def test_auto_measures_as_often_as_its_budget_pays_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monitor, model = bp.GradientMonitor(), made()
     model.fit(X, Y, epochs=20, callbacks=[monitor])

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 GROWN = 100.0  # exploding: the norm of the gradient, over the median of all samples before
+LASTING = 3  # exploding: samples of which that is the median, and that have to come before
 REPLACED = 1.0  # exploding: a step's update, over the weights it changes
 DEEPER = 1e4  # exploding, vanishing: how gradients (root mean square) of two layers differ
 IDLE = 0.75  # dead, saturated: the share of a layer's units
@@ -95,8 +96,9 @@ def _exploding(records: Records) -> Iterator[Verdict]:
     for number, step in enumerate(records.steps):
         if not np.isfinite(total[number]):
             yield Verdict("exploding", f"from step {step}: the gradient is not finite")
-        before = np.median(total[:number]) if number >= 3 else np.inf
-        if total[number] > GROWN * before:
+        before = np.median(total[:number]) if number >= LASTING else np.inf
+        lasts = np.median(total[number : number + LASTING]) > GROWN * before  # one odd batch is no explosion
+        if lasts or (total[number] > GROWN * before and any(_idle(records, "dead"))):
             grown = f"{total[number] / before:.2g}" if before else "infinitely many"
             yield Verdict("exploding", f"from step {step}: the gradient is {grown} times its median before")
         if number and (updates[number] > REPLACED).any():

@@ -24,6 +24,8 @@ class GradientMonitor(Callback):
         every: "auto" (default): as often as about 2 % of the time of training pays for, and at least 10 steps apart; "50 steps"
             or "1 epoch" (any number of them): always there, at whatever cost. The first step is measured, too.
 
+    The last batch of an epoch is passed over if it is smaller than the others: the step before it counts.
+
     Measured are, for each layer with weights, the norm of the gradient (before clipping) and that of one step's update over that
     of the weights; for each ReLU the share of dead units (0 for every row of the last 5 batches measured), for each sigmoid and
     tanh that of saturated outputs (slope below 5 % of the largest; not where they are the network's output). All of it is read
@@ -95,6 +97,8 @@ class GradientMonitor(Callback):
         self._before = np.empty_like(flat.params)
         self._at = -1  # the step count at which _before was copied
         self._units = Units()
+        run = self.model.last_run
+        self._rest = run.rows % run.batch_size if run and run.rows > run.batch_size else 0
         self._first, self._began, self._spent = self._count(), time.perf_counter(), 0.0
         self._next = self._first + 1
         self._remember()
@@ -107,7 +111,10 @@ class GradientMonitor(Callback):
         if now < self._next - 1:
             return
         began = time.perf_counter()
-        if self._at == now - 1 and now >= self._next:
+        plan = self.model.programs.trained
+        if self._rest and plan is not None and len(plan.x) == self._rest:
+            self._next = now + 1
+        elif self._at == now - 1 and now >= self._next:
             self._record(now)
             self._next = self._following(now)
         if now >= self._next - 1:
@@ -129,7 +136,12 @@ class GradientMonitor(Callback):
             wait = ((self._spent - FREE) / BUDGET - elapsed) / (elapsed / (now - self._first))
             return now + max(LEAST, math.ceil(wait))
         interval = self._number * (self.params["steps"] if self._epochs else 1)
-        return (now // interval + 1) * interval
+        step = (now // interval + 1) * interval
+        while self._rest and step % self.params["steps"] == 0:
+            if step - 1 > now:
+                return step - 1
+            step += interval
+        return step
 
     def _count(self) -> int:
         return int(self.model.step_count[0])
