@@ -86,6 +86,15 @@ def test_leave_one_out_is_what_sixty_refits_say(solver: str, fit_intercept: bool
     close(elm.predict(X), clone(elm).set_params(alpha=elm.alpha_).fit(X, Y, WEIGHT).predict(X))
 
 
+@pytest.mark.parametrize("solver", ["auto", "svd"])
+def test_rows_that_are_all_the_same_teach_nothing_but_their_mean(solver: str) -> None:
+    elm = ELMRegressor(20, alpha="loo", solver=solver, random_state=1).fit(np.ones((10, 2)), np.arange(10.0))
+    for one in (elm, clone(elm).set_params(alpha=None).fit(np.ones((10, 2)), np.arange(10.0))):
+        close(one.predict(np.ones((1, 2))), 4.5)
+        close(one.predict(np.zeros((1, 2))), 4.5)
+    close(elm.loo_error_, np.mean([(i - (45 - i) / 9) ** 2 for i in range(10)]))
+
+
 def test_leave_one_out_is_not_taken_in_by_a_perfect_fit() -> None:
     elm = ELMRegressor(200, alpha="loo", alphas=[1e-18, 1e-2], random_state=1).fit(X, rng.standard_normal(60))
     assert elm.loo_errors_[0] == np.inf

@@ -140,11 +140,15 @@ class BaseELM(BaseEstimator):  # type: ignore[misc, unused-ignore]
             return Spectrum.of_gram(self.moments_)
         self.solver_ = "svd"
         z = np.concatenate([(z - self.moments_.mean) * np.sqrt(w)[:, None] for z, w in rows()])
-        return Spectrum.of_rows(z[:, : self.n_hidden], z[:, self.n_hidden :])
+        return Spectrum.of_rows(z[:, : self.n_hidden], z[:, self.n_hidden :], self.moments_.noise)
 
     def _fit_leave_one_out(self, rows: Callable[[], Chunks], count: int) -> None:
         mean = np.trace(self.moments_.gram) / self.n_hidden
-        alphas = GRID * (mean or 1.0) if self.alphas is None else np.asarray(self.alphas, np.float64)
+        alphas = (
+            GRID * (mean if mean > self.moments_.noise else 1.0)
+            if self.alphas is None
+            else np.asarray(self.alphas, np.float64)
+        )
         self.alphas_ = np.sort(alphas)
         tiny = self.alphas_[0] < 1e3 * EPS * mean * self.n_hidden
         if self.solver == "svd" or (self.solver == "auto" and tiny):

@@ -61,6 +61,12 @@ class Moments:
         """C, (L, K)."""
         return self.scatter[: self.units, self.units :]
 
+    @property
+    def noise(self) -> float:
+        """What the eigenvalues of S are by rounding alone, where all rows are the same."""
+        mean = self.mean[: self.units]
+        return float(self.weight * (mean @ mean) * (8 * EPS) ** 2)
+
     def intercept(self, coef: np.ndarray) -> np.ndarray:
         """b for the coefficients β (L, K)."""
         b: np.ndarray = self.mean[self.units :] - self.mean[: self.units] @ coef
@@ -91,15 +97,15 @@ class Spectrum:
     def of_gram(cls, moments: Moments) -> "Spectrum":
         """By the eigenvalues of S (LAPACK syevd): singular values below about 1e-7 of the largest are lost."""
         values, vectors = linalg.eigh(moments.gram, driver="evd")
-        kept = values > max(values[-1], 0) * len(values) * EPS
+        kept = values > max(values[-1] * len(values) * EPS, moments.noise)
         vectors = vectors[:, kept]
         return cls(values[kept], vectors, vectors.T @ moments.cross)
 
     @classmethod
-    def of_rows(cls, h: np.ndarray, y: np.ndarray) -> "Spectrum":
+    def of_rows(cls, h: np.ndarray, y: np.ndarray, noise: float) -> "Spectrum":
         """By the singular values of the weighted, centred rows h (n, L), y (n, K) themselves (LAPACK gesdd); h is overwritten."""
         u, s, vt = linalg.svd(h, full_matrices=False, overwrite_a=True, check_finite=False)
-        kept = s > s[0] * max(h.shape) * EPS
+        kept = s > max(s[0] * max(h.shape) * EPS, noise**0.5)
         s = s[kept]
         return cls(s * s, vt[kept].T, s[:, None] * (u[:, kept].T @ y))
 
@@ -138,7 +144,10 @@ def leave_one_out(
         errors[~(known | (w == 0)[:, None]).all(axis=0)] = np.inf
         factor = np.where(known, w[:, None] / np.where(known, left, 1) ** 2, 0)
         for block in blocks:
-            residual = (z @ coefs[:, block].reshape(len(coefs), -1)).reshape(len(z), -1, y.shape[1])
+            some = coefs[:, block]  # (r, a, K)
+            residual = (z @ some.reshape(len(some), some.shape[1] * some.shape[2])).reshape(
+                len(z), *some.shape[1:]
+            )
             residual -= y[:, None]
             errors[block] += np.einsum("nak,nak,na->a", residual, residual, factor[:, block])
     errors /= moments.weight * moments.cross.shape[1]
