@@ -55,15 +55,15 @@ class FromDict {
         if (given.is_none()) return;
         if (!py::isinstance<py::str>(given))
             throw py::type_error(where(name) + "is " + std::string(py::repr(given)) + ", expected a name");
-        const auto text = py::cast<std::string>(given);
         for (std::size_t i = 0; i < N; ++i)
-            if (text == names[i]) {
+            if (PyUnicode_CompareWithASCIIString(given.ptr(), names[i]) == 0) {
                 value = Enum(i);
                 return;
             }
         std::string known;
         for (const char* each : names) known += std::string(known.empty() ? "" : ", ") + each;
-        throw py::value_error(where(name) + "is '" + text + "', expected one of " + known);
+        throw py::value_error(where(name) + "is " + std::string(py::repr(given)) + ", expected one of " +
+                              known);
     }
 
     // After all fields: whatever the dict has that the struct does not.

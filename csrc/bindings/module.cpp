@@ -48,14 +48,17 @@ class BoundProgram {
   public:
     BoundProgram(const std::vector<std::pair<std::string, py::dict>>& calls, const std::string& isa,
                  const std::optional<py::array_t<std::int64_t>>& halt)
-        : halt_(halt), program_(make(calls), choose_isa(isa), halt ? halt->data() : nullptr) {
-        if (halt && halt->size() != 1) throw py::value_error("halt must be int64 (1,)");
-    }
+        : halt_(checked(halt)), program_(make(calls), choose_isa(isa), halt ? halt->data() : nullptr) {}
 
     // One pass for one input: the commonest call of all from Python, so it takes no detour. None if x is not what `input` is.
     std::optional<py::array> infer(const py::array& input, const py::array& output, const py::handle& x,
                                    int threads) {
-        if (!py::isinstance<py::array>(x)) return std::nullopt;
+        if (!(input.flags() & output.flags() & py::array::c_style) || !input.writeable())
+            throw py::value_error("infer: input and output must be C-contiguous, input writable");
+        if (input.dtype().kind() != 'f' || output.dtype().kind() != 'f')
+            throw py::type_error("infer: input and output must be float32 or float64");
+        // No subclass: a masked array has values that do not count.
+        if (Py_TYPE(x.ptr()) != py::detail::npy_api::get().PyArray_Type_) return std::nullopt;
         const auto given = py::reinterpret_borrow<py::array>(x);
         const bool fits = given.ndim() == input.ndim() && given.dtype().is(input.dtype()) &&
                           (given.flags() & py::array::c_style) &&
@@ -90,6 +93,12 @@ class BoundProgram {
     }
 
   private:
+    using Halt = std::optional<py::array_t<std::int64_t>>;
+    static const Halt& checked(const Halt& halt) {
+        if (halt && (halt->size() != 1 || reinterpret_cast<std::uintptr_t>(halt->data()) % 8))
+            throw py::value_error("halt must be int64 (1,), aligned");
+        return halt;
+    }
     std::vector<AnyOp> make(const std::vector<std::pair<std::string, py::dict>>& calls) {
         std::vector<AnyOp> ops;
         ops.reserve(calls.size());
@@ -98,7 +107,7 @@ class BoundProgram {
     }
 
     py::list keep_;
-    std::optional<py::array_t<std::int64_t>> halt_;
+    Halt halt_;
     Program program_;
 };
 

@@ -38,8 +38,8 @@ void batch_norm_forward(const BatchNormForward<T>& op, Range range, Scratch) {
     T* y = op.y.data;
     double share = op.momentum;
     if (op.batches) {
-        if (share < 0) share = 1 / double(op.batches.data[0] + 1);
-        if (range.begin == 0) ++op.batches.data[0];
+        if (share < 0) share = 1 / (double(op.batches.data[0]) + 1);
+        if (range.begin == 0) op.batches.data[0] = Index(std::uint64_t(op.batches.data[0]) + 1);
     }
     const Range piece = covered(range, op.channels_per_task(), size);
     if (length == 1) {

@@ -24,7 +24,7 @@ struct Shape {
 };
 template <class T>
 BP_INLINE Shape shape_of(const Tensor<T>& x) {
-    return {x.shape[0], x.shape[1], x.shape[2]};
+    return {x.size() > 0 ? x.shape[0] : 0, x.shape[1], x.shape[2]};  // no loop over empty rows
 }
 
 // f(i, n) for the vectors of channel c: n elements at i.

@@ -11,6 +11,9 @@ namespace {
 
 constexpr Word kShuffleStream = 0xB0000000;
 
+// a + b; a forged counter wraps around, which is defined, rather than overflow
+BP_INLINE Index plus(Index a, Index b) { return Index(std::uint64_t(a) + std::uint64_t(b)); }
+
 // Fisher and Yates: for i = N-1 .. 1, swap i and j = ⌊draw[i] (i + 1) / 2³²⌋
 void shuffle_index(const Shuffle& op, Range, Scratch) {
     Index* const index = op.index.data;
@@ -58,9 +61,10 @@ BP_INLINE void gather_rows(const Gather<T>& op, Index begin, Index end) {
 // stays as it is
 template <class T>
 void gather(const Gather<T>& op, Range range, Scratch) {
-    const Index cursor = op.cursor.data[0], left = op.index.size() - cursor;
+    const Index cursor = op.cursor.data[0];
     const Index rows = op.out.rows(), bytes = op.out.cols() * Index(sizeof(T));
-    if (cursor < 0 || bytes == 0) return;
+    if (cursor < 0 || cursor >= op.index.size() || bytes == 0) return;
+    const Index left = op.index.size() - cursor;
     const auto [begin, end] = covered(range, op.rows_per_task(), left < rows ? left : rows);
     if (bytes >= kBytes) return gather_rows<kBytes>(op, begin, end);
     if (bytes >= 32) return gather_rows<32>(op, begin, end);
@@ -72,8 +76,8 @@ void gather(const Gather<T>& op, Range range, Scratch) {
 // step += 1; cursor += rows; total += (loss count, count)
 void advance(const Advance& op, Range, Scratch) {
     const double count = op.count.data[0];
-    op.step.data[0] += 1;
-    op.cursor.data[0] += op.rows;
+    op.step.data[0] = plus(op.step.data[0], 1);
+    op.cursor.data[0] = plus(op.cursor.data[0], op.rows);
     op.total.data[0] += op.loss.data[0] * count;
     op.total.data[1] += count;
 }
@@ -91,7 +95,7 @@ void clip_scale(const ClipScale& op, Range, Scratch) {
 // μ(t) = β1 (1 - ½ 0.96^(t decay)), t = step + 1; mu_product *= μ(t);
 // c0 = (1 - μ(t)) / (1 - mu_product), c1 = μ(t+1) / (1 - mu_product μ(t+1))
 void nadam_momentum(const NadamMomentum& op, Range, Scratch) {
-    const double t = double(op.step.data[0] + 1);
+    const double t = double(op.step.data[0]) + 1;
     const double mu = op.beta1 * (1 - 0.5 * std::pow(0.96, t * op.momentum_decay));
     const double following = op.beta1 * (1 - 0.5 * std::pow(0.96, (t + 1) * op.momentum_decay));
     const double product = op.mu_product.data[0] *= mu;
@@ -116,15 +120,15 @@ double half_cosine(double from, double to, double t) {
 
 // Linear from 0 over the warm-up, then from initial to end along half a cosine
 void cosine_schedule(const CosineSchedule& op, Range, Scratch) {
-    const Index step = op.step.data[0], warmup = op.warmup_steps, rest = op.total_steps - warmup;
-    const double t = double(step - warmup) / double(rest < 1 ? 1 : rest);
-    op.lr.data[0] = step < warmup ? op.initial * double(step + 1) / double(warmup)
+    const double step = double(op.step.data[0]), warmup = double(op.warmup_steps);
+    const double rest = double(op.total_steps) - warmup, t = (step - warmup) / (rest < 1 ? 1 : rest);
+    op.lr.data[0] = step < warmup ? op.initial * (step + 1) / warmup
                                   : half_cosine(op.initial, op.end, t < 1 ? t : 1);
 }
 
 // From initial/25 to initial over 30 % of the steps, then to initial/250,000, both along half a cosine
 void one_cycle_schedule(const OneCycleSchedule& op, Range, Scratch) {
-    const double last = double(op.total_steps - 1), peak = 0.3 * double(op.total_steps) - 1;
+    const double last = double(op.total_steps) - 1, peak = 0.3 * double(op.total_steps) - 1;
     const double step = double(op.step.data[0]), at = step < last ? step : last, fall = last - peak;
     op.lr.data[0] =
         at <= peak ? half_cosine(op.initial / 25, op.initial, at / peak)

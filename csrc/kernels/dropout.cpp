@@ -27,7 +27,7 @@ void dropout_forward(const DropoutForward<T>& op, Range range, Scratch) {
     const T* x = op.x.data;
     T *y = op.y.data, *mask = op.mask.data;
     const double limit = op.p * 0x1p32;
-    const Word threshold = Word(limit < 0x1p32 - 1 ? limit : 0x1p32 - 1);
+    const Word threshold = limit > 0 ? Word(limit < 0x1p32 - 1 ? limit : 0x1p32 - 1) : 0;
     const T scale = op.p < 1 ? T(1 / (1 - op.p)) : T(0);
     const std::uint64_t step = std::uint64_t(op.step.data[0]), stream = std::uint64_t(op.stream),
                         seed = std::uint64_t(op.seed);

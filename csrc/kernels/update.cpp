@@ -31,7 +31,7 @@ struct Moments {
 
     template <class Op>
     BP_INLINE explicit Moments(const Op& op)
-        : t(double(op.step.data[0] + 1)),
+        : t(double(op.step.data[0]) + 1),
           share1(T(1 - op.beta1)),
           keep2(T(op.beta2)),
           share2(T(1 - op.beta2)),

@@ -33,7 +33,7 @@ struct Gather {
     double flops() const { return 0; }
     double bytes() const { return 2.0 * sizeof(T) * double(out.size()); }
     BP_INLINE std::int64_t rows_per_task() const { return rows_of(kGatherPiece, out.cols()); }
-    BP_INLINE std::int64_t tasks() const { return pieces(out.rows(), rows_per_task()); }
+    BP_INLINE std::int64_t tasks() const { return out.size() == 0 ? 0 : pieces(out.rows(), rows_per_task()); }
 };
 
 struct GatherLabels : Gather<std::int64_t> {

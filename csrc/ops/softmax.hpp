@@ -23,7 +23,7 @@ struct SoftmaxForward {
     double flops() const { return 20.0 * double(x.size()); }
     double bytes() const { return 2.0 * sizeof(T) * double(x.size()); }
     BP_INLINE std::int64_t rows_per_task() const { return rows_of(kSoftmaxPiece, x.cols()); }
-    BP_INLINE std::int64_t tasks() const { return pieces(x.rows(), rows_per_task()); }
+    BP_INLINE std::int64_t tasks() const { return x.size() == 0 ? 0 : pieces(x.rows(), rows_per_task()); }
 };
 
 template <class T>
@@ -45,7 +45,7 @@ struct SoftmaxBackward {
     double flops() const { return 6.0 * double(y.size()); }
     double bytes() const { return 3.0 * sizeof(T) * double(y.size()); }
     BP_INLINE std::int64_t rows_per_task() const { return rows_of(kSoftmaxPiece, y.cols()); }
-    BP_INLINE std::int64_t tasks() const { return pieces(y.rows(), rows_per_task()); }
+    BP_INLINE std::int64_t tasks() const { return y.size() == 0 ? 0 : pieces(y.rows(), rows_per_task()); }
 };
 
 }  // namespace backpass

@@ -22,6 +22,7 @@
 namespace backpass {
 namespace {
 
+constexpr int kMostWorkers = 0xfff0;    // the gate counts them in 16 bits
 constexpr int kSpins = 4000;            // about 50 µs: longer than the serial stretches inside a step
 constexpr double kWorthSeconds = 6e-6;  // an op below this is done before a second thread has begun
 constexpr double kFlopsPerSecond = 5e10, kBytesPerSecond = 2e10;  // of one core, roughly
@@ -33,8 +34,7 @@ class Pool {
     std::mutex busy;  // held by the session that uses the pool
 
     bool run(const Work& work, int threads, Interrupt* interrupt) {
-        while (int(workers_.size()) < threads - 1)
-            workers_.emplace_back([this, id = int(workers_.size())] { serve(id); });
+        hire(threads - 1);
         work_ = work;
         helpers_ = threads - 1;
         next_.store(0, std::memory_order_relaxed);
@@ -60,6 +60,20 @@ class Pool {
     // gate: number of the round | open | how many workers are inside
     static constexpr std::uint64_t kInside = 0xffff, kOpen = 0x10000, kLow = 0x1ffff, kRound = 0x20000;
 
+    // So many workers, or as many as memory and the system's limits allow: no result depends on their number.
+    void hire(int wanted) {
+        while (int(workers_.size()) < wanted && int(workers_.size()) < most_) {
+            void* scratch = nullptr;
+            try {
+                scratch = new_scratch();
+                workers_.emplace_back([this, id = int(workers_.size()), scratch] { serve(id, scratch); });
+            } catch (const std::exception&) {  // bad_alloc, system_error
+                ::operator delete(scratch, std::align_val_t(64));
+                most_ = int(workers_.size());
+            }
+        }
+    }
+
     void take_part(void* scratch, Interrupt* interrupt = nullptr) {
         for (;;) {
             const std::int64_t task = next_.fetch_add(1, std::memory_order_relaxed);
@@ -79,8 +93,7 @@ class Pool {
         return false;
     }
 
-    void serve(int id) {
-        void* scratch = new_scratch();
+    void serve(int id, void* scratch) {
         std::uint64_t seen = 0;
         for (;;) {
             for (int spin = 0; spin < kSpins; ++spin) {
@@ -105,6 +118,7 @@ class Pool {
     int helpers_ = 0;
     void* scratch_ = nullptr;
     std::vector<std::thread> workers_;
+    int most_ = kMostWorkers;  // fewer once one could not be had
 };
 
 std::atomic<int> num_threads{1};
@@ -146,20 +160,13 @@ bool worth_threads(double flops, double bytes, std::int64_t tasks) {
     return tasks > 1 && estimated_seconds(flops, bytes) > kWorthSeconds;
 }
 
-Session::Session(int threads) : threads_(threads), owner_(the_pool().busy.try_lock()), scratch_(nullptr) {
-    if (owner_) {
-        scratch_ = pool->scratch_of_caller();
-    } else {
-        threads_ = 1;
-        scratch_ = new_scratch();
-    }
-}
+Session::Session(int threads)
+    : owned_(the_pool().busy, std::try_to_lock),
+      threads_(owned_ ? threads : 1),
+      scratch_(owned_ ? pool->scratch_of_caller() : new_scratch()) {}
 
 Session::~Session() {
-    if (owner_)
-        pool->busy.unlock();
-    else
-        ::operator delete(scratch_, std::align_val_t(64));
+    if (!owned_) ::operator delete(scratch_, std::align_val_t(64));
 }
 
 bool Session::run(const Work& work, bool parallel, Interrupt* interrupt) {

@@ -2,6 +2,7 @@
 #pragma once
 #include <chrono>
 #include <cstdint>
+#include <mutex>
 
 #include "../ops/types.hpp"
 
@@ -48,8 +49,8 @@ class Session {
     bool run(const Work& work, bool parallel, Interrupt* interrupt);
 
   private:
+    std::unique_lock<std::mutex> owned_;  // of the pool
     int threads_;
-    bool owner_;
     void* scratch_;
 };
 
