@@ -46,3 +46,8 @@ def data_dir() -> Path:
     if not path or not Path(path).is_dir():
         pytest.skip("BACKPASS_DATA names no folder: the tests on real data are skipped")
     return Path(path)
+
+
+once = pytest.mark.skipif(
+    "BACKPASS_ISA" in os.environ, reason="depends on no kernel: runs once, where no instruction set is forced"
+)

@@ -21,8 +21,9 @@ CHECK_SYMBOLS = ROOT / "tests" / "cpp" / "check_symbols.py"
 
 # ---- Python ------------------------------------------------------------------------------------------------
 
-FEATURE = {"contract", "formulas", "program", "random", "recorded"}
+FEATURE = {"checks", "contract", "formulas", "program", "random", "recorded"}
 ARROWS = {  # a part of backpass -> the other parts that it may import; a part not listed stands on top and may all
+    "checks": set[str](),
     "contract": set[str](),
     "formulas": set[str](),
     "random": set[str](),

@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
+from .checks import is_whole, real
 from .threads import MOST
 
 
 def whole(name: str, value: Any, low: int, high: int | None = None, expected: str = "an integer") -> int:
     """An integer, NumPy's included; a bool is none."""
-    fits = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not fits or value < low or (high is not None and value > high):
+    if not is_whole(value) or value < low or (high is not None and value > high):
         limits = f"of at least {low}" if high is None else f"from {low} to {high}"
         raise ValueError(f"{name} is {value!r}, expected {expected} {limits}")
     return int(value)
@@ -30,7 +30,7 @@ def dtype(value: Any) -> np.dtype[Any]:
     """float32 or float64."""
     try:
         found = np.dtype("O" if value is None else value)
-    except TypeError:
+    except (TypeError, ValueError):
         found = np.dtype("O")
     if found not in (np.float32, np.float64):
         raise ValueError(f"dtype is {value!r}, expected 'float32' or 'float64'")
@@ -39,7 +39,7 @@ def dtype(value: Any) -> np.dtype[Any]:
 
 def seconds(name: str, value: Any) -> float | None:
     """A duration, or None for no limit."""
-    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if value is not None and not (number and value >= 0):
+    number = real(value)
+    if value is not None and not number >= 0:
         raise ValueError(f"{name} is {value!r}, expected None or a number of at least 0")
-    return None if value is None else float(value)
+    return None if value is None else number

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .data import own_targets
 from .evaluation import checked_data
 from .history import History
 from .loop import SLICE_SECONDS, Loop, row_order
@@ -31,6 +32,7 @@ def fit_with_callable(
 
 def step_with_callable(model: "Model", x: np.ndarray, y: Any) -> float:
     """One training step; returns the loss before the update."""
+    y = own_targets(y, len(x))
     pred = model.forward(x, training=True)
     value, gradient = call_loss(model, pred, y)
     model.backward(gradient)

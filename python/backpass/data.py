@@ -12,22 +12,26 @@ CHUNK = 1 << 22  # elements looked at at a time: a memory-mapped X larger than m
 
 def as_array(name: str, value: Any) -> np.ndarray:
     """Any array-like as a NumPy array, without a copy where that is possible."""
+    array = read(name, value)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} has dtype {array.dtype}, expected numbers (float32, float64 or integers)")
+    return array
+
+
+def read(name: str, value: Any) -> np.ndarray:
+    """Whatever NumPy can read, of any dtype."""
     if isinstance(value, np.ma.MaskedArray):
         if np.ma.is_masked(value):
             raise ValueError(f"{name} is a masked array with masked values, expected plain numbers")
         value = value.data
     if isinstance(value, np.ndarray):
-        array = value
-    elif hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
-        array = np.from_dlpack(value)
-    else:
-        try:
-            array = np.asarray(value)
-        except ValueError as error:
-            raise ValueError(f"{name} cannot be read as an array: {error}") from None
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} has dtype {array.dtype}, expected numbers (float32, float64 or integers)")
-    return array
+        return np.asarray(value)  # no subclass: it may compute something else
+    try:
+        if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+            return np.from_dlpack(value)
+        return np.asarray(value)
+    except (TypeError, ValueError, BufferError) as error:
+        raise type(error)(f"{name} cannot be read as an array: {error}") from None
 
 
 def features(X: Any, dtype: Any, check: bool = True) -> np.ndarray:
@@ -35,6 +39,8 @@ def features(X: Any, dtype: Any, check: bool = True) -> np.ndarray:
     array = as_array("X", X)
     if array.ndim < 2:
         raise ValueError(f"X has shape {array.shape}, expected (N, features) or (N, ...)")
+    if 0 in array.shape[1:]:
+        raise ValueError(f"X is empty (shape {array.shape}), expected at least one row and one feature")
     if array.ndim > MAX_DIMS:
         raise ValueError(f"X has {array.ndim} dimensions (shape {array.shape}), expected at most {MAX_DIMS}")
     if check and array.dtype.kind == "f":
@@ -45,12 +51,19 @@ def features(X: Any, dtype: Any, check: bool = True) -> np.ndarray:
 def quiet_cast(array: np.ndarray, dtype: Any) -> np.ndarray:
     """C-contiguous, of another dtype; a number that is too large for it becomes infinite without a warning."""
     with np.errstate(all="ignore"):
-        return np.ascontiguousarray(array, dtype=dtype)
+        return plain(np.ascontiguousarray(array, dtype=dtype))
+
+
+def plain(array: np.ndarray) -> np.ndarray:
+    """A C-contiguous array itself, or a copy where its data are not aligned, as in a map of a file with a header."""
+    return array if array.flags.aligned else array.copy()
 
 
 def cast(name: str, array: np.ndarray, dtype: Any) -> np.ndarray:
     """The same, but a finite number that is too large is an error."""
     out = quiet_cast(array, dtype)
+    if out.dtype.kind == "i" and not np.array_equal(out.reshape(array.shape), array):
+        raise ValueError(f"{name} holds numbers that are no {out.dtype}, expected integers")
     if array.dtype.kind == "f" and out.dtype.itemsize < array.dtype.itemsize:
         with np.errstate(all="ignore"):
             lost = not np.isfinite(out.sum(dtype=np.float64)) and bool(
@@ -95,10 +108,19 @@ def targets(y: Any, loss: Loss, output: tuple[int, ...], dtype: np.dtype[Any], r
     if array.dtype.kind == "f":
         check_finite("y", array if array.ndim > 1 else array[:, None])
     with np.errstate(all="ignore"):
-        out = loss.targets(array, output, dtype)
+        out = plain(loss.targets(array, output, dtype))
     if out.dtype.kind == "f" and array.dtype.kind == "f":
         check_finite("y", out, f" (a number too large for {out.dtype})")
     return out
+
+
+def own_targets(y: Any, rows: int) -> np.ndarray:
+    """y for a callable loss: any array with a row for each row of X."""
+    array = read("y", y)
+    if array.ndim == 0:
+        raise ValueError("y is a single value, expected one target for each row of X")
+    check_rows("y", array, rows)
+    return array
 
 
 def row_weights(

@@ -23,11 +23,7 @@ def checked_data(
         for name, given in (("sample_weight", sample_weight), ("class_weight", class_weight)):
             if given is not None:
                 raise ValueError(f"{name} is given, but the loss is a callable: weight the rows inside it")
-        target = np.asarray(y)
-        if target.ndim == 0:
-            raise ValueError("y is a single value, expected one target for each row of X")
-        data.check_rows("y", target, len(X))
-        return X, target, None
+        return X, data.own_targets(y, len(X)), None
     target = data.targets(y, model.loss, output, model.dtype, len(X))
     weight = data.row_weights(sample_weight, class_weight, target, model.dtype, output[-1])
     if weight is not None and not weight.any():

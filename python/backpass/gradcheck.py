@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .checks import is_whole, real
 from .custom import call_loss
 from .errors import NonFiniteError
 from .evaluation import checked_data
@@ -55,9 +56,9 @@ def gradcheck(
     Where the two disagree, a kink (of a ReLU, say) may lie within epsilon: then a tenth of the step is tried, and the
     smaller error counts; a wrong gradient disagrees at any step.
     """
-    if not isinstance(epsilon, int | float) or not 1e-12 <= epsilon <= 1e-2:
+    if not 1e-12 <= real(epsilon) <= 1e-2:
         raise ValueError(f"epsilon is {epsilon!r}, expected a number from 1e-12 to 0.01")
-    if max_parameters is not None and (not isinstance(max_parameters, int) or max_parameters < 1):
+    if max_parameters is not None and (not is_whole(max_parameters) or max_parameters < 1):
         raise ValueError(f"max_parameters is {max_parameters!r}, expected None or an integer of at least 1")
     copy = _float64_copy(model)
     loss, backprop = _passes(copy, *checked_data(copy, X, y, None)[:2])

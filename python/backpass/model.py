@@ -10,6 +10,7 @@ import numpy as np
 from . import arguments, data, weights
 from .backends import Backend, get_backend
 from .callbacks import Callback
+from .checks import flag
 from .diagnosis import raise_non_finite
 from .evaluation import checked_data, evaluate_loss
 from .history import History
@@ -134,7 +135,7 @@ class Model:
             arguments.whole("epochs", epochs, 0),
             batch_size,
             validation_data,
-            shuffle,
+            flag("shuffle", shuffle),
             callbacks,
             progress,
             resume,

@@ -3,8 +3,10 @@
 A program is a flat list of instructions over arrays that are allocated once. Layers do not compute: they emit.
 """
 
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,9 @@ ITEM = ALIGNMENT // 4  # parameters start at multiples of this many elements, al
 def aligned(shape: Sequence[int], dtype: Any) -> np.ndarray:
     """A zeroed C-contiguous array whose data start on a cache line."""
     dtype = np.dtype(dtype)
-    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    size = prod(shape) * dtype.itemsize
+    if size > sys.maxsize - ALIGNMENT:
+        raise MemoryError(f"an array of shape {tuple(shape)} and dtype {dtype} fits into no memory")
     raw = np.zeros(size + ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % ALIGNMENT
     array: np.ndarray = raw[start : start + size].view(dtype).reshape(shape)
@@ -62,7 +66,7 @@ class Parameters:
         """Reserve a parameter; returns its number."""
         self.shapes.append(tuple(shape))
         self.offsets.append(self.size)
-        count = int(np.prod(shape, dtype=np.int64))
+        count = prod(shape)
         self.size += -(-count // ITEM) * ITEM
         return len(self.shapes) - 1
 
@@ -74,7 +78,7 @@ class Parameters:
     def view(self, number: int, flat: np.ndarray) -> np.ndarray:
         """The part of a flat vector that belongs to a parameter."""
         shape, start = self.shapes[number], self.offsets[number]
-        return flat[start : start + int(np.prod(shape, dtype=np.int64))].reshape(shape)
+        return flat[start : start + prod(shape)].reshape(shape)
 
     def tensor(self, number: int) -> Tensor:
         """A parameter as a tensor of the graph: the same object each time, so that shared layers add their gradients up."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .callbacks import Callback
+from .checks import is_whole
 from .history import History
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def checked_batch_size(batch_size: int | None, rows: int) -> int:
     """The rows of a step."""
     if batch_size is None:
         return min(32, rows)
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
+    if not is_whole(batch_size) or batch_size < 1:
         raise ValueError(f"batch_size is {batch_size!r}, expected an integer of at least 1")
     if batch_size > rows:
         raise ValueError(f"batch_size is {batch_size}, but X has only {rows} rows; expected at most {rows}")

@@ -39,13 +39,15 @@ def why_missing(name: str) -> str:
 def get_backend(name: str = "auto") -> Backend:
     """A backend by name; "auto": the one of set_backend, else of BACKPASS_BACKEND, else the fastest."""
     source = "backend"
+    if not isinstance(name, str):
+        raise ValueError(f"{source} is {name!r}, expected one of {['auto', *KNOWN]}")
     if name == "auto" and _current != "auto":
         name = _current
     elif name == "auto" and (forced := os.environ.get("BACKPASS_BACKEND", "")):
         name, source = forced, "the environment variable BACKPASS_BACKEND"
     if name == "auto":
         name = next(known for known in KNOWN if _works(known))
-    if not isinstance(name, str) or name not in KNOWN:
+    if name not in KNOWN:
         raise ValueError(f"{source} is {name!r}, expected one of {['auto', *KNOWN]}")
     if not _works(name):
         raise RuntimeError(

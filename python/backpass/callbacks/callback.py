@@ -5,6 +5,8 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..checks import is_whole, real
+
 if TYPE_CHECKING:
     from ..model import Model
 
@@ -54,10 +56,23 @@ class Monitor(Callback):
     """Base of the callbacks that watch one quantity: "max" is better for an accuracy, "min" for all else."""
 
     def __init__(self, monitor: str, min_delta: float = 0.0) -> None:
+        name = type(self).__name__
+        if not isinstance(monitor, str):
+            raise TypeError(f"{name}: monitor is {monitor!r}, expected a name such as 'val_loss'")
         self.monitor = monitor
-        self.min_delta = abs(min_delta)
+        self.min_delta = abs(real(min_delta))
+        if not self.min_delta < math.inf:
+            raise ValueError(f"{name}: min_delta is {min_delta!r}, expected a finite number")
         self.sign = -1.0 if "acc" in monitor or monitor.endswith("r2") else 1.0
         self.best = math.inf
+
+    def patient(self, patience: Any) -> int:
+        """Check a number of epochs."""
+        if not is_whole(patience) or patience < 0:
+            raise ValueError(
+                f"{type(self).__name__}: patience is {patience!r}, expected an integer of at least 0"
+            )
+        return int(patience)
 
     def improved(self, logs: Logs) -> bool:
         """Whether the quantity is better than ever."""

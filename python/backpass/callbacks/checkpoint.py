@@ -29,7 +29,9 @@ class ModelCheckpoint(Monitor):
     def __init__(
         self, path: str | os.PathLike[str], every: str = "1 epoch", monitor: str | None = None, keep: int = 1
     ) -> None:
-        super().__init__(monitor or "")
+        super().__init__("" if monitor is None else monitor)
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(f"ModelCheckpoint: path is {path!r}, expected a str or a path")
         self.path = os.fspath(path)
         match = EVERY.fullmatch(every) if isinstance(every, str) else None
         if not match or not float(match[1]):

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import flag, real
 from .callback import Callback, Logs, Monitor
 
 
@@ -18,10 +19,8 @@ class EarlyStopping(Monitor):
         self, monitor: str = "val_loss", patience: int = 0, min_delta: float = 0.0, restore_best: bool = True
     ) -> None:
         super().__init__(monitor, min_delta)
-        if isinstance(patience, bool) or not isinstance(patience, int) or patience < 0:
-            raise ValueError(f"EarlyStopping: patience is {patience!r}, expected an integer of at least 0")
-        self.patience = patience
-        self.restore_best = restore_best
+        self.patience = self.patient(patience)
+        self.restore_best = flag("EarlyStopping: restore_best", restore_best)
         self.wait = 0
         self.best_state: dict[str, np.ndarray] | None = None
         self.last_state: dict[str, np.ndarray] | None = (
@@ -81,9 +80,14 @@ class ReduceLROnPlateau(Monitor):
         min_lr: float = 0.0,
     ) -> None:
         super().__init__(monitor, min_delta)
-        if not 0 < factor < 1:
+        self.factor, self.min_lr, self.wait = real(factor), real(min_lr), 0
+        self.patience = self.patient(patience)
+        if not 0 < self.factor < 1:
             raise ValueError(f"ReduceLROnPlateau: factor is {factor!r}, expected a number between 0 and 1")
-        self.factor, self.patience, self.min_lr, self.wait = factor, patience, min_lr, 0
+        if not 0 <= self.min_lr < math.inf:
+            raise ValueError(
+                f"ReduceLROnPlateau: min_lr is {min_lr!r}, expected a finite number of at least 0"
+            )
 
     def on_train_begin(self, logs: Logs) -> None:
         self.best, self.wait = math.inf, 0

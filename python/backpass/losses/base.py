@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import flag, is_name, is_whole, real
 from ..program import Builder, Tensor, aligned
 from ..recorded import Recorded
 
@@ -17,7 +18,7 @@ class Loss(Recorded):
     metric: str | None = None  # "accuracy" where the targets are classes
 
     def __init__(self, reduction: str = "mean", known: Collection[str] = REDUCTIONS) -> None:
-        if reduction not in known:
+        if not is_name(reduction, known):
             raise ValueError(
                 f"{type(self).__name__}: reduction is {reduction!r}, expected one of {list(known)}"
             )
@@ -25,17 +26,14 @@ class Loss(Recorded):
 
     def number(self, name: str, value: Any, low: float, high: float, expected: str) -> float:
         """Check a parameter: a number strictly between low and high, or `expected` says what else."""
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float | np.number)
-            or not low < value < high
-        ):
+        number = real(value)
+        if not low < number < high:
             raise ValueError(f"{type(self).__name__}: {name} is {value!r}, expected {expected}")
-        return float(value)
+        return number
 
     def without_constant(self, full: bool) -> None:
         """Refuse PyTorch's full=True: the term it adds changes no gradient, and is not computed here."""
-        if full:
+        if flag(f"{type(self).__name__}: full", full):
             raise ValueError(
                 f"{type(self).__name__}: full is {full!r}, expected False (it adds a constant without a gradient)"
             )
@@ -57,8 +55,8 @@ class Loss(Recorded):
 
     def index(self, name: str, value: Any) -> int:
         """Check an integer parameter."""
-        if isinstance(value, bool) or not isinstance(value, int | np.integer):
-            raise ValueError(f"{type(self).__name__}: {name} is {value!r}, expected an integer")
+        if not is_whole(value) or not -(2**63) <= value < 2**63:
+            raise ValueError(f"{type(self).__name__}: {name} is {value!r}, expected an integer of 64 bits")
         return int(value)
 
     def targets(self, y: Any, output: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:

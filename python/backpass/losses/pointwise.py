@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import flag, real
 from ..contract import Dims, as_rows, op, positive
 from ..formulas import POINTWISE
 from ..program import Builder, Tensor
@@ -101,8 +102,9 @@ class SmoothL1Loss(PointwiseLoss):
 
     def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
         super().__init__(reduction)
-        self.kind = "l1" if beta == 0 else "smooth_l1"
-        self.alpha = self._positive("beta", beta) if beta != 0 else 1.0
+        plain = real(beta) == 0
+        self.kind = "l1" if plain else "smooth_l1"
+        self.alpha = 1.0 if plain else self._positive("beta", beta)
 
 
 class BCEWithLogitsLoss(PointwiseLoss):
@@ -139,7 +141,7 @@ class PoissonNLLLoss(PointwiseLoss):
     ) -> None:
         super().__init__(reduction)
         self.without_constant(full)
-        self.kind = "poisson" if log_input else "poisson_rate"
+        self.kind = "poisson" if flag("PoissonNLLLoss: log_input", log_input) else "poisson_rate"
         self.alpha = self._positive("eps", eps)
 
 

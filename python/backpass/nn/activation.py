@@ -82,8 +82,8 @@ class GELU(Activation):
     """y = x Φ(x), Φ the normal distribution function; `approximate="tanh"` takes its usual approximation."""
 
     def __init__(self, approximate: str = "none") -> None:
-        super().__init__("gelu" if approximate == "none" else "gelu_tanh")
         self.approximate = self.one_of("approximate", approximate, ["none", "tanh"])
+        super().__init__("gelu" if approximate == "none" else "gelu_tanh")
 
 
 class LeakyReLU(Activation):

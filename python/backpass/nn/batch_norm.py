@@ -114,16 +114,17 @@ class BatchNorm1d(Layer):
     ) -> None:
         super().__init__()
         self.num_features = self.positive_int("num_features", num_features)
-        self.whole_batch = not track_running_stats
+        self.whole_batch = not self.flag("track_running_stats", track_running_stats)
         self.eps = self.in_range("eps", eps, 0, 1)
         self.momentum = None if momentum is None else self.in_range("momentum", momentum, 0, 1)
-        if affine:
-            self.parameter("weight", (num_features,), ones)
-            self.parameter("bias", (num_features,), zeros)
-        if track_running_stats:
+        shape = (self.num_features,)
+        if self.flag("affine", affine):
+            self.parameter("weight", shape, ones)
+            self.parameter("bias", shape, zeros)
+        if not self.whole_batch:
             self.starts = {
-                "running_mean": ((num_features,), 0.0),
-                "running_var": ((num_features,), 1.0),
+                "running_mean": (shape, 0.0),
+                "running_var": (shape, 1.0),
                 "num_batches_tracked": ((), 0),
             }
 

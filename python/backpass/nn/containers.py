@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from math import prod
 
+from ..checks import is_whole
 from ..program import Builder, Tensor
 from .layer import Layer
 
@@ -72,7 +73,9 @@ class Flatten(Layer):
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         super().__init__()
         self.start_dim = self.positive_int("start_dim", start_dim)  # 0 is the batch, which stays
-        self.end_dim = end_dim
+        if not is_whole(end_dim):
+            raise ValueError(f"Flatten: end_dim is {end_dim!r}, expected an integer")
+        self.end_dim = int(end_dim)
 
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
         last = self.end_dim % len(x.shape) + 1 if -len(x.shape) <= self.end_dim < len(x.shape) else 0

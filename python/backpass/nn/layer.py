@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import flag, is_name, is_whole, real
 from ..program import Builder, Parameters, Tensor, aligned
 from ..recorded import Recorded
 
@@ -141,25 +142,26 @@ class Layer(Recorded):
 
     def positive_int(self, name: str, value: Any) -> int:
         """Check a size given by the user."""
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+        if not is_whole(value) or value < 1:
             raise ValueError(f"{type(self).__name__}: {name} is {value!r}, expected an integer of at least 1")
         return int(value)
 
     def in_range(self, name: str, value: float, low: float, high: float) -> float:
         """Check a number given by the user."""
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float | np.number)
-            or not low <= value <= high
-        ):
+        number = real(value)
+        if not low <= number <= high:
             raise ValueError(
                 f"{type(self).__name__}: {name} is {value!r}, expected a number in [{low}, {high}]"
             )
-        return float(value)
+        return number
+
+    def flag(self, name: str, value: Any) -> bool:
+        """Check True or False given by the user."""
+        return flag(f"{type(self).__name__}: {name}", value)
 
     def one_of(self, name: str, value: str, known: Collection[str]) -> str:
         """Check a name given by the user."""
-        if not isinstance(value, str) or value not in known:
+        if not is_name(value, known):
             raise ValueError(f"{type(self).__name__}: {name} is {value!r}, expected one of {sorted(known)}")
         return value
 

@@ -68,7 +68,8 @@ class LayerNorm(Layer):
         self.normalized_shape = tuple(self.positive_int("normalized_shape", size) for size in sizes)
         self.eps = self.in_range("eps", eps, 0, 1)
         self.size = prod(self.normalized_shape)
-        if elementwise_affine:
+        affine, bias = self.flag("elementwise_affine", elementwise_affine), self.flag("bias", bias)
+        if affine:
             self.parameter("weight", (self.size,), ones, shown=self.normalized_shape)
             if bias:
                 self.parameter("bias", (self.size,), zeros, shown=self.normalized_shape)

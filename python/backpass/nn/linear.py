@@ -70,9 +70,10 @@ class Linear(Layer):
         self.in_features = self.positive_int("in_features", in_features)
         self.out_features = self.positive_int("out_features", out_features)
         self.init = self.one_of("init", init, INIT)
-        self.parameter("weight", (in_features, out_features), INIT[init].weight, transposed=True)
-        if bias:
-            self.parameter("bias", (out_features,), INIT[init].bias, fan_in=in_features)
+        shape = self.in_features, self.out_features
+        self.parameter("weight", shape, INIT[init].weight, transposed=True)
+        if self.flag("bias", bias):
+            self.parameter("bias", shape[1:], INIT[init].bias, fan_in=shape[0])
 
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
         self.expect_last(x, self.in_features)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..checks import is_whole
 from ..contract import op
 from ..program import Builder, Tensor
 from .layer import Layer
@@ -35,7 +36,7 @@ class Softmax(Layer):
 
     def __init__(self, dim: int = -1) -> None:
         super().__init__()
-        if dim not in (-1, 1):
+        if not is_whole(dim) or dim not in (-1, 1):
             raise ValueError(f"{type(self).__name__}: dim is {dim!r}, expected -1 (the last dimension)")
         self.dim = dim
 

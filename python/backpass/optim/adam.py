@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from ..checks import flag
 from ..contract import op, positive
 from .optimizer import Optimizer, clipped
 from .schedules import Schedule
@@ -76,7 +77,7 @@ class Adam(Optimizer):
         clip_grad_value: float | None = None,
     ) -> None:
         super().__init__(lr, clip_grad_norm, clip_grad_value)
-        self.slots = ("m", "v", "max_v") if amsgrad else ("m", "v")
+        self.slots = ("m", "v", "max_v") if flag(f"{type(self).__name__}: amsgrad", amsgrad) else ("m", "v")
         beta1, beta2 = self.pair("betas", betas, 1 - 1e-12)
         self.scalars |= {
             "beta1": beta1,

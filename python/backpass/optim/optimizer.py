@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import real
 from ..contract import REGISTRY
 from ..program import Instruction, aligned, call
 from ..recorded import Recorded
@@ -49,16 +50,12 @@ class Optimizer(Recorded):
 
     def number(self, name: str, value: Any, low: float, high: float, unlimited: bool = False) -> float:
         """Check a hyper-parameter; infinity only if `unlimited`."""
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float | np.number)
-            or not low <= value <= high
-            or (value == math.inf and not unlimited)
-        ):
+        number = real(value)
+        if not low <= number <= high or (number == math.inf and not unlimited):
             raise ValueError(
                 f"{type(self).__name__}: {name} is {value!r}, expected a number from {low:g} to {high:g}"
             )
-        return float(value)
+        return number
 
     def pair(self, name: str, value: Any, high: float) -> tuple[float, float]:
         """Check two hyper-parameters that come as a tuple."""

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from ..checks import flag
 from ..contract import constant, op, positive
 from .optimizer import Optimizer, clipped
 from .schedules import Schedule
@@ -66,10 +67,11 @@ class RMSprop(Optimizer):
         clip_grad_value: float | None = None,
     ) -> None:
         super().__init__(lr, clip_grad_norm, clip_grad_value)
-        self.slots = ("v", *(["grad_avg"] if centered else []), *(["velocity"] if momentum else []))
         self.scalars |= {
             "alpha": self.number("alpha", alpha, 0, 1),
             "eps": self.number("eps", eps, 0, math.inf),
             "weight_decay": self.number("weight_decay", weight_decay, 0, math.inf),
             "momentum": self.number("momentum", momentum, 0, math.inf),
         }
+        wanted = {"grad_avg": flag("RMSprop: centered", centered), "velocity": self.scalars["momentum"] > 0}
+        self.slots = ("v", *(slot for slot, used in wanted.items() if used))

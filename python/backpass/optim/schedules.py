@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import is_whole, real
 from ..contract import constant as everywhere
 from ..contract import op
 from ..program import Instruction, call
@@ -44,14 +45,15 @@ class Schedule:
 
 
 def _rate(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value < math.inf:
+    number = real(value)
+    if not 0 <= number < math.inf:
         raise ValueError(f"schedule: {name} is {value!r}, expected a finite number of at least 0")
-    return float(value)
+    return number
 
 
 def _count(name: str, value: Any, low: int = 1) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
-        raise ValueError(f"schedule: {name} is {value!r}, expected an integer of at least {low}")
+    if not is_whole(value) or not low <= value < 2**63:
+        raise ValueError(f"schedule: {name} is {value!r}, expected an integer of at least {low}, below 2^63")
     return int(value)
 
 
@@ -143,6 +145,6 @@ def piecewise(lr: float, factors: Mapping[int, float]) -> Schedule:
     """lr, multiplied by factors[s] from step s on (all that have been reached multiply)."""
     if not isinstance(factors, Mapping):
         raise ValueError(f"schedule: factors is {factors!r}, expected a dict {{step: factor}}")
-    milestones = np.array([_count("step", s, 0) for s in factors], np.int64)
-    values = np.array([_rate("factor", f) for f in factors.values()], np.float64)
+    milestones = np.array([_count("factors: step", s, 0) for s in factors], np.int64)
+    values = np.array([_rate("factors: factor", f) for f in factors.values()], np.float64)
     return Schedule("piecewise_schedule", lr, {"milestones": milestones, "factors": values})

@@ -2,6 +2,7 @@
 
 import math
 
+from ..checks import flag
 from ..contract import constant, op
 from .optimizer import Optimizer, clipped
 from .schedules import Schedule
@@ -62,8 +63,8 @@ class SGD(Optimizer):
             "momentum": self.number("momentum", momentum, 0, 1),
             "dampening": self.number("dampening", dampening, 0, 1),
             "weight_decay": self.number("weight_decay", weight_decay, 0, math.inf),
-            "nesterov": bool(nesterov),
+            "nesterov": flag("SGD: nesterov", nesterov),
         }
-        self.slots = ("velocity",) if momentum else ()
-        if nesterov and (momentum <= 0 or dampening != 0):
+        self.slots = ("velocity",) if self.scalars["momentum"] else ()
+        if self.scalars["nesterov"] and (momentum <= 0 or dampening != 0):
             raise ValueError("SGD: nesterov needs a momentum above 0 and no dampening")

@@ -1,0 +1,51 @@
+"""Hostile input in bulk: arrays in odd clothes and odd arguments for every public call, on every backend.
+
+    python tests/long/inputs.py --cases 100000 --seed 0
+
+Case number n of seed s is random.Random(s * 10^9 + n); a failure prints it. See tests/attacks.py and tests/arguments.py.
+"""
+
+import argparse
+import random
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # attacks, arguments, conftest
+import arguments
+import attacks
+from conftest import BACKENDS
+
+
+def main() -> None:
+    """Print what was done and with which seed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cases", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
+    asked = parser.parse_args()
+    print(f"{asked.cases} cases, seed {asked.seed}, {', '.join(BACKENDS)}", flush=True)
+    found: Counter[str] = Counter()
+    failures, start = 0, time.perf_counter()
+    for number in range(asked.cases):
+        chance = random.Random(asked.seed * 10**9 + number)
+        backend = BACKENDS[chance.choice([*BACKENDS])]
+        attack = arguments.attack if chance.random() < 0.25 else attacks.attack
+        try:
+            found[attack(chance, backend)] += 1
+        except AssertionError as error:
+            failures += 1
+            print(f"case {number}: {error}", flush=True)
+        except BaseException:
+            print(f"case {number}", flush=True)
+            raise
+        if number % 10_000 == 9_999:
+            print(f"{number + 1} cases, {failures} failures, {time.perf_counter() - start:.0f} s", flush=True)
+    print(
+        f"{asked.cases} cases, seed {asked.seed}: {failures} failures, {dict(found)}, {time.perf_counter() - start:.0f} s"
+    )
+    sys.exit(failures > 0)
+
+
+if __name__ == "__main__":
+    main()
