@@ -3,11 +3,13 @@
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from os import PathLike
+from threading import get_ident
 from typing import Any
 
 import numpy as np
 
 from . import arguments, data, weights
+from .alone import alone, in_use
 from .backends import Backend, get_backend
 from .callbacks import Callback
 from .checks import flag
@@ -76,6 +78,7 @@ class Model:
         self.last_run: Run | None = None
         self.step_count = aligned((1,), np.int64)
         self.halt = aligned((1,), np.int64)
+        self.user = 0  # the thread that uses the model: see alone.py
         self.flat = Parameters(self.dtype)
         layers = [layer for _, layer in net.walk()]
         try:
@@ -97,6 +100,7 @@ class Model:
 
     # -- training ---------------------------------------------------------------------------------------------------
 
+    @alone
     def fit(
         self,
         X: Any,
@@ -149,35 +153,44 @@ class Model:
 
     def step(self, x: Any, y: Any) -> float:
         """One training step on one batch; returns its loss before the update."""
-        x = data.features(x, self.dtype, check=False)
-        if not len(x):
-            raise ValueError(f"x is empty (shape {x.shape}), expected at least one row")
-        if self.callable_loss:
-            from .custom import step_with_callable
+        me = get_ident()
+        before = self.user  # as @alone does, without the cost of another call
+        if before and before != me:
+            raise in_use()
+        self.user = me
+        try:
+            x = data.features(x, self.dtype, check=False)
+            if not len(x):
+                raise ValueError(f"x is empty (shape {x.shape}), expected at least one row")
+            if self.callable_loss:
+                from .custom import step_with_callable
 
-            return step_with_callable(self, x, y)
-        y = data.targets(y, self.loss, self.output_shape(x.shape[1:]), self.dtype, len(x))
-        plan = self.training_plan(x.shape, (y.shape[1:], y.dtype), weighted=False)
-        executor = self.programs.executor(
-            ("step", x.shape, y.shape[1:], y.dtype),
-            lambda: [
-                *plan.forward,
-                *plan.loss_part,
-                *plan.backward,
-                *self.update_instructions(plan.loss),
-                call("advance", **self._counters(), loss=plan.loss, count=plan.count, rows=0),
-            ],
-            guarded=True,
-        )
-        assert plan.target is not None
-        plan.x[...] = x
-        plan.target[...] = y
-        if executor.run(1, self.threads) < 1:
-            self.halt[0] = 0  # also where x is to blame
-            data.check_finite("x", x)
-            raise_non_finite(self, plan)
-        return float(plan.loss[0])
+                return step_with_callable(self, x, y)
+            y = data.targets(y, self.loss, self.output_shape(x.shape[1:]), self.dtype, len(x))
+            plan = self.training_plan(x.shape, (y.shape[1:], y.dtype), weighted=False)
+            executor = self.programs.executor(
+                ("step", x.shape, y.shape[1:], y.dtype),
+                lambda: [
+                    *plan.forward,
+                    *plan.loss_part,
+                    *plan.backward,
+                    *self.update_instructions(plan.loss),
+                    call("advance", **self._counters(), loss=plan.loss, count=plan.count, rows=0),
+                ],
+                guarded=True,
+            )
+            assert plan.target is not None
+            plan.x[...] = x
+            plan.target[...] = y
+            if executor.run(1, self.threads) < 1:
+                self.halt[0] = 0  # also where x is to blame
+                data.check_finite("x", x)
+                raise_non_finite(self, plan)
+            return float(plan.loss[0])
+        finally:
+            self.user = before
 
+    @alone
     def forward(self, x: Any, training: bool = False) -> np.ndarray:
         """The network's output for one batch. With training=True (dropout, batch statistics) `backward` may follow."""
         x = data.features(x, self.dtype, check=False)
@@ -190,6 +203,7 @@ class Model:
         self.programs.executor(("forward", x.shape), lambda: plan.forward).run(1, self.threads)
         return plan.out.copy()
 
+    @alone
     def backward(self, dout: Any) -> np.ndarray:
         """Backpropagate the gradient of your loss with respect to the output of the last `forward(x, training=True)`.
 
@@ -208,6 +222,7 @@ class Model:
         self.programs.executor(("backward", last.x.shape), lambda: last.backward).run(1, self.threads)
         return np.zeros_like(last.x) if last.dx is None else last.dx.copy()
 
+    @alone
     def update(self, loss: float = 0.0) -> None:
         """One optimizer step with the gradients of the last `backward`; `loss` only serves the check for NaN."""
         if np.ndim(loss) or np.asarray(loss).dtype.kind not in "fiu":
@@ -228,27 +243,39 @@ class Model:
 
     def predict(self, X: Any) -> np.ndarray:
         """The network's output for every row of X, as for inference: (N, ...)."""
-        known = self.programs.inferring.get(getattr(X, "shape", None))
-        if known is not None:  # a batch like one before: straight to the program
-            executor, plan = known
-            out = executor.infer(plan.x, plan.out, X, self.threads)
-            if out is not None:
-                return out
-        X = data.features(X, self.dtype, check=False)
-        out = np.empty((len(X), *self.output_shape(X.shape[1:])), self.dtype)
-        start = 0
-        while start < len(X):  # in powers of two: few programs, and no row is computed for nothing
-            left = len(X) - start
-            rows = (
-                left if self._whole_batch else MAX_ROWS if left >= MAX_ROWS else 1 << (left.bit_length() - 1)
-            )
-            executor, plan = self.programs.inference((rows, *X.shape[1:]))
-            plan.x[...] = X[start : start + rows]
-            executor.run(1, self.threads)
-            out[start : start + rows] = plan.out
-            start += rows
-        return out
+        before = self.user  # as @alone does, but cheaper: what runs in here calls nobody's code
+        if before and before != get_ident():
+            raise in_use()
+        self.user = -1
+        try:
+            known = self.programs.inferring.get(getattr(X, "shape", None))
+            if known is not None:  # a batch like one before: straight to the program
+                executor, plan = known
+                out = executor.infer(plan.x, plan.out, X, self.threads)
+                if out is not None:
+                    return out
+            X = data.features(X, self.dtype, check=False)
+            out = np.empty((len(X), *self.output_shape(X.shape[1:])), self.dtype)
+            start = 0
+            while start < len(X):  # in powers of two: few programs, and no row is computed for nothing
+                left = len(X) - start
+                rows = (
+                    left
+                    if self._whole_batch
+                    else MAX_ROWS
+                    if left >= MAX_ROWS
+                    else 1 << (left.bit_length() - 1)
+                )
+                executor, plan = self.programs.inference((rows, *X.shape[1:]))
+                plan.x[...] = X[start : start + rows]
+                executor.run(1, self.threads)
+                out[start : start + rows] = plan.out
+                start += rows
+            return out
+        finally:
+            self.user = before
 
+    @alone
     def evaluate(self, X: Any, y: Any, sample_weight: Any = None) -> dict[str, float]:
         """The loss over all rows, and the accuracy where the targets are classes: {"loss": ..., "accuracy": ...}."""
         X, target, weight = checked_data(self, X, y, sample_weight)
@@ -298,14 +325,17 @@ class Model:
         """The gradients of the last backward pass, like `parameters()`."""
         return [layer.view(key, gradient=True) for _, layer, key in weights.learned(self.net)]
 
+    @alone
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of all parameters and running statistics under PyTorch's keys, in PyTorch's layout."""
         return {name: np.array(array, order="C") for name, array in weights.views(self.net)}
 
+    @alone
     def load_state_dict(self, state: Any) -> None:
         """Take over parameters and running statistics; nothing changes if a key or a shape does not fit."""
         weights.load(self.net, state)
 
+    @alone
     def save(self, path: str | PathLike[str]) -> None:
         """Write all that training goes on from to a safetensors file; bp.load reads it. CheckpointError: nothing changed."""
         from .checkpoint import save
