@@ -58,7 +58,8 @@ def attack(chance: random.Random, backend: Backend) -> str:
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            made = function(**fields)
+            self = [fields.pop("self")] if "self" in fields else []
+            made = function(*self, **fields)
             if name.startswith(("nn.", "losses.", "optim.", "schedules.", "bp.Early", "bp.Reduce")):
                 use(made, backend)
     except (TypeError, ValueError) as error:

@@ -88,7 +88,9 @@ def test_joblib(kind: str) -> None:
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = ENVIRONMENT["PYTHONPATH"]
     try:
-        assert joblib.Parallel(n_jobs=2, backend=kind)(joblib.delayed(train)(seed) for seed in range(3)) == mine
+        assert (
+            joblib.Parallel(n_jobs=2, backend=kind)(joblib.delayed(train)(seed) for seed in range(3)) == mine
+        )
     finally:
         os.environ.pop("PYTHONPATH") if before is None else os.environ.update(PYTHONPATH=before)
         if kind == "loky":

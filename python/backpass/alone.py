@@ -18,7 +18,7 @@ def alone(method: Callable[Concatenate[M, P], R]) -> Callable[Concatenate[M, P],
     """
 
     @wraps(method)
-    def marked(model: M, *args: P.args, **kwargs: P.kwargs) -> R:
+    def marked(model: M, /, *args: P.args, **kwargs: P.kwargs) -> R:
         it: Any = model
         me = get_ident()
         before = it.user

@@ -196,6 +196,8 @@ class Model:
         x = data.features(x, self.dtype, check=False)
         if not training:
             return self.predict(x)
+        if not len(x):
+            raise ValueError(f"x is empty (shape {x.shape}), expected at least one row")
         self.output_shape(x.shape[1:])  # says so if x does not fit
         plan = self.programs.plan(Spec(x.shape, training=True, backward=True, input_gradient=True))
         self._last = self.programs.trained = plan

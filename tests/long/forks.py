@@ -43,7 +43,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--backend", default="auto")
     asked = parser.parse_args()
-    warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 and newer: the process is multi-threaded
+    warnings.simplefilter(
+        "ignore", DeprecationWarning
+    )  # Python 3.12 and newer: the process is multi-threaded
     train(0, asked.backend, asked.threads)
     start = time.perf_counter()
     expected = train(0, asked.backend, asked.threads)
