@@ -1,4 +1,4 @@
-"""The chores, each in its own environment: `nox -s tests`, `long`, `cpp`, `lint`, `stubs`, `bench`. .ci/run calls them too."""
+"""The chores: `nox -s tests`, `long`, `asan`, `cpp`, `lint`, `stubs`, `bench`. .ci/run calls them too."""
 
 import difflib
 import shutil
@@ -19,13 +19,18 @@ def install_group(session: nox.Session, group: str) -> None:
     session.install(*nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), group))
 
 
-def build(session: nox.Session, preset: str) -> None:
+def build(session: nox.Session, preset: str, *options: str) -> None:
     """Configure and compile one of the presets of CMakePresets.json, into build/<preset>."""
     python = shutil.which("python", path=session.bin)
     cmakedir = session.run("python", "-m", "pybind11", "--cmakedir", silent=True)
     assert isinstance(cmakedir, str)
     session.run(
-        "cmake", "--preset", preset, f"-Dpybind11_DIR={cmakedir.strip()}", f"-DPython_EXECUTABLE={python}"
+        "cmake",
+        "--preset",
+        preset,
+        f"-Dpybind11_DIR={cmakedir.strip()}",
+        f"-DPython_EXECUTABLE={python}",
+        *options,
     )
     session.run("cmake", "--build", "--preset", preset)
 
@@ -39,10 +44,35 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def long(session: nox.Session) -> None:
-    """Kill a run at 200 random moments, load 5,000 forged checkpoints; both print their seed, `-- --seed N` repeats one."""
-    session.install(".")
+    """Kills, forks, forged checkpoints and programs, hostile input; they print their seed, `-- --seed N` repeats it."""
+    session.install(".[test]")
     session.run("python", "tests/long/kills.py", "--kills", "200", *session.posargs)
+    session.run("python", "tests/long/forks.py", "--forks", "100")
     session.run("python", "tests/long/hostile.py", "--cases", "5000", *session.posargs)
+    session.run("python", "tests/long/programs.py", "--cases", "50000", *session.posargs)
+    session.run("python", "tests/long/inputs.py", "--cases", "100000", *session.posargs)
+
+
+@nox.session
+def asan(session: nox.Session) -> None:
+    """Forged programs, parity, `fit` and hostile input on the native backend under AddressSanitizer (GCC, Linux)."""
+    install_group(session, "cpp")
+    session.install("numpy", "safetensors", "pytest", "hypothesis")
+    build(session, "asan", "-DBACKPASS_MODULE=ON", "-DBACKPASS_TESTS=OFF")
+    package = Path(session.create_tmp()) / "backpass"
+    shutil.rmtree(package, ignore_errors=True)
+    shutil.copytree("python/backpass", package, ignore=shutil.ignore_patterns("_core.*.so", "__pycache__"))
+    for module in Path("build/asan").glob("_core.*.so"):
+        shutil.copy(module, package)
+    names = ("libasan.so", "libubsan.so")
+    libraries = [session.run("g++", f"-print-file-name={name}", silent=True, external=True) for name in names]
+    preload = ":".join(str(library).strip() for library in libraries)
+    # Python leaks a little at its end by design; what NumPy cannot get is to be a MemoryError.
+    env = {"PYTHONPATH": str(package.parent), "LD_PRELOAD": preload}
+    env["ASAN_OPTIONS"] = "detect_leaks=0:allocator_may_return_null=1"
+    session.run("python", "tests/long/programs.py", "--cases", "20000", *session.posargs, env=env)
+    files = [f"tests/test_{name}.py" for name in ("parity", "bits", "hostile", "model", "nonfinite")]
+    session.run("pytest", "-k", "not programs and not cut_off", *files, env=env)
 
 
 @nox.session

@@ -1,4 +1,4 @@
-"""Attacks on the public calls that take arrays: a case is made from a seed, run, and judged. Used by test_hostile and long/inputs.
+"""Attacks on the public calls that take arrays: a case is made from a seed, run and judged (test_hostile, long/inputs).
 
 Judged: a clear TypeError or ValueError that names the argument and changes nothing, or what a plain copy of the numbers gives.
 """
@@ -111,19 +111,18 @@ def gradcheck(model: bp.Model, a: dict[str, Any]) -> Any:
 
 
 ENTRIES: dict[str, Callable[[bp.Model, dict[str, Any]], Any]] = {
-    "fit": fit, "step": step, "own_loop": own_loop, "predict": predict, "evaluate": evaluate, "load": load, "gradcheck": gradcheck,
-}  # fmt: skip
+    f.__name__: f for f in (fit, step, own_loop, predict, evaluate, load, gradcheck)
+}
 TAKES = {
-    "fit": ["X", "y", "sample_weight", "class_weight", "Xv", "yv"], "step": ["X", "y"], "own_loop": ["X", "dout"], "predict": ["X"],
-    "evaluate": ["X", "y", "sample_weight"], "load": ["state"], "gradcheck": ["X", "y"],
+    "fit": ["X", "y", "sample_weight", "class_weight", "Xv", "yv"], "step": ["X", "y"], "own_loop": ["X", "dout"],
+    "predict": ["X"], "evaluate": ["X", "y", "sample_weight"], "load": ["state"], "gradcheck": ["X", "y"],
 }  # fmt: skip
 UNCHANGED = {"predict", "evaluate", "gradcheck"}
 
 
 def given(chance: random.Random, entry: str, kind: str) -> dict[str, np.ndarray]:
     """The arrays of a call, plain."""
-    *_, row, target, _ = MODELS[kind]
-    out = {"fit": (2,), "step": (2,)}
+    row = MODELS[kind][3]
     outputs = 3 if kind in ("classes", "images") else 2
     kinds = chance.choice(["f4", "f8", "f8", "i4"])
     a: dict[str, np.ndarray] = {}

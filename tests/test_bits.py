@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import samples
-from fence import fenced
 
+import samples
 from backpass.backends import Backend
 from backpass.contract import REGISTRY, Op
+from fence import fenced
 
 SIZES = {
     "B": 150,

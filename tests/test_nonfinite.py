@@ -17,7 +17,8 @@ LAYERS = ["0", "1", "3.inner.0", "4", "6"]
 def network() -> nn.Layer:
     """Every kind of layer that learns, one of them nested."""
     return nn.Sequential(
-        nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Residual(nn.Linear(8, 8), nn.Tanh()), nn.LayerNorm(8), nn.Dropout(0.1), nn.Linear(8, 3)
+        nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Residual(nn.Linear(8, 8), nn.Tanh()),
+        nn.LayerNorm(8), nn.Dropout(0.1), nn.Linear(8, 3),
     )  # fmt: skip
 
 

@@ -1,21 +1,19 @@
-"""Models in several processes and threads: fork, spawn, joblib, two threads and one model, signals, and no memory left."""
+"""Models in several processes and threads: fork, spawn, joblib, two threads with a model each, and two with one."""
 
 import os
-import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import once
 
 import backpass as bp
 from backpass import nn, optim
+from conftest import once
 
 LONG = Path(__file__).parent / "long"
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parent)])}
@@ -121,7 +119,7 @@ def test_one_model_two_threads(name: str) -> None:
         nn.Sequential(nn.Linear(20, 64), nn.Tanh(), nn.Linear(64, 3)), "cross_entropy", backend=name
     )
     x = X[:512]
-    right, wrong, refused, done = model.predict(x), [], [0], [0]
+    right, wrong, refused, done = model.predict(x), [], [], [0]
     calls: list[Callable[[], Any]] = [
         lambda: model.predict(x),
         lambda: model.forward(x),
@@ -133,8 +131,7 @@ def test_one_model_two_threads(name: str) -> None:
             try:
                 out = calls[number % 3]()
             except RuntimeError as error:
-                assert "in use by another thread" in str(error)
-                refused[0] += 1
+                refused.append(str(error))
             else:
                 done[0] += 1
                 if number % 3 < 2 and not np.array_equal(out, right):
@@ -146,7 +143,8 @@ def test_one_model_two_threads(name: str) -> None:
     for thread in threads:
         thread.join()
     assert not wrong
-    assert done[0] + refused[0] == 450
+    assert done[0] + len(refused) == 450
+    assert all("in use by another thread" in message for message in refused)
     assert np.array_equal(model.predict(x), right)
 
 
@@ -184,90 +182,3 @@ def test_every_method_is_refused_while_fit_runs_elsewhere() -> None:
         leave.set()
         thread.join()
     model.fit(X, Y)
-
-
-# ---- signals ----------------------------------------------------------------------------------------------------------------
-
-TERMINATED = """
-import signal, sys, time
-import numpy as np, backpass as bp
-from backpass import nn
-class Told(Exception): pass
-def handler(number, frame): raise Told
-if sys.argv[1] == "handler": signal.signal(signal.SIGTERM, handler)
-model = bp.Model(nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 4)), "mse", threads=int(sys.argv[2]))
-X, y = np.ones((1000, 64), np.float32), np.ones((1000, 4), np.float32)
-class Ready(bp.Callback):
-    def on_epoch_begin(self, epoch, logs):
-        if epoch == 1: print("ready", flush=True)
-try:
-    model.fit(X, y, epochs=10**6, callbacks=[Ready()])
-except Told:
-    before = int(model.step_count[0])
-    model.fit(X, y, batch_size=1000)
-    print(int(model.step_count[0]) - before, all(np.isfinite(v).all() for v in model.parameters()))
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM to be handled on Windows")
-@pytest.mark.parametrize("way", ["default", "handler"])
-@pytest.mark.parametrize("threads", [1, 2])
-def test_sigterm(way: str, threads: int) -> None:
-    """Without a handler the process ends at once; with one that raises, fit stops at the next slice and the model is whole."""
-    command = [sys.executable, "-c", TERMINATED, way, str(threads)]
-    with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdout is not None
-        try:
-            assert child.stdout.readline() == "ready\n"
-            time.sleep(0.1)
-            sent = time.perf_counter()
-            child.send_signal(signal.SIGTERM)
-            answer, _ = child.communicate(timeout=30)
-        finally:
-            child.kill()
-    seconds = time.perf_counter() - sent
-    assert (answer, child.returncode) == (("1 True\n", 0) if way == "handler" else ("", -signal.SIGTERM))
-    assert seconds < 3, seconds  # the interpreter's own end included
-
-
-# ---- no memory --------------------------------------------------------------------------------------------------------------
-
-LIMITED = """
-import resource, sys
-import numpy as np, backpass as bp
-from backpass import nn
-model = bp.Model(nn.Linear(100, 100), "mse", backend=sys.argv[1], threads=2)
-X = np.ones((20_000, 100), np.float32)
-model.fit(X, X)
-used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (used + 300 * 2**20,) * 2)
-def attempt(what):
-    try:
-        what()
-    except MemoryError:
-        return
-    sys.exit("no MemoryError")
-attempt(lambda: bp.Model(nn.Linear(10_000, 40_000)))
-attempt(lambda: bp.Model(nn.Linear(2**40, 2**40)))
-attempt(lambda: bp.Model(nn.Linear(2**62, 2)))
-attempt(lambda: bp.Model(nn.BatchNorm1d(2**61)))
-wide = bp.Model(nn.Sequential(nn.Linear(100, 50_000, bias=False), nn.Linear(50_000, 1, bias=False)), backend=sys.argv[1])
-attempt(lambda: wide.fit(X, X[:, :1], batch_size=20_000))
-attempt(lambda: wide.step(X, X[:, :1]))
-attempt(lambda: wide.forward(X, training=True))
-attempt(lambda: model.predict(np.broadcast_to(np.float32(1), (10**9, 100))))
-assert np.isfinite(wide.step(X[:4], X[:4, :1]))
-assert np.isfinite(model.fit(X, X).history["loss"]).all()
-bp.set_num_threads(1000)  # workers that cannot be had are done without
-big = bp.Model(nn.Linear(100, 600), "mse", backend=sys.argv[1])
-big.fit(X[:4000], np.ones((4000, 600), np.float32), batch_size=2000)
-print("usable")
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and limits the address space")
-@pytest.mark.parametrize("name", bp.available_backends())
-def test_out_of_memory(name: str) -> None:
-    command = [sys.executable, "-c", LIMITED, name]
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
-    assert done.stdout == "usable\n", done.stderr[-2000:]

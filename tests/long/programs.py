@@ -18,10 +18,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # samples, fence
 import samples
-from fence import fenced
-
 from backpass import _core
 from backpass.contract import REGISTRY
+from fence import fenced
 
 REFUSED = (TypeError, ValueError, KeyError, MemoryError)
 INTEGERS = [0, 1, -1, 2, 7, 100, -100, 2**31, -(2**31), 2**62, 2**63 - 1, -(2**63)]
@@ -185,7 +184,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
     parser.add_argument("--trace", help="a file that holds the case under way, to find one that crashed")
     asked = parser.parse_args()
-    CURRENT = asked.trace and open(asked.trace, "w")
+    CURRENT = open(asked.trace, "w", encoding="utf-8") if asked.trace else None  # noqa: SIM115 to the end
     print(
         f"{asked.cases} forged programs, seed {asked.seed}, {', '.join(_core.available_isas())}", flush=True
     )
