@@ -122,8 +122,8 @@ double half_cosine(double from, double to, double t) {
 void cosine_schedule(const CosineSchedule& op, Range, Scratch) {
     const double step = double(op.step.data[0]), warmup = double(op.warmup_steps);
     const double rest = double(op.total_steps) - warmup, t = (step - warmup) / (rest < 1 ? 1 : rest);
-    op.lr.data[0] = step < warmup ? op.initial * (step + 1) / warmup
-                                  : half_cosine(op.initial, op.end, t < 1 ? t : 1);
+    op.lr.data[0] =
+        step < warmup ? op.initial * (step + 1) / warmup : half_cosine(op.initial, op.end, t < 1 ? t : 1);
 }
 
 // From initial/25 to initial over 30 % of the steps, then to initial/250,000, both along half a cosine

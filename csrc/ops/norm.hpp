@@ -147,7 +147,9 @@ struct LayerNormBackward {
     double flops() const { return 16.0 * double(x.size()); }
     double bytes() const { return 5.0 * sizeof(T) * double(x.size()); }
     BP_INLINE std::int64_t rows_per_task() const { return rows_of(kNormPiece, x.cols()); }
-    BP_INLINE std::int64_t input_tasks() const { return dx && x.size() > 0 ? pieces(x.rows(), rows_per_task()) : 0; }
+    BP_INLINE std::int64_t input_tasks() const {
+        return dx && x.size() > 0 ? pieces(x.rows(), rows_per_task()) : 0;
+    }
     BP_INLINE std::int64_t weight_tasks() const {
         return dweight || dbias ? pieces(x.cols(), kChannelPiece) : 0;
     }
