@@ -71,7 +71,7 @@ struct AugmentImagesForward {
     const char* invalid() const { return moves.invalid_for(x, y); }
     double flops() const { return double(x.size()); }
     double bytes() const { return 2.0 * sizeof(T) * double(x.size()); }
-    std::int64_t tasks() const { return pieces(x.shape[0], kImagePiece); }
+    std::int64_t tasks() const { return x.size() == 0 ? 0 : pieces(x.shape[0], kImagePiece); }
 };
 
 template <class T>
@@ -88,7 +88,7 @@ struct AugmentImagesBackward {
     const char* invalid() const { return moves.invalid_for(dy, dx); }
     double flops() const { return double(dy.size()); }
     double bytes() const { return 2.0 * sizeof(T) * double(dy.size()); }
-    std::int64_t tasks() const { return pieces(dy.shape[0], kImagePiece); }
+    std::int64_t tasks() const { return dy.size() == 0 ? 0 : pieces(dy.shape[0], kImagePiece); }
 };
 
 }  // namespace backpass

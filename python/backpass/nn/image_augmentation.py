@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import is_whole
 from ..contract import constant, op
 from ..program import Builder, Tensor
 from ..random import draw
@@ -81,7 +82,7 @@ class ImageAugmentation(Layer):
 
     def pixels(self, name: str, value: Any) -> int:
         """Check a number of pixels."""
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value <= 2**15:
+        if not is_whole(value) or not 0 <= value <= 2**15:
             raise ValueError(
                 f"{type(self).__name__}: {name} is {value!r}, expected an integer from 0 to {2**15}"
             )
