@@ -507,7 +507,7 @@ def test_x_is_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 LOSSES = {
     "cross_entropy": (3, LABELS), "nll": (3, LABELS), "mse": (2, Y), "l1": (2, Y), "huber": (2, Y),
-    "bce_with_logits": (2, (Y > 0) * 1.0),
+    "bce_with_logits": (2, (Y > 0) * 1.0), "focal": (2, (Y > 0) * 1.0),
     "gaussian_nll": (4, Y), "quantile": (2, Y), "hinge": (2, np.sign(Y)), "poisson": (2, np.abs(Y)), "smooth_l1": (2, Y),
 }  # fmt: skip
 

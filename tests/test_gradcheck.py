@@ -38,11 +38,11 @@ def test_right_gradients_pass(backend: Backend) -> None:
     assert 0 < found.backprop_seconds < found.brute_force_seconds
 
 
-@pytest.mark.parametrize("loss", ["mse", "mae", "huber", "bce_with_logits", "poisson", "hinge"])
+@pytest.mark.parametrize("loss", ["mse", "mae", "huber", "bce_with_logits", "poisson", "hinge", "focal"])
 def test_losses_pass(loss: str) -> None:
     y = (
         rng.uniform(0, 1, (12, 3)).round()
-        if loss in ("bce_with_logits", "poisson", "hinge")
+        if loss in ("bce_with_logits", "poisson", "hinge", "focal")
         else rng.standard_normal((12, 3))
     )
     y = 2 * y - 1 if loss == "hinge" else y

@@ -92,6 +92,14 @@ void clip_scale(const ClipScale& op, Range, Scratch) {
     op.halt.data[0] = !(__builtin_isfinite(op.loss.data[0]) && __builtin_isfinite(norm));
 }
 
+// loss = share · loss + ½ α Σ partials / count
+void l2_loss(const L2Loss& op, Range, Scratch) {
+    double total = 0;
+    for (Index p = 0; p < op.partials.size(); ++p) total += op.partials.data[p];
+    const double count = op.count.data[0];
+    op.loss.data[0] = op.share * op.loss.data[0] + 0.5 * op.alpha * total / (count == 0 ? 1 : count);
+}
+
 // μ(t) = β1 (1 - ½ 0.96^(t decay)), t = step + 1; mu_product *= μ(t);
 // c0 = (1 - μ(t)) / (1 - mu_product), c1 = μ(t+1) / (1 - mu_product μ(t+1))
 void nadam_momentum(const NadamMomentum& op, Range, Scratch) {
@@ -150,6 +158,7 @@ BACKPASS_KERNEL_UNTYPED(GatherLabels, gather)
 BACKPASS_KERNEL_UNTYPED(Shuffle, shuffle_index)
 BACKPASS_KERNEL_UNTYPED(Advance, advance)
 BACKPASS_KERNEL_UNTYPED(ClipScale, clip_scale)
+BACKPASS_KERNEL_UNTYPED(L2Loss, l2_loss)
 BACKPASS_KERNEL_UNTYPED(NadamMomentum, nadam_momentum)
 BACKPASS_KERNEL_UNTYPED(StepSchedule, step_schedule)
 BACKPASS_KERNEL_UNTYPED(ExponentialSchedule, exponential_schedule)

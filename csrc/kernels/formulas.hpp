@@ -121,6 +121,10 @@ BP_INLINE V value(V p, V t, [[maybe_unused]] lane<V> alpha) {
     if constexpr (L == Pointwise::poisson_rate) return p - t * log(p + alpha);
     if constexpr (L == Pointwise::quantile) return max(alpha * -d, (alpha - T(1)) * -d);
     if constexpr (L == Pointwise::hinge) return at_least(0, alpha - t * p);
+    if constexpr (L == Pointwise::focal) {
+        const V a = log1p_exp(-p), b = log1p_exp(p);
+        return t * exp(-alpha * b) * a + (T(1) - t) * exp(-alpha * a) * b;
+    }
 }
 
 // The slope with respect to p.
@@ -141,6 +145,10 @@ BP_INLINE V slope(V p, V t, [[maybe_unused]] lane<V> alpha) {
     if constexpr (L == Pointwise::quantile)
         return select(p < t, broadcast<T>(-alpha), select(p > t, broadcast<T>(T(1) - alpha), constant<V>(0)));
     if constexpr (L == Pointwise::hinge) return select(t * p < alpha, -t, constant<V>(0));
+    if constexpr (L == Pointwise::focal) {
+        const V a = log1p_exp(-p), b = log1p_exp(p), s = sigmoid(p), r = sigmoid(-p);
+        return (T(1) - t) * exp(-alpha * a) * (alpha * r * b + s) - t * exp(-alpha * b) * (alpha * s * a + r);
+    }
 }
 
 }  // namespace

@@ -58,9 +58,9 @@ struct Sum {
 // values.
 template <class Op>
 BP_INLINE double divisor_of(const Op& op, double total, Index outputs = 1) {
-    const bool mean = op.reduction == Reduction::mean;
-    op.count.data[0] = mean ? total : 1;
-    const double divisor = mean ? total * double(outputs) : 1;
+    const bool sum = op.reduction == Reduction::sum;
+    op.count.data[0] = sum ? 1 : total;
+    const double divisor = sum ? 1 : op.reduction == Reduction::mean ? total * double(outputs) : total;
     return divisor == 0 ? 1 : divisor;
 }
 

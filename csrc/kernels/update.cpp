@@ -37,6 +37,7 @@ struct Moments {
           share2(T(1 - op.beta2)),
           unbias(T(1 / std::sqrt(1 - std::pow(op.beta2, t)))),
           eps(T(op.eps)) {}
+    BP_INLINE void unbias_eps() { eps *= unbias; }  // √(v/(1-β2ᵗ)) + eps/√(1-β2ᵗ)
     BP_INLINE void update(vec<T> g, vec<T>& m, vec<T>& v) const {
         m += share1 * (g - m);
         v = keep2 * v + share2 * g * g;
@@ -51,7 +52,8 @@ struct Moments {
 template <class T>
 void adam_step(const AdamStep<T>& op, Range range, Scratch) {
     using V = vec<T>;
-    const Moments<T> moments(op);
+    Moments<T> moments(op);
+    if (op.eps_hat) moments.unbias_eps();
     const T rate = T(op.lr.data[0] / (1 - std::pow(op.beta1, moments.t)));
     either(op.decoupled, [&]<bool Decoupled>(std::bool_constant<Decoupled>) BP_INLINED {
         either(bool(op.max_v), [&]<bool Largest>(std::bool_constant<Largest>) BP_INLINED {
@@ -175,6 +177,28 @@ void gradient_norm(const GradientNorm<T>& op, Range range, Scratch) {
     }
 }
 
+// dweight += α weight / count; partials[p] = Σ weight² over chunk p; 0 beyond the weights
+template <class T>
+void l2_gradient(const L2Gradient<T>& op, Range range, Scratch) {
+    const Index size = op.weight.size();
+    const double count = op.count.data[0];
+    const T decay = T(op.alpha / (count == 0 ? 1 : count));
+    const T* const weight = op.weight.data;
+    T* const dweight = op.dweight.data;
+    for (Index p = range.begin; p < range.end; ++p) {
+        const auto [begin, end] = covered({p, p + 1}, kUpdatePiece, size);
+        double total = 0;
+        for (Index i = begin; i < end; i += 1024) {
+            const Index n = end - i < 1024 ? end - i : 1024;
+            total += sum_of_squares(weight + i, n);
+            columns<T>(Range{i, i + n}, [&](Index at, int lanes) BP_INLINED {
+                put(dweight + at, get(dweight + at, lanes) + decay * get(weight + at, lanes), lanes);
+            });
+        }
+        op.partials.data[p] = total;
+    }
+}
+
 }  // namespace
 
 BACKPASS_KERNEL(SgdStep, sgd_step)
@@ -185,5 +209,6 @@ BACKPASS_KERNEL(AdagradStep, adagrad_step)
 BACKPASS_KERNEL(AdadeltaStep, adadelta_step)
 BACKPASS_KERNEL(LionStep, lion_step)
 BACKPASS_KERNEL(GradientNorm, gradient_norm)
+BACKPASS_KERNEL(L2Gradient, l2_gradient)
 
 }  // namespace backpass::BACKPASS_ISA

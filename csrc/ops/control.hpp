@@ -92,6 +92,22 @@ struct ClipScale : Control {
     }
 };
 
+struct L2Loss : Control {
+    static constexpr const char* name = "l2_loss";
+    Tensor<const double> partials, count;
+    Tensor<double> loss;
+    double alpha = 0, share = 1;
+
+    template <class Visit>
+    void fields(Visit&& field) {
+        field("partials", partials), field("count", count), field("loss", loss), field("alpha", alpha),
+            field("share", share);
+    }
+    const char* invalid() const {
+        return has_size(loss, 1) && has_size(count, 1) ? nullptr : "loss and count must be (1,)";
+    }
+};
+
 struct NadamMomentum : Control {
     static constexpr const char* name = "nadam_momentum";
     Tensor<const std::int64_t> step;

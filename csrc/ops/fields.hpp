@@ -8,9 +8,10 @@ namespace backpass {
 enum class Need { required, optional };
 inline constexpr Need optional = Need::optional;
 
-// "mean" divides by the sum of the weights, "sum" by nothing.
-enum class Reduction { mean, sum };
-inline constexpr const char* kReductionNames[] = {"mean", "sum"};
+// "mean" divides by the sum of the weights (and the number of outputs, if they are not classes), "sum" by nothing,
+// "batchmean" by the weights alone.
+enum class Reduction { mean, sum, batchmean };
+inline constexpr const char* kReductionNames[] = {"mean", "sum", "batchmean"};
 
 // Checks that invalid() is made of: each returns whether the shapes agree; absent optional arrays agree with
 // everything.

@@ -40,9 +40,9 @@ using Ops =
                DropoutForward, DropoutBackward, SoftmaxForward, SoftmaxBackward, BatchNormForward,
                BatchNormInference, BatchNormBackward, LayerNormForward, LayerNormBackward,
                SoftmaxCrossEntropy, Nll, PointwiseLoss, GaussianNll, SgdStep, AdamStep, NadamStep,
-               RmspropStep, AdagradStep, AdadeltaStep, LionStep, GradientNorm, GaussianNoise,
+               RmspropStep, AdagradStep, AdadeltaStep, LionStep, GradientNorm, L2Gradient, GaussianNoise,
                AugmentImagesForward, AugmentImagesBackward,
-               Gather>::With<GatherLabels, Shuffle, Advance, ClipScale, NadamMomentum, StepSchedule,
+               Gather>::With<GatherLabels, Shuffle, Advance, ClipScale, L2Loss, NadamMomentum, StepSchedule,
                              ExponentialSchedule, CosineSchedule, OneCycleSchedule, PiecewiseSchedule>;
 
 using AnyOp = Ops::Variant;

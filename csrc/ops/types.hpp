@@ -60,10 +60,11 @@ enum class Pointwise {
     poisson,
     poisson_rate,
     quantile,
-    hinge
+    hinge,
+    focal
 };
 inline constexpr const char* kPointwiseNames[] = {
     "mse",     "half_mse",     "l1",       "huber", "smooth_l1", "bce_with_logits",
-    "poisson", "poisson_rate", "quantile", "hinge"};
+    "poisson", "poisson_rate", "quantile", "hinge",    "focal"};
 
 }  // namespace backpass

@@ -57,13 +57,14 @@ struct AdamStep : Update<T> {
     Tensor<T> m, v, max_v;
     Tensor<const std::int64_t> step;
     double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
-    bool decoupled = false;
+    bool decoupled = false, eps_hat = false;
 
     template <class Visit>
     void fields(Visit&& field) {
         this->common(field);
         field("m", m), field("v", v), field("max_v", max_v, optional), field("step", step);
         field("beta1", beta1), field("beta2", beta2), field("eps", eps), field("decoupled", decoupled);
+        field("eps_hat", eps_hat);
     }
     const char* invalid() const {
         return has_size(step, 1) ? this->mismatch(m, v, max_v) : "step must be (1,)";
@@ -163,6 +164,32 @@ struct GradientNorm {
     const char* invalid() const { return nullptr; }
     double flops() const { return 2.0 * double(grads.size()); }
     double bytes() const { return double(sizeof(T)) * double(grads.size()); }
+    std::int64_t tasks() const { return partials.size(); }
+};
+
+// dweight += α weight / count; partials[p] = Σ weight² over chunk p, one task each.
+template <class T>
+struct L2Gradient {
+    static constexpr const char* name = "l2_gradient";
+    Tensor<const T> weight;
+    Tensor<const double> count;
+    Tensor<T> dweight;
+    Tensor<double> partials;
+    double alpha = 0;
+
+    template <class Visit>
+    void fields(Visit&& field) {
+        field("weight", weight), field("count", count), field("dweight", dweight), field("partials", partials);
+        field("alpha", alpha);
+    }
+    const char* invalid() const {
+        if (!same_size(weight, dweight)) return "weight and dweight must have one size";
+        if (partials.size() < pieces(weight.size(), kUpdatePiece))
+            return "partials must have a place for each 16384 weights";
+        return has_size(count, 1) ? nullptr : "count must be (1,)";
+    }
+    double flops() const { return 4.0 * double(weight.size()); }
+    double bytes() const { return 3.0 * sizeof(T) * double(weight.size()); }
     std::int64_t tasks() const { return partials.size(); }
 };
 

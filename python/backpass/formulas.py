@@ -228,6 +228,17 @@ def hinge_slope(p: Value, t: Value, alpha: float) -> Value:
     return np.where(t * p < alpha, -t, 0.0)
 
 
+def focal(p: Value, t: Value, alpha: float) -> Value:
+    """Binary cross entropy of s = sigmoid(p), where (1 - s)^alpha weighs the positives, s^alpha the others (Lin et al. 2017)."""
+    a, b = log1p_exp(-p), log1p_exp(p)  # -log s, -log(1 - s)
+    return t * np.exp(-alpha * b) * a + (1 - t) * np.exp(-alpha * a) * b
+
+
+def focal_slope(p: Value, t: Value, alpha: float) -> Value:
+    a, b, s, r = log1p_exp(-p), log1p_exp(p), sigmoid(p), sigmoid(-p)
+    return (1 - t) * np.exp(-alpha * a) * (alpha * r * b + s) - t * np.exp(-alpha * b) * (alpha * s * a + r)
+
+
 POINTWISE: dict[str, Pointwise] = {
     "mse": Pointwise(mse, mse_slope),
     "half_mse": Pointwise(half_mse, half_mse_slope),
@@ -239,4 +250,5 @@ POINTWISE: dict[str, Pointwise] = {
     "poisson_rate": Pointwise(poisson_rate, poisson_rate_slope),
     "quantile": Pointwise(quantile, quantile_slope),
     "hinge": Pointwise(hinge, hinge_slope),
+    "focal": Pointwise(focal, focal_slope),
 }

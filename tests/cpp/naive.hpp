@@ -83,7 +83,8 @@ inline constexpr Pointwise kLosses[] = {Pointwise::mse,       Pointwise::half_ms
                                         Pointwise::l1,        Pointwise::huber,
                                         Pointwise::smooth_l1, Pointwise::bce_with_logits,
                                         Pointwise::poisson,   Pointwise::poisson_rate,
-                                        Pointwise::quantile,  Pointwise::hinge};
+                                        Pointwise::quantile,  Pointwise::hinge,
+                                        Pointwise::focal};
 
 inline double value(Pointwise loss, double p, double t, double a) {
     const double d = p - t, m = std::fabs(d);
@@ -108,6 +109,9 @@ inline double value(Pointwise loss, double p, double t, double a) {
             return std::fmax(-a * d, (1 - a) * d);
         case Pointwise::hinge:
             return std::fmax(0, a - t * p);
+        case Pointwise::focal:
+            return -t * std::pow(sigmoid(-p), a) * std::log(sigmoid(p)) -
+                   (1 - t) * std::pow(sigmoid(p), a) * std::log(sigmoid(-p));
     }
     return NAN;
 }
@@ -135,6 +139,11 @@ inline double slope(Pointwise loss, double p, double t, double a) {
             return d < 0 ? -a : d > 0 ? 1 - a : 0;
         case Pointwise::hinge:
             return t * p < a ? -t : 0;
+        case Pointwise::focal: {
+            const double s = sigmoid(p), r = sigmoid(-p);
+            return t * std::pow(r, a) * (a * s * std::log(s) - r) +
+                   (1 - t) * std::pow(s, a) * (s - a * r * std::log(r));
+        }
     }
     return NAN;
 }

@@ -9,6 +9,7 @@ from .gaussian_nll import GaussianNLLLoss
 from .nll import NLLLoss
 from .pointwise import (
     BCEWithLogitsLoss,
+    FocalLoss,
     HingeLoss,
     HuberLoss,
     L1Loss,
@@ -21,6 +22,7 @@ from .pointwise import (
 __all__ = [
     "BCEWithLogitsLoss",
     "CrossEntropyLoss",
+    "FocalLoss",
     "GaussianNLLLoss",
     "HingeLoss",
     "HuberLoss",
@@ -47,6 +49,7 @@ NAMES: dict[str, Callable[[], Loss]] = {
     "gaussian_nll": GaussianNLLLoss,
     "quantile": QuantileLoss,
     "hinge": HingeLoss,
+    "focal": FocalLoss,
 }
 
 

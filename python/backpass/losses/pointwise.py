@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # np.random.Generator is named, not imported: it costs 20 ms
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,9 @@ from ..contract import Dims, as_rows, op, positive
 from ..formulas import POINTWISE
 from ..program import Builder, Tensor
 from .base import REDUCTIONS, Loss, emit_loss, real_targets
+
+KNOWN = (*REDUCTIONS, "batchmean")
+REDUCED = {"half": "mean", "half_batchmean": "batchmean"}  # names of MSELoss, and what the op calls them
 
 
 def _positive_for_rate(rng: np.random.Generator, shape: tuple[int, ...], dims: Dims) -> Any:
@@ -25,19 +29,22 @@ def _positive_for_rate(rng: np.random.Generator, shape: tuple[int, ...], dims: D
         "sample_weight": positive,
         "kind": [*POINTWISE],
         "alpha": [0.7],
-        "reduction": ["mean", "sum"],
+        "reduction": ["mean", "sum", "batchmean"],
     },
 )
 def pointwise_loss(
     pred, target, sample_weight, loss, count, dpred, kind: str, alpha: float = 1.0, reduction: str = "mean"
 ):
-    """loss = Σ_bo w_b f(pred_bo, target_bo) / (count O); count = Σ_b w_b for "mean"; for "sum" nothing is divided, count = 1."""
+    """loss = Σ_bo w_b f(pred_bo, target_bo) / (count O); count = Σ_b w_b.
+
+    "batchmean" divides by count alone; "sum" by nothing, count = 1.
+    """
     outputs = pred.shape[-1]
     rows, wanted = as_rows(pred), as_rows(target)
     each = np.ones(len(rows)) if sample_weight is None else sample_weight.reshape(-1).astype(np.float64)
     total = float(each.sum())
-    count[0] = total if reduction == "mean" else 1.0
-    divisor = (total * outputs or 1.0) if reduction == "mean" else 1.0
+    count[0] = 1.0 if reduction == "sum" else total
+    divisor = (count[0] * outputs if reduction == "mean" else count[0]) or 1.0
     formula = POINTWISE[kind]
     loss[0] = float((each * formula.value(rows, wanted, alpha).sum(axis=1, dtype=np.float64)).sum()) / divisor
     if dpred is not None:
@@ -45,10 +52,16 @@ def pointwise_loss(
 
 
 class PointwiseLoss(Loss):
-    """Base of the pointwise losses. Network output and targets have the same shape (batch, ...)."""
+    """Base of the pointwise losses. Network output and targets have the same shape (batch, ...).
+
+    reduction "batchmean" divides by the (weighted) number of rows alone: the sum over a row's outputs.
+    """
 
     kind = ""
     alpha = 1.0
+
+    def __init__(self, reduction: str = "mean", known: Collection[str] = KNOWN) -> None:
+        super().__init__(reduction, known)
 
     def targets(self, y: Any, output: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
         return real_targets(type(self).__name__, y, output, dtype)
@@ -64,7 +77,7 @@ class PointwiseLoss(Loss):
             sample_weight=sample_weight,
             kind=self.kind,
             alpha=self.alpha,
-            reduction="sum" if self.reduction == "sum" else "mean",
+            reduction=REDUCED.get(self.reduction, self.reduction),
         )
 
     def _positive(self, name: str, value: float) -> float:
@@ -72,11 +85,11 @@ class PointwiseLoss(Loss):
 
 
 class MSELoss(PointwiseLoss):
-    """Mean of (pred - target)²; reduction="half": of ½ (pred - target)², the textbooks' loss."""
+    """Mean of (pred - target)²; reduction="half" or "half_batchmean": of ½ (pred - target)², the textbooks' loss."""
 
     def __init__(self, reduction: str = "mean") -> None:
-        super().__init__(reduction, (*REDUCTIONS, "half"))
-        self.kind = "half_mse" if reduction == "half" else "mse"
+        super().__init__(reduction, (*KNOWN, *REDUCED))
+        self.kind = "half_mse" if reduction in REDUCED else "mse"
 
 
 class L1Loss(PointwiseLoss):
@@ -128,6 +141,19 @@ class BCEWithLogitsLoss(PointwiseLoss):
     def correct(self, pred: np.ndarray, target: np.ndarray) -> np.ndarray:
         right = (pred > 0) == (target > 0.5)
         return np.asarray(right.all(axis=tuple(range(1, pred.ndim))))
+
+
+class FocalLoss(BCEWithLogitsLoss):
+    """Binary cross entropy that turns to the hard rows (Lin et al. 2017): p_t is weighed by (1 - p_t)^gamma, default 2.
+
+    Network output: logits, one for each class; targets in [0, 1] of the same shape. gamma 0 is BCEWithLogitsLoss.
+    """
+
+    kind = "focal"
+
+    def __init__(self, gamma: float = 2.0, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.alpha = self.number("gamma", gamma, -1e-300, float("inf"), "a number of at least 0")
 
 
 class PoissonNLLLoss(PointwiseLoss):

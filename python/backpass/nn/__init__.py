@@ -3,6 +3,7 @@
 from ..losses import (
     BCEWithLogitsLoss,
     CrossEntropyLoss,
+    FocalLoss,
     GaussianNLLLoss,
     HingeLoss,
     HuberLoss,
@@ -26,8 +27,8 @@ from .linear import Linear
 from .softmax import LogSoftmax, Softmax
 
 __all__ = [
-    "ELU", "GELU", "BCEWithLogitsLoss", "BatchNorm1d", "CrossEntropyLoss", "Cutout", "Dropout", "Flatten", "GaussianNLLLoss",
-    "GaussianNoise", "HingeLoss", "HuberLoss", "Identity", "L1Loss", "Layer", "LayerNorm", "LeakyReLU", "Linear", "LogSoftmax",
+    "ELU", "GELU", "BCEWithLogitsLoss", "BatchNorm1d", "CrossEntropyLoss", "Cutout", "Dropout", "Flatten", "FocalLoss",
+    "GaussianNLLLoss", "GaussianNoise", "HingeLoss", "HuberLoss", "Identity", "L1Loss", "Layer", "LayerNorm", "LeakyReLU", "Linear", "LogSoftmax",
     "MSELoss", "NLLLoss", "PoissonNLLLoss", "QuantileLoss", "RandomHorizontalFlip", "RandomShift", "ReLU", "Residual",
     "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Tanh", "add",
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from . import schedules
+from . import penalty, schedules
 from .adadelta import Adadelta
 from .adagrad import Adagrad
 from .adam import Adam, AdamW
@@ -23,6 +23,7 @@ __all__ = [
     "Optimizer",
     "RMSprop",
     "by_name",
+    "penalty",
     "schedules",
 ]
 

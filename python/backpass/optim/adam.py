@@ -27,7 +27,7 @@ def update_moments(params, g, m, v, rate, beta1, beta2, weight_decay, decoupled)
 
 @op(
     "params[N] grads[N] m[N] v[N] max_v[N]? lr[1]:float64 scale[1]:float64 step[1]:int64 -> params m v max_v",
-    samples=HYPER | BETAS | {"v": positive, "max_v": positive, "decoupled": [False, True]},
+    samples=HYPER | BETAS | {"v": positive, "max_v": positive, "decoupled": [False, True], "eps_hat": [False, True]},
 )
 def adam_step(
     params,
@@ -43,11 +43,13 @@ def adam_step(
     eps: float = 1e-8,
     weight_decay: float = 0.0,
     decoupled: bool = False,
+    eps_hat: bool = False,
     clip_value: float = math.inf,
 ):
     """m = β1 m + (1-β1) g; v = β2 v + (1-β2) g²; p -= lr/(1-β1ᵗ) m / (√(v/(1-β2ᵗ)) + eps), t = step + 1.
 
     L2 decay adds λ p to g; decoupled decay takes lr λ p off p first. max_v, if given, is the largest v so far (AMSGrad).
+    eps_hat: eps is added to √v before the correction of its bias, that is, eps/√(1-β2ᵗ) after it.
     """
     rate, t = float(lr[0]), float(step[0] + 1)
     update_moments(
@@ -55,12 +57,16 @@ def adam_step(
     )
     if max_v is not None:
         np.maximum(max_v, v, out=max_v)
-    root = np.sqrt(v if max_v is None else max_v) * (1 / math.sqrt(1 - beta2**t)) + eps
+    unbias = 1 / math.sqrt(1 - beta2**t)
+    root = np.sqrt(v if max_v is None else max_v) * unbias + (eps * unbias if eps_hat else eps)
     params -= rate / (1 - beta1**t) * (m / root)
 
 
 class Adam(Optimizer):
-    """Adam (PyTorch's `optim.Adam`): lr 1e-3, betas (0.9, 0.999), eps 1e-8; L2 weight_decay is added to the gradient."""
+    """Adam (PyTorch's `optim.Adam`): lr 1e-3, betas (0.9, 0.999), eps 1e-8; L2 weight_decay is added to the gradient.
+
+    eps_hat: add eps before the correction of the bias, as Keras and scikit-learn do (Kingma and Ba's "eps hat").
+    """
 
     op = "adam_step"
     decoupled = False
@@ -73,6 +79,7 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
         amsgrad: bool = False,
         *,
+        eps_hat: bool = False,
         clip_grad_norm: float | None = None,
         clip_grad_value: float | None = None,
     ) -> None:
@@ -85,6 +92,7 @@ class Adam(Optimizer):
             "eps": self.number("eps", eps, 0, math.inf),
             "weight_decay": self.number("weight_decay", weight_decay, 0, math.inf),
             "decoupled": self.decoupled,
+            "eps_hat": bool(eps_hat),
         }
 
 

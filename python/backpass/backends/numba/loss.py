@@ -147,10 +147,10 @@ def _pointwise(kind: str) -> Any:
     value_of, slope_of = POINTWISE[kind]
 
     @jit
-    def kernel(pred, target, sample_weight, loss, count, dpred, alpha, mean):
+    def kernel(pred, target, sample_weight, loss, count, dpred, alpha, mean, outputs):
         dtype = pred.dtype.type
         alpha = dtype(alpha)
-        divisor = _mean_divisor(pred.shape[0], pred.shape[1], sample_weight, mean, count)
+        divisor = _mean_divisor(pred.shape[0], outputs, sample_weight, mean, count)
         value = 0.0
         for r in range(pred.shape[0]):
             w = 1.0 if sample_weight is None else np.float64(sample_weight[r])
@@ -234,7 +234,7 @@ def nll(pred, target, weight, sample_weight, loss, count, dpred, reduction, igno
 def pointwise_loss(pred, target, sample_weight, loss, count, dpred, kind, alpha, reduction) -> Bound:
     return _pointwise(kind), (
         *(as_rows(pred), as_rows(target), maybe(flat, sample_weight), loss, count, maybe(as_rows, dpred)),
-        *(alpha, reduction == "mean"),
+        *(alpha, reduction != "sum", pred.shape[-1] if reduction == "mean" else 1),
     )
 
 

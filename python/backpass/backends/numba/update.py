@@ -9,7 +9,7 @@ from .compiler import direct, jit, jit_sums
 
 OPS = (
     *("sgd_step", "adam_step", "nadam_step", "rmsprop_step", "adagrad_step", "adadelta_step", "lion_step"),
-    *("gradient_norm", "clip_scale"),
+    *("gradient_norm", "clip_scale", "l2_gradient", "l2_loss"),
 )
 
 
@@ -42,12 +42,12 @@ def sgd_step(
 @direct
 @jit
 def adam_step(
-    params, grads, m, v, max_v, lr, scale, step, beta1, beta2, eps, weight_decay, decoupled, clip_value
+    params, grads, m, v, max_v, lr, scale, step, beta1, beta2, eps, weight_decay, decoupled, eps_hat, clip_value
 ):
     dtype = params.dtype.type
-    factor, limit, e = dtype(scale[0]), dtype(clip_value), dtype(eps)
     t = step[0] + 1.0
     rate, root = dtype(lr[0] / (1 - beta1**t)), dtype(1 / math.sqrt(1 - beta2**t))
+    factor, limit, e = dtype(scale[0]), dtype(clip_value), dtype(eps) * (root if eps_hat else dtype(1))
     keep = dtype(1 - lr[0] * weight_decay if decoupled else 1.0)
     decay = dtype(0.0 if decoupled else weight_decay)
     new1, old2, new2 = dtype(1 - beta1), dtype(beta2), dtype(1 - beta2)
@@ -175,3 +175,26 @@ def clip_scale(loss, partials, norm, scale, halt, max_norm):
     ratio = max_norm / (norm[0] + 1e-6)
     scale[0] = ratio if ratio < 1 else 1.0
     halt[0] = 0 if np.isfinite(loss[0]) and np.isfinite(norm[0]) else 1
+
+
+@direct
+@jit_sums
+def l2_gradient(weight, dweight, count, partials, alpha):
+    dtype = weight.dtype.type
+    decay = dtype(alpha / (count[0] if count[0] != 0 else 1.0))
+    for p in range(partials.size):
+        total = 0.0
+        for i in range(min(p * CHUNK, weight.size), min((p + 1) * CHUNK, weight.size)):
+            w = np.float64(weight[i])
+            total += w * w
+            dweight[i] += decay * weight[i]
+        partials[p] = total
+
+
+@direct
+@jit
+def l2_loss(partials, count, loss, alpha, share):
+    total = 0.0
+    for p in range(partials.size):
+        total += partials[p]
+    loss[0] = share * loss[0] + 0.5 * alpha * total / (count[0] if count[0] != 0 else 1.0)

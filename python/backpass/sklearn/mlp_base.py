@@ -1,0 +1,156 @@
+"""What MLPClassifier and MLPRegressor share: parameters, initial weights, fit and partial_fit, pickling."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from ..errors import NonFiniteError
+from .mlp_lbfgs import minimise
+from .mlp_network import Design, Network
+from .mlp_parameters import CONSTRAINTS
+from .mlp_solver import STOCHASTIC, make_optimizer, optimizer_key
+from .mlp_stochastic import Training, check_callbacks
+from .mlp_targets import OUTPUT, Task
+
+NOT_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and need to be"
+    " preprocessed."
+)
+
+
+class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
+    """The common part of the MLP estimators."""
+
+    _parameter_constraints: dict[str, list[Any]] = CONSTRAINTS
+    _score_name: str
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, incremental: bool, eval_set: Any = None) -> Any:
+        self._validate_params()
+        check_callbacks(self.callbacks)
+        sizes = self.hidden_layer_sizes
+        hidden = [*(sizes if isinstance(sizes, Iterable) else [sizes])]
+        if any(size <= 0 for size in hidden):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
+        if incremental and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        X, y = self._validate_input(X, y, incremental, first)
+        weight = None if sample_weight is None else _check_sample_weight(sample_weight, X, dtype=X.dtype)
+        y, weight = self._prepare(y, weight, incremental)
+        self.n_outputs_ = y.shape[1]
+        loss, self.out_activation_ = self._loss()
+        if callable(loss) and weight is not None:
+            raise ValueError("sample_weight or class_weight is given, but the loss is a callable: weight the rows inside it")
+        self._random_state = check_random_state(self.random_state)
+        units = (X.shape[1], *map(int, hidden), self.n_outputs_)
+        if first:
+            self._initialise(units, X.dtype)
+            self.__dict__.pop("_carried", None)
+        network = self._network_for(units, X.dtype, loss, first)
+        task = self._task(loss, y, weight, X.dtype)
+        try:
+            if self.solver in STOCHASTIC:
+                Training(self, network, X, task, incremental, eval_set).run()
+            else:
+                self.loss_, self.n_iter_ = minimise(network, X, task, self)
+        except NonFiniteError as error:
+            raise ValueError(f"{NOT_FINITE} ({error})") from error
+        if not all(np.isfinite(a).all() for a in (*self.coefs_, *self.intercepts_)):
+            raise ValueError(NOT_FINITE)
+        return self
+
+    def _validated(self, X: Any, y: Any, reset: bool, **options: Any) -> tuple[Any, Any]:
+        """X in the dtype to train with, and y: scikit-learn's checks."""
+        dtype = (np.float64, np.float32) if self.dtype is None else np.dtype(self.dtype)
+        return validate_data(  # type: ignore[no-any-return]
+            self, X, y, accept_sparse=["csr", "csc"], multi_output=True, dtype=dtype, order="C", reset=reset, **options
+        )
+
+    def _initialise(self, units: tuple[int, ...], dtype: Any) -> None:
+        """Glorot and Bengio's uniform weights, drawn as scikit-learn draws them: W then b, layer by layer."""
+        self.n_iter_ = self.t_ = self._no_improvement_count = 0
+        self.n_layers_ = len(units)
+        self.coefs_, self.intercepts_ = [], []
+        for inputs, outputs in zip(units, units[1:], strict=False):
+            bound = np.sqrt((2 if self.activation == "logistic" else 6) / (inputs + outputs))
+            for arrays, shape in ((self.coefs_, (inputs, outputs)), (self.intercepts_, (outputs,))):
+                arrays.append(self._random_state.uniform(-bound, bound, shape).astype(dtype, copy=False))
+        if self.solver in STOCHASTIC:
+            self.loss_curve_: list[float] = []
+            self.best_loss_ = None if self.early_stopping else np.inf
+            self.validation_scores_: list[float] | None = [] if self.early_stopping else None
+            self.best_validation_score_ = -np.inf if self.early_stopping else None
+
+    def _network_for(self, units: tuple[int, ...], dtype: Any, loss: Any, fresh: bool) -> Network:
+        """The network to train: the last one if it was built alike, else a new one that goes on from what there is."""
+        design = self._design(units, dtype)
+        last: Network | None = self.__dict__.get("_network")
+        if fresh or last is None or last.design != design:
+            carried = None if fresh else last.carried() if last else self.__dict__.pop("_carried", None)
+            seed = int(self._random_state.randint(2**31 - 1)) if self.dropout and fresh else 0
+            made = Design(**{**vars(design), "seed": carried["seed"] if carried else seed})
+            self._network = Network(made, loss, make_optimizer(self))
+            if carried:
+                self._network.carry_on(carried)
+        self._network.adopt(self)
+        return self._network
+
+    def _design(self, units: tuple[int, ...], dtype: Any) -> Design:
+        if self.solver not in STOCHASTIC and (self.dropout or self.batch_norm or self.callbacks):
+            what = "dropout" if self.dropout else "batch_norm" if self.batch_norm else "callbacks"
+            raise ValueError(f"{what} is {getattr(self, what)!r}, but solver='lbfgs' has no steps; choose {STOCHASTIC}")
+        return Design(
+            units=units,
+            activation=self.activation,
+            dropout=float(self.dropout),
+            batch_norm=bool(self.batch_norm),
+            layer_norm=bool(self.layer_norm),
+            residual=bool(self.residual),
+            loss=(self.loss, self.out_activation_, getattr(self, "label_smoothing", 0)),
+            optimizer=optimizer_key(self),
+            backend=self.backend,
+            threads=self.n_threads,
+            dtype=np.dtype(dtype).name,
+        )
+
+    def _raw(self, X: Any) -> np.ndarray:
+        """The output of the network after its activation, (N, n_outputs_); X is checked."""
+        network: Network | None = self.__dict__.get("_network")
+        if network is None:  # after a pickle
+            units = (self.coefs_[0].shape[0], *(len(b) for b in self.intercepts_))
+            network = self._network_for(units, self.coefs_[0].dtype, self._loss()[0], fresh=False)
+        network.adopt(self)
+        return OUTPUT[self.out_activation_](network.predict(X))
+
+    def _checked(self, X: Any) -> Any:
+        return validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Arrays and parameters; the network, which is made anew, leaves its moments."""
+        state: dict[str, Any] = {**super().__getstate__()}
+        if network := state.pop("_network", None):
+            state["_carried"] = network.carried()
+        return state
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    # what the two estimators say for themselves
+
+    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
+        raise TypeError(f"{type(self).__name__} has to define _validate_input")
+
+    def _prepare(self, y: Any, weight: Any, incremental: bool) -> tuple[np.ndarray, np.ndarray | None]:
+        raise TypeError(f"{type(self).__name__} has to define _prepare")
+
+    def _loss(self) -> tuple[Any, str]:
+        raise TypeError(f"{type(self).__name__} has to define _loss")
+
+    def _task(self, loss: Any, y: np.ndarray, weight: np.ndarray | None, dtype: Any) -> Task:
+        raise TypeError(f"{type(self).__name__} has to define _task")

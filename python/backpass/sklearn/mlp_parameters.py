@@ -1,0 +1,81 @@
+"""What the constructor parameters of the MLP estimators may be, checked by scikit-learn when `fit` is called."""
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+
+from ..backends import KNOWN
+from ..losses import Loss
+from ..optim.schedules import Schedule
+from .mlp_network import ACTIVATIONS
+from .mlp_solver import STOCHASTIC
+from .mlp_targets import CLASSIFICATION, REGRESSION
+
+POSITIVE = Interval(Integral, 1, None, closed="left")
+NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
+SHARE = Interval(Real, 0, 1, closed="left")
+
+CONSTRAINTS: dict[str, list[Any]] = {
+    "hidden_layer_sizes": ["array-like", POSITIVE],
+    "activation": [StrOptions({*ACTIVATIONS})],
+    "solver": [StrOptions({"lbfgs", *STOCHASTIC})],
+    "alpha": [NOT_NEGATIVE],
+    "batch_size": [StrOptions({"auto"}), POSITIVE],
+    "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+    "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+    "power_t": [NOT_NEGATIVE],
+    "max_iter": [POSITIVE],
+    "shuffle": ["boolean"],
+    "random_state": ["random_state"],
+    "tol": [NOT_NEGATIVE],
+    "verbose": ["verbose"],
+    "warm_start": ["boolean"],
+    "momentum": [Interval(Real, 0, 1, closed="both")],
+    "nesterovs_momentum": ["boolean"],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [SHARE],
+    "beta_1": [SHARE],
+    "beta_2": [SHARE],
+    "epsilon": [Interval(Real, 0, None, closed="neither")],
+    "n_iter_no_change": [POSITIVE, Options(Real, {np.inf})],
+    "max_fun": [POSITIVE],
+    # what scikit-learn does not have
+    "dropout": [SHARE],
+    "batch_norm": ["boolean"],
+    "layer_norm": ["boolean"],
+    "residual": ["boolean"],
+    "weight_decay": [None, NOT_NEGATIVE],
+    "clip_grad_norm": [None, Interval(Real, 0, None, closed="neither")],
+    "lr_schedule": [None, Schedule, callable],
+    "eval_metric": [None, str, callable],
+    "callbacks": [None, list, tuple],
+    "n_threads": [None, POSITIVE],
+    "backend": [StrOptions({"auto", *KNOWN})],
+    "dtype": [None, StrOptions({"float32", "float64"})],
+}
+REGRESSOR = {"loss": [StrOptions({*REGRESSION}), Loss, callable]}
+CLASSIFIER = {
+    "loss": [StrOptions({*CLASSIFICATION}), Loss, callable],
+    "label_smoothing": [SHARE],
+    "class_weight": [None, StrOptions({"balanced"}), dict, list],
+}
+
+DOCUMENTATION = """
+    scikit-learn's parameters mean what they mean there. `solver` knows "rmsprop", "adagrad", "adamw", "nadam" and "lion" too,
+    `activation` also "elu", "gelu", "leaky_relu", "silu" and "softplus". What scikit-learn does not have:
+
+    Args:
+        dropout: share of the values behind each hidden activation that are zeroed while training, default 0.
+        batch_norm, layer_norm: normalise in front of each hidden activation.
+        residual: add its input to a hidden layer's output where both have one size.
+        weight_decay: of the optimizer, on all parameters; None: its default (adamw 0.01, others 0). alpha is apart from it.
+        clip_grad_norm: rescale the gradient of all parameters to this norm at most.
+        lr_schedule: an `optim.schedules` schedule, evaluated at every step, or a callable epoch -> learning rate.
+        eval_metric: a scikit-learn scorer's name or a callable (y_true, y_pred) -> float for fit's `eval_set`;
+            None: accuracy or r2. The values of all epochs are in `evals_result_`.
+        callbacks: `bp.Callback` objects; their logs hold "loss", "lr", "val_accuracy" or "val_r2", and the eval_metric.
+        n_threads: the most threads to use; None: bp.get_num_threads(). backend: "auto", "native", "numba" or "numpy".
+        dtype: "float32" or "float64"; None: that of X, float64 if X is neither, as scikit-learn. "float32" is faster.
+"""

@@ -1,0 +1,205 @@
+"""The epochs of a stochastic solver: shuffle, train, judge, stop, by scikit-learn's rules; callbacks and eval_set beside them."""
+
+import math
+import sys
+import warnings
+from typing import Any
+
+import numpy as np
+from sklearn.base import is_classifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from sklearn.utils import shuffle
+
+from ..callbacks import Callback
+from ..errors import NonFiniteError
+from ..train import checked_callbacks
+from .mlp_epochs import CallableEpochs, Epochs
+from .mlp_evaluation import Evaluation
+from .mlp_network import Network
+from .mlp_solver import Rate
+from .mlp_targets import Task
+
+
+def check_callbacks(callbacks: Any) -> None:
+    """TypeError names the one that is no callback."""
+    checked_callbacks(callbacks or ())
+
+
+class Training:
+    """One call of fit or partial_fit."""
+
+    def __init__(
+        self, estimator: Any, network: Network, X: Any, task: Task, incremental: bool, eval_set: Any
+    ) -> None:
+        self.estimator, self.network, self.incremental = estimator, network, incremental
+        if not incremental or not hasattr(estimator, "_optimizer") or estimator._optimizer.model is not network.model:
+            estimator._optimizer = Rate(estimator, network.model)
+        self.rate: Rate = estimator._optimizer
+        self.evaluation = Evaluation(estimator, eval_set)
+        self.held_out: tuple[Any, ...] | None = None
+        if estimator.early_stopping and not self.evaluation:
+            X, task = self._hold_out(X, task)
+        self.task, self.rows = task, X.shape[0]
+        self.size = self._batch_size()
+        self.epochs = self._epochs(X)
+        self.best: list[np.ndarray] | None = None
+        self.watchers: list[Callback] = list(estimator.callbacks or ())
+
+    def _batch_size(self) -> int:
+        size = self.estimator.batch_size
+        if size == "auto":
+            return min(200, self.rows)
+        if size > self.rows:
+            warnings.warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=6
+            )
+        return min(int(size), self.rows)
+
+    def _hold_out(self, X: Any, task: Task) -> tuple[Any, Task]:
+        """Split the validation rows off, as scikit-learn does: stratified only where there is one output of classes."""
+        estimator = self.estimator
+        classes = is_classifier(estimator)
+        rows, held = train_test_split(
+            np.arange(X.shape[0]),
+            random_state=estimator._random_state,
+            test_size=estimator.validation_fraction,
+            stratify=task.target.astype(bool) if classes and estimator.n_outputs_ == 1 else None,
+        )
+        if len(held) < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
+            )
+        weight = None if task.weight is None else task.weight[held]
+        self.held_out = (X[held], estimator._labels(task.target[held]), weight)
+        return X[rows], task.of(rows)
+
+    def _epochs(self, X: Any) -> Epochs | CallableEpochs:
+        """The programs; partial_fit keeps them for the next batch of the same shape."""
+        task, network, alpha = self.task, self.network, self.estimator.alpha
+        if network.model.callable_loss:
+            return CallableEpochs(network, X, task.target, self.size, alpha)
+        given = (network, X, task.target, task.weight, self.size, alpha, task.share)
+        if not self.incremental:
+            return Epochs(*given)
+        key = (X.shape, self.size, alpha, task.weight is None, task.target.shape, hasattr(X, "toarray"))
+        if key not in network.programs:
+            network.programs[key] = Epochs(*given, copy=True)
+        epochs: Epochs = network.programs[key]
+        epochs.load(X, task.target, task.weight)
+        return epochs
+
+    def run(self) -> None:
+        """Train until it converges, max_iter is reached, or somebody stops it."""
+        estimator, model = self.estimator, self.network.model
+        for watcher in self.watchers:
+            watcher.model = model
+            steps = -(-self.rows // self.size)
+            watcher.params = {"epochs": estimator.max_iter, "steps": steps, "progress": False}
+        model.stop_training = False
+        logs: dict[str, float] = {}
+        begun: list[Callback] = []
+        try:
+            for watcher in self.watchers:
+                watcher.on_train_begin({})
+                begun.append(watcher)
+            self._train(logs)
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=5)
+        finally:
+            for watcher in begun:
+                watcher.on_train_end(logs)
+        if estimator.early_stopping and self.best is not None:
+            self.network.restore(self.best)
+
+    def _train(self, logs: dict[str, float]) -> None:
+        estimator = self.estimator
+        order = np.arange(self.rows)
+        estimator.n_iter_ = 0
+        for epoch in range(estimator.max_iter):
+            if estimator.shuffle:
+                order = shuffle(order, random_state=estimator._random_state)
+            self.rate.epoch_begins(epoch)
+            for watcher in self.watchers:
+                watcher.on_epoch_begin(epoch, {})
+            diverged = self._epoch(order)
+            logs |= {"loss": estimator.loss_, **self.evaluation.epoch()}
+            self._judge(diverged, logs)
+            logs["lr"] = self.rate.learning_rate
+            self.network.model.epoch += 1
+            for watcher in self.watchers:
+                watcher.on_epoch_end(epoch, logs)
+            self.rate.epoch_ends(estimator.t_)
+            if diverged:
+                warnings.warn(f"Training diverged: {diverged}", ConvergenceWarning, stacklevel=6)
+                break
+            if self._converged() or self.incremental or self.network.model.stop_training:
+                break
+            if estimator.n_iter_ == estimator.max_iter:
+                warnings.warn(
+                    f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization"
+                    " hasn't converged yet.",
+                    ConvergenceWarning,
+                    stacklevel=6,
+                )
+
+    def _epoch(self, order: np.ndarray) -> NonFiniteError | None:
+        """One epoch; a step that diverged ends the run, and is an error unless early stopping kept better weights."""
+        estimator, diverged = self.estimator, None
+        every = any(type(w).on_train_batch_end is not Callback.on_train_batch_end for w in self.watchers)
+        pace = 1 if every else min((w.pace() for w in self.watchers), default=sys.maxsize)
+        try:
+            loss = self.epochs.run(order, pace, self._after if self.watchers else None)
+            loss += self.task.mean_offset(order, self.size)
+        except NonFiniteError as error:
+            if not estimator.early_stopping:
+                raise
+            loss, diverged = math.nan, error
+        estimator.n_iter_ += 1
+        estimator.t_ += self.rows
+        estimator.loss_ = loss
+        estimator.loss_curve_.append(loss)
+        if estimator.verbose:
+            print(f"Iteration {estimator.n_iter_}, loss = {loss:.8f}")
+        return diverged
+
+    def _after(self, step: int, loss: float) -> None:
+        for watcher in self.watchers:
+            watcher.on_train_batch_end(step - 1, {"loss": loss})
+            watcher.on_slice_end(step, {"loss": loss})
+
+    def _judge(self, diverged: NonFiniteError | None, logs: dict[str, float]) -> None:
+        """Count the epochs without improvement: of the validation score with early stopping, else of the loss."""
+        estimator = self.estimator
+        if not estimator.early_stopping:
+            better = estimator.loss_ <= estimator.best_loss_ - estimator.tol
+            estimator.best_loss_ = min(estimator.best_loss_, estimator.loss_)
+        else:
+            score = math.nan if diverged else self._score()
+            estimator.validation_scores_.append(score)
+            logs[f"val_{estimator._score_name}"] = score
+            if estimator.verbose:
+                print(f"Validation score: {score:f}")
+            better = not score < estimator.best_validation_score_ + estimator.tol
+            if score > estimator.best_validation_score_:
+                estimator.best_validation_score_ = score
+                self.best = self.network.snapshot()
+        estimator._no_improvement_count = 0 if better else estimator._no_improvement_count + 1
+
+    def _score(self) -> float:
+        """The score of the rows that were held out, else of the first eval_set."""
+        X, y, weight = self.held_out or self.evaluation.first()
+        return float(self.estimator._score(X, y, weight))
+
+    def _converged(self) -> bool:
+        estimator = self.estimator
+        if estimator._no_improvement_count <= estimator.n_iter_no_change:
+            return False
+        what = "Validation score" if estimator.early_stopping else "Training loss"
+        reason = (
+            f"{what} did not improve more than tol={estimator.tol:f} for {estimator.n_iter_no_change} consecutive epochs."
+        )
+        if self.rate.stops(reason, estimator.verbose):
+            return True
+        estimator._no_improvement_count = 0
+        return False
