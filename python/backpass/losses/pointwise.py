@@ -88,7 +88,7 @@ class MSELoss(PointwiseLoss):
     """Mean of (pred - target)²; reduction="half" or "half_batchmean": of ½ (pred - target)², the textbooks' loss."""
 
     def __init__(self, reduction: str = "mean") -> None:
-        super().__init__(reduction, (*KNOWN, *REDUCED))
+        super().__init__(reduction, (*REDUCTIONS, *REDUCED, "batchmean"))
         self.kind = "half_mse" if reduction in REDUCED else "mse"
 
 

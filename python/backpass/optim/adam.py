@@ -27,7 +27,9 @@ def update_moments(params, g, m, v, rate, beta1, beta2, weight_decay, decoupled)
 
 @op(
     "params[N] grads[N] m[N] v[N] max_v[N]? lr[1]:float64 scale[1]:float64 step[1]:int64 -> params m v max_v",
-    samples=HYPER | BETAS | {"v": positive, "max_v": positive, "decoupled": [False, True], "eps_hat": [False, True]},
+    samples=HYPER
+    | BETAS
+    | {"v": positive, "max_v": positive, "decoupled": [False, True], "eps_hat": [False, True]},
 )
 def adam_step(
     params,

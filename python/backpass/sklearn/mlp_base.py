@@ -1,6 +1,9 @@
 """What MLPClassifier and MLPRegressor share: parameters, initial weights, fit and partial_fit, pickling."""
 
 from collections.abc import Iterable
+from dataclasses import replace
+from itertools import pairwise
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -10,7 +13,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from ..errors import NonFiniteError
 from .mlp_lbfgs import minimise
-from .mlp_network import Design, Network
+from .mlp_network import Design, Network, sharing
 from .mlp_parameters import CONSTRAINTS
 from .mlp_solver import STOCHASTIC, make_optimizer, optimizer_key
 from .mlp_stochastic import Training, check_callbacks
@@ -20,6 +23,7 @@ NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be"
     " preprocessed."
 )
+_building = Lock()  # predict may be called by many threads
 
 
 class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
@@ -37,6 +41,10 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
+        if eval_set is not None and self.solver not in STOCHASTIC:
+            raise ValueError(
+                f"eval_set is given, but solver='lbfgs' has no epochs; choose one of {STOCHASTIC}"
+            )
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         X, y = self._validate_input(X, y, incremental, first)
         weight = None if sample_weight is None else _check_sample_weight(sample_weight, X, dtype=X.dtype)
@@ -44,7 +52,9 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         self.n_outputs_ = y.shape[1]
         loss, self.out_activation_ = self._loss()
         if callable(loss) and weight is not None:
-            raise ValueError("sample_weight or class_weight is given, but the loss is a callable: weight the rows inside it")
+            raise ValueError(
+                "sample_weight or class_weight is given, but the loss is a callable: weight the rows inside it"
+            )
         self._random_state = check_random_state(self.random_state)
         units = (X.shape[1], *map(int, hidden), self.n_outputs_)
         if first:
@@ -54,7 +64,8 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         task = self._task(loss, y, weight, X.dtype)
         try:
             if self.solver in STOCHASTIC:
-                Training(self, network, X, task, incremental, eval_set).run()
+                with sharing():
+                    Training(self, network, X, task, incremental, eval_set).run()
             else:
                 self.loss_, self.n_iter_ = minimise(network, X, task, self)
         except NonFiniteError as error:
@@ -67,15 +78,24 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         """X in the dtype to train with, and y: scikit-learn's checks."""
         dtype = (np.float64, np.float32) if self.dtype is None else np.dtype(self.dtype)
         return validate_data(  # type: ignore[no-any-return]
-            self, X, y, accept_sparse=["csr", "csc"], multi_output=True, dtype=dtype, order="C", reset=reset, **options
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            dtype=dtype,
+            order="C",
+            reset=reset,
+            **options,
         )
 
     def _initialise(self, units: tuple[int, ...], dtype: Any) -> None:
         """Glorot and Bengio's uniform weights, drawn as scikit-learn draws them: W then b, layer by layer."""
         self.n_iter_ = self.t_ = self._no_improvement_count = 0
         self.n_layers_ = len(units)
-        self.coefs_, self.intercepts_ = [], []
-        for inputs, outputs in zip(units, units[1:], strict=False):
+        self.coefs_: list[np.ndarray] = []
+        self.intercepts_: list[np.ndarray] = []
+        for inputs, outputs in pairwise(units):
             bound = np.sqrt((2 if self.activation == "logistic" else 6) / (inputs + outputs))
             for arrays, shape in ((self.coefs_, (inputs, outputs)), (self.intercepts_, (outputs,))):
                 arrays.append(self._random_state.uniform(-bound, bound, shape).astype(dtype, copy=False))
@@ -92,8 +112,8 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         if fresh or last is None or last.design != design:
             carried = None if fresh else last.carried() if last else self.__dict__.pop("_carried", None)
             seed = int(self._random_state.randint(2**31 - 1)) if self.dropout and fresh else 0
-            made = Design(**{**vars(design), "seed": carried["seed"] if carried else seed})
-            self._network = Network(made, loss, make_optimizer(self))
+            design = replace(design, seed=carried["seed"] if carried else seed)
+            self._network = Network(design, loss, make_optimizer(self))
             if carried:
                 self._network.carry_on(carried)
         self._network.adopt(self)
@@ -102,7 +122,9 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
     def _design(self, units: tuple[int, ...], dtype: Any) -> Design:
         if self.solver not in STOCHASTIC and (self.dropout or self.batch_norm or self.callbacks):
             what = "dropout" if self.dropout else "batch_norm" if self.batch_norm else "callbacks"
-            raise ValueError(f"{what} is {getattr(self, what)!r}, but solver='lbfgs' has no steps; choose {STOCHASTIC}")
+            raise ValueError(
+                f"{what} is {getattr(self, what)!r}, but solver='lbfgs' has no steps; choose {STOCHASTIC}"
+            )
         return Design(
             units=units,
             activation=self.activation,
@@ -119,11 +141,12 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
 
     def _raw(self, X: Any) -> np.ndarray:
         """The output of the network after its activation, (N, n_outputs_); X is checked."""
-        network: Network | None = self.__dict__.get("_network")
-        if network is None:  # after a pickle
-            units = (self.coefs_[0].shape[0], *(len(b) for b in self.intercepts_))
-            network = self._network_for(units, self.coefs_[0].dtype, self._loss()[0], fresh=False)
-        network.adopt(self)
+        with _building:
+            network: Network | None = self.__dict__.get("_network")
+            if network is None:  # after a pickle
+                units = (self.coefs_[0].shape[0], *(len(b) for b in self.intercepts_))
+                network = self._network_for(units, self.coefs_[0].dtype, self._loss()[0], fresh=False)
+            network.adopt(self)
         return OUTPUT[self.out_activation_](network.predict(X))
 
     def _checked(self, X: Any) -> Any:
@@ -132,6 +155,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
     def __getstate__(self) -> dict[str, Any]:
         """Arrays and parameters; the network, which is made anew, leaves its moments."""
         state: dict[str, Any] = {**super().__getstate__()}
+        state.pop("_optimizer", None)
         if network := state.pop("_network", None):
             state["_carried"] = network.carried()
         return state

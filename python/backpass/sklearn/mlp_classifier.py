@@ -29,8 +29,8 @@ def stochastic(estimator: Any) -> bool:
 class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-learn has no types
     __doc__ = f"""Multi-layer perceptron classifier; parameters, attributes and methods are those of
     sklearn.neural_network.MLPClassifier.
-    {DOCUMENTATION}        loss: "log_loss" (default), "focal" (Lin et al. 2017; each class by itself, scaled to a sum of 1), a loss of
-            `backpass.losses` or a callable (output, y) -> (value, gradient) on logits (N, n_outputs_) and y in 0 and 1.
+    {DOCUMENTATION}        loss: "log_loss" (default), "focal" (Lin et al. 2017; each class by itself, scaled to a sum of 1),
+            a loss of `backpass.losses` or a callable (output, y) -> (value, gradient) on logits (N, n_outputs_) and y in 0 and 1.
         label_smoothing: share of the targets' mass that goes to all classes alike, default 0.
         class_weight: "balanced", a dict {{class: weight}}, or a list of dicts for multi-label y.
     """
@@ -92,10 +92,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
         self._fit(X, y, sample_weight, incremental=False, eval_set=eval_set)
         return self
 
-    @available_if(stochastic)  # type: ignore[misc]
-    def partial_fit(
-        self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
-    ) -> "MLPClassifier":
+    @available_if(stochastic)  # type: ignore[untyped-decorator]
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> "MLPClassifier":
         """One epoch over X and y. classes: all labels there are, needed at the first call."""
         self._validate_params()
         if _check_partial_fit_first_call(self, classes):
@@ -116,7 +114,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
         if self.n_outputs_ == 1:
             return np.column_stack([1 - out[:, 0], out[:, 0]])
         if self.out_activation_ == "logistic" and self._label_binarizer.y_type_ == "multiclass":
-            return out / np.maximum(out.sum(axis=1, keepdims=True), np.finfo(out.dtype).tiny)
+            total = np.maximum(out.sum(axis=1, keepdims=True), np.finfo(out.dtype).tiny)
+            return np.asarray(out / total)
         return out
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
@@ -159,7 +158,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
     def _prepare(self, y: Any, weight: Any, incremental: bool) -> tuple[np.ndarray, np.ndarray | None]:
         if self.class_weight is not None:
             if incremental and self.class_weight == "balanced":
-                raise ValueError("class_weight is 'balanced', but partial_fit does not see all rows: expected a dict")
+                raise ValueError(
+                    "class_weight is 'balanced', but partial_fit does not see all rows: expected a dict"
+                )
             of_class = compute_sample_weight(self.class_weight, y)
             weight = of_class if weight is None else weight * of_class
         onehot = np.asarray(self._label_binarizer.transform(y))

@@ -10,7 +10,7 @@ from ..custom import call_loss
 from ..program import Instruction, aligned, call
 from ..steps import Plan
 from ..train import Feed, row_order
-from .mlp_network import Network
+from .mlp_network import Network, threads_of
 
 BLOCK_BYTES = 1 << 26  # of a sparse X that are dense at a time
 
@@ -30,7 +30,10 @@ def penalty(network: Network, plan: Plan, alpha: float, share: float) -> list[In
         part = partials[start : start + size]
         out.append(call("l2_gradient", **fields, count=plan.count, partials=part, alpha=alpha))
         start += size
-    return [*out, call("l2_loss", partials=partials, count=plan.count, loss=plan.loss, alpha=alpha, share=share)]
+    return [
+        *out,
+        call("l2_loss", partials=partials, count=plan.count, loss=plan.loss, alpha=alpha, share=share),
+    ]
 
 
 class Epochs:
@@ -112,7 +115,7 @@ class Epochs:
 
     def _steps(self, rows: int, steps: int) -> int:
         executor, plan = self.plans[rows]
-        ran: int = executor.run(steps, self.model.threads)
+        ran: int = executor.run(steps, threads_of(self.model))
         if ran < steps:
             self.model.raise_non_finite(plan)
         return ran
@@ -131,7 +134,7 @@ class CallableEpochs:
 
     def __init__(self, network: Network, X: Any, y: np.ndarray, batch_size: int, alpha: float) -> None:
         self.network, self.model, self.size, self.alpha = network, network.model, batch_size, alpha
-        self.X, self.y, self.rows = X, y, X.shape[0]
+        self.X, self.y, self.rows = X, y, int(X.shape[0])
 
     def load(self, X: Any, y: np.ndarray, weight: np.ndarray | None) -> None:
         """Other data for the next epoch."""

@@ -16,7 +16,9 @@ class Evaluation:
         self.estimator = estimator
         pairs = [] if eval_set is None else [eval_set] if isinstance(eval_set, tuple) else eval_set
         if not isinstance(pairs, list) or not all(isinstance(p, tuple | list) and len(p) == 2 for p in pairs):
-            raise ValueError(f"eval_set is {type(eval_set).__name__}, expected a pair (X, y) or a list of such pairs")
+            raise ValueError(
+                f"eval_set is {type(eval_set).__name__}, expected a pair (X, y) or a list of such pairs"
+            )
         self.pairs = pairs
         metric = estimator.eval_metric
         self.function = metric if callable(metric) else None

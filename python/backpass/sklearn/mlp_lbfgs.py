@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 
 from .mlp_epochs import penalty
-from .mlp_network import Network
+from .mlp_network import Network, sharing, threads_of
 from .mlp_targets import Task
 
 
@@ -29,20 +29,21 @@ def minimise(network: Network, X: Any, task: Task, estimator: Any) -> tuple[floa
 
     def evaluate(flat: np.ndarray) -> tuple[float, np.ndarray]:
         spread(flat, params)
-        program.run(1, model.threads)
+        program.run(1, threads_of(model))
         return float(plan.loss[0]) + offset, np.concatenate([g.ravel() for g in grads]).astype(np.float64)
 
     def report(intermediate_result: Any) -> None:
         print(f"loss = {intermediate_result.fun:.8f}")
 
-    found = minimize(
-        evaluate,
-        np.concatenate([p.ravel() for p in params]).astype(np.float64),
-        method="L-BFGS-B",
-        jac=True,
-        callback=report if estimator.verbose else None,
-        options={"maxfun": estimator.max_fun, "maxiter": estimator.max_iter, "gtol": estimator.tol},
-    )
+    with sharing():
+        found = minimize(
+            evaluate,
+            np.concatenate([p.ravel() for p in params]).astype(np.float64),
+            method="L-BFGS-B",
+            jac=True,
+            callback=report if estimator.verbose else None,
+            options={"maxfun": estimator.max_fun, "maxiter": estimator.max_iter, "gtol": estimator.tol},
+        )
     spread(found.x, params)
     if found.status != 0:
         message = found.message if isinstance(found.message, str) else found.message.decode("latin1")
@@ -58,7 +59,9 @@ def minimise(network: Network, X: Any, task: Task, estimator: Any) -> tuple[floa
 def spread(flat: np.ndarray, arrays: list[np.ndarray]) -> None:
     """Copy consecutive parts of a vector into arrays."""
     start = 0
-    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, and the estimator says so
+    with np.errstate(
+        over="ignore"
+    ):  # what is too large for float32 becomes infinite, and the estimator says so
         for array in arrays:
             array[...] = flat[start : start + array.size].reshape(array.shape)
             start += array.size

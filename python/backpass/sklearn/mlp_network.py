@@ -1,7 +1,9 @@
 """The network of an MLP estimator: its layers, its bp.Model, and the arrays that scikit-learn calls coefs_ and intercepts_."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from threading import Lock
 from typing import Any
 
@@ -11,12 +13,33 @@ from .. import nn
 from ..losses import Loss
 from ..model import Model
 from ..optim import Optimizer
+from ..threads import get_num_threads
 
 ACTIVATIONS: dict[str, Callable[[], nn.Layer]] = {  # scikit-learn's four names, then what else there is
     "identity": nn.Identity, "logistic": nn.Sigmoid, "tanh": nn.Tanh, "relu": nn.ReLU,
     "elu": nn.ELU, "gelu": nn.GELU, "leaky_relu": nn.LeakyReLU, "silu": nn.SiLU, "softplus": nn.Softplus,
 }  # fmt: skip
 SPARSE_ROWS = 4096  # rows of a sparse X that are made dense at a time
+_counting = Lock()
+_training = 0  # how many estimators of this process train at this moment, in threads such as GridSearchCV's
+
+
+@contextmanager
+def sharing() -> Iterator[None]:
+    """While one more estimator trains, all share the threads."""
+    global _training
+    with _counting:
+        _training += 1
+    try:
+        yield
+    finally:
+        with _counting:
+            _training -= 1
+
+
+def threads_of(model: Model) -> int:
+    """The threads for the next call: n_threads, else this estimator's part. The results do not depend on it."""
+    return model.threads or max(1, get_num_threads() // max(_training, 1))
 
 
 @dataclass(frozen=True)
@@ -39,7 +62,7 @@ class Design:
     def layers(self) -> tuple[nn.Sequential, list[nn.Linear]]:
         """Linear, norm, activation, dropout for each hidden layer, then a linear one; and the linear layers alone."""
         blocks: list[nn.Layer] = []
-        linear = [nn.Linear(i, o, init="zeros") for i, o in zip(self.units, self.units[1:], strict=False)]
+        linear = [nn.Linear(i, o, init="zeros") for i, o in pairwise(self.units)]
         for layer in linear[:-1]:
             size = layer.out_features
             block: list[nn.Layer] = [

@@ -18,8 +18,9 @@ from .mlp_targets import Task, regression_loss, regression_task
 class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc] # scikit-learn has no types
     __doc__ = f"""Multi-layer perceptron regressor; parameters, attributes and methods are those of
     sklearn.neural_network.MLPRegressor.
-    {DOCUMENTATION}        loss: "squared_error" (default), "poisson", "absolute_error" (or "mae"), "huber", "quantile" (the median), a loss
-            of `backpass.losses` such as QuantileLoss(0.9), or a callable (output, y) -> (value, gradient) on (N, n_outputs_).
+    {DOCUMENTATION}        loss: "squared_error" (default), "poisson", "absolute_error" (or "mae"), "huber", "quantile" (the
+            median), a loss of `backpass.losses` such as QuantileLoss(0.9), or a callable (output, y) -> (value, gradient)
+            on arrays (N, n_outputs_).
     """
 
     _parameter_constraints = CONSTRAINTS | REGRESSOR
@@ -77,7 +78,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc] # scikit-lear
         self._fit(X, y, sample_weight, incremental=False, eval_set=eval_set)
         return self
 
-    @available_if(stochastic)  # type: ignore[misc]
+    @available_if(stochastic)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> "MLPRegressor":
         """One epoch over X and y."""
         self._fit(X, y, sample_weight, incremental=True)

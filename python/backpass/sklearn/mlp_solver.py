@@ -37,7 +37,15 @@ def make_optimizer(estimator: Any) -> optim.Optimizer:
 def optimizer_key(estimator: Any) -> tuple[Any, ...]:
     """What `make_optimizer` reads, for comparison."""
     names = (
-        *("solver", "learning_rate_init", "lr_schedule", "momentum", "nesterovs_momentum", "beta_1", "beta_2"),
+        *(
+            "solver",
+            "learning_rate_init",
+            "lr_schedule",
+            "momentum",
+            "nesterovs_momentum",
+            "beta_1",
+            "beta_2",
+        ),
         *("epsilon", "weight_decay", "clip_grad_norm"),
     )
     return tuple(getattr(estimator, name) for name in names)
@@ -46,12 +54,12 @@ def optimizer_key(estimator: Any) -> tuple[Any, ...]:
 class Rate:
     """The learning rate of a run: constant, invscaling or adaptive (these two for sgd alone), or a callable of the epoch."""
 
-    def __init__(self, estimator: Any, model: Any) -> None:
+    def __init__(self, estimator: Any, model: Any, reset: bool) -> None:
         self.model = model
         self.mode = estimator.learning_rate if estimator.solver == "sgd" else "constant"
         self.initial, self.power_t = float(estimator.learning_rate_init), estimator.power_t
         self.given = estimator.lr_schedule
-        if not isinstance(self.given, Schedule):
+        if reset and not isinstance(self.given, Schedule):
             self.learning_rate = self.initial
 
     @property

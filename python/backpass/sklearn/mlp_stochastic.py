@@ -33,26 +33,31 @@ class Training:
         self, estimator: Any, network: Network, X: Any, task: Task, incremental: bool, eval_set: Any
     ) -> None:
         self.estimator, self.network, self.incremental = estimator, network, incremental
-        if not incremental or not hasattr(estimator, "_optimizer") or estimator._optimizer.model is not network.model:
-            estimator._optimizer = Rate(estimator, network.model)
+        if (
+            not incremental
+            or not hasattr(estimator, "_optimizer")
+            or estimator._optimizer.model is not network.model
+        ):
+            estimator._optimizer = Rate(estimator, network.model, reset=not incremental)
         self.rate: Rate = estimator._optimizer
         self.evaluation = Evaluation(estimator, eval_set)
         self.held_out: tuple[Any, ...] | None = None
         if estimator.early_stopping and not self.evaluation:
             X, task = self._hold_out(X, task)
-        self.task, self.rows = task, X.shape[0]
+        self.task, self.rows = task, int(X.shape[0])
         self.size = self._batch_size()
         self.epochs = self._epochs(X)
         self.best: list[np.ndarray] | None = None
         self.watchers: list[Callback] = list(estimator.callbacks or ())
 
     def _batch_size(self) -> int:
-        size = self.estimator.batch_size
+        size: Any = self.estimator.batch_size
         if size == "auto":
             return min(200, self.rows)
         if size > self.rows:
             warnings.warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=6
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
+                stacklevel=6,
             )
         return min(int(size), self.rows)
 
@@ -196,9 +201,7 @@ class Training:
         if estimator._no_improvement_count <= estimator.n_iter_no_change:
             return False
         what = "Validation score" if estimator.early_stopping else "Training loss"
-        reason = (
-            f"{what} did not improve more than tol={estimator.tol:f} for {estimator.n_iter_no_change} consecutive epochs."
-        )
+        reason = f"{what} did not improve more than tol={estimator.tol:f} for {estimator.n_iter_no_change} consecutive epochs."
         if self.rate.stops(reason, estimator.verbose):
             return True
         estimator._no_improvement_count = 0

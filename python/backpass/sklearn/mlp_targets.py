@@ -68,7 +68,9 @@ def regression_task(loss: Any, y: np.ndarray, weight: np.ndarray | None, dtype: 
     return Task(cast(y, dtype), weight, 1 / y.shape[1] if loss == "squared_error" else 1.0)
 
 
-def classification_loss(loss: Any, multiclass: bool, smoothing: float) -> tuple[Loss | Callable[..., Any], str]:
+def classification_loss(
+    loss: Any, multiclass: bool, smoothing: float
+) -> tuple[Loss | Callable[..., Any], str]:
     """The loss for a classifier's parameter, and the activation of its output."""
     if loss == "log_loss":
         if multiclass:
@@ -80,7 +82,11 @@ def classification_loss(loss: Any, multiclass: bool, smoothing: float) -> tuple[
 
 
 def classification_task(
-    loss: Loss | Callable[..., Any], onehot: np.ndarray, weight: np.ndarray | None, smoothing: float, dtype: Any
+    loss: Loss | Callable[..., Any],
+    onehot: np.ndarray,
+    weight: np.ndarray | None,
+    smoothing: float,
+    dtype: Any,
 ) -> Task:
     """Targets of a classifier: class indices for cross entropy, else one column for each output."""
     if isinstance(loss, nn.CrossEntropyLoss):

@@ -42,7 +42,21 @@ def sgd_step(
 @direct
 @jit
 def adam_step(
-    params, grads, m, v, max_v, lr, scale, step, beta1, beta2, eps, weight_decay, decoupled, eps_hat, clip_value
+    params,
+    grads,
+    m,
+    v,
+    max_v,
+    lr,
+    scale,
+    step,
+    beta1,
+    beta2,
+    eps,
+    weight_decay,
+    decoupled,
+    eps_hat,
+    clip_value,
 ):
     dtype = params.dtype.type
     t = step[0] + 1.0
