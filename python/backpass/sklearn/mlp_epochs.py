@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from ..custom import call_loss
+from ..diagnosis import raise_non_finite
+from ..loop import Feed, row_order
 from ..program import Instruction, aligned, call
 from ..steps import Plan
-from ..train import Feed, row_order
 from .mlp_network import Network, threads_of
 
 BLOCK_BYTES = 1 << 26  # of a sparse X that are dense at a time
@@ -117,7 +118,7 @@ class Epochs:
         executor, plan = self.plans[rows]
         ran: int = executor.run(steps, threads_of(self.model))
         if ran < steps:
-            self.model.raise_non_finite(plan)
+            raise_non_finite(self.model, plan)
         return ran
 
     def _fill(self, part: np.ndarray) -> None:

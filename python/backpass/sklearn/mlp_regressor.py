@@ -98,7 +98,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc] # scikit-lear
 
     def _score(self, X: Any, y: Any, weight: Any) -> float:
         pred = self._predict(X)
-        return float(r2_score(y, pred, sample_weight=weight)) if np.isfinite(pred).all() else float("nan")
+        with np.errstate(over="ignore", invalid="ignore"):  # a run that is about to diverge
+            return float(r2_score(y, pred, sample_weight=weight)) if np.isfinite(pred).all() else float("nan")
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
         X, y = self._validated(X, y, reset, y_numeric=True)

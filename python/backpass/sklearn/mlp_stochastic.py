@@ -57,7 +57,7 @@ class Training:
         if size > self.rows:
             warnings.warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
-                stacklevel=6,
+                stacklevel=5,
             )
         return min(int(size), self.rows)
 
@@ -110,7 +110,7 @@ class Training:
                 begun.append(watcher)
             self._train(logs)
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=5)
+            warnings.warn("Training interrupted by user.", stacklevel=4)
         finally:
             for watcher in begun:
                 watcher.on_train_end(logs)
@@ -136,7 +136,7 @@ class Training:
                 watcher.on_epoch_end(epoch, logs)
             self.rate.epoch_ends(estimator.t_)
             if diverged:
-                warnings.warn(f"Training diverged: {diverged}", ConvergenceWarning, stacklevel=6)
+                warnings.warn(f"Training diverged: {diverged}", ConvergenceWarning, stacklevel=5)
                 break
             if self._converged() or self.incremental or self.network.model.stop_training:
                 break
@@ -145,7 +145,7 @@ class Training:
                     f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization"
                     " hasn't converged yet.",
                     ConvergenceWarning,
-                    stacklevel=6,
+                    stacklevel=5,
                 )
 
     def _epoch(self, order: np.ndarray) -> NonFiniteError | None:
