@@ -171,11 +171,33 @@ def test_divergence_keeps_the_best_weights_or_raises() -> None:
     assert np.isfinite(model.predict(X)).all()
 
 
+def test_early_stopping_never_leaves_worse_weights() -> None:
+    model = fitted(early_stopping=True, warm_start=True, max_iter=20)
+    best, weights = model.best_validation_score_, [c.copy() for c in model.coefs_]
+    model.set_params(solver="sgd", learning_rate_init=1e-9, max_iter=2).fit(X, y)  # which improves nothing
+    assert model.best_validation_score_ == best
+    assert all(np.array_equal(a, b) for a, b in zip(model.coefs_, weights, strict=True))
+
+
+def test_ctrl_c_ends_the_run_with_what_there_is() -> None:
+    class Impatient(bp.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any) -> None:
+            if epoch == 1:
+                raise KeyboardInterrupt
+
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        model = fitted(callbacks=[Impatient()])
+    assert (model.n_iter_, len(model.loss_curve_)) == (2, 2)
+    assert model.predict(X).shape == (400,)
+
+
 @pytest.mark.parametrize(
     ("parameters", "fit", "message"),
     [
         ({"solver": "lbfgs", "dropout": 0.1}, {}, "dropout is 0.1, but solver='lbfgs'"),
         ({"solver": "lbfgs"}, {"eval_set": (X, y)}, "eval_set is given, but solver='lbfgs'"),
+        ({"loss": bp.nn.HingeLoss()}, {}, "HingeLoss: y holds 0.0"),
+        ({"loss": bp.nn.NLLLoss()}, {}, "NLLLoss: y has"),
         ({}, {"eval_set": 3}, "eval_set is int, expected a pair"),
         ({"dropout": 1.5}, {}, "'dropout' parameter of MLPClassifier must be a float"),
         ({"loss": lambda p, t: (0, p), "class_weight": "balanced"}, {}, "the loss is a callable"),
@@ -184,6 +206,8 @@ def test_divergence_keeps_the_best_weights_or_raises() -> None:
 def test_refusals(parameters: dict[str, Any], fit: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         MLPClassifier(**parameters).fit(X, y, **fit)
+    with pytest.raises(ValueError, match="expected BCEWithLogitsLoss"):
+        MLPClassifier(loss=bp.nn.CrossEntropyLoss()).fit(X, y > 4)
     with pytest.raises(TypeError, match=r"callbacks\[0\]"):
         MLPClassifier(callbacks=[print]).fit(X, y)
 

@@ -63,8 +63,8 @@ enum class Pointwise {
     hinge,
     focal
 };
-inline constexpr const char* kPointwiseNames[] = {
-    "mse",     "half_mse",     "l1",       "huber", "smooth_l1", "bce_with_logits",
-    "poisson", "poisson_rate", "quantile", "hinge",    "focal"};
+inline constexpr const char* kPointwiseNames[] = {"mse",       "half_mse",        "l1",      "huber",
+                                                  "smooth_l1", "bce_with_logits", "poisson", "poisson_rate",
+                                                  "quantile",  "hinge",           "focal"};
 
 }  // namespace backpass

@@ -179,7 +179,8 @@ struct L2Gradient {
 
     template <class Visit>
     void fields(Visit&& field) {
-        field("weight", weight), field("count", count), field("dweight", dweight), field("partials", partials);
+        field("weight", weight), field("count", count), field("dweight", dweight),
+            field("partials", partials);
         field("alpha", alpha);
     }
     const char* invalid() const {

@@ -79,12 +79,10 @@ inline double slope(Activation a, double z) {
 
 // ---- pointwise losses: prediction p, target t; a is the loss's parameter ----------------------------------
 
-inline constexpr Pointwise kLosses[] = {Pointwise::mse,       Pointwise::half_mse,
-                                        Pointwise::l1,        Pointwise::huber,
-                                        Pointwise::smooth_l1, Pointwise::bce_with_logits,
-                                        Pointwise::poisson,   Pointwise::poisson_rate,
-                                        Pointwise::quantile,  Pointwise::hinge,
-                                        Pointwise::focal};
+inline constexpr Pointwise kLosses[] = {
+    Pointwise::mse,       Pointwise::half_mse,        Pointwise::l1,      Pointwise::huber,
+    Pointwise::smooth_l1, Pointwise::bce_with_logits, Pointwise::poisson, Pointwise::poisson_rate,
+    Pointwise::quantile,  Pointwise::hinge,           Pointwise::focal};
 
 inline double value(Pointwise loss, double p, double t, double a) {
     const double d = p - t, m = std::fabs(d);

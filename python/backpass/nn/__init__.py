@@ -28,7 +28,8 @@ from .softmax import LogSoftmax, Softmax
 
 __all__ = [
     "ELU", "GELU", "BCEWithLogitsLoss", "BatchNorm1d", "CrossEntropyLoss", "Cutout", "Dropout", "Flatten", "FocalLoss",
-    "GaussianNLLLoss", "GaussianNoise", "HingeLoss", "HuberLoss", "Identity", "L1Loss", "Layer", "LayerNorm", "LeakyReLU", "Linear", "LogSoftmax",
+    "GaussianNLLLoss", "GaussianNoise", "HingeLoss", "HuberLoss", "Identity", "L1Loss", "Layer", "LayerNorm", "LeakyReLU",
+    "Linear", "LogSoftmax",
     "MSELoss", "NLLLoss", "PoissonNLLLoss", "QuantileLoss", "RandomHorizontalFlip", "RandomShift", "ReLU", "Residual",
     "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Tanh", "add",
 ]  # fmt: skip

@@ -1,7 +1,6 @@
 """The L2 penalty ½ α Σ W² / count as part of the loss: on chosen parameters, unlike an optimizer's weight_decay (Tikhonov)."""
 
-from ..contract import constant, op, positive
-from .clip import CHUNK
+from ..contract import CHUNK, constant, op, positive
 
 
 @op(

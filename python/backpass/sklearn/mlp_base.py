@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from ..errors import NonFiniteError
+from ..losses import Loss
 from .mlp_lbfgs import minimise
 from .mlp_network import Design, Network, sharing
 from .mlp_parameters import CONSTRAINTS
@@ -62,6 +63,8 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
             self.__dict__.pop("_carried", None)
         network = self._network_for(units, X.dtype, loss, first)
         task = self._task(loss, y, weight, X.dtype)
+        if isinstance(self.loss, Loss):
+            task.target = self.loss.targets(task.target, (self.n_outputs_,), X.dtype)
         try:
             if self.solver in STOCHASTIC:
                 with sharing():

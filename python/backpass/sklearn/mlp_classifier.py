@@ -95,7 +95,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
     @available_if(stochastic)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> "MLPClassifier":
         """One epoch over X and y. classes: all labels there are, needed at the first call."""
-        self._validate_params()
         if _check_partial_fit_first_call(self, classes):
             labels = y if type_of_target(y).startswith("multilabel") else classes
             self._label_binarizer = LabelBinarizer().fit(labels)
@@ -163,8 +162,16 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
                 )
             of_class = compute_sample_weight(self.class_weight, y)
             weight = of_class if weight is None else weight * of_class
-        onehot = np.asarray(self._label_binarizer.transform(y))
-        return onehot.reshape(len(onehot), -1).astype(bool), weight
+        return self._binarized(y), weight
+
+    def _binarized(self, y: Any) -> np.ndarray:
+        """(N, n_outputs_) booleans, as LabelBinarizer makes them, but quicker where y holds plain classes."""
+        kind, classes = self._label_binarizer.y_type_, self.classes_
+        if kind.startswith("multilabel") or len(classes) < 2:
+            made = np.asarray(self._label_binarizer.transform(y))
+            return made.reshape(len(made), -1).astype(bool)
+        codes = np.searchsorted(classes, y)[:, None]
+        return np.asarray(codes == 1 if len(classes) == 2 else codes == np.arange(len(classes)))
 
     def _loss(self) -> tuple[Any, str]:
         kind = self._label_binarizer.y_type_

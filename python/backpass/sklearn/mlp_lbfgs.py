@@ -45,6 +45,7 @@ def minimise(network: Network, X: Any, task: Task, estimator: Any) -> tuple[floa
             options={"maxfun": estimator.max_fun, "maxiter": estimator.max_iter, "gtol": estimator.tol},
         )
     spread(found.x, params)
+    model.programs.plans.clear()  # they hold all rows
     if found.status != 0:
         message = found.message if isinstance(found.message, str) else found.message.decode("latin1")
         warnings.warn(

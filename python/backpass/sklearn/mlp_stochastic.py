@@ -20,6 +20,8 @@ from .mlp_network import Network
 from .mlp_solver import Rate
 from .mlp_targets import Task
 
+KEPT = 8  # shapes of which partial_fit keeps the programs
+
 
 def check_callbacks(callbacks: Any) -> None:
     """TypeError names the one that is no callback."""
@@ -47,7 +49,7 @@ class Training:
         self.task, self.rows = task, int(X.shape[0])
         self.size = self._batch_size()
         self.epochs = self._epochs(X)
-        self.best: list[np.ndarray] | None = None
+        self.best = network.snapshot() if estimator.early_stopping else []
         self.watchers: list[Callback] = list(estimator.callbacks or ())
 
     def _batch_size(self) -> int:
@@ -88,6 +90,8 @@ class Training:
         if not self.incremental:
             return Epochs(*given)
         key = (X.shape, self.size, alpha, task.weight is None, task.target.shape, hasattr(X, "toarray"))
+        if len(network.programs) >= KEPT:
+            network.programs.clear()
         if key not in network.programs:
             network.programs[key] = Epochs(*given, copy=True)
         epochs: Epochs = network.programs[key]
@@ -114,7 +118,7 @@ class Training:
         finally:
             for watcher in begun:
                 watcher.on_train_end(logs)
-        if estimator.early_stopping and self.best is not None:
+        if estimator.early_stopping:
             self.network.restore(self.best)
 
     def _train(self, logs: dict[str, float]) -> None:

@@ -78,6 +78,10 @@ def classification_loss(
         return nn.BCEWithLogitsLoss(reduction="batchmean"), "logistic"
     if loss == "focal":
         return nn.FocalLoss(reduction="batchmean"), "logistic"
+    if isinstance(loss, nn.CrossEntropyLoss) and not multiclass:
+        raise ValueError(
+            "loss is CrossEntropyLoss, but y has two classes or several labels: expected BCEWithLogitsLoss"
+        )
     return loss, "softmax" if multiclass and not isinstance(loss, nn.BCEWithLogitsLoss) else "logistic"
 
 
