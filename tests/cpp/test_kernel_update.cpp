@@ -74,15 +74,16 @@ void sgd(int64_t n, int64_t bits) {
 
 template <class T>
 void adam(int64_t n, int64_t bits) {
-    const bool largest = bits & 1, decoupled = bits & 2;
+    const bool largest = bits & 1, decoupled = bits & 2, hat = bits & 16;
     const Step<T> s(n, 5);
     auto op = s.template call<AdamStep<T>>(bits & 4, bits & 8);
     op.m = s.a, op.v = s.b, op.max_v = when(largest, s.c), op.step = s.step;
-    op.beta1 = kBeta1, op.beta2 = kBeta2, op.eps = kEps, op.decoupled = decoupled;
+    op.beta1 = kBeta1, op.beta2 = kBeta2, op.eps = kEps, op.decoupled = decoupled, op.eps_hat = hat;
     s.check(op, decoupled, [&](double& p, double g, double& m, double& v, double& max_v) {
         m = kBeta1 * m + (1 - kBeta1) * g, v = kBeta2 * v + (1 - kBeta2) * g * g;
         if (largest) max_v = std::fmax(max_v, v);
-        const double root = std::sqrt((largest ? max_v : v) / (1 - std::pow(kBeta2, 6))) + kEps;
+        const double unbias = 1 / std::sqrt(1 - std::pow(kBeta2, 6));
+        const double root = std::sqrt(largest ? max_v : v) * unbias + (hat ? kEps * unbias : kEps);
         p -= kRate * m / (1 - std::pow(kBeta1, 6)) / root;
     });
 }
@@ -160,16 +161,37 @@ void norm(int64_t n) {
 }
 
 template <class T>
+void penalty(int64_t n) {
+    const Array<T> weight({n}), dweight({n});
+    const std::vector<T> before(dweight.data(), dweight.data() + n);
+    const auto partials = Array<double>::filled({(n + kUpdatePiece - 1) / kUpdatePiece + 2});
+    const Array<double> count({1}, 7, 7);
+    L2Gradient<T> op;
+    op.weight = weight, op.dweight = dweight, op.count = count, op.partials = partials, op.alpha = 0.3;
+    CHECK(!op.invalid());
+    run(op);
+    for (int64_t i = 0; i < n; ++i)
+        CHECK(is_close(dweight[i], double(before[std::size_t(i)]) + 0.3 / 7 * double(weight[i]), 16));
+    for (int64_t k = 0; k < partials.size(); ++k) {
+        double sum = 0;
+        for (int64_t i = k * kUpdatePiece; i < std::min((k + 1) * kUpdatePiece, n); ++i)
+            sum += double(weight[i]) * double(weight[i]);
+        CHECK(is_close(T(partials[k]), sum, 64));
+    }
+}
+
+template <class T>
 void check(T) {
     std::vector<int64_t> sizes{kUpdatePiece - 1, kUpdatePiece, kUpdatePiece + 1, 2 * kUpdatePiece + 37};
     for (int64_t n = 0; n <= 70; ++n) sizes.push_back(n);
     for (const int64_t n : sizes)
         for (int64_t bits = n < 70 ? 0 : n % 7; bits < 32; bits += n < 70 ? 1 : 7) {
             sgd<T>(n, bits);
-            if (bits < 16) adam<T>(n, bits), nadam<T>(n, bits), rmsprop<T>(n, bits), others<T>(n, bits);
+            adam<T>(n, bits);
+            if (bits < 16) nadam<T>(n, bits), rmsprop<T>(n, bits), others<T>(n, bits);
         }
-    for (const int64_t n : sizes) norm<T>(n);
-    for (const int64_t n : {1000, 1024, 1025, 5000}) norm<T>(n);
+    for (const int64_t n : sizes) norm<T>(n), penalty<T>(n);
+    for (const int64_t n : {1000, 1024, 1025, 5000}) norm<T>(n), penalty<T>(n);
 }
 
 }  // namespace
