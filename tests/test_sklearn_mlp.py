@@ -162,7 +162,7 @@ def test_sparse_rows_give_the_same_bits_as_dense_ones(
     container: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        ours.mlp_epochs, "BLOCK_BYTES", 8 * X.shape[1] * 100
+        ours.mlp_network, "BLOCK_BYTES", 8 * X.shape[1] * 100
     )  # blocks of two batches and a bit
     options: dict[str, Any] = {"hidden_layer_sizes": 9, "random_state": 0, "max_iter": 4, "batch_size": 45}
     dense = ours.MLPClassifier(**options).fit(X, y)

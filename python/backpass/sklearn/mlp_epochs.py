@@ -12,9 +12,7 @@ from ..diagnosis import raise_non_finite
 from ..loop import Feed, row_order
 from ..program import Instruction, aligned, call
 from ..steps import Plan
-from .mlp_network import Network, threads_of
-
-BLOCK_BYTES = 1 << 26  # of a sparse X that are dense at a time
+from .mlp_network import Network, block_rows, threads_of
 
 
 def penalty(network: Network, plan: Plan, alpha: float, share: float) -> list[Instruction]:
@@ -56,7 +54,7 @@ class Epochs:
         self.given = (X, y, weight)
         self.block = self.rows
         if hasattr(X, "toarray"):
-            fitting = BLOCK_BYTES // max(self.model.dtype.itemsize * X.shape[1], 1)
+            fitting = block_rows(X.shape[1], self.model.dtype)
             self.block = min(self.rows, max(fitting // batch_size, 1) * batch_size)
         self.copied = copy or hasattr(X, "toarray")
         if self.copied:  # buffers of their own, filled by `load`

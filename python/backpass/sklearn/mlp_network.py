@@ -19,7 +19,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Layer]] = {  # scikit-learn's four names,
     "identity": nn.Identity, "logistic": nn.Sigmoid, "tanh": nn.Tanh, "relu": nn.ReLU,
     "elu": nn.ELU, "gelu": nn.GELU, "leaky_relu": nn.LeakyReLU, "silu": nn.SiLU, "softplus": nn.Softplus,
 }  # fmt: skip
-SPARSE_ROWS = 4096  # rows of a sparse X that are made dense at a time
+BLOCK_BYTES = 1 << 26  # of a sparse X that are dense at a time
 _counting = Lock()
 _training = 0  # how many estimators of this process train at this moment, in threads such as GridSearchCV's
 
@@ -40,6 +40,11 @@ def sharing() -> Iterator[None]:
 def threads_of(model: Model) -> int:
     """The threads for the next call: n_threads, else this estimator's part. The results do not depend on it."""
     return model.threads or max(1, get_num_threads() // max(_training, 1))
+
+
+def block_rows(features: int, dtype: np.dtype[Any]) -> int:
+    """Rows of a sparse X that are made dense at a time."""
+    return max(BLOCK_BYTES // max(dtype.itemsize * features, 1), 1)
 
 
 @dataclass(frozen=True)
@@ -113,10 +118,9 @@ class Network:
         with self._busy:
             if not hasattr(X, "toarray"):
                 return self.model.predict(X)
-            X = X.tocsr()
+            X, rows = X.tocsr(), block_rows(X.shape[1], self.model.dtype)
             parts = [
-                self.model.predict(X[start : start + SPARSE_ROWS].toarray())
-                for start in range(0, X.shape[0], SPARSE_ROWS)
+                self.model.predict(X[start : start + rows].toarray()) for start in range(0, X.shape[0], rows)
             ]
             return np.concatenate(parts)
 
