@@ -11,6 +11,8 @@ from backpass.contract import REGISTRY, Op
 from fence import fenced
 
 SIZES = {
+    "H": 9,
+    "W": 11,
     "B": 150,
     "I": 300,
     "O": 520,

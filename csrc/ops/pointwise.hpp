@@ -85,7 +85,7 @@ struct MultiplyAdd {
         field("factor", factor), field("term", term), field("rounds", rounds);
     }
     const char* invalid() const {
-        if (rounds < 0) return "rounds must be at least 0";
+        if (rounds < 0 || rounds > 1 << 20) return "rounds must be 0 to 2^20";  // a kernel ends
         return same_size(x, y) ? nullptr : "x and y must have one shape";
     }
     double flops() const { return 2.0 * double(x.size()) * double(rounds); }
