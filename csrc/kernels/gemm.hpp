@@ -147,8 +147,11 @@ void gemm(Operand<T> a, const B& b, T* c, Index ldc, Index m0, Index m1, Index n
     const bool pack =
         B::must_pack || (tiles >= 4 && K >= 64 &&
                          (b.ld * Index(sizeof(T)) % 2048 == 0 || b.ld * K * Index(sizeof(T)) > (1 << 20)));
+    // Rows of A at a multiple of a page would fight for one set in every step of k: their copy pays for a single panel.
+    const Index stride = (a.step == 1 ? a.row : a.step) * Index(sizeof(T));
     const bool copy_a =
-        n1 - n0 >= 4 * panel && K >= 64 && (a.step == 1 ? a.row : a.step) * Index(sizeof(T)) % 1024 == 0;
+        K >= 64 &&
+        (n1 - n0 >= 4 * panel ? stride % 1024 == 0 : a.step == 1 && n1 - n0 >= panel && stride % 4096 == 0);
     const auto row_counts = std::make_integer_sequence<int, kTileRows>{};
 
     Index k0 = 0;
