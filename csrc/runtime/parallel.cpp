@@ -22,9 +22,10 @@
 namespace backpass {
 namespace {
 
-constexpr int kMostWorkers = 0xfff0;    // the gate counts them in 16 bits
-constexpr int kSpins = 4000;            // about 50 µs: longer than the serial stretches inside a step
-constexpr double kWorthSeconds = 6e-6;  // an op below this is done before a second thread has begun
+constexpr int kMostWorkers = 0xfff0;  // the gate counts them in 16 bits
+constexpr int kSpins = 4000;          // about 50 µs: longer than the serial stretches inside a step
+constexpr double kWorthSeconds =
+    12e-6;  // below, what the cores hand each other costs more than the second one saves
 constexpr double kFlopsPerSecond = 5e10, kBytesPerSecond = 2e10;  // of one core, roughly
 
 void* new_scratch() { return ::operator new(kScratchBytes, std::align_val_t(64)); }

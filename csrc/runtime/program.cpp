@@ -53,7 +53,9 @@ Program::Program(std::vector<AnyOp> ops, const std::string& isa, const std::int6
         if (guard_ == ops.size() && writes(op, halt)) guard_ = instructions_.size();
         instructions_.push_back(std::visit([&](const auto& o) { return compile(o, table); }, op));
         seconds_ += std::visit([](const auto& o) { return estimated_seconds(o.flops(), o.bytes()); }, op);
+        parallel_ |= instructions_.back().parallel;
     }
+    trial_ = Trial(seconds_);
 }
 
 std::vector<Cost> Program::costs() const {
@@ -69,14 +71,22 @@ std::int64_t Program::run(std::int64_t steps, int threads, bool (*interrupted)()
     Interrupt interrupt(interrupted);
     const bool patient =
         seconds_ * double(steps) < kPatience;  // such a run is over before anybody could notice
+    const bool trying = threads > 1 && parallel_ && trial_.wanted();
+    auto began = std::chrono::steady_clock::now();
     for (std::int64_t step = 0; step < steps; ++step) {
+        const bool parallel = !trying || trial_.parallel();
         for (std::size_t i = 0; i < instructions_.size(); ++i) {
             const Instruction& instruction = instructions_[i];
             Interrupt* const may_stop = patient || i >= guard_ ? nullptr : &interrupt;
-            if (!session.run(Work{instruction.call, &instruction, instruction.tasks}, instruction.parallel,
-                             may_stop))
+            if (!session.run(Work{instruction.call, &instruction, instruction.tasks},
+                             parallel && instruction.parallel, may_stop))
                 return step;
             if (halt_ && *halt_) return step;
+        }
+        if (trying) {
+            const auto now = std::chrono::steady_clock::now();
+            trial_.done(std::chrono::duration<double>(now - began).count());
+            began = now;
         }
     }
     return steps;

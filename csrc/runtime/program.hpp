@@ -5,6 +5,7 @@
 
 #include "../ops/ops.hpp"
 #include "parallel.hpp"
+#include "trial.hpp"
 
 namespace backpass {
 
@@ -41,6 +42,8 @@ class Program {
     const std::int64_t* halt_;
     std::size_t guard_;  // the instruction that may set halt; without one, the end
     double seconds_ = 0;
+    bool parallel_ = false;  // any instruction
+    Trial trial_{0};
 };
 
 // What is wrong with an op's fields, with its name; empty if nothing is.

@@ -1,0 +1,51 @@
+// Ring 2: whether threads pay for a program, by trying both. The cost model knows the ops, but not the machine: two CPUs may be
+// one core, or another guest's half of the time. Results have the same bits either way, so the clock may decide.
+#pragma once
+#include <algorithm>
+
+namespace backpass {
+
+class Trial {
+  public:
+    // seconds: that one step takes, about; few and long steps are not worth a trial.
+    explicit Trial(double seconds)
+        : steps_of_block_(seconds < kBlockSeconds ? int(kBlockSeconds / std::max(seconds, 1e-7)) + 1 : 1),
+          wanted_(seconds < kLongSeconds) {}
+
+    bool wanted() const { return wanted_; }
+
+    // Whether the next step should use the threads that are there.
+    bool parallel() const { return block_ < kBlocks ? block_ % 2 == 0 : parallel_pays_; }
+
+    // A step has taken so long.
+    void done(double seconds) {
+        spent_ += seconds;
+        if (block_ == kBlocks) {
+            if (spent_ > kRest * trial_) *this = Trial(steps_of_block_, parallel_pays_);
+            return;
+        }
+        if (++steps_ < steps_of_block_) return;
+        best_[block_ % 2] = std::min(best_[block_ % 2], spent_);
+        trial_ += spent_;
+        spent_ = steps_ = 0;
+        if (++block_ == kBlocks) parallel_pays_ = best_[0] < best_[1];
+    }
+
+  private:
+    static constexpr double kBlockSeconds = 2e-4;  // enough for a worker to wake up in
+    static constexpr double kLongSeconds = 0.05;
+    static constexpr double kRest = 50;  // times as long as the trial took, until the next one
+    static constexpr int kBlocks = 6;    // parallel, serial, parallel, ...: the best of three each
+
+    Trial(int steps_of_block, bool parallel_pays)
+        : steps_of_block_(steps_of_block), wanted_(true), parallel_pays_(parallel_pays) {}
+
+    int steps_of_block_;
+    bool wanted_;
+    bool parallel_pays_ = true;
+    int block_ = 0, steps_ = 0;
+    double spent_ = 0, trial_ = 0;
+    double best_[2] = {1e300, 1e300};
+};
+
+}  // namespace backpass

@@ -1,0 +1,62 @@
+// The choice between threads and none, fed with times instead of a clock.
+#include "check.hpp"
+#include "runtime/trial.hpp"
+
+namespace {
+
+using backpass::Trial;
+
+constexpr double kStep = 1e-3;  // so that one step is one block
+
+// `steps` steps that take `parallel` or `serial` seconds; the share of them that used threads.
+double share(Trial& trial, int steps, double parallel, double serial) {
+    int with_threads = 0;
+    for (int i = 0; i < steps; ++i) {
+        with_threads += trial.parallel();
+        trial.done(trial.parallel() ? parallel : serial);
+    }
+    return double(with_threads) / steps;
+}
+
+void check_the_faster_way_wins() {
+    Trial slower(kStep), faster(kStep);
+    CHECK(share(slower, 1000, 2 * kStep, kStep) < 0.03);
+    CHECK(share(faster, 1000, kStep, 2 * kStep) > 0.97);
+}
+
+void check_both_ways_are_tried_again() {
+    Trial trial(kStep);
+    CHECK(share(trial, 200, kStep, 2 * kStep) > 0.95);
+    CHECK(share(trial, 2000, 4 * kStep, 2 * kStep) < 0.2);  // somebody came and took the other CPU
+    CHECK(share(trial, 2000, kStep, 2 * kStep) > 0.8);      // and went
+}
+
+void check_one_slow_step_decides_nothing() {
+    Trial trial(kStep);
+    CHECK(trial.parallel());
+    trial.done(50 * kStep);  // the workers were asleep
+    CHECK(share(trial, 1000, kStep, 2 * kStep) > 0.95);
+}
+
+void check_short_steps_are_timed_in_blocks() {
+    Trial trial(1e-6);
+    int with_threads = 0;
+    while (trial.parallel()) trial.done(1e-6), ++with_threads;
+    CHECK(with_threads > 100);
+}
+
+void check_long_steps_are_not_tried() {
+    CHECK(Trial(1e-3).wanted());
+    CHECK(!Trial(0.3).wanted());
+}
+
+}  // namespace
+
+int main() {
+    check_the_faster_way_wins();
+    check_both_ways_are_tried_again();
+    check_one_slow_step_decides_nothing();
+    check_short_steps_are_timed_in_blocks();
+    check_long_steps_are_not_tried();
+    return finish();
+}
