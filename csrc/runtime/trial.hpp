@@ -34,7 +34,7 @@ class Trial {
   private:
     static constexpr double kBlockSeconds = 2e-4;  // enough for a worker to wake up in
     static constexpr double kLongSeconds = 0.05;
-    static constexpr double kRest = 50;  // times as long as the trial took, until the next one
+    static constexpr double kRest = 20;  // times as long as the trial took, until the next one
     static constexpr int kBlocks = 6;    // parallel, serial, parallel, ...: the best of three each
 
     Trial(int steps_of_block, bool parallel_pays)
