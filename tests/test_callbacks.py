@@ -286,3 +286,28 @@ def test_progress_bar_without_tqdm(
     lines = capsys.readouterr().err.splitlines()
     assert [line.split("  ")[0] for line in lines] == ["epoch 1", "epoch 2", "epoch 3"]
     assert all("loss" in line and "val_loss" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("monitor", "mode", "greater"),
+    [
+        ("val_loss", "auto", False),
+        ("val_accuracy", "auto", True),
+        ("val_f1_macro", "auto", True),
+        ("val_r2", "auto", True),
+        ("val_roc_auc", "auto", True),
+        ("val_mse", "auto", False),
+        ("val_loss", "max", True),
+        ("val_accuracy", "min", False),
+    ],
+)
+def test_mode_says_what_is_better(monitor: str, mode: str, greater: bool) -> None:
+    for callback in (
+        bp.EarlyStopping(monitor, mode=mode),
+        bp.ReduceLROnPlateau(monitor, mode=mode),
+        bp.ModelCheckpoint("x", monitor=monitor, mode=mode),
+    ):
+        assert callback.improved({monitor: 1.0})
+        assert callback.improved({monitor: 2.0}) == greater
+    with pytest.raises(ValueError, match="mode is 'most', expected 'auto', 'min' or 'max'"):
+        bp.EarlyStopping(monitor, mode="most")

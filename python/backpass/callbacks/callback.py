@@ -52,18 +52,28 @@ class Callback:
         """Go on from there; called after `on_train_begin` where a run goes on that had such a callback."""
 
 
-class Monitor(Callback):
-    """Base of the callbacks that watch one quantity: "max" is better for an accuracy, "min" for all else."""
+GREATER = ("acc", "score", "r2", "f1", "auc", "precision", "recall")  # in the names of what should grow
 
-    def __init__(self, monitor: str, min_delta: float = 0.0) -> None:
+
+class Monitor(Callback):
+    """Base of the callbacks that watch one quantity.
+
+    mode: "min" or "max", whichever is better; "auto" goes by the name: "max" for an accuracy, a score, r2, f1, auc, precision
+    and recall, "min" for all else.
+    """
+
+    def __init__(self, monitor: str, min_delta: float = 0.0, mode: str = "auto") -> None:
         name = type(self).__name__
+        if mode not in ("auto", "min", "max"):
+            raise ValueError(f"{name}: mode is {mode!r}, expected 'auto', 'min' or 'max'")
         if not isinstance(monitor, str):
             raise TypeError(f"{name}: monitor is {monitor!r}, expected a name such as 'val_loss'")
         self.monitor = monitor
         self.min_delta = abs(real(min_delta))
         if not self.min_delta < math.inf:
             raise ValueError(f"{name}: min_delta is {min_delta!r}, expected a finite number")
-        self.sign = -1.0 if "acc" in monitor or monitor.endswith("r2") else 1.0
+        greater = any(word in monitor for word in GREATER) if mode == "auto" else mode == "max"
+        self.sign = -1.0 if greater else 1.0
         self.best = math.inf
 
     def patient(self, patience: Any) -> int:

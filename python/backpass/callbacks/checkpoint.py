@@ -19,6 +19,7 @@ class ModelCheckpoint(Monitor):
         path: the file. It is replaced in one step: whenever the process is killed, a whole checkpoint is there.
         every: "30s", "200 steps" or "1 epoch" (any number of them).
         monitor: only keep the best: write where this quantity of the epoch's logs has improved; `every` counts epochs then.
+        mode: "min", "max" or "auto", what of the monitor is better: see Monitor.
         keep: how many checkpoints to keep: `path` is the newest, path.1 the one before, path.2 the one before that.
 
     A checkpoint that cannot be written while the run goes on (a full disk) is a warning, and the one before stays. When the run
@@ -27,9 +28,14 @@ class ModelCheckpoint(Monitor):
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], every: str = "1 epoch", monitor: str | None = None, keep: int = 1
+        self,
+        path: str | os.PathLike[str],
+        every: str = "1 epoch",
+        monitor: str | None = None,
+        keep: int = 1,
+        mode: str = "auto",
     ) -> None:
-        super().__init__("" if monitor is None else monitor)
+        super().__init__("" if monitor is None else monitor, mode=mode)
         if not isinstance(path, str | os.PathLike):
             raise TypeError(f"ModelCheckpoint: path is {path!r}, expected a str or a path")
         self.path = os.fspath(path)

@@ -12,13 +12,20 @@ from .callback import Callback, Logs, Monitor
 class EarlyStopping(Monitor):
     """Stop after `patience` epochs without an improvement by more than min_delta; restore_best brings back the best weights.
 
+    mode: "min", "max" or "auto", by the name of `monitor`: see Monitor.
+
     A further `fit` on the same data goes on where this one ended, from the last weights, unless the patience had run out.
     """
 
     def __init__(
-        self, monitor: str = "val_loss", patience: int = 0, min_delta: float = 0.0, restore_best: bool = True
+        self,
+        monitor: str = "val_loss",
+        patience: int = 0,
+        min_delta: float = 0.0,
+        restore_best: bool = True,
+        mode: str = "auto",
     ) -> None:
-        super().__init__(monitor, min_delta)
+        super().__init__(monitor, min_delta, mode)
         self.patience = self.patient(patience)
         self.restore_best = flag("EarlyStopping: restore_best", restore_best)
         self.wait = 0
@@ -69,7 +76,7 @@ def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
 
 
 class ReduceLROnPlateau(Monitor):
-    """Multiply the learning rate by `factor` after `patience` epochs without improvement, down to min_lr."""
+    """Multiply the learning rate by `factor` after `patience` epochs without improvement, down to min_lr. mode: see Monitor."""
 
     def __init__(
         self,
@@ -78,8 +85,9 @@ class ReduceLROnPlateau(Monitor):
         patience: int = 10,
         min_delta: float = 1e-4,
         min_lr: float = 0.0,
+        mode: str = "auto",
     ) -> None:
-        super().__init__(monitor, min_delta)
+        super().__init__(monitor, min_delta, mode)
         self.factor, self.min_lr, self.wait = real(factor), real(min_lr), 0
         self.patience = self.patient(patience)
         if not 0 < self.factor < 1:
