@@ -85,6 +85,16 @@ def test_import_stays_light() -> None:
     assert not done.stdout.split()
 
 
+def test_estimators_without_scikit_learn_say_what_to_install() -> None:
+    code = "import sys; sys.modules['sklearn'] = None; import backpass.sklearn"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "backpass.sklearn needs scikit-learn 1.6 or newer: pip install 'backpass[sklearn]'" in done.stderr
+
+
 def test_python_arrows() -> None:
     files = sorted(PYTHON.rglob("*.py"))
     assert files, f"no Python sources under {PYTHON}"

@@ -1,5 +1,12 @@
 """Estimators for scikit-learn 1.6 and newer: `pip install backpass[sklearn]`. `import backpass` does not import them."""
 
+try:
+    import sklearn  # noqa: F401
+except ImportError as error:
+    raise ModuleNotFoundError(
+        "backpass.sklearn needs scikit-learn 1.6 or newer: pip install 'backpass[sklearn]'", name="sklearn"
+    ) from error
+
 from .elm_classifier import ELMClassifier
 from .elm_regressor import ELMRegressor
 from .mlp_classifier import MLPClassifier
