@@ -9,7 +9,6 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
-from sklearn.utils import shuffle
 
 from ..callbacks import Callback
 from ..errors import NonFiniteError
@@ -127,7 +126,10 @@ class Training:
         estimator.n_iter_ = 0
         for epoch in range(estimator.max_iter):
             if estimator.shuffle:
-                order = shuffle(order, random_state=estimator._random_state)
+                # The draw of sklearn.utils.shuffle, whose checks cost more than an epoch of a small data set.
+                shuffled = np.arange(self.rows)
+                estimator._random_state.shuffle(shuffled)
+                order = order[shuffled]
             self.rate.epoch_begins(epoch)
             for watcher in self.watchers:
                 watcher.on_epoch_begin(epoch, {})
