@@ -19,7 +19,7 @@ from pathlib import Path
 
 RESULTS = Path(__file__).resolve().parent / "results" / "instructions.json"
 GROWTH = 1.03
-STEPS = {"tiny": 1000, "rl": 500, "small": 100, "sb3": 100, "tabular": 20}
+STEPS = {"tiny": 200, "rl": 100, "small": 20, "sb3": 20, "tabular": 4}
 MARK = "backpass_set_num_threads"  # the module exports it (for threadpoolctl): valgrind writes a part of its count at each call
 RUN = f"""
 import ctypes, numpy as np, backpass as bp
