@@ -1,10 +1,10 @@
-"""Instructions of one native training step, counted by valgrind: a guard against slow regressions that no noise can move.
+"""Instructions of native training steps, counted by valgrind: a guard against slow regressions that no noise can move.
 
-    python benchmarks/instructions.py            compare with benchmarks/results/instructions.json; fails where one grew by > 3 %
+    python benchmarks/instructions.py            compare with benchmarks/results/instructions.json; fails where they grew by > 2 %
     python benchmarks/instructions.py --record   write that file
 
-Two calls of `fit` differ only in their number of steps, so the difference is that of the steps. valgrind knows no AVX-512:
-counted is AVX2. Counts belong to a compiler: with another one than the file's there is nothing to compare, and it says so.
+Counted is a round of steps of several workloads (MIX): two processes differ only in their number of rounds. valgrind knows no
+AVX-512, so it is AVX2. Counts belong to a compiler: with another one than the file's there is nothing to compare, and it says so.
 """
 
 import argparse
@@ -14,19 +14,17 @@ import platform
 import re
 import subprocess
 import sys
-import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 RESULTS = Path(__file__).resolve().parent / "results" / "instructions.json"
-GROWTH = 1.03
-STEPS = {"tiny": 200, "rl": 100, "small": 20, "sb3": 20, "tabular": 4}
-MARK = "backpass_set_num_threads"  # the module exports it (for threadpoolctl): valgrind writes a part of its count at each call
+GROWTH = 1.02
+MIX = {"tiny": 40, "rl": 20, "small": 4, "sb3": 8, "tabular": 2}  # steps of each in a round
+ROUNDS = 2, 8
 RUN = f"""
-import ctypes, numpy as np, backpass as bp
-from backpass import _core
+import sys, numpy as np, backpass as bp
 from backpass.workloads import WORKLOADS
-mark = ctypes.CDLL(_core.__file__).{MARK}
-for name, steps in {STEPS}.items():
+for name, steps in {MIX}.items():
     workload = WORKLOADS[name]
     rng, rows = np.random.default_rng(0), 2 * workload.batch
     X = rng.standard_normal((rows, workload.layers[0]), np.float32)
@@ -35,50 +33,30 @@ for name, steps in {STEPS}.items():
     model = workload.model("native", 1)
     assert model.backend.isa == "avx2", model.backend.isa
     model.fit(X, y, batch_size=workload.batch)
-    mark(1)
-    model.fit(X, y, epochs=steps // 2, batch_size=workload.batch)
-    mark(1)
-    model.fit(X, y, epochs=3 * steps // 2, batch_size=workload.batch)
-    mark(1)
+    for _ in range(int(sys.argv[1])):
+        model.fit(X, y, epochs=steps // 2, batch_size=workload.batch)
 """
 
 
-def counts() -> dict[str, int]:
-    """Instructions of one step of every workload."""
-    with tempfile.TemporaryDirectory() as folder:
-        environment = os.environ | {
-            "PYTHONHASHSEED": "0",
-            "OPENBLAS_NUM_THREADS": "1",
-            "BACKPASS_ISA": "avx2",
-        }
-        command = [
-            "valgrind",
-            "--tool=callgrind",
-            f"--dump-before={MARK}",
-            f"--callgrind-out-file={folder}/out",
-        ]
-        done = subprocess.run(
-            [*command, sys.executable, "-c", RUN],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        parts = [
-            int(found[1])
-            for file in sorted(Path(folder).glob("out.*"), key=lambda file: int(file.suffix[1:]))
-            if (found := re.search(r"^(?:totals|summary): (\d+)", file.read_text(), re.MULTILINE))
-        ]
-    if done.returncode or len(parts) < 3 * len(STEPS):
-        raise RuntimeError(f"valgrind failed ({len(parts)} parts):\n{done.stderr[-3000:]}")
-    return {
-        name: round((parts[3 * k + 2] - parts[3 * k + 1]) / (2 * steps))
-        for k, (name, steps) in enumerate(STEPS.items())
-    }
+def count(rounds: int) -> int:
+    """Instructions of a whole process that trains so many rounds."""
+    environment = os.environ | {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "BACKPASS_ISA": "avx2"}
+    command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={os.devnull}"]
+    done = subprocess.run(
+        [*command, sys.executable, "-c", RUN, str(rounds)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = re.search(r"Collected : (\d+)", done.stderr)
+    if done.returncode or not found:
+        raise RuntimeError(f"valgrind failed:\n{done.stderr[-3000:]}")
+    return int(found[1])
 
 
 def compiler() -> str:
-    """What compiled the module, as far as the module tells."""
+    """What compiled the module."""
     from backpass import _core
 
     return f"{_core.compiler} {platform.machine()}"
@@ -91,29 +69,28 @@ def main() -> int:
     )
     parser.add_argument("--record", action="store_true")
     record = parser.parse_args().record
-    found = counts()
+    with ThreadPoolExecutor(2) as pool:
+        few, many = pool.map(count, ROUNDS)
+    now = round((many - few) / (ROUNDS[1] - ROUNDS[0]))
+    print(f"{now:,} instructions a round of {MIX}")
     if record:
         RESULTS.write_text(
-            json.dumps({"compiler": compiler(), "instructions": found}, indent=1) + "\n", "utf-8"
+            json.dumps({"compiler": compiler(), "mix": MIX, "instructions": now}, indent=1) + "\n", "utf-8"
         )
+        return 0
     known = json.loads(RESULTS.read_text("utf-8"))
-    if known["compiler"] != compiler():
-        print(f"compiled by {compiler()}, recorded with {known['compiler']}: nothing to compare")
-        known["instructions"] = {}
-    grown = []
-    for name, now in found.items():
-        before = known["instructions"].get(name)
+    if (known["compiler"], known["mix"]) != (compiler(), MIX):
         print(
-            f"{name:<10}{now:12,} instructions a step"
-            + (f"   {now / before:.3f} of before" if before else "")
+            f"recorded with {known['compiler']} and {known['mix']}, this is {compiler()}: nothing to compare"
         )
-        if before and now > GROWTH * before:
-            grown.append(name)
-    if grown:
+        return 0
+    print(f"{now / known['instructions']:.4f} of what was recorded")
+    if now > GROWTH * known["instructions"]:
         print(
-            f"more instructions than before: {', '.join(grown)}. If that is meant, run with --record and say why."
+            "more instructions than before. If that is meant, run with --record and say why in benchmarks/LOG.md."
         )
-    return bool(grown)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
