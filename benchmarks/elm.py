@@ -53,7 +53,7 @@ def elm(data: Data, units: int, activation: str, alpha: Any, arguments: argparse
     made = ELMClassifier if y.dtype.kind == "i" else ELMRegressor
     seconds = []
     while not seconds or (len(seconds) < 3 and sum(seconds) < 10 and not arguments.quick):
-        estimator = made(units, activation, alpha, random_state=0, threads=arguments.threads)
+        estimator = made(units, activation, alpha, random_state=0, n_threads=arguments.threads)
         start = time.perf_counter()
         estimator.fit(X, y)
         seconds.append(time.perf_counter() - start)

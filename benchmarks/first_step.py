@@ -35,10 +35,10 @@ nn.CrossEntropyLoss()(net(X), y).backward()
 optimizer.step()
 """
 JAX = """
-from backpass.peers.with_jax import _jax_step
+from backpass.peers.with_jax import jax_step
 from backpass.workloads import WORKLOADS
 import jax, jax.numpy as jnp
-step, state = _jax_step(WORKLOADS["rl"])
+step, state = jax_step(WORKLOADS["rl"])
 _, loss = jax.jit(step, donate_argnums=0)(state, (jnp.ones((64, 8)), jnp.zeros(64, int)))
 loss.block_until_ready()
 """

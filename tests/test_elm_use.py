@@ -2,6 +2,7 @@
 
 import os
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -150,3 +151,12 @@ def test_a_classifier_becomes_a_model_whose_softmax_are_its_probabilities(classe
     before = model.evaluate(X, index)["loss"]
     model.fit(X, index, epochs=30)
     assert model.evaluate(X, index)["loss"] < 0.9 * before
+
+
+def test_predict_from_several_threads() -> None:
+    elm = pickle.loads(pickle.dumps(ELMClassifier(200, random_state=0).fit(X, LABELS)))
+    many = np.repeat(X, 50, axis=0)
+    expected = elm.predict(many)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: elm.predict(many), range(40)))
+    assert all(np.array_equal(each, expected) for each in found)

@@ -146,7 +146,7 @@ Pool& the_pool() {
 int get_num_threads() { return num_threads.load(); }
 void set_num_threads(int threads) { num_threads.store(threads < 1 ? 1 : threads); }
 
-// What threadpoolctl finds in the loaded module and calls (python/backpass/threads.py).
+// What threadpoolctl finds in the loaded module and calls (python/backpass/threadpools.py).
 extern "C" {
 BACKPASS_EXPORT int backpass_get_num_threads() { return get_num_threads(); }
 BACKPASS_EXPORT void backpass_set_num_threads(int threads) { set_num_threads(threads); }

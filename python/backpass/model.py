@@ -133,7 +133,8 @@ class Model:
 
         Raises:
             ValueError, TypeError: name the argument, what was given and what was expected; nothing has been trained then.
-            NonFiniteError: the loss or a gradient became NaN or infinite; the weights are those of the last good step.
+            NonFiniteError: the loss or a gradient became NaN or infinite; the weights are those of the last good step,
+                unless an update itself overflowed: the message says which.
         """
         asked = Asked(
             arguments.whole("epochs", epochs, 0),
@@ -151,44 +152,37 @@ class Model:
             return fit_with_callable(self, X, y, sample_weight, class_weight, asked)
         return fit(self, X, y, sample_weight, class_weight, asked)
 
+    @alone
     def step(self, x: Any, y: Any) -> float:
         """One training step on one batch; returns its loss before the update."""
-        me = get_ident()
-        before = self.user  # as @alone does, without the cost of another call
-        if before and before != me:
-            raise in_use()
-        self.user = me
-        try:
-            x = data.features(x, self.dtype, check=False)
-            if not len(x):
-                raise ValueError(f"x is empty (shape {x.shape}), expected at least one row")
-            if self.callable_loss:
-                from .custom import step_with_callable
+        x = data.features(x, self.dtype, check=False)
+        if not len(x):
+            raise ValueError(f"x is empty (shape {x.shape}), expected at least one row")
+        if self.callable_loss:
+            from .custom import step_with_callable
 
-                return step_with_callable(self, x, y)
-            y = data.targets(y, self.loss, self.output_shape(x.shape[1:]), self.dtype, len(x))
-            plan = self.training_plan(x.shape, (y.shape[1:], y.dtype), weighted=False)
-            executor = self.programs.executor(
-                ("step", x.shape, y.shape[1:], y.dtype),
-                lambda: [
-                    *plan.forward,
-                    *plan.loss_part,
-                    *plan.backward,
-                    *self.update_instructions(plan.loss),
-                    call("advance", **self._counters(), loss=plan.loss, count=plan.count, rows=0),
-                ],
-                guarded=True,
-            )
-            assert plan.target is not None
-            plan.x[...] = x
-            plan.target[...] = y
-            if executor.run(1, self.threads) < 1:
-                self.halt[0] = 0  # also where x is to blame
-                data.check_finite("x", x)
-                raise_non_finite(self, plan)
-            return float(plan.loss[0])
-        finally:
-            self.user = before
+            return step_with_callable(self, x, y)
+        y = data.targets(y, self.loss, self.output_shape(x.shape[1:]), self.dtype, len(x))
+        plan = self.training_plan(x.shape, (y.shape[1:], y.dtype), weighted=False)
+        executor = self.programs.executor(
+            ("step", x.shape, y.shape[1:], y.dtype),
+            lambda: [
+                *plan.forward,
+                *plan.loss_part,
+                *plan.backward,
+                *self.update_instructions(plan.loss),
+                call("advance", **self._counters(), loss=plan.loss, count=plan.count, rows=0),
+            ],
+            guarded=True,
+        )
+        assert plan.target is not None
+        plan.x[...] = x
+        plan.target[...] = y
+        if executor.run(1, self.threads) < 1:
+            self.halt[0] = 0  # also where x is to blame
+            data.check_finite("x", x)
+            raise_non_finite(self, plan)
+        return float(plan.loss[0])
 
     @alone
     def forward(self, x: Any, training: bool = False) -> np.ndarray:

@@ -3,6 +3,7 @@
 import os
 
 from . import backends
+from .checks import is_whole
 from .threadpools import register
 
 VARIABLES = ("BACKPASS_NUM_THREADS", "OMP_NUM_THREADS")  # the first one that is set counts
@@ -25,10 +26,10 @@ def get_num_threads() -> int:
 def set_num_threads(n: int) -> None:
     """Choose the most threads to use from now on, an integer of at least 1. Results do not depend on it, to the bit."""
     global _chosen
-    if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= MOST:
+    if not is_whole(n) or not 1 <= n <= MOST:
         raise ValueError(f"n is {n!r}, expected an integer from 1 to {MOST}")
-    backends.set_num_threads(n)
-    _chosen = n
+    _chosen = int(n)
+    backends.set_num_threads(_chosen)
 
 
 def default_num_threads() -> int:

@@ -8,7 +8,7 @@ from .common import Contestant, first_weights, timed
 SCAN_STEPS = 50  # of one compiled call of the scan
 
 
-def _jax_step(workload: Workload) -> tuple[Any, Any]:
+def jax_step(workload: Workload) -> tuple[Any, Any]:
     """A functional training step (Adam written out) and its first state."""
     import jax
     import jax.numpy as jnp
@@ -50,7 +50,7 @@ def jax_jit(workload: Workload, threads: int) -> Contestant:
     import jax
     import jax.numpy as jnp
 
-    step, state = _jax_step(workload)
+    step, state = jax_step(workload)
     compiled = jax.jit(step, donate_argnums=0)
     X, y = workload.data()
     batches = [
@@ -73,7 +73,7 @@ def jax_scan(workload: Workload, threads: int) -> Contestant:
     import jax
     import jax.numpy as jnp
 
-    step, state = _jax_step(workload)
+    step, state = jax_step(workload)
     steps = min(SCAN_STEPS, workload.steps_per_epoch)
     compiled = jax.jit(lambda state, batches: jax.lax.scan(step, state, batches), donate_argnums=0)
     X, y = workload.data()

@@ -1,6 +1,7 @@
 """What the two extreme learning machines share: the random layer, the pass over the rows in chunks, the choice of a solver."""
 
 from collections.abc import Callable, Iterator
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ class BaseELM(BaseEstimator):  # type: ignore[misc, unused-ignore]
         chunk_size: int | None = None,
         random_state: Any = None,
         backend: str = "auto",
-        threads: int | None = None,
+        n_threads: int | None = None,
     ) -> None:
         self.n_hidden = n_hidden
         self.activation = activation
@@ -51,7 +52,10 @@ class BaseELM(BaseEstimator):  # type: ignore[misc, unused-ignore]
         self.chunk_size = chunk_size
         self.random_state = random_state
         self.backend = backend
-        self.threads = threads
+        self.n_threads = n_threads
+
+    def __getstate__(self) -> Any:
+        return {name: value for name, value in super().__getstate__().items() if name != "_busy"}
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -69,7 +73,7 @@ class BaseELM(BaseEstimator):  # type: ignore[misc, unused-ignore]
         bias = random.standard_normal(self.n_hidden) * self.bias_scale
         net = nn.Sequential(nn.Linear(features, self.n_hidden, init="zeros"), ACTIVATIONS[self.activation]())
         self.hidden_ = Model(
-            net, optimizer=optim.SGD(), backend=self.backend, threads=self.threads, dtype=X.dtype
+            net, optimizer=optim.SGD(), backend=self.backend, threads=self.n_threads, dtype=X.dtype
         )
         self.hidden_.load_state_dict({"0.weight": weight, "0.bias": bias})
         self.moments_ = Moments.zeros(self.n_hidden, targets, bool(self.fit_intercept))
@@ -82,7 +86,10 @@ class BaseELM(BaseEstimator):  # type: ignore[misc, unused-ignore]
             yield np.hstack([self._hidden_units(X[part]), Y[part]], dtype=np.float64), w[part]
 
     def _hidden_units(self, X: Any) -> np.ndarray:
-        return self.hidden_.predict(X.toarray() if sparse.issparse(X) else X)
+        with self.__dict__.setdefault(
+            "_busy", Lock()
+        ):  # a model serves one thread at a time, an estimator any number
+            return self.hidden_.predict(X.toarray() if sparse.issparse(X) else X)
 
     def _accumulate(self, X: Any, Y: np.ndarray, w: np.ndarray) -> None:
         for z, weights in self._chunks(X, Y, w):
@@ -185,7 +192,7 @@ class BaseELM(BaseEstimator):  # type: ignore[misc, unused-ignore]
             ACTIVATIONS[self.activation](),
             nn.Linear(self.n_hidden, outputs),
         )
-        given = {"backend": self.backend, "threads": self.threads, "dtype": self.hidden_.dtype}
+        given = {"backend": self.backend, "threads": self.n_threads, "dtype": self.hidden_.dtype}
         model = Model(net, options.pop("loss", loss), **{**given, **options})
         model.load_state_dict(self.hidden_.state_dict() | {"2.weight": coef, "2.bias": intercept})
         return model

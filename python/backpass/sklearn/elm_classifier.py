@@ -40,7 +40,7 @@ class ELMClassifier(ClassifierMixin, BaseELM):  # type: ignore[misc, unused-igno
         class_weight: Any = None,
         random_state: Any = None,
         backend: str = "auto",
-        threads: int | None = None,
+        n_threads: int | None = None,
     ) -> None:
         super().__init__(
             n_hidden,
@@ -54,7 +54,7 @@ class ELMClassifier(ClassifierMixin, BaseELM):  # type: ignore[misc, unused-igno
             chunk_size=chunk_size,
             random_state=random_state,
             backend=backend,
-            threads=threads,
+            n_threads=n_threads,
         )
         self.class_weight = class_weight
 

@@ -30,7 +30,7 @@ class ELMRegressor(RegressorMixin, BaseELM):  # type: ignore[misc, unused-ignore
             condition number below 1e-12; "cholesky" and "svd" insist.
         chunk_size: rows whose hidden units are in memory at a time; None: as many as make 32 MB.
         random_state: an int, None or a RandomState; fixes W and c.
-        backend, threads: of the hidden layer, see `bp.Model`. The solves run on the LAPACK that SciPy brings, with its threads.
+        backend, n_threads: of the hidden layer, see `bp.Model`. The solves run on the LAPACK that SciPy brings, with its threads.
 
     Memory. S (L × L) is always summed up over chunks of rows, so a fit needs about 8 L (L + rows of a chunk) bytes besides X,
     however many rows there are. Where singular values are called for: those of the hidden matrix itself, if it has at most

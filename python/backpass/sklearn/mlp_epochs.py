@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ..contract import CHUNK
 from ..custom import call_loss
 from ..diagnosis import raise_non_finite
 from ..loop import Feed, row_order
+from ..optim.clip import partial_sums
 from ..program import Instruction, aligned, call
 from ..steps import Plan
 from .mlp_network import Network, block_rows, threads_of
@@ -19,7 +19,7 @@ def penalty(network: Network, plan: Plan, alpha: float, share: float) -> list[In
     """loss = share · loss + ½ alpha Σ W² / count, and its gradient: the intercepts are not penalised."""
     if alpha == 0 and share == 1:
         return []
-    sizes = [-(-coef.size // CHUNK) for coef in network.coefs]
+    sizes = [len(partial_sums(coef.size)) for coef in network.coefs]
     partials = np.zeros(sum(sizes))
     out, start = [], 0
     for layer, size in zip(network.linear, sizes, strict=True):
