@@ -3,6 +3,7 @@
 import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -154,9 +155,14 @@ def test_a_classifier_becomes_a_model_whose_softmax_are_its_probabilities(classe
 
 
 def test_predict_from_several_threads() -> None:
-    elm = pickle.loads(pickle.dumps(ELMClassifier(200, random_state=0).fit(X, LABELS)))
-    many = np.repeat(X, 50, axis=0)
+    elm = pickle.loads(pickle.dumps(ELMClassifier(1000, random_state=0).fit(X, LABELS)))
+    many = np.repeat(X, 100, axis=0)
     expected = elm.predict(many)
+    start = Barrier(4)
+
+    def predict(_: int) -> bool:
+        start.wait()
+        return all(np.array_equal(elm.predict(many), expected) for _ in range(10))
+
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: elm.predict(many), range(40)))
-    assert all(np.array_equal(each, expected) for each in found)
+        assert all(pool.map(predict, range(4)))

@@ -86,9 +86,10 @@ class BaseELM(BaseEstimator):  # type: ignore[misc, unused-ignore]
             yield np.hstack([self._hidden_units(X[part]), Y[part]], dtype=np.float64), w[part]
 
     def _hidden_units(self, X: Any) -> np.ndarray:
-        with self.__dict__.setdefault(
+        busy = self.__dict__.setdefault(
             "_busy", Lock()
-        ):  # a model serves one thread at a time, an estimator any number
+        )  # a model serves one thread at a time, an estimator any number
+        with busy:
             return self.hidden_.predict(X.toarray() if sparse.issparse(X) else X)
 
     def _accumulate(self, X: Any, Y: np.ndarray, w: np.ndarray) -> None:
