@@ -133,6 +133,7 @@ def carry_on(last: Run, watchers: Sequence[Callback], resumed: bool) -> None:
             except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
                 if resumed:
                     raise ValueError(f"resume is True, but {key[0]} cannot go on: {error}") from None
+                watcher.on_train_begin({})  # afresh: it may have taken a part of what does not fit
     if resumed and (missing := [name for (name, _), state in states.items() if state]):
         warnings.warn(
             f"the interrupted run had {', '.join(missing)} among its callbacks; it goes on without",

@@ -68,6 +68,7 @@ def run(model: "Model", make: Callable[[int, bool], Loop], arrays: Sequence[Any]
     def late() -> bool:
         return asked.max_seconds is not None and time.monotonic() - began >= asked.max_seconds
 
+    previous, started = model.last_run, False
     this.watchers, model.last_run = watchers, this
     model.stop_training = this.stopped
     logs: dict[str, float] = {}
@@ -79,6 +80,7 @@ def run(model: "Model", make: Callable[[int, bool], Loop], arrays: Sequence[Any]
             begun.append(watcher)
         if last:
             carry_on(last, watchers, this.resumed)
+        started = True
         for epoch in range(model.epoch, stop):
             for watcher in watchers:
                 watcher.on_epoch_begin(epoch, {})
@@ -117,6 +119,8 @@ def run(model: "Model", make: Callable[[int, bool], Loop], arrays: Sequence[Any]
         if this.broken and before >= 0:
             this.at = loop.position()
             this.steps = before + this.steps_done
+        if not started:
+            model.last_run = previous  # nothing has happened: what could be resumed still can
         for watcher in begun:
             watcher.on_train_end(logs)
         this.end(model.stop_training)

@@ -31,6 +31,13 @@ def views(net: Layer) -> list[tuple[str, np.ndarray]]:
 
 def load(net: Layer, state: Any) -> None:
     """Take over parameters and running statistics; nothing changes if a key or a shape does not fit."""
+    fitting = checked(net, state)
+    for name, view in views(net):
+        view[...] = fitting[name]
+
+
+def checked(net: Layer, state: Any) -> dict[str, np.ndarray]:
+    """The arrays of a state in the network's dtypes, once every key and shape is known to fit."""
     if not isinstance(state, Mapping):
         raise TypeError(
             f"state is {type(state).__name__}, expected a dict of arrays such as state_dict() gives"
@@ -44,8 +51,9 @@ def load(net: Layer, state: Any) -> None:
         if arrays[name].shape != view.shape:
             raise ValueError(f"state[{name!r}] has shape {arrays[name].shape}, expected {view.shape}")
     cast = {name: data.cast(f"state[{name!r}]", array, own[name].dtype) for name, array in arrays.items()}
-    for name, view in own.items():
-        view[...] = cast[name].reshape(view.shape)  # a 0-d array came back as (1,)
+    return {
+        name: cast[name].reshape(view.shape) for name, view in own.items()
+    }  # a 0-d array came back as (1,)
 
 
 def _dotted(prefix: str, key: str) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import weights
 from ..checks import flag, real
 from .callback import Callback, Logs, Monitor
 
@@ -62,8 +63,11 @@ class EarlyStopping(Monitor):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         self.wait = int(state["wait"])
-        self.best_state = state["best_state"] if self.restore_best else None
-        last, best = state["last_state"], state["best_state"]
+        best, last = (
+            None if state[which] is None else weights.checked(self.model.net, state[which])
+            for which in ("best_state", "last_state")
+        )
+        self.best_state = best if self.restore_best else None
         if (
             last is not None and best is not None and same(self.model.state_dict(), best)
         ):  # nobody else changed the weights since
