@@ -79,6 +79,11 @@ class BoundProgram {
         return found;
     }
 
+    std::vector<double> profile(std::int64_t steps, int threads) {
+        py::gil_scoped_release release;
+        return program_.profile(steps, threads > 0 ? threads : get_num_threads());
+    }
+
     std::int64_t run(std::int64_t steps, int threads) {
         const int n = threads > 0 ? threads : get_num_threads();
         if (program_.seconds() * double(steps) < 5e-6)
@@ -123,6 +128,8 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
              "Run all instructions `steps` times without the GIL; returns the number of whole steps done.")
         .def("costs", &BoundProgram::costs,
              "(name, floating point operations, bytes moved) of every instruction, by its own account.")
+        .def("profile", &BoundProgram::profile, py::arg("steps"), py::arg("threads") = 0,
+             "Run all instructions `steps` times; returns the seconds that each of them took.")
         .def("infer", &BoundProgram::infer, py::arg("input"), py::arg("output"), py::arg("x"),
              py::arg("threads"),
              "Copy x into the buffer `input`, run once, return a copy of the buffer `output`; None if x has "

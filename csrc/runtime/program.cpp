@@ -66,6 +66,19 @@ std::vector<Cost> Program::costs() const {
     return costs;
 }
 
+std::vector<double> Program::profile(std::int64_t steps, int threads) {
+    Session session(threads);
+    std::vector<double> seconds(instructions_.size());
+    for (std::int64_t step = 0; step < steps; ++step)
+        for (std::size_t i = 0; i < instructions_.size(); ++i) {
+            const Instruction& instruction = instructions_[i];
+            const auto began = std::chrono::steady_clock::now();
+            session.run(Work{instruction.call, &instruction, instruction.tasks}, instruction.parallel, nullptr);
+            seconds[i] += std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+        }
+    return seconds;
+}
+
 std::int64_t Program::run(std::int64_t steps, int threads, bool (*interrupted)()) {
     Session session(threads);
     Interrupt interrupt(interrupted);

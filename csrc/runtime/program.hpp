@@ -34,6 +34,9 @@ class Program {
     // Returns the number of whole steps done.
     std::int64_t run(std::int64_t steps, int threads, bool (*interrupted)());
 
+    // The same, with a clock around each instruction: the seconds that each took in all steps.
+    std::vector<double> profile(std::int64_t steps, int threads);
+
     double seconds() const { return seconds_; }  // that a step takes, about
     std::vector<Cost> costs() const;
 
