@@ -1,0 +1,139 @@
+// Ring 1: how the operands of a product are read: in place, transposed, or copied where their strides would thrash a cache.
+#pragma once
+#include "lanes.hpp"
+
+namespace backpass::BACKPASS_ISA {
+namespace {
+
+constexpr int kTileRows =
+    kRegisters == 32 ? 14 : 6;  // 14 x 2 (6 x 2) accumulators leave room for two of B and one of A
+constexpr int kTileVectors = 2;
+template <class T>
+constexpr int kPanel = kTileVectors * width<T>;  // columns of B that a tile reads
+template <class T>
+constexpr Index kLine = 64 / Index(sizeof(T));  // of a cache
+
+constexpr Index kBlockK = 256;  // k of one pass over C: a block of B of 256 columns stays in the L2 cache
+constexpr Index kBlockColumns = 256;
+constexpr Index kPackedStride = kBlockK + 16;  // of a copied row of A: not a multiple of a cache's set
+constexpr Index kCopiedTiles = 8;  // of A read down its columns: each of their lines holds several
+constexpr Index kRowsAhead = 16;   // that are fetched of a matrix which is being copied
+
+constexpr Index kPackedElements =
+    kBlockK * (kBlockColumns + 16 * kCopiedTiles) + 16 * kPackedStride;  // of scratch that gemm may use
+
+// A(m, k) = data[m * row + k * step]; one of row and step is 1.
+template <class T>
+struct Operand {
+    const T* data;
+    Index row, step;
+};
+
+template <class T>
+BP_INLINE void prefetch_to_write(T* c, Index ldc, int rows, int columns) {
+    for (int r = 0; r < rows; ++r)
+        for (int n = 0; n < columns; n += int(kLine<T>)) __builtin_prefetch(c + r * ldc + n, 1);
+}
+
+// B row-major, read in place: rows are `ld` apart. Where that would thrash the caches, the first tile packs it as it reads.
+template <class T>
+struct RowMajor {
+    const T* data;
+    Index ld;
+    static constexpr bool must_pack = false;
+
+    BP_INLINE const T* at(Index k, Index n) const { return data + k * ld + n; }
+    BP_INLINE void prefetch(Index k0, Index k1, Index n0, Index n1) const {
+        for (Index k = k0; k < k1; ++k)
+            for (Index n = n0; n < n1; n += kLine<T>) __builtin_prefetch(at(k, n), 0, 2);  // into L2
+    }
+};
+
+// B = Wᵀ for a row-major W: element (k, n) is data[n * ld + k]. Packed by transposing squares in registers.
+template <class T>
+struct Transposed {
+    const T* data;
+    Index ld;
+    static constexpr bool must_pack = true;
+
+    BP_INLINE const T* at(Index, Index) const { return nullptr; }
+    // Columns n0 .. n1 as panels, k0 <= k < k0 + count, padded with zeros.
+    void pack(Index k0, Index count, Index n0, Index n1, T* to) const {
+        constexpr int w = width<T>, panel = kPanel<T>;
+        for (Index n = n0; n < n1; n += w) {
+            T* const into = to + (n - n0) / panel * (panel * kBlockK) + (n - n0) % panel;
+            const int rows = int(n1 - n < w ? n1 - n : w);
+            for (Index k = 0; k < count; k += w) {
+                vec<T> square[w];
+                const T* from = data + n * ld + k0 + k;
+                const int ks = count - k < w ? int(count - k) : w;
+                for (int i = 0; i < w; ++i) __builtin_prefetch(from + (i + w) * ld);
+                for (int i = 0; i < w; ++i, from += ld)
+                    square[i] = i >= rows ? vec<T>{} : ks == w ? load(from) : load_tail(from, ks);
+                transpose<T>(square);
+                for (int i = 0; i < ks; ++i) store(into + (k + i) * panel, square[i]);
+            }
+        }
+    }
+};
+
+// The rows of A for one tile after the other: copied where they lie a multiple of 1 KiB apart, which would make them fight for
+// few sets of a cache in every step of k. A single panel of B is worth a copy only if that is all of one set.
+template <class T>
+class CopiedRows {
+  public:
+    BP_INLINE CopiedRows(Operand<T> a, Index columns, Index K, T* to) : a_(a), to_(to) {
+        const Index stride = (a.step == 1 ? a.row : a.step) * Index(sizeof(T));
+        copies_ =
+            K >= 64 && (columns >= 4 * kPanel<T> ? stride % 1024 == 0
+                                                 : a.step == 1 && columns >= kPanel<T> && stride % 4096 == 0);
+    }
+
+    // Rows of tile t, k0 <= k < k0 + count; to be asked for t = 0, 1, 2, ...
+    template <class Tiles>
+    BP_INLINE Operand<T> tile(const Tiles& tiles, Index t, Index k0, Index count) const {
+        const Index m = tiles.begin(t);
+        if (!copies_) return {a_.data + m * a_.row + k0 * a_.step, a_.row, a_.step};
+        if (a_.step == 1) {
+            copy_rows(a_.data + m * a_.row + k0, int(tiles.begin(t + 1) - m), count);
+            return {to_, kPackedStride, 1};
+        }
+        if (t % kCopiedTiles == 0) copy_columns(tiles, t, k0, count);
+        return {to_ + t % kCopiedTiles * kBlockK * 16, 1, 16};
+    }
+
+  private:
+    void copy_rows(const T* from, int rows, Index count) const {
+        for (int r = 0; r < rows; ++r)
+            for (Index i = 0; i < count; i += width<T>) {
+                const T* const at = from + r * a_.row + i;
+                __builtin_prefetch(at + 4 * a_.row);
+                store(to_ + r * kPackedStride + i,
+                      count - i >= width<T> ? load(at) : load_tail(at, int(count - i)));
+            }
+    }
+    template <class Tiles>
+    void copy_columns(const Tiles& tiles, Index t, Index k0, Index count) const {
+        Index begin[kCopiedTiles + 1];
+        int last = 0;
+        for (; last <= kCopiedTiles && t + last <= tiles.count; ++last) begin[last] = tiles.begin(t + last);
+        --last;
+        for (Index i = 0; i < count; ++i) {
+            const T* const from = a_.data + (k0 + i) * a_.step;
+            for (Index m = begin[0]; m < begin[last]; m += kLine<T>)
+                __builtin_prefetch(from + kRowsAhead * a_.step + m);
+            for (int g = 0; g < last; ++g)
+                for (Index m = begin[g]; m < begin[g + 1]; m += width<T>)
+                    store(
+                        to_ + (g * kBlockK + i) * 16 + m - begin[g],
+                        load_tail(from + m, int(begin[g + 1] - m < width<T> ? begin[g + 1] - m : width<T>)));
+        }
+    }
+
+    Operand<T> a_;
+    T* to_;
+    bool copies_;
+};
+
+}  // namespace
+}  // namespace backpass::BACKPASS_ISA
