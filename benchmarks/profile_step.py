@@ -26,7 +26,9 @@ def program_of(workload: Workload, threads: int) -> NativeExecutor:
     model, (X, y) = workload.model("native", threads), workload.data()
     if y.dtype != np.int64:
         y = data.cast("y", y, model.dtype)
-    feed = Feed(X, y, None, row_order(len(X)), aligned((1,), np.int64), aligned((2,), np.float64))
+    order = row_order(len(X))
+    np.random.default_rng(0).shuffle(order)
+    feed = Feed(X, y, None, order, aligned((1,), np.int64), aligned((2,), np.float64))
     [(executor, _, _), *_] = ProgramLoop(model, feed, workload.batch, shuffle=False).programs
     assert isinstance(executor, NativeExecutor)
     executor.wound_back = feed.cursor  # type: ignore[attr-defined]

@@ -34,6 +34,8 @@ void shuffle_index(const Shuffle& op, Range, Scratch) {
     }
 }
 
+constexpr Index kGatherAhead = 4096;  // bytes between the row that is copied and the one that is fetched
+
 template <int Bytes>
 BP_INLINE void copy(char* to, const char* from) {
     typename Vector<std::uint32_t, Bytes>::type v;
@@ -47,9 +49,12 @@ template <int Bytes, class T>
 BP_INLINE void gather_rows(const Gather<T>& op, Index begin, Index end) {
     const Index size = op.source.shape[0], bytes = op.out.cols() * Index(sizeof(T));
     const Index* const index = op.index.data + op.cursor.data[0];
+    const Index known = op.index.size() - op.cursor.data[0], ahead = kGatherAhead / bytes + 1;
     const char* const source = (const char*)op.source.data;
     char* to = (char*)op.out.data + begin * bytes;
     for (Index b = begin; b < end; ++b, to += bytes) {
+        if (b + ahead < known)  // no prefetcher foresees a shuffled order
+            for (Index i = 0; i < bytes; i += 64) __builtin_prefetch(source + index[b + ahead] * bytes + i);
         if (std::uint64_t(index[b]) >= std::uint64_t(size)) continue;
         const char* const from = source + index[b] * bytes;
         for (Index i = 0; i + Bytes < bytes; i += Bytes) copy<Bytes>(to + i, from + i);
