@@ -2,8 +2,8 @@
 
     python benchmarks/profile_step.py small medium [--threads N] [--seconds S]
 
-Prints µs, share of the step, GFLOP/s and GB/s (by the op's own account) of each instruction, medians of a few runs. A clock is read
-around each instruction, which adds some 50 ns to it: of the tiny workloads only the order of the figures means something.
+Prints µs, share of the step, GFLOP/s and GB/s (by the op's own account) of each instruction, medians of a few runs. A clock is
+read around each instruction, which adds some 50 ns to it: of the tiny workloads only the order of the figures means something.
 """
 
 import argparse
@@ -58,7 +58,9 @@ def main() -> None:
     )
     parser.add_argument("workloads", nargs="+", choices=WORKLOADS)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=0.3, help="of one run (default 0.3; at most an epoch)")
+    parser.add_argument(
+        "--seconds", type=float, default=0.3, help="of one run (default 0.3; at most an epoch)"
+    )
     arguments = parser.parse_args()
     for name in arguments.workloads:
         rows = profile(WORKLOADS[name], arguments.threads, arguments.seconds)

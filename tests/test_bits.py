@@ -28,6 +28,8 @@ def call(op: Op, dtype: str, chosen: dict[str, Any]) -> dict[str, Any]:
     letters = {d for a in op.arrays.values() for d in a.dims}
     flat = letters <= {"N", "P", "1", "2"}
     dims = {**SIZES, "N": 70_000 if flat else 400, "P": -(-70_000 // 16384), "*": (3, 101)}
+    if "H" in letters:
+        dims |= {"B": 70, "C": 10}  # images are cut by B alone
     return samples.call(op, dims, dtype, set(), chosen)
 
 

@@ -181,7 +181,7 @@ CLASS_TARGETS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "float without end": (with_value(LABELS, 1e30, 2), ("y[2] is", "from 0 to 2")),
     "unsigned, beyond int64": (with_value(LABELS, 2**64 - 1, 4, dtype=np.uint64), ("y[4] is", "from 0 to 2")),
     "fractions": (LABELS + 0.5, ("y has dtype float64", "expected class indices", "0 to 2")),
-    "one-hot": (np.eye(3)[LABELS], ("y has shape (20, 3)", "expected class indices")),
+    "one-hot": (np.eye(3, dtype=int)[LABELS], ("y has shape (20, 3)", "expected class indices")),
     "strings": (LABELS.astype(str), ("y has dtype <U", "expected numbers")),
     "NaN": (with_value(LABELS, np.nan, 8), ("y holds nan", "row 8")),
     "too few": (LABELS[:5], ("y has 5 rows", "X has 20")),
@@ -198,6 +198,16 @@ def test_class_targets(what: str, loss: str) -> None:
         with refused(*parts, model=model):
             call(X, value)
     assert_trains(model, LABELS)
+
+
+def test_probabilities() -> None:
+    model = classifier()
+    with refused("y[0] is", "(sum 0.9)", "whose sum is 1", model=model):
+        model.fit(X, np.eye(3)[LABELS] * 0.9)
+    with refused("y[0] is", "of at least 0", model=model):
+        model.evaluate(X, np.tile([1.5, -0.5, 0], (20, 1)))
+    with refused("weight has shape (2,)", "expected (3,)"):
+        bp.Model(nn.Linear(4, 3), nn.CrossEntropyLoss(weight=[1, 2])).fit(X, np.eye(3)[LABELS])
 
 
 def test_targets_outside_what_a_loss_takes() -> None:

@@ -96,7 +96,7 @@ def test_other_python_threads_keep_running(monkeypatch: pytest.MonkeyPatch) -> N
     model = bp.Model(
         nn.Sequential(nn.Linear(6, 128), nn.ReLU(), nn.Linear(128, 2)), backend="native", threads=1
     )
-    x, y = np.resize(X, (60000, 6)), np.resize(Y, (60000, 2))
+    x, y = np.resize(X, (400_000, 6)), np.resize(Y, (400_000, 2))
     stop, ticks = threading.Event(), 0
 
     def count() -> None:

@@ -63,6 +63,16 @@ def test_parity(name: str, dtype: str, backend: Backend) -> None:
         check(op, backend, fields, dtype)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["linear_forward", "linear_backward"])
+@pytest.mark.parametrize("sizes", [(130, 1024, 1024), (20, 784, 1024), (512, 130, 1500)], ids=str)
+def test_large_products(sizes: tuple[int, ...], name: str, dtype: str, native: Backend) -> None:
+    """Products cut into blocks along every side, and rows that lie a page apart: gemm has ways of its own for them."""
+    op = REGISTRY[name]
+    dims = {"*": sizes[:1], "I": sizes[1], "O": sizes[2]}
+    check(op, native, samples.call(op, dims, dtype, {"slope"}, {"activation": "identity"}), dtype)
+
+
 @pytest.mark.parametrize("name", samples.OPS)
 def test_parity_on_awkward_memory(name: str, backend: Backend) -> None:
     """Strided, reversed, unaligned, Fortran-ordered and read-only arrays give what plain ones give, and outputs arrive."""

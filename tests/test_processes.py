@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import sysconfig
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -182,3 +183,21 @@ def test_every_method_is_refused_while_fit_runs_elsewhere() -> None:
         leave.set()
         thread.join()
     model.fit(X, Y)
+
+
+@pytest.mark.skipif(
+    not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="only a free-threaded Python can lose the GIL"
+)
+def test_a_free_threaded_python_stays_one() -> None:
+    """In a process of its own: another package of the test suite may switch the GIL on."""
+    script = (
+        "import sys, numpy as np, backpass as bp\n"
+        "before = sys._is_gil_enabled()\n"
+        "bp.Model(bp.nn.Linear(2, 1), backend='native').fit(np.ones((4, 2)), np.ones(4), progress=False)\n"
+        "print(before, sys._is_gil_enabled())"
+    )
+    env = {k: v for k, v in os.environ.items() if k != "PYTHON_GIL"}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script], env=env, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["False", "False"], done.stderr

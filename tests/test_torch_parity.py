@@ -183,6 +183,13 @@ LOSSES = {
         target_shape=(3,),
         shape=(3, 6),
     ),
+    "cross entropy, probabilities": loss(cross_entropy, "probabilities"),
+    "cross entropy, probabilities, all": loss(
+        lambda nn: nn.CrossEntropyLoss(weight=WEIGHT, label_smoothing=0.2), "probabilities"
+    ),
+    "cross entropy, probabilities, sum": loss(
+        lambda nn: nn.CrossEntropyLoss(reduction="sum"), "probabilities", lr=0.01
+    ),
     "nll": loss(lambda nn: nn.NLLLoss(), "classes", to_probability("LogSoftmax"), ()),
     "nll, weight": loss(lambda nn: nn.NLLLoss(weight=WEIGHT), "ignored", to_probability("LogSoftmax"), ()),
     "nll, sum": loss(

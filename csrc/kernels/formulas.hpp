@@ -125,6 +125,7 @@ BP_INLINE V value(V p, V t, [[maybe_unused]] lane<V> alpha) {
         const V a = log1p_exp(-p), b = log1p_exp(p);
         return t * exp(-alpha * b) * a + (T(1) - t) * exp(-alpha * a) * b;
     }
+    if constexpr (L == Pointwise::soft_nll) return select(t == T(0), constant<V>(0), -t * p);
 }
 
 // The slope with respect to p.
@@ -149,6 +150,7 @@ BP_INLINE V slope(V p, V t, [[maybe_unused]] lane<V> alpha) {
         const V a = log1p_exp(-p), b = log1p_exp(p), s = sigmoid(p), r = sigmoid(-p);
         return (T(1) - t) * exp(-alpha * a) * (alpha * r * b + s) - t * exp(-alpha * b) * (alpha * s * a + r);
     }
+    if constexpr (L == Pointwise::soft_nll) return -t;
 }
 
 }  // namespace

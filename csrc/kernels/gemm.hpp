@@ -116,7 +116,7 @@ void gemm(Operand<T> a, const B& b, T* c, Index ldc, Index m0, Index m1, Index n
     const bool far = K <= kBlockK && ldc * Index(sizeof(T)) >= 2048;  // rows of a C that is only written
     const Index panels = (n1 - n0 + panel - 1) / panel, steps = tiles.count * panels;
     const Index blocks = (K + kBlockK - 1) / kBlockK;
-    const Index most = blocks < 2 ? K : (K / blocks + w) / w * w;
+    const Index most = blocks < 2 ? K : ((K + blocks - 1) / blocks + w - 1) / w * w;  // at most kBlockK
     const auto row_counts = std::make_integer_sequence<int, kTileRows>{};
 
     Index k0 = 0;

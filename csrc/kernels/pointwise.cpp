@@ -35,10 +35,10 @@ template <class T>
 void multiply_add(const MultiplyAdd<T>& op, Range range, Scratch) {
     constexpr int w = width<T>, together = 12;
     const vec<T> factor = broadcast<T>(T(op.factor)), term = broadcast<T>(T(op.term));
-    auto [i, end] = covered(range, kElementPiece, op.x.size());
-    for (; i < end; i += together * w) {
+    const Range elements = covered(range, kElementPiece, op.x.size());
+    for (Index i = elements.begin; i < elements.end; i += together * w) {
         const auto lanes = [&](int v) BP_INLINED {
-            const Index left = end - i - v * w;
+            const Index left = elements.end - i - v * w;
             return int(left < 0 ? 0 : left < w ? left : w);
         };
         vec<T> y[together];

@@ -61,10 +61,11 @@ enum class Pointwise {
     poisson_rate,
     quantile,
     hinge,
-    focal
+    focal,
+    soft_nll
 };
 inline constexpr const char* kPointwiseNames[] = {"mse",       "half_mse",        "l1",      "huber",
                                                   "smooth_l1", "bce_with_logits", "poisson", "poisson_rate",
-                                                  "quantile",  "hinge",           "focal"};
+                                                  "quantile",  "hinge",           "focal",   "soft_nll"};
 
 }  // namespace backpass

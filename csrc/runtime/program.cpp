@@ -73,7 +73,8 @@ std::vector<double> Program::profile(std::int64_t steps, int threads) {
         for (std::size_t i = 0; i < instructions_.size(); ++i) {
             const Instruction& instruction = instructions_[i];
             const auto began = std::chrono::steady_clock::now();
-            session.run(Work{instruction.call, &instruction, instruction.tasks}, instruction.parallel, nullptr);
+            session.run(Work{instruction.call, &instruction, instruction.tasks}, instruction.parallel,
+                        nullptr);
             seconds[i] += std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
         }
     return seconds;

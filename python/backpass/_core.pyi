@@ -22,6 +22,11 @@ class Program:
         x: object,
         threads: typing.SupportsInt | typing.SupportsIndex,
     ) -> numpy.ndarray | None: ...
+    def profile(
+        self,
+        steps: typing.SupportsInt | typing.SupportsIndex,
+        threads: typing.SupportsInt | typing.SupportsIndex = ...,
+    ) -> list[float]: ...
     def run(
         self,
         steps: typing.SupportsInt | typing.SupportsIndex = ...,

@@ -47,10 +47,15 @@ def checked_validation(model: "Model", validation_data: Any) -> tuple[Any, ...]:
         raise type(error)(f"validation_data: {error}") from None
 
 
-def evaluate_loss(
-    model: "Model", pred: np.ndarray, target: np.ndarray, weight: np.ndarray | None
+def evaluated(
+    model: "Model", X: np.ndarray, target: np.ndarray, weight: np.ndarray | None = None
 ) -> dict[str, float]:
-    """Loss and metric of predictions."""
+    """Loss and metric of checked data."""
+    pred = model.predict(X)
+    if model.callable_loss:
+        from .custom import call_loss
+
+        return {"loss": call_loss(model, pred, target)[0]}
     builder = Builder(model.dtype, training=False)
     loss, _ = model.loss.emit(builder, Tensor(pred), target, weight)
     model.backend.compile(builder.instructions).run(1, model.threads)

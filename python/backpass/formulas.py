@@ -239,6 +239,15 @@ def focal_slope(p: Value, t: Value, alpha: float) -> Value:
     return (1 - t) * np.exp(-alpha * a) * (alpha * r * b + s) - t * np.exp(-alpha * b) * (alpha * s * a + r)
 
 
+def soft_nll(p: Value, t: Value, alpha: float) -> Value:
+    """-t p for the probability t of a class and its logarithm p in the network's view; 0 where t is, p = -inf included."""
+    return np.where(t == 0, 0.0, -t * p)
+
+
+def soft_nll_slope(p: Value, t: Value, alpha: float) -> Value:
+    return -t
+
+
 POINTWISE: dict[str, Pointwise] = {
     "mse": Pointwise(mse, mse_slope),
     "half_mse": Pointwise(half_mse, half_mse_slope),
@@ -251,4 +260,5 @@ POINTWISE: dict[str, Pointwise] = {
     "quantile": Pointwise(quantile, quantile_slope),
     "hinge": Pointwise(hinge, hinge_slope),
     "focal": Pointwise(focal, focal_slope),
+    "soft_nll": Pointwise(soft_nll, soft_nll_slope),
 }

@@ -14,7 +14,7 @@ from .backends import Backend, get_backend
 from .callbacks import Callback
 from .checks import flag
 from .diagnosis import raise_non_finite
-from .evaluation import checked_data, evaluate_loss
+from .evaluation import checked_data, evaluated
 from .history import History
 from .losses import Loss
 from .losses import by_name as loss_by_name
@@ -120,7 +120,7 @@ class Model:
 
         Args:
             X: (N, ...) numbers; a C-contiguous array of the model's dtype (a memory map, too) is not copied.
-            y: targets, (N,) class indices for cross entropy, else (N, ...) like the network's output.
+            y: targets, (N,) class indices or (N, C) probabilities for cross entropy, else (N, ...) like the network's output.
             batch_size: rows of a step, at most N; default 32, or N if that is less. The last batch may be smaller.
             validation_data: (X, y) or (X, y, sample_weight), evaluated after each epoch.
             shuffle: whether each epoch takes the rows in a new order.
@@ -274,13 +274,7 @@ class Model:
     @alone
     def evaluate(self, X: Any, y: Any, sample_weight: Any = None) -> dict[str, float]:
         """The loss over all rows, and the accuracy where the targets are classes: {"loss": ..., "accuracy": ...}."""
-        X, target, weight = checked_data(self, X, y, sample_weight)
-        pred = self.predict(X)
-        if self.callable_loss:
-            from .custom import call_loss
-
-            return {"loss": call_loss(self, pred, target)[0]}
-        return evaluate_loss(self, pred, target, weight)
+        return evaluated(self, *checked_data(self, X, y, sample_weight))
 
     @property
     def loss(self) -> Loss:

@@ -11,7 +11,7 @@ import numpy as np
 from .callbacks import Callback, ModelCheckpoint, ProgressBar, TerminateOnNaN
 from .diagnosis import check_weights
 from .errors import NonFiniteError
-from .evaluation import checked_data, checked_validation
+from .evaluation import checked_data, checked_validation, evaluated
 from .history import History
 from .loop import Feed, Loop, ProgramLoop, row_order
 from .program import aligned
@@ -101,7 +101,7 @@ def run(model: "Model", make: Callable[[int, bool], Loop], arrays: Sequence[Any]
             logs = {"loss": loop.position().loss}
             model.epoch, this.at, before = epoch + 1, Position(), -1
             if validation:
-                logs |= {f"val_{k}": v for k, v in model.evaluate(*validation).items()}
+                logs |= {f"val_{k}": v for k, v in evaluated(model, *validation).items()}
             logs["lr"] = model.lr
             this.history.append(epoch, logs)
             for watcher in watchers:

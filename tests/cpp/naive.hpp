@@ -82,7 +82,7 @@ inline double slope(Activation a, double z) {
 inline constexpr Pointwise kLosses[] = {
     Pointwise::mse,       Pointwise::half_mse,        Pointwise::l1,      Pointwise::huber,
     Pointwise::smooth_l1, Pointwise::bce_with_logits, Pointwise::poisson, Pointwise::poisson_rate,
-    Pointwise::quantile,  Pointwise::hinge,           Pointwise::focal};
+    Pointwise::quantile,  Pointwise::hinge,           Pointwise::focal,   Pointwise::soft_nll};
 
 inline double value(Pointwise loss, double p, double t, double a) {
     const double d = p - t, m = std::fabs(d);
@@ -110,6 +110,8 @@ inline double value(Pointwise loss, double p, double t, double a) {
         case Pointwise::focal:
             return -t * std::pow(sigmoid(-p), a) * std::log(sigmoid(p)) -
                    (1 - t) * std::pow(sigmoid(p), a) * std::log(sigmoid(-p));
+        case Pointwise::soft_nll:
+            return t == 0 ? 0 : -t * p;
     }
     return NAN;
 }
@@ -142,6 +144,8 @@ inline double slope(Pointwise loss, double p, double t, double a) {
             return t * std::pow(r, a) * (a * s * std::log(s) - r) +
                    (1 - t) * std::pow(s, a) * (s - a * r * std::log(r));
         }
+        case Pointwise::soft_nll:
+            return -t;
     }
     return NAN;
 }

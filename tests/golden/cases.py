@@ -23,6 +23,7 @@ TARGETS = {  # from uniform values in [-1, 1)
     "classes": lambda u: np.floor(2 * (u + 1)).astype(np.int64),  # 0 to 3
     "ignored": lambda u: np.where(u > 0.5, -100, np.floor(2 * (u + 1))).astype(np.int64),  # 0 to 2, and -100
     "share": lambda u: (u + 1) / 2,
+    "probabilities": lambda u: (u + 1.001) / (u + 1.001).sum(axis=-1, keepdims=True),
     "binary": lambda u: (u > 0) * 1.0,
     "sign": lambda u: np.where(u > 0, 1.0, -1.0),
     "count": lambda u: np.floor(2 * (u + 1)),

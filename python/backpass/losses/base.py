@@ -10,6 +10,7 @@ from ..program import Builder, Tensor, aligned
 from ..recorded import Recorded
 
 REDUCTIONS = ("mean", "sum")
+PROBABILITY_SLACK = 1e-3  # of the sum of a row's probabilities: float16 rounds by that much
 
 
 class Loss(Recorded):
@@ -88,10 +89,16 @@ class ClassLoss(Loss):
         self.ignore_index = self.index("ignore_index", ignore_index)
 
     def targets(self, y: Any, output: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
-        name = type(self).__name__
+        self.checked_weight(output)
+        return class_targets(type(self).__name__, y, output, self.ignore_index)
+
+    def checked_weight(self, output: tuple[int, ...]) -> np.ndarray | None:
+        """The class weights, one for each of the network's outputs."""
         if self.weight is not None and self.weight.shape != output[-1:]:
-            raise ValueError(f"{name}: weight has shape {self.weight.shape}, expected ({output[-1]},)")
-        return class_targets(name, y, output, self.ignore_index)
+            raise ValueError(
+                f"{type(self).__name__}: weight has shape {self.weight.shape}, expected ({output[-1]},)"
+            )
+        return self.weight
 
     def weight_of(self, builder: Builder) -> np.ndarray | None:
         """The class weights in the model's dtype, aligned like all buffers."""
@@ -137,6 +144,22 @@ def class_targets(loss: str, y: Any, output: tuple[int, ...], ignore: int | None
             f" (the network has {output[-1]} outputs)"
         )
     return labels
+
+
+def probabilities(loss: str, y: np.ndarray) -> np.ndarray:
+    """Class probabilities (N, ..., C) in float64, checked."""
+    q = y.astype(np.float64)
+    if not q.size:
+        return q
+    sums = q.sum(axis=-1)
+    if q.min() < 0 or np.abs(sums - 1).max() > PROBABILITY_SLACK:
+        wrong = (q.min(axis=-1) < 0) | (np.abs(sums - 1) > PROBABILITY_SLACK)
+        where = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise ValueError(
+            f"{loss}: y[{', '.join(map(str, where))}] is {y[where]} (sum {sums[where]:.6g}), expected class indices or "
+            f"probabilities of at least 0 whose sum is 1"
+        )
+    return q
 
 
 def real_targets(loss: str, y: Any, output: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:

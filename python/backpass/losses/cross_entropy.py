@@ -6,7 +6,7 @@ import numpy as np
 
 from ..contract import as_rows, index, op, positive
 from ..program import Builder, Tensor
-from .base import ClassLoss, emit_loss
+from .base import ClassLoss, emit_loss, probabilities
 
 
 @op(
@@ -64,15 +64,16 @@ def softmax_cross_entropy(
 
 
 class CrossEntropyLoss(ClassLoss):
-    """Cross entropy of class indices and logits (PyTorch's `nn.CrossEntropyLoss`).
+    """Cross entropy of logits and class indices, or class probabilities (PyTorch's `nn.CrossEntropyLoss`).
 
     Args:
         weight: (C,) a weight for each class, default all 1.
         ignore_index: rows with this target count nothing, default -100.
-        reduction: "mean" (divided by the sum of the weights) or "sum".
+        reduction: "mean" (divided by the sum of the weights; for probabilities by the number of rows, as in PyTorch) or "sum".
         label_smoothing: ε in [0, 1], default 0.
 
-    Shapes: network output (batch, ..., C), targets (batch, ...) integers.
+    Shapes: network output (batch, ..., C), targets (batch, ...) integers or (batch, ..., C) floating-point numbers of at
+    least 0 whose sum over the classes is 1.
     """
 
     def __init__(
@@ -87,9 +88,40 @@ class CrossEntropyLoss(ClassLoss):
             "label_smoothing", label_smoothing, -1e-300, 1 + 1e-15, "a number in [0, 1]"
         )
 
+    def targets(self, y: Any, output: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+        """Class indices; or probabilities q as what multiplies the logarithms, weight ((1-ε) q + ε/C)."""
+        given = np.asarray(y)
+        if (
+            given.dtype.kind != "f"
+            or given.ndim != len(output) + 1
+            or given.shape[1:] != output
+            or output[-1] == 1
+        ):
+            return super().targets(y, output, dtype)
+        q = probabilities(type(self).__name__, given)
+        q = (1 - self.label_smoothing) * q + self.label_smoothing / output[-1]
+        weight = self.checked_weight(output)
+        return np.ascontiguousarray(q if weight is None else q * weight, dtype)
+
+    def correct(self, pred: np.ndarray, target: np.ndarray) -> np.ndarray:
+        if target.dtype == np.int64:
+            return super().correct(pred, target)
+        q = target if self.weight is None else target / np.where(self.weight > 0, self.weight, 1)
+        return super().correct(pred, q.argmax(axis=-1))
+
     def emit(
         self, builder: Builder, pred: Tensor, target: np.ndarray, sample_weight: np.ndarray | None
     ) -> tuple[Tensor, Tensor]:
+        if target.dtype != np.int64:
+            return emit_loss(
+                "pointwise_loss",
+                builder,
+                builder.emit("softmax_forward", x=pred, log=True),
+                target=target,
+                sample_weight=sample_weight,
+                kind="soft_nll",
+                reduction="batchmean" if self.reduction == "mean" else self.reduction,
+            )
         return emit_loss(
             "softmax_cross_entropy",
             builder,

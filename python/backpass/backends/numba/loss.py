@@ -199,34 +199,23 @@ def softmax_backward(y, dy, dx, log) -> Bound:
     return _softmax_backward, (as_rows(y), as_rows(dy), as_rows(dx), log)
 
 
+def _by_class(pred, target, weight, sample_weight, loss, count, dpred) -> tuple[Any, ...]:
+    """What all losses of class indices take."""
+    return as_rows(pred), flat(target), weight, maybe(flat, sample_weight), loss, count, maybe(as_rows, dpred)
+
+
 def softmax_cross_entropy(
     pred, target, weight, sample_weight, loss, count, dpred, label_smoothing, reduction, ignore_index
 ) -> Bound:
     return _softmax_cross_entropy, (
-        *(
-            as_rows(pred),
-            flat(target),
-            weight,
-            maybe(flat, sample_weight),
-            loss,
-            count,
-            maybe(as_rows, dpred),
-        ),
+        *_by_class(pred, target, weight, sample_weight, loss, count, dpred),
         *(label_smoothing, reduction == "mean", ignore_index),
     )
 
 
 def nll(pred, target, weight, sample_weight, loss, count, dpred, reduction, ignore_index) -> Bound:
     return _nll, (
-        *(
-            as_rows(pred),
-            flat(target),
-            weight,
-            maybe(flat, sample_weight),
-            loss,
-            count,
-            maybe(as_rows, dpred),
-        ),
+        *_by_class(pred, target, weight, sample_weight, loss, count, dpred),
         *(reduction == "mean", ignore_index),
     )
 
