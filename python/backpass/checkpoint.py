@@ -18,9 +18,10 @@ import numpy as np
 
 from . import describe, snapshot, storage
 from .backends import get_backend
+from .checks import as_path
 from .errors import CheckpointError, DamagedError
 from .losses import Loss
-from .model import Model
+from .model import Model, checked_net
 from .nn import Layer
 from .optim import Optimizer
 
@@ -32,7 +33,7 @@ def save(model: Model, path: str | os.PathLike[str], keep: int = 1) -> None:
     """What `Model.save` does; `keep`: how many files to keep, path.1 being the one before."""
     from . import __version__
 
-    path = Path(path)
+    path = Path(as_path("path", path))
     tensors = snapshot.tensors_of(model)
     for name, array in tensors.items():
         if name.startswith("model.") and array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -75,7 +76,8 @@ def load(
         CheckpointError: names the file and what is wrong with it.
     """
     get_backend(backend)  # if it is missing, that is what to say
-    used, (tensors, metadata) = _newest(Path(path))
+    net = None if net is None else checked_net(net)
+    used, (tensors, metadata) = _newest(Path(as_path("path", path)))
     with _reading(used):
         version = int(metadata["backpass_format"])
     if version > FORMAT:

@@ -32,6 +32,13 @@ from .train import Asked, fit
 MAX_ROWS = 512  # rows that one pass of `predict` takes
 
 
+def checked_net(net: Any) -> Layer:
+    """A network, not its class nor something else."""
+    if not isinstance(net, Layer):
+        raise TypeError(f"net is {type(net).__name__}, expected a layer such as nn.Sequential(...)")
+    return net
+
+
 class Model:
     """A network with its loss, optimizer and backend.
 
@@ -56,9 +63,7 @@ class Model:
         dtype: Any = "float32",
         seed: int = 0,
     ) -> None:
-        if not isinstance(net, Layer):
-            raise TypeError(f"net is {type(net).__name__}, expected a layer such as nn.Sequential(...)")
-        self.net = net
+        self.net = checked_net(net)
         if isinstance(loss, type):
             name = loss.__name__
             raise TypeError(

@@ -6,6 +6,7 @@ import time
 import warnings
 from typing import Any
 
+from ..checks import as_path
 from ..errors import CheckpointError
 from .callback import Logs, Monitor
 
@@ -36,9 +37,7 @@ class ModelCheckpoint(Monitor):
         mode: str = "auto",
     ) -> None:
         super().__init__("" if monitor is None else monitor, mode=mode)
-        if not isinstance(path, str | os.PathLike):
-            raise TypeError(f"ModelCheckpoint: path is {path!r}, expected a str or a path")
-        self.path = os.fspath(path)
+        self.path = as_path("ModelCheckpoint: path", path)
         match = EVERY.fullmatch(every) if isinstance(every, str) else None
         if not match or not float(match[1]):
             raise ValueError(
