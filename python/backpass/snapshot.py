@@ -17,6 +17,7 @@ LARGEST = 2**62  # of a counter
 WORKING = {"partials", "scale", "norm", "coefficients"}  # of an optimizer: written anew in every step
 RUN: dict[str, type] = {
     "first": int, "epochs": int, "rows": int, "batch_size": int, "shuffle": bool, "stopped": bool, "data": str, "validation": str,
+    "steps": int,
 }  # fmt: skip
 
 Tensors = dict[str, np.ndarray]
@@ -139,7 +140,6 @@ def run_from_json(given: Any, tensors: Tensors, model: Model) -> Run:
         return tensors.pop(one["tensor"])
 
     run.states = [(str(name), dict(describe.decode(state, array))) for name, state in given["callbacks"]]
-    run.steps = int(model.step_count[0])
     return run
 
 
