@@ -29,8 +29,8 @@ FORMAT = 1
 HOW = {"net": "net=nn.Sequential(...)", "loss": "loss=...", "optimizer": "optimizer=..."}
 
 
-def save(model: Model, path: str | os.PathLike[str], keep: int = 1) -> None:
-    """What `Model.save` does; `keep`: how many files to keep, path.1 being the one before."""
+def save(model: Model, path: str | os.PathLike[str], keep: int = 1, check: bool = False) -> None:
+    """What `Model.save` does; `keep`: how many files to keep, path.1 being the one before; `check`: only if it is whole."""
     from . import __version__
 
     path = Path(as_path("path", path))
@@ -49,7 +49,7 @@ def save(model: Model, path: str | os.PathLike[str], keep: int = 1) -> None:
         and snapshot.run_to_json(model.last_run.as_it_stands(model.stop_training), tensors),
     }
     metadata = {"backpass_format": str(FORMAT), "backpass": json.dumps(contents, allow_nan=False)}
-    storage.write(path, tensors, metadata, keep)
+    storage.write(path, tensors, metadata, keep, check)
 
 
 def load(
@@ -74,6 +74,7 @@ def load(
 
     Raises:
         CheckpointError: names the file and what is wrong with it.
+        MemoryError: the model needs more memory than there is.
     """
     get_backend(backend)  # if it is missing, that is what to say
     net = None if net is None else checked_net(net)
@@ -84,6 +85,8 @@ def load(
         raise CheckpointError(
             f"{used} has format {version}, of a newer backpass; this one reads format {FORMAT}: upgrade it"
         )
+    if version < 1:
+        raise CheckpointError(f"{used} has format {version}, which no backpass ever wrote")
     with _reading(used):
         contents = json.loads(metadata["backpass"])
         made = contents["model"]
@@ -113,7 +116,7 @@ def _newest(path: Path) -> tuple[Path, tuple[snapshot.Tensors, dict[str, str]]]:
     try:
         return path, storage.read(path)
     except DamagedError as error:
-        for older in storage.previous(path):
+        for older in storage.previous(Path(os.path.realpath(path))):  # where `write` put them
             try:
                 found = storage.read(older)
             except CheckpointError:
@@ -128,7 +131,7 @@ def _reading(path: Path) -> Iterator[None]:
     """Whatever a file's contents make fail is the file's fault."""
     try:
         yield
-    except CheckpointError:
+    except (CheckpointError, MemoryError):
         raise
     except Exception as error:
         what = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) and error.args else error

@@ -24,10 +24,9 @@ Tensors = dict[str, np.ndarray]
 
 
 def tensors_of(model: Model) -> Tensors:
-    """Weights, running statistics and the optimizer's state, under the names that they have in a file."""
-    tensors = {f"model.{key}": array for key, array in model.state_dict().items()}
-    for slot, key, view in _slots(model):
-        tensors[f"optimizer.{slot}.{key}"] = np.array(view, order="C")
+    """Weights, running statistics and the optimizer's state, under the names that they have in a file; views, no copies."""
+    tensors = {f"model.{key}": array for key, array in weights.views(model.net)}
+    tensors |= {f"optimizer.{slot}.{key}": view for slot, key, view in _slots(model)}
     for name in _kept(model.optimizer, model.optimizer_state):
         tensors[f"optimizer.{name}"] = model.optimizer_state[name]
     return tensors

@@ -56,6 +56,7 @@ class ModelCheckpoint(Monitor):
         self.keep = keep
 
     def on_train_begin(self, logs: Logs) -> None:
+        self._written = False
         self._wrote(failed=False)
 
     def pace(self) -> int:
@@ -72,9 +73,12 @@ class ModelCheckpoint(Monitor):
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         if self.unit == "epoch" and self.model.epoch % int(self.number) == 0:
-            before = self.best
-            if (not self.monitor or self.improved(logs)) and not self._try():
-                self.best = before
+            before, written = self.best, False
+            try:
+                written = (not self.monitor or self.improved(logs)) and self._try()
+            finally:
+                if not written:
+                    self.best = before
 
     def on_train_end(self, logs: Logs) -> None:
         run = self.model.last_run
@@ -85,9 +89,9 @@ class ModelCheckpoint(Monitor):
         """Write a checkpoint; if that does not work the run goes on all the same."""
         try:
             self._save()
-        except CheckpointError as error:
+        except (CheckpointError, MemoryError) as error:
             warnings.warn(
-                f"ModelCheckpoint: {error}; training goes on, with the file before",
+                f"ModelCheckpoint: {str(error) or 'out of memory'}; training goes on, with the file before",
                 RuntimeWarning,
                 stacklevel=2,
             )
@@ -98,7 +102,8 @@ class ModelCheckpoint(Monitor):
     def _save(self) -> None:
         from ..checkpoint import save  # it imports the model, which imports this package
 
-        save(self.model, self.path, self.keep)
+        save(self.model, self.path, self.keep, check=not self._written)  # a file of its own is whole
+        self._written = True
         self._wrote(failed=False)
 
     def _wrote(self, failed: bool) -> None:
