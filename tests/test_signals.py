@@ -15,7 +15,7 @@ import pytest
 
 import backpass as bp
 from backpass import nn
-from backpass.signals import breathe, held, opened
+from backpass.signals import deliver, held, opened
 from conftest import once
 
 pytestmark = [once, pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="no SIGUSR1 on this system")]
@@ -40,26 +40,35 @@ def tell() -> None:
 
 def test_held_and_opened(seen: list[int]) -> None:
     handler = signal.getsignal(signal.SIGUSR1)
-    with held():
+    with held() as at_once:
+        assert at_once
         tell()
-        breathe()
+        assert not seen
+        deliver()
         assert len(seen) == 1
         tell()
-        with held():
-            breathe()  # the outer block holds as well
-            assert len(seen) == 1
+        with held() as at_once:
+            assert not at_once
         assert len(seen) == 1
-        with opened():
+
+        def within() -> None:
             assert len(seen) == 2
             tell()
             assert len(seen) == 3
+            with held() as at_once:
+                assert at_once
+                tell()
+                assert len(seen) == 3
+            assert len(seen) == 4
+
+        opened(within)
         tell()
         tell()  # somebody insists
-        assert len(seen) == 4
-    assert len(seen) == 5
+        assert len(seen) == 5
+    assert len(seen) == 6
     assert signal.getsignal(signal.SIGUSR1) is handler
     tell()
-    assert len(seen) == 6
+    assert len(seen) == 7
 
 
 def test_an_exception_of_the_handler_comes_out_of_the_block() -> None:

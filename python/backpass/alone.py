@@ -4,8 +4,7 @@
 signal handler of the same thread can come in between: it may read and save the model, and do nothing else.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import wraps
 from threading import get_ident
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
@@ -52,14 +51,14 @@ def _marking(method: Method[M, P, R], sign: int, reads: bool) -> Method[M, P, R]
     return cast("Method[M, P, R]", marked)
 
 
-@contextmanager
-def turned(model: Any) -> Iterator[None]:
-    """Within one of these: from "the same thread may call on" to "nobody may", or back."""
-    model.user = -model.user
+def turned(model: Any, function: Callable[..., R], /, *arguments: Any) -> R:
+    """Call a function, within one of these: from "the same thread may call on" to "nobody may", or back."""
+    user = model.user
     try:
-        yield
+        model.user = -user
+        return function(*arguments)
     finally:
-        model.user = -model.user
+        model.user = user
 
 
 def in_use(by_this_thread: bool) -> RuntimeError:

@@ -14,7 +14,7 @@ from .history import History
 from .loop import SLICE_SECONDS, Feed, Loop, Shuffle, new_feed
 from .program import call
 from .runs import Position
-from .signals import breathe, opened
+from .signals import deliver, opened
 from .steps import Plan
 from .train import Asked, run
 
@@ -65,8 +65,8 @@ class _Step:
         plan.x[...] = x
         self.forward.run(1, model.threads)
         model.last_pass = None
-        with turned(model), opened():
-            value, gradient = call_loss(model, plan.out.copy(), y)
+        value: float
+        value, gradient = turned(model, opened, call_loss, model, plan.out.copy(), y)
         if model.last_pass is not None:
             raise RuntimeError(
                 "the loss called forward(training=True) of its own model, which is in the middle of a step"
@@ -128,9 +128,8 @@ class _CallableLoop:
         began, most = time.perf_counter(), pace()
         for start in range(feed.position().rows, len(feed.X), size):
             rows = feed.index[start : start + size]
-            with turned(self.model):
-                self.steps[len(rows)].run(feed.X[rows], feed.y[rows])
-            breathe()
+            turned(self.model, self.steps[len(rows)].run, feed.X[rows], feed.y[rows])
+            deliver()
             most -= 1
             if most < 1 or start + size >= len(feed.X) or time.perf_counter() - began > SLICE_SECONDS:
                 yield start // size + 1

@@ -149,8 +149,7 @@ class ProgramLoop:
                 slice_steps = max(1, min(left, pace(), int(SLICE_SECONDS / self.seconds_per_step)))
                 self.model.programs.trained = plan
                 start = time.perf_counter()
-                with opened(), turned(self.model):
-                    ran = executor.run(slice_steps, self.model.threads)
+                ran = opened(turned, self.model, executor.run, slice_steps, self.model.threads)
                 self.seconds_per_step = max((time.perf_counter() - start) / slice_steps, 1e-9)
                 if ran < slice_steps and self.model.halt[0]:
                     raise_non_finite(self.model, plan)

@@ -7,23 +7,29 @@ would leave half a step behind. While they are held a second signal of the same 
 import _signal as signal  # type: ignore[import-not-found]  # `signal` takes five times as long: it makes enums
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 # What people stop a program by, where the system has it.
 NAMES = ["INT", "TERM", "ALRM", "HUP", "QUIT", "USR1", "USR2", "VTALRM", "PROF", "XCPU", "BREAK"]
 MAY_RAISE = [getattr(signal, f"SIG{name}") for name in NAMES if hasattr(signal, f"SIG{name}")]
 
 
-class _Held:
-    """The handlers of Python that stood before, and the signals that wait for them."""
+R = TypeVar("R")
+
+
+class _Gate:
+    """Stands before the handlers of Python."""
 
     def __init__(self) -> None:
-        self.thread = threading.get_ident()
-        self.handlers: dict[int, Any] = {}
+        self.open = True  # whether handlers run at once
         self.waiting: list[int] = []
-        self.open = [True, False]  # level by level: whether handlers run at once
+        self.handlers: dict[int, Any] = {}  # that stood before, while signals come here
+        self.thread = 0
+
+    def install(self) -> None:
+        self.thread = threading.get_ident()
         for number in MAY_RAISE:
             handler = signal.getsignal(number)
             if callable(handler):
@@ -32,7 +38,7 @@ class _Held:
 
     def note(self, number: int, frame: Any) -> None:
         """The handler while this one stands."""
-        if self.open[-1] or number in self.waiting:
+        if self.open or number in self.waiting:
             self.handlers[number](number, frame)
         else:
             self.waiting.append(number)
@@ -43,73 +49,75 @@ class _Held:
             number = self.waiting.pop(0)
             self.handlers[number](number, None)
 
-    def leave(self) -> None:
-        """End a level."""
-        self.open.pop()
-        if len(self.open) == 1:
-            self.restore()
-        if self.open[-1]:
-            self.deliver()
-
-    def restore(self) -> None:
-        """Put back the handlers that nobody has changed since."""
-        global _held
-        _held = None
+    def remove(self) -> None:
+        """Put back the handlers that nobody has changed since, and let those that wait run."""
         for number, handler in self.handlers.items():
             if signal.getsignal(number) == self.note:
                 signal.signal(number, handler)
+        self.open = True
+        self.deliver()
+        self.handlers = {}
 
 
-_held: _Held | None = None  # by the main thread
+_main = _Gate()
 
 
-def _mine() -> _Held | None:
-    return _held if _held is not None and _held.thread == threading.get_ident() else None
-
-
-@contextmanager
-def held() -> Iterator[None]:
-    """Handlers wait until the end of the block, or until `opened` or `breathe` in it."""
-    global _held
-    now = _mine()
-    if now is not None:
-        now.open.append(False)
-    elif threading.get_ident() == threading.main_thread().ident:
-        now = _held = _Held()
-    try:
-        yield
-    finally:
-        if now is not None:
-            now.leave()
+def _gate() -> _Gate:
+    """That of this thread; of one that no signal comes to, any."""
+    return _main if _main.handlers and _main.thread == threading.get_ident() else _Gate()
 
 
 @contextmanager
-def opened() -> Iterator[None]:
-    """Within `held`: handlers run at once in this block."""
-    now = _mine()
-    if now is None:
-        yield
-        return
-    now.open.append(True)
+def held() -> Iterator[bool]:
+    """Handlers wait until the end of the block; yields whether they would run at once outside it.
+
+    Nothing but an assignment stands between the opening of the gate and the `finally` that closes it, here and below: Python runs
+    handlers after calls and where loops turn back.
+    """
+    gate = _gate()
+    outermost = gate is not _main and threading.get_ident() == threading.main_thread().ident
+    gate = _main if outermost else gate
+    before = gate.open
     try:
-        now.deliver()
-        yield
+        gate.open = False
+        if outermost:
+            gate.install()
+        yield before
     finally:
-        now.leave()
+        if not outermost:
+            gate.open = before
+            if before:
+                gate.deliver()
+        else:
+            try:
+                gate.remove()
+            except BaseException:
+                gate.remove()  # one came in the middle
+                raise
 
 
-def breathe() -> None:
-    """Within `held`: let the handlers that wait run, unless a block around this one holds them as well."""
-    now = _mine()
-    if now is not None and now.waiting and now.open[-2]:
-        now.deliver()
+def opened(function: Callable[..., R], /, *arguments: Any) -> R:
+    """Call a function within `held`, and let handlers run at once while it runs."""
+    gate = _gate()
+    before = gate.open
+    try:
+        gate.open = True
+        gate.deliver()
+        return function(*arguments)
+    finally:
+        gate.open = before
+
+
+def deliver() -> None:
+    """Within `held`: let the handlers that wait run now."""
+    _gate().deliver()
 
 
 def _after_fork() -> None:
     """A child of another thread has no block to come to the end of."""
-    if _held is not None and _mine() is None:
-        _held.open = [True]
-        _held.restore()
+    if _main.handlers and _main.thread != threading.get_ident():
+        _main.waiting.clear()
+        _main.remove()
 
 
 if hasattr(os, "register_at_fork"):

@@ -3,7 +3,6 @@
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -50,8 +49,7 @@ def run(model: "Model", make: Callable[[int, bool], Loop], arrays: Sequence[Any]
     began = time.monotonic()
     watchers = [*([ProgressBar()] if asked.progress else []), *checked_callbacks(asked.callbacks)]
     watchers.sort(key=lambda w: isinstance(w, ModelCheckpoint))  # they write what the others have come to
-    with opened():
-        validation = checked_validation(model, asked.validation_data)
+    validation = opened(checked_validation, model, asked.validation_data)
     this, last = begin(model, asked.epochs, asked.resume, asked.batch_size, asked.shuffle, arrays, validation)
     loop = make(this.batch_size, this.shuffle)
     stop = model.epoch if this.stopped else max(this.first + asked.epochs, model.epoch)
@@ -100,8 +98,7 @@ def run(model: "Model", make: Callable[[int, bool], Loop], arrays: Sequence[Any]
             check_weights(model)
             logs = {"loss": loop.position().loss}
             if validation:
-                with opened():
-                    logs |= {f"val_{k}": v for k, v in evaluated(model, *validation).items()}
+                logs |= {f"val_{k}": v for k, v in opened(evaluated, model, *validation).items()}
             logs["lr"] = model.lr
             model.epoch, this.at, this.where = epoch + 1, Position(), None
             this.history.append(epoch, logs)
@@ -127,9 +124,11 @@ def run(model: "Model", make: Callable[[int, bool], Loop], arrays: Sequence[Any]
 
 def tell(watcher: Callback, moment: str, *details: Any) -> None:
     """Call a method of a callback. Only one of somebody else's may be interrupted by a signal: it may take long."""
-    ours = type(watcher).__module__.partition(".")[0] == __package__
-    with nullcontext() if ours else opened():
-        getattr(watcher, moment)(*details)
+    method = getattr(watcher, moment)
+    if type(watcher).__module__.partition(".")[0] == __package__:
+        method(*details)
+    else:
+        opened(method, *details)
 
 
 def tell_all(watchers: Sequence[Callback], moment: str, *details: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..contract import REGISTRY
-from ..signals import breathe, held
+from ..signals import deliver, held
 
 
 class Call(Protocol):
@@ -41,13 +41,14 @@ class Executor:
                     for function, fields in self._calls:
                         function(**fields)
                 return steps
-            with held():
+            with held() as between_steps:
                 for done in range(steps):
                     for number, (function, fields) in enumerate(self._calls):
                         function(**fields)
                         if number == self._guard and self._halt[0]:
                             return done
-                    breathe()
+                    if between_steps:
+                        deliver()
         return steps
 
     def infer(self, input: np.ndarray, output: np.ndarray, x: Any, threads: int = 0) -> np.ndarray | None:
