@@ -921,6 +921,30 @@ def test_links_and_leftovers(tmp_path: Path) -> None:
     bp.load(link)
 
 
+ODD_STATES = [5, {"x": object()}, {(1, 2): 3}, {"x": np.array(["a"])}, {"x": 2**70}, "raises"]
+
+
+@pytest.mark.parametrize("state", ODD_STATES, ids=["number", "object", "key", "text", "large", "raises"])
+def test_a_state_that_could_not_be_read_back_is_not_written(saved: Path, state: Any) -> None:
+    """A warning, the file before stays, the run goes on; at the end it is an error."""
+
+    class Odd(bp.Callback):
+        def state_dict(self) -> Any:
+            if state == "raises":
+                raise OSError("an accident")
+            return state
+
+    before, trained = saved.read_bytes(), model()
+    what = "cannot be (read back|written down)"
+    with (
+        pytest.warns(RuntimeWarning, match=f"{what}.*training goes on"),
+        pytest.raises(OSError if state == "raises" else bp.CheckpointError, match=f"{what}|an accident"),
+    ):
+        trained.fit(X, LABELS, epochs=2, callbacks=[Odd(), bp.ModelCheckpoint(saved)])
+    assert trained.epoch == 2
+    assert saved.read_bytes() == before
+
+
 # ---- killed ----------------------------------------------------------------------------------------------------------
 
 

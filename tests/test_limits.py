@@ -137,3 +137,29 @@ def test_no_memory_to_save(tmp_path: Path) -> None:
     assert done.stdout == "MemoryError CheckpointError 3 True 4 True True\n", (
         done.stdout + done.stderr[-2000:]
     )
+
+
+# ---- the end of the interpreter ---------------------------------------------------------------------------------------------
+
+LEFT_BEHIND = """
+import sys, threading, time
+import numpy as np, backpass as bp
+from backpass import nn
+what = sys.argv[1]
+X, y = np.ones((20000, 64), np.float32), np.ones((20000, 8), np.float32)
+model = bp.Model(nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 8)), "mse", threads=2)
+model.fit(X[:200], y[:200])
+def work():
+    while True: model.predict(X) if what == "predict" else model.fit(X, y, epochs=10**6, batch_size=1000)
+threading.Thread(target=work, daemon=True).start()
+time.sleep(0.2)
+print("the end")
+"""
+
+
+@pytest.mark.parametrize("what", ["fit", "predict"])
+def test_the_interpreter_ends_while_a_thread_computes(what: str) -> None:
+    """It never gives the thread the GIL again: before Python 3.14 it unwinds it, which C++ may answer with std::terminate."""
+    command = [sys.executable, "-c", LEFT_BEHIND, what]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "the end\n"), done.stderr

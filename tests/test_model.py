@@ -524,3 +524,21 @@ def test_ever_new_batches_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(programs, "MOST_BYTES", 1000)
     few.predict(x[:50])
     assert len(few.programs.plans) == programs.LEAST
+
+
+def test_a_network_is_free_where_no_model_came_of_it() -> None:
+    class Unlucky(nn.Linear):
+        def initialise(self, rng: Any) -> None:
+            if unlucky:
+                raise OSError("an accident")
+            super().initialise(rng)
+
+    net, unlucky = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), Unlucky(3, 2)), True
+    with pytest.raises(OSError, match="an accident"):
+        bp.Model(net)
+    with pytest.raises(MemoryError):
+        bp.Model(nn.Sequential(net.layers[0], nn.Linear(2**30, 2**29)))
+    unlucky = False
+    again, fresh = bp.Model(net), bp.Model(deepcopy(net))
+    assert again.state_dict().keys() == fresh.state_dict().keys()
+    assert all(np.array_equal(a, b) for a, b in zip(again.parameters(), fresh.parameters(), strict=True))

@@ -42,8 +42,7 @@ void batch_norm_forward(const BatchNormForward<T>& op, Range range, Scratch) {
             });
             for (int k = 0; k < K; ++k) {
                 const Index at = c + k * w;
-                scale[k] =
-                    keep_statistics(op, at, n, mean[k], var[k] / count) * get_or(T(1), weight, at, n);
+                scale[k] = keep_statistics(op, at, n, mean[k], var[k] / count) * get_or(T(1), weight, at, n);
                 shift[k] = get_or(T(0), bias, at, n);
             }
             for (Index b = 0; b < rows; ++b)

@@ -36,7 +36,10 @@ def save(model: Model, path: str | os.PathLike[str], keep: int = 1, check: bool 
     path = Path(as_path("path", path))
     tensors = snapshot.tensors_of(model)
     for name, array in tensors.items():
-        if name.startswith("model.") and array.dtype.kind == "f" and not np.isfinite(array).all():
+        if array.dtype.kind != "f":
+            continue
+        moments = name.startswith("optimizer.")  # they may be infinite: a step of 0
+        if np.isnan(array).any() if moments else not np.isfinite(array).all():
             raise CheckpointError(
                 f"{path} was not written: {name} holds NaN or infinity, and the file before may still be good"
             )
@@ -45,9 +48,12 @@ def save(model: Model, path: str | os.PathLike[str], keep: int = 1, check: bool 
         "model": _description(model),
         "step": int(model.step_count[0]),
         "epoch": model.epoch,
-        "run": model.last_run
-        and snapshot.run_to_json(model.last_run.as_it_stands(model.stop_training), tensors),
+        "run": None,
     }
+    if model.last_run:
+        with _reading(path, "was not written: the state of the run or of a callback cannot be read back"):
+            contents["run"] = snapshot.run_to_json(model.last_run.as_it_stands(model.stop_training), tensors)
+            snapshot.run_from_json(contents["run"], dict(tensors), model)  # what is written can be read
     metadata = {"backpass_format": str(FORMAT), "backpass": json.dumps(contents, allow_nan=False)}
     storage.write(path, tensors, metadata, keep, check)
 
@@ -127,7 +133,7 @@ def _newest(path: Path) -> tuple[Path, tuple[snapshot.Tensors, dict[str, str]]]:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def _reading(path: Path, wrong: str = "does not describe a model") -> Iterator[None]:
     """Whatever a file's contents make fail is the file's fault."""
     try:
         yield
@@ -135,7 +141,7 @@ def _reading(path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         what = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) and error.args else error
-        raise CheckpointError(f"{path} does not describe a model: {what}") from error
+        raise CheckpointError(f"{path} {wrong}: {what}") from error
 
 
 # ---- the model -------------------------------------------------------------------------------------------------------

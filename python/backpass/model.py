@@ -89,15 +89,15 @@ class Model:
         try:
             for layer in layers:
                 layer.bind(self.flat)
-        except ValueError:  # one of them is another model's: the others stay free
+            self.flat.allocate()
+            for number, layer in enumerate(dict.fromkeys(layers)):
+                layer.initialise(generator(self.seed, number))
+            self.optimizer_state = self.optimizer.state(self.flat.size, self.dtype)
+        except BaseException:  # a layer is another model's, or memory runs out: all others stay free
             for layer in layers:
                 if layer._flat is self.flat:
                     layer._flat = None
             raise
-        self.flat.allocate()
-        for number, layer in enumerate(dict.fromkeys(layers)):
-            layer.initialise(generator(self.seed, number))
-        self.optimizer_state = self.optimizer.state(self.flat.size, self.dtype)
         self.programs = Programs(net, self._loss, chosen, self.dtype, self.seed, self.step_count, self.halt)
         self.last_pass: Plan | None = None  # of `forward` with training=True
         self._own_loss = np.zeros(1)  # what `update` was told

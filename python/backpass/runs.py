@@ -73,9 +73,9 @@ class Run:
         """Keep where it stands and the callbacks' states as they are now, and no callback alive."""
         self.look()
         self.where, self.going_on = None, False
-        if self.watchers:
-            self.states = [(type(w).__name__, w.state_dict()) for w in self.watchers]
-        self.watchers, self.stopped = (), stopped
+        watchers, self.watchers, self.stopped = self.watchers, (), stopped
+        if watchers:
+            self.states = [(type(w).__name__, w.state_dict()) for w in watchers]
 
     def as_it_stands(self, stopped: bool) -> "Run":
         """A copy of a run that may still go on."""
