@@ -3,6 +3,7 @@
 // changing what an op may only read. nox -s fuzz; CMake preset "fuzz".
 #include <fuzzer/FuzzedDataProvider.h>
 
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -82,7 +83,8 @@ class Arrays {
         for (int64_t i = 0; i < tensor.size(); ++i) items[i] = i % every ? usual : other;
         if (std::is_const_v<T>) array.before.assign(array.data.get(), array.data.get() + size);
         tensor.data = items;
-        if constexpr (std::is_same_v<T, int64_t>) words_.push_back(items);
+        if constexpr (std::is_same_v<T, int64_t>)
+            if (tensor.size() == 1) words_.push_back(items);
         arrays_.push_back(std::move(array));
     }
     void operator()(const char*, double& value) { value = bytes_.ConsumeBool() ? value : number<double>(bytes_); }
@@ -107,9 +109,11 @@ class Arrays {
     template <class T>
     void shape(Tensor<T>& tensor) {
         tensor.ndim = bytes_.ConsumeIntegralInRange<int>(0, bytes_.ConsumeBool() ? 3 : kMaxDims);
+        int64_t size = 1;
         for (int i = 0; i < tensor.ndim; ++i) {
             tensor.shape[i] = bytes_.ConsumeIntegralInRange<int>(0, 15) ? bytes_.PickValueInArray(sizes_) : 1;
-            if (tensor.size() > kMost) tensor.shape[i] = 1;
+            if (size * tensor.shape[i] > kMost) tensor.shape[i] = 1;
+            size *= tensor.shape[i];
         }
         if (tensor.ndim > 1 && tensor.size() == 0 && bytes_.ConsumeIntegralInRange<int>(0, 15) == 0) {
             tensor.shape[0] = int64_t{1} << 40;  // NumPy has such arrays
