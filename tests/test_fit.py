@@ -479,7 +479,7 @@ def test_x_is_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             super().__init__(*arguments)
             feeds.append(self)
 
-    monkeypatch.setattr("backpass.train.Feed", Noted)
+    monkeypatch.setattr("backpass.loop.Feed", Noted)
     for x in (X, mapped):
         model = small()
         programs: list[Any] = []
@@ -494,7 +494,7 @@ def test_x_is_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setattr(model.backend, "compile", noting)
         model.fit(x, Y, epochs=2, batch_size=16)
         monkeypatch.undo()
-        monkeypatch.setattr("backpass.train.Feed", Noted)
+        monkeypatch.setattr("backpass.loop.Feed", Noted)
         assert np.shares_memory(feeds[-1].X, x)
         sources = [
             i.fields["source"] for i in programs if i.op.name == "gather" and i.fields["source"].shape[1] == 6

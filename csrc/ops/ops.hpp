@@ -38,7 +38,7 @@ struct BothDtypes {
 using Ops =
     BothDtypes<LinearForward, LinearBackward, ActivationForward, ActivationBackward, Add, MultiplyAdd,
                DropoutForward, DropoutBackward, SoftmaxForward, SoftmaxBackward, BatchNormForward,
-               BatchNormInference, BatchNormBackward, LayerNormForward, LayerNormBackward,
+               BatchNormTrack, BatchNormInference, BatchNormBackward, LayerNormForward, LayerNormBackward,
                SoftmaxCrossEntropy, Nll, PointwiseLoss, GaussianNll, SgdStep, AdamStep, NadamStep,
                RmspropStep, AdagradStep, AdadeltaStep, LionStep, GradientNorm, L2Gradient, GaussianNoise,
                AugmentImagesForward, AugmentImagesBackward,

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from . import batches
+from .alone import turned
 from .backends import Executor
 from .diagnosis import raise_non_finite
 from .program import Instruction, aligned, call
 from .runs import Position
+from .signals import opened
 from .steps import Plan
 
 if TYPE_CHECKING:
@@ -39,6 +41,15 @@ class Feed:
             out.append(self._gather(self.weight, plan.weight))
         return out
 
+    def go_to(self, at: Position) -> None:
+        """Set the counters."""
+        self.cursor[0] = at.rows
+        self.total[:] = at.total, at.weight
+
+    def position(self) -> Position:
+        """What the counters say."""
+        return Position(min(int(self.cursor[0]), len(self.X)), *self.total.tolist())
+
     def _gather(self, source: np.ndarray, out: np.ndarray) -> Instruction:
         name = (batches.gather_labels if source.dtype == np.int64 else batches.gather).__name__
         rows = source.reshape(len(source), -1)
@@ -48,11 +59,19 @@ class Feed:
 class Loop(Protocol):
     """What `run` needs of whatever computes an epoch."""
 
-    def epoch(self, number: int, pace: Callable[[], int], at: Position) -> Iterator[int]:
-        """Run one epoch from `at` on; yields the number of steps done after each slice of about 50 ms, or `pace()` steps."""
+    def begin(self, number: int, at: Position) -> None:
+        """Get ready for one epoch, from `at` on."""
+
+    def slices(self, pace: Callable[[], int]) -> Iterator[int]:
+        """Run it; yields the number of steps done after each slice of about 50 ms, or `pace()` steps."""
 
     def position(self) -> Position:
-        """How much of the epoch is done."""
+        """How much of the epoch is done, at any moment after `begin`."""
+
+
+def new_feed(X: np.ndarray, y: np.ndarray, weight: np.ndarray | None = None) -> Feed:
+    """The rows as they come, from the first."""
+    return Feed(X, y, weight, row_order(len(X)), aligned((1,), np.int64), aligned((2,), np.float64))
 
 
 def row_order(rows: int) -> np.ndarray:
@@ -60,6 +79,20 @@ def row_order(rows: int) -> np.ndarray:
     index = aligned((rows,), np.int64)
     index[:] = np.arange(rows)
     return index
+
+
+class Shuffle:
+    """Puts the rows into the order of an epoch."""
+
+    def __init__(self, model: "Model", index: np.ndarray) -> None:
+        self.epoch = aligned((1,), np.int64)
+        shuffling = call("shuffle", epoch=self.epoch, index=index, seed=model.seed)
+        self.program = model.backend.compile([shuffling])
+
+    def run(self, number: int) -> None:
+        """The order of this epoch."""
+        self.epoch[0] = number
+        self.program.run()
 
 
 class ProgramLoop:
@@ -89,27 +122,26 @@ class ProgramLoop:
                     *plan.loss_part,
                     *plan.backward,
                     *model.update_instructions(plan.loss),
+                    *plan.kept,
                     advance,
                 ]
                 self.programs.append((model.backend.compile(instructions, model.halt), plan, steps))
-        self.epoch_number = aligned((1,), np.int64)
-        shuffling = call("shuffle", epoch=self.epoch_number, index=feed.index, seed=model.seed)
-        self.shuffle = model.backend.compile([shuffling]) if shuffle else None
+        self.shuffle = Shuffle(model, feed.index) if shuffle else None
         self.seconds_per_step = SLICE_SECONDS
 
     def position(self) -> Position:
         """How much of the epoch is done."""
-        return Position(min(int(self.feed.cursor[0]), len(self.feed.X)), *self.feed.total.tolist())
+        return self.feed.position()
 
-    def epoch(self, number: int, pace: Callable[[], int], at: Position) -> Iterator[int]:
-        """Run one epoch from `at` on; yields the number of steps done after each slice."""
-        self.epoch_number[0] = number
-        self.feed.cursor[0] = at.rows
-        self.feed.total[:] = at.total, at.weight
+    def begin(self, number: int, at: Position) -> None:
+        """Get ready for one epoch, from `at` on."""
+        self.feed.go_to(at)
         if self.shuffle:
-            self.shuffle.run()
-        done = -(-at.rows // self.size)
-        behind = done
+            self.shuffle.run(number)
+
+    def slices(self, pace: Callable[[], int]) -> Iterator[int]:
+        """Run it; yields the number of steps done after each slice."""
+        done = behind = -(-self.position().rows // self.size)
         for executor, plan, steps in self.programs:
             left = steps - min(behind, steps)
             behind -= steps - left
@@ -117,7 +149,7 @@ class ProgramLoop:
                 slice_steps = max(1, min(left, pace(), int(SLICE_SECONDS / self.seconds_per_step)))
                 self.model.programs.trained = plan
                 start = time.perf_counter()
-                ran = executor.run(slice_steps, self.model.threads)
+                ran = opened(turned, self.model, executor.run, slice_steps, self.model.threads)
                 self.seconds_per_step = max((time.perf_counter() - start) / slice_steps, 1e-9)
                 if ran < slice_steps and self.model.halt[0]:
                     raise_non_finite(self.model, plan)

@@ -28,6 +28,9 @@ class Plan:
     dx: np.ndarray | None = None
     loss_part: list[Instruction] = field(default_factory=list)
     backward: list[Instruction] = field(default_factory=list)
+    kept: list[Instruction] = field(default_factory=list)  # after the guard: running statistics
+    bytes: int = 0  # of all arrays, parameters apart
+    programs: dict[str, Any] = field(default_factory=dict)  # that were made of it, by name
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ def plan(net: Layer, loss: Loss | None, dtype: Any, seed: int, step: np.ndarray,
     builder = Builder(np.dtype(dtype), spec.training, step, seed)
     x = builder.tensor(spec.shape, requires_grad=spec.input_gradient)
     out = net.emit(builder, x)
-    built = Plan(x.array, out.array, builder.instructions)
+    built = Plan(x.array, out.array, builder.instructions, kept=builder.kept)
     builder.instructions = []
     if spec.target is not None and loss is not None:
         shape, target_dtype = spec.target
@@ -66,6 +69,7 @@ def plan(net: Layer, loss: Loss | None, dtype: Any, seed: int, step: np.ndarray,
         dx = builder.gradient(x) if spec.input_gradient else None
         built.dx = dx.array if isinstance(dx, Tensor) else None
         built.backward = builder.instructions
+    built.bytes = builder.bytes + sum(a.nbytes for a in (built.target, built.weight) if a is not None)
     return fused(built)
 
 

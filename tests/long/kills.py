@@ -16,6 +16,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ Y = RNG.integers(0, 3, 600)
 EPOCHS = 30
 
 
-def new() -> bp.Model:
+def new(loss: Any = "cross_entropy", backend: str = "auto") -> bp.Model:
     """A model with everything that has a state of its own."""
     net = nn.Sequential(
         nn.Linear(8, 24),
@@ -38,7 +39,7 @@ def new() -> bp.Model:
         nn.Residual(nn.Linear(24, 24), nn.GELU()),
         nn.Linear(24, 3),
     )
-    return bp.Model(net, "cross_entropy", optim.AdamW(lr=optim.schedules.warmup_cosine(0.01, 20, 900)))
+    return bp.Model(net, loss, optim.AdamW(lr=optim.schedules.warmup_cosine(0.01, 20, 900)), backend=backend)
 
 
 def digest(model: bp.Model) -> str:

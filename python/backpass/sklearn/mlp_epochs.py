@@ -80,6 +80,7 @@ class Epochs:
             *plan.backward,
             *penalty(self.network, plan, alpha, share),
             *model.update_instructions(plan.loss),
+            *plan.kept,
             call("advance", loss=plan.loss, count=np.full(1, float(rows)), rows=rows, **counters),
         ]
         return model.backend.compile(instructions, model.halt), plan
