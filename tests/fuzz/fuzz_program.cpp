@@ -35,8 +35,18 @@ T number(Bytes& bytes) {
         if (bytes.ConsumeBool()) return T(bytes.ConsumeIntegralInRange<int>(-2, 20));
         return bytes.ConsumeIntegral<T>();
     } else {
-        constexpr T odd[] = {T(0),   T(-0.0), T(1),     T(-1),    T(0.1),   T(1e-5), std::numeric_limits<T>::denorm_min(),
-                             T(3e38), T(-3e38), T(INFINITY), T(-INFINITY), T(NAN)};
+        constexpr T odd[] = {T(0),
+                             T(-0.0),
+                             T(1),
+                             T(-1),
+                             T(0.1),
+                             T(1e-5),
+                             std::numeric_limits<T>::denorm_min(),
+                             T(3e38),
+                             T(-3e38),
+                             T(INFINITY),
+                             T(-INFINITY),
+                             T(NAN)};
         if (bytes.ConsumeBool()) return bytes.PickValueInArray(odd);
         T value;
         const auto raw = bytes.ConsumeBytes<char>(sizeof value);
@@ -56,7 +66,8 @@ struct Array {
 class Arrays {
   public:
     explicit Arrays(Bytes& bytes) : bytes_(bytes) {
-        for (int64_t& size : sizes_) size = bytes.ConsumeIntegralInRange<int64_t>(0, bytes.ConsumeBool() ? 5 : 140);
+        for (int64_t& size : sizes_)
+            size = bytes.ConsumeIntegralInRange<int64_t>(0, bytes.ConsumeBool() ? 5 : 140);
     }
 
     // The visitor of an op's fields, as bindings/fields.hpp is one.
@@ -87,8 +98,12 @@ class Arrays {
             if (tensor.size() == 1) words_.push_back(items);
         arrays_.push_back(std::move(array));
     }
-    void operator()(const char*, double& value) { value = bytes_.ConsumeBool() ? value : number<double>(bytes_); }
-    void operator()(const char*, int64_t& value) { value = bytes_.ConsumeBool() ? value : number<int64_t>(bytes_); }
+    void operator()(const char*, double& value) {
+        value = bytes_.ConsumeBool() ? value : number<double>(bytes_);
+    }
+    void operator()(const char*, int64_t& value) {
+        value = bytes_.ConsumeBool() ? value : number<int64_t>(bytes_);
+    }
     void operator()(const char*, bool& value) { value = bytes_.ConsumeBool(); }
     template <class Enum, std::size_t N>
     void operator()(const char*, Enum& value, const char* const (&)[N]) {
@@ -147,7 +162,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Bytes bytes(data, size);
     static const auto isas = available_isas();
     const std::string& isa = isas[bytes.ConsumeIntegralInRange<std::size_t>(0, isas.size() - 1)];
-    const int threads = bytes.ConsumeIntegralInRange<int>(1, 3), steps = bytes.ConsumeIntegralInRange<int>(0, 2);
+    const int threads = bytes.ConsumeIntegralInRange<int>(1, 3),
+              steps = bytes.ConsumeIntegralInRange<int>(0, 2);
     Arrays arrays(bytes);
     std::vector<AnyOp> ops;
     do {
