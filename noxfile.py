@@ -92,7 +92,9 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("mypy")
-    sources = sorted(str(file) for top in ("csrc", "tests/cpp", "tests/fuzz") for file in Path(top).rglob("*.[ch]pp"))
+    sources = sorted(
+        str(file) for top in ("csrc", "tests/cpp", "tests/fuzz") for file in Path(top).rglob("*.[ch]pp")
+    )
     session.run("clang-format", "--dry-run", "-Werror", *sources)
 
 

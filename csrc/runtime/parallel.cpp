@@ -12,6 +12,10 @@
 #ifndef _WIN32
 #include <pthread.h>
 #endif
+#ifdef __linux__
+#include <sched.h>
+#include <unistd.h>
+#endif
 
 #ifdef _WIN32
 #define BACKPASS_EXPORT __declspec(dllexport)
@@ -28,6 +32,27 @@ constexpr double kWorthSeconds =
     12e-6;  // below, what the cores hand each other costs more than the second one saves
 constexpr double kFlopsPerSecond = 5e10, kBytesPerSecond = 2e10;  // of one core, roughly
 
+// The CPU that this thread runs on; -1 where nobody tells.
+int current_cpu() {
+#ifdef __linux__
+    return sched_getcpu();
+#else
+    return -1;
+#endif
+}
+
+// Move a thread to another CPU of the process. Linux wakes a worker where it last ran and leaves it there for milliseconds even
+// if the caller, who waits for it, computes on that very CPU and another one is idle (seen where CPUs share no cache in the
+// system's eyes, as in virtual machines): two threads then take longer than one.
+void leave_cpu([[maybe_unused]] std::thread::native_handle_type thread, [[maybe_unused]] int cpu) {
+#ifdef __linux__
+    cpu_set_t allowed;
+    if (sched_getaffinity(getpid(), sizeof allowed, &allowed)) return;
+    if (cpu >= 0) CPU_CLR(cpu, &allowed);
+    if (CPU_COUNT(&allowed) > 0) pthread_setaffinity_np(thread, sizeof allowed, &allowed);
+#endif
+}
+
 void* new_scratch() { return ::operator new(kScratchBytes, std::align_val_t(64)); }
 
 class Pool {
@@ -38,6 +63,7 @@ class Pool {
         hire(threads - 1);
         work_ = work;
         helpers_ = threads - 1;
+        cpu_ = current_cpu();
         next_.store(0, std::memory_order_relaxed);
         const std::uint64_t round = (gate_.load(std::memory_order_relaxed) & ~kLow) + kRound;
         gate_.store(round | kOpen, std::memory_order_seq_cst);
@@ -68,6 +94,7 @@ class Pool {
             try {
                 scratch = new_scratch();
                 workers_.emplace_back([this, id = int(workers_.size()), scratch] { serve(id, scratch); });
+                leave_cpu(workers_.back().native_handle(), current_cpu());
             } catch (const std::exception&) {  // bad_alloc, system_error
                 ::operator delete(scratch, std::align_val_t(64));
                 most_ = int(workers_.size());
@@ -99,6 +126,7 @@ class Pool {
         for (;;) {
             for (int spin = 0; spin < kSpins; ++spin) {
                 if (enter(seen)) {
+                    if (cpu_ >= 0 && cpu_ == current_cpu()) leave_cpu(workers_[id].native_handle(), cpu_);
                     if (id < helpers_) take_part(scratch);
                     gate_.fetch_sub(1, std::memory_order_acq_rel);
                     spin = 0;
@@ -117,6 +145,7 @@ class Pool {
     alignas(64) std::atomic<int> sleepers_{0};
     Work work_{};
     int helpers_ = 0;
+    int cpu_ = -1;  // of the caller
     void* scratch_ = nullptr;
     std::vector<std::thread> workers_;
     int most_ = kMostWorkers;  // fewer once one could not be had

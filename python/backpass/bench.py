@@ -25,6 +25,8 @@ from .peers import PEERS, Make, available
 from .peers.common import Contestant
 from .workloads import MAIN, WORKLOADS, Workload
 
+SETTLE = 0.05  # seconds between two turns: the idle threads of some libraries go on spinning for a while
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
@@ -142,6 +144,7 @@ def measure(
         }
     for _ in range(repeats):
         for name, train in contestants.items():
+            time.sleep(SETTLE)
             results[name]["us_per_step"].append(train(epochs[name]) * 1e6 / results[name]["steps"])
     base = statistics.median(results[next(iter(results))]["us_per_step"])
     for result in results.values():

@@ -9,7 +9,8 @@ from .backends import Backend
 from .contract import op
 from .program import aligned, call
 
-ROUNDS = 2000
+ROUNDS = 500
+ELEMENTS = 65536  # for each thread: a few tasks
 REPEATS = 7
 
 
@@ -23,7 +24,7 @@ def multiply_add(x, y, factor: float = 1.0, term: float = 0.0, rounds: int = 1):
 
 def gflops(backend: Backend, threads: int = 1) -> float:
     """The most float32 GFLOP/s that the backend's multiply-adds reach: two operations each, nothing read or written."""
-    x, y = aligned((16384 * threads,), np.float32), aligned((16384 * threads,), np.float32)
+    x, y = (aligned((ELEMENTS * threads,), np.float32) for _ in range(2))
     program = backend.compile([call("multiply_add", x=x, y=y, factor=0.5, term=1.0, rounds=ROUNDS)])
     return 2 * x.size * ROUNDS / _best(lambda: program.run(1, threads)) / 1e9
 

@@ -22,6 +22,8 @@ void check_the_faster_way_wins() {
     Trial slower(kStep), faster(kStep);
     CHECK(share(slower, 1000, 2 * kStep, kStep) < 0.03);
     CHECK(share(faster, 1000, kStep, 2 * kStep) > 0.97);
+    Trial clearly(kStep);
+    CHECK(share(clearly, 20, kStep, 2 * kStep) == 0.95);  // one serial step says enough
 }
 
 void check_both_ways_are_tried_again() {
