@@ -17,8 +17,8 @@ def table(file: Path) -> str:
     workloads = result["workloads"]
     names = list(dict.fromkeys(name for w in workloads.values() for name in w["backends"]))
     lines = [
-        f"{result['cpu']}, {result['isa']}, {result['threads']} thread(s), {result['date'][:10]}"
-        f" ([all figures]({file.relative_to(ROOT).as_posix()})):",
+        f"{result['cpu']}, {result['isa']}, {result['threads']} thread(s), measured peak {result['peak_gflops']:.0f} GFLOP/s of"
+        f" multiply-adds, {result['date'][:10]} ([all figures]({file.relative_to(ROOT).as_posix()})):",
         "",
         "| | "
         + " | ".join(
@@ -35,7 +35,8 @@ def table(file: Path) -> str:
             if r is None:
                 cells.append("–")
             elif name == names[0]:
-                cells.append(f"**{r['median']:,.1f} µs** a step, {r['gflops']:.0f} GFLOP/s")
+                share = 100 * r["gflops"] / result["peak_gflops"]
+                cells.append(f"**{r['median']:,.1f} µs** a step, {share:.0f} % of the peak")
             else:
                 cells.append(
                     f"{r['ratio']:.2f}x slower" if r["ratio"] >= 1 else f"{1 / r['ratio']:.2f}x faster"

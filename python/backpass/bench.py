@@ -21,7 +21,7 @@ from typing import Any
 
 from . import config, peak
 from .backends import available_backends, get_backend
-from .peers import PEERS, Make, available
+from .peers import PEERS, Make, available, backend
 from .peers.common import Contestant
 from .workloads import MAIN, WORKLOADS, Workload
 
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--peers",
         action="store_true",
-        help="let installed libraries take turns too: JAX, PyTorch, scikit-learn, each in its best forms",
+        help="let installed libraries take turns too: JAX, PyTorch, TensorFlow, scikit-learn, each in its best forms",
     )
     parser.add_argument(
         "--json", metavar="FILE", help="write versions, CPU, settings and every repeat to this file"
@@ -81,9 +81,9 @@ def run(arguments: argparse.Namespace) -> None:
             f"µs a step, median of {arguments.repeats} interleaved repeats (spread); times slower than {names[0]}\n"
         )
         for workload in workloads:
-            contestants = {name: contestant(workload, name, arguments.threads) for name in names}
+            contestants = {name: backend(workload, name, arguments.threads) for name in names}
             if arguments.threads > 1 and names[0] == "native":
-                contestants["native, 1 thread"] = contestant(workload, "native", 1)
+                contestants["native, 1 thread"] = backend(workload, "native", 1)
             for name, (_, make, takes) in peers.items():
                 if takes(workload):
                     contestants[name] = make(workload, arguments.threads)
@@ -114,18 +114,6 @@ def chosen(names: str | None, large: bool) -> list[Workload]:
     if unknown := [name for name in wanted if name not in WORKLOADS]:
         raise ValueError(f"--workloads names {unknown[0]!r}, expected some of {','.join(WORKLOADS)}")
     return [WORKLOADS[name] for name in dict.fromkeys(wanted)]
-
-
-def contestant(workload: Workload, backend: str, threads: int) -> Contestant:
-    """A backend on a workload."""
-    model, (X, y) = workload.model(backend, threads), workload.data()
-
-    def train(epochs: int) -> float:
-        start = time.perf_counter()
-        model.fit(X, y, epochs=epochs, batch_size=workload.batch)
-        return time.perf_counter() - start
-
-    return train
 
 
 def measure(

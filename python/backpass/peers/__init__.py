@@ -8,12 +8,18 @@ import importlib.util
 from collections.abc import Callable
 
 from ..workloads import Workload
+from .apart import AVX512_BLAS, apart
 from .common import Contestant
+from .with_backpass import backend
 from .with_jax import jax_jit, jax_scan
 from .with_sklearn import scikit_learn
-from .with_torch import torch_by_hand, torch_eager
+from .with_tensorflow import tensorflow_graph
+from .with_torch import torch_by_hand, torch_compiled, torch_eager
 
 Make = Callable[[Workload, int], Contestant]
+
+
+__all__ = ["PEERS", "Make", "available", "backend"]
 
 
 def available(name: str) -> bool:
@@ -41,5 +47,18 @@ PEERS: dict[str, tuple[str, Make, Callable[[Workload], bool]]] = {
     "torch by hand, medium": ("torch", lambda w, threads: torch_by_hand(w, threads, "medium"), _plain),
     "torch eager": ("torch", torch_eager, _any),
     "torch eager, medium": ("torch", lambda w, threads: torch_eager(w, threads, "medium"), _any),
+    "torch compiled": ("torch", torch_compiled, _plain),
+    "tensorflow, 50 steps": ("tensorflow", tensorflow_graph, _plain),
+    "tensorflow, 50 steps, XLA": (
+        "tensorflow",
+        lambda w, threads: tensorflow_graph(w, threads, xla=True),
+        _plain,
+    ),
     "scikit-learn": ("sklearn", scikit_learn, _unclipped),
+    "scikit-learn, BLAS AVX-512": (
+        "sklearn",
+        lambda w, threads: apart("scikit-learn", w, threads, AVX512_BLAS),
+        _unclipped,
+    ),
+    "numpy, BLAS AVX-512": ("numpy", lambda w, threads: apart("numpy", w, threads, AVX512_BLAS), _any),
 }

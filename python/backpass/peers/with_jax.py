@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..workloads import Workload
-from .common import Contestant, first_weights, timed
+from .common import Contestant, first_weights, repeated, timed
 
 SCAN_STEPS = 50  # of one compiled call of the scan
 
@@ -88,11 +88,4 @@ def jax_scan(workload: Workload, threads: int) -> Contestant:
         state, losses = compiled(state, batches)
         return losses
 
-    calls = workload.steps_per_epoch / steps
-
-    def train(epochs: int) -> float:
-        run = timed(many, 1, lambda last: last.block_until_ready())
-        whole = max(1, round(epochs * calls))
-        return run(whole) * (epochs * calls) / whole  # the steps of `epochs`, whatever the length of a scan
-
-    return train
+    return repeated(many, steps, workload, lambda last: last.block_until_ready())

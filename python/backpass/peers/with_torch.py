@@ -98,6 +98,50 @@ def torch_by_hand(workload: Workload, threads: int, precision: str = "highest") 
     return train
 
 
+def torch_compiled(workload: Workload, threads: int, precision: str = "highest") -> Contestant:
+    """torch.compile of the whole functional step: loss, torch.func.grad and Adam written out."""
+    import torch
+
+    torch.set_num_threads(threads)
+    weights = [torch.from_numpy(a) for pair in first_weights(workload) for a in pair]
+    m, v = ([torch.zeros_like(w) for w in weights] for _ in range(2))
+    batches = itertools.cycle(_torch_batches(workload))
+    activate = torch.tanh if workload.activation == "Tanh" else torch.relu
+    loss_from = torch.nn.functional.mse_loss if workload.loss == "mse" else torch.nn.functional.cross_entropy
+
+    def loss_of(weights: list[Any], x: Any, y: Any) -> Any:
+        for w, b in zip(weights[:-2:2], weights[1:-2:2], strict=True):
+            x = activate(torch.addmm(b, x, w))
+        return loss_from(torch.addmm(weights[-1], x, weights[-2]), y)
+
+    def update(weights: list[Any], m: list[Any], v: list[Any], t: Any, x: Any, y: Any) -> None:
+        grads = torch.func.grad(loss_of)(weights, x, y)
+        if workload.clip_grad_norm:
+            norm = torch.sqrt(sum((g * g).sum() for g in grads))
+            scale = torch.clamp(workload.clip_grad_norm / (norm + 1e-6), max=1.0)
+            grads = [g * scale for g in grads]
+        t.add_(1)
+        rate, root = 1e-3 / (1 - 0.9**t), 1 / torch.sqrt(1 - 0.999**t)
+        for w, g, m_, v_ in zip(weights, grads, m, v, strict=True):
+            m_.mul_(0.9).add_(g, alpha=0.1)
+            v_.mul_(0.999).addcmul_(g, g, value=0.001)
+            w.sub_(rate * m_ / (v_.sqrt() * root + workload.eps))
+
+    compiled, t = torch.compile(update, fullgraph=True), torch.zeros(())
+
+    def step() -> None:
+        torch.set_float32_matmul_precision(precision)
+        compiled(weights, m, v, t, *next(batches))
+
+    run = timed(step, workload.steps_per_epoch)
+
+    def train(epochs: int) -> float:
+        with torch.no_grad():
+            return run(epochs)
+
+    return train
+
+
 def _torch_batches(workload: Workload) -> list[tuple[Any, Any]]:
     import torch
 

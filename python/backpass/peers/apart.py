@@ -1,0 +1,54 @@
+"""A contestant in a process of its own: for settings that a library reads when it is loaded.
+
+The child (`python -m backpass.peers.apart NAME WORKLOAD THREADS`) reads numbers of epochs and answers with seconds, a line each.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+
+from ..workloads import WORKLOADS, Workload
+from .common import Contestant
+from .with_backpass import backend
+from .with_sklearn import scikit_learn
+
+AVX512_BLAS = {"OPENBLAS_CORETYPE": "SkylakeX"}  # OpenBLAS takes AMD's for AVX2 cores
+MAKERS = {
+    "numpy": lambda workload, threads: backend(workload, "numpy", threads),
+    "scikit-learn": scikit_learn,
+}
+
+
+def apart(name: str, workload: Workload, threads: int, settings: Mapping[str, str]) -> Contestant:
+    """MAKERS[name] in a process with these environment variables, which ends when the contestant is dropped."""
+    environment = {**os.environ, **settings, "OPENBLAS_NUM_THREADS": str(threads)}
+    command = [sys.executable, "-m", __name__, name, workload.name, str(threads)]
+    child = subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    to, from_ = child.stdin, child.stdout
+    assert to is not None
+    assert from_ is not None
+
+    def train(epochs: int) -> float:
+        to.write(f"{epochs}\n")
+        to.flush()
+        answer = from_.readline()
+        if not answer:
+            raise RuntimeError(f"{name} in a process of its own ended with {child.wait()}")
+        return float(answer)
+
+    return train
+
+
+def main() -> None:
+    """The child."""
+    name, workload, threads = sys.argv[1:]
+    train = MAKERS[name](WORKLOADS[workload], int(threads))
+    for line in sys.stdin:
+        print(train(int(line)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
