@@ -34,10 +34,19 @@ def step_with_callable(model: "Model", x: np.ndarray, y: Any) -> float:
     """One training step; returns the loss before the update."""
     y = own_targets(y, len(x))
     pred = model.forward(x, training=True)
-    value, gradient = call_loss(model, pred, y)
+    value, gradient = call_mixed(model, pred, y)
     model.backward(gradient)
     model.update(value)
     return value
+
+
+def call_mixed(model: "Model", pred: np.ndarray, y: Any) -> tuple[float, np.ndarray]:
+    """The user's loss of the last forward(training=True); where nn.MixUp mixed rows, both rows' targets have their share."""
+    if model.mixing is None:
+        return call_loss(model, pred, y)
+    share, partner = model.mixing
+    (value, gradient), (others, slope) = call_loss(model, pred, y), call_loss(model, pred, y[partner])
+    return share * value + (1 - share) * others, share * gradient + (1 - share) * slope
 
 
 def call_loss(model: "Model", pred: np.ndarray, y: Any) -> tuple[float, np.ndarray]:

@@ -199,6 +199,15 @@ class Model:
         self.programs.executor(("forward", x.shape), lambda: plan.forward).run(1, self.threads)
         return plan.out.copy()
 
+    @property
+    def mixing(self) -> tuple[float, np.ndarray] | None:
+        """How nn.MixUp mixed the rows of the last `forward(x, training=True)`: share · row b + (1 - share) · row partner[b],
+        as (share, partner (B,)); None without one. Targets of your own loss are to be mixed alike."""
+        if self._last is None or self._last.mixing is None:
+            return None
+        share, partner = self._last.mixing
+        return float(share[0]), partner.copy()
+
     @alone
     def backward(self, dout: Any) -> np.ndarray:
         """Backpropagate the gradient of your loss with respect to the output of the last `forward(x, training=True)`.

@@ -109,6 +109,7 @@ class Builder:
     seed: int = 0
     instructions: list[Instruction] = field(default_factory=list)
     layer: str = ""  # set by containers while a layer emits
+    mixing: tuple[np.ndarray, np.ndarray] | None = None  # set by nn.MixUp: share (1,) and partners (B,)
     _tape: list[_Entry] = field(default_factory=list)
     _gradients: dict[Tensor, list[Tensor]] = field(default_factory=dict)
     _streams: int = 0
