@@ -9,10 +9,10 @@ import numpy as np
 from .data import own_targets
 from .evaluation import checked_data
 from .history import History
-from .loop import SLICE_SECONDS, Loop, row_order
-from .program import aligned, call
-from .runs import Position
-from .train import Asked, run
+from .loop import SLICE_SECONDS, Loop
+from .runs import Asked, Position, Run, fingerprint
+from .sampling import Order, classes_of, row_order
+from .train import run
 
 if TYPE_CHECKING:
     from .model import Model
@@ -24,10 +24,12 @@ def fit_with_callable(
     """What `Model.fit` does where the loss is a callable; the rows come in the same order as with any other loss."""
     X, target, _ = checked_data(model, X, y, sample_weight, class_weight)
 
-    def loop(size: int, shuffle: bool) -> Loop:
-        return _CallableLoop(model, X, target, size, shuffle)
+    def loop(this: Run) -> Loop:
+        classes = classes_of(model, target) if this.sampler else None
+        order = Order(model, row_order(len(X)), this.shuffle, classes)
+        return _CallableLoop(model, X, target, this.batch_size, order)
 
-    return run(model, loop, (X, target), asked)
+    return run(model, loop, len(X), fingerprint((X, target)), asked)
 
 
 def step_with_callable(model: "Model", x: np.ndarray, y: Any) -> float:
@@ -72,12 +74,8 @@ def call_loss(model: "Model", pred: np.ndarray, y: Any) -> tuple[float, np.ndarr
 class _CallableLoop:
     """An epoch as a Python loop over batches."""
 
-    def __init__(self, model: "Model", X: np.ndarray, y: np.ndarray, size: int, shuffle: bool) -> None:
-        self.model, self.X, self.y, self.size = model, X, y, size
-        self.index = row_order(len(X))
-        self.epoch_number = aligned((1,), np.int64)
-        shuffling = call("shuffle", epoch=self.epoch_number, index=self.index, seed=model.seed)
-        self.shuffle = model.backend.compile([shuffling]) if shuffle else None
+    def __init__(self, model: "Model", X: np.ndarray, y: np.ndarray, size: int, order: Order) -> None:
+        self.model, self.X, self.y, self.size, self.order = model, X, y, size, order
         self.at = Position()
 
     def position(self) -> Position:
@@ -86,13 +84,11 @@ class _CallableLoop:
 
     def epoch(self, number: int, pace: Callable[[], int], at: Position) -> Iterator[int]:
         """Run one epoch from `at` on; yields the number of steps done after each slice."""
-        self.epoch_number[0] = number
+        self.order.begin(number)
         self.at = at
-        if self.shuffle:
-            self.shuffle.run()
         began, most = time.perf_counter(), pace()
         for done, start in enumerate(range(at.rows, len(self.X), self.size), 1):
-            rows = self.index[start : start + self.size]
+            rows = self.order.index[start : start + self.size]
             total = self.at.total + step_with_callable(self.model, self.X[rows], self.y[rows]) * len(rows)
             self.at = Position(start + len(rows), total, float(start + len(rows)))
             most -= 1

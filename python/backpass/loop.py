@@ -10,8 +10,9 @@ import numpy as np
 from . import batches
 from .backends import Executor
 from .diagnosis import raise_non_finite
-from .program import Instruction, aligned, call
+from .program import Instruction, call
 from .runs import Position
+from .sampling import Order
 from .steps import Plan
 
 if TYPE_CHECKING:
@@ -55,18 +56,11 @@ class Loop(Protocol):
         """How much of the epoch is done."""
 
 
-def row_order(rows: int) -> np.ndarray:
-    """The rows as they come; `shuffle` reorders it in place."""
-    index = aligned((rows,), np.int64)
-    index[:] = np.arange(rows)
-    return index
-
-
 class ProgramLoop:
     """The programs of a run: one for whole batches, one for the rest of an epoch."""
 
-    def __init__(self, model: "Model", feed: Feed, size: int, shuffle: bool) -> None:
-        self.model, self.feed, self.size = model, feed, size
+    def __init__(self, model: "Model", feed: Feed, size: int, order: Order) -> None:
+        self.model, self.feed, self.size, self.order = model, feed, size, order
         rows = len(feed.X)
         self.programs: list[tuple[Executor, Plan, int]] = []  # with the number of steps an epoch
         for count, steps in ((size, rows // size), (rows % size, 1)):
@@ -92,9 +86,6 @@ class ProgramLoop:
                     advance,
                 ]
                 self.programs.append((model.backend.compile(instructions, model.halt), plan, steps))
-        self.epoch_number = aligned((1,), np.int64)
-        shuffling = call("shuffle", epoch=self.epoch_number, index=feed.index, seed=model.seed)
-        self.shuffle = model.backend.compile([shuffling]) if shuffle else None
         self.seconds_per_step = SLICE_SECONDS
 
     def position(self) -> Position:
@@ -103,11 +94,9 @@ class ProgramLoop:
 
     def epoch(self, number: int, pace: Callable[[], int], at: Position) -> Iterator[int]:
         """Run one epoch from `at` on; yields the number of steps done after each slice."""
-        self.epoch_number[0] = number
+        self.order.begin(number)
         self.feed.cursor[0] = at.rows
         self.feed.total[:] = at.total, at.weight
-        if self.shuffle:
-            self.shuffle.run()
         done = -(-at.rows // self.size)
         behind = done
         for executor, plan, steps in self.programs:

@@ -24,10 +24,10 @@ from .optim import by_name as optimizer_by_name
 from .program import Instruction, Parameters, aligned, call
 from .programs import Programs
 from .random import generator
-from .runs import Run
+from .runs import Asked, Run
 from .steps import Plan, Spec
 from .threads import get_num_threads
-from .train import Asked, fit
+from .train import fit
 
 MAX_ROWS = 512  # rows that one pass of `predict` takes
 
@@ -111,6 +111,7 @@ class Model:
         shuffle: bool = True,
         sample_weight: Any = None,
         class_weight: Any = None,
+        sampler: str | None = None,
         callbacks: Sequence[Callback] = (),
         progress: bool = False,
         resume: bool = False,
@@ -125,6 +126,8 @@ class Model:
             validation_data: (X, y) or (X, y, sample_weight), evaluated after each epoch.
             shuffle: whether each epoch takes the rows in a new order.
             sample_weight: (N,) weights of the rows. class_weight: dict, (C,) weights, or "balanced".
+            sampler: "balanced": the classes take turns, so that each has its share of every batch. An epoch still has N rows: all
+                or some of a frequent class, those of a rare one several times, in a new order each epoch.
             callbacks: from `bp.callbacks`. progress: whether to show a progress bar.
             resume: finish the run that was interrupted (by max_seconds, Ctrl-C, or before bp.load), in mid-epoch if need be,
                 to the same bits as if nothing had happened. `epochs` counts from that run's start; data and callbacks must be
@@ -141,6 +144,7 @@ class Model:
             batch_size,
             validation_data,
             flag("shuffle", shuffle),
+            arguments.sampler(sampler, shuffle),
             callbacks,
             progress,
             resume,

@@ -3,7 +3,6 @@
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,47 +12,38 @@ from .diagnosis import check_weights
 from .errors import NonFiniteError
 from .evaluation import checked_data, checked_validation, evaluated
 from .history import History
-from .loop import Feed, Loop, ProgramLoop, row_order
+from .loop import Feed, Loop, ProgramLoop
 from .program import aligned
-from .runs import Position, begin, carry_on
+from .runs import Asked, Position, Run, begin, carry_on, fingerprint
+from .sampling import Order, classes_of, row_order
 
 if TYPE_CHECKING:
     from .model import Model
-
-
-@dataclass
-class Asked:
-    """The arguments of one `fit`, besides the data."""
-
-    epochs: int
-    batch_size: int | None
-    validation_data: Any
-    shuffle: bool
-    callbacks: Sequence[Callback]
-    progress: bool
-    resume: bool
-    max_seconds: float | None
 
 
 def fit(model: "Model", X: Any, y: Any, sample_weight: Any, class_weight: Any, asked: Asked) -> History:
     """What `Model.fit` does, after it has checked epochs."""
     X, target, weight = checked_data(model, X, y, sample_weight, class_weight)
 
-    def loop(size: int, shuffle: bool) -> Loop:
+    def loop(this: Run) -> Loop:
         feed = Feed(X, target, weight, row_order(len(X)), aligned((1,), np.int64), aligned((2,), np.float64))
-        return ProgramLoop(model, feed, size, shuffle)
+        classes = classes_of(model, target) if this.sampler else None
+        return ProgramLoop(model, feed, this.batch_size, Order(model, feed.index, this.shuffle, classes))
 
-    return run(model, loop, (X, target, weight), asked)
+    return run(model, loop, len(X), fingerprint((X, target, weight)), asked)
 
 
-def run(model: "Model", make: Callable[[int, bool], Loop], arrays: Sequence[Any], asked: Asked) -> History:
-    """A run with all that goes around its epochs: callbacks, validation, history, where it stands. `make`: its loop."""
+def run(model: "Model", make: Callable[[Run], Loop], rows: int, data: str, asked: Asked) -> History:
+    """A run with all that goes around its epochs: callbacks, validation, history, where it stands.
+
+    make: its loop. rows: of an epoch. data: their fingerprint.
+    """
     began = time.monotonic()
     watchers = [*([ProgressBar()] if asked.progress else []), *checked_callbacks(asked.callbacks)]
     watchers.sort(key=lambda w: isinstance(w, ModelCheckpoint))  # they write what the others have come to
     validation = checked_validation(model, asked.validation_data)
-    this, last = begin(model, asked.epochs, asked.resume, asked.batch_size, asked.shuffle, arrays, validation)
-    loop = make(this.batch_size, this.shuffle)
+    this, last = begin(model, asked, rows, data, validation)
+    loop = make(this)
     stop = model.epoch if this.stopped else max(this.first + asked.epochs, model.epoch)
     steps = -(-this.rows // this.batch_size)
     for watcher in watchers:

@@ -8,9 +8,10 @@ import numpy as np
 
 from ..custom import call_loss
 from ..diagnosis import raise_non_finite
-from ..loop import Feed, row_order
+from ..loop import Feed
 from ..optim.clip import partial_sums
 from ..program import Instruction, aligned, call
+from ..sampling import row_order
 from ..steps import Plan
 from .mlp_network import Network, block_rows, threads_of
 
