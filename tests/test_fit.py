@@ -141,7 +141,7 @@ def test_nothing_is_allocated_by_python(monkeypatch: pytest.MonkeyPatch) -> None
 
     model = bp.Model(with_everything(), "cross_entropy", backend="native")
     feed = loop.Feed(X, LABELS, None, sampling.row_order(70), np.zeros(1, np.int64), np.zeros(2))
-    executor = loop.ProgramLoop(model, feed, 10, sampling.Order(model, feed.index, False)).programs[0][0]
+    executor = loop.ProgramLoop(model, feed, 10, sampling.Order(model, feed.index, False)).programs[10][0]
     executor.run(1, 0)
     tracemalloc.start()
     try:
@@ -183,7 +183,7 @@ optimizer = optim.NAdam(lr=optim.schedules.cosine(1e-3, 100), clip_grad_norm=1.0
 model = bp.Model(net, "cross_entropy", optimizer, backend="native", threads=2)
 X = np.zeros((400, 6), np.float32); y = np.zeros(400, np.int64)
 feed = loop.Feed(X, y, None, sampling.row_order(400), np.zeros(1, np.int64), np.zeros(2))
-executor = loop.ProgramLoop(model, feed, 200, sampling.Order(model, feed.index, False)).programs[0][0]
+executor = loop.ProgramLoop(model, feed, 200, sampling.Order(model, feed.index, False)).programs[200][0]
 allocations = ctypes.CDLL(None).allocations
 allocations.restype = ctypes.c_long
 executor.run(1, 2); executor.run(5, 2)

@@ -56,59 +56,64 @@ class Loop(Protocol):
         """How much of the epoch is done."""
 
 
-class ProgramLoop:
+class BatchLoop:
     """The programs of a run: one for whole batches, one for the rest of an epoch."""
 
-    def __init__(self, model: "Model", feed: Feed, size: int, order: Order) -> None:
-        self.model, self.feed, self.size, self.order = model, feed, size, order
-        rows = len(feed.X)
-        self.programs: list[tuple[Executor, Plan, int]] = []  # with the number of steps an epoch
-        for count, steps in ((size, rows // size), (rows % size, 1)):
-            if count and steps:
-                plan = model.training_plan(
-                    (count, *feed.X.shape[1:]), (feed.y.shape[1:], feed.y.dtype), feed.weight is not None
-                )
-                advance = call(
-                    "advance",
-                    loss=plan.loss,
-                    count=plan.count,
-                    step=model.step_count,
-                    cursor=feed.cursor,
-                    total=feed.total,
-                    rows=count,
-                )
-                instructions = [
-                    *feed.gather(plan),
-                    *plan.forward,
-                    *plan.loss_part,
-                    *plan.backward,
-                    *model.update_instructions(plan.loss),
-                    advance,
-                ]
-                self.programs.append((model.backend.compile(instructions, model.halt), plan, steps))
+    def __init__(self, model: "Model", feed: Feed, size: int, rows: int) -> None:
+        self.model, self.feed, self.size = model, feed, size
+        self.programs: dict[int, tuple[Executor, Plan]] = {}  # by the rows of a batch
+        for count in (size, rows % size):
+            if count and count <= rows:
+                self.programs[count] = self._program(count)
         self.seconds_per_step = SLICE_SECONDS
 
+    def _program(self, rows: int) -> tuple[Executor, Plan]:
+        feed, model = self.feed, self.model
+        target = (feed.y.shape[1:], feed.y.dtype)
+        plan = model.training_plan((rows, *feed.X.shape[1:]), target, feed.weight is not None)
+        counters = {"step": model.step_count, "cursor": feed.cursor, "total": feed.total}
+        instructions = [
+            *feed.gather(plan),
+            *plan.forward,
+            *plan.loss_part,
+            *plan.backward,
+            *model.update_instructions(plan.loss),
+            call("advance", loss=plan.loss, count=plan.count, rows=rows, **counters),
+        ]
+        return model.backend.compile(instructions, model.halt), plan
+
+    def steps(self, rows: int, steps: int, pace: Callable[[], int]) -> Iterator[int]:
+        """Run steps with batches of so many rows; yields the number of those done since the last slice."""
+        executor, plan = self.programs[rows]
+        while steps:
+            slice_steps = max(1, min(steps, pace(), int(SLICE_SECONDS / self.seconds_per_step)))
+            self.model.programs.trained = plan
+            start = time.perf_counter()
+            ran = executor.run(slice_steps, self.model.threads)
+            self.seconds_per_step = max((time.perf_counter() - start) / slice_steps, 1e-9)
+            if ran < slice_steps and self.model.halt[0]:
+                raise_non_finite(self.model, plan)
+            steps -= ran
+            yield ran
+
+
+class ProgramLoop(BatchLoop):
+    """An epoch over arrays."""
+
+    def __init__(self, model: "Model", feed: Feed, size: int, order: Order) -> None:
+        super().__init__(model, feed, size, len(feed.X))
+        self.order = order
+
     def position(self) -> Position:
-        """How much of the epoch is done."""
         return Position(min(int(self.feed.cursor[0]), len(self.feed.X)), *self.feed.total.tolist())
 
     def epoch(self, number: int, pace: Callable[[], int], at: Position) -> Iterator[int]:
-        """Run one epoch from `at` on; yields the number of steps done after each slice."""
         self.order.begin(number)
         self.feed.cursor[0] = at.rows
         self.feed.total[:] = at.total, at.weight
+        whole, rest = divmod(len(self.feed.X), self.size)
         done = -(-at.rows // self.size)
-        behind = done
-        for executor, plan, steps in self.programs:
-            left = steps - min(behind, steps)
-            behind -= steps - left
-            while left:
-                slice_steps = max(1, min(left, pace(), int(SLICE_SECONDS / self.seconds_per_step)))
-                self.model.programs.trained = plan
-                start = time.perf_counter()
-                ran = executor.run(slice_steps, self.model.threads)
-                self.seconds_per_step = max((time.perf_counter() - start) / slice_steps, 1e-9)
-                if ran < slice_steps and self.model.halt[0]:
-                    raise_non_finite(self.model, plan)
-                done, left = done + ran, left - ran
+        for rows, steps in ((self.size, whole - done), (rest, whole + 1 - max(done, whole))):
+            for ran in self.steps(rows, steps, pace) if rows and steps > 0 else ():
+                done += ran
                 yield done

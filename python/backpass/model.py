@@ -104,7 +104,7 @@ class Model:
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         epochs: int = 1,
         batch_size: int | None = None,
         validation_data: Any = None,
@@ -120,7 +120,9 @@ class Model:
         """Train for `epochs` more epochs. Further runs on the same data are one long run: callbacks go on where they were.
 
         Args:
-            X: (N, ...) numbers; a C-contiguous array of the model's dtype (a memory map, too) is not copied.
+            X: (N, ...) numbers; a C-contiguous array of the model's dtype (a memory map, too) is not copied. Without y: a
+                sequence of chunks (X, y) or (X, y, sample_weight), of arrays or paths of .npy files; anything with len() and
+                [i], such as a Keras Sequence. One chunk at a time is in memory; `shuffle` mixes the chunks and the rows of each.
             y: targets, (N,) class indices or (N, C) probabilities for cross entropy, else (N, ...) like the network's output.
             batch_size: rows of a step, at most N; default 32, or N if that is less. The last batch may be smaller.
             validation_data: (X, y) or (X, y, sample_weight), evaluated after each epoch.
@@ -150,6 +152,10 @@ class Model:
             resume,
             arguments.seconds("max_seconds", max_seconds),
         )
+        if y is None and not hasattr(X, "__array__"):
+            from .chunks import fit_chunks
+
+            return fit_chunks(self, X, sample_weight, class_weight, asked)
         if self.callable_loss:
             from .custom import fit_with_callable
 
