@@ -6,6 +6,7 @@
 #include "control.hpp"
 #include "linear.hpp"
 #include "loss.hpp"
+#include "measure.hpp"
 #include "mixup.hpp"
 #include "norm.hpp"
 #include "pointwise.hpp"
@@ -42,6 +43,7 @@ using Ops = BothDtypes<
     LayerNormForward, LayerNormBackward, SoftmaxCrossEntropy, Nll, PointwiseLoss, GaussianNll, SgdStep,
     AdamStep, NadamStep, RmspropStep, AdagradStep, AdadeltaStep, LionStep, GradientNorm, L2Gradient,
     GaussianNoise, AugmentImagesForward, AugmentImagesBackward, MixupForward, MixupBackward, MixedLoss,
+    PartNorms, DeadUnits, SaturatedUnits,
     Gather>::With<GatherLabels, Shuffle, Advance, MixupDraw, ClipScale, L2Loss, NadamMomentum, StepSchedule,
                   ExponentialSchedule, CosineSchedule, OneCycleSchedule, PiecewiseSchedule>;
 

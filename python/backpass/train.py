@@ -48,7 +48,13 @@ def run(model: "Model", make: Callable[[Run], Loop], rows: int, data: str, asked
     steps = -(-this.rows // this.batch_size)
     for watcher in watchers:
         watcher.model = model
-        watcher.params = {"epochs": stop - model.epoch, "steps": steps, "progress": asked.progress}
+        watcher.params = {
+            "epochs": stop - model.epoch,
+            "steps": steps,
+            "rows": this.rows,
+            "batch_size": this.batch_size,
+            "progress": asked.progress,
+        }
     every_batch = [w for w in watchers if type(w).on_train_batch_end is not Callback.on_train_batch_end]
     paced = [w for w in watchers if type(w).pace is not Callback.pace]
 

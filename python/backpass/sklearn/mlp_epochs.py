@@ -116,6 +116,7 @@ class Epochs:
 
     def _steps(self, rows: int, steps: int) -> int:
         executor, plan = self.plans[rows]
+        self.model.programs.trained = plan
         ran: int = executor.run(steps, threads_of(self.model))
         if ran < steps:
             raise_non_finite(self.model, plan)
