@@ -356,9 +356,10 @@ class Model:
 
         path: where to write a PNG as well. Returns the figure (needs matplotlib).
         """
+        from .health import of_run
         from .plots import gradient_norms
 
-        return gradient_norms(self.last_run, path)
+        return gradient_norms(of_run(self.last_run), path)
 
     def summary(self) -> str:
         """A table of the layers and their parameters; printed and returned."""

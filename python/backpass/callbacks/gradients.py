@@ -76,6 +76,12 @@ class GradientMonitor(Callback):
             found[kind][layer] = [row[at] for row in r.idle]
         return found
 
+    def plot(self, path: str | None = None) -> Any:
+        """The norm of each layer's gradient over the steps; returns the figure (needs matplotlib). path: where to write a PNG."""
+        from ..plots import gradient_norms
+
+        return gradient_norms(self._measured(), path)
+
     def _measured(self) -> Records:
         if not self.records.steps:
             raise RuntimeError("GradientMonitor: nothing was measured yet; train with it among the callbacks")
