@@ -14,8 +14,9 @@ import numpy as np
 
 from backpass import data
 from backpass.backends.native import NativeExecutor
-from backpass.loop import Feed, ProgramLoop, row_order
+from backpass.loop import Feed, ProgramLoop
 from backpass.program import aligned
+from backpass.sampling import Order, row_order
 from backpass.workloads import WORKLOADS, Workload
 
 REPEATS = 5
@@ -29,7 +30,8 @@ def program_of(workload: Workload, threads: int) -> NativeExecutor:
     order = row_order(len(X))
     np.random.default_rng(0).shuffle(order)
     feed = Feed(X, y, None, order, aligned((1,), np.int64), aligned((2,), np.float64))
-    [(executor, _, _), *_] = ProgramLoop(model, feed, workload.batch, shuffle=False).programs
+    loop = ProgramLoop(model, feed, workload.batch, Order(model, order, shuffle=False))
+    executor, _ = loop.programs[workload.batch]
     assert isinstance(executor, NativeExecutor)
     executor.wound_back = feed.cursor  # type: ignore[attr-defined]
     return executor

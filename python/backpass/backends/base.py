@@ -59,6 +59,13 @@ class Backend:
         """Make a program executable. `halt`: int64 (1,), ends the run when an instruction sets it."""
         return Executor([(self.function(i.op.name), i.fields) for i in instructions], halt)
 
+    def set_num_threads(self, n: int) -> None:
+        """Tell a backend that has threads of its own how many a program uses that is run with threads=0."""
+
+    def get_num_threads(self) -> int | None:
+        """The same number; None for a backend without."""
+        return None
+
     def call(self, name: str, /, **fields: Any) -> None:
         """Run one op on any arrays, checked: strided, unaligned or byte-swapped ones go through a copy."""
         if name not in REGISTRY:
