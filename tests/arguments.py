@@ -7,7 +7,7 @@ import inspect
 import math
 import random
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from typing import Any
 
@@ -36,12 +36,15 @@ BY_NAME = {
         "EarlyStopping",
         "ReduceLROnPlateau",
         "ModelCheckpoint",
+        "CSVLogger",
+        "GradientMonitor",
         "Model",
+        "load",
         "gradcheck",
         "set_num_threads",
         "get_backend",
     ),
-    "Model": ("fit", "update", "load_state_dict"),
+    "Model": ("fit", "update", "load_state_dict", "save"),
 }
 CALLABLES: dict[str, Callable[..., Any]] = {
     f"{where.__name__.split('.')[-1]}.{name}": getattr(where, name)
@@ -65,8 +68,22 @@ def small() -> bp.Model:
 def attack(chance: random.Random, backend: Backend) -> str:
     """One case: a callable with one or two odd arguments. Returns what it came to; AssertionError says what is wrong."""
     name = chance.choice([*CALLABLES])
-    function = CALLABLES[name]
-    fields, odd = arguments(chance, name, function)
+    fields, free = arguments(name)
+    odd = {key: chance.choice(ODD) for key in chance.sample(free, min(len(free), chance.choice([1, 1, 2])))}
+    return judge(name, fields, odd, backend)
+
+
+def single() -> Iterator[tuple[str, str, Any]]:
+    """Every callable with every odd value for every argument."""
+    for name in CALLABLES:
+        for key in arguments(name)[1]:
+            for value in ODD:
+                yield name, key, value
+
+
+def judge(name: str, good: dict[str, Any], odd: dict[str, Any], backend: Backend) -> str:
+    """Call it; AssertionError where that does what it must not."""
+    function, fields = CALLABLES[name], good | odd
     what = f"{name}({', '.join(f'{k}={v!r:.60}' for k, v in fields.items() if k in odd)})"
     threads = bp.get_num_threads()
     try:
@@ -90,12 +107,10 @@ def attack(chance: random.Random, backend: Backend) -> str:
     return "works"
 
 
-def arguments(
-    chance: random.Random, name: str, function: Callable[..., Any]
-) -> tuple[dict[str, Any], list[str]]:
-    """Good arguments for all that has no default, then odd ones for one or two."""
+def arguments(name: str) -> tuple[dict[str, Any], list[str]]:
+    """Good arguments for all that has no default, and the names of those that may be odd."""
     fields: dict[str, Any] = {}
-    parameters = inspect.signature(function).parameters
+    parameters = inspect.signature(CALLABLES[name]).parameters
     for key, parameter in parameters.items():
         if key == "self":
             fields[key] = small()
@@ -107,15 +122,13 @@ def arguments(
             and key in GOOD
         ):
             fields[key] = GOOD[key]() if isinstance(GOOD[key], type) else GOOD[key]
-    free = [
+        elif key == "max_seconds":
+            fields[key] = 0.05  # for 2⁴⁰ epochs
+    return fields, [
         k
         for k, p in parameters.items()
         if k not in ("self", "X", "y", "model", "progress", "known") and p.kind is not p.VAR_POSITIONAL
     ]
-    odd = chance.sample(free, min(len(free), chance.choice([1, 1, 2])))
-    for key in odd:
-        fields[key] = chance.choice(ODD)
-    return fields, odd
 
 
 def use(made: Any, backend: Backend) -> None:

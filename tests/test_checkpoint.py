@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import tracemalloc
 import warnings
 from collections.abc import Callable
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 
 import backpass as bp
-from backpass import checkpoint, nn, optim, storage
+from backpass import checkpoint, nn, optim, storage, tensors
 from backpass.optim import schedules
 
 RNG = np.random.default_rng(0)
@@ -360,14 +361,53 @@ def test_loaded_is_what_was_saved(tmp_path: Path) -> None:
 
 
 def test_other_tools_can_read_it(tmp_path: Path) -> None:
-    from safetensors.numpy import load_file
-
+    load_file = pytest.importorskip("safetensors.numpy").load_file
     trained = fit(model(), 1, "")
     trained.save(tmp_path / "run.safetensors")
     tensors = load_file(tmp_path / "run.safetensors")
     for name, array in trained.state_dict().items():
         assert np.array_equal(tensors[f"model.{name}"], array)
     assert tensors["optimizer.m.0.weight"].shape == (8, 6)
+
+
+@pytest.mark.parametrize("dtype", [*tensors.DTYPES.values()])
+def test_the_format_is_that_of_the_library(tmp_path: Path, dtype: str) -> None:
+    library = pytest.importorskip("safetensors.numpy")
+    numbers = np.arange(1, 25)
+    arrays = {
+        "matrix": numbers.astype(dtype).reshape(2, 12),
+        "transposed": numbers.astype(dtype).reshape(4, 6).T,
+        "strided": numbers.astype(dtype)[::3],
+        "swapped": numbers.astype(np.dtype(dtype).newbyteorder()),
+        "one": np.array(7, dtype),
+        "none": np.zeros((3, 0), dtype),
+        'other ü "': np.ones(3, np.int64),
+    }
+    header, order = tensors.encode(
+        {k: v for k, v in arrays.items() if k != "swapped"}, {"sha256": "x", "ü": '"'}
+    )
+    ours = header + b"".join(bytes(tensors.raw(arrays[name])) for name in order)
+    plain = {
+        name: np.array(array, array.dtype.newbyteorder("="), order="C") for name, array in arrays.items()
+    }
+    assert bytes(tensors.raw(arrays["swapped"])) == plain["swapped"].tobytes()
+    plain.pop("swapped")
+    theirs = library.save(plain, {"sha256": "x", "ü": '"'})
+    for data in (ours, theirs):
+        found = library.load(data)
+        assert found.keys() == plain.keys()
+        assert all(
+            found[name].dtype == array.dtype and np.array_equal(found[name], array)
+            for name, array in plain.items()
+        )
+        end = 8 + int.from_bytes(data[:8], "little")
+        metadata, entries = tensors.decode(data[8:end])
+        assert metadata == {"sha256": "x", "ü": '"'}
+        assert len(entries) == len(plain)
+        for name, kind, shape, start, stop in entries:
+            array = np.frombuffer(data[end + start : end + stop], kind).reshape(shape)
+            assert array.dtype == plain[name].dtype
+            assert np.array_equal(array, plain[name])
 
 
 class Doubled(nn.Layer):
@@ -449,14 +489,95 @@ def test_falls_back_to_the_file_before(tmp_path: Path) -> None:
     (tmp_path / "run.safetensors.1").write_bytes(b"")
     with pytest.warns(RuntimeWarning, match=r"Loaded .*\.2, the"):
         assert bp.load(path).epoch == 3
+    link = tmp_path / "elsewhere" / "latest"
+    link.parent.mkdir()
+    link.symlink_to(path)
+    with pytest.warns(RuntimeWarning, match=r"Loaded .*run.safetensors\.2, the"):
+        assert bp.load(link).epoch == 3  # the older ones are where the file is
     (tmp_path / "run.safetensors.2").unlink()
     with pytest.raises(bp.CheckpointError, match=r"run.safetensors does not exist"):
         bp.load(path)
 
 
+def test_a_damaged_file_does_not_push_out_a_good_one(tmp_path: Path) -> None:
+    path, older = tmp_path / "run", tmp_path / "run.1"
+    trained = model()
+    trained.fit(X, LABELS, epochs=2, callbacks=[bp.ModelCheckpoint(path, keep=2)])
+    path.write_bytes(path.read_bytes()[:-1])
+    good = older.read_bytes()
+    with pytest.raises(RuntimeError, match="an accident"):
+        trained.fit(
+            X, LABELS, batch_size=30, callbacks=[bp.ModelCheckpoint(path, every="1 step", keep=2), Stop(8)]
+        )
+    assert older.read_bytes() == good
+    assert bp.load(path).step_count[0] == 7
+    trained.fit(X, LABELS, epochs=2, callbacks=[bp.ModelCheckpoint(path, keep=2)])
+    assert bp.load(older).epoch == bp.load(path).epoch - 1
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_the_newest_file_is_never_missing(
+    tmp_path: Path, links: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even where the file system has no links: whoever looks whether there is a checkpoint finds one."""
+    path, replace = tmp_path / "run", os.replace
+
+    def watched(*names: Any) -> None:
+        assert path.exists()
+        replace(*names)
+        assert path.exists()
+
+    trained = model()
+    trained.save(path)
+    monkeypatch.setattr(os, "replace", watched)
+    if not links:
+        monkeypatch.setattr(os, "link", lambda *_: full())
+    trained.fit(X, LABELS, epochs=4, callbacks=[bp.ModelCheckpoint(path, keep=3)])
+    assert [bp.load(tmp_path / name).epoch for name in ("run", "run.1", "run.2")] == [4, 3, 2]
+    assert len([*tmp_path.iterdir()]) == 3
+
+
+def test_several_writers_of_one_file(tmp_path: Path) -> None:
+    """Two processes and two threads: every call succeeds, and whatever file is there is whole."""
+    path = tmp_path / "run"
+    code = "import sys, test_checkpoint as t; m = t.model(); [t.checkpoint.save(m, sys.argv[1], 3) for _ in range(100)]"
+    command = [sys.executable, "-c", code, str(path)]
+    others = [subprocess.Popen(command, cwd=TESTS, env=ENVIRONMENT, stderr=subprocess.PIPE) for _ in range(2)]
+    models = [model(seed=seed) for seed in (0, 1)]
+    failed: list[Exception] = []
+
+    def write(trained: bp.Model) -> None:
+        try:
+            while any(other.poll() is None for other in others):
+                checkpoint.save(trained, path, 3)
+                storage.read(path)
+        except Exception as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=write, args=[trained]) for trained in models]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [other.communicate()[1] for other in others] == [b"", b""]
+    assert not failed
+    assert all(storage.is_whole(tmp_path / name) for name in ("run", "run.1", "run.2"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has other rights")
+def test_who_may_read_a_file_stays_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    model().save(path)
+    path.chmod(0o600)
+    model().save(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 def test_every_steps_and_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
-    monkeypatch.setattr(checkpoint, "save", lambda model, path, keep: seen.append(int(model.step_count[0])))
+    monkeypatch.setattr(
+        checkpoint, "save", lambda model, *_, **options: seen.append(int(model.step_count[0]))
+    )
     model().fit(
         X, LABELS, epochs=3, batch_size=20, callbacks=[bp.ModelCheckpoint(tmp_path / "a", every="4 steps")]
     )
@@ -594,8 +715,7 @@ def test_no_checkpoint_at_all(tmp_path: Path) -> None:
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe")
         refused(tmp_path / "pipe", "no regular file")
-    from safetensors.numpy import save_file
-
+    save_file = pytest.importorskip("safetensors.numpy").save_file
     save_file({"weight": np.zeros(3)}, tmp_path / "other")
     refused(tmp_path / "other", "backpass did not write it")
 
@@ -700,6 +820,9 @@ def test_good_checksum_bad_contents(saved: Path, name: str) -> None:
 def test_a_newer_format(saved: Path) -> None:
     forge(saved, lambda c, t: None, version="2")
     refused(saved, "format 2, of a newer backpass")
+    for version in ("0", "-1"):
+        forge(saved, lambda c, t: None, version=version)
+        refused(saved, "which no backpass ever wrote")
 
 
 # ---- writing that fails ----------------------------------------------------------------------------------------------
@@ -796,6 +919,30 @@ def test_links_and_leftovers(tmp_path: Path) -> None:
     assert link.is_symlink()
     assert sorted(file.name for file in (tmp_path / "real").iterdir()) == [young.name, "run"]
     bp.load(link)
+
+
+ODD_STATES = [5, {"x": object()}, {(1, 2): 3}, {"x": np.array(["a"])}, {"x": 2**70}, "raises"]
+
+
+@pytest.mark.parametrize("state", ODD_STATES, ids=["number", "object", "key", "text", "large", "raises"])
+def test_a_state_that_could_not_be_read_back_is_not_written(saved: Path, state: Any) -> None:
+    """A warning, the file before stays, the run goes on; at the end it is an error."""
+
+    class Odd(bp.Callback):
+        def state_dict(self) -> Any:
+            if state == "raises":
+                raise OSError("an accident")
+            return state
+
+    before, trained = saved.read_bytes(), model()
+    what = "cannot be (read back|written down)"
+    with (
+        pytest.warns(RuntimeWarning, match=f"{what}.*training goes on"),
+        pytest.raises(OSError if state == "raises" else bp.CheckpointError, match=f"{what}|an accident"),
+    ):
+        trained.fit(X, LABELS, epochs=2, callbacks=[Odd(), bp.ModelCheckpoint(saved)])
+    assert trained.epoch == 2
+    assert saved.read_bytes() == before
 
 
 # ---- killed ----------------------------------------------------------------------------------------------------------

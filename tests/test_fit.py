@@ -140,7 +140,7 @@ def test_nothing_is_allocated_by_python(monkeypatch: pytest.MonkeyPatch) -> None
     import tracemalloc
 
     model = bp.Model(with_everything(), "cross_entropy", backend="native")
-    feed = loop.Feed(X, LABELS, None, sampling.row_order(70), np.zeros(1, np.int64), np.zeros(2))
+    feed = loop.new_feed(X, LABELS)
     executor = loop.ProgramLoop(model, feed, 10, sampling.Order(model, feed.index, False)).programs[10][0]
     executor.run(1, 0)
     tracemalloc.start()
@@ -182,7 +182,7 @@ net = nn.Sequential(nn.Linear(6, width), nn.BatchNorm1d(width), nn.GELU(), nn.Dr
 optimizer = optim.NAdam(lr=optim.schedules.cosine(1e-3, 100), clip_grad_norm=1.0)
 model = bp.Model(net, "cross_entropy", optimizer, backend="native", threads=2)
 X = np.zeros((400, 6), np.float32); y = np.zeros(400, np.int64)
-feed = loop.Feed(X, y, None, sampling.row_order(400), np.zeros(1, np.int64), np.zeros(2))
+feed = loop.new_feed(X, y)
 executor = loop.ProgramLoop(model, feed, 200, sampling.Order(model, feed.index, False)).programs[200][0]
 allocations = ctypes.CDLL(None).allocations
 allocations.restype = ctypes.c_long
@@ -479,7 +479,7 @@ def test_x_is_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             super().__init__(*arguments)
             feeds.append(self)
 
-    monkeypatch.setattr("backpass.train.Feed", Noted)
+    monkeypatch.setattr("backpass.loop.Feed", Noted)
     for x in (X, mapped):
         model = small()
         programs: list[Any] = []
@@ -494,7 +494,7 @@ def test_x_is_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setattr(model.backend, "compile", noting)
         model.fit(x, Y, epochs=2, batch_size=16)
         monkeypatch.undo()
-        monkeypatch.setattr("backpass.train.Feed", Noted)
+        monkeypatch.setattr("backpass.loop.Feed", Noted)
         assert np.shares_memory(feeds[-1].X, x)
         sources = [
             i.fields["source"] for i in programs if i.op.name == "gather" and i.fields["source"].shape[1] == 6

@@ -1,5 +1,6 @@
 """Hostile input: a clear error, or what a plain copy of the same numbers gives, on every backend (more: long/inputs.py)."""
 
+import contextlib
 import os
 import random
 import subprocess
@@ -51,8 +52,27 @@ def test_arrays(backend: Backend, seed: int) -> None:
 @once
 @given(seed=SEEDS)
 @settings(QUICK, max_examples=300)
-def test_arguments(seed: int) -> None:
-    arguments.attack(random.Random(seed), bp.get_backend())
+def test_arguments(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+    with contextlib.chdir(tmp_path_factory.getbasetemp()):  # what is saved under an odd name
+        arguments.attack(random.Random(seed), bp.get_backend())
+
+
+FOUND = [  # by tests/long/inputs.py: name, argument, value
+    ("bp.EarlyStopping", "mode", np.array([1.0, 2.0, 3.0])),
+    ("bp.GradientMonitor", "every", np.array([1.0, 2.0, 3.0])),
+    ("bp.CSVLogger", "path", 1),  # `open` would write to the standard output
+    ("bp.load", "net", 5),
+    ("optim.Adam", "eps_hat", np.array([1.0, 2.0, 3.0])),
+    ("optim.NAdam", "decoupled_weight_decay", "x"),
+    ("Model.save", "path", "\ud800"),
+]
+
+
+@once
+@pytest.mark.parametrize(("name", "key", "value"), FOUND)
+def test_arguments_that_were_let_through(name: str, key: str, value: Any) -> None:
+    found = arguments.judge(name, arguments.arguments(name)[0], {key: value}, bp.get_backend())
+    assert found in ("refused with TypeError", "refused with ValueError")
 
 
 @once

@@ -28,11 +28,12 @@ ARROWS = {  # a part of backpass -> the other parts that it may import; a part n
     "formulas": set[str](),
     "random": set[str](),
     "recorded": set[str](),
+    "signals": set[str](),
     "program": {"contract"},
     "nn": FEATURE,
     "losses": FEATURE,
     "optim": FEATURE,
-    "backends": {"contract", "formulas", "random"},
+    "backends": {"contract", "formulas", "random", "signals"},
 }
 FACES = {"nn/__init__.py": {"losses"}}  # the public face `backpass.nn` shows the losses, as torch.nn does
 NATIVE = re.compile(r"backends/native(\.py|/.*)")  # the only place that knows the compiled module

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import backpass as bp
-from backpass import nn, optim
+from backpass import nn, optim, programs
 from backpass.backends import Backend
 
 RNG = np.random.default_rng(0)
@@ -497,3 +497,48 @@ def test_flatten_some_dimensions() -> None:
         assert np.array_equal(out.ravel(), X.ravel())
     with pytest.raises(ValueError, match="cannot flatten"):
         bp.Model(nn.Flatten(3, 2)).predict(X)
+
+
+def test_ever_new_batches_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The programs of the oldest shapes are forgotten, and made again to the same bits."""
+    whole_batch = nn.BatchNorm1d(5, track_running_stats=False)
+    net = nn.Sequential(nn.Linear(4, 5), whole_batch, nn.ReLU(), nn.Linear(5, 2))
+    many, few = bp.Model(deepcopy(net)), bp.Model(net)
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((120, 4)), rng.standard_normal((120, 2))
+
+    def use(model: bp.Model) -> list[Any]:
+        found = []
+        for rows in [*range(2, 120), 7, 119, 3]:
+            found.append(model.step(x[:rows], y[:rows]))
+            model.backward(model.forward(x[:rows], training=True))
+            model.update()
+            found.append(model.predict(x[:rows]).tobytes())
+        return found
+
+    expected = use(many)
+    monkeypatch.setattr(programs, "MOST", 30)
+    assert use(few) == expected
+    assert len(few.programs.plans) == 30 > len(few.programs.inferring)
+    assert few.programs.bytes == sum(plan.bytes for plan in few.programs.plans.values()) > 0
+    monkeypatch.setattr(programs, "MOST_BYTES", 1000)
+    few.predict(x[:50])
+    assert len(few.programs.plans) == programs.LEAST
+
+
+def test_a_network_is_free_where_no_model_came_of_it() -> None:
+    class Unlucky(nn.Linear):
+        def initialise(self, rng: Any) -> None:
+            if unlucky:
+                raise OSError("an accident")
+            super().initialise(rng)
+
+    net, unlucky = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), Unlucky(3, 2)), True
+    with pytest.raises(OSError, match="an accident"):
+        bp.Model(net)
+    with pytest.raises(MemoryError):
+        bp.Model(nn.Sequential(net.layers[0], nn.Linear(2**30, 2**29)))
+    unlucky = False
+    again, fresh = bp.Model(net), bp.Model(deepcopy(net))
+    assert again.state_dict().keys() == fresh.state_dict().keys()
+    assert all(np.array_equal(a, b) for a, b in zip(again.parameters(), fresh.parameters(), strict=True))

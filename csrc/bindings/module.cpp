@@ -8,6 +8,7 @@
 #include "../runtime/isa.hpp"
 #include "../runtime/program.hpp"
 #include "fields.hpp"
+#include "gil.hpp"
 
 namespace backpass {
 namespace {
@@ -39,8 +40,10 @@ std::vector<std::string> op_names(OpList<List...>) {
 }
 
 bool interrupted() {
-    py::gil_scoped_acquire gil;
-    return PyErr_CheckSignals() != 0;
+    const auto state = wait_for_gil([] { return PyGILState_Ensure(); });
+    const bool told = PyErr_CheckSignals() != 0;
+    PyGILState_Release(state);
+    return told;
 }
 
 // A program and the arrays it works on, kept alive with it.
@@ -90,7 +93,7 @@ class BoundProgram {
             return program_.run(steps, 1, nullptr);  // shorter than giving up the GIL
         std::int64_t done;
         {
-            py::gil_scoped_release release;
+            const WithoutGil without_gil;
             done = program_.run(steps, n, &interrupted);
         }
         if (PyErr_Occurred()) throw py::error_already_set();  // Ctrl-C

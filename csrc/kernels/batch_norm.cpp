@@ -7,24 +7,13 @@
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-// Mean and variance of n channels at c are known: keep them, and mix them into the running ones. Returns
-// 1/√(var + eps).
+// Mean and variance of n channels at c are known: keep them. Returns 1/√(var + eps).
 template <class T>
-BP_INLINE vec<T> keep_statistics(const BatchNormForward<T>& op, Index c, int n, vec<T> mean, vec<T> var,
-                                 double share) {
+BP_INLINE vec<T> keep_statistics(const BatchNormForward<T>& op, Index c, int n, vec<T> mean, vec<T> var) {
     const vec<T> inv_std = T(1) / sqrt(var + T(op.eps));
     put(op.mean.data + c, mean, n);
     put(op.inv_std.data + c, inv_std, n);
-    if (op.running_mean && op.running_var) {
-        const Index count = op.x.shape[0] * op.x.shape[2];
-        const T mixed = T(share), unbiased = T(double(count) / double(count > 1 ? count - 1 : 1));
-        T *m = op.running_mean.data + c, *v = op.running_var.data + c;
-        const vec<T> old_mean = get(m, n), old_var = get(v, n);
-        // A step that the guard is about to stop must not spoil them.
-        const auto finite = (mean - mean == T(0)) & (var - var == T(0));
-        put(m, select(finite, old_mean + mixed * (mean - old_mean), old_mean), n);
-        put(v, select(finite, old_var + mixed * (var * unbiased - old_var), old_var), n);
-    }
+    if (op.var) put(op.var.data + c, var, n);
     return inv_std;
 }
 
@@ -36,12 +25,7 @@ void batch_norm_forward(const BatchNormForward<T>& op, Range range, Scratch) {
     const T *x = op.x.data, *weight = op.weight.data, *bias = op.bias.data;
     const T count = T(rows * length > 0 ? rows * length : 1);
     T* y = op.y.data;
-    double share = op.momentum;
-    if (op.batches) {
-        if (share < 0) share = 1 / (double(op.batches.data[0]) + 1);
-        if (range.begin == 0) op.batches.data[0] = Index(std::uint64_t(op.batches.data[0]) + 1);
-    }
-    const Range piece = covered(range, op.channels_per_task(), size);
+    const Range piece = covered(range, kChannelPiece, size);
     if (length == 1) {
         channels<T>(piece, [&](auto vectors, Index c, int n) BP_INLINED {
             constexpr int K = decltype(vectors)::count, w = width<T>;
@@ -58,8 +42,7 @@ void batch_norm_forward(const BatchNormForward<T>& op, Range range, Scratch) {
             });
             for (int k = 0; k < K; ++k) {
                 const Index at = c + k * w;
-                scale[k] =
-                    keep_statistics(op, at, n, mean[k], var[k] / count, share) * get_or(T(1), weight, at, n);
+                scale[k] = keep_statistics(op, at, n, mean[k], var[k] / count) * get_or(T(1), weight, at, n);
                 shift[k] = get_or(T(0), bias, at, n);
             }
             for (Index b = 0; b < rows; ++b)
@@ -79,12 +62,29 @@ void batch_norm_forward(const BatchNormForward<T>& op, Range range, Scratch) {
             return d * d;
         });
         const vec<T> var = broadcast<T>(sum(squares[0]) / count);
-        const T inv_std = keep_statistics(op, c, 1, mean, var, share)[0];
+        const T inv_std = keep_statistics(op, c, 1, mean, var)[0];
         const T scale = inv_std * (weight ? weight[c] : T(1)), shift = bias ? bias[c] : T(0);
         each_vector<T>(shape, c, [&](Index i, int n) BP_INLINED {
             put(y + i, (get(x + i, n) - mean) * scale + shift, n);
         });
     }
+}
+
+// running += momentum (new - running) where new is finite; momentum < 0: 1 / number of batches
+template <class T>
+void batch_norm_track(const BatchNormTrack<T>& op, Range, Scratch) {
+    const std::uint64_t batches = std::uint64_t(op.batches.data[0]) + 1;
+    op.batches.data[0] = Index(batches);
+    const T mixed = T(op.momentum < 0 ? 1 / double(Index(batches)) : op.momentum);
+    const T unbiased = T(double(op.count) / double(op.count > 1 ? op.count - 1 : 1));
+    columns<T>(op.mean.size(), [&](Index c, int n) BP_INLINED {
+        const vec<T> mean = get(op.mean.data + c, n), var = get(op.var.data + c, n);
+        T *m = op.running_mean.data + c, *v = op.running_var.data + c;
+        const vec<T> old_mean = get(m, n), old_var = get(v, n);
+        const auto finite = (mean - mean == T(0)) & (var - var == T(0));
+        put(m, select(finite, old_mean + mixed * (mean - old_mean), old_mean), n);
+        put(v, select(finite, old_var + mixed * (var * unbiased - old_var), old_var), n);
+    });
 }
 
 // y = (x - running_mean) / √(running_var + eps) weight + bias
@@ -186,6 +186,7 @@ void batch_norm_backward(const BatchNormBackward<T>& op, Range range, Scratch) {
 }  // namespace
 
 BACKPASS_KERNEL(BatchNormForward, batch_norm_forward)
+BACKPASS_KERNEL(BatchNormTrack, batch_norm_track)
 BACKPASS_KERNEL(BatchNormInference, batch_norm_inference)
 BACKPASS_KERNEL(BatchNormBackward, batch_norm_backward)
 

@@ -34,7 +34,7 @@ void shuffle_index(const Shuffle& op, Range, Scratch) {
     }
 }
 
-constexpr Index kGatherAhead = 4096;  // bytes between the row that is copied and the one that is fetched
+constexpr Index kGatherAhead = 16384;  // bytes between the row that is copied and the one that is fetched
 
 template <int Bytes>
 BP_INLINE void copy(char* to, const char* from) {

@@ -1,5 +1,6 @@
 // One pass of an optimizer step over parameters, gradients and moments; the step is a function of vectors.
 #pragma once
+#include <limits>
 #include <type_traits>
 
 #include "kernel.hpp"
@@ -33,6 +34,15 @@ BP_INLINE void put(Slot<T, Given> slot, Index i, vec<T> v, int n) {
     if constexpr (Given) put(slot.data + i, v, n);
 }
 
+// f with the flag as a template argument.
+template <class F>
+BP_INLINE void either(bool flag, F f) {
+    if (flag)
+        f(std::true_type{});
+    else
+        f(std::false_type{});
+}
+
 // f(p, g, slots...) for every vector of the range, then what it left in p and the slots is stored.
 // g = limit(scale grads, clip_value), and the decay is done: g += λ p, or p -= lr λ p if decoupled.
 template <bool Decoupled, class T, class F, class... Slots>
@@ -44,34 +54,30 @@ BP_INLINE void sweep(const Update<T>& op, Range range, F f, Slots... slots) {
     const vec<T> scale = broadcast<T>(T(op.scale.data[0])), limit = broadcast<T>(T(op.clip_value));
     const T decay = T(Decoupled ? 1 - op.lr.data[0] * op.weight_decay : op.weight_decay);
 
-    const auto update = [=](Index i, int n) BP_INLINED {
-        vec<T> p = get(params + i, n);
-        vec<T> g = min(limit, max(-limit, get(grads + i, n) * scale));  // a NaN stays one
-        if constexpr (Decoupled)
-            p *= decay;
-        else
-            g += decay * p;
-        [&](auto... moments) BP_INLINED {
-            f(p, g, moments...);
-            put(params + i, p, n);
-            (put(slots, i, moments, n), ...);
-        }(get(slots, i, n)...);
-    };
-    auto [i, end] = covered(range, kUpdatePiece, op.params.size());
-    for (; i + 2 * w <= end; i += 2 * w) {
-        update(i, w);
-        update(i + w, w);
-    }
-    for (; i < end; i += w) update(i, int(end - i < w ? end - i : w));
-}
-
-// f with the flag as a template argument.
-template <class F>
-BP_INLINE void either(bool flag, F f) {
-    if (flag)
-        f(std::true_type{});
-    else
-        f(std::false_type{});
+    const bool plain = op.weight_decay == 0 && op.clip_value == std::numeric_limits<double>::infinity();
+    either(plain, [&]<bool Plain>(std::bool_constant<Plain>) BP_INLINED {
+        const auto update = [=](Index i, int n) BP_INLINED {
+            vec<T> p = get(params + i, n), g = get(grads + i, n) * scale;
+            if constexpr (!Plain) {
+                g = min(limit, max(-limit, g));  // a NaN stays one
+                if constexpr (Decoupled)
+                    p *= decay;
+                else
+                    g += decay * p;
+            }
+            [&](auto... moments) BP_INLINED {
+                f(p, g, moments...);
+                put(params + i, p, n);
+                (put(slots, i, moments, n), ...);
+            }(get(slots, i, n)...);
+        };
+        auto [i, end] = covered(range, kUpdatePiece, op.params.size());
+        for (; i + 2 * w <= end; i += 2 * w) {
+            update(i, w);
+            update(i + w, w);
+        }
+        for (; i < end; i += w) update(i, int(end - i < w ? end - i : w));
+    });
 }
 
 }  // namespace

@@ -12,34 +12,55 @@ template <class T>
 struct BatchNormForward {
     static constexpr const char* name = "batch_norm_forward";
     Tensor<const T> x, weight, bias;
-    Tensor<T> running_mean, running_var;
-    Tensor<std::int64_t> batches;
-    Tensor<T> y, mean, inv_std;
-    double momentum = 0.1, eps = 1e-5;
+    Tensor<T> y, mean, inv_std, var;
+    double eps = 1e-5;
 
     template <class Visit>
     void fields(Visit&& field) {
         field("x", x), field("weight", weight, optional), field("bias", bias, optional);
-        field("running_mean", running_mean, optional), field("running_var", running_var, optional),
-            field("batches", batches, optional);
-        field("y", y), field("mean", mean), field("inv_std", inv_std), field("momentum", momentum),
+        field("y", y), field("mean", mean), field("inv_std", inv_std), field("var", var, optional),
             field("eps", eps);
     }
     const char* invalid() const {
         if (x.ndim != 3) return "x must be (B, C, L)";
         const std::int64_t c = x.shape[1];
         if (y.ndim != 3 || !same_size(x, y) || y.shape[1] != c) return "y must be (B, C, L)";
-        if (!has_size(weight, c) || !has_size(bias, c) || !has_size(mean, c) || !has_size(inv_std, c))
-            return "weight, bias, mean and inv_std must be (C,)";
-        if (!has_size(running_mean, c) || !has_size(running_var, c) || !has_size(batches, 1))
-            return "running_mean and running_var must be (C,), batches (1,)";
+        if (!has_size(weight, c) || !has_size(bias, c) || !has_size(mean, c) || !has_size(inv_std, c) ||
+            !has_size(var, c))
+            return "weight, bias, mean, inv_std and var must be (C,)";
         return nullptr;
     }
     double flops() const { return 8.0 * double(x.size()); }
     double bytes() const { return 4.0 * sizeof(T) * double(x.size()); }
-    // momentum < 0 reads the count of batches that the first task increments: then there is one task.
-    BP_INLINE std::int64_t channels_per_task() const { return momentum < 0 ? x.shape[1] : kChannelPiece; }
-    std::int64_t tasks() const { return momentum < 0 ? 1 : pieces(x.shape[1], kChannelPiece); }
+    BP_INLINE std::int64_t tasks() const { return pieces(x.shape[1], kChannelPiece); }
+};
+
+// A few numbers a channel, once a step: one task.
+template <class T>
+struct BatchNormTrack {
+    static constexpr const char* name = "batch_norm_track";
+    Tensor<const T> mean, var;
+    Tensor<T> running_mean, running_var;
+    Tensor<std::int64_t> batches;
+    std::int64_t count = 1;
+    double momentum = 0.1;
+
+    template <class Visit>
+    void fields(Visit&& field) {
+        field("mean", mean), field("var", var), field("running_mean", running_mean),
+            field("running_var", running_var), field("batches", batches), field("count", count),
+            field("momentum", momentum);
+    }
+    const char* invalid() const {
+        const std::int64_t c = mean.size();
+        return has_size(var, c) && has_size(running_mean, c) && has_size(running_var, c) &&
+                       has_size(batches, 1)
+                   ? nullptr
+                   : "mean, var, running_mean and running_var must be (C,), batches (1,)";
+    }
+    double flops() const { return 8.0 * double(mean.size()); }
+    double bytes() const { return 6.0 * sizeof(T) * double(mean.size()); }
+    BP_INLINE std::int64_t tasks() const { return 1; }
 };
 
 template <class T>

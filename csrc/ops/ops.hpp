@@ -39,11 +39,11 @@ struct BothDtypes {
 
 using Ops = BothDtypes<
     LinearForward, LinearBackward, ActivationForward, ActivationBackward, Add, MultiplyAdd, DropoutForward,
-    DropoutBackward, SoftmaxForward, SoftmaxBackward, BatchNormForward, BatchNormInference, BatchNormBackward,
-    LayerNormForward, LayerNormBackward, SoftmaxCrossEntropy, Nll, PointwiseLoss, GaussianNll, SgdStep,
-    AdamStep, NadamStep, RmspropStep, AdagradStep, AdadeltaStep, LionStep, GradientNorm, L2Gradient,
-    GaussianNoise, AugmentImagesForward, AugmentImagesBackward, MixupForward, MixupBackward, MixedLoss,
-    PartNorms, DeadUnits, SaturatedUnits,
+    DropoutBackward, SoftmaxForward, SoftmaxBackward, BatchNormForward, BatchNormTrack, BatchNormInference,
+    BatchNormBackward, LayerNormForward, LayerNormBackward, SoftmaxCrossEntropy, Nll, PointwiseLoss,
+    GaussianNll, SgdStep, AdamStep, NadamStep, RmspropStep, AdagradStep, AdadeltaStep, LionStep, GradientNorm,
+    L2Gradient, GaussianNoise, AugmentImagesForward, AugmentImagesBackward, MixupForward, MixupBackward,
+    MixedLoss, PartNorms, DeadUnits, SaturatedUnits,
     Gather>::With<GatherLabels, Shuffle, Advance, MixupDraw, ClipScale, L2Loss, NadamMomentum, StepSchedule,
                   ExponentialSchedule, CosineSchedule, OneCycleSchedule, PiecewiseSchedule>;
 

@@ -95,7 +95,7 @@ std::int64_t Program::run(std::int64_t steps, int threads, bool (*interrupted)()
             if (!session.run(Work{instruction.call, &instruction, instruction.tasks},
                              parallel && instruction.parallel, may_stop))
                 return step;
-            if (halt_ && *halt_) return step;
+            if (i == guard_ && *halt_) return step;
         }
         if (trying) {
             const auto now = std::chrono::steady_clock::now();

@@ -18,9 +18,10 @@ import numpy as np
 
 from . import describe, snapshot, storage
 from .backends import get_backend
+from .checks import as_path
 from .errors import CheckpointError, DamagedError
 from .losses import Loss
-from .model import Model
+from .model import Model, checked_net
 from .nn import Layer
 from .optim import Optimizer
 
@@ -28,14 +29,17 @@ FORMAT = 1
 HOW = {"net": "net=nn.Sequential(...)", "loss": "loss=...", "optimizer": "optimizer=..."}
 
 
-def save(model: Model, path: str | os.PathLike[str], keep: int = 1) -> None:
-    """What `Model.save` does; `keep`: how many files to keep, path.1 being the one before."""
+def save(model: Model, path: str | os.PathLike[str], keep: int = 1, check: bool = False) -> None:
+    """What `Model.save` does; `keep`: how many files to keep, path.1 being the one before; `check`: only if it is whole."""
     from . import __version__
 
-    path = Path(path)
+    path = Path(as_path("path", path))
     tensors = snapshot.tensors_of(model)
     for name, array in tensors.items():
-        if name.startswith("model.") and array.dtype.kind == "f" and not np.isfinite(array).all():
+        if array.dtype.kind != "f":
+            continue
+        moments = name.startswith("optimizer.")  # they may be infinite: a step of 0
+        if np.isnan(array).any() if moments else not np.isfinite(array).all():
             raise CheckpointError(
                 f"{path} was not written: {name} holds NaN or infinity, and the file before may still be good"
             )
@@ -44,11 +48,14 @@ def save(model: Model, path: str | os.PathLike[str], keep: int = 1) -> None:
         "model": _description(model),
         "step": int(model.step_count[0]),
         "epoch": model.epoch,
-        "run": model.last_run
-        and snapshot.run_to_json(model.last_run.as_it_stands(model.stop_training), tensors),
+        "run": None,
     }
+    if model.last_run:
+        with _reading(path, "was not written: the state of the run or of a callback cannot be read back"):
+            contents["run"] = snapshot.run_to_json(model.last_run.as_it_stands(model.stop_training), tensors)
+            snapshot.run_from_json(contents["run"], dict(tensors), model)  # what is written can be read
     metadata = {"backpass_format": str(FORMAT), "backpass": json.dumps(contents, allow_nan=False)}
-    storage.write(path, tensors, metadata, keep)
+    storage.write(path, tensors, metadata, keep, check)
 
 
 def load(
@@ -73,15 +80,19 @@ def load(
 
     Raises:
         CheckpointError: names the file and what is wrong with it.
+        MemoryError: the model needs more memory than there is.
     """
     get_backend(backend)  # if it is missing, that is what to say
-    used, (tensors, metadata) = _newest(Path(path))
+    net = None if net is None else checked_net(net)
+    used, (tensors, metadata) = _newest(Path(as_path("path", path)))
     with _reading(used):
         version = int(metadata["backpass_format"])
     if version > FORMAT:
         raise CheckpointError(
             f"{used} has format {version}, of a newer backpass; this one reads format {FORMAT}: upgrade it"
         )
+    if version < 1:
+        raise CheckpointError(f"{used} has format {version}, which no backpass ever wrote")
     with _reading(used):
         contents = json.loads(metadata["backpass"])
         made = contents["model"]
@@ -111,7 +122,7 @@ def _newest(path: Path) -> tuple[Path, tuple[snapshot.Tensors, dict[str, str]]]:
     try:
         return path, storage.read(path)
     except DamagedError as error:
-        for older in storage.previous(path):
+        for older in storage.previous(Path(os.path.realpath(path))):  # where `write` put them
             try:
                 found = storage.read(older)
             except CheckpointError:
@@ -122,15 +133,15 @@ def _newest(path: Path) -> tuple[Path, tuple[snapshot.Tensors, dict[str, str]]]:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def _reading(path: Path, wrong: str = "does not describe a model") -> Iterator[None]:
     """Whatever a file's contents make fail is the file's fault."""
     try:
         yield
-    except CheckpointError:
+    except (CheckpointError, MemoryError):
         raise
     except Exception as error:
         what = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) and error.args else error
-        raise CheckpointError(f"{path} does not describe a model: {what}") from error
+        raise CheckpointError(f"{path} {wrong}: {what}") from error
 
 
 # ---- the model -------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """What counts as a number, an integer, a name or a flag where users pass one; the callers say what they expected."""
 
 import math
+import os
 from typing import Any
 
 import numpy as np
@@ -31,3 +32,17 @@ def flag(name: str, value: Any) -> bool:
     if value is not None and not isinstance(value, bool | np.bool_ | int):
         raise TypeError(f"{name} is {value!r}, expected True or False")
     return bool(value)
+
+
+def as_path(name: str, value: Any) -> str:
+    """A path as text. A number is none, though `open` would take it for a file descriptor."""
+    path = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not isinstance(path, str):
+        raise TypeError(f"{name} is {value!r}, expected a str or a path")
+    try:
+        encoded = os.fsencode(path)
+    except UnicodeEncodeError:
+        encoded = b"\0"
+    if b"\0" in encoded:
+        raise ValueError(f"{name} is {path!a:.80}, which no file can be called")
+    return path

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import data
+from .checks import as_path
 from .evaluation import checked_data
 from .history import History
-from .loop import BatchLoop, Feed
+from .loop import BatchLoop, new_feed
 from .program import aligned
 from .runs import Asked, Position, Run, fingerprint
 from .sampling import Order, row_order
+from .signals import opened
 from .train import run
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ class Chunks:
         self.sizes: list[int] = []
         digest, counts = hashlib.sha256(), np.zeros(0, np.int64)
         for number in range(len(source)):
-            X, y, weight = self._read(number)
+            X, y, weight = self._checked(number)
             if not self.sizes:
                 self.shape, self.target = X.shape[1:], (y.shape[1:], y.dtype)
                 counts = np.zeros(model.output_shape(self.shape)[-1], np.int64)
@@ -67,20 +69,20 @@ class Chunks:
             digest.update(self.class_weight.tobytes())
         self.digest = digest.hexdigest()
 
-    def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | float]:
+    def read(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | float]:
         """X, y and weights of a chunk as the programs take them."""
-        X, y, weight = self._read(number)
+        X, y, weight = self._checked(number)
         if len(X) != self.sizes[number]:
             raise ValueError(
                 f"X[{number}] has {len(X)} rows, but had {self.sizes[number]} when the run began"
             )
         return X, y, 1.0 if weight is None else weight
 
-    def _read(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    def _checked(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         item = self.source[number]
         if not isinstance(item, tuple | list) or len(item) not in (2, 3):
             raise ValueError(f"X[{number}] is a {type(item).__name__}, {EXPECTED}")
-        X, y, weight = (*map(opened, item), None)[:3]
+        X, y, weight = (*(mapped(f"X[{number}]", part) for part in item), None)[:3]
         try:
             checked = checked_data(self.model, X, y, weight, self.class_weight)
         except (TypeError, ValueError) as error:
@@ -93,10 +95,10 @@ class Chunks:
         return checked
 
 
-def opened(part: Any) -> Any:
+def mapped(name: str, part: Any) -> Any:
     """A path of a .npy file as a memory map, all else as it is."""
     if isinstance(part, str | PathLike):
-        return np.load(part, mmap_mode="r", allow_pickle=False)
+        return np.load(as_path(name, part), mmap_mode="r", allow_pickle=False)
     return part
 
 
@@ -107,52 +109,49 @@ class ChunkLoop(BatchLoop):
     """
 
     def __init__(self, model: "Model", chunks: Chunks, this: Run) -> None:
-        self.chunks, self.rows, self.shuffled = chunks, this.rows, this.shuffle
+        self.chunks, self.rows = chunks, this.rows
         room = max(chunks.sizes) + this.batch_size - 1
         shape, dtype = chunks.target
         weights = shape if dtype == np.int64 else shape[:-1]
-        feed = Feed(
+        feed = new_feed(
             aligned((room, *chunks.shape), model.dtype),
             aligned((room, *shape), dtype),
             aligned((room, *weights), model.dtype) if chunks.weighted else None,
-            row_order(room),
-            aligned((1,), np.int64),
-            aligned((2,), np.float64),
         )
         super().__init__(model, feed, this.batch_size, this.rows)
         self.order = Order(model, row_order(len(chunks.sizes)), this.shuffle)
         self.within = {size: Order(model, row_order(size), this.shuffle) for size in {*chunks.sizes}}
         self.before = 0  # rows of the epoch that came before those in the buffers
+        self.number = 0  # of the order of the chunks in this epoch; those within the chunks come next
 
     def position(self) -> Position:
-        return Position(min(self.before + int(self.feed.cursor[0]), self.rows), *self.feed.total.tolist())
+        at = self.feed.position()
+        return at._replace(rows=self.before + at.rows)
 
-    def epoch(self, number: int, pace: Callable[[], int], at: Position) -> Iterator[int]:
-        feed, streams = self.feed, len(self.chunks.sizes) + 1
-        feed.total[:] = at.total, at.weight
-        feed.cursor[0], self.before = 0, at.rows
-        self.order.begin(number * streams)
-        skip, held, done = at.rows, 0, -(-at.rows // self.size)
+    def begin(self, number: int, at: Position) -> None:
+        self.feed.go_to(at._replace(rows=0))
+        self.before, self.number = at.rows, number * (len(self.chunks.sizes) + 1)
+        self.order.begin(self.number)
+
+    def slices(self, pace: Callable[[], int]) -> Iterator[None]:
+        feed, skip, filled = self.feed, self.before, 0
         for chunk in self.order.index.tolist():
             size = self.chunks.sizes[chunk]
             if skip >= size:
                 skip -= size
                 continue
             order = self.within[size]
-            order.begin(number * streams + 1 + chunk)
-            self._load(chunk, held)
-            feed.index[held : held + size - skip] = held + order.index[skip:]
-            held, skip = held + size - skip, 0
-            last = self.before + held == self.rows
-            for rows, steps in ((self.size, held // self.size), (held % self.size if last else 0, 1)):
-                for ran in self.steps(rows, steps, pace) if rows else ():
-                    done += ran
-                    yield done
-            held = self._keep(feed.index[int(feed.cursor[0]) : held].copy())
+            order.begin(self.number + 1 + chunk)
+            self._load(chunk, filled)
+            feed.index[filled : filled + size - skip] = filled + order.index[skip:]
+            filled, skip = filled + size - skip, 0
+            last = self.before + filled == self.rows
+            yield from self.train(filled if last else filled - filled % self.size, pace)
+            filled = self._keep(feed.index[int(feed.cursor[0]) : filled].copy())
 
     def _load(self, chunk: int, start: int) -> None:
         """The rows of a chunk into the buffers, from row `start` on."""
-        X, y, weight = self.chunks[chunk]
+        X, y, weight = opened(self.chunks.read, chunk)
         part = slice(start, start + len(X))
         self.feed.X[part], self.feed.y[part] = X, y
         if self.feed.weight is not None:

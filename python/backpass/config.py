@@ -9,7 +9,7 @@ from typing import Any
 from . import threads
 from .backends import KNOWN, get_backend, why_missing
 
-PEERS = ("numpy", "safetensors", "numba", "scipy", "scikit-learn", "matplotlib", "tqdm", "threadpoolctl")
+PEERS = ("numpy", "numba", "scipy", "scikit-learn", "matplotlib", "tqdm", "threadpoolctl")
 BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_CORETYPE")
 VARIABLES = ("BACKPASS_BACKEND", "BACKPASS_ISA", *threads.VARIABLES, *BLAS_VARIABLES)
 

@@ -1,53 +1,102 @@
 """Training with a callable loss (pred, y) -> (value, gradient): the loop returns to Python for every batch."""
 
-import time
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .data import own_targets
-from .evaluation import checked_data
-from .history import History
-from .loop import SLICE_SECONDS, Loop
-from .runs import Asked, Position, Run, fingerprint
-from .sampling import Order, classes_of, row_order
-from .train import run
+from . import data
+from .alone import turned
+from .diagnosis import raise_non_finite
+from .loop import Feed, ProgramLoop, Steps
+from .program import call
+from .signals import deliver, held, opened
+from .steps import Plan
 
 if TYPE_CHECKING:
     from .model import Model
 
 
-def fit_with_callable(
-    model: "Model", X: Any, y: Any, sample_weight: Any, class_weight: Any, asked: Asked
-) -> History:
-    """What `Model.fit` does where the loss is a callable; the rows come in the same order as with any other loss."""
-    X, target, _ = checked_data(model, X, y, sample_weight, class_weight)
+class CallableLoop(ProgramLoop):
+    """An epoch over arrays; each batch's loss is weighted by its rows."""
 
-    def loop(this: Run) -> Loop:
-        classes = classes_of(model, target) if this.sampler else None
-        order = Order(model, row_order(len(X)), this.shuffle, classes)
-        return _CallableLoop(model, X, target, this.batch_size, order)
+    def program(self, rows: int) -> tuple[Steps, Plan]:
+        plan = self.model.forward_plan((rows, *self.feed.X.shape[1:]))
+        return _Steps(_Step(self.model, plan, self.feed.counters(self.model), rows), self.feed), plan
 
-    return run(model, loop, len(X), fingerprint((X, target)), asked)
+
+class _Steps:
+    """Steps on one batch of a feed after the other; none of them is torn by a signal."""
+
+    def __init__(self, step: "_Step", feed: Feed) -> None:
+        self.step, self.feed = step, feed
+
+    def run(self, steps: int, threads: int) -> int:
+        feed = self.feed
+        with held() as between_steps:
+            for _ in range(steps):
+                start = int(feed.cursor[0])
+                rows = feed.index[start : start + len(self.step.plan.x)]
+                self.step.run(feed.X[rows], feed.y[rows], threads)
+                if between_steps:
+                    deliver()
+        return steps
 
 
 def step_with_callable(model: "Model", x: np.ndarray, y: Any) -> float:
-    """One training step; returns the loss before the update."""
-    y = own_targets(y, len(x))
-    pred = model.forward(x, training=True)
-    value, gradient = call_mixed(model, pred, y)
-    model.backward(gradient)
-    model.update(value)
-    return value
+    """What `Model.step` does."""
+    y = data.own_targets(y, len(x))
+    plan = model.forward_plan(x.shape)
+    step: _Step = model.programs.of(plan, "step", lambda: _Step(model, plan, model.counters(), 0))
+    return step.run(x, y, model.threads)
 
 
-def call_mixed(model: "Model", pred: np.ndarray, y: Any) -> tuple[float, np.ndarray]:
-    """The user's loss of the last forward(training=True); where nn.MixUp mixed rows, both rows' targets have their share."""
-    if model.mixing is None:
+class _Step:
+    """The programs of one training step: forward, the loss, backward, and what is kept of it all at once."""
+
+    def __init__(self, model: "Model", plan: Plan, counters: dict[str, np.ndarray], rows: int) -> None:
+        """counters: step, cursor and total; rows: that the cursor moves on."""
+        self.model, self.plan, self.loss = model, plan, np.zeros(1)
+        self.forward = model.backend.compile(plan.forward)
+        self.backward = model.backend.compile(plan.backward)
+        count = np.full(1, float(len(plan.x)))
+        update = [
+            *model.update_instructions(self.loss),
+            *plan.kept,
+            call("advance", **counters, loss=self.loss, count=count, rows=rows),
+        ]
+        self.update = model.backend.compile(update, model.halt)
+
+    def run(self, x: np.ndarray, y: np.ndarray, threads: int) -> float:
+        """One batch; its loss before the update."""
+        model, plan = self.model, self.plan
+        assert plan.dout is not None
+        plan.x[...] = x
+        self.forward.run(1, threads)
+        model.last_pass = None
+        value: float
+        value, gradient = turned(model, opened, call_mixed, model, plan.out.copy(), y, plan.mixture())
+        if model.last_pass is not None:
+            raise RuntimeError(
+                "the loss called forward(training=True) of its own model, which is in the middle of a step"
+            )
+        model.last_pass = model.programs.trained = plan
+        plan.dout[...] = data.quiet_cast(gradient, model.dtype)
+        self.backward.run(1, threads)
+        self.loss[0] = value
+        if self.update.run(1, threads) < 1:
+            raise_non_finite(model, plan)
+        return value
+
+
+def call_mixed(
+    model: "Model", pred: np.ndarray, y: Any, mixture: tuple[float, np.ndarray] | None
+) -> tuple[float, np.ndarray]:
+    """The user's loss of a training batch; where nn.MixUp mixed rows, both rows' targets have their share."""
+    if mixture is None:
         return call_loss(model, pred, y)
-    share, partner = model.mixing
-    (value, gradient), (others, slope) = call_loss(model, pred, y), call_loss(model, pred, y[partner])
+    share, partner = mixture
+    value, gradient = call_loss(model, pred.copy(), y)  # which may overwrite what it gets
+    others, slope = call_loss(model, pred, y[partner])
     return share * value + (1 - share) * others, share * gradient + (1 - share) * slope
 
 
@@ -69,29 +118,3 @@ def call_loss(model: "Model", pred: np.ndarray, y: Any) -> tuple[float, np.ndarr
             f"{name} returned a gradient of shape {gradient.shape}, expected {pred.shape} like pred"
         )
     return float(value), gradient
-
-
-class _CallableLoop:
-    """An epoch as a Python loop over batches."""
-
-    def __init__(self, model: "Model", X: np.ndarray, y: np.ndarray, size: int, order: Order) -> None:
-        self.model, self.X, self.y, self.size, self.order = model, X, y, size, order
-        self.at = Position()
-
-    def position(self) -> Position:
-        """How much of the epoch is done; each batch's loss is weighted by its rows."""
-        return self.at
-
-    def epoch(self, number: int, pace: Callable[[], int], at: Position) -> Iterator[int]:
-        """Run one epoch from `at` on; yields the number of steps done after each slice."""
-        self.order.begin(number)
-        self.at = at
-        began, most = time.perf_counter(), pace()
-        for done, start in enumerate(range(at.rows, len(self.X), self.size), 1):
-            rows = self.order.index[start : start + self.size]
-            total = self.at.total + step_with_callable(self.model, self.X[rows], self.y[rows]) * len(rows)
-            self.at = Position(start + len(rows), total, float(start + len(rows)))
-            most -= 1
-            if most < 1 or self.at.rows == len(self.X) or time.perf_counter() - began > SLICE_SECONDS:
-                yield done + -(-at.rows // self.size)
-                began, most = time.perf_counter(), pace()

@@ -15,7 +15,6 @@ ADVICE = "Try a lower learning rate, clip_grad_norm=1.0, or normalised inputs."
 
 def raise_non_finite(model: "Model", plan: Plan | None) -> NoReturn:
     """Say where the first value that is not finite arose in the step that the guard stopped."""
-    model.halt[0] = 0
     check_weights(model)
     step = int(model.step_count[0])
     layer, what = first_non_finite(plan)

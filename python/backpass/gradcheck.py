@@ -119,10 +119,10 @@ def _passes(model: Model, X: np.ndarray, y: np.ndarray) -> tuple[Callable[[], fl
     if model.callable_loss:
 
         def loss() -> float:
-            return call_mixed(model, model.forward(X, training=True), y)[0]
+            return call_mixed(model, model.forward(X, training=True), y, model.mixing)[0]
 
         def backprop() -> float:
-            value, gradient = call_mixed(model, model.forward(X, training=True), y)
+            value, gradient = call_mixed(model, model.forward(X, training=True), y, model.mixing)
             model.backward(gradient)
             return value
 

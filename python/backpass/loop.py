@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from . import batches
-from .backends import Executor
+from .alone import turned
 from .diagnosis import raise_non_finite
-from .program import Instruction, call
+from .program import Instruction, aligned, call
 from .runs import Position
-from .sampling import Order
+from .sampling import Order, row_order
+from .signals import opened
 from .steps import Plan
 
 if TYPE_CHECKING:
@@ -40,20 +41,48 @@ class Feed:
             out.append(self._gather(self.weight, plan.weight))
         return out
 
+    def counters(self, model: "Model") -> dict[str, np.ndarray]:
+        """What a step of a run counts."""
+        return {"step": model.step_count, "cursor": self.cursor, "total": self.total}
+
+    def go_to(self, at: Position) -> None:
+        """Set the counters."""
+        self.cursor[0] = at.rows
+        self.total[:] = at.total, at.weight
+
+    def position(self) -> Position:
+        """What the counters say."""
+        return Position(int(self.cursor[0]), *self.total.tolist())
+
     def _gather(self, source: np.ndarray, out: np.ndarray) -> Instruction:
         name = (batches.gather_labels if source.dtype == np.int64 else batches.gather).__name__
         rows = source.reshape(len(source), -1)
         return call(name, source=rows, index=self.index, cursor=self.cursor, out=out.reshape(len(out), -1))
 
 
+def new_feed(X: np.ndarray, y: np.ndarray, weight: np.ndarray | None = None) -> Feed:
+    """The rows as they come, from the first."""
+    return Feed(X, y, weight, row_order(len(X)), aligned((1,), np.int64), aligned((2,), np.float64))
+
+
 class Loop(Protocol):
     """What `run` needs of whatever computes an epoch."""
 
-    def epoch(self, number: int, pace: Callable[[], int], at: Position) -> Iterator[int]:
-        """Run one epoch from `at` on; yields the number of steps done after each slice of about 50 ms, or `pace()` steps."""
+    def begin(self, number: int, at: Position) -> None:
+        """Get ready for one epoch, from `at` on."""
+
+    def slices(self, pace: Callable[[], int]) -> Iterator[None]:
+        """Run it; yields after each slice of about 50 ms, or `pace()` steps."""
 
     def position(self) -> Position:
-        """How much of the epoch is done."""
+        """How much of the epoch is done, at any moment after `begin`."""
+
+
+class Steps(Protocol):
+    """A program of training steps."""
+
+    def run(self, steps: int, threads: int) -> int:
+        """Run so many steps, or to one that is not finite; returns the number of whole steps done."""
 
 
 class BatchLoop:
@@ -61,40 +90,38 @@ class BatchLoop:
 
     def __init__(self, model: "Model", feed: Feed, size: int, rows: int) -> None:
         self.model, self.feed, self.size = model, feed, size
-        self.programs: dict[int, tuple[Executor, Plan]] = {}  # by the rows of a batch
-        for count in (size, rows % size):
-            if count and count <= rows:
-                self.programs[count] = self._program(count)
+        self.programs = {count: self.program(count) for count in (size, rows % size) if count}
         self.seconds_per_step = SLICE_SECONDS
 
-    def _program(self, rows: int) -> tuple[Executor, Plan]:
+    def program(self, rows: int) -> tuple[Steps, Plan]:
+        """What trains on batches of so many rows."""
         feed, model = self.feed, self.model
         target = (feed.y.shape[1:], feed.y.dtype)
         plan = model.training_plan((rows, *feed.X.shape[1:]), target, feed.weight is not None)
-        counters = {"step": model.step_count, "cursor": feed.cursor, "total": feed.total}
         instructions = [
             *feed.gather(plan),
             *plan.forward,
             *plan.loss_part,
             *plan.backward,
             *model.update_instructions(plan.loss),
-            call("advance", loss=plan.loss, count=plan.count, rows=rows, **counters),
+            *plan.kept,
+            call("advance", loss=plan.loss, count=plan.count, rows=rows, **feed.counters(model)),
         ]
         return model.backend.compile(instructions, model.halt), plan
 
-    def steps(self, rows: int, steps: int, pace: Callable[[], int]) -> Iterator[int]:
-        """Run steps with batches of so many rows; yields the number of those done since the last slice."""
-        executor, plan = self.programs[rows]
-        while steps:
-            slice_steps = max(1, min(steps, pace(), int(SLICE_SECONDS / self.seconds_per_step)))
+    def train(self, rows: int, pace: Callable[[], int]) -> Iterator[None]:
+        """Train on the rows from the cursor to `rows`, the last batch as small as need be; yields after each slice."""
+        while left := rows - int(self.feed.cursor[0]):
+            size = min(left, self.size)
+            program, plan = self.programs[size]
+            steps = max(1, min(left // size, pace(), int(SLICE_SECONDS / self.seconds_per_step)))
             self.model.programs.trained = plan
             start = time.perf_counter()
-            ran = executor.run(slice_steps, self.model.threads)
-            self.seconds_per_step = max((time.perf_counter() - start) / slice_steps, 1e-9)
-            if ran < slice_steps and self.model.halt[0]:
+            ran = opened(turned, self.model, program.run, steps, self.model.threads)
+            self.seconds_per_step = max((time.perf_counter() - start) / steps, 1e-9)
+            if ran < steps and self.model.halt[0]:
                 raise_non_finite(self.model, plan)
-            steps -= ran
-            yield ran
+            yield
 
 
 class ProgramLoop(BatchLoop):
@@ -105,15 +132,11 @@ class ProgramLoop(BatchLoop):
         self.order = order
 
     def position(self) -> Position:
-        return Position(min(int(self.feed.cursor[0]), len(self.feed.X)), *self.feed.total.tolist())
+        return self.feed.position()
 
-    def epoch(self, number: int, pace: Callable[[], int], at: Position) -> Iterator[int]:
+    def begin(self, number: int, at: Position) -> None:
+        self.feed.go_to(at)
         self.order.begin(number)
-        self.feed.cursor[0] = at.rows
-        self.feed.total[:] = at.total, at.weight
-        whole, rest = divmod(len(self.feed.X), self.size)
-        done = -(-at.rows // self.size)
-        for rows, steps in ((self.size, whole - done), (rest, whole + 1 - max(done, whole))):
-            for ran in self.steps(rows, steps, pace) if rows and steps > 0 else ():
-                done += ran
-                yield done
+
+    def slices(self, pace: Callable[[], int]) -> Iterator[None]:
+        return self.train(len(self.feed.X), pace)

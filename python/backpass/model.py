@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from . import arguments, data, weights
-from .alone import alone, in_use
-from .backends import Backend, get_backend
+from .alone import alone, computing, in_use, reading
+from .backends import Backend, Executor, get_backend
 from .callbacks import Callback
 from .checks import flag
 from .diagnosis import raise_non_finite
@@ -30,6 +30,13 @@ from .threads import get_num_threads
 from .train import fit
 
 MAX_ROWS = 512  # rows that one pass of `predict` takes
+
+
+def checked_net(net: Any) -> Layer:
+    """A network, not its class nor something else."""
+    if not isinstance(net, Layer):
+        raise TypeError(f"net is {type(net).__name__}, expected a layer such as nn.Sequential(...)")
+    return net
 
 
 class Model:
@@ -56,9 +63,7 @@ class Model:
         dtype: Any = "float32",
         seed: int = 0,
     ) -> None:
-        if not isinstance(net, Layer):
-            raise TypeError(f"net is {type(net).__name__}, expected a layer such as nn.Sequential(...)")
-        self.net = net
+        self.net = checked_net(net)
         if isinstance(loss, type):
             name = loss.__name__
             raise TypeError(
@@ -84,17 +89,17 @@ class Model:
         try:
             for layer in layers:
                 layer.bind(self.flat)
-        except ValueError:  # one of them is another model's: the others stay free
+            self.flat.allocate()
+            for number, layer in enumerate(dict.fromkeys(layers)):
+                layer.initialise(generator(self.seed, number))
+            self.optimizer_state = self.optimizer.state(self.flat.size, self.dtype)
+        except BaseException:  # a layer is another model's, or memory runs out: all others stay free
             for layer in layers:
                 if layer._flat is self.flat:
                     layer._flat = None
             raise
-        self.flat.allocate()
-        for number, layer in enumerate(dict.fromkeys(layers)):
-            layer.initialise(generator(self.seed, number))
-        self.optimizer_state = self.optimizer.state(self.flat.size, self.dtype)
         self.programs = Programs(net, self._loss, chosen, self.dtype, self.seed, self.step_count, self.halt)
-        self._last: Plan | None = None  # of `forward` with training=True
+        self.last_pass: Plan | None = None  # of `forward` with training=True
         self._own_loss = np.zeros(1)  # what `update` was told
         self._whole_batch = any(getattr(layer, "whole_batch", False) for layer in layers)
 
@@ -156,13 +161,9 @@ class Model:
             from .chunks import fit_chunks
 
             return fit_chunks(self, X, sample_weight, class_weight, asked)
-        if self.callable_loss:
-            from .custom import fit_with_callable
-
-            return fit_with_callable(self, X, y, sample_weight, class_weight, asked)
         return fit(self, X, y, sample_weight, class_weight, asked)
 
-    @alone
+    @computing
     def step(self, x: Any, y: Any) -> float:
         """One training step on one batch; returns its loss before the update."""
         x = data.features(x, self.dtype, check=False)
@@ -174,57 +175,56 @@ class Model:
             return step_with_callable(self, x, y)
         y = data.targets(y, self.loss, self.output_shape(x.shape[1:]), self.dtype, len(x))
         plan = self.training_plan(x.shape, (y.shape[1:], y.dtype), weighted=False)
-        executor = self.programs.executor(
-            ("step", x.shape, y.shape[1:], y.dtype),
-            lambda: [
+
+        def compiled() -> Executor:
+            instructions = [
                 *plan.forward,
                 *plan.loss_part,
                 *plan.backward,
                 *self.update_instructions(plan.loss),
-                call("advance", **self._counters(), loss=plan.loss, count=plan.count, rows=0),
-            ],
-            guarded=True,
-        )
+                *plan.kept,
+                call("advance", **self.counters(), loss=plan.loss, count=plan.count, rows=0),
+            ]
+            return self.backend.compile(instructions, self.halt)
+
+        executor = self.programs.of(plan, "step", compiled)
         assert plan.target is not None
         plan.x[...] = x
         plan.target[...] = y
         if executor.run(1, self.threads) < 1:
-            self.halt[0] = 0  # also where x is to blame
             data.check_finite("x", x)
             raise_non_finite(self, plan)
         return float(plan.loss[0])
 
-    @alone
     def forward(self, x: Any, training: bool = False) -> np.ndarray:
         """The network's output for one batch. With training=True (dropout, batch statistics) `backward` may follow."""
+        return self._forward(x) if training else self.predict(data.features(x, self.dtype, check=False))
+
+    @computing
+    def _forward(self, x: Any) -> np.ndarray:
         x = data.features(x, self.dtype, check=False)
-        if not training:
-            return self.predict(x)
         if not len(x):
             raise ValueError(f"x is empty (shape {x.shape}), expected at least one row")
-        self.output_shape(x.shape[1:])  # says so if x does not fit
-        plan = self.programs.plan(Spec(x.shape, training=True, backward=True, input_gradient=True))
-        self._last = self.programs.trained = plan
+        plan = self.forward_plan(x.shape)
+        self.last_pass = self.programs.trained = plan
         plan.x[...] = x
-        self.programs.executor(("forward", x.shape), lambda: plan.forward).run(1, self.threads)
+        forward = self.programs.of(plan, "forward", lambda: self.backend.compile([*plan.forward, *plan.kept]))
+        forward.run(1, self.threads)
         return plan.out.copy()
 
     @property
     def mixing(self) -> tuple[float, np.ndarray] | None:
         """How nn.MixUp mixed the rows of the last `forward(x, training=True)`: share · row b + (1 - share) · row partner[b],
         as (share, partner (B,)); None without one. Targets of your own loss are to be mixed alike."""
-        if self._last is None or self._last.mixing is None:
-            return None
-        share, partner = self._last.mixing
-        return float(share[0]), partner.copy()
+        return self.last_pass.mixture() if self.last_pass else None
 
-    @alone
+    @computing
     def backward(self, dout: Any) -> np.ndarray:
         """Backpropagate the gradient of your loss with respect to the output of the last `forward(x, training=True)`.
 
         Fills `gradients()` and returns the gradient with respect to x.
         """
-        last = self._last
+        last = self.last_pass
         if last is None:
             raise RuntimeError("backward() needs a forward(x, training=True) before it")
         dout = data.as_array("dout", dout)
@@ -234,34 +234,32 @@ class Model:
                 f"dout has shape {dout.shape}, expected {last.out.shape} like the network's output"
             )
         last.dout[...] = data.quiet_cast(dout, self.dtype)
-        self.programs.executor(("backward", last.x.shape), lambda: last.backward).run(1, self.threads)
+        self.programs.of(last, "backward", lambda: self.backend.compile(last.backward)).run(1, self.threads)
         return np.zeros_like(last.x) if last.dx is None else last.dx.copy()
 
-    @alone
+    @computing
     def update(self, loss: float = 0.0) -> None:
         """One optimizer step with the gradients of the last `backward`; `loss` only serves the check for NaN."""
         if np.ndim(loss) or np.asarray(loss).dtype.kind not in "fiu":
             raise TypeError(f"loss is {loss!r}, expected one number")
         self._own_loss[0] = loss
-        executor = self.programs.executor(
-            "update",
-            lambda: [
+        if self.programs.updating is None:
+            instructions = [
                 *self.update_instructions(self._own_loss),
-                call("advance", **self._counters(), loss=self._own_loss, count=np.ones(1), rows=0),
-            ],
-            guarded=True,
-        )
-        if executor.run(1, self.threads) < 1:
-            raise_non_finite(self, self._last)
+                call("advance", **self.counters(), loss=self._own_loss, count=np.ones(1), rows=0),
+            ]
+            self.programs.updating = self.backend.compile(instructions, self.halt)
+        if self.programs.updating.run(1, self.threads) < 1:
+            raise_non_finite(self, self.last_pass)
 
     # -- using ------------------------------------------------------------------------------------------------------
 
     def predict(self, X: Any) -> np.ndarray:
         """The network's output for every row of X, as for inference: (N, ...)."""
-        before = self.user  # as @alone does, but cheaper: what runs in here calls nobody's code
-        if before and before != get_ident():
-            raise in_use()
-        self.user = -1
+        me, before = get_ident(), self.user  # as @computing does, but cheaper
+        if before and before != me:
+            raise in_use(before == -me)
+        self.user = -me
         try:
             known = self.programs.inferring.get(getattr(X, "shape", None))
             if known is not None:  # a batch like one before: straight to the program
@@ -334,7 +332,7 @@ class Model:
         """The gradients of the last backward pass, like `parameters()`."""
         return [layer.view(key, gradient=True) for _, layer, key in weights.learned(self.net)]
 
-    @alone
+    @reading
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of all parameters and running statistics under PyTorch's keys, in PyTorch's layout."""
         return {name: np.array(array, order="C") for name, array in weights.views(self.net)}
@@ -344,7 +342,7 @@ class Model:
         """Take over parameters and running statistics; nothing changes if a key or a shape does not fit."""
         weights.load(self.net, state)
 
-    @alone
+    @reading
     def save(self, path: str | PathLike[str]) -> None:
         """Write all that training goes on from to a safetensors file; bp.load reads it. CheckpointError: nothing changed."""
         from .checkpoint import save
@@ -381,15 +379,22 @@ class Model:
         """Forward, loss and backward for one batch shape."""
         return self.programs.plan(Spec(shape, training=True, target=target, weighted=weighted, backward=True))
 
+    def forward_plan(self, shape: tuple[int, ...]) -> Plan:
+        """Forward and backward for one batch shape, without a loss."""
+        self.output_shape(shape[1:])  # says so if it does not fit
+        return self.programs.plan(Spec(shape, training=True, backward=True, input_gradient=True))
+
     def update_instructions(self, loss: np.ndarray) -> list[Instruction]:
         """Norm, guard and optimizer step."""
         return self.optimizer.emit(
             self.flat.params, self.flat.grads, self.optimizer_state, self.step_count, loss, self.halt
         )
 
-    def _counters(self) -> dict[str, np.ndarray]:
+    def counters(self) -> dict[str, np.ndarray]:
+        """What a step outside any run counts."""
         return {"step": self.step_count, "cursor": np.zeros(1, np.int64), "total": np.zeros(2)}
 
+    @reading
     def __getstate__(self) -> Any:
         """What copy.deepcopy and pickle take along: buffers and programs are made anew, for they share memory."""
         made = {
@@ -402,7 +407,8 @@ class Model:
             "seed": self.seed,
         }
         run = self.last_run and self.last_run.as_it_stands(self.stop_training)
-        return made, self.state_dict(), self.optimizer_state, int(self.step_count[0]), self.epoch, run
+        moments = {name: array.copy() for name, array in self.optimizer_state.items()}
+        return made, self.state_dict(), moments, int(self.step_count[0]), self.epoch, run
 
     def __setstate__(self, state: Any) -> None:
         made, weights_and_statistics, optimizer_state, steps, epoch, run = state

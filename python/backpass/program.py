@@ -5,7 +5,7 @@ A program is a flat list of instructions over arrays that are allocated once. La
 
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
@@ -108,15 +108,21 @@ class Builder:
     step: np.ndarray = field(default_factory=lambda: aligned((1,), np.int64))  # completed steps
     seed: int = 0
     instructions: list[Instruction] = field(default_factory=list)
+    kept: list[Instruction] = field(
+        default_factory=list
+    )  # what a step changes in layers once it is sure to count
     layer: str = ""  # set by containers while a layer emits
     mixing: tuple[np.ndarray, np.ndarray] | None = None  # set by nn.MixUp: share (1,) and partners (B,)
+    bytes: int = 0  # of all buffers
     _tape: list[_Entry] = field(default_factory=list)
     _gradients: dict[Tensor, list[Tensor]] = field(default_factory=dict)
     _streams: int = 0
 
     def tensor(self, shape: Sequence[int], dtype: Any = None, requires_grad: bool = False) -> Tensor:
         """A new buffer."""
-        return Tensor(aligned(shape, dtype or self.dtype), requires_grad)
+        array = aligned(shape, dtype or self.dtype)
+        self.bytes += array.nbytes
+        return Tensor(array, requires_grad)
 
     def stream(self) -> int:
         """The next random stream: one for each layer that draws."""
@@ -142,6 +148,10 @@ class Builder:
         first = tensors[op.outputs[0]]
         assert first is not None
         return first
+
+    def keep(self, name: str, /, **fields: Any) -> None:
+        """A call that changes a layer's own state: a training step makes it after its guard, beside the optimizer's."""
+        self.kept.append(replace(call(name, **fields), layer=self.layer))
 
     def output(self, name: str) -> Tensor:
         """Another output of the call emitted last."""

@@ -1,15 +1,18 @@
 """The programs of a model: planned and compiled when first asked for, then kept."""
 
-from collections.abc import Callable, Hashable
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
 from .backends import Backend, Executor
 from .losses import Loss
 from .nn import Layer
-from .program import Instruction
 from .steps import Plan, Spec, plan
+
+T = TypeVar("T")
+MOST, LEAST = 256, 16  # plans that are kept; from LEAST on only as long as they fit into
+MOST_BYTES = 1 << 28
 
 
 class Programs:
@@ -27,32 +30,43 @@ class Programs:
     ) -> None:
         self.net, self.loss, self.backend = net, loss, backend
         self.dtype, self.seed, self.step, self.halt = dtype, seed, step, halt
-        self.plans: dict[Spec, Plan] = {}
+        self.plans: dict[Spec, Plan] = {}  # the oldest first
+        self.bytes = 0  # of their buffers
         self.trained: Plan | None = None  # whose buffers hold the last training step
         self.inferring: dict[Any, tuple[Executor, Plan]] = {}  # by the shape of the batch
-        self._executors: dict[Hashable, Executor] = {}
+        self.updating: Executor | None = None
         self._outputs: dict[tuple[int, ...], tuple[int, ...]] = {}
 
     def run_on(self, backend: Backend) -> None:
         """Compile for this backend from now on."""
-        self.backend = backend
+        self.backend, self.updating = backend, None
         self.inferring.clear()
-        self._executors.clear()
+        for known in self.plans.values():
+            known.programs.clear()
 
     def plan(self, spec: Spec) -> Plan:
         """The buffers and instructions for one shape of batch and one purpose."""
         if spec not in self.plans:
-            self.plans[spec] = plan(self.net, self.loss, self.dtype, self.seed, self.step, spec)
+            made = plan(self.net, self.loss, self.dtype, self.seed, self.step, spec)
+            self.plans[spec] = made
+            self.bytes += made.bytes
+            self._forget()
         return self.plans[spec]
 
-    def executor(
-        self, key: Hashable, instructions: Callable[[], list[Instruction]], guarded: bool = False
-    ) -> Executor:
-        """The compiled program of this key; `guarded` ones stop where the halt flag is set."""
-        if key not in self._executors:
-            halt = self.halt if guarded else None
-            self._executors[key] = self.backend.compile(instructions(), halt)
-        return self._executors[key]
+    def _forget(self) -> None:
+        """The oldest plans, where there are too many: a program made of ever new shapes must not fill the memory."""
+        while len(self.plans) > MOST or (len(self.plans) > LEAST and self.bytes > MOST_BYTES):
+            spec = next(iter(self.plans))
+            self.bytes -= self.plans.pop(spec).bytes
+            if spec == Spec(spec.shape):
+                self.inferring.pop(spec.shape, None)
+
+    def of(self, plan: Plan, name: str, make: Callable[[], T]) -> T:
+        """What was made of a plan: kept with it, and forgotten with it."""
+        if name not in plan.programs:
+            plan.programs[name] = make()
+        made: T = plan.programs[name]
+        return made
 
     def inference(self, shape: tuple[int, ...]) -> tuple[Executor, Plan]:
         """The forward pass for a batch of this shape, as for inference."""
@@ -65,7 +79,10 @@ class Programs:
         """The shape of one row of the output for rows of shape `inner`; ValueError where they do not fit the network."""
         if inner not in self._outputs:
             try:
-                self._outputs[inner] = self.plan(Spec((1, *inner))).out.shape[1:]
+                found = self.plan(Spec((1, *inner))).out.shape[1:]
             except ValueError as error:
                 raise ValueError(f"X does not fit the network: {error}") from None
+            if len(self._outputs) > MOST:
+                self._outputs.clear()
+            self._outputs[inner] = found
         return self._outputs[inner]

@@ -2,7 +2,7 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -64,19 +64,34 @@ class Run:
     history: History = field(default_factory=History)
     states: list[tuple[str, dict[str, Any]]] = field(default_factory=list)  # of the callbacks, by class name
     watchers: Sequence[Callback] = ()  # the callbacks themselves, while it goes on
+    going_on: bool = False
     resumed: bool = False
     broken: bool = False  # by an exception
+    where: Callable[[], Position] | None = None  # within an epoch: how much of it is done, at any moment
+    before: int = 0  # the model's steps before this epoch
 
     @property
     def steps_done(self) -> int:
         """Of the epoch in progress."""
         return -(-self.at.rows // self.batch_size)
 
+    def enter(self, where: Callable[[], Position], steps: int) -> None:
+        """An epoch begins, or goes on from `at`, when the model has made so many steps."""
+        self.where, self.before = where, steps - self.steps_done
+
+    def look(self) -> None:
+        """Note where it stands."""
+        if self.where is not None:
+            self.at = self.where()
+            self.steps = self.before + self.steps_done
+
     def end(self, stopped: bool) -> None:
-        """Keep the callbacks' states as they are now, and no callback alive."""
-        if self.watchers:
-            self.states = [(type(w).__name__, w.state_dict()) for w in self.watchers]
-        self.watchers, self.stopped = (), stopped
+        """Keep where it stands and the callbacks' states as they are now, and no callback alive."""
+        self.look()
+        self.where, self.going_on = None, False
+        watchers, self.watchers, self.stopped = self.watchers, (), stopped
+        if watchers:
+            self.states = [(type(w).__name__, w.state_dict()) for w in watchers]
 
     def as_it_stands(self, stopped: bool) -> "Run":
         """A copy of a run that may still go on."""
@@ -90,6 +105,10 @@ def begin(
 ) -> tuple[Run, Run | None]:
     """The run that `fit` is to make of the model's last one; with that one, if its callbacks go on. data: the fingerprint."""
     last, batch_size, sampler = model.last_run, asked.batch_size, asked.sampler or ""
+    if last is not None and last.going_on:
+        raise RuntimeError(
+            "fit was called while another fit of this model goes on, by one of its callbacks or its loss"
+        )
     run = Run(model.epoch, rows, 0, asked.shuffle, sampler, data, fingerprint(validation), asked.epochs)
     if last is None or not asked.resume:
         run.batch_size = checked_batch_size(batch_size, rows)

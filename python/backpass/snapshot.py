@@ -17,17 +17,16 @@ LARGEST = 2**62  # of a counter
 WORKING = {"partials", "scale", "norm", "coefficients"}  # of an optimizer: written anew in every step
 RUN: dict[str, type] = {
     "first": int, "epochs": int, "rows": int, "batch_size": int, "shuffle": bool, "sampler": str, "stopped": bool, "data": str,
-    "validation": str,
+    "validation": str, "steps": int,
 }  # fmt: skip
 
 Tensors = dict[str, np.ndarray]
 
 
 def tensors_of(model: Model) -> Tensors:
-    """Weights, running statistics and the optimizer's state, under the names that they have in a file."""
-    tensors = {f"model.{key}": array for key, array in model.state_dict().items()}
-    for slot, key, view in _slots(model):
-        tensors[f"optimizer.{slot}.{key}"] = np.array(view, order="C")
+    """Weights, running statistics and the optimizer's state, under the names that they have in a file; views, no copies."""
+    tensors = {f"model.{key}": array for key, array in weights.views(model.net)}
+    tensors |= {f"optimizer.{slot}.{key}": view for slot, key, view in _slots(model)}
     for name in _kept(model.optimizer, model.optimizer_state):
         tensors[f"optimizer.{name}"] = model.optimizer_state[name]
     return tensors
@@ -140,7 +139,6 @@ def run_from_json(given: Any, tensors: Tensors, model: Model) -> Run:
         return tensors.pop(one["tensor"])
 
     run.states = [(str(name), dict(describe.decode(state, array))) for name, state in given["callbacks"]]
-    run.steps = int(model.step_count[0])
     return run
 
 

@@ -30,6 +30,13 @@ class Plan:
     loss_part: list[Instruction] = field(default_factory=list)
     backward: list[Instruction] = field(default_factory=list)
     mixing: tuple[np.ndarray, np.ndarray] | None = None  # by nn.MixUp: share (1,) and partners (B,)
+    kept: list[Instruction] = field(default_factory=list)  # after the guard: running statistics
+    bytes: int = 0  # of all arrays, parameters apart
+    programs: dict[str, Any] = field(default_factory=dict)  # that were made of it, by name
+
+    def mixture(self) -> tuple[float, np.ndarray] | None:
+        """How the last forward pass mixed its rows, as `Model.mixing` says."""
+        return self.mixing and (float(self.mixing[0][0]), self.mixing[1].copy())
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,7 @@ def plan(net: Layer, loss: Loss | None, dtype: Any, seed: int, step: np.ndarray,
     builder = Builder(np.dtype(dtype), spec.training, step, seed)
     x = builder.tensor(spec.shape, requires_grad=spec.input_gradient)
     out = net.emit(builder, x)
-    built = Plan(x.array, out.array, builder.instructions, mixing=builder.mixing)
+    built = Plan(x.array, out.array, builder.instructions, kept=builder.kept, mixing=builder.mixing)
     builder.instructions = []
     if spec.target is not None and loss is not None:
         shape, target_dtype = spec.target
@@ -69,6 +76,7 @@ def plan(net: Layer, loss: Loss | None, dtype: Any, seed: int, step: np.ndarray,
         dx = builder.gradient(x) if spec.input_gradient else None
         built.dx = dx.array if isinstance(dx, Tensor) else None
         built.backward = builder.instructions
+    built.bytes = builder.bytes + sum(a.nbytes for a in (built.target, built.weight) if a is not None)
     return fused(built)
 
 

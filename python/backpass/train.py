@@ -5,34 +5,36 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from .callbacks import Callback, ModelCheckpoint, ProgressBar, TerminateOnNaN
+from .custom import CallableLoop
 from .diagnosis import check_weights
 from .errors import NonFiniteError
 from .evaluation import checked_data, checked_validation, evaluated
 from .history import History
-from .loop import Feed, Loop, ProgramLoop
-from .program import aligned
+from .loop import Loop, ProgramLoop, new_feed
 from .runs import Asked, Position, Run, begin, carry_on, fingerprint
-from .sampling import Order, classes_of, row_order
+from .sampling import Order, classes_of
+from .signals import held, opened
 
 if TYPE_CHECKING:
     from .model import Model
 
 
 def fit(model: "Model", X: Any, y: Any, sample_weight: Any, class_weight: Any, asked: Asked) -> History:
-    """What `Model.fit` does, after it has checked epochs."""
+    """What `Model.fit` does, after it has checked its other arguments."""
     X, target, weight = checked_data(model, X, y, sample_weight, class_weight)
 
     def loop(this: Run) -> Loop:
-        feed = Feed(X, target, weight, row_order(len(X)), aligned((1,), np.int64), aligned((2,), np.float64))
+        feed = new_feed(X, target, weight)
         classes = classes_of(model, target) if this.sampler else None
-        return ProgramLoop(model, feed, this.batch_size, Order(model, feed.index, this.shuffle, classes))
+        order = Order(model, feed.index, this.shuffle, classes)
+        kind = CallableLoop if model.callable_loss else ProgramLoop
+        return kind(model, feed, this.batch_size, order)
 
     return run(model, loop, len(X), fingerprint((X, target, weight)), asked)
 
 
+@held()
 def run(model: "Model", make: Callable[[Run], Loop], rows: int, data: str, asked: Asked) -> History:
     """A run with all that goes around its epochs: callbacks, validation, history, where it stands.
 
@@ -41,7 +43,7 @@ def run(model: "Model", make: Callable[[Run], Loop], rows: int, data: str, asked
     began = time.monotonic()
     watchers = [*([ProgressBar()] if asked.progress else []), *checked_callbacks(asked.callbacks)]
     watchers.sort(key=lambda w: isinstance(w, ModelCheckpoint))  # they write what the others have come to
-    validation = checked_validation(model, asked.validation_data)
+    validation = opened(checked_validation, model, asked.validation_data)
     this, last = begin(model, asked, rows, data, validation)
     loop = make(this)
     stop = model.epoch if this.stopped else max(this.first + asked.epochs, model.epoch)
@@ -65,29 +67,30 @@ def run(model: "Model", make: Callable[[Run], Loop], rows: int, data: str, asked
         return asked.max_seconds is not None and time.monotonic() - began >= asked.max_seconds
 
     previous, started = model.last_run, False
-    this.watchers, model.last_run = watchers, this
+    this.watchers, this.going_on, model.last_run = watchers, True, this
     model.stop_training = this.stopped
     logs: dict[str, float] = {}
     begun: list[Callback] = []
-    expired, before = False, -1  # before: the model's steps before this epoch, while one is in progress
+    expired = False
     try:
         for watcher in watchers:
-            watcher.on_train_begin({})
+            tell(watcher, "on_train_begin", {})
             begun.append(watcher)
         if last:
             carry_on(last, watchers, this.resumed)
         started = True
         for epoch in range(model.epoch, stop):
             for watcher in watchers:
-                watcher.on_epoch_begin(epoch, {})
-            before = int(model.step_count[0]) - this.steps_done
-            for step in loop.epoch(epoch, pace, this.at):
-                this.at, this.steps = loop.position(), before + step
-                so_far = {"loss": this.at.loss}
+                tell(watcher, "on_epoch_begin", epoch, {})
+            loop.begin(epoch, this.at)
+            this.enter(loop.position, int(model.step_count[0]))
+            for _ in loop.slices(pace):
+                this.look()
+                step, so_far = this.steps_done, {"loss": this.at.loss}
                 for watcher in every_batch:
-                    watcher.on_train_batch_end(step - 1, so_far)
+                    tell(watcher, "on_train_batch_end", step - 1, so_far)
                 for watcher in watchers:
-                    watcher.on_slice_end(step, so_far)
+                    tell(watcher, "on_slice_end", step, so_far)
                 expired = late() and not model.stop_training
                 if model.stop_training or expired:
                     break
@@ -95,13 +98,12 @@ def run(model: "Model", make: Callable[[Run], Loop], rows: int, data: str, asked
                 break  # within the epoch, even if only its end is missing: `at` says where
             check_weights(model)
             logs = {"loss": loop.position().loss}
-            model.epoch, this.at, before = epoch + 1, Position(), -1
             if validation:
-                logs |= {f"val_{k}": v for k, v in evaluated(model, *validation).items()}
+                logs |= {f"val_{k}": v for k, v in opened(evaluated, model, *validation).items()}
             logs["lr"] = model.lr
+            model.epoch, this.at, this.where = epoch + 1, Position(), None
             this.history.append(epoch, logs)
-            for watcher in watchers:
-                watcher.on_epoch_end(epoch, logs)
+            tell_all(watchers, "on_epoch_end", epoch, logs)
             if model.stop_training or late():
                 break
     except NonFiniteError:
@@ -112,15 +114,34 @@ def run(model: "Model", make: Callable[[Run], Loop], rows: int, data: str, asked
         this.broken = True
         raise
     finally:
-        if this.broken and before >= 0:
-            this.at = loop.position()
-            this.steps = before + this.steps_done
         if not started:
             model.last_run = previous  # nothing has happened: what could be resumed still can
-        for watcher in begun:
-            watcher.on_train_end(logs)
-        this.end(model.stop_training)
+        try:
+            tell_all(begun, "on_train_end", logs)
+        finally:
+            this.end(model.stop_training)
     return this.history
+
+
+def tell(watcher: Callback, moment: str, *details: Any) -> None:
+    """Call a method of a callback. Only one of somebody else's may be interrupted by a signal: it may take long."""
+    method = getattr(watcher, moment)
+    if type(watcher).__module__.partition(".")[0] == __package__:
+        method(*details)
+    else:
+        opened(method, *details)
+
+
+def tell_all(watchers: Sequence[Callback], moment: str, *details: Any) -> None:
+    """Call a method of every callback, even if one raises: what has ended has ended for all of them."""
+    failed: BaseException | None = None
+    for watcher in watchers:
+        try:
+            tell(watcher, moment, *details)
+        except BaseException as error:
+            failed = failed or error
+    if failed:
+        raise failed
 
 
 def checked_callbacks(callbacks: Any) -> Sequence[Callback]:

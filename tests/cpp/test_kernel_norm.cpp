@@ -54,6 +54,7 @@ void batch_norm(T, int64_t rows, int64_t size, int64_t length, int64_t bits) {
     const Array<T> running_mean({size}), running_var({size}, 0.5, 2);
     const auto y = Array<T>::filled({rows, size, length}), dx = Array<T>::filled({rows, size, length});
     const auto mean = Array<T>::filled({size}), inv_std = Array<T>::filled({size});
+    const auto var = Array<T>::filled({size});
     const auto dweight = Array<T>::filled({size}), dbias = Array<T>::filled({size});
     const auto batches = Array<int64_t>::filled({1}, 3);
     const std::vector<T> old_mean(running_mean.data(), running_mean.data() + size),
@@ -74,11 +75,17 @@ void batch_norm(T, int64_t rows, int64_t size, int64_t length, int64_t bits) {
 
     BatchNormForward<T> forward;
     forward.x = x, forward.weight = given(affine, weight), forward.bias = given(affine, bias);
-    forward.running_mean = when(running, running_mean), forward.running_var = when(running, running_var);
-    forward.batches = batches, forward.y = y, forward.mean = mean, forward.inv_std = inv_std;
-    forward.momentum = momentum, forward.eps = kEps;
+    forward.y = y, forward.mean = mean, forward.inv_std = inv_std, forward.var = when(running, var);
+    forward.eps = kEps;
     run(forward);
-    CHECK(batches[0] == 4);
+    if (running) {
+        BatchNormTrack<T> track;
+        track.mean = mean, track.var = var, track.batches = batches;
+        track.running_mean = running_mean, track.running_var = running_var;
+        track.count = rows * length, track.momentum = momentum;
+        run(track);
+        CHECK(batches[0] == 4);
+    }
 
     BatchNormBackward<T> backward;
     backward.x = x, backward.weight = given(affine, weight), backward.mean = mean, backward.inv_std = inv_std;

@@ -16,6 +16,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,9 +29,10 @@ Y = RNG.integers(0, 3, 600)
 EPOCHS = 30
 
 
-def new() -> bp.Model:
+def new(loss: Any = "cross_entropy", backend: str = "auto") -> bp.Model:
     """A model with everything that has a state of its own."""
     net = nn.Sequential(
+        nn.MixUp(),
         nn.Linear(8, 24),
         nn.BatchNorm1d(24),
         nn.ReLU(),
@@ -38,7 +40,7 @@ def new() -> bp.Model:
         nn.Residual(nn.Linear(24, 24), nn.GELU()),
         nn.Linear(24, 3),
     )
-    return bp.Model(net, "cross_entropy", optim.AdamW(lr=optim.schedules.warmup_cosine(0.01, 20, 900)))
+    return bp.Model(net, loss, optim.AdamW(lr=optim.schedules.warmup_cosine(0.01, 20, 900)), backend=backend)
 
 
 def digest(model: bp.Model) -> str:
@@ -57,7 +59,8 @@ def train(path: Path) -> bp.Model:
     stopping = bp.EarlyStopping("val_loss", patience=EPOCHS)
     saving = bp.ModelCheckpoint(path, every="7 steps", keep=2)
     model.fit(
-        X, Y, epochs=EPOCHS, batch_size=50, validation_data=(X[:100], Y[:100]), callbacks=[saving, stopping], resume=True
+        X, Y, epochs=EPOCHS, batch_size=50, validation_data=(X[:100], Y[:100]), sampler="balanced",
+        callbacks=[saving, stopping], resume=True,
     )  # fmt: skip
     return model
 

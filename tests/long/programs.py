@@ -81,7 +81,7 @@ def odd_array(chance: random.Random, array: np.ndarray) -> Any:
     if what == 7:
         array.flags.writeable = False
         return array
-    if what == 8:  # not aligned
+    if what == 8 and not array.dtype.hasobject:  # not aligned
         raw = np.zeros(array.nbytes + 1, np.uint8)
         raw[1:] = np.frombuffer(array.tobytes(), np.uint8)
         return raw[1:].view(array.dtype).reshape(array.shape)

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..contract import REGISTRY
+from ..signals import deliver, held
 
 
 class Call(Protocol):
@@ -21,19 +22,33 @@ class Executor:
     """A program ready to run: the functions and their arguments."""
 
     def __init__(
-        self, calls: Sequence[tuple[Callable[..., None], dict[str, Any]]], halt: np.ndarray | None
+        self,
+        calls: Sequence[tuple[Callable[..., None], dict[str, Any]]],
+        halt: np.ndarray | None = None,
+        guard: int = -1,
     ) -> None:
-        self._calls = calls
-        self._halt = halt
+        """guard: which call sets halt."""
+        self._calls, self._halt, self._guard = calls, halt, guard
 
     def run(self, steps: int = 1, threads: int = 0) -> int:
-        """Run all instructions `steps` times; stops within a step once `halt` is set. Returns the number of whole steps done."""
+        """Run all instructions `steps` times; stops within a step once the guard sets `halt`. Returns the whole steps done.
+
+        A program with a guard trains: its steps are not torn by a signal.
+        """
         with np.errstate(all="ignore"):  # what is not finite is found by the guard, by name
-            for done in range(steps):
-                for function, fields in self._calls:
-                    function(**fields)
-                    if self._halt is not None and self._halt[0]:
-                        return done
+            if self._halt is None:
+                for _ in range(steps):
+                    for function, fields in self._calls:
+                        function(**fields)
+                return steps
+            with held() as between_steps:
+                for done in range(steps):
+                    for number, (function, fields) in enumerate(self._calls):
+                        function(**fields)
+                        if number == self._guard and self._halt[0]:
+                            return done
+                    if between_steps:
+                        deliver()
         return steps
 
     def infer(self, input: np.ndarray, output: np.ndarray, x: Any, threads: int = 0) -> np.ndarray | None:
@@ -43,6 +58,12 @@ class Executor:
         input[...] = x
         self.run(1, threads)
         return output.copy()
+
+
+def guard_of(instructions: Sequence[Call], halt: np.ndarray | None) -> int:
+    """Which instruction sets halt; -1 for none."""
+    writes = (any(value is halt for value in i.fields.values()) for i in instructions)
+    return -1 if halt is None else next((number for number, found in enumerate(writes) if found), -1)
 
 
 class Backend:
@@ -57,7 +78,9 @@ class Backend:
 
     def compile(self, instructions: Sequence[Call], halt: np.ndarray | None = None) -> Executor:
         """Make a program executable. `halt`: int64 (1,), ends the run when an instruction sets it."""
-        return Executor([(self.function(i.op.name), i.fields) for i in instructions], halt)
+        return Executor(
+            [(self.function(i.op.name), i.fields) for i in instructions], halt, guard_of(instructions, halt)
+        )
 
     def set_num_threads(self, n: int) -> None:
         """Tell a backend that has threads of its own how many a program uses that is run with threads=0."""

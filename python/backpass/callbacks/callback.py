@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..checks import is_whole, real
+from ..checks import is_name, is_whole, real
 
 if TYPE_CHECKING:
     from ..model import Model
@@ -65,7 +65,7 @@ class Monitor(Callback):
 
     def __init__(self, monitor: str, min_delta: float = 0.0, mode: str = "auto") -> None:
         name = type(self).__name__
-        if mode not in ("auto", "min", "max"):
+        if not is_name(mode, ("auto", "min", "max")):
             raise ValueError(f"{name}: mode is {mode!r}, expected 'auto', 'min' or 'max'")
         if not isinstance(monitor, str):
             raise TypeError(f"{name}: monitor is {monitor!r}, expected a name such as 'val_loss'")

@@ -6,6 +6,7 @@ import time
 import warnings
 from typing import Any
 
+from ..checks import as_path
 from ..errors import CheckpointError
 from .callback import Logs, Monitor
 
@@ -36,9 +37,7 @@ class ModelCheckpoint(Monitor):
         mode: str = "auto",
     ) -> None:
         super().__init__("" if monitor is None else monitor, mode=mode)
-        if not isinstance(path, str | os.PathLike):
-            raise TypeError(f"ModelCheckpoint: path is {path!r}, expected a str or a path")
-        self.path = os.fspath(path)
+        self.path = as_path("ModelCheckpoint: path", path)
         match = EVERY.fullmatch(every) if isinstance(every, str) else None
         if not match or not float(match[1]):
             raise ValueError(
@@ -57,6 +56,7 @@ class ModelCheckpoint(Monitor):
         self.keep = keep
 
     def on_train_begin(self, logs: Logs) -> None:
+        self._written = False
         self._wrote(failed=False)
 
     def pace(self) -> int:
@@ -73,9 +73,12 @@ class ModelCheckpoint(Monitor):
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         if self.unit == "epoch" and self.model.epoch % int(self.number) == 0:
-            before = self.best
-            if (not self.monitor or self.improved(logs)) and not self._try():
-                self.best = before
+            before, written = self.best, False
+            try:
+                written = (not self.monitor or self.improved(logs)) and self._try()
+            finally:
+                if not written:
+                    self.best = before
 
     def on_train_end(self, logs: Logs) -> None:
         run = self.model.last_run
@@ -86,9 +89,9 @@ class ModelCheckpoint(Monitor):
         """Write a checkpoint; if that does not work the run goes on all the same."""
         try:
             self._save()
-        except CheckpointError as error:
+        except (CheckpointError, MemoryError) as error:
             warnings.warn(
-                f"ModelCheckpoint: {error}; training goes on, with the file before",
+                f"ModelCheckpoint: {str(error) or 'out of memory'}; training goes on, with the file before",
                 RuntimeWarning,
                 stacklevel=2,
             )
@@ -99,7 +102,8 @@ class ModelCheckpoint(Monitor):
     def _save(self) -> None:
         from ..checkpoint import save  # it imports the model, which imports this package
 
-        save(self.model, self.path, self.keep)
+        save(self.model, self.path, self.keep, check=not self._written)  # a file of its own is whole
+        self._written = True
         self._wrote(failed=False)
 
     def _wrote(self, failed: bool) -> None:

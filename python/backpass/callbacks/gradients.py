@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..backends import Executor
+from ..checks import is_name
 from ..health import Records, judge, report
 from ..program import aligned, call
 from ..steps import Plan
@@ -40,7 +41,7 @@ class GradientMonitor(Callback):
         unit = match[2].rstrip("s") if match else ""
         number = float(match[1]) if match else 0.0
         whole = unit in ("step", "epoch") and number >= 1 and number.is_integer()
-        if every != "auto" and not whole:
+        if not whole and not is_name(every, ("auto",)):
             raise ValueError(
                 f"GradientMonitor: every is {every!r}, expected 'auto', or such as '50 steps' or '1 epoch'"
             )

@@ -1,17 +1,19 @@
 """Callbacks that tell how a run goes: a file, a progress bar."""
 
+import os
 import sys
 import time
 from typing import Any
 
+from ..checks import as_path, flag
 from .callback import Callback, Logs
 
 
 class CSVLogger(Callback):
     """Write one line per epoch to a CSV file. A resumed run goes on in the same file, at the epoch where it goes on."""
 
-    def __init__(self, path: str, append: bool = False) -> None:
-        self.path, self.append = path, append
+    def __init__(self, path: str | os.PathLike[str], append: bool = False) -> None:
+        self.path, self.append = as_path("CSVLogger: path", path), flag("CSVLogger: append", append)
 
     def on_train_begin(self, logs: Logs) -> None:
         self._names: list[str] | None = None

@@ -10,50 +10,42 @@ from .init import ones, zeros
 from .layer import Layer
 
 
-@op(
-    "x[B,C,L] weight[C]? bias[C]? running_mean[C]? running_var[C]? batches[1]:int64?"
-    " -> y[B,C,L] mean[C] inv_std[C] running_mean running_var batches",
-    samples={
-        "running_var": positive,
-        "momentum": [0.1, -1.0],
-        "eps": [1e-5],
-        "batches": lambda rng, shape, dims: [3],
-    },
-)
-def batch_norm_forward(
-    x,
-    weight,
-    bias,
-    running_mean,
-    running_var,
-    batches,
-    y,
-    mean,
-    inv_std,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-):
-    """y = (x - mean) inv_std weight + bias, inv_std = 1/√(var + eps), var the biased variance of the batch.
-
-    running += momentum (new - running) where new is finite, with the unbiased variance; momentum < 0: 1 / number of batches.
-    """
+@op("x[B,C,L] weight[C]? bias[C]? -> y[B,C,L] mean[C] inv_std[C] var[C]?", samples={"eps": [1e-5]})
+def batch_norm_forward(x, weight, bias, y, mean, inv_std, var, eps: float = 1e-5):
+    """y = (x - mean) inv_std weight + bias, inv_std = 1/√(var + eps), var the biased variance of the batch."""
     axes, column = (0, 2), (None, slice(None), None)
     count = max(x.shape[0] * x.shape[2], 1)
     mean[...] = np.sum(x, axis=axes) / count
     np.subtract(x, mean[column], out=y)
-    var = np.sum(y * y, axis=axes) / count
-    inv_std[...] = 1 / np.sqrt(var + eps)
+    biased = np.sum(y * y, axis=axes) / count
+    inv_std[...] = 1 / np.sqrt(biased + eps)
+    if var is not None:
+        var[...] = biased
     y *= inv_std[column]
-    if batches is not None:
-        batches += 1
-    if running_mean is not None and running_var is not None:
-        new = momentum if momentum >= 0 or batches is None else 1 / batches[0]
-        finite = np.isfinite(mean) & np.isfinite(
-            var
-        )  # a step that the guard is about to stop must not spoil them
-        running_mean[finite] += (new * (mean - running_mean))[finite]
-        running_var[finite] += (new * (var * (count / max(count - 1, 1)) - running_var))[finite]
     _scale(y, weight, bias)
+
+
+@op(
+    "mean[C] var[C] running_mean[C] running_var[C] batches[1]:int64 -> running_mean running_var batches",
+    samples={
+        "var": positive,
+        "running_var": positive,
+        "batches": lambda rng, shape, dims: [3],
+        "count": [7, 1],
+        "momentum": [0.1, -1.0],
+    },
+)
+def batch_norm_track(mean, var, running_mean, running_var, batches, count: int, momentum: float = 0.1):
+    """running += momentum (new - running) where new is finite, new the mean and the unbiased variance of a batch.
+
+    count: the values of which they are. momentum < 0: 1 / number of batches. A step does this after its guard: one that is
+    stopped or interrupted moves nothing.
+    """
+    batches += 1
+    new = momentum if momentum >= 0 else 1 / batches[0]
+    finite = np.isfinite(mean) & np.isfinite(var)
+    running_mean[finite] += (new * (mean - running_mean))[finite]
+    running_var[finite] += (new * (var * (count / max(count - 1, 1)) - running_var))[finite]
 
 
 @op(
@@ -148,12 +140,19 @@ class BatchNorm1d(Layer):
                 raise ValueError(
                     f"{self!r}: cannot train on a batch with one value per channel; use a larger batch_size"
                 )
-            if builder.training and mean is not None:
-                batches = self.state["num_batches_tracked"].reshape(1)
-                given |= {"running_mean": mean, "running_var": var, "batches": batches}
-            y = builder.emit(
-                "batch_norm_forward", **given, momentum=-1.0 if self.momentum is None else self.momentum
-            )
+            tracked = builder.training and mean is not None
+            y = builder.emit("batch_norm_forward", want=("var",) if tracked else (), **given)
+            if tracked:
+                builder.keep(
+                    "batch_norm_track",
+                    mean=builder.output("mean").array,
+                    var=builder.output("var").array,
+                    running_mean=mean,
+                    running_var=var,
+                    batches=self.state["num_batches_tracked"].reshape(1),
+                    count=shape[0] * x.shape[2],
+                    momentum=-1.0 if self.momentum is None else self.momentum,
+                )
         else:
             y = builder.emit("batch_norm_inference", **given, running_mean=mean, running_var=var)
         return builder.reshape(y, shape)

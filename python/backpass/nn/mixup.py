@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..contract import Dims, constant, op, positive
-from ..program import Builder, Tensor, aligned
+from ..program import Builder, Tensor
 from ..random import draw
 from .layer import Layer
 
@@ -84,8 +84,8 @@ class MixUp(Layer):
             return x
         if builder.mixing:
             raise ValueError("net holds more than one nn.MixUp, expected at most one")
-        quantiles = aligned((QUANTILES,), np.float64)
-        quantiles[:] = np.round(beta_quantiles(self.alpha) * FRACTION) / FRACTION
+        quantiles = builder.tensor((QUANTILES,), np.float64)
+        quantiles.array[:] = np.round(beta_quantiles(self.alpha) * FRACTION) / FRACTION
         rows = x.shape[0]
         share, partner = builder.tensor((1,), np.float64), builder.tensor((rows,), np.int64)
         builder.emit(

@@ -94,7 +94,7 @@ class Adam(Optimizer):
             "eps": self.number("eps", eps, 0, math.inf),
             "weight_decay": self.number("weight_decay", weight_decay, 0, math.inf),
             "decoupled": self.decoupled,
-            "eps_hat": bool(eps_hat),
+            "eps_hat": flag(f"{type(self).__name__}: eps_hat", eps_hat),
         }
 
 

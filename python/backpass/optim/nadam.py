@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from ..checks import flag
 from ..contract import constant, op, positive
 from ..program import Instruction, call
 from .adam import BETAS, update_moments
@@ -83,7 +84,7 @@ class NAdam(Optimizer):
             "beta2": beta2,
             "eps": self.number("eps", eps, 0, math.inf),
             "weight_decay": self.number("weight_decay", weight_decay, 0, math.inf),
-            "decoupled": bool(decoupled_weight_decay),
+            "decoupled": flag("NAdam: decoupled_weight_decay", decoupled_weight_decay),
         }
 
     def state(self, size: int, dtype: object) -> dict[str, np.ndarray]:

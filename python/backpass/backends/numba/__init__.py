@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base import Backend, Call, Executor
+from ..base import Backend, Call, Executor, guard_of
 from . import batches, elementwise, linear, loss, norm, random, update
 from .compiler import Bound
 
@@ -34,7 +34,9 @@ class NumbaBackend(Backend):
 
     def compile(self, instructions: Sequence[Call], halt: np.ndarray | None = None) -> Executor:
         """Choose kernels and reshape arrays here, once: a step then only calls."""
-        return Executor([self._bound(i.op.name, i.fields) for i in instructions], halt)
+        return Executor(
+            [self._bound(i.op.name, i.fields) for i in instructions], halt, guard_of(instructions, halt)
+        )
 
     def _bound(self, name: str, fields: dict[str, Any]) -> tuple[Callable[..., None], dict[str, Any]]:
         if name not in BINDERS:

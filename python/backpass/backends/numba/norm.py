@@ -7,6 +7,7 @@ from .compiler import Bound, flat, jit, jit_sums, maybe
 
 OPS = (
     "batch_norm_forward",
+    "batch_norm_track",
     "batch_norm_inference",
     "batch_norm_backward",
     "layer_norm_forward",
@@ -38,7 +39,7 @@ def _scale_shift(x, y, center, inv_std, weight, bias):
 
 
 @jit
-def _batch_norm_forward(x, weight, bias, running_mean, running_var, batches, y, mean, inv_std, momentum, eps):
+def _batch_norm_forward(x, weight, bias, y, mean, inv_std, var, eps):
     channels = mean.size
     length = x.shape[1] // max(channels, 1)
     count = max(x.shape[0] * length, 1)
@@ -53,19 +54,21 @@ def _batch_norm_forward(x, weight, bias, running_mean, running_var, batches, y, 
         for c in range(x.shape[1]):
             d = x[r, c] - middle[c]
             columns[c] += d * d
-    var = _by_channel(columns, channels) / count
-    inv_std[:] = 1 / np.sqrt(var + eps)
-    if batches is not None:
-        batches[0] += 1
-    if running_mean is not None and running_var is not None:
-        new = momentum
-        if batches is not None and momentum < 0:
-            new = 1 / batches[0]
-        for c in range(channels):
-            if np.isfinite(mean[c]) and np.isfinite(var[c]):
-                running_mean[c] += new * (mean[c] - running_mean[c])
-                running_var[c] += new * (var[c] * (count / max(count - 1, 1)) - running_var[c])
+    biased = _by_channel(columns, channels) / count
+    inv_std[:] = 1 / np.sqrt(biased + eps)
+    if var is not None:
+        var[:] = biased
     _scale_shift(x, y, mean, inv_std, weight, bias)
+
+
+@jit
+def _batch_norm_track(mean, var, running_mean, running_var, batches, count, momentum):
+    batches[0] += 1
+    new = momentum if momentum >= 0 else 1 / batches[0]
+    for c in range(mean.size):
+        if np.isfinite(mean[c]) and np.isfinite(var[c]):
+            running_mean[c] += new * (mean[c] - running_mean[c])
+            running_var[c] += new * (var[c] * (count / max(count - 1, 1)) - running_var[c])
 
 
 @jit
@@ -159,13 +162,12 @@ def _columns(x: np.ndarray) -> np.ndarray:
     return x.reshape(x.shape[0], x.shape[1] * x.shape[2])
 
 
-def batch_norm_forward(
-    x, weight, bias, running_mean, running_var, batches, y, mean, inv_std, momentum, eps
-) -> Bound:
-    return _batch_norm_forward, (
-        *(_columns(x), weight, bias, running_mean, running_var, batches, _columns(y), mean, inv_std),
-        *(momentum, eps),
-    )
+def batch_norm_forward(x, weight, bias, y, mean, inv_std, var, eps) -> Bound:
+    return _batch_norm_forward, (_columns(x), weight, bias, _columns(y), mean, inv_std, var, eps)
+
+
+def batch_norm_track(mean, var, running_mean, running_var, batches, count, momentum) -> Bound:
+    return _batch_norm_track, (mean, var, running_mean, running_var, batches, count, momentum)
 
 
 def batch_norm_inference(x, weight, bias, running_mean, running_var, y, eps) -> Bound:
