@@ -14,8 +14,8 @@ import numpy as np
 
 from backpass import data
 from backpass.backends.native import NativeExecutor
-from backpass.loop import Feed, ProgramLoop, row_order
-from backpass.program import aligned
+from backpass.loop import ProgramLoop, new_feed
+from backpass.sampling import Order
 from backpass.workloads import WORKLOADS, Workload
 
 REPEATS = 5
@@ -26,10 +26,10 @@ def program_of(workload: Workload, threads: int) -> NativeExecutor:
     model, (X, y) = workload.model("native", threads), workload.data()
     if y.dtype != np.int64:
         y = data.cast("y", y, model.dtype)
-    order = row_order(len(X))
-    np.random.default_rng(0).shuffle(order)
-    feed = Feed(X, y, None, order, aligned((1,), np.int64), aligned((2,), np.float64))
-    [(executor, _, _), *_] = ProgramLoop(model, feed, workload.batch, shuffle=False).programs
+    feed = new_feed(X, y)
+    np.random.default_rng(0).shuffle(feed.index)
+    loop = ProgramLoop(model, feed, workload.batch, Order(model, feed.index, shuffle=False))
+    executor, _ = loop.programs[workload.batch]
     assert isinstance(executor, NativeExecutor)
     executor.wound_back = feed.cursor  # type: ignore[attr-defined]
     return executor

@@ -72,7 +72,9 @@ def test_order_and_logs() -> None:
     assert [set(logs) for logs in record.logs] == [{"loss", "val_loss", "lr"}] * 2
     assert history.history["val_loss"] == [logs["val_loss"] for logs in record.logs]
     assert record.model is trained
-    assert record.params == {"epochs": 2, "steps": 2, "progress": False}
+    assert record.params == {
+        "epochs": 2, "steps": 2, "rows": len(X), "batch_size": 32, "progress": False,
+    }  # fmt: skip
 
 
 def test_every_batch_only_where_asked() -> None:

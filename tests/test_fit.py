@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import backpass as bp
-from backpass import loop, nn, optim
+from backpass import loop, nn, optim, sampling
 from backpass.backends import Backend
 
 RNG = np.random.default_rng(0)
@@ -108,7 +108,7 @@ def test_other_python_threads_keep_running(monkeypatch: pytest.MonkeyPatch) -> N
     other = threading.Thread(target=count)
     other.start()
     started = time.perf_counter()
-    model.fit(x, y, batch_size=50)
+    model.fit(x, y, epochs=5, batch_size=50)
     seconds = time.perf_counter() - started
     stop.set()
     other.join()
@@ -140,8 +140,8 @@ def test_nothing_is_allocated_by_python(monkeypatch: pytest.MonkeyPatch) -> None
     import tracemalloc
 
     model = bp.Model(with_everything(), "cross_entropy", backend="native")
-    feed = loop.Feed(X, LABELS, None, loop.row_order(70), np.zeros(1, np.int64), np.zeros(2))
-    executor = loop.ProgramLoop(model, feed, 10, False).programs[0][0]
+    feed = loop.new_feed(X, LABELS)
+    executor = loop.ProgramLoop(model, feed, 10, sampling.Order(model, feed.index, False)).programs[10][0]
     executor.run(1, 0)
     tracemalloc.start()
     try:
@@ -175,15 +175,15 @@ int posix_memalign(void** p, size_t a, size_t n) { tick(); *p = __libc_memalign(
 COUNTING = """
 import ctypes, os, sys
 import numpy as np, backpass as bp
-from backpass import loop, nn, optim
+from backpass import loop, nn, optim, sampling
 width = 128
 net = nn.Sequential(nn.Linear(6, width), nn.BatchNorm1d(width), nn.GELU(), nn.Dropout(0.3),
     nn.Residual(nn.Linear(width, width), nn.ReLU(), nn.LayerNorm(width)), nn.Linear(width, 3))
 optimizer = optim.NAdam(lr=optim.schedules.cosine(1e-3, 100), clip_grad_norm=1.0)
 model = bp.Model(net, "cross_entropy", optimizer, backend="native", threads=2)
 X = np.zeros((400, 6), np.float32); y = np.zeros(400, np.int64)
-feed = loop.Feed(X, y, None, loop.row_order(400), np.zeros(1, np.int64), np.zeros(2))
-executor = loop.ProgramLoop(model, feed, 200, False).programs[0][0]
+feed = loop.new_feed(X, y)
+executor = loop.ProgramLoop(model, feed, 200, sampling.Order(model, feed.index, False)).programs[200][0]
 allocations = ctypes.CDLL(None).allocations
 allocations.restype = ctypes.c_long
 executor.run(1, 2); executor.run(5, 2)

@@ -119,12 +119,11 @@ def test_auto_measures_as_often_as_its_budget_pays_for(monkeypatch: pytest.Monke
     assert monitor._following(2000) == 2010
 
 
-def test_a_gradient_beyond_the_squares_of_float32_has_a_norm() -> None:
-    for size in (1e-30, 1e30):
-        with np.errstate(all="ignore"):
-            assert gradients.norm(np.full(4, size, np.float32)) == pytest.approx(2 * size, rel=1e-6)
-    assert gradients.norm(np.zeros(3)) == 0
-    assert gradients.norm(np.array([1.0, np.inf])) == np.inf
+def test_a_gradient_beyond_the_squares_of_float32_has_a_norm(backend: Backend) -> None:
+    flat = np.array([1e-30] * 4 + [1e30] * 4 + [0.0] * 3 + [1.0, np.inf], np.float32)
+    norms = np.zeros(4)
+    backend.call("part_norms", flat=flat, before=None, ends=np.array([4, 8, 11, 13]), norms=norms)
+    assert norms == pytest.approx([2e-30, 2e30, 0, np.inf], rel=1e-6)
 
 
 def test_a_loss_of_ones_own() -> None:
@@ -176,3 +175,15 @@ def test_drawn(tmp_path: Path) -> None:
     for line, values in zip(axes.lines, monitor.history["gradient_norm"].values(), strict=True):
         assert line.get_ydata().tolist() == values
     assert (tmp_path / "gradients.png").stat().st_size > 10_000
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_it_watches_an_estimator() -> None:
+    estimators = pytest.importorskip("backpass.sklearn")
+    monitor = bp.GradientMonitor("2 steps")
+    estimators.MLPRegressor(hidden_layer_sizes=(8, 8), batch_size=40, max_iter=2, callbacks=[monitor]).fit(
+        X, Y
+    )
+    assert monitor.history["step"] == [1, 2, 4, 5], "not the 16 rows that are left of 96"
+    assert [*monitor.history["dead"]] == ["0", "2"]
+    assert monitor.verdict() == "healthy"

@@ -173,6 +173,46 @@ def test_a_handler_may_save_but_not_compute(backend: str, tmp_path: Path) -> Non
     assert all("a signal handler may save it" in e or "while another fit" in e for e in errors)
 
 
+def test_the_reading_of_a_chunk_is_interrupted_at_once(tmp_path: Path) -> None:
+    """Not held, for it may take long; the handler saves and raises, and both models go on to the same bits."""
+
+    class Chunks:
+        def __init__(self, last: int) -> None:
+            self.left = last
+
+        def __len__(self) -> int:
+            return 3
+
+        def __getitem__(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+            self.left -= 1
+            if not self.left:
+                tell()
+                waited.append(i)
+            return X[i * 150 : (i + 1) * 150], Y[i * 150 : (i + 1) * 150]
+
+    def stop(*_: Any) -> None:
+        model.save(tmp_path / "run")
+        raise OSError("told")
+
+    def parameters(model: bp.Model) -> list[np.ndarray]:
+        history = model.fit(Chunks(99), epochs=2, batch_size=40, resume=True).history
+        return [*model.parameters(), np.array(history["loss"])]
+
+    waited: list[int] = []
+    whole = parameters(bp.Model(nn.Linear(8, 3), "cross_entropy"))
+    before = signal.signal(signal.SIGUSR1, stop)
+    try:
+        for read in range(4, 10):  # all three are read once before the first epoch
+            model = bp.Model(nn.Linear(8, 3), "cross_entropy")
+            with pytest.raises(OSError, match="told"):
+                model.fit(Chunks(read), epochs=2, batch_size=40)
+            for it in (model, bp.load(tmp_path / "run")):
+                assert all(map(np.array_equal, parameters(it), whole))
+        assert not waited
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
 def test_a_second_fit_within_the_first_is_refused() -> None:
     model = bp.Model(nn.Linear(8, 3), "cross_entropy")
 

@@ -314,6 +314,13 @@ class FlushTiny {
 #define BP_REGISTER(v) "+x"(v)
 #endif
 
+// v itself, rounded: not fused into the sum it goes into.
+template <class V>
+BP_INLINE V rounded(V v) {
+    __asm__("" : BP_REGISTER(v));
+    return v;
+}
+
 // v * 2^n rounded once, for a whole number |n| < 2 * the exponent range: denormal results are right, large
 // ones inf.
 template <class V>
@@ -327,9 +334,8 @@ BP_INLINE V scale(V v, V n) {
     using T = lane<V>;
     constexpr T round = T(sizeof(T) == 4 ? 0x1.8p23 : 0x1.8p52);
     const V half = (n * T(0.5) + round) - round;
-    V y = v * power_of_two(half) * power_of_two(n - half);
-    __asm__("" : BP_REGISTER(y));  // rounded here: fused into the caller's sum, inf would come out finite
-    return y;
+    // Fused into the caller's sum, inf would come out finite.
+    return rounded(v * power_of_two(half) * power_of_two(n - half));
 #endif
 }
 

@@ -6,6 +6,8 @@
 #include "control.hpp"
 #include "linear.hpp"
 #include "loss.hpp"
+#include "measure.hpp"
+#include "mixup.hpp"
 #include "norm.hpp"
 #include "pointwise.hpp"
 #include "softmax.hpp"
@@ -35,15 +37,15 @@ struct BothDtypes {
     using With = OpList<Typed<float>..., Typed<double>..., Untyped...>;
 };
 
-using Ops =
-    BothDtypes<LinearForward, LinearBackward, ActivationForward, ActivationBackward, Add, MultiplyAdd,
-               DropoutForward, DropoutBackward, SoftmaxForward, SoftmaxBackward, BatchNormForward,
-               BatchNormTrack, BatchNormInference, BatchNormBackward, LayerNormForward, LayerNormBackward,
-               SoftmaxCrossEntropy, Nll, PointwiseLoss, GaussianNll, SgdStep, AdamStep, NadamStep,
-               RmspropStep, AdagradStep, AdadeltaStep, LionStep, GradientNorm, L2Gradient, GaussianNoise,
-               AugmentImagesForward, AugmentImagesBackward,
-               Gather>::With<GatherLabels, Shuffle, Advance, ClipScale, L2Loss, NadamMomentum, StepSchedule,
-                             ExponentialSchedule, CosineSchedule, OneCycleSchedule, PiecewiseSchedule>;
+using Ops = BothDtypes<
+    LinearForward, LinearBackward, ActivationForward, ActivationBackward, Add, MultiplyAdd, DropoutForward,
+    DropoutBackward, SoftmaxForward, SoftmaxBackward, BatchNormForward, BatchNormTrack, BatchNormInference,
+    BatchNormBackward, LayerNormForward, LayerNormBackward, SoftmaxCrossEntropy, Nll, PointwiseLoss,
+    GaussianNll, SgdStep, AdamStep, NadamStep, RmspropStep, AdagradStep, AdadeltaStep, LionStep, GradientNorm,
+    L2Gradient, GaussianNoise, AugmentImagesForward, AugmentImagesBackward, MixupForward, MixupBackward,
+    MixedLoss, PartNorms, DeadUnits, SaturatedUnits,
+    Gather>::With<GatherLabels, Shuffle, Advance, MixupDraw, ClipScale, L2Loss, NadamMomentum, StepSchedule,
+                  ExponentialSchedule, CosineSchedule, OneCycleSchedule, PiecewiseSchedule>;
 
 using AnyOp = Ops::Variant;
 using Kernels = Ops::Table;

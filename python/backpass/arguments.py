@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .checks import is_whole, real
+from .checks import is_name, is_whole, real
 from .threads import MOST
 
 
@@ -43,3 +43,14 @@ def seconds(name: str, value: Any) -> float | None:
     if value is not None and not number >= 0:
         raise ValueError(f"{name} is {value!r}, expected None or a number of at least 0")
     return None if value is None else number
+
+
+def sampler(value: Any, shuffle: bool) -> str | None:
+    """How an epoch chooses its rows, or None for each row once."""
+    if value is None:
+        return None
+    if not is_name(value, ("balanced",)):
+        raise ValueError(f"sampler is {value!r}, expected None or 'balanced'")
+    if not shuffle:
+        raise ValueError("sampler is 'balanced' and shuffle is False; a sampler has an order of its own")
+    return str(value)

@@ -73,6 +73,7 @@ class Op:
     function: Callable[..., None]
     signature: str
     arrays: dict[str, Array]
+    parameters: tuple[str, ...]  # all names, in the order of the function's signature
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     scalars: dict[str, inspect.Parameter]
@@ -134,7 +135,7 @@ class Op:
             else self.scalars[name].default
             if name in self.scalars
             else None
-            for name in inspect.signature(self.function).parameters
+            for name in self.parameters
         }
 
 
@@ -184,6 +185,7 @@ def op(
             function=function,
             signature=signature,
             arrays={name: arrays[name] for name in parameters if name in arrays},
+            parameters=tuple(parameters),
             inputs=tuple(re.split(r"\[", text)[0] for text in left),
             outputs=tuple(names),
             scalars={name: p for name, p in parameters.items() if name not in arrays},

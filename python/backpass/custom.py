@@ -1,7 +1,5 @@
 """Training with a callable loss (pred, y) -> (value, gradient): the loop returns to Python for every batch."""
 
-import time
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,29 +7,39 @@ import numpy as np
 from . import data
 from .alone import turned
 from .diagnosis import raise_non_finite
-from .evaluation import checked_data
-from .history import History
-from .loop import SLICE_SECONDS, Feed, Loop, Shuffle, new_feed
+from .loop import Feed, ProgramLoop, Steps
 from .program import call
-from .runs import Position
-from .signals import deliver, opened
+from .signals import deliver, held, opened
 from .steps import Plan
-from .train import Asked, run
 
 if TYPE_CHECKING:
     from .model import Model
 
 
-def fit_with_callable(
-    model: "Model", X: Any, y: Any, sample_weight: Any, class_weight: Any, asked: Asked
-) -> History:
-    """What `Model.fit` does where the loss is a callable; the rows come in the same order as with any other loss."""
-    X, target, _ = checked_data(model, X, y, sample_weight, class_weight)
+class CallableLoop(ProgramLoop):
+    """An epoch over arrays; each batch's loss is weighted by its rows."""
 
-    def loop(size: int, shuffle: bool) -> Loop:
-        return _CallableLoop(model, new_feed(X, target), size, shuffle)
+    def program(self, rows: int) -> tuple[Steps, Plan]:
+        plan = self.model.forward_plan((rows, *self.feed.X.shape[1:]))
+        return _Steps(_Step(self.model, plan, self.feed.counters(self.model), rows), self.feed), plan
 
-    return run(model, loop, (X, target), asked)
+
+class _Steps:
+    """Steps on one batch of a feed after the other; none of them is torn by a signal."""
+
+    def __init__(self, step: "_Step", feed: Feed) -> None:
+        self.step, self.feed = step, feed
+
+    def run(self, steps: int, threads: int) -> int:
+        feed = self.feed
+        with held() as between_steps:
+            for _ in range(steps):
+                start = int(feed.cursor[0])
+                rows = feed.index[start : start + len(self.step.plan.x)]
+                self.step.run(feed.X[rows], feed.y[rows], threads)
+                if between_steps:
+                    deliver()
+        return steps
 
 
 def step_with_callable(model: "Model", x: np.ndarray, y: Any) -> float:
@@ -39,7 +47,7 @@ def step_with_callable(model: "Model", x: np.ndarray, y: Any) -> float:
     y = data.own_targets(y, len(x))
     plan = model.forward_plan(x.shape)
     step: _Step = model.programs.of(plan, "step", lambda: _Step(model, plan, model.counters(), 0))
-    return step.run(x, y)
+    return step.run(x, y, model.threads)
 
 
 class _Step:
@@ -58,26 +66,38 @@ class _Step:
         ]
         self.update = model.backend.compile(update, model.halt)
 
-    def run(self, x: np.ndarray, y: np.ndarray) -> float:
+    def run(self, x: np.ndarray, y: np.ndarray, threads: int) -> float:
         """One batch; its loss before the update."""
         model, plan = self.model, self.plan
         assert plan.dout is not None
         plan.x[...] = x
-        self.forward.run(1, model.threads)
+        self.forward.run(1, threads)
         model.last_pass = None
         value: float
-        value, gradient = turned(model, opened, call_loss, model, plan.out.copy(), y)
+        value, gradient = turned(model, opened, call_mixed, model, plan.out.copy(), y, plan.mixture())
         if model.last_pass is not None:
             raise RuntimeError(
                 "the loss called forward(training=True) of its own model, which is in the middle of a step"
             )
         model.last_pass = model.programs.trained = plan
         plan.dout[...] = data.quiet_cast(gradient, model.dtype)
-        self.backward.run(1, model.threads)
+        self.backward.run(1, threads)
         self.loss[0] = value
-        if self.update.run(1, model.threads) < 1:
+        if self.update.run(1, threads) < 1:
             raise_non_finite(model, plan)
         return value
+
+
+def call_mixed(
+    model: "Model", pred: np.ndarray, y: Any, mixture: tuple[float, np.ndarray] | None
+) -> tuple[float, np.ndarray]:
+    """The user's loss of a training batch; where nn.MixUp mixed rows, both rows' targets have their share."""
+    if mixture is None:
+        return call_loss(model, pred, y)
+    share, partner = mixture
+    value, gradient = call_loss(model, pred.copy(), y)  # which may overwrite what it gets
+    others, slope = call_loss(model, pred, y[partner])
+    return share * value + (1 - share) * others, share * gradient + (1 - share) * slope
 
 
 def call_loss(model: "Model", pred: np.ndarray, y: Any) -> tuple[float, np.ndarray]:
@@ -98,39 +118,3 @@ def call_loss(model: "Model", pred: np.ndarray, y: Any) -> tuple[float, np.ndarr
             f"{name} returned a gradient of shape {gradient.shape}, expected {pred.shape} like pred"
         )
     return float(value), gradient
-
-
-class _CallableLoop:
-    """An epoch as a Python loop over batches."""
-
-    def __init__(self, model: "Model", feed: Feed, size: int, shuffle: bool) -> None:
-        self.model, self.feed, self.size = model, feed, size
-        counters = {"step": model.step_count, "cursor": feed.cursor, "total": feed.total}
-        self.steps = {
-            rows: _Step(model, model.forward_plan((rows, *feed.X.shape[1:])), counters, rows)
-            for rows in {size, len(feed.X) % size} - {0}
-        }
-        self.shuffle = Shuffle(model, feed.index) if shuffle else None
-
-    def position(self) -> Position:
-        """How much of the epoch is done; each batch's loss is weighted by its rows."""
-        return self.feed.position()
-
-    def begin(self, number: int, at: Position) -> None:
-        """Get ready for one epoch, from `at` on."""
-        self.feed.go_to(at)
-        if self.shuffle:
-            self.shuffle.run(number)
-
-    def slices(self, pace: Callable[[], int]) -> Iterator[int]:
-        """Run it; yields the number of steps done after each slice."""
-        feed, size = self.feed, self.size
-        began, most = time.perf_counter(), pace()
-        for start in range(feed.position().rows, len(feed.X), size):
-            rows = feed.index[start : start + size]
-            turned(self.model, self.steps[len(rows)].run, feed.X[rows], feed.y[rows])
-            deliver()
-            most -= 1
-            if most < 1 or start + size >= len(feed.X) or time.perf_counter() - began > SLICE_SECONDS:
-                yield start // size + 1
-                began, most = time.perf_counter(), pace()

@@ -141,20 +141,24 @@ def row_weights(
         weight = cast("sample_weight", given, dtype)
     weight = np.broadcast_to(weight.reshape(-1, *[1] * (len(rows) - 1)), rows)
     if class_weight is not None:
-        if y.dtype != np.int64:
-            raise ValueError("class_weight is given, but y holds no class indices")
+        by_class = per_class(class_weight, class_counts(y, classes)).astype(dtype)
         known = (y >= 0) & (y < classes)  # not the targets that the loss ignores
-        weight = weight * np.where(
-            known, _per_class(class_weight, y[known], classes).astype(dtype)[np.where(known, y, 0)], 1
-        )
+        weight = weight * np.where(known, by_class[np.where(known, y, 0)], 1)
     return np.ascontiguousarray(weight)
 
 
-def _per_class(class_weight: Any, y: np.ndarray, classes: int) -> np.ndarray:
-    """The weight of each class; y: all class indices, flat."""
+def class_counts(y: np.ndarray, classes: int) -> np.ndarray:
+    """How many targets each class has, without those that the loss ignores."""
+    if y.dtype != np.int64:
+        raise ValueError("class_weight is given, but y holds no class indices")
+    return np.bincount(y[(y >= 0) & (y < classes)], minlength=classes)
+
+
+def per_class(class_weight: Any, counts: np.ndarray) -> np.ndarray:
+    """The weight of each class; counts: of the targets, by class."""
+    classes = len(counts)
     if isinstance(class_weight, str) and class_weight == "balanced":
-        counts = np.bincount(y, minlength=classes)
-        return np.asarray(y.size / (max(int((counts > 0).sum()), 1) * np.maximum(counts, 1)))
+        return np.asarray(counts.sum() / (max(int((counts > 0).sum()), 1) * np.maximum(counts, 1)))
     if isinstance(class_weight, dict):
         if unknown := [c for c in class_weight if c not in range(classes)]:
             raise ValueError(f"class_weight names class {unknown[0]!r}, expected classes 0 to {classes - 1}")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .checks import is_whole, real
-from .custom import call_loss
+from .custom import call_mixed
 from .errors import NonFiniteError
 from .evaluation import checked_data
 from .model import Model
@@ -119,10 +119,10 @@ def _passes(model: Model, X: np.ndarray, y: np.ndarray) -> tuple[Callable[[], fl
     if model.callable_loss:
 
         def loss() -> float:
-            return call_loss(model, model.forward(X, training=True), y)[0]
+            return call_mixed(model, model.forward(X, training=True), y, model.mixing)[0]
 
         def backprop() -> float:
-            value, gradient = call_loss(model, model.forward(X, training=True), y)
+            value, gradient = call_mixed(model, model.forward(X, training=True), y, model.mixing)
             model.backward(gradient)
             return value
 

@@ -5,9 +5,12 @@ The limits are rules of thumb, wide enough that a network that learns is called 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from .runs import Run
 
 GROWN = 100.0  # exploding: the norm of the gradient, over the median of all samples before
 LASTING = 3  # exploding: samples of which that is the median, and that have to come before
@@ -77,6 +80,17 @@ class Records:
         with np.errstate(over="ignore"):
             out: np.ndarray = np.linalg.norm(np.array(self.norms), axis=1)
         return out
+
+
+def of_run(run: "Run | None") -> Records:
+    """What the GradientMonitor of a run recorded."""
+    states = run.as_it_stands(False).states if run else []
+    found = [state for name, state in states if name == "GradientMonitor" and state]
+    if not found:
+        raise ValueError(
+            "no gradients were recorded: train with callbacks=[bp.GradientMonitor()] before plot_gradients()"
+        )
+    return Records(**found[0])
 
 
 def judge(records: Records) -> Verdict:

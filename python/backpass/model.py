@@ -24,10 +24,10 @@ from .optim import by_name as optimizer_by_name
 from .program import Instruction, Parameters, aligned, call
 from .programs import Programs
 from .random import generator
-from .runs import Run
+from .runs import Asked, Run
 from .steps import Plan, Spec
 from .threads import get_num_threads
-from .train import Asked, fit
+from .train import fit
 
 MAX_ROWS = 512  # rows that one pass of `predict` takes
 
@@ -109,13 +109,14 @@ class Model:
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         epochs: int = 1,
         batch_size: int | None = None,
         validation_data: Any = None,
         shuffle: bool = True,
         sample_weight: Any = None,
         class_weight: Any = None,
+        sampler: str | None = None,
         callbacks: Sequence[Callback] = (),
         progress: bool = False,
         resume: bool = False,
@@ -124,12 +125,16 @@ class Model:
         """Train for `epochs` more epochs. Further runs on the same data are one long run: callbacks go on where they were.
 
         Args:
-            X: (N, ...) numbers; a C-contiguous array of the model's dtype (a memory map, too) is not copied.
+            X: (N, ...) numbers; a C-contiguous array of the model's dtype (a memory map, too) is not copied. Without y: a
+                sequence of chunks (X, y) or (X, y, sample_weight), of arrays or paths of .npy files; anything with len() and
+                [i], such as a Keras Sequence. One chunk at a time is in memory; `shuffle` mixes the chunks and the rows of each.
             y: targets, (N,) class indices or (N, C) probabilities for cross entropy, else (N, ...) like the network's output.
             batch_size: rows of a step, at most N; default 32, or N if that is less. The last batch may be smaller.
             validation_data: (X, y) or (X, y, sample_weight), evaluated after each epoch.
             shuffle: whether each epoch takes the rows in a new order.
             sample_weight: (N,) weights of the rows. class_weight: dict, (C,) weights, or "balanced".
+            sampler: "balanced": the classes take turns, so that each has its share of every batch. An epoch still has N rows: all
+                or some of a frequent class, those of a rare one several times, in a new order each epoch.
             callbacks: from `bp.callbacks`. progress: whether to show a progress bar.
             resume: finish the run that was interrupted (by max_seconds, Ctrl-C, or before bp.load), in mid-epoch if need be,
                 to the same bits as if nothing had happened. `epochs` counts from that run's start; data and callbacks must be
@@ -146,15 +151,16 @@ class Model:
             batch_size,
             validation_data,
             flag("shuffle", shuffle),
+            arguments.sampler(sampler, shuffle),
             callbacks,
             progress,
             resume,
             arguments.seconds("max_seconds", max_seconds),
         )
-        if self.callable_loss:
-            from .custom import fit_with_callable
+        if y is None and not hasattr(X, "__array__"):
+            from .chunks import fit_chunks
 
-            return fit_with_callable(self, X, y, sample_weight, class_weight, asked)
+            return fit_chunks(self, X, sample_weight, class_weight, asked)
         return fit(self, X, y, sample_weight, class_weight, asked)
 
     @computing
@@ -205,6 +211,12 @@ class Model:
         forward = self.programs.of(plan, "forward", lambda: self.backend.compile([*plan.forward, *plan.kept]))
         forward.run(1, self.threads)
         return plan.out.copy()
+
+    @property
+    def mixing(self) -> tuple[float, np.ndarray] | None:
+        """How nn.MixUp mixed the rows of the last `forward(x, training=True)`: share · row b + (1 - share) · row partner[b],
+        as (share, partner (B,)); None without one. Targets of your own loss are to be mixed alike."""
+        return self.last_pass.mixture() if self.last_pass else None
 
     @computing
     def backward(self, dout: Any) -> np.ndarray:
@@ -342,9 +354,10 @@ class Model:
 
         path: where to write a PNG as well. Returns the figure (needs matplotlib).
         """
+        from .health import of_run
         from .plots import gradient_norms
 
-        return gradient_norms(self.last_run, path)
+        return gradient_norms(of_run(self.last_run), path)
 
     def summary(self) -> str:
         """A table of the layers and their parameters; printed and returned."""

@@ -1,12 +1,16 @@
 """Pictures with matplotlib: learning curves, and the norms of gradients."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .history import History
-from .runs import Run
 
+if TYPE_CHECKING:
+    from .health import Records
+
+LEGEND = {"framealpha": 0.9, "edgecolor": "none"}  # no line of the grid runs through its text
+ROWS = 22  # of a legend
 PANELS = (("loss", "loss", 1.0), ("accuracy", "accuracy [%]", 100.0))  # quantity, axis label, factor
 
 
@@ -36,7 +40,9 @@ def learning_curves(histories: dict[str, History], path: str | None = None) -> A
                         linestyle=style,
                         marker="o" if len(values) == 1 else "",
                         color=f"C{number}",
-                        linewidth=1.6,
+                        linewidth=0.6
+                        + len(histories)
+                        - number,  # equal curves lie in each other: all are seen
                         alpha=0.85,
                         label=f"{run}, {name}" if run else name,
                     )
@@ -44,23 +50,14 @@ def learning_curves(histories: dict[str, History], path: str | None = None) -> A
         axes.set_ylabel(label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
-        axes.legend(frameon=False)
+        axes.legend(**LEGEND)
     if path is not None:
         figure.savefig(path, dpi=150)
     return figure
 
 
-def gradient_norms(run: Run | None, path: str | None = None) -> Any:
-    """Draw what the GradientMonitor of a run recorded: the norm of each layer's gradient over the steps, on a log scale."""
-    from .health import Records
-
-    states = run.as_it_stands(False).states if run else []
-    found = [state for name, state in states if name == "GradientMonitor" and state]
-    if not found:
-        raise ValueError(
-            "no gradients were recorded: train with callbacks=[bp.GradientMonitor()] before plot_gradients()"
-        )
-    records = Records(**found[0])
+def gradient_norms(records: "Records", path: str | None = None) -> Any:
+    """Draw what a GradientMonitor recorded: the norm of each layer's gradient over the steps, on a log scale."""
     figure = _matplotlib()(figsize=(7.5, 4.2), layout="constrained")
     axes = figure.subplots()
     norms = np.array(records.norms)
@@ -77,9 +74,18 @@ def gradient_norms(run: Run | None, path: str | None = None) -> Any:
         )
     axes.set_yscale("log")
     axes.set_xlabel("step")
-    axes.set_ylabel("gradient norm")
+    axes.set_ylabel("gradient norm, before clipping")
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False, fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5))
+    columns = -(-len(records.layers) // ROWS)
+    axes.legend(
+        title="layer",
+        fontsize="x-small",
+        loc="center left",
+        bbox_to_anchor=(1, 0.5),
+        ncols=columns,
+        frameon=False,
+    )
+    figure.set_figwidth(6.3 + 1.2 * columns)
     if path is not None:
         figure.savefig(path, dpi=150)
     return figure

@@ -112,6 +112,7 @@ class Builder:
         default_factory=list
     )  # what a step changes in layers once it is sure to count
     layer: str = ""  # set by containers while a layer emits
+    mixing: tuple[np.ndarray, np.ndarray] | None = None  # set by nn.MixUp: share (1,) and partners (B,)
     bytes: int = 0  # of all buffers
     _tape: list[_Entry] = field(default_factory=list)
     _gradients: dict[Tensor, list[Tensor]] = field(default_factory=dict)

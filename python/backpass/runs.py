@@ -18,6 +18,21 @@ if TYPE_CHECKING:
 SAMPLED = 64  # rows that tell one data set from another
 
 
+@dataclass
+class Asked:
+    """The arguments of one `fit`, besides the data."""
+
+    epochs: int
+    batch_size: int | None
+    validation_data: Any
+    shuffle: bool
+    sampler: str | None
+    callbacks: Sequence[Callback]
+    progress: bool
+    resume: bool
+    max_seconds: float | None
+
+
 class Position(NamedTuple):
     """Where in an epoch a run stands."""
 
@@ -39,6 +54,7 @@ class Run:
     rows: int
     batch_size: int
     shuffle: bool
+    sampler: str  # "" for none
     data: str  # fingerprints
     validation: str
     epochs: int = 0
@@ -85,22 +101,16 @@ class Run:
 
 
 def begin(
-    model: "Model",
-    epochs: int,
-    resume: bool,
-    batch_size: int | None,
-    shuffle: bool,
-    arrays: Sequence[Any],
-    validation: Sequence[Any],
+    model: "Model", asked: Asked, rows: int, data: str, validation: Sequence[Any]
 ) -> tuple[Run, Run | None]:
-    """The run that `fit` is to make of the model's last one; with that one, if its callbacks go on."""
-    last, rows = model.last_run, len(arrays[0])
+    """The run that `fit` is to make of the model's last one; with that one, if its callbacks go on. data: the fingerprint."""
+    last, batch_size, sampler = model.last_run, asked.batch_size, asked.sampler or ""
     if last is not None and last.going_on:
         raise RuntimeError(
             "fit was called while another fit of this model goes on, by one of its callbacks or its loss"
         )
-    run = Run(model.epoch, rows, 0, shuffle, fingerprint(arrays), fingerprint(validation), epochs)
-    if last is None or not resume:
+    run = Run(model.epoch, rows, 0, asked.shuffle, sampler, data, fingerprint(validation), asked.epochs)
+    if last is None or not asked.resume:
         run.batch_size = checked_batch_size(batch_size, rows)
         goes_on = (
             last is not None
@@ -118,13 +128,21 @@ def begin(
         raise ValueError(
             f"batch_size is {batch_size}, but in the interrupted run it was {last.batch_size}; leave it out"
         )
-    if last.shuffle and not shuffle:
+    if last.shuffle and not asked.shuffle:
         raise ValueError("shuffle is False, but in the interrupted run it was True; leave it out")
+    if sampler and sampler != last.sampler:
+        raise ValueError(f"sampler is {sampler!r}, but the interrupted run had none; leave it out")
     if last.at.rows and last.steps != int(model.step_count[0]):
         raise ValueError(
             "resume is True, but the model made other steps since the run was interrupted within an epoch"
         )
-    run.first, run.batch_size, run.shuffle, run.resumed = last.first, last.batch_size, last.shuffle, True
+    run.first, run.batch_size, run.shuffle, run.sampler = (
+        last.first,
+        last.batch_size,
+        last.shuffle,
+        last.sampler,
+    )
+    run.resumed = True
     run.at, run.steps, run.stopped, run.history = last.at, last.steps, last.stopped, last.history.copy()
     return run, last
 

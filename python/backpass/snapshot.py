@@ -16,8 +16,8 @@ from .runs import Position, Run
 LARGEST = 2**62  # of a counter
 WORKING = {"partials", "scale", "norm", "coefficients"}  # of an optimizer: written anew in every step
 RUN: dict[str, type] = {
-    "first": int, "epochs": int, "rows": int, "batch_size": int, "shuffle": bool, "stopped": bool, "data": str, "validation": str,
-    "steps": int,
+    "first": int, "epochs": int, "rows": int, "batch_size": int, "shuffle": bool, "sampler": str, "stopped": bool, "data": str,
+    "validation": str, "steps": int,
 }  # fmt: skip
 
 Tensors = dict[str, np.ndarray]

@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from .contract import REGISTRY
-from .losses import Loss
+from .losses import Loss, emit_mixed
 from .nn import Layer
 from .program import Builder, Instruction, Tensor, aligned
 
@@ -28,9 +29,14 @@ class Plan:
     dx: np.ndarray | None = None
     loss_part: list[Instruction] = field(default_factory=list)
     backward: list[Instruction] = field(default_factory=list)
+    mixing: tuple[np.ndarray, np.ndarray] | None = None  # by nn.MixUp: share (1,) and partners (B,)
     kept: list[Instruction] = field(default_factory=list)  # after the guard: running statistics
     bytes: int = 0  # of all arrays, parameters apart
     programs: dict[str, Any] = field(default_factory=dict)  # that were made of it, by name
+
+    def mixture(self) -> tuple[float, np.ndarray] | None:
+        """How the last forward pass mixed its rows, as `Model.mixing` says."""
+        return self.mixing and (float(self.mixing[0][0]), self.mixing[1].copy())
 
 
 @dataclass(frozen=True)
@@ -50,14 +56,15 @@ def plan(net: Layer, loss: Loss | None, dtype: Any, seed: int, step: np.ndarray,
     builder = Builder(np.dtype(dtype), spec.training, step, seed)
     x = builder.tensor(spec.shape, requires_grad=spec.input_gradient)
     out = net.emit(builder, x)
-    built = Plan(x.array, out.array, builder.instructions, kept=builder.kept)
+    built = Plan(x.array, out.array, builder.instructions, kept=builder.kept, mixing=builder.mixing)
     builder.instructions = []
     if spec.target is not None and loss is not None:
         shape, target_dtype = spec.target
         built.target = aligned((spec.shape[0], *shape), target_dtype)
         rows = built.target.shape if target_dtype == np.int64 else (*out.shape[:-1],)
         built.weight = aligned(rows, dtype) if spec.weighted else None
-        value, count = loss.emit(builder, out, built.target, built.weight)
+        emit = partial(emit_mixed, loss) if builder.mixing else loss.emit
+        value, count = emit(builder, out, built.target, built.weight)
         built.loss, built.count = value.array, count.array
         built.loss_part, builder.instructions = builder.instructions, []
     elif spec.backward:

@@ -3,60 +3,60 @@
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .callbacks import Callback, ModelCheckpoint, ProgressBar, TerminateOnNaN
+from .custom import CallableLoop
 from .diagnosis import check_weights
 from .errors import NonFiniteError
 from .evaluation import checked_data, checked_validation, evaluated
 from .history import History
 from .loop import Loop, ProgramLoop, new_feed
-from .runs import Position, begin, carry_on
+from .runs import Asked, Position, Run, begin, carry_on, fingerprint
+from .sampling import Order, classes_of
 from .signals import held, opened
 
 if TYPE_CHECKING:
     from .model import Model
 
 
-@dataclass
-class Asked:
-    """The arguments of one `fit`, besides the data."""
-
-    epochs: int
-    batch_size: int | None
-    validation_data: Any
-    shuffle: bool
-    callbacks: Sequence[Callback]
-    progress: bool
-    resume: bool
-    max_seconds: float | None
-
-
 def fit(model: "Model", X: Any, y: Any, sample_weight: Any, class_weight: Any, asked: Asked) -> History:
-    """What `Model.fit` does, after it has checked epochs."""
+    """What `Model.fit` does, after it has checked its other arguments."""
     X, target, weight = checked_data(model, X, y, sample_weight, class_weight)
 
-    def loop(size: int, shuffle: bool) -> Loop:
-        return ProgramLoop(model, new_feed(X, target, weight), size, shuffle)
+    def loop(this: Run) -> Loop:
+        feed = new_feed(X, target, weight)
+        classes = classes_of(model, target) if this.sampler else None
+        order = Order(model, feed.index, this.shuffle, classes)
+        kind = CallableLoop if model.callable_loss else ProgramLoop
+        return kind(model, feed, this.batch_size, order)
 
-    return run(model, loop, (X, target, weight), asked)
+    return run(model, loop, len(X), fingerprint((X, target, weight)), asked)
 
 
 @held()
-def run(model: "Model", make: Callable[[int, bool], Loop], arrays: Sequence[Any], asked: Asked) -> History:
-    """A run with all that goes around its epochs: callbacks, validation, history, where it stands. `make`: its loop."""
+def run(model: "Model", make: Callable[[Run], Loop], rows: int, data: str, asked: Asked) -> History:
+    """A run with all that goes around its epochs: callbacks, validation, history, where it stands.
+
+    make: its loop. rows: of an epoch. data: their fingerprint.
+    """
     began = time.monotonic()
     watchers = [*([ProgressBar()] if asked.progress else []), *checked_callbacks(asked.callbacks)]
     watchers.sort(key=lambda w: isinstance(w, ModelCheckpoint))  # they write what the others have come to
     validation = opened(checked_validation, model, asked.validation_data)
-    this, last = begin(model, asked.epochs, asked.resume, asked.batch_size, asked.shuffle, arrays, validation)
-    loop = make(this.batch_size, this.shuffle)
+    this, last = begin(model, asked, rows, data, validation)
+    loop = make(this)
     stop = model.epoch if this.stopped else max(this.first + asked.epochs, model.epoch)
     steps = -(-this.rows // this.batch_size)
     for watcher in watchers:
         watcher.model = model
-        watcher.params = {"epochs": stop - model.epoch, "steps": steps, "progress": asked.progress}
+        watcher.params = {
+            "epochs": stop - model.epoch,
+            "steps": steps,
+            "rows": this.rows,
+            "batch_size": this.batch_size,
+            "progress": asked.progress,
+        }
     every_batch = [w for w in watchers if type(w).on_train_batch_end is not Callback.on_train_batch_end]
     paced = [w for w in watchers if type(w).pace is not Callback.pace]
 
@@ -84,8 +84,9 @@ def run(model: "Model", make: Callable[[int, bool], Loop], arrays: Sequence[Any]
                 tell(watcher, "on_epoch_begin", epoch, {})
             loop.begin(epoch, this.at)
             this.enter(loop.position, int(model.step_count[0]))
-            for step in loop.slices(pace):
-                so_far = {"loss": loop.position().loss}
+            for _ in loop.slices(pace):
+                this.look()
+                step, so_far = this.steps_done, {"loss": this.at.loss}
                 for watcher in every_batch:
                     tell(watcher, "on_train_batch_end", step - 1, so_far)
                 for watcher in watchers:

@@ -2,7 +2,7 @@
 
     python tests/long/interrupts.py --rounds 100 --seed 0
 
-Every run ends with the bits of an undisturbed one, on every backend, with a loss of backpass and with a callable.
+Every run ends with the bits of an undisturbed one, on every backend: on arrays, on chunks, and with a callable loss.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from kills import X, Y, digest, new
 import backpass as bp
 
 EPOCHS = 8
+CHUNKS = [(X[start:end], Y[start:end]) for start, end in ((0, 230), (230, 260), (260, 600))]
 
 
 class Told(Exception):
@@ -37,13 +38,24 @@ def own_loss(pred: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
     return float(-(np.log(p) * one).sum() / len(y)), (p - one) / len(y)
 
 
-def fit(model: bp.Model) -> None:
+# (loss, data, arguments of fit) by name
+KINDS: dict[str, tuple[Any, tuple[Any, ...], dict[str, Any]]] = {
+    "arrays": ("cross_entropy", (X, Y), {}),
+    "chunks": ("cross_entropy", (CHUNKS,), {}),
+    "a callable": (own_loss, (X, Y), {"sampler": "balanced"}),
+}
+
+
+def fit(model: bp.Model, kind: str) -> None:
     """The run from where it stands."""
+    _, given, options = KINDS[kind]
     callbacks = [
         bp.EarlyStopping("val_loss", patience=EPOCHS, restore_best=False),
         bp.EarlyStopping("val_loss", patience=EPOCHS),
     ]
-    model.fit(X, Y, EPOCHS, 50, validation_data=(X[:100], Y[:100]), callbacks=callbacks, resume=True)
+    model.fit(
+        *given, epochs=EPOCHS, batch_size=50, validation_data=(X[:100], Y[:100]), callbacks=callbacks, resume=True, **options
+    )  # fmt: skip
 
 
 @contextmanager
@@ -63,51 +75,57 @@ def stop(*_: Any) -> None:
     raise Told
 
 
-def stopped_and_resumed(model: bp.Model, chance: random.Random, longest: float) -> int:
+def stopped_and_resumed(model: bp.Model, kind: str, chance: random.Random, longest: float) -> int:
     """Stop and go on until the run is over; returns how often."""
     times = 0
     while True:
         try:
             with alarm(chance.uniform(1e-4, longest), stop):
-                fit(model)
+                fit(model, kind)
             return times
         except Told:
             times += 1
 
 
-def saved_by_the_handler(model: bp.Model, chance: random.Random, longest: float, path: Path) -> int:
+def saved_by_the_handler(
+    model: bp.Model, kind: str, chance: random.Random, longest: float, path: Path
+) -> int:
     """Save somewhere in the run, which goes on; returns whether it did."""
     with alarm(chance.uniform(1e-4, longest), lambda *_: model.save(path)):
-        fit(model)
+        fit(model, kind)
     return int(path.exists())
 
 
-def attack(backend: str, loss: Any, rounds: int, seed: int, path: Path) -> tuple[int, int]:
+def attack(backend: str, kind: str, rounds: int, seed: int, path: Path) -> tuple[int, int]:
     """How many runs were disturbed how often; AssertionError where one ended with other bits."""
-    chance = random.Random(seed)
+    chance, loss = random.Random(seed), KINDS[kind][0]
 
     def made() -> bp.Model:
         return new(loss, backend)
 
-    fit(made())  # compiled
+    fit(made(), kind)  # compiled
     whole, start = made(), time.perf_counter()
-    fit(whole)
+    fit(whole, kind)
     seconds, wanted = time.perf_counter() - start, digest(whole)
     stops = saves = 0
     for number in range(rounds):
         model = made()
-        stops += stopped_and_resumed(model, chance, seconds / 3)
+        stops += stopped_and_resumed(model, kind, chance, seconds / 3)
         assert digest(model) == wanted, (
-            f"{backend}, seed {seed}, run {number}: other bits after interruptions"
+            f"{backend}, {kind}, seed {seed}, run {number}: other bits after interruptions"
         )
         model = made()
-        if saved_by_the_handler(model, chance, seconds, path):
+        if saved_by_the_handler(model, kind, chance, seconds, path):
             saves += 1
             loaded = bp.load(path, backend, loss=loss if callable(loss) else None)
             path.unlink()
-            fit(loaded)
-            assert digest(loaded) == wanted, f"{backend}, seed {seed}, run {number}: other bits in the file"
-        assert digest(model) == wanted, f"{backend}, seed {seed}, run {number}: saving changed the run"
+            fit(loaded, kind)
+            assert digest(loaded) == wanted, (
+                f"{backend}, {kind}, seed {seed}, run {number}: other bits in the file"
+            )
+        assert digest(model) == wanted, (
+            f"{backend}, {kind}, seed {seed}, run {number}: saving changed the run"
+        )
     return stops, saves
 
 
@@ -120,11 +138,10 @@ def main() -> None:
     print(f"{asked.rounds} runs of each kind, seed {asked.seed}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         for backend in bp.available_backends():
-            for loss in ("cross_entropy", own_loss):
-                stops, saves = attack(backend, loss, asked.rounds, asked.seed, Path(folder) / "run")
-                name = loss if isinstance(loss, str) else "a callable"
+            for kind in KINDS:
+                stops, saves = attack(backend, kind, asked.rounds, asked.seed, Path(folder) / "run")
                 print(
-                    f"{backend}, {name}: {stops} interruptions, {saves} files saved by a handler: all bits the same"
+                    f"{backend}, {kind}: {stops} interruptions, {saves} files saved by a handler: all bits the same"
                 )
 
 

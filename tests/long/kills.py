@@ -32,6 +32,7 @@ EPOCHS = 30
 def new(loss: Any = "cross_entropy", backend: str = "auto") -> bp.Model:
     """A model with everything that has a state of its own."""
     net = nn.Sequential(
+        nn.MixUp(),
         nn.Linear(8, 24),
         nn.BatchNorm1d(24),
         nn.ReLU(),
@@ -58,7 +59,8 @@ def train(path: Path) -> bp.Model:
     stopping = bp.EarlyStopping("val_loss", patience=EPOCHS)
     saving = bp.ModelCheckpoint(path, every="7 steps", keep=2)
     model.fit(
-        X, Y, epochs=EPOCHS, batch_size=50, validation_data=(X[:100], Y[:100]), callbacks=[saving, stopping], resume=True
+        X, Y, epochs=EPOCHS, batch_size=50, validation_data=(X[:100], Y[:100]), sampler="balanced",
+        callbacks=[saving, stopping], resume=True,
     )  # fmt: skip
     return model
 

@@ -67,15 +67,12 @@ def set_backend(name: str) -> None:
 def set_num_threads(n: int) -> None:
     """Tell the native backend, the only one with threads of its own, how many a program uses that does not say."""
     if _works("native"):
-        importlib.import_module(".native", __package__).set_num_threads(n)
+        _made["native"].set_num_threads(n)
 
 
 def get_num_threads() -> int | None:
     """What the native backend was told last, here or by threadpoolctl; None without it."""
-    if not _works("native"):
-        return None
-    found: int = importlib.import_module(".native", __package__).get_num_threads()
-    return found
+    return _made["native"].get_num_threads() if _works("native") else None
 
 
 @contextmanager

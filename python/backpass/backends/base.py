@@ -82,6 +82,13 @@ class Backend:
             [(self.function(i.op.name), i.fields) for i in instructions], halt, guard_of(instructions, halt)
         )
 
+    def set_num_threads(self, n: int) -> None:
+        """Tell a backend that has threads of its own how many a program uses that is run with threads=0."""
+
+    def get_num_threads(self) -> int | None:
+        """The same number; None for a backend without."""
+        return None
+
     def call(self, name: str, /, **fields: Any) -> None:
         """Run one op on any arrays, checked: strided, unaligned or byte-swapped ones go through a copy."""
         if name not in REGISTRY:

@@ -14,16 +14,6 @@ def available_isas() -> list[str]:
     return _core.available_isas()
 
 
-def set_num_threads(n: int) -> None:
-    """The threads that a program uses which is run with threads=0."""
-    _core.set_num_threads(n)
-
-
-def get_num_threads() -> int:
-    """The same number."""
-    return _core.get_num_threads()
-
-
 class NativeExecutor(Executor):
     """A program inside _core."""
 
@@ -57,3 +47,9 @@ class NativeBackend(Backend):
 
     def run_op(self, name: str, fields: dict[str, Any]) -> None:
         _core.Program([(name, fields)], self.isa, None).run(1, 0)
+
+    def set_num_threads(self, n: int) -> None:
+        _core.set_num_threads(n)
+
+    def get_num_threads(self) -> int | None:
+        return _core.get_num_threads()

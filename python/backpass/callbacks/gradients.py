@@ -6,14 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from ..backends import Executor
 from ..checks import is_name
 from ..health import Records, judge, report
+from ..program import aligned, call
+from ..steps import Plan
 from .callback import Callback, Logs
 from .checkpoint import EVERY
-from .measures import Units, norm, ratio
+from .measures import Units, ratio
 
-BUDGET = 0.012  # of the time of training, which "auto" spends
-FREE = 0.002  # seconds that it spends in any case: a short run has samples, too
+BUDGET = 0.01  # of the time of training, which "auto" spends
+FREE = 0.001  # seconds that it spends in any case: a short run has samples, too
 SLICE = 2e-5  # seconds that a return to Python costs besides
 LEAST = 10  # steps between two samples of "auto"
 
@@ -22,7 +25,7 @@ class GradientMonitor(Callback):
     """Watch the health of a run: `verdict()` in a few words, `report()` with a table and advice, `model.plot_gradients()`.
 
     Args:
-        every: "auto" (default): as often as about 2 % of the time of training pays for, and at least 10 steps apart; "50 steps"
+        every: "auto" (default): as often as about 1 % of the time of training pays for, and at least 10 steps apart; "50 steps"
             or "1 epoch" (any number of them): always there, at whatever cost. The first step is measured, too.
 
     The last batch of an epoch is passed over if it is smaller than the others: the step before it counts.
@@ -74,6 +77,12 @@ class GradientMonitor(Callback):
             found[kind][layer] = [row[at] for row in r.idle]
         return found
 
+    def plot(self, path: str | None = None) -> Any:
+        """The norm of each layer's gradient over the steps; returns the figure (needs matplotlib). path: where to write a PNG."""
+        from ..plots import gradient_norms
+
+        return gradient_norms(self._measured(), path)
+
     def _measured(self) -> Records:
         if not self.records.steps:
             raise RuntimeError("GradientMonitor: nothing was measured yet; train with it among the callbacks")
@@ -82,24 +91,23 @@ class GradientMonitor(Callback):
     # -- when -------------------------------------------------------------------------------------------------------
 
     def on_train_begin(self, logs: Logs) -> None:
-        flat, self._layers = self.model.flat, list[tuple[slice, int]]()
+        flat = self.model.flat
         self.records = Records()
-        seen: set[int] = set()
+        ends: list[int] = []  # the parameters of a layer lie together, layer after layer
         for name, layer in self.model.net.walk():
             numbers = [p.number for p in layer.learned.values() if p.number is not None]
-            if numbers and id(layer) not in seen:
-                seen.add(id(layer))
-                sizes = [math.prod(flat.shapes[n]) for n in numbers]
-                part = slice(flat.offsets[numbers[0]], flat.offsets[numbers[-1]] + sizes[-1])
-                self._layers.append((part, sum(sizes)))
+            if numbers and flat.offsets[numbers[-1]] >= max(ends, default=0):  # else it was there before
+                ends.append(flat.offsets[numbers[-1]] + math.prod(flat.shapes[numbers[-1]]))
                 self.records.layers.append(name)
                 self.records.shown.append(repr(layer))
-                self.records.sizes.append(sum(sizes))
-        self._before = np.empty_like(flat.params)
+                self.records.sizes.append(sum(math.prod(flat.shapes[n]) for n in numbers))
+        self._ends = np.array(ends, np.int64)
+        self._norms, self._updates, self._weights = (np.zeros(len(ends)) for _ in range(3))
+        self._forget()
+        self._before = aligned(flat.params.shape, flat.dtype)
         self._at = -1  # the step count at which _before was copied
-        self._units = Units()
-        run = self.model.last_run
-        self._rest = run.rows % run.batch_size if run and run.rows > run.batch_size else 0
+        self._sample = np.zeros(1, np.int64)
+        self._rest = self.params["rows"] % self.params["batch_size"]
         self._first, self._began, self._spent = self._count(), time.perf_counter(), 0.0
         self._next = self._first + 1
         self._remember()
@@ -128,8 +136,8 @@ class GradientMonitor(Callback):
             norm_of_all = self.model.optimizer_state["norm"][0]
             if not np.isfinite([norm_of_all, plan.loss[0], self.model.flat.params.sum()]).all():
                 self._record(self._count())
-                self.records.norms[-1] = [math.inf] * len(self._layers)
-        self._before = np.empty(0)  # a finished run keeps no copy of the weights
+                self.records.norms[-1] = [math.inf] * len(self._ends)
+        self._forget()  # a finished run keeps no copy of the weights, and no buffers
 
     def _following(self, now: int) -> int:
         if self.every == "auto":
@@ -149,23 +157,40 @@ class GradientMonitor(Callback):
 
     # -- what -------------------------------------------------------------------------------------------------------
 
+    def _forget(self) -> None:
+        self._before = np.empty(0)
+        self._plan: Plan | None = None  # what _units and _program are for
+        self._program: Executor | None = None
+        self._units: Units | None = None
+
     def _remember(self) -> None:
         np.copyto(self._before, self.model.flat.params)
         self._at = self._count()
 
     def _record(self, now: int) -> None:
-        flat, records = self.model.flat, self.records
-        with np.errstate(all="ignore"):
-            np.subtract(flat.params, self._before, out=self._before)
-            records.norms.append([norm(flat.grads[part]) for part, _ in self._layers])
-            records.updates.append(
-                [ratio(norm(self._before[part]), norm(flat.params[part])) for part, _ in self._layers]
-                if self._at == now - 1
-                else [math.nan] * len(self._layers)
-            )
-            records.idle.append(self._units.measure(self.model.programs.trained))
+        records, plan = self.records, self.model.programs.trained
+        if self._program is None or self._units is None or plan is not self._plan:
+            self._units, self._plan = Units(plan, self._sample), plan
+            self._program = self._compiled(self._units)
+        self._program.run(1, self.model.threads)
+        records.norms.append(self._norms.tolist())
+        updates = map(ratio, self._updates.tolist(), self._weights.tolist())
+        records.updates.append([*updates] if self._at == now - 1 else [math.nan] * len(self._ends))
+        records.idle.append(self._units.shares.tolist())
         records.activations, records.kinds = self._units.layers, self._units.kinds
         records.steps.append(now)
+        self._sample += 1
+
+    def _compiled(self, units: Units) -> Executor:
+        """The program that measures the step that was made last."""
+        flat = self.model.flat
+        parts: list[tuple[np.ndarray, np.ndarray | None, np.ndarray]] = [
+            (flat.grads, None, self._norms),
+            (flat.params, self._before, self._updates),
+            (flat.params, None, self._weights),
+        ]
+        norms = [call("part_norms", flat=f, before=b, ends=self._ends, norms=n) for f, b, n in parts]
+        return self.model.backend.compile([*norms, *units.instructions])
 
     # -- going on ---------------------------------------------------------------------------------------------------
 

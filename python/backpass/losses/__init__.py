@@ -6,6 +6,7 @@ from typing import Any
 from .base import Loss
 from .cross_entropy import CrossEntropyLoss
 from .gaussian_nll import GaussianNLLLoss
+from .mixed import emit_mixed
 from .nll import NLLLoss
 from .pointwise import (
     BCEWithLogitsLoss,
@@ -34,6 +35,7 @@ __all__ = [
     "QuantileLoss",
     "SmoothL1Loss",
     "by_name",
+    "emit_mixed",
 ]
 
 NAMES: dict[str, Callable[[], Loss]] = {

@@ -24,12 +24,13 @@ from .image_augmentation import Cutout, RandomHorizontalFlip, RandomShift
 from .layer import Layer
 from .layer_norm import LayerNorm
 from .linear import Linear
+from .mixup import MixUp
 from .softmax import LogSoftmax, Softmax
 
 __all__ = [
     "ELU", "GELU", "BCEWithLogitsLoss", "BatchNorm1d", "CrossEntropyLoss", "Cutout", "Dropout", "Flatten", "FocalLoss",
     "GaussianNLLLoss", "GaussianNoise", "HingeLoss", "HuberLoss", "Identity", "L1Loss", "Layer", "LayerNorm", "LeakyReLU",
     "Linear", "LogSoftmax",
-    "MSELoss", "NLLLoss", "PoissonNLLLoss", "QuantileLoss", "RandomHorizontalFlip", "RandomShift", "ReLU", "Residual",
+    "MSELoss", "MixUp", "NLLLoss", "PoissonNLLLoss", "QuantileLoss", "RandomHorizontalFlip", "RandomShift", "ReLU", "Residual",
     "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Tanh", "add",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..custom import call_loss
 from ..diagnosis import raise_non_finite
-from ..loop import Feed, row_order
+from ..loop import new_feed
 from ..optim.clip import partial_sums
 from ..program import Instruction, aligned, call
 from ..steps import Plan
@@ -61,9 +61,7 @@ class Epochs:
             X = aligned((self.block, X.shape[1]), self.model.dtype)
             y = aligned((self.block, *y.shape[1:]), y.dtype)
             weight = None if weight is None else aligned((self.block,), self.model.dtype)
-        self.feed = Feed(
-            X, y, weight, row_order(self.block), aligned((1,), np.int64), aligned((2,), np.float64)
-        )
+        self.feed = new_feed(X, y, weight)
         self.plans: dict[int, tuple[Any, Plan]] = {}
         for rows in {batch_size, self.rows % batch_size} - {0}:
             self.plans[rows] = self._program(rows, alpha, share)
@@ -72,7 +70,6 @@ class Epochs:
         feed, model = self.feed, self.model
         target = (feed.y.shape[1:], feed.y.dtype)
         plan = model.training_plan((rows, feed.X.shape[1]), target, feed.weight is not None)
-        counters = {"step": model.step_count, "cursor": feed.cursor, "total": feed.total}
         instructions = [
             *feed.gather(plan),
             *plan.forward,
@@ -81,7 +78,7 @@ class Epochs:
             *penalty(self.network, plan, alpha, share),
             *model.update_instructions(plan.loss),
             *plan.kept,
-            call("advance", loss=plan.loss, count=np.full(1, float(rows)), rows=rows, **counters),
+            call("advance", loss=plan.loss, count=np.full(1, float(rows)), rows=rows, **feed.counters(model)),
         ]
         return model.backend.compile(instructions, model.halt), plan
 
@@ -116,6 +113,7 @@ class Epochs:
 
     def _steps(self, rows: int, steps: int) -> int:
         executor, plan = self.plans[rows]
+        self.model.programs.trained = plan
         ran: int = executor.run(steps, threads_of(self.model))
         if ran < steps:
             raise_non_finite(self.model, plan)

@@ -38,8 +38,8 @@ def sharing() -> Iterator[None]:
 
 
 def threads_of(model: Model) -> int:
-    """The threads for the next call: n_threads, else this estimator's part. The results do not depend on it."""
-    return model.threads or max(1, get_num_threads() // max(_training, 1))
+    """The threads for the next call: n_threads, else this estimator's part, 0 for all. The results do not depend on it."""
+    return model.threads or (max(1, get_num_threads() // _training) if _training > 1 else 0)
 
 
 def block_rows(features: int, dtype: np.dtype[Any]) -> int:

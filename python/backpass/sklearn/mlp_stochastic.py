@@ -103,7 +103,13 @@ class Training:
         for watcher in self.watchers:
             watcher.model = model
             steps = -(-self.rows // self.size)
-            watcher.params = {"epochs": estimator.max_iter, "steps": steps, "progress": False}
+            watcher.params = {
+                "epochs": estimator.max_iter,
+                "steps": steps,
+                "rows": self.rows,
+                "batch_size": self.size,
+                "progress": False,
+            }
         model.stop_training = False
         logs: dict[str, float] = {}
         begun: list[Callback] = []

@@ -1,0 +1,73 @@
+// Ring 1: the health of a step (ops/measure.hpp).
+#include <cmath>
+
+#include "kernel.hpp"
+#include "sums.hpp"
+
+namespace backpass::BACKPASS_ISA {
+namespace {
+
+// norms[l] = √Σ (flat - before)² over the elements from ends[l-1] to ends[l], in double
+template <class T>
+void part_norms(const PartNorms<T>& op, Range range, Scratch) {
+    const T *const flat = op.flat.data, *const before = op.before.data;
+    const Index size = op.flat.size();
+    const auto place = [&](Index l) BP_INLINED {
+        const Index end = l < 0 ? 0 : op.ends.data[l];
+        return end < 0 ? 0 : end < size ? end : size;
+    };
+    for (Index l = range.begin; l < range.end; ++l) {
+        Sum<double> total;
+        const auto add = [&](Index i, int n) BP_INLINED {
+            const vec<T> d = get(flat + i, n) - get_or(T(0), before, i, n);
+            if constexpr (sizeof(T) == 8) {
+                total.add(d * d);
+            } else {
+                constexpr int half = width<double>;
+                const auto low = __builtin_convertvector(shuffle<From<0>, vec<T>, half>(d, d), vec<double>);
+                const auto high =
+                    __builtin_convertvector(shuffle<From<half>, vec<T>, half>(d, d), vec<double>);
+                total.add(low * low), total.add(high * high);
+            }
+        };
+        columns<T>(Range{place(l - 1), place(l)}, add);
+        op.norms.data[l] = std::sqrt(total.total());
+    }
+}
+
+// fired[o] = sample where y > 0 in any row; share = mean of sample - fired >= window, at most sample + 1
+template <class T>
+void dead_units(const DeadUnits<T>& op, Range, Scratch) {
+    const Index rows = op.y.rows(), units = op.y.cols(), sample = op.sample.data[0];
+    const Index window = op.window < sample + 1 ? op.window : sample + 1;
+    Index dead = 0;
+    columns<T>(units, [&](Index o, int n) BP_INLINED {
+        vec<T> largest{};
+        for (Index b = 0; b < rows; ++b) largest = max(get(op.y.data + b * units + o, n), largest);
+        for (int k = 0; k < n; ++k) {
+            std::int64_t& fired = op.fired.data[o + k];
+            if (largest[k] > 0) fired = sample;
+            dead += sample - fired >= window;
+        }
+    });
+    op.share.data[0] = units ? double(dead) / double(units) : 0;
+}
+
+// share of the elements with |y - centre| > reach
+template <class T>
+void saturated_units(const SaturatedUnits<T>& op, Range, Scratch) {
+    const Index size = op.y.size();
+    const vec<T> centre = broadcast<T>(T(op.centre)), reach = broadcast<T>(T(op.reach));
+    ivec<T> far{};
+    columns<T>(size, [&](Index i, int n)
+                         BP_INLINED { far -= first(abs(get(op.y.data + i, n) - centre), n) > reach; });
+    op.share.data[0] = size ? double(sum(far)) / double(size) : 0;
+}
+
+}  // namespace
+
+BACKPASS_KERNEL(PartNorms, part_norms)
+BACKPASS_KERNEL(DeadUnits, dead_units)
+BACKPASS_KERNEL(SaturatedUnits, saturated_units)
+
+}  // namespace backpass::BACKPASS_ISA
