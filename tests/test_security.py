@@ -80,4 +80,5 @@ def test_what_the_sources_never_call() -> None:
                 "requests",
             }
             found += [f"{file.name}:{node.lineno}: imports {n}" for n in names if n.split(".")[0] in bad]
-    assert not found
+    # but for `python -m backpass bench --peers`, as SECURITY.md says
+    assert [f for f in found if not (f.startswith("apart.py:") and f.endswith(": imports subprocess"))] == []
