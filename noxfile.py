@@ -1,5 +1,6 @@
-"""The chores: `nox -s tests`, `long`, `asan`, `cpp`, `lint`, `stubs`, `bench`. .ci/run calls them too."""
+"""The chores: `nox -s tests`, `long`, `asan`, `fuzz`, `cpp`, `lint`, `stubs`, `bench`. .ci/run calls them too."""
 
+import argparse
 import difflib
 import shutil
 from pathlib import Path
@@ -42,15 +43,36 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", *session.posargs)
 
 
+LONG = {  # of tests/long: its option for how many, and how many
+    "kills": ("--kills", 200),
+    "interrupts": ("--rounds", 100),
+    "forks": ("--forks", 100),
+    "hostile": ("--cases", 30_000),
+    "programs": ("--cases", 50_000),
+    "inputs": ("--cases", 100_000),
+}
+
+
 @nox.session
 def long(session: nox.Session) -> None:
-    """Kills, forks, forged checkpoints and programs, hostile input; they print their seed, `-- --seed N` repeats it."""
+    """Kills, signals, forks, forged files and programs, hostile input; `-- --seed N` repeats them, `--percent 1` some of each."""
+    parser = argparse.ArgumentParser(prog="nox -s long --")
+    parser.add_argument("--percent", type=float, default=100)
+    parser.add_argument("--seed")
+    asked = parser.parse_args(session.posargs)
     session.install(".[test]")
-    session.run("python", "tests/long/kills.py", "--kills", "200", *session.posargs)
-    session.run("python", "tests/long/forks.py", "--forks", "100")
-    session.run("python", "tests/long/hostile.py", "--cases", "5000", *session.posargs)
-    session.run("python", "tests/long/programs.py", "--cases", "50000", *session.posargs)
-    session.run("python", "tests/long/inputs.py", "--cases", "100000", *session.posargs)
+    for name, (option, times) in LONG.items():
+        seed = ["--seed", asked.seed] if asked.seed and name != "forks" else []
+        count = max(1, round(times * asked.percent / 100))
+        session.run("python", f"tests/long/{name}.py", option, str(count), *seed)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """libFuzzer builds programs of any bytes, for five minutes (needs Clang); `-- -seed=N -runs=N` repeats a run."""
+    install_group(session, "cpp")
+    build(session, "fuzz")
+    session.run("build/fuzz/fuzz_program", *(session.posargs or ["-max_total_time=300"]), external=True)
 
 
 @nox.session

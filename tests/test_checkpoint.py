@@ -793,6 +793,7 @@ FORGED: dict[str, tuple[Change, str]] = {
     "cursor beyond": (lambda c, t: c["run"].update(at=[200, 0.0, 0.0]), "cursor is 200"),
     "cursor between": (lambda c, t: c["run"].update(at=[7, 0.0, 0.0]), "contradict"),
     "batch": (lambda c, t: c["run"].update(batch_size=0), "contradict"),
+    "sampler": (lambda c, t: c["run"].update(sampler="fair"), "sampler is 'fair'"),
     "run": (lambda c, t: c["run"].pop("rows"), "'rows' is missing"),
     "callbacks": (
         lambda c, t: c["run"].update(callbacks=[["EarlyStopping", 5]]),

@@ -9,6 +9,8 @@ from functools import wraps
 from threading import get_ident
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
+from .signals import opened
+
 P = ParamSpec("P")
 M = TypeVar("M")
 R = TypeVar("R")
@@ -52,11 +54,11 @@ def _marking(method: Method[M, P, R], sign: int, reads: bool) -> Method[M, P, R]
 
 
 def turned(model: Any, function: Callable[..., R], /, *arguments: Any) -> R:
-    """Call a function, within one of these: from "the same thread may call on" to "nobody may", or back."""
+    """Call a function, within one of these: from "the same thread may call on" to "nobody may", or back. Signals do not wait."""
     user = model.user
     try:
         model.user = -user
-        return function(*arguments)
+        return opened(function, *arguments)
     finally:
         model.user = user
 

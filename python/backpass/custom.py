@@ -9,7 +9,7 @@ from .alone import turned
 from .diagnosis import raise_non_finite
 from .loop import Feed, ProgramLoop, Steps
 from .program import call
-from .signals import deliver, held, opened
+from .signals import deliver, held
 from .steps import Plan
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class _Step:
         self.forward.run(1, threads)
         model.last_pass = None
         value: float
-        value, gradient = turned(model, opened, call_mixed, model, plan.out.copy(), y, plan.mixture())
+        value, gradient = turned(model, call_mixed, model, plan.out.copy(), y, plan.mixture())
         if model.last_pass is not None:
             raise RuntimeError(
                 "the loss called forward(training=True) of its own model, which is in the middle of a step"

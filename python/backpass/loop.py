@@ -13,7 +13,6 @@ from .diagnosis import raise_non_finite
 from .program import Instruction, aligned, call
 from .runs import Position
 from .sampling import Order, row_order
-from .signals import opened
 from .steps import Plan
 
 if TYPE_CHECKING:
@@ -117,7 +116,7 @@ class BatchLoop:
             steps = max(1, min(left // size, pace(), int(SLICE_SECONDS / self.seconds_per_step)))
             self.model.programs.trained = plan
             start = time.perf_counter()
-            ran = opened(turned, self.model, program.run, steps, self.model.threads)
+            ran = turned(self.model, program.run, steps, self.model.threads)
             self.seconds_per_step = max((time.perf_counter() - start) / steps, 1e-9)
             if ran < steps and self.model.halt[0]:
                 raise_non_finite(self.model, plan)

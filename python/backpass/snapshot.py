@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from . import describe, weights
+from . import arguments, describe, weights
 from .errors import CheckpointError
 from .history import History
 from .model import Model
@@ -123,6 +123,7 @@ def run_from_json(given: Any, tensors: Tensors, model: Model) -> Run:
         if type(given[name]) is not kind or (kind is int and not 0 <= given[name] < LARGEST):
             raise ValueError(f"run: {name} is {given[name]!r:.80}")
     rows, total, weight = describe.decode(given["at"], describe.nothing_else)
+    arguments.sampler(given["sampler"] or None, given["shuffle"])
     run = Run(**{name: given[name] for name in RUN})
     run.at = Position(whole("cursor", rows, run.rows + 1), float(total), float(weight))
     if (
