@@ -21,15 +21,16 @@ CHECK_SYMBOLS = ROOT / "tests" / "cpp" / "check_symbols.py"
 
 # ---- Python ------------------------------------------------------------------------------------------------
 
-FEATURE = {"checks", "contract", "formulas", "program", "random", "recorded"}
+FEATURE = {"checks", "contract", "formulas", "memory", "program", "random", "recorded"}
 ARROWS = {  # a part of backpass -> the other parts that it may import; a part not listed stands on top and may all
     "checks": set[str](),
     "contract": set[str](),
     "formulas": set[str](),
+    "memory": set[str](),
     "random": set[str](),
     "recorded": set[str](),
     "signals": set[str](),
-    "program": {"contract"},
+    "program": {"contract", "memory"},
     "nn": FEATURE,
     "losses": FEATURE,
     "optim": FEATURE,

@@ -11,7 +11,8 @@ from backpass import nn, steps
 from backpass.backends import Backend
 from backpass.contract import REGISTRY
 from backpass.formulas import ACTIVATIONS
-from backpass.program import ALIGNMENT, Builder, Instruction, Parameters, Tensor, aligned, call
+from backpass.memory import ALIGNMENT, aligned
+from backpass.program import Builder, Instruction, Parameters, Tensor, call
 from backpass.steps import Plan, Spec
 
 LAYERS = {

@@ -12,7 +12,7 @@ from .checks import as_path
 from .evaluation import checked_data
 from .history import History
 from .loop import BatchLoop, new_feed
-from .program import aligned
+from .memory import aligned
 from .runs import Asked, Position, Run, fingerprint
 from .sampling import Order, row_order
 from .signals import opened

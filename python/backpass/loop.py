@@ -10,7 +10,8 @@ import numpy as np
 from . import batches
 from .alone import turned
 from .diagnosis import raise_non_finite
-from .program import Instruction, aligned, call
+from .memory import aligned
+from .program import Instruction, call
 from .runs import Position
 from .sampling import Order, row_order
 from .steps import Plan

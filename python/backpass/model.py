@@ -18,10 +18,11 @@ from .evaluation import checked_data, evaluated
 from .history import History
 from .losses import Loss
 from .losses import by_name as loss_by_name
+from .memory import aligned
 from .nn import Layer
 from .optim import Optimizer
 from .optim import by_name as optimizer_by_name
-from .program import Instruction, Parameters, aligned, call
+from .program import Instruction, Parameters, call
 from .programs import Programs
 from .random import generator
 from .runs import Asked, Run

@@ -7,7 +7,8 @@ import numpy as np
 
 from .backends import Backend
 from .contract import op
-from .program import aligned, call
+from .memory import aligned
+from .program import call
 
 ROUNDS = 500
 ELEMENTS = 65536  # for each thread: a few tasks

@@ -3,7 +3,6 @@
 A program is a flat list of instructions over arrays that are allocated once. Layers do not compute: they emit.
 """
 
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
@@ -12,21 +11,9 @@ from typing import Any
 import numpy as np
 
 from .contract import REGISTRY, Dims, Op
+from .memory import ALIGNMENT, aligned
 
-ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 ITEM = ALIGNMENT // 4  # parameters start at multiples of this many elements, aligned for float32 and float64
-
-
-def aligned(shape: Sequence[int], dtype: Any) -> np.ndarray:
-    """A zeroed C-contiguous array whose data start on a cache line."""
-    dtype = np.dtype(dtype)
-    size = prod(shape) * dtype.itemsize
-    if size > sys.maxsize - ALIGNMENT:
-        raise MemoryError(f"an array of shape {tuple(shape)} and dtype {dtype} fits into no memory")
-    raw = np.zeros(size + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    array: np.ndarray = raw[start : start + size].view(dtype).reshape(shape)
-    return array
 
 
 @dataclass(frozen=True)

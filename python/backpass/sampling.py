@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .losses.base import ClassLoss
-from .program import aligned, call
+from .memory import aligned
+from .program import call
 
 if TYPE_CHECKING:
     from .model import Model

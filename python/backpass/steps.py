@@ -10,8 +10,9 @@ import numpy as np
 
 from .contract import REGISTRY
 from .losses import Loss, emit_mixed
+from .memory import aligned
 from .nn import Layer
-from .program import Builder, Instruction, Tensor, aligned
+from .program import Builder, Instruction, Tensor
 
 
 @dataclass

@@ -9,7 +9,8 @@ import numpy as np
 from ..backends import Executor
 from ..checks import is_name
 from ..health import Records, judge, report
-from ..program import aligned, call
+from ..memory import aligned
+from ..program import call
 from ..steps import Plan
 from .callback import Callback, Logs
 from .checkpoint import EVERY

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from ..checks import flag, is_name, is_whole, real
-from ..program import Builder, Tensor, aligned
+from ..memory import aligned
+from ..program import Builder, Tensor
 from ..recorded import Recorded
 
 REDUCTIONS = ("mean", "sum")

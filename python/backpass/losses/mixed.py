@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from ..contract import op, positive
-from ..program import Builder, Tensor, aligned
+from ..memory import aligned
+from ..program import Builder, Tensor
 from .base import Loss
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..checks import flag, is_name, is_whole, real
-from ..program import Builder, Parameters, Tensor, aligned
+from ..memory import aligned
+from ..program import Builder, Parameters, Tensor
 from ..recorded import Recorded
 
 

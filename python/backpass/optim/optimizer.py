@@ -8,7 +8,8 @@ import numpy as np
 
 from ..checks import real
 from ..contract import REGISTRY
-from ..program import Instruction, aligned, call
+from ..memory import aligned
+from ..program import Instruction, call
 from ..recorded import Recorded
 from .clip import partial_sums
 from .schedules import Schedule

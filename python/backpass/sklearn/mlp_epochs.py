@@ -9,8 +9,9 @@ import numpy as np
 from ..custom import call_loss
 from ..diagnosis import raise_non_finite
 from ..loop import new_feed
+from ..memory import aligned
 from ..optim.clip import partial_sums
-from ..program import Instruction, aligned, call
+from ..program import Instruction, call
 from ..steps import Plan
 from .mlp_network import Network, block_rows, threads_of
 
