@@ -14,7 +14,7 @@ BEGIN, END = "<!-- bench: made by benchmarks/readme.py -->", "<!-- /bench -->"
 def table(file: Path) -> str:
     """One result file as a Markdown table: times of the native backend, and how many times slower the others are."""
     result: dict[str, Any] = json.loads(file.read_text("utf-8"))
-    workloads = result["workloads"]
+    workloads = {name: w for name, w in result["workloads"].items() if name in MAIN}
     names = list(dict.fromkeys(name for w in workloads.values() for name in w["backends"]))
     lines = [
         f"{result['cpu']}, {result['isa']}, {result['threads']} thread(s), measured peak {result['peak_gflops']:.0f} GFLOP/s of"
@@ -42,7 +42,22 @@ def table(file: Path) -> str:
                     f"{r['ratio']:.2f}x slower" if r["ratio"] >= 1 else f"{1 / r['ratio']:.2f}x faster"
                 )
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    more = {name: w for name, w in result["workloads"].items() if name not in MAIN}
+    return "\n".join(lines + (["", *others(more)] if more else []))
+
+
+def others(workloads: dict[str, Any]) -> list[str]:
+    """One line for each workload: the native backend, and who comes next."""
+    lines = ["| | layers, batch | native | next |", "|---|---|---|---|"]
+    for name, w in workloads.items():
+        native, *rest = w["backends"].items()
+        peers = {other: r for other, r in rest if not other.startswith("native")}
+        first = min(peers, key=lambda other: peers[other]["ratio"])
+        layers = " - ".join(map(str, w["layers"]))
+        lines.append(
+            f"| {name} | {layers}, {w['batch']} | {native[1]['median']:,.1f} µs | {first} {peers[first]['ratio']:.2f}x |"
+        )
+    return lines
 
 
 def plot(file: Path) -> Path:
