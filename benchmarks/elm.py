@@ -1,4 +1,4 @@
-"""ELM beside backpropagation to the same test score: python benchmarks/elm.py [--threads 1] [--note "..."] [--quick].
+"""ELM beside backpropagation: python benchmarks/elm.py [--threads 1] [--data sinc,digits] [--note TEXT] [--quick].
 
 Each extreme learning machine is fitted, with one alpha for all and with the alpha that leave-one-out chooses. Then networks of
 several sizes are trained with Adam, and the seconds of training until the test score first reaches the ELM's are taken at the
@@ -111,15 +111,17 @@ def compare(name: str, data: Data, arguments: argparse.Namespace) -> list[dict[s
 def main() -> None:
     """Measure and write the result file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data", help="names, such as sinc,mnist; the others' results stay (default: all)")
     parser.add_argument("--threads", type=int, default=1, help="for both, BLAS included (default 1)")
     parser.add_argument("--note", default="", help="what a reader should know of the machine's state")
     parser.add_argument(
         "--quick", action="store_true", help="a small part, to see that it works; writes nothing"
     )
     arguments = parser.parse_args()
-    chosen = {"sinc": sinc, "digits": digits}
+    known = {"sinc": sinc, "digits": digits}
     if os.environ.get("BACKPASS_DATA"):
-        chosen |= {"california": california, "mnist": mnist}
+        known |= {"california": california, "mnist": mnist}
+    chosen = {name: known[name] for name in (arguments.data.split(",") if arguments.data else known)}
     with config.blas_threads(arguments.threads) as blas:
         results = {name: compare(name, load(), arguments) for name, load in chosen.items()}
     about = {
@@ -127,8 +129,10 @@ def main() -> None:
         "cpu": config.cpu(),
         "note": arguments.note,
     }
-    about |= {"threads": arguments.threads, "blas_threads": blas, "version": bp.__version__}
+    about |= {"threads": arguments.threads, "blas_threads": blas, "versions": config.facts()}
     if not arguments.quick:
+        if arguments.data and RESULT.exists():
+            results = json.loads(RESULT.read_text("utf-8"))["data"] | results
         RESULT.write_text(json.dumps(about | {"data": results}, indent=1) + "\n", "utf-8")
 
 

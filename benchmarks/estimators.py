@@ -1,8 +1,9 @@
-"""MLPClassifier and MLPRegressor beside scikit-learn's: python benchmarks/estimators.py [--seeds 5] [--json FILE]
+"""The MLP estimators beside scikit-learn's: python benchmarks/estimators.py [--seeds 5] [--data digits,mnist] [--json FILE]
 
 The same arguments, data, seeds and one thread for both; they take turns. For each data set: test score (accuracy or R²) over
-splits and seeds, seconds of `fit`, and how many times faster it is. `float32` is ours with dtype="float32", what scikit-learn
-does with float32 data; "float64" hands both float64. MNIST and California: see datasets.py.
+splits and seeds, seconds of `fit`, and how many times faster it is. "float32" and "float64" hand both data of that type, which
+both compute in; "chosen" hands both float64, NumPy's type, and ours is told dtype="float32", which scikit-learn cannot be.
+MNIST and California: see datasets.py. For AVX-512 set OPENBLAS_CORETYPE=SkylakeX where OpenBLAS does not choose it.
 """
 
 import argparse
@@ -48,19 +49,25 @@ def fitted(module: Any, kind: str, data: Data, seed: int, options: dict[str, Any
     return seconds, float(estimator.score(T, t))
 
 
-def compare(name: str, dtype: str, seeds: int) -> dict[str, Any]:
+def compare(name: str, way: str, seeds: int) -> dict[str, Any]:
     """One data set: both take turns, one run a seed."""
     load, kind, options = CASES[name]
+    dtype = "float64" if way == "chosen" else way
+    more: dict[str, Any] = {"dtype": "float32"} if way == "chosen" else {}
     runs: dict[str, list[tuple[float, float]]] = {"backpass": [], "scikit-learn": []}
     for seed in range(-1, seeds):  # -1: a warm-up of one epoch
         X, y, T, t = load(seed=max(seed, 0))
         kept = y if kind == "MLPClassifier" else y.astype(dtype)
         data = X.astype(dtype), kept, T.astype(dtype), t
         given = options if seed >= 0 else options | {"max_iter": 1}
-        pairs = [(runs["backpass"], ours), (runs["scikit-learn"], theirs)]
-        for into, module in pairs if seed % 2 else pairs[::-1]:
-            into.append(fitted(module, kind, data, max(seed, 0), given))
-    result: dict[str, Any] = {"options": {k: str(v) for k, v in options.items()}, "dtype": dtype}
+        pairs = [(runs["backpass"], ours, more), (runs["scikit-learn"], theirs, {})]
+        for into, module, extra in pairs if seed % 2 else pairs[::-1]:
+            into.append(fitted(module, kind, data, max(seed, 0), given | extra))
+    result: dict[str, Any] = {
+        "options": {k: str(v) for k, v in options.items()},
+        "data": dtype,
+        "dtype": more.get("dtype", dtype),
+    }
     for who, pairs_of in runs.items():
         seconds, scores = zip(*pairs_of[1:], strict=True)
         result[who] = {
@@ -79,20 +86,21 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seeds", type=int, default=5)
+    here = [name for name in CASES if name not in ("california", "mnist") or os.environ.get("BACKPASS_DATA")]
+    parser.add_argument("--data", default=",".join(here))
     parser.add_argument("--json", metavar="FILE")
     arguments = parser.parse_args()
-    names = [name for name in CASES if name not in ("california", "mnist") or os.environ.get("BACKPASS_DATA")]
     results: dict[str, Any] = {}
     bp.set_num_threads(1)
     with threadpool_limits(1):
         print(f"{'':<28}{'times faster':>14}{'spread':>14}{'ours':>9}{'theirs':>9}")
-        for name in names:
-            for dtype in ("float32", "float64"):
-                found = results[f"{name} {dtype}"] = compare(name, dtype, arguments.seeds)
+        for name in arguments.data.split(","):
+            for way in ("float32", "float64", "chosen"):
+                found = results[f"{name} {way}"] = compare(name, way, arguments.seeds)
                 low, high = found["spread"]
                 scores = f"{found['backpass']['score']:9.4f}{found['scikit-learn']['score']:9.4f}"
                 print(
-                    f"{name + ' ' + dtype:<28}{found['times_faster']:14.1f}{low:8.1f}-{high:<5.1f}{scores}",
+                    f"{name + ' ' + way:<28}{found['times_faster']:14.1f}{low:8.1f}-{high:<5.1f}{scores}",
                     flush=True,
                 )
     if arguments.json:

@@ -4,6 +4,7 @@ import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,47 @@ def test_watching_batches_changes_no_bit() -> None:
     plain.fit(X, Y, epochs=3, batch_size=25)
     watched.fit(X, Y, epochs=3, batch_size=25, callbacks=[Batches()])
     assert all(np.array_equal(a, b) for a, b in zip(plain.parameters(), watched.parameters(), strict=True))
+
+
+class Plain:
+    """Somebody's class that derives from nothing: two moments, a pace and a state."""
+
+    def __init__(self) -> None:
+        self.slices: list[int] = []
+        self.ends = 0
+
+    def on_slice_end(self, step: int, logs: Any) -> None:
+        self.slices.append(step)
+
+    def on_epoch_end(self, epoch: int, logs: Any) -> None:
+        self.ends += 1
+        self.model.stop_training = self.ends == 3  # type: ignore[attr-defined]
+
+    def pace(self) -> int:
+        return 4
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"ends": self.ends}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.ends = state["ends"]
+
+
+def test_any_object_with_some_of_the_methods_serves() -> None:
+    plain, only = Plain(), SimpleNamespace(on_train_batch_end=lambda batch, logs: batches.append(batch))
+    batches: list[int] = []
+    trained = model()
+    trained.fit(X, Y, epochs=1, batch_size=10, callbacks=[plain])
+    assert plain.slices[-1] == 6
+    assert max(np.diff([0, *plain.slices])) <= 4
+    again = Plain()
+    history = trained.fit(X, Y, epochs=9, batch_size=10, callbacks=[again, only])
+    assert len(history.epoch) == 2, "it goes on from the state of the first run, and stops at its third end"
+    assert batches == [0, 1, 2, 3, 4, 5] * 2
+    assert again.params["epochs"] == 9  # type: ignore[attr-defined]
+    for wrong in (object(), print, SimpleNamespace(on_epoch_end=3), Plain):
+        with pytest.raises(TypeError, match=r"callbacks\[0\] is .*such as on_epoch_end"):
+            trained.fit(X, Y, callbacks=[wrong])
 
 
 def test_slices_cover_the_epoch() -> None:

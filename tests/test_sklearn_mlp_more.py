@@ -158,6 +158,28 @@ def test_callbacks_hear_and_stop() -> None:
     }
 
 
+def test_callbacks_may_be_any_objects_and_hear_within_an_epoch() -> None:
+    seen: list[int] = []
+
+    class Plain:
+        def on_slice_end(self, step: int, logs: Any) -> None:
+            assert logs["loss"] > 0
+            seen.append(step)
+
+        def pace(self) -> int:
+            return 3
+
+        def on_epoch_end(self, epoch: int, logs: Any) -> None:
+            self.model.stop_training = True  # type: ignore[attr-defined]
+
+    for options in ({}, {"loss": one_against_all}):
+        seen.clear()
+        watched = fitted(callbacks=[Plain()], batch_size=50, **options)
+        assert seen[-1] == 8
+        assert max(np.diff([0, *seen])) <= 3
+        assert watched.loss_curve_ == fitted(batch_size=50, max_iter=1, **options).loss_curve_
+
+
 def test_divergence_keeps_the_best_weights_or_raises() -> None:
     options: dict[str, Any] = {
         "solver": "sgd",

@@ -1,5 +1,6 @@
 """Training with a callable loss (pred, y) -> (value, gradient): the loop returns to Python for every batch."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -7,8 +8,8 @@ import numpy as np
 from . import data
 from .alone import turned
 from .diagnosis import raise_non_finite
-from .loop import Feed, ProgramLoop, Steps
-from .program import call
+from .loop import BatchLoop, Feed, ProgramLoop, Steps
+from .program import Instruction, call
 from .signals import deliver, held
 from .steps import Plan
 
@@ -20,8 +21,14 @@ class CallableLoop(ProgramLoop):
     """An epoch over arrays; each batch's loss is weighted by its rows."""
 
     def program(self, rows: int) -> tuple[Steps, Plan]:
-        plan = self.model.forward_plan((rows, *self.feed.X.shape[1:]))
-        return _Steps(_Step(self.model, plan, self.feed.counters(self.model), rows), self.feed), plan
+        return callable_program(self, rows)
+
+
+def callable_program(loop: BatchLoop, rows: int) -> tuple[Steps, Plan]:
+    """`BatchLoop.program` for a callable loss."""
+    plan = loop.model.forward_plan((rows, *loop.feed.X.shape[1:]))
+    step = _Step(loop.model, plan, loop.feed.counters(loop.model), rows, loop.penalty)
+    return _Steps(step, loop.feed), plan
 
 
 class _Steps:
@@ -53,13 +60,21 @@ def step_with_callable(model: "Model", x: np.ndarray, y: Any) -> float:
 class _Step:
     """The programs of one training step: forward, the loss, backward, and what is kept of it all at once."""
 
-    def __init__(self, model: "Model", plan: Plan, counters: dict[str, np.ndarray], rows: int) -> None:
-        """counters: step, cursor and total; rows: that the cursor moves on."""
+    def __init__(
+        self,
+        model: "Model",
+        plan: Plan,
+        counters: dict[str, np.ndarray],
+        rows: int,
+        penalty: Callable[[np.ndarray, np.ndarray], list[Instruction]] = lambda loss, count: [],
+    ) -> None:
+        """counters: step, cursor and total; rows: that the cursor moves on. penalty: as `BatchLoop.penalty`."""
         self.model, self.plan, self.loss = model, plan, np.zeros(1)
         self.forward = model.backend.compile(plan.forward)
         self.backward = model.backend.compile(plan.backward)
         count = np.full(1, float(len(plan.x)))
         update = [
+            *penalty(self.loss, count),
             *model.update_instructions(self.loss),
             *plan.kept,
             call("advance", **counters, loss=self.loss, count=count, rows=rows),

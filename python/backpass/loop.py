@@ -103,11 +103,24 @@ class BatchLoop:
             *plan.forward,
             *plan.loss_part,
             *plan.backward,
+            *self.penalty(plan.loss, plan.count),
             *model.update_instructions(plan.loss),
             *plan.kept,
-            call("advance", loss=plan.loss, count=plan.count, rows=rows, **feed.counters(model)),
+            call("advance", loss=plan.loss, count=self.weight(plan, rows), rows=rows, **feed.counters(model)),
         ]
         return model.backend.compile(instructions, model.halt), plan
+
+    def penalty(self, loss: np.ndarray, count: np.ndarray) -> list[Instruction]:
+        """What comes on top of a batch's loss and gradients; `count` is the weight of its rows."""
+        return []
+
+    def weight(self, plan: Plan, rows: int) -> np.ndarray:
+        """What a batch counts in the epoch's mean loss: (1,)."""
+        return plan.count
+
+    def threads(self) -> int:
+        """For the next steps; 0: all there are."""
+        return self.model.threads
 
     def train(self, rows: int, pace: Callable[[], int]) -> Iterator[None]:
         """Train on the rows from the cursor to `rows`, the last batch as small as need be; yields after each slice."""
@@ -117,7 +130,7 @@ class BatchLoop:
             steps = max(1, min(left // size, pace(), int(SLICE_SECONDS / self.seconds_per_step)))
             self.model.programs.trained = plan
             start = time.perf_counter()
-            ran = turned(self.model, program.run, steps, self.model.threads)
+            ran = turned(self.model, program.run, steps, self.threads())
             self.seconds_per_step = max((time.perf_counter() - start) / steps, 1e-9)
             if ran < steps and self.model.halt[0]:
                 raise_non_finite(self.model, plan)

@@ -136,7 +136,7 @@ class Model:
             sample_weight: (N,) weights of the rows. class_weight: dict, (C,) weights, or "balanced".
             sampler: "balanced": the classes take turns, so that each has its share of every batch. An epoch still has N rows: all
                 or some of a frequent class, those of a rare one several times, in a new order each epoch.
-            callbacks: from `bp.callbacks`. progress: whether to show a progress bar.
+            callbacks: from `bp.callbacks`, or any objects with methods of theirs. progress: whether to show a progress bar.
             resume: finish the run that was interrupted (by max_seconds, Ctrl-C, or before bp.load), in mid-epoch if need be,
                 to the same bits as if nothing had happened. `epochs` counts from that run's start; data and callbacks must be
                 given as they were, batch_size and shuffle are taken over. Where nothing was interrupted a run begins as usual.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .callbacks import Callback
+from .callbacks.telling import own, tell
 from .checks import is_whole
 from .history import History
 
@@ -91,7 +92,9 @@ class Run:
         self.where, self.going_on = None, False
         watchers, self.watchers, self.stopped = self.watchers, (), stopped
         if watchers:
-            self.states = [(type(w).__name__, w.state_dict()) for w in watchers]
+            self.states = [
+                (type(w).__name__, state() if (state := own(w, "state_dict")) else {}) for w in watchers
+            ]
 
     def as_it_stands(self, stopped: bool) -> "Run":
         """A copy of a run that may still go on."""
@@ -170,7 +173,7 @@ def carry_on(last: Run, watchers: Sequence[Callback], resumed: bool) -> None:
             except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
                 if resumed:
                     raise ValueError(f"resume is True, but {key[0]} cannot go on: {error}") from None
-                watcher.on_train_begin({})  # afresh: it may have taken a part of what does not fit
+                tell(watcher, "on_train_begin", {})  # afresh: it may have taken a part of what does not fit
     if resumed and (missing := [name for (name, _), state in states.items() if state]):
         warnings.warn(
             f"the interrupted run had {', '.join(missing)} among its callbacks; it goes on without",

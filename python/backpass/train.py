@@ -1,11 +1,11 @@
 """A run with all that goes around its epochs: callbacks, validation, history, where it stands."""
 
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .callbacks import Callback, ModelCheckpoint, ProgressBar, TerminateOnNaN
+from .callbacks.telling import checked_callbacks, introduce, pacing, tell, tell_all, tell_steps
 from .custom import CallableLoop
 from .diagnosis import check_weights
 from .errors import NonFiniteError
@@ -47,21 +47,8 @@ def run(model: "Model", make: Callable[[Run], Loop], rows: int, data: str, asked
     this, last = begin(model, asked, rows, data, validation)
     loop = make(this)
     stop = model.epoch if this.stopped else max(this.first + asked.epochs, model.epoch)
-    steps = -(-this.rows // this.batch_size)
-    for watcher in watchers:
-        watcher.model = model
-        watcher.params = {
-            "epochs": stop - model.epoch,
-            "steps": steps,
-            "rows": this.rows,
-            "batch_size": this.batch_size,
-            "progress": asked.progress,
-        }
-    every_batch = [w for w in watchers if type(w).on_train_batch_end is not Callback.on_train_batch_end]
-    paced = [w for w in watchers if type(w).pace is not Callback.pace]
-
-    def pace() -> int:
-        return 1 if every_batch else min((w.pace() for w in paced), default=sys.maxsize)
+    introduce(watchers, model, stop - model.epoch, this.rows, this.batch_size, asked.progress)
+    pace = pacing(watchers)
 
     def late() -> bool:
         return asked.max_seconds is not None and time.monotonic() - began >= asked.max_seconds
@@ -86,11 +73,7 @@ def run(model: "Model", make: Callable[[Run], Loop], rows: int, data: str, asked
             this.enter(loop.position, int(model.step_count[0]))
             for _ in loop.slices(pace):
                 this.look()
-                step, so_far = this.steps_done, {"loss": this.at.loss}
-                for watcher in every_batch:
-                    tell(watcher, "on_train_batch_end", step - 1, so_far)
-                for watcher in watchers:
-                    tell(watcher, "on_slice_end", step, so_far)
+                tell_steps(watchers, this.steps_done, this.at.loss)
                 expired = late() and not model.stop_training
                 if model.stop_training or expired:
                     break
@@ -121,36 +104,3 @@ def run(model: "Model", make: Callable[[Run], Loop], rows: int, data: str, asked
         finally:
             this.end(model.stop_training)
     return this.history
-
-
-def tell(watcher: Callback, moment: str, *details: Any) -> None:
-    """Call a method of a callback. Only one of somebody else's may be interrupted by a signal: it may take long."""
-    method = getattr(watcher, moment)
-    if type(watcher).__module__.partition(".")[0] == __package__:
-        method(*details)
-    else:
-        opened(method, *details)
-
-
-def tell_all(watchers: Sequence[Callback], moment: str, *details: Any) -> None:
-    """Call a method of every callback, even if one raises: what has ended has ended for all of them."""
-    failed: BaseException | None = None
-    for watcher in watchers:
-        try:
-            tell(watcher, moment, *details)
-        except BaseException as error:
-            failed = failed or error
-    if failed:
-        raise failed
-
-
-def checked_callbacks(callbacks: Any) -> Sequence[Callback]:
-    """The callbacks of a run, each an object."""
-    if not isinstance(callbacks, tuple | list):
-        raise TypeError(f"callbacks is {callbacks!r}, expected a list of objects from backpass.callbacks")
-    for number, callback in enumerate(callbacks):
-        if not isinstance(callback, Callback):
-            raise TypeError(
-                f"callbacks[{number}] is {callback!r}, expected an object derived from backpass.Callback"
-            )
-    return callbacks

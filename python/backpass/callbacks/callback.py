@@ -14,8 +14,8 @@ Logs = Mapping[str, float]
 
 
 class Callback:
-    """Base of all callbacks: override what you need. `self.model` is the model, `self.params` has epochs, steps (of an
-    epoch), rows, batch_size, progress.
+    """Base of callbacks: override what you need. `self.model` is the model, `self.params` has epochs, steps (of an
+    epoch), rows, batch_size, progress. Any object with some of these methods serves as well, and gets both attributes.
 
     `on_train_batch_end` brings the training loop back to Python after every batch: it costs speed.
     """

@@ -22,7 +22,7 @@ def minimise(network: Network, X: Any, task: Task, estimator: Any) -> tuple[floa
     plan.target[...] = task.target
     if plan.weight is not None and task.weight is not None:
         plan.weight[...] = task.weight
-    added = penalty(network, plan, estimator.alpha, task.share)
+    added = penalty(network, plan.loss, plan.count, estimator.alpha, task.share)
     program = model.backend.compile([*plan.forward, *plan.loss_part, *plan.backward, *added])
     params, grads = model.parameters(), model.gradients()
     offset = task.mean_offset()

@@ -75,7 +75,8 @@ DOCUMENTATION = """
         lr_schedule: an `optim.schedules` schedule, evaluated at every step, or a callable epoch -> learning rate.
         eval_metric: a scikit-learn scorer's name or a callable (y_true, y_pred) -> float for fit's `eval_set`;
             None: accuracy or r2. The values of all epochs are in `evals_result_`.
-        callbacks: `bp.Callback` objects; their logs hold "loss", "lr", "val_accuracy" or "val_r2", and the eval_metric.
+        callbacks: `bp.Callback` objects, or any with methods of theirs; their logs hold "loss", "lr", "val_accuracy" or "val_r2",
+            and the eval_metric.
         n_threads: the most threads to use; None: bp.get_num_threads(). backend: "auto", "native", "numba" or "numpy".
         dtype: "float32" or "float64"; None: that of X, float64 if X is neither, as scikit-learn. "float32" is faster.
 """

@@ -1,7 +1,6 @@
 """The epochs of a stochastic solver: shuffle, train, judge, stop, by scikit-learn's rules; callbacks and eval_set beside them."""
 
 import math
-import sys
 import warnings
 from typing import Any
 
@@ -11,9 +10,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
 from ..callbacks import Callback
+from ..callbacks.telling import checked_callbacks, introduce, pacing, tell, tell_all, tell_steps
 from ..errors import NonFiniteError
-from ..train import checked_callbacks
-from .mlp_epochs import CallableEpochs, Epochs
+from .mlp_epochs import Epochs
 from .mlp_evaluation import Evaluation
 from .mlp_network import Network
 from .mlp_solver import Rate
@@ -80,11 +79,9 @@ class Training:
         self.held_out = (X[held], estimator._labels(task.target[held]), weight)
         return X[rows], task.of(rows)
 
-    def _epochs(self, X: Any) -> Epochs | CallableEpochs:
+    def _epochs(self, X: Any) -> Epochs:
         """The programs; partial_fit keeps them for the next batch of the same shape."""
         task, network, alpha = self.task, self.network, self.estimator.alpha
-        if network.model.callable_loss:
-            return CallableEpochs(network, X, task.target, self.size, alpha)
         given = (network, X, task.target, task.weight, self.size, alpha, task.share)
         if not self.incremental:
             return Epochs(*given)
@@ -100,29 +97,19 @@ class Training:
     def run(self) -> None:
         """Train until it converges, max_iter is reached, or somebody stops it."""
         estimator, model = self.estimator, self.network.model
-        for watcher in self.watchers:
-            watcher.model = model
-            steps = -(-self.rows // self.size)
-            watcher.params = {
-                "epochs": estimator.max_iter,
-                "steps": steps,
-                "rows": self.rows,
-                "batch_size": self.size,
-                "progress": False,
-            }
+        introduce(self.watchers, model, estimator.max_iter, self.rows, self.size, progress=False)
         model.stop_training = False
         logs: dict[str, float] = {}
         begun: list[Callback] = []
         try:
             for watcher in self.watchers:
-                watcher.on_train_begin({})
+                tell(watcher, "on_train_begin", {})
                 begun.append(watcher)
             self._train(logs)
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=4)
         finally:
-            for watcher in begun:
-                watcher.on_train_end(logs)
+            tell_all(begun, "on_train_end", logs)
         if estimator.early_stopping:
             self.network.restore(self.best)
 
@@ -138,14 +125,13 @@ class Training:
                 order = order[shuffled]
             self.rate.epoch_begins(epoch)
             for watcher in self.watchers:
-                watcher.on_epoch_begin(epoch, {})
+                tell(watcher, "on_epoch_begin", epoch, {})
             diverged = self._epoch(order)
             logs |= {"loss": estimator.loss_, **self.evaluation.epoch()}
             self._judge(diverged, logs)
             logs["lr"] = self.rate.learning_rate
             self.network.model.epoch += 1
-            for watcher in self.watchers:
-                watcher.on_epoch_end(epoch, logs)
+            tell_all(self.watchers, "on_epoch_end", epoch, logs)
             self.rate.epoch_ends(estimator.t_)
             if diverged:
                 warnings.warn(f"Training diverged: {diverged}", ConvergenceWarning, stacklevel=5)
@@ -163,10 +149,10 @@ class Training:
     def _epoch(self, order: np.ndarray) -> NonFiniteError | None:
         """One epoch; a step that diverged ends the run, and is an error unless early stopping kept better weights."""
         estimator, diverged = self.estimator, None
-        every = any(type(w).on_train_batch_end is not Callback.on_train_batch_end for w in self.watchers)
-        pace = 1 if every else min((w.pace() for w in self.watchers), default=sys.maxsize)
         try:
-            loss = self.epochs.run(order, pace, self._after if self.watchers else None)
+            loss = self.epochs.run(
+                order, pacing(self.watchers), lambda steps, loss: tell_steps(self.watchers, steps, loss)
+            )
             loss += self.task.mean_offset(order, self.size)
         except NonFiniteError as error:
             if not estimator.early_stopping:
@@ -179,11 +165,6 @@ class Training:
         if estimator.verbose:
             print(f"Iteration {estimator.n_iter_}, loss = {loss:.8f}")
         return diverged
-
-    def _after(self, step: int, loss: float) -> None:
-        for watcher in self.watchers:
-            watcher.on_train_batch_end(step - 1, {"loss": loss})
-            watcher.on_slice_end(step, {"loss": loss})
 
     def _judge(self, diverged: NonFiniteError | None, logs: dict[str, float]) -> None:
         """Count the epochs without improvement: of the validation score with early stopping, else of the loss."""
