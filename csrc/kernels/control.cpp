@@ -50,8 +50,8 @@ BP_INLINE void gather_rows(const Gather<T>& op, Index begin, Index end) {
     const char* const source = (const char*)op.source.data;
     char* to = (char*)op.out.data + begin * bytes;
     for (Index b = begin; b < end; ++b, to += bytes) {
-        if (b + ahead <
-            known) {  // no prefetcher foresees a shuffled order; a forged index may point anywhere
+        if (b + ahead < known) {  // no prefetcher foresees a shuffled order
+            // in whole numbers, which wrap around: a forged index may point anywhere
             const std::uint64_t next =
                 std::uint64_t(source) + std::uint64_t(index[b + ahead]) * std::uint64_t(bytes);
             for (Index i = 0; i < bytes; i += 64) __builtin_prefetch((const void*)(next + std::uint64_t(i)));
