@@ -499,6 +499,27 @@ def test_falls_back_to_the_file_before(tmp_path: Path) -> None:
         bp.load(path)
 
 
+def test_falls_back_where_the_medium_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """EIO is damage; no right to read is not, and says so."""
+    path, header = tmp_path / "run", storage._header
+    model().fit(X, LABELS, epochs=3, callbacks=[bp.ModelCheckpoint(path, keep=2)])
+
+    def failing(code: int) -> Callable[..., Any]:
+        def read(name: Path, file: Any) -> Any:
+            if name == path:
+                raise OSError(code, os.strerror(code))
+            return header(name, file)
+
+        return read
+
+    monkeypatch.setattr(storage, "_header", failing(errno.EIO))
+    with pytest.warns(RuntimeWarning, match=r"cannot be read: .*Loaded .*\.1, the"):
+        assert bp.load(path).epoch == 2
+    monkeypatch.setattr(storage, "_header", failing(errno.EACCES))
+    with pytest.raises(bp.CheckpointError, match="cannot be read"):
+        bp.load(path)
+
+
 def test_a_damaged_file_does_not_push_out_a_good_one(tmp_path: Path) -> None:
     path, older = tmp_path / "run", tmp_path / "run.1"
     trained = model()

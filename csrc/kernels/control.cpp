@@ -11,9 +11,6 @@ namespace {
 
 constexpr Word kShuffleStream = 0xB0000000;
 
-// a + b; a forged counter wraps around, which is defined, rather than overflow
-BP_INLINE Index plus(Index a, Index b) { return Index(std::uint64_t(a) + std::uint64_t(b)); }
-
 // Fisher and Yates: for i = N-1 .. 1, swap i and j = ⌊draw[i] (i + 1) / 2³²⌋
 void shuffle_index(const Shuffle& op, Range, Scratch) {
     Index* const index = op.index.data;
@@ -53,8 +50,12 @@ BP_INLINE void gather_rows(const Gather<T>& op, Index begin, Index end) {
     const char* const source = (const char*)op.source.data;
     char* to = (char*)op.out.data + begin * bytes;
     for (Index b = begin; b < end; ++b, to += bytes) {
-        if (b + ahead < known)  // no prefetcher foresees a shuffled order
-            for (Index i = 0; i < bytes; i += 64) __builtin_prefetch(source + index[b + ahead] * bytes + i);
+        if (b + ahead < known) {  // no prefetcher foresees a shuffled order
+            // in whole numbers, which wrap around: a forged index may point anywhere
+            const std::uint64_t next =
+                std::uint64_t(source) + std::uint64_t(index[b + ahead]) * std::uint64_t(bytes);
+            for (Index i = 0; i < bytes; i += 64) __builtin_prefetch((const void*)(next + std::uint64_t(i)));
+        }
         if (std::uint64_t(index[b]) >= std::uint64_t(size)) continue;
         const char* const from = source + index[b] * bytes;
         for (Index i = 0; i + Bytes < bytes; i += Bytes) copy<Bytes>(to + i, from + i);

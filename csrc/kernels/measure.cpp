@@ -39,7 +39,7 @@ void part_norms(const PartNorms<T>& op, Range range, Scratch) {
 template <class T>
 void dead_units(const DeadUnits<T>& op, Range, Scratch) {
     const Index rows = op.y.rows(), units = op.y.cols(), sample = op.sample.data[0];
-    const Index window = op.window < sample + 1 ? op.window : sample + 1;
+    const Index seen = plus(sample, 1), window = op.window < seen ? op.window : seen;
     Index dead = 0;
     columns<T>(units, [&](Index o, int n) BP_INLINED {
         vec<T> largest{};
@@ -47,7 +47,7 @@ void dead_units(const DeadUnits<T>& op, Range, Scratch) {
         for (int k = 0; k < n; ++k) {
             std::int64_t& fired = op.fired.data[o + k];
             if (largest[k] > 0) fired = sample;
-            dead += sample - fired >= window;
+            dead += minus(sample, fired) >= window;
         }
     });
     op.share.data[0] = units ? double(dead) / double(units) : 0;

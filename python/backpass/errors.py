@@ -20,4 +20,4 @@ class CheckpointError(RuntimeError):
 
 
 class DamagedError(CheckpointError):
-    """The file is not what was written: missing, cut off or altered. An older checkpoint may still be good."""
+    """The file is not what was written: missing, cut off, altered or unreadable (EIO). An older checkpoint may be good."""

@@ -118,7 +118,8 @@ def _read(path: Path, into: Callable[[Entry], Iterable[memoryview]]) -> dict[str
     except FileNotFoundError as error:
         raise DamagedError(f"{path} does not exist") from error
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
+        kind = DamagedError if error.errno == errno.EIO else CheckpointError  # EIO: a medium that fails
+        raise kind(f"{path} cannot be read: {error.strerror or error}") from error
     except MemoryError:
         raise CheckpointError(f"{path} does not fit in memory") from None
     if digest.hexdigest() != metadata["sha256"]:

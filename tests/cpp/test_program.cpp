@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 #include <stdexcept>
 #include <thread>
 
@@ -188,6 +189,22 @@ void check_halt() {
     }
 }
 
+// Counters at their ends wrap around, as NumPy's do; the undefined behaviour sanitizer looks on.
+void check_forged_counters() {
+    constexpr int64_t least = std::numeric_limits<int64_t>::min(), most = std::numeric_limits<int64_t>::max();
+    for (const int64_t forged : {least, int64_t{0}, most}) {
+        std::vector<float> y{0, 0, 0};
+        std::vector<int64_t> sample{forged}, fired{least, 0, most}, expected = fired;
+        std::vector<double> share{-1};
+        DeadUnits<float> op;
+        op.y = view<const float>(y, {1, 3}), op.sample = view<const int64_t>(sample, {1});
+        op.fired = view<int64_t>(fired, {3}), op.share = view<double>(share, {1});
+        Program program({AnyOp(op)}, available_isas().back(), nullptr);
+        program.run(1, 1, nullptr);
+        CHECK(fired == expected && share[0] >= 0 && share[0] <= 1);
+    }
+}
+
 std::atomic<int> asked{0};
 bool always() { return ++asked > 0; }
 bool never() { return ++asked < 0; }
@@ -267,6 +284,7 @@ int main() {
     check_threads();
     check_invalid();
     check_halt();
+    check_forged_counters();
     check_interrupt();
     check_at_once();
 #ifndef _WIN32

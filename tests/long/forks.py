@@ -4,8 +4,9 @@
 
 A fork leaves parent and child with one copy of all pages; whoever writes to them first has them copied by the system, some
 thousand page faults that no library can spare either of them. So in every round the parent forks, and trains before anybody else
-does, while its child waits; then it forks again, and that child trains first. A child that has not finished within a hundred
-times the parent's time plus five seconds has hung: it is killed, and the run fails.
+does, while its child waits; then it forks again, and that child trains first. All children finish within the parent's slowest
+time; as other processes may take the machine in between, a slower one may try again, a few times. A child that has not finished
+within a hundred times the parent's time plus five seconds has hung: it is killed, and the run fails.
 """
 
 import argparse
@@ -21,6 +22,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # test_processes
 from test_processes import train
+
+TRIES = 5
 
 
 def forked(work: Callable[[], float]) -> tuple[int, int]:
@@ -73,23 +76,27 @@ def main() -> None:
         return time.perf_counter() - start
 
     alone = [timed() for _ in range(10)]
-    parents, children = [], []
-    for _ in range(asked.forks):
+    parents, children, within = [], [], 0
+
+    def in_time() -> bool:
         wait, go = os.pipe()
-        idle = forked(lambda wait=wait: float(len(os.read(wait, 1))))
+        idle = forked(lambda: float(len(os.read(wait, 1))))
         parents.append(timed())
         os.write(go, b"x")
         answer(*idle, 5)
         os.close(wait), os.close(go)
         children.append(answer(*forked(timed), 100 * parents[-1] + 5))
-    within = sum(seconds <= max(parents) for seconds in children)
+        return children[-1] <= max(parents)
+
+    for _ in range(asked.forks):
+        within += any(in_time() for _ in range(TRIES))
     print(
-        f"{asked.forks} of {asked.forks} children finished with the parent's bits in {spread(children)}; the parent,"
-        f" right after a fork: {spread(parents)}, else {spread(alone)}; {within} children within the parent's slowest"
+        f"{len(children)} of {len(children)} children finished with the parent's bits in {spread(children)}; the parent,"
+        f" right after a fork: {spread(parents)}, else {spread(alone)}; {within} of {asked.forks} within the parent's slowest"
     )
-    assert sorted(children)[asked.forks // 2] <= 1.5 * sorted(parents)[asked.forks // 2], (
-        "the children are slower"
-    )
+    middle = len(children) // 2
+    assert sorted(children)[middle] <= 1.5 * sorted(parents)[middle], "the children are slower"
+    assert within == asked.forks, "children are slower than the parent's slowest"
 
 
 if __name__ == "__main__":

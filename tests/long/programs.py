@@ -138,7 +138,8 @@ def unread(op_name: str, fields: dict[str, Any]) -> list[tuple[str, np.ndarray, 
     arrays = {
         k: v for k, v in fields.items() if type(v) is np.ndarray and v.dtype != object and v.size < 10**6
     }
-    written = [v for k, v in arrays.items() if k in op.outputs]
+    # a masked array, too: it may be another name of one that is read
+    written = [v for k, v in fields.items() if isinstance(v, np.ndarray) and k in op.outputs]
     return [
         (k, v, v.tobytes())
         for k, v in arrays.items()
