@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from .checks import is_name, is_whole, real
+from .nn import Layer
 from .threads import MOST
 
 
@@ -14,6 +15,13 @@ def whole(name: str, value: Any, low: int, high: int | None = None, expected: st
         limits = f"of at least {low}" if high is None else f"from {low} to {high}"
         raise ValueError(f"{name} is {value!r}, expected {expected} {limits}")
     return int(value)
+
+
+def net(value: Any) -> Layer:
+    """A network, not its class nor something else."""
+    if not isinstance(value, Layer):
+        raise TypeError(f"net is {type(value).__name__}, expected a layer such as nn.Sequential(...)")
+    return value
 
 
 def threads(value: Any) -> int:

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from . import describe, snapshot, storage
+from . import arguments, describe, snapshot, storage
 from .backends import get_backend
 from .checks import as_path
 from .errors import CheckpointError, DamagedError
 from .losses import Loss
-from .model import Model, checked_net
+from .model import Model
 from .nn import Layer
 from .optim import Optimizer
 
@@ -83,7 +83,7 @@ def load(
         MemoryError: the model needs more memory than there is.
     """
     get_backend(backend)  # if it is missing, that is what to say
-    net = None if net is None else checked_net(net)
+    net = None if net is None else arguments.net(net)
     used, (tensors, metadata) = _newest(Path(as_path("path", path)))
     with _reading(used):
         version = int(metadata["backpass_format"])

@@ -1,19 +1,17 @@
 """Where a number that is not finite came from, said in words."""
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import numpy as np
 
 from .errors import NonFiniteError
+from .state import ModelState
 from .steps import Plan
-
-if TYPE_CHECKING:
-    from .model import Model
 
 ADVICE = "Try a lower learning rate, clip_grad_norm=1.0, or normalised inputs."
 
 
-def raise_non_finite(model: "Model", plan: Plan | None) -> NoReturn:
+def raise_non_finite(model: ModelState, plan: Plan | None) -> NoReturn:
     """Say where the first value that is not finite arose in the step that the guard stopped."""
     check_weights(model)
     step = int(model.step_count[0])
@@ -26,7 +24,7 @@ def raise_non_finite(model: "Model", plan: Plan | None) -> NoReturn:
     )
 
 
-def check_weights(model: "Model") -> None:
+def check_weights(model: ModelState) -> None:
     """NonFiniteError where an update itself overflowed: gradients were finite, yet weights no longer are.
 
     The guard looks at the gradient, before the update: to keep the weights for this case, too, would cost a copy of them in

@@ -34,7 +34,8 @@ class Programs:
         self.bytes = 0  # of their buffers
         self.trained: Plan | None = None  # whose buffers hold the last training step
         self.inferring: dict[Any, tuple[Executor, Plan]] = {}  # by the shape of the batch
-        self.updating: Executor | None = None
+        self.updating: tuple[Executor, np.ndarray] | None = None  # with the loss (1,) that its guard looks at
+        self.whole_batch = any(getattr(layer, "whole_batch", False) for _, layer in net.walk())
         self._outputs: dict[tuple[int, ...], tuple[int, ...]] = {}
 
     def run_on(self, backend: Backend) -> None:

@@ -60,6 +60,7 @@ def classes_of(model: "Model", y: np.ndarray) -> np.ndarray:
         raise ValueError(f"sampler is 'balanced', but y is {what}, expected one class for each row")
     labels = y.reshape(-1)
     classes: np.ndarray = np.unique(labels, return_inverse=True)[1]
-    if isinstance(model._loss, ClassLoss):
-        classes[(labels < 0) | (labels == model._loss.ignore_index)] = -1
+    loss = model.programs.loss
+    if isinstance(loss, ClassLoss):
+        classes[(labels < 0) | (labels == loss.ignore_index)] = -1
     return classes

@@ -77,6 +77,11 @@ class Layer(Recorded):
                 self.state[name] = aligned(shape, np.int64 if isinstance(start, int) else flat.dtype)
                 self.state[name][...] = start
 
+    def release(self, flat: Parameters) -> None:
+        """Belong to no model again, if it was the one with this flat vector."""
+        if self._flat is flat:
+            self._flat = None
+
     def initialise(self, rng: np.random.Generator) -> None:
         """Draw the initial values of the parameters."""
         assert self._flat is not None

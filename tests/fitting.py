@@ -1,0 +1,53 @@
+"""Small models and data for the tests of fit."""
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import backpass as bp
+from backpass import nn
+
+RNG = np.random.default_rng(0)
+
+X = RNG.standard_normal((70, 6)).astype(np.float32)
+
+Y = RNG.standard_normal((70, 2)).astype(np.float32)
+
+LABELS = RNG.integers(0, 3, 70)
+
+ENVIRONMENT = os.environ | {
+    "PYTHONPATH": os.pathsep.join([str(Path(bp.__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
+}
+
+needs_native = pytest.mark.skipif(
+    "native" not in bp.available_backends(), reason="the native backend is not there"
+)
+
+needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="counts allocations through glibc")
+
+
+def small(loss: Any = "mse", outputs: int = 2, **arguments: Any) -> bp.Model:
+    return bp.Model(nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, outputs)), loss, **arguments)
+
+
+def with_everything(width: int = 64) -> nn.Layer:
+    return nn.Sequential(
+        nn.Linear(6, width), nn.BatchNorm1d(width), nn.GELU(), nn.Dropout(0.3),
+        nn.Residual(nn.Linear(width, width), nn.ReLU(), nn.LayerNorm(width), nn.Dropout(0.2)), nn.Linear(width, 3),
+    )  # fmt: skip
+
+
+def digest(model: bp.Model) -> str:
+    parts = [v.tobytes() for v in model.state_dict().values()] + [
+        v.tobytes() for v in model.optimizer_state.values()
+    ]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def same_weights(a: bp.Model, b: bp.Model) -> bool:
+    return all(np.array_equal(v, b.state_dict()[k]) for k, v in a.state_dict().items())
