@@ -1,5 +1,6 @@
 """What a checkpoint holds, and how ModelCheckpoint writes it."""
 
+import errno
 import os
 import subprocess
 import sys
