@@ -71,7 +71,8 @@ def plot(file: Path) -> Path:
     result: dict[str, Any] = json.loads(file.read_text("utf-8"))
     workloads = {name: w for name, w in result["workloads"].items() if name in MAIN}
     names = list(dict.fromkeys(name for w in workloads.values() for name in w["backends"]))
-    figure, axes = pyplot.subplots(figsize=(8, 4), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(11, 5), layout="constrained")
+    axes.set_prop_cycle(color=pyplot.get_cmap("tab20").colors)
     for number, name in enumerate(names):
         at = [
             (k, w["backends"][name]["ratio"])
@@ -84,7 +85,7 @@ def plot(file: Path) -> Path:
     axes.set_xticks(
         range(len(workloads)),
         [f"{n}\n{'-'.join(map(str, w['layers']))}" for n, w in workloads.items()],
-        fontsize=8,
+        fontsize=7,
     )
     axes.set_ylabel("time of a training step,\nmultiples of the native backend's")
     axes.set_title(f"{result['cpu']}, {result['threads']} thread{'s' * (result['threads'] > 1)}", fontsize=10)
