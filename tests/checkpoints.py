@@ -1,7 +1,6 @@
 """Data, networks and runs for the tests of checkpoints."""
 
 import errno
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,6 @@ LABELS = RNG.integers(0, 3, 90)
 XV, LABELS_V = RNG.standard_normal((30, 6)).astype(np.float32), RNG.integers(0, 3, 30)
 
 TESTS = Path(__file__).parent
-
-ENVIRONMENT = os.environ | {
-    "PYTHONPATH": os.pathsep.join([str(Path(bp.__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
-}
 
 
 def network() -> nn.Layer:

@@ -1,9 +1,7 @@
 """Small models and data for the tests of fit."""
 
 import hashlib
-import os
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,10 +17,6 @@ X = RNG.standard_normal((70, 6)).astype(np.float32)
 Y = RNG.standard_normal((70, 2)).astype(np.float32)
 
 LABELS = RNG.integers(0, 3, 70)
-
-ENVIRONMENT = os.environ | {
-    "PYTHONPATH": os.pathsep.join([str(Path(bp.__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
-}
 
 needs_native = pytest.mark.skipif(
     "native" not in bp.available_backends(), reason="the native backend is not there"

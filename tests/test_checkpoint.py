@@ -16,7 +16,6 @@ import backpass as bp
 from backpass import checkpoint, nn, optim, storage, tensors
 from backpass.optim import schedules
 from checkpoints import (
-    ENVIRONMENT,
     LABELS,
     LABELS_V,
     TESTS,
@@ -30,6 +29,7 @@ from checkpoints import (
     model,
     own_loss,
 )
+from children import ENVIRONMENT
 
 # ---- what a file says ------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,8 @@ import pytest
 
 import backpass as bp
 from backpass import storage
-from checkpoints import ENVIRONMENT, LABELS, TESTS, X, bits, fit, full, model
+from checkpoints import LABELS, TESTS, X, bits, fit, full, model
+from children import ENVIRONMENT
 
 # ---- files that are not what they should be --------------------------------------------------------------------------
 

@@ -1,11 +1,9 @@
 """What is wrong with a name, a number, a network or the environment is said when it is given."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
 from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +12,7 @@ import pytest
 import backpass as bp
 from backpass import nn, optim
 from backpass.optim import schedules
+from children import ENVIRONMENT
 from refusals import LABELS, X, Y, assert_trains, classifier, refused
 
 # ---- unknown names and numbers out of range --------------------------------------------------------------------------
@@ -267,11 +266,9 @@ def test_a_loss_of_ones_own_that_is_wrong() -> None:
 
 
 def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    path = str(Path(bp.__file__).parent.parent)
-    known = {"PYTHONPATH": os.pathsep.join([path, os.environ.get("PYTHONPATH", "")])}
     return subprocess.run(
         [sys.executable, "-c", code],
-        env=os.environ | known | environment,
+        env=ENVIRONMENT | environment,
         capture_output=True,
         text=True,
         timeout=120,

@@ -11,7 +11,8 @@ import pytest
 import backpass as bp
 from backpass import loop, nn, optim
 from backpass.backends import Backend
-from fitting import ENVIRONMENT, LABELS, X, Y, digest, needs_native, small, with_everything
+from children import ENVIRONMENT
+from fitting import LABELS, X, Y, digest, needs_native, small, with_everything
 
 # ---- the same bits ---------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,8 @@ import pytest
 import backpass as bp
 from backpass import loop, nn, sampling
 from backpass.backends import Backend
-from fitting import ENVIRONMENT, LABELS, X, Y, digest, needs_linux, needs_native, small, with_everything
+from children import ENVIRONMENT
+from fitting import LABELS, X, Y, digest, needs_linux, needs_native, small, with_everything
 
 
 def events(batches: int) -> int:

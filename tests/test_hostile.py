@@ -1,7 +1,6 @@
 """Hostile input: a clear error, or what a plain copy of the same numbers gives, on every backend (more: long/inputs.py)."""
 
 import contextlib
-import os
 import random
 import subprocess
 import sys
@@ -19,10 +18,10 @@ import attacks
 import backpass as bp
 from backpass import nn
 from backpass.backends import Backend
+from children import ENVIRONMENT
 from conftest import once
 
 LONG = Path(__file__).parent / "long"
-ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
 SEEDS = st.integers(0, 2**32 - 1)
 QUICK = settings(
     derandomize=True,

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 import backpass as bp
-from fitting import ENVIRONMENT, needs_native
+from children import ENVIRONMENT
+from fitting import needs_native
 
 INTERRUPTED = """
 import signal, sys, time

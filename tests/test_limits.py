@@ -1,6 +1,5 @@
 """A signal in the middle of `fit`, and no memory left: the process ends or the model works on."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -10,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import backpass as bp
+from children import ENVIRONMENT
 from conftest import once
 
-ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
 pytestmark = once
 
 # ---- signals ----------------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import gc
 import mmap
 import os
+import sys
 import threading
 
 import numpy as np
@@ -79,7 +80,9 @@ def test_a_forked_child_writes_to_memory_of_its_own() -> None:
     assert not aligned((WORTH_HUGE,), np.uint8).any()
 
 
-@pytest.mark.parametrize("shape", [(1 << 62,), (1 << 46,), (1 << 40, 1 << 40)])
+@pytest.mark.parametrize(
+    "shape", [(1 << 62,), (sys.maxsize // 4 - HUGE_PAGE // 4,), (1 << 46,), (1 << 40, 1 << 40)]
+)
 def test_what_fits_into_no_memory_is_a_memory_error(shape: tuple[int, ...]) -> None:
     with pytest.raises(MemoryError):
         aligned(shape, np.float32)

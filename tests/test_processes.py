@@ -14,10 +14,10 @@ import pytest
 
 import backpass as bp
 from backpass import nn, optim
+from children import ENVIRONMENT
 from conftest import once
 
 LONG = Path(__file__).parent / "long"
-ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parent)])}
 X = np.random.default_rng(0).standard_normal((600, 20)).astype(np.float32)
 Y = np.arange(600) % 3
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")

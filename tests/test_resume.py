@@ -13,7 +13,6 @@ import pytest
 import backpass as bp
 from backpass import nn, optim
 from checkpoints import (
-    ENVIRONMENT,
     LABELS,
     LABELS_V,
     OPTIMIZERS,
@@ -28,6 +27,7 @@ from checkpoints import (
     own_loss,
     stopping,
 )
+from children import ENVIRONMENT
 
 CASES: dict[str, Callable[[], bp.Model]] = {
     **{name: lambda make=make: model(make()) for name, make in OPTIMIZERS.items()},

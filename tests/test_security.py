@@ -1,7 +1,6 @@
 """SECURITY.md, sentence by sentence: what a run opens, parses and executes, as Python's audit hooks see it."""
 
 import ast
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,13 +8,14 @@ from pathlib import Path
 import pytest
 
 import backpass
+from children import ENVIRONMENT
 from conftest import once
 
 pytestmark = once
-ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
 WATCHED = """
 import sys, os
 import numpy as np, backpass as bp
+from children import ENVIRONMENT
 from backpass import nn
 path, events = sys.argv[1], []
 X, y = np.random.default_rng(0).standard_normal((60, 4)), np.arange(60) % 3

@@ -16,11 +16,11 @@ import pytest
 import backpass as bp
 from backpass import nn
 from backpass.signals import deliver, held, opened
+from children import ENVIRONMENT
 from conftest import once
 
 pytestmark = [once, pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="no SIGUSR1 on this system")]
 TESTS = Path(__file__).parent
-ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
 X = np.random.default_rng(0).standard_normal((4000, 8)).astype(np.float32)
 Y = np.arange(4000) % 3
 

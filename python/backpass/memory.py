@@ -19,7 +19,7 @@ def aligned(shape: Sequence[int], dtype: Any) -> np.ndarray:
     """A zeroed C-contiguous array whose data start on a cache line."""
     dtype = np.dtype(dtype)
     size = prod(shape) * dtype.itemsize
-    if size > sys.maxsize - HUGE_PAGE:
+    if size > sys.maxsize - 2 * HUGE_PAGE:  # as much as `_map` may add
         raise MemoryError(f"an array of shape {tuple(shape)} and dtype {dtype} fits into no memory")
     raw = _huge.take(size) if size >= WORTH_HUGE and hasattr(mmap, "MADV_HUGEPAGE") else _small(size)
     array: np.ndarray = raw.view(dtype).reshape(shape)
