@@ -4,7 +4,8 @@ Each extreme learning machine is fitted, with one alpha for all and with the alp
 several sizes are trained with Adam, and the seconds of training until the test score first reaches the ELM's are taken at the
 ends of epochs; the fastest network counts. `times_faster` is that over the seconds of the ELM's fit; null: no network got there
 within the epochs. Scaling the data is part of neither. Scores: accuracy, or R² for sinc and California housing. MNIST and
-California are read from the folder that BACKPASS_DATA names. Writes benchmarks/results/elm.json.
+California are read from the folder that BACKPASS_DATA names. Writes benchmarks/results/elm.json, where every data set says when,
+on what and with which versions it was measured.
 """
 
 import argparse
@@ -111,7 +112,10 @@ def compare(name: str, data: Data, arguments: argparse.Namespace) -> list[dict[s
 def main() -> None:
     """Measure and write the result file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data", help="names, such as sinc,mnist; the others' results stay (default: all)")
+    parser.add_argument(
+        "--data",
+        help="names, such as sinc,mnist; the others' results stay, with the date and machine of theirs (default: all)",
+    )
     parser.add_argument("--threads", type=int, default=1, help="for both, BLAS included (default 1)")
     parser.add_argument("--note", default="", help="what a reader should know of the machine's state")
     parser.add_argument(
@@ -122,18 +126,18 @@ def main() -> None:
     if os.environ.get("BACKPASS_DATA"):
         known |= {"california": california, "mnist": mnist}
     chosen = {name: known[name] for name in (arguments.data.split(",") if arguments.data else known)}
+    results: dict[str, Any] = {}
     with config.blas_threads(arguments.threads) as blas:
-        results = {name: compare(name, load(), arguments) for name, load in chosen.items()}
-    about = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "cpu": config.cpu(),
-        "note": arguments.note,
-    }
-    about |= {"threads": arguments.threads, "blas_threads": blas, "versions": config.facts()}
+        about = {"cpu": config.cpu(), "note": arguments.note, "threads": arguments.threads}
+        about |= {"blas_threads": blas, "versions": config.facts()}
+        for name, load in chosen.items():
+            rows = compare(name, load(), arguments)
+            date = datetime.now(UTC).isoformat(timespec="seconds")
+            results[name] = {"date": date, **about, "results": rows}
     if not arguments.quick:
         if arguments.data and RESULT.exists():
             results = json.loads(RESULT.read_text("utf-8"))["data"] | results
-        RESULT.write_text(json.dumps(about | {"data": results}, indent=1) + "\n", "utf-8")
+        RESULT.write_text(json.dumps({"data": results}, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

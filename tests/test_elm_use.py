@@ -71,25 +71,6 @@ def test_precision_is_that_of_x() -> None:
     close(single.predict(X.astype(np.float32)), elm.predict(X), 1e-3)
 
 
-def test_pandas_names_are_kept_and_checked() -> None:
-    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
-    frame = pandas.DataFrame(X, columns=["a", "b", "c", "d"])
-    elm = ELMClassifier(20, random_state=1).fit(frame, pandas.Series(LABELS))
-    assert elm.feature_names_in_.tolist() == ["a", "b", "c", "d"]
-    assert np.array_equal(elm.predict(frame), clone(elm).fit(X, LABELS).predict(X))
-    with pytest.raises(ValueError, match="feature names"):
-        elm.predict(frame[["b", "a", "c", "d"]])
-
-
-def test_pickle_goes_on() -> None:
-    elm = ELMClassifier(20, random_state=1).fit(X[:40], LABELS[:40])
-    copy = pickle.loads(pickle.dumps(elm))
-    assert np.array_equal(copy.decision_function(X), elm.decision_function(X))
-    for one in (elm, copy):
-        one.partial_fit(X[40:], LABELS[40:])
-    assert np.array_equal(copy.decision_function(X), elm.decision_function(X))
-
-
 @pytest.mark.parametrize("activation", sorted(elm_base.ACTIVATIONS))
 def test_every_activation_learns(activation: str) -> None:
     elm = ELMClassifier(80, activation, random_state=1).fit(X, LABELS)

@@ -1,26 +1,20 @@
-"""What the MLP estimators add to scikit-learn's, and how they live among its tools: pickles, searches, threads."""
+"""What the MLP estimators add to scikit-learn's: options, losses, watching, weights that go on; predictions in threads."""
 
-import copy
 import os
 import pickle
 import threading
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 pytest.importorskip("sklearn")
-import joblib
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 import backpass as bp
-from backpass.sklearn import MLPClassifier, MLPRegressor, mlp_network
+from backpass.sklearn import MLPClassifier, MLPRegressor
 
 pytestmark = [
     pytest.mark.skipif("BACKPASS_ISA" in os.environ, reason="the estimators know no instruction sets"),
@@ -234,7 +228,7 @@ def test_refusals(parameters: dict[str, Any], fit: dict[str, Any], message: str)
         MLPClassifier(callbacks=[print]).fit(X, y)
 
 
-# ---- among scikit-learn's tools --------------------------------------------------------------------------------------
+# ---- going on, and threads --------------------------------------------------------------------------------------
 
 
 def test_warm_start_keeps_the_moments() -> None:
@@ -244,38 +238,6 @@ def test_warm_start_keeps_the_moments() -> None:
     assert halves.n_iter_ == 3
     other = halves.set_params(solver="rmsprop").fit(X, y)  # another optimizer goes on from the weights alone
     assert other.loss_curve_[-1] < other.loss_curve_[0]
-
-
-def by_file(model: Any, tmp_path: Path) -> Any:
-    joblib.dump(model, tmp_path / "model.joblib")
-    return joblib.load(tmp_path / "model.joblib")
-
-
-def by_skops(model: Any, tmp_path: Path) -> Any:
-    sio = pytest.importorskip("skops.io")
-    data = sio.dumps(model)
-    unknown = sio.get_untrusted_types(data=data)
-    assert unknown == ["backpass.sklearn.mlp_classifier.MLPClassifier"]
-    return sio.loads(data, trusted=unknown)
-
-
-TRIPS: dict[str, Any] = {
-    "pickle": lambda model, _: pickle.loads(pickle.dumps(model)),
-    "joblib": by_file,
-    "skops": by_skops,
-    "deepcopy": lambda model, _: copy.deepcopy(model),
-}
-
-
-@pytest.mark.parametrize("trip", TRIPS)
-def test_round_trips_go_on_to_the_same_bits(trip: str, tmp_path: Path) -> None:
-    model = fitted(dropout=0.2, batch_norm=True)
-    again = TRIPS[trip](model, tmp_path)
-    assert np.array_equal(model.predict_proba(X), again.predict_proba(X))
-    for one in (model, again):
-        one.partial_fit(X, y)
-    assert np.array_equal(model.predict_proba(X), again.predict_proba(X))
-    assert model.loss_curve_ == again.loss_curve_
 
 
 def test_weights_from_outside_count() -> None:
@@ -302,45 +264,3 @@ def test_predict_in_many_threads() -> None:
     for one in crew:
         one.join()
     assert not wrong
-
-
-@pytest.mark.parametrize("backend", ["threading", "loky"])
-def test_search_does_not_oversubscribe(backend: str) -> None:
-    grid = {"mlpclassifier__alpha": [1e-4, 1.0], "mlpclassifier__hidden_layer_sizes": [(8,), (16,)]}
-    pipeline = make_pipeline(StandardScaler(), MLPClassifier(max_iter=3, random_state=0))
-
-    def scores(jobs: int, metric: Any = None) -> Any:
-        with joblib.parallel_backend(backend, n_jobs=jobs):
-            return GridSearchCV(pipeline, grid, cv=2, scoring=metric).fit(X, y).cv_results_
-
-    alone, shared = scores(1), scores(2)
-    assert np.array_equal(alone["mean_test_score"], shared["mean_test_score"])
-    if backend == "loky":
-        from backpass.threads import affinity
-
-        threads = scores(2, lambda estimator, X, y: bp.get_num_threads())["mean_test_score"]
-        assert threads.max() <= max(1, affinity() // 2)
-
-
-def test_estimators_that_train_at_once_share_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mlp_network, "get_num_threads", lambda: 8)
-    model = bp.Model(bp.nn.Linear(2, 2))
-    with mlp_network.sharing():
-        assert mlp_network.threads_of(model) == 0, "all"
-        with mlp_network.sharing(), mlp_network.sharing():
-            assert mlp_network.threads_of(model) == 2
-        assert mlp_network.threads_of(bp.Model(bp.nn.Linear(2, 2), threads=3)) == 3
-
-
-@pytest.mark.parametrize("library", ["pandas", "polars"])
-def test_data_frames_give_feature_names(library: str) -> None:
-    frames = pytest.importorskip(library)
-    names = [f"pixel {i}" for i in range(X.shape[1])]
-    frame = frames.DataFrame(dict(zip(names, X.T, strict=True)))
-    model = MLPClassifier((8,), max_iter=3, random_state=0).fit(frame, y, eval_set=(frame, y))
-    if not hasattr(StandardScaler().fit(frame), "feature_names_in_"):
-        pytest.skip(f"this scikit-learn sees no names in a data frame of this {library}")
-    assert list(model.feature_names_in_) == names
-    assert np.array_equal(
-        model.predict(frame), MLPClassifier((8,), max_iter=3, random_state=0).fit(X, y).predict(X)
-    )

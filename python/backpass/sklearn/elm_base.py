@@ -14,6 +14,7 @@ from .. import nn, optim
 from ..model import Model
 from .elm_settings import ACTIVATIONS
 from .elm_solve import EPS, Moments, Spectrum, cholesky, leave_one_out
+from .parameters import keep_parameters
 
 CHUNK_BYTES = 1 << 25  # of float64 numbers in a chunk of rows
 SVD_BYTES = 1 << 28  # of the whole hidden matrix, up to which its singular values are computed
@@ -41,21 +42,24 @@ class BaseELM(BaseEstimator):  # type: ignore[misc, unused-ignore]
         backend: str = "auto",
         n_threads: int | None = None,
     ) -> None:
-        self.n_hidden = n_hidden
-        self.activation = activation
-        self.alpha = alpha
-        self.alphas = alphas
-        self.weight_scale = weight_scale
-        self.bias_scale = bias_scale
-        self.fit_intercept = fit_intercept
-        self.solver = solver
-        self.chunk_size = chunk_size
-        self.random_state = random_state
-        self.backend = backend
-        self.n_threads = n_threads
+        keep_parameters(self, locals())
 
-    def __getstate__(self) -> Any:
-        return {name: value for name, value in super().__getstate__().items() if name != "_busy"}
+    def __getstate__(self) -> dict[str, Any]:
+        """Arrays, numbers and parameters alone, so that skops asks about the estimator's class and no other."""
+        state: dict[str, Any] = {**super().__getstate__()}
+        state.pop("_busy", None)
+        if hidden := state.pop("hidden_", None):
+            activation = next(name for name, made in ACTIVATIONS.items() if made is type(hidden.net[1]))
+            state["_layer"] = {"activation": activation, **hidden.state_dict()}
+            state["_moments"] = vars(state.pop("moments_"))
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        layer, moments = (state.pop(name, None) for name in ("_layer", "_moments"))
+        super().__setstate__(state)
+        if layer:
+            self.hidden_ = self._layer(layer["activation"], layer["0.weight"], layer["0.bias"])
+            self.moments_ = Moments(**moments)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -71,12 +75,21 @@ class BaseELM(BaseEstimator):  # type: ignore[misc, unused-ignore]
         scale = self.weight_scale / np.sqrt(features)
         weight = random.standard_normal((self.n_hidden, features)) * scale
         bias = random.standard_normal(self.n_hidden) * self.bias_scale
-        net = nn.Sequential(nn.Linear(features, self.n_hidden, init="zeros"), ACTIVATIONS[self.activation]())
-        self.hidden_ = Model(
-            net, optimizer=optim.SGD(), backend=self.backend, threads=self.n_threads, dtype=X.dtype
-        )
-        self.hidden_.load_state_dict({"0.weight": weight, "0.bias": bias})
+        self.hidden_ = self._layer(self.activation, weight.astype(X.dtype), bias)
         self.moments_ = Moments.zeros(self.n_hidden, targets, bool(self.fit_intercept))
+
+    def _layer(self, activation: str, weight: np.ndarray, bias: np.ndarray) -> Model:
+        """The hidden layer as a model of the dtype of weight (L, I); bias (L,)."""
+        linear = nn.Linear(weight.shape[1], len(weight), init="zeros")
+        model = Model(
+            nn.Sequential(linear, ACTIVATIONS[activation]()),
+            optimizer=optim.SGD(),
+            backend=self.backend,
+            threads=self.n_threads,
+            dtype=weight.dtype,
+        )
+        model.load_state_dict({"0.weight": weight, "0.bias": bias})
+        return model
 
     def _chunks(self, X: Any, Y: np.ndarray, w: np.ndarray) -> Chunks:
         """Rows (hidden units, targets) in float64 and their weights, some at a time."""
@@ -113,22 +126,20 @@ class BaseELM(BaseEstimator):  # type: ignore[misc, unused-ignore]
             self._set(float(alpha), self._coef(float(alpha), rows, len(Y)))
 
     def _partial_fit(self, X: Any, Y: np.ndarray, w: np.ndarray) -> None:
-        """Take in more rows and solve again."""
+        """Take in more rows and solve again; with "loo" the first rows choose the ridge, for none are kept to leave out."""
         alpha = 0.0 if self.alpha is None else self.alpha
-        if isinstance(alpha, str):
-            if not hasattr(self, "alpha_"):
-                raise ValueError(
-                    "alpha is 'loo', but partial_fit keeps no rows to leave out; give a number, or call fit first"
-                )
-            alpha = self.alpha_
         if not hasattr(self, "moments_"):
+            if isinstance(alpha, str):
+                self._fit(X, Y, w)
+                return
             self._start(X, Y.shape[1])
         elif Y.shape[1] != self.moments_.cross.shape[1]:
             raise ValueError(
                 f"y has {Y.shape[1]} outputs, expected {self.moments_.cross.shape[1]} as in the fit before"
             )
         self._accumulate(X, Y, w)
-        self._set(float(alpha), self._coef(float(alpha)))
+        alpha = self.alpha_ if isinstance(alpha, str) else float(alpha)
+        self._set(alpha, self._coef(alpha))
 
     def _coef(self, alpha: float, rows: Callable[[], Chunks] | None = None, count: int = 0) -> np.ndarray:
         """β (L, K) for one alpha; `rows` gives the rows again, where there are any."""

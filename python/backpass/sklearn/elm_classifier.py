@@ -13,6 +13,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, colu
 from ..model import Model
 from .elm_base import BaseELM
 from .elm_settings import check_settings
+from .parameters import keep_parameters
 
 
 class ELMClassifier(ClassifierMixin, BaseELM):  # type: ignore[misc, unused-ignore]
@@ -42,21 +43,7 @@ class ELMClassifier(ClassifierMixin, BaseELM):  # type: ignore[misc, unused-igno
         backend: str = "auto",
         n_threads: int | None = None,
     ) -> None:
-        super().__init__(
-            n_hidden,
-            activation,
-            alpha,
-            alphas=alphas,
-            weight_scale=weight_scale,
-            bias_scale=bias_scale,
-            fit_intercept=fit_intercept,
-            solver=solver,
-            chunk_size=chunk_size,
-            random_state=random_state,
-            backend=backend,
-            n_threads=n_threads,
-        )
-        self.class_weight = class_weight
+        keep_parameters(self, locals())
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -72,8 +59,8 @@ class ELMClassifier(ClassifierMixin, BaseELM):  # type: ignore[misc, unused-igno
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> "ELMClassifier":
         """Take in more rows: the result is that of one `fit` on all rows so far, but for rounding. Goes on after `fit`, too.
 
-        classes: all classes that will ever come; needed at the first call. ValueError: class_weight is "balanced", or alpha is
-        "loo" and no `fit` has chosen one; both would need all rows at once.
+        classes: all classes that will ever come; needed at the first call. With alpha "loo" the ridge is the one that
+        `fit` chose, or the first call on its rows. ValueError: class_weight is "balanced", which needs all rows at once.
         """
         check_settings(self)
         first = not hasattr(self, "moments_")

@@ -59,7 +59,7 @@ class ELMRegressor(RegressorMixin, BaseELM):  # type: ignore[misc, unused-ignore
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> "ELMRegressor":
         """Take in more rows: the result is that of one `fit` on all rows so far, but for rounding. Goes on after `fit`, too.
 
-        Raises ValueError if alpha is "loo" and no `fit` has chosen one: no rows are kept that could be left out.
+        With alpha "loo" the ridge is the one that `fit` chose, or the first call on its rows: later none are kept to leave out.
         """
         check_settings(self)
         self._partial_fit(*self._checked(X, y, sample_weight, reset=not hasattr(self, "moments_")))

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
 from threading import Lock
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from ..errors import NonFiniteError
@@ -33,7 +33,15 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
     _parameter_constraints: dict[str, list[Any]] = CONSTRAINTS
     _score_name: str
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, incremental: bool, eval_set: Any = None) -> Any:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, eval_set: Any = None) -> Self:
+        """Train on X (N, features), dense or sparse, and y (N,) or (N, outputs); the labels of a multi-label y are 0 and 1.
+
+        sample_weight: (N,). eval_set: (X, y) or a list of such pairs; with early_stopping the first takes the place of the split.
+        """
+        self._fit(X, y, sample_weight, incremental=False, eval_set=eval_set)
+        return self
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, incremental: bool, eval_set: Any = None) -> None:
         self._validate_params()
         check_callbacks(self.callbacks)
         sizes = self.hidden_layer_sizes
@@ -50,6 +58,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         X, y = self._validate_input(X, y, incremental, first)
         weight = None if sample_weight is None else _check_sample_weight(sample_weight, X, dtype=X.dtype)
         y, weight = self._prepare(y, weight, incremental)
+        weight = None if weight is None else np.ascontiguousarray(weight, dtype=X.dtype)
         self.n_outputs_ = y.shape[1]
         loss, self.out_activation_ = self._loss()
         if callable(loss) and weight is not None:
@@ -75,12 +84,11 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
             raise ValueError(f"{NOT_FINITE} ({error})") from error
         if not all(np.isfinite(a).all() for a in (*self.coefs_, *self.intercepts_)):
             raise ValueError(NOT_FINITE)
-        return self
 
     def _validated(self, X: Any, y: Any, reset: bool, **options: Any) -> tuple[Any, Any]:
-        """X in the dtype to train with, and y: scikit-learn's checks."""
+        """X in the dtype to train with, and y, (N,) if it is one column: scikit-learn's checks."""
         dtype = (np.float64, np.float32) if self.dtype is None else np.dtype(self.dtype)
-        return validate_data(  # type: ignore[no-any-return]
+        X, y = validate_data(
             self,
             X,
             y,
@@ -91,6 +99,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
             reset=reset,
             **options,
         )
+        return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
     def _initialise(self, units: tuple[int, ...], dtype: Any) -> None:
         """Glorot and Bengio's uniform weights, drawn as scikit-learn draws them: W then b, layer by layer."""
@@ -108,14 +117,20 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
             self.validation_scores_: list[float] | None = [] if self.early_stopping else None
             self.best_validation_score_ = -np.inf if self.early_stopping else None
 
-    def _network_for(self, units: tuple[int, ...], dtype: Any, loss: Any, fresh: bool) -> Network:
-        """The network to train: the last one if it was built alike, else a new one that goes on from what there is."""
+    def _network_for(
+        self, units: tuple[int, ...], dtype: Any, loss: Any, fresh: bool, as_built: bool = False
+    ) -> Network:
+        """The network to train: the last one if it was built alike, else a new one that goes on from what there is.
+
+        as_built: the layers are those that a pickle remembers; parameters set since then count from the next fit on.
+        """
         design = self._design(units, dtype)
         last: Network | None = self.__dict__.get("_network")
         if fresh or last is None or last.design != design:
             carried = None if fresh else last.carried() if last else self.__dict__.pop("_carried", None)
             seed = int(self._random_state.randint(2**31 - 1)) if self.dropout and fresh else 0
-            design = replace(design, seed=carried["seed"] if carried else seed)
+            built = carried["built"] if carried and as_built else {}
+            design = replace(design, seed=carried["seed"] if carried else seed, **built)
             self._network = Network(design, loss, make_optimizer(self))
             if carried:
                 self._network.carry_on(carried)
@@ -148,7 +163,9 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
             network: Network | None = self.__dict__.get("_network")
             if network is None:  # after a pickle
                 units = (self.coefs_[0].shape[0], *(len(b) for b in self.intercepts_))
-                network = self._network_for(units, self.coefs_[0].dtype, self._loss()[0], fresh=False)
+                network = self._network_for(
+                    units, self.coefs_[0].dtype, self._loss()[0], fresh=False, as_built=True
+                )
             network.adopt(self)
         return OUTPUT[self.out_activation_](network.predict(X))
 

@@ -6,24 +6,16 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 from sklearn.utils.validation import check_is_fitted
 
 from .mlp_base import BaseMLP
 from .mlp_parameters import CLASSIFIER, CONSTRAINTS, DOCUMENTATION
-from .mlp_solver import STOCHASTIC
+from .mlp_solver import stochastic
 from .mlp_targets import Task, classification_loss, classification_task
-
-
-def stochastic(estimator: Any) -> bool:
-    """Whether partial_fit is there: AttributeError for lbfgs, as in scikit-learn."""
-    if estimator.solver not in STOCHASTIC:
-        raise AttributeError(
-            f"partial_fit is only available for stochastic optimizers. {estimator.solver} is not stochastic."
-        )
-    return True
+from .parameters import keep_parameters
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-learn has no types
@@ -80,17 +72,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
         backend: str = "auto",
         dtype: str | None = None,
     ) -> None:
-        given = locals()
-        for name in type(self)._get_param_names():
-            setattr(self, name, given[name])
-
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, eval_set: Any = None) -> "MLPClassifier":
-        """Train on X (N, features), dense or sparse, and y: (N,) labels or (N, labels) of 0 and 1.
-
-        sample_weight: (N,). eval_set: (X, y) or a list of such pairs; with early_stopping the first takes the place of the split.
-        """
-        self._fit(X, y, sample_weight, incremental=False, eval_set=eval_set)
-        return self
+        keep_parameters(self, locals())
 
     @available_if(stochastic)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> "MLPClassifier":
@@ -136,8 +118,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
         X, y = self._validated(X, y, reset)
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
@@ -178,7 +158,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
         return classification_loss(self.loss, kind == "multiclass", self.label_smoothing)
 
     def _task(self, loss: Any, y: np.ndarray, weight: np.ndarray | None, dtype: Any) -> Task:
-        weight = None if weight is None else np.ascontiguousarray(weight, dtype=dtype)
         return classification_task(loss, y, weight, self.label_smoothing, dtype)
 
     def __sklearn_tags__(self) -> Any:

@@ -83,6 +83,15 @@ class Design:
         return nn.Sequential(*blocks, linear[-1]), linear
 
 
+BUILT = (
+    "activation",
+    "dropout",
+    "batch_norm",
+    "layer_norm",
+    "residual",
+)  # of a design: what its layers depend on
+
+
 class Network:
     """A model for a design, and views of its weights in scikit-learn's layout: writing to them changes the network."""
 
@@ -125,8 +134,9 @@ class Network:
             return np.concatenate(parts)
 
     def carried(self) -> dict[str, Any]:
-        """What a pickle keeps besides coefs_ and intercepts_: moments, steps, norms."""
+        """What a pickle keeps besides coefs_ and intercepts_: layers, moments, steps, norms."""
         return {
+            "built": {name: getattr(self.design, name) for name in BUILT},
             "optimizer": type(self.model.optimizer).__name__,
             "moments": {k: np.array(v) for k, v in self.model.optimizer_state.items()},
             "steps": int(self.model.step_count[0]),

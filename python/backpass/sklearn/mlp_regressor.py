@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
-from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .mlp_base import BaseMLP
-from .mlp_classifier import stochastic
 from .mlp_parameters import CONSTRAINTS, DOCUMENTATION, REGRESSOR
+from .mlp_solver import stochastic
 from .mlp_targets import Task, regression_loss, regression_task
+from .parameters import keep_parameters
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc] # scikit-learn has no types
@@ -66,17 +66,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc] # scikit-lear
         backend: str = "auto",
         dtype: str | None = None,
     ) -> None:
-        given = locals()
-        for name in type(self)._get_param_names():
-            setattr(self, name, given[name])
-
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, eval_set: Any = None) -> "MLPRegressor":
-        """Train on X (N, features), dense or sparse, and y: (N,) or (N, outputs).
-
-        sample_weight: (N,). eval_set: (X, y) or a list of such pairs; with early_stopping the first takes the place of the split.
-        """
-        self._fit(X, y, sample_weight, incremental=False, eval_set=eval_set)
-        return self
+        keep_parameters(self, locals())
 
     @available_if(stochastic)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> "MLPRegressor":
@@ -102,10 +92,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc] # scikit-lear
             return float(r2_score(y, pred, sample_weight=weight)) if np.isfinite(pred).all() else float("nan")
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
-        X, y = self._validated(X, y, reset, y_numeric=True)
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        return X, y
+        return self._validated(X, y, reset, y_numeric=True)
 
     def _prepare(self, y: Any, weight: Any, incremental: bool) -> tuple[np.ndarray, np.ndarray | None]:
         return np.asarray(y).reshape(len(y), -1), weight
@@ -114,5 +101,4 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc] # scikit-lear
         return regression_loss(self.loss)
 
     def _task(self, loss: Any, y: np.ndarray, weight: np.ndarray | None, dtype: Any) -> Task:
-        weight = None if weight is None else np.ascontiguousarray(weight, dtype=dtype)
         return regression_task(self.loss, y, weight, dtype)

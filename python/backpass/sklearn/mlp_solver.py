@@ -51,6 +51,15 @@ def optimizer_key(estimator: Any) -> tuple[Any, ...]:
     return tuple(getattr(estimator, name) for name in names)
 
 
+def stochastic(estimator: Any) -> bool:
+    """Whether partial_fit is there: AttributeError for lbfgs, as in scikit-learn."""
+    if estimator.solver not in STOCHASTIC:
+        raise AttributeError(
+            f"partial_fit is only available for stochastic optimizers. {estimator.solver} is not stochastic."
+        )
+    return True
+
+
 class Rate:
     """The learning rate of a run: constant, invscaling or adaptive (these two for sgd alone), or a callable of the epoch."""
 
