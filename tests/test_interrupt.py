@@ -13,6 +13,7 @@ import backpass as bp
 from children import ENVIRONMENT
 from fitting import needs_native
 
+WITHIN = 0.2  # seconds from the signal to the exception
 INTERRUPTED = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell starts with it ignored
@@ -61,13 +62,20 @@ def interrupt(arguments: list[Any], after: float) -> float:
     return float(lines[0]) - sent
 
 
+def check_stops_in_time(arguments: list[Any], after: float, record: Callable[[str, object], None]) -> None:
+    """Within 0.2 s; where a busy machine was late once, twice in a row."""
+    tries = [interrupt(arguments, after)]
+    if tries[0] >= WITHIN:
+        tries += [interrupt(arguments, after) for _ in range(2)]
+    record("seconds to stop", tries)
+    print(f"{arguments}: stopped after {tries} s")
+    assert tries[0] < WITHIN or max(tries[1:]) < WITHIN, f"seconds from SIGINT to KeyboardInterrupt: {tries}"
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to one process on Windows")
 @pytest.mark.parametrize("name", [n for n in bp.available_backends() if n != "numpy"] + ["numpy"])
 def test_ctrl_c_with_small_steps(name: str, record_property: Callable[[str, object], None]) -> None:
-    seconds = interrupt([1000, 32, 2, 10, 2, name], 0.3)
-    record_property("seconds to stop", seconds)
-    print(f"{name}: stopped after {seconds * 1e3:.1f} ms")
-    assert seconds < 0.5
+    check_stops_in_time([1000, 32, 2, 10, 2, name], 0.3, record_property)
 
 
 @needs_native
@@ -77,7 +85,4 @@ def test_ctrl_c_in_the_middle_of_a_large_step(
     threads: int, record_property: Callable[[str, object], None]
 ) -> None:
     """A step of well over 0.3 s, made of instructions of some 50 ms each."""
-    seconds = interrupt([1024, 1024, 24, 1024, threads, "native"], 0.4)
-    record_property("seconds to stop", seconds)
-    print(f"{threads} threads: stopped after {seconds * 1e3:.1f} ms")
-    assert seconds < 0.5
+    check_stops_in_time([1024, 1024, 24, 1024, threads, "native"], 0.4, record_property)

@@ -9,6 +9,7 @@ import samples
 from backpass.backends import Backend
 from backpass.backends.numpy import NumPyBackend
 from backpass.contract import REGISTRY, Op
+from disguises import backwards, strided, unaligned
 
 REFERENCE = NumPyBackend()
 FACTOR = 8  # a backend may err this many times as much as NumPy does in the same precision
@@ -83,7 +84,7 @@ def test_parity_on_awkward_memory(name: str, backend: Backend) -> None:
     ]:
         plain = samples.copied(fields)
         backend.call(op.name, **plain)
-        for awkward in (strided, unaligned, fortran):
+        for awkward in (strided, backwards, unaligned, np.asfortranarray):
             given = {
                 k: awkward(v) if isinstance(v, np.ndarray) else v for k, v in samples.copied(fields).items()
             }
@@ -96,25 +97,6 @@ def test_parity_on_awkward_memory(name: str, backend: Backend) -> None:
                     assert np.array_equal(given[k], plain[k], equal_nan=True), (
                         f"{op.name}: {k}, {awkward.__name__}"
                     )
-
-
-def strided(array: np.ndarray) -> np.ndarray:
-    wide = np.zeros((*array.shape[:-1], 2 * array.shape[-1]), array.dtype)
-    view = wide[..., ::-2]
-    view[...] = array
-    return view
-
-
-def unaligned(array: np.ndarray) -> np.ndarray:
-    raw = np.zeros(array.nbytes + 1, np.uint8)
-    view = raw[1:].view(array.dtype) if array.size else array.copy()
-    view = view.reshape(array.shape)
-    view[...] = array
-    return view
-
-
-def fortran(array: np.ndarray) -> np.ndarray:
-    return np.asfortranarray(array)
 
 
 def test_every_op_is_native(native: Backend) -> None:
