@@ -31,7 +31,7 @@ SIZES = {
     },
     "large": {
         "*": (1024,), "B": 1024, "I": 2048, "O": 2048, "C": 1024, "L": 1, "M": 4_000_000, "H": 2, "W": 2, "F": 1024, "K": 4,
-        "N": 10_000_000, "P": 611,
+        "N": 25_000_000, "P": 1526,
     },
 }  # fmt: skip
 ONE_DIMENSION = {"cached": 16_384, "large": 4_000_000}  # of ops that go element by element
@@ -49,13 +49,18 @@ def dims_of(op: Op, size: str) -> dict[str, Any]:
     return dims
 
 
-def measure(op: Op, size: str, threads: int) -> dict[str, float]:
+def program_of(op: Op, size: str) -> Any:
     """One op at one size, float32, without optional inputs and with the first sample of every scalar."""
     absent = {name for name in op.inputs if op.arrays[name].optional}
     fields = samples.call(op, dims_of(op, size), "float32", absent, samples.scalars(op)[0])
     arrays = {name: np.ascontiguousarray(a) for name, a in fields.items() if isinstance(a, np.ndarray)}
-    program = bp.get_backend("native").compile([Instruction(op, op.complete(fields | arrays), "")])
-    [(_, flops, moved)] = program.costs()  # type: ignore[attr-defined]
+    return bp.get_backend("native").compile([Instruction(op, op.complete(fields | arrays), "")])
+
+
+def measure(op: Op, size: str, threads: int) -> dict[str, float]:
+    """Time and rates of one op at one size."""
+    program = program_of(op, size)
+    [(_, flops, moved)] = program.costs()
     program.run(1, threads)
     start = time.perf_counter()
     program.run(1, threads)
