@@ -8,9 +8,7 @@ namespace backpass {
 class Trial {
   public:
     // seconds: that one step takes, about; few and long steps are not worth a trial.
-    explicit Trial(double seconds)
-        : steps_of_block_(seconds < kBlockSeconds ? int(kBlockSeconds / std::max(seconds, 1e-7)) + 1 : 1),
-          wanted_(seconds < kLongSeconds) {}
+    explicit Trial(double seconds) : wanted_(seconds < kLongSeconds) {}
 
     bool wanted() const { return wanted_; }
 
@@ -21,35 +19,41 @@ class Trial {
     void done(double seconds) {
         spent_ += seconds;
         if (block_ == kBlocks) {
-            if (spent_ > kRest * trial_) *this = Trial(steps_of_block_, parallel_pays_);
+            if (spent_ > kRest * trial_) *this = Trial(wanted_, parallel_pays_);
             return;
         }
-        if (++steps_ < steps_of_block_) return;
-        best_[block_ % 2] = std::min(best_[block_ % 2], spent_);
-        trial_ += spent_;
-        spent_ = steps_ = 0;
+        trial_ += seconds;
+        if (settling_ && seconds < 5 * kSettleSeconds) {
+            if (spent_ > kSettleSeconds) settling_ = false, spent_ = 0;
+            return;
+        }
+        ++steps_;
+        if (spent_ < kBlockSeconds) return;
+        best_[block_ % 2] = std::min(best_[block_ % 2], spent_ / steps_);
+        spent_ = steps_ = 0, settling_ = true;
         ++block_;
-        // Threads cannot look fast by chance, so one pair may settle it; slow they can: their first step wakes them.
+        // Threads cannot look fast by chance, so one pair may settle it; slow they can.
         if (block_ % 2 == 0 && best_[0] < kClearly * best_[1]) block_ = kBlocks;
         if (block_ == kBlocks) parallel_pays_ = best_[0] < best_[1];
     }
 
   private:
-    static constexpr double kBlockSeconds = 2e-4;  // enough for a worker to wake up in
+    static constexpr double kBlockSeconds = 3e-4;
+    // A worker wakes up, or spins until it sleeps: where two CPUs are one core, that slows a serial step 1.7 times.
+    static constexpr double kSettleSeconds = 2e-4;
     static constexpr double kLongSeconds = 0.05;
     static constexpr double kRest = 20;  // times as long as the trial took, until the next one
     static constexpr int kBlocks = 6;    // parallel, serial, parallel, ...: the best of three each
     static constexpr double kClearly = 0.8;
 
-    Trial(int steps_of_block, bool parallel_pays)
-        : steps_of_block_(steps_of_block), wanted_(true), parallel_pays_(parallel_pays) {}
+    Trial(bool wanted, bool parallel_pays) : wanted_(wanted), parallel_pays_(parallel_pays) {}
 
-    int steps_of_block_;
     bool wanted_;
     bool parallel_pays_ = true;
+    bool settling_ = true;  // the first steps of a block do not count
     int block_ = 0, steps_ = 0;
     double spent_ = 0, trial_ = 0;
-    double best_[2] = {1e300, 1e300};
+    double best_[2] = {1e300, 1e300};  // seconds of a step
 };
 
 }  // namespace backpass

@@ -6,7 +6,7 @@ namespace {
 
 using backpass::Trial;
 
-constexpr double kStep = 1e-3;  // so that one step is one block
+constexpr double kStep = 2e-3;  // so that one step is one block
 
 // `steps` steps that take `parallel` or `serial` seconds; the share of them that used threads.
 double share(Trial& trial, int steps, double parallel, double serial) {
@@ -47,6 +47,19 @@ void check_short_steps_are_timed_in_blocks() {
     CHECK(with_threads > 100);
 }
 
+// Two CPUs of one core: a worker that still spins makes the first serial step slower than threads are.
+void check_a_worker_that_falls_asleep_does_not_count() {
+    Trial trial(3e-4);
+    int with_threads = 0, serial = 0;
+    for (int i = 0; i < 5000; ++i) {
+        const bool parallel = trial.parallel();
+        serial = parallel ? 0 : serial + 1;
+        with_threads += parallel;
+        trial.done(parallel ? 230e-6 : serial == 1 ? 260e-6 : 154e-6);
+    }
+    CHECK(with_threads < 250);
+}
+
 void check_long_steps_are_not_tried() {
     CHECK(Trial(1e-3).wanted());
     CHECK(!Trial(0.3).wanted());
@@ -59,6 +72,7 @@ int main() {
     check_both_ways_are_tried_again();
     check_one_slow_step_decides_nothing();
     check_short_steps_are_timed_in_blocks();
+    check_a_worker_that_falls_asleep_does_not_count();
     check_long_steps_are_not_tried();
     return finish();
 }
