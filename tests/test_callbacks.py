@@ -322,6 +322,13 @@ def test_progress_bar_with_tqdm(capsys: pytest.CaptureFixture[str]) -> None:
     assert "loss=" in shown
 
 
+def test_a_run_that_was_stopped_early_has_a_complete_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tqdm")
+    stop = bp.EarlyStopping(monitor="loss", patience=1, min_delta=1e9)
+    model().fit(X, Y, epochs=50, batch_size=10, progress=True, callbacks=[stop])
+    assert "12/12" in capsys.readouterr().err
+
+
 def test_progress_bar_without_tqdm(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
