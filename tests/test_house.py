@@ -4,7 +4,6 @@ An arrow that is not tested will be crossed. Each check is also fed deliberate v
 """
 
 import ast
-import os
 import re
 import shutil
 import subprocess
@@ -13,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from children import ENVIRONMENT
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = ROOT / "python" / "backpass"
@@ -76,22 +77,16 @@ HEAVY = ("safetensors", "numpy.random", "hashlib", "json", "numba", "scipy", "sk
 def test_import_stays_light() -> None:
     """Each of these would cost an import more than all of backpass; NumPy itself loads some in older versions."""
     code = f"import sys, numpy; before = set(sys.modules); import backpass; print(*((set(sys.modules) - before) & {{*{HEAVY}}}))"
-    path = os.pathsep.join(sys.path)
     done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": path},
-        check=True,
-        capture_output=True,
-        text=True,
+        [sys.executable, "-c", code], env=ENVIRONMENT, check=True, capture_output=True, text=True
     )
     assert not done.stdout.split()
 
 
 def test_estimators_without_scikit_learn_say_what_to_install() -> None:
     code = "import sys; sys.modules['sklearn'] = None; import backpass.sklearn"
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
     assert "backpass.sklearn needs scikit-learn 1.6 or newer: pip install 'backpass[sklearn]'" in done.stderr

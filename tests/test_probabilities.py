@@ -1,4 +1,4 @@
-"""Cross entropy of class probabilities (live parity with PyTorch: test_torch_parity)."""
+"""Cross entropy of class probabilities (live parity with PyTorch: test_torch_losses)."""
 
 from typing import Any
 

@@ -23,6 +23,10 @@ template <class A>
 bool has_size(const A& a, std::int64_t size) {
     return !a || a.size() == size;
 }
+template <class... Arrays>
+bool all_have_size(std::int64_t size, const Arrays&... arrays) {
+    return (has_size(arrays, size) && ...);
+}
 template <class A>
 bool is_matrix(const A& a, std::int64_t rows, std::int64_t cols) {
     return !a || (a.rows() == rows && a.cols() == cols);

@@ -82,9 +82,8 @@ struct MixedLoss {
         field("loss", loss), field("count", count), field("gradient", gradient);
     }
     const char* invalid() const {
-        for (const auto& number : {loss_a, loss_b, count_a, count_b, share})
-            if (!has_size(number, 1)) return "losses, counts and share must be (1,)";
-        if (!has_size(loss, 1) || !has_size(count, 1)) return "loss and count must be (1,)";
+        if (!all_have_size(1, loss_a, loss_b, count_a, count_b, share, loss, count))
+            return "losses, counts and share must be (1,)";
         return same_size(dpred_a, dpred_b) && same_size(dpred_a, gradient)
                    ? nullptr
                    : "dpred_a, dpred_b and gradient must have one shape";

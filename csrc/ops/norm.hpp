@@ -8,6 +8,12 @@ namespace backpass {
 inline constexpr std::int64_t kChannelPiece = 64;  // channels of one task: whole cache lines where L is 1
 inline constexpr std::int64_t kNormPiece = 4096;   // elements of one task that goes by rows
 
+// Whether x is (B, C, L), and a too.
+template <class X, class A>
+bool have_channels(const X& x, const A& a) {
+    return x.ndim == 3 && (!a || (a.ndim == 3 && a.shape[1] == x.shape[1] && same_size(x, a)));
+}
+
 template <class T>
 struct BatchNormForward {
     static constexpr const char* name = "batch_norm_forward";
@@ -22,13 +28,10 @@ struct BatchNormForward {
             field("eps", eps);
     }
     const char* invalid() const {
-        if (x.ndim != 3) return "x must be (B, C, L)";
-        const std::int64_t c = x.shape[1];
-        if (y.ndim != 3 || !same_size(x, y) || y.shape[1] != c) return "y must be (B, C, L)";
-        if (!has_size(weight, c) || !has_size(bias, c) || !has_size(mean, c) || !has_size(inv_std, c) ||
-            !has_size(var, c))
-            return "weight, bias, mean, inv_std and var must be (C,)";
-        return nullptr;
+        if (!have_channels(x, y)) return "x and y must be (B, C, L)";
+        return all_have_size(x.shape[1], weight, bias, mean, inv_std, var)
+                   ? nullptr
+                   : "weight, bias, mean, inv_std and var must be (C,)";
     }
     double flops() const { return 8.0 * double(x.size()); }
     double bytes() const { return 4.0 * sizeof(T) * double(x.size()); }
@@ -52,9 +55,7 @@ struct BatchNormTrack {
             field("momentum", momentum);
     }
     const char* invalid() const {
-        const std::int64_t c = mean.size();
-        return has_size(var, c) && has_size(running_mean, c) && has_size(running_var, c) &&
-                       has_size(batches, 1)
+        return all_have_size(mean.size(), var, running_mean, running_var) && has_size(batches, 1)
                    ? nullptr
                    : "mean, var, running_mean and running_var must be (C,), batches (1,)";
     }
@@ -77,13 +78,10 @@ struct BatchNormInference {
             field("eps", eps);
     }
     const char* invalid() const {
-        if (x.ndim != 3 || y.ndim != 3 || !same_size(x, y) || y.shape[1] != x.shape[1])
-            return "x and y must be (B, C, L)";
-        const std::int64_t c = x.shape[1];
-        if (!has_size(weight, c) || !has_size(bias, c) || !has_size(running_mean, c) ||
-            !has_size(running_var, c))
-            return "weight, bias, running_mean and running_var must be (C,)";
-        return nullptr;
+        if (!have_channels(x, y)) return "x and y must be (B, C, L)";
+        return all_have_size(x.shape[1], weight, bias, running_mean, running_var)
+                   ? nullptr
+                   : "weight, bias, running_mean and running_var must be (C,)";
     }
     double flops() const { return 4.0 * double(x.size()); }
     double bytes() const { return 2.0 * sizeof(T) * double(x.size()); }
@@ -103,15 +101,10 @@ struct BatchNormBackward {
         field("dx", dx, optional), field("dweight", dweight, optional), field("dbias", dbias, optional);
     }
     const char* invalid() const {
-        if (x.ndim != 3 || dy.ndim != 3 || !same_size(x, dy) || dy.shape[1] != x.shape[1])
-            return "x and dy must be (B, C, L)";
-        if (dx && (dx.ndim != 3 || !same_size(x, dx) || dx.shape[1] != x.shape[1]))
-            return "dx must be (B, C, L)";
-        const std::int64_t c = x.shape[1];
-        if (!has_size(weight, c) || !has_size(mean, c) || !has_size(inv_std, c))
-            return "weight, mean and inv_std must be (C,)";
-        if (!has_size(dweight, c) || !has_size(dbias, c)) return "dweight and dbias must be (C,)";
-        return nullptr;
+        if (!have_channels(x, dy) || !have_channels(x, dx)) return "x, dy and dx must be (B, C, L)";
+        return all_have_size(x.shape[1], weight, mean, inv_std, dweight, dbias)
+                   ? nullptr
+                   : "weight, mean, inv_std, dweight and dbias must be (C,)";
     }
     double flops() const { return 12.0 * double(x.size()); }
     double bytes() const { return 5.0 * sizeof(T) * double(x.size()); }
@@ -132,10 +125,8 @@ struct LayerNormForward {
     }
     const char* invalid() const {
         if (x.ndim < 1 || !is_matrix(y, x.rows(), x.cols())) return "x and y must be (..., C)";
-        if (!has_size(weight, x.cols()) || !has_size(bias, x.cols())) return "weight and bias must be (C,)";
-        if (!has_size(mean, x.rows()) || !has_size(inv_std, x.rows()))
-            return "mean and inv_std must be (...)";
-        return nullptr;
+        if (!all_have_size(x.cols(), weight, bias)) return "weight and bias must be (C,)";
+        return all_have_size(x.rows(), mean, inv_std) ? nullptr : "mean and inv_std must be (...)";
     }
     double flops() const { return 8.0 * double(x.size()); }
     double bytes() const { return 2.0 * sizeof(T) * double(x.size()); }
@@ -159,11 +150,8 @@ struct LayerNormBackward {
     const char* invalid() const {
         if (x.ndim < 1 || !is_matrix(dy, x.rows(), x.cols()) || !is_matrix(dx, x.rows(), x.cols()))
             return "x, dy and dx must be (..., C)";
-        if (!has_size(weight, x.cols()) || !has_size(dweight, x.cols()) || !has_size(dbias, x.cols()))
-            return "weight, dweight and dbias must be (C,)";
-        if (!has_size(mean, x.rows()) || !has_size(inv_std, x.rows()))
-            return "mean and inv_std must be (...)";
-        return nullptr;
+        if (!all_have_size(x.cols(), weight, dweight, dbias)) return "weight, dweight and dbias must be (C,)";
+        return all_have_size(x.rows(), mean, inv_std) ? nullptr : "mean and inv_std must be (...)";
     }
     double flops() const { return 16.0 * double(x.size()); }
     double bytes() const { return 5.0 * sizeof(T) * double(x.size()); }

@@ -1,6 +1,6 @@
 """Training runs that backpass and PyTorch can both do, described once: the networks in the API that the two share.
 
-`tests/test_torch_parity.py` holds them against a live PyTorch, `tests/test_golden.py` against trajectories that
+`tests/test_torch_*.py` hold them against a live PyTorch, `tests/test_golden.py` against trajectories that
 `make.py` has recorded. Data and initial weights come from the raw words of Philox, which NumPy promises never to change.
 """
 
@@ -30,7 +30,7 @@ TARGETS = {  # from uniform values in [-1, 1)
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # a key by identity: its dicts have no hash
 class Case:
     """One run. `net` and `loss` take a namespace: backpass.nn, or torch_peer.nn, which is torch.nn and a bit more."""
 

@@ -64,7 +64,33 @@ def adam_step(
     params -= rate / (1 - beta1**t) * (m / root)
 
 
-class Adam(Optimizer):
+class MomentsOptimizer(Optimizer):
+    """What Adam and NAdam are: two moments, and the hyper-parameters that move them."""
+
+    slots: tuple[str, ...] = ("m", "v")
+
+    def __init__(
+        self,
+        lr: float | Schedule,
+        betas: tuple[float, float],
+        eps: float,
+        weight_decay: float,
+        decoupled: bool,
+        clip_grad_norm: float | None,
+        clip_grad_value: float | None,
+    ) -> None:
+        super().__init__(lr, clip_grad_norm, clip_grad_value)
+        beta1, beta2 = self.pair("betas", betas, 1 - 1e-12)
+        self.scalars |= {
+            "beta1": beta1,
+            "beta2": beta2,
+            "eps": self.number("eps", eps, 0, math.inf),
+            "weight_decay": self.number("weight_decay", weight_decay, 0, math.inf),
+            "decoupled": decoupled,
+        }
+
+
+class Adam(MomentsOptimizer):
     """Adam (PyTorch's `optim.Adam`): lr 1e-3, betas (0.9, 0.999), eps 1e-8; L2 weight_decay is added to the gradient.
 
     eps_hat: add eps before the correction of the bias, as Keras and scikit-learn do (Kingma and Ba's "eps hat").
@@ -85,17 +111,10 @@ class Adam(Optimizer):
         clip_grad_norm: float | None = None,
         clip_grad_value: float | None = None,
     ) -> None:
-        super().__init__(lr, clip_grad_norm, clip_grad_value)
-        self.slots = ("m", "v", "max_v") if flag(f"{type(self).__name__}: amsgrad", amsgrad) else ("m", "v")
-        beta1, beta2 = self.pair("betas", betas, 1 - 1e-12)
-        self.scalars |= {
-            "beta1": beta1,
-            "beta2": beta2,
-            "eps": self.number("eps", eps, 0, math.inf),
-            "weight_decay": self.number("weight_decay", weight_decay, 0, math.inf),
-            "decoupled": self.decoupled,
-            "eps_hat": flag(f"{type(self).__name__}: eps_hat", eps_hat),
-        }
+        super().__init__(lr, betas, eps, weight_decay, self.decoupled, clip_grad_norm, clip_grad_value)
+        if flag(f"{type(self).__name__}: amsgrad", amsgrad):
+            self.slots += ("max_v",)
+        self.scalars["eps_hat"] = flag(f"{type(self).__name__}: eps_hat", eps_hat)
 
 
 class AdamW(Adam):

@@ -7,8 +7,8 @@ import numpy as np
 from ..checks import flag
 from ..contract import constant, op, positive
 from ..program import Instruction, call
-from .adam import BETAS, update_moments
-from .optimizer import Optimizer, clipped
+from .adam import BETAS, MomentsOptimizer, update_moments
+from .optimizer import clipped
 from .schedules import Schedule
 from .sgd import HYPER
 
@@ -58,11 +58,10 @@ def nadam_step(
     params -= (rate * float(coefficients[0]) * g + rate * float(coefficients[1]) * m) / root
 
 
-class NAdam(Optimizer):
+class NAdam(MomentsOptimizer):
     """NAdam (PyTorch's): lr 2e-3, betas (0.9, 0.999), eps 1e-8, weight_decay 0 (L2 or decoupled), momentum_decay 4e-3."""
 
     op = "nadam_step"
-    slots = ("m", "v")
 
     def __init__(
         self,
@@ -76,16 +75,9 @@ class NAdam(Optimizer):
         clip_grad_norm: float | None = None,
         clip_grad_value: float | None = None,
     ) -> None:
-        super().__init__(lr, clip_grad_norm, clip_grad_value)
+        decoupled = flag("NAdam: decoupled_weight_decay", decoupled_weight_decay)
+        super().__init__(lr, betas, eps, weight_decay, decoupled, clip_grad_norm, clip_grad_value)
         self.momentum_decay = self.number("momentum_decay", momentum_decay, 0, math.inf)
-        beta1, beta2 = self.pair("betas", betas, 1 - 1e-12)
-        self.scalars |= {
-            "beta1": beta1,
-            "beta2": beta2,
-            "eps": self.number("eps", eps, 0, math.inf),
-            "weight_decay": self.number("weight_decay", weight_decay, 0, math.inf),
-            "decoupled": flag("NAdam: decoupled_weight_decay", decoupled_weight_decay),
-        }
 
     def state(self, size: int, dtype: object) -> dict[str, np.ndarray]:
         return super().state(size, dtype) | {"mu_product": np.ones(1), "coefficients": np.zeros(2)}

@@ -39,6 +39,16 @@ def sgd_step(
         params[i] = p - rate * g
 
 
+@jit
+def _moments(m, v, i, g, new1, old2, new2):
+    """m and v of one parameter after its gradient."""
+    a = m[i] + new1 * (g - m[i])
+    b = old2 * v[i] + new2 * g * g
+    m[i] = a
+    v[i] = b
+    return a, b
+
+
 @direct
 @jit
 def adam_step(
@@ -68,10 +78,7 @@ def adam_step(
     for i in range(params.size):
         p = params[i]
         g = _clipped(grads[i], factor, limit) + decay * p
-        a = m[i] + new1 * (g - m[i])
-        b = old2 * v[i] + new2 * g * g
-        m[i] = a
-        v[i] = b
+        a, b = _moments(m, v, i, g, new1, old2, new2)
         if max_v is not None:
             b = np.maximum(max_v[i], b)
             max_v[i] = b
@@ -93,10 +100,7 @@ def nadam_step(
     for i in range(params.size):
         p = params[i]
         g = _clipped(grads[i], factor, limit) + decay * p
-        a = m[i] + new1 * (g - m[i])
-        b = old2 * v[i] + new2 * g * g
-        m[i] = a
-        v[i] = b
+        a, b = _moments(m, v, i, g, new1, old2, new2)
         params[i] = keep * p - (of_g * g + of_m * a) / (np.sqrt(b) * root + e)
 
 
