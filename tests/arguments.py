@@ -3,7 +3,10 @@
 Judged: TypeError or ValueError with the argument's name in it (MemoryError where the size is absurd), or an object that works.
 """
 
+import contextlib
+import importlib.util
 import inspect
+import io
 import math
 import random
 import warnings
@@ -16,6 +19,7 @@ import numpy as np
 import backpass as bp
 from backpass import losses, nn, optim
 from backpass.backends import Backend
+from backpass.nn.image_augmentation import ImageAugmentation
 from backpass.optim import schedules
 
 ODD: list[Any] = [
@@ -29,6 +33,8 @@ ODD: list[Any] = [
 GOOD: dict[str, Any] = {  # arguments without a default
     "in_features": 4, "out_features": 3, "num_features": 4, "normalized_shape": 4, "inner": nn.Identity, "lr": 0.01, "every": 3,
     "factor": 0.5, "total_steps": 10, "warmup_steps": 2, "factors": {3: 0.5}, "net": nn.Identity, "path": "/nowhere/x", "n": 1,
+    "name": "numpy", "loss": "mse", "optimizer": "sgd", "limits": 1,
+    "backend": bp.get_backend("numpy"), "state": {},
 }  # fmt: skip
 BY_NAME = {
     "schedules": ("constant", "step", "exponential", "cosine", "warmup_cosine", "one_cycle", "piecewise"),
@@ -43,8 +49,23 @@ BY_NAME = {
         "gradcheck",
         "set_num_threads",
         "get_backend",
+        "set_backend",
     ),
-    "Model": ("fit", "update", "load_state_dict", "save"),
+    "Model": ("fit", "update", "load_state_dict", "save", "output_shape"),
+    "optim": ("by_name",),
+    "losses": ("by_name",),
+}
+PLOTS = {"Model": ("plot_gradients",), "History": ("plot",), "GradientMonitor": ("plot",)}
+NOT_ATTACKED = {  # public, with arguments, and why
+    "callbacks.Monitor": "the base of EarlyStopping and others, which are attacked",
+    "losses.Loss": "a base class: each loss is attacked",
+    "optim.Optimizer": "a base class: each optimizer is attacked",
+    "optim.schedules.Schedule": "made by the functions, which are attacked",
+    "losses.emit_mixed": "emits instructions, takes no values",
+    "History.append": "fit calls it",
+    "Model.forward_plan": "called by forward, with what it has checked",
+    "Model.training_plan": "called by fit and step, with what they have checked",
+    "Model.update_instructions": "called by fit, step and update",
 }
 CALLABLES: dict[str, Callable[..., Any]] = {
     f"{where.__name__.split('.')[-1]}.{name}": getattr(where, name)
@@ -52,12 +73,88 @@ CALLABLES: dict[str, Callable[..., Any]] = {
     for name in where.__all__
     if isinstance(getattr(where, name), type) and (where is not nn or name not in losses.__all__)
 }
-for group, owner in (("schedules", schedules), ("bp", bp), ("Model", bp.Model)):
-    CALLABLES |= {f"{group}.{name}": getattr(owner, name) for name in BY_NAME[group]}
-CALLABLES["Model.lr"] = lambda lr: setattr(small(), "lr", lr)
+OWNERS: dict[str, Any] = {
+    "schedules": schedules, "bp": bp, "Model": bp.Model, "optim": optim, "losses": losses, "History": bp.History,
+    "GradientMonitor": bp.GradientMonitor,
+}  # fmt: skip
+if importlib.util.find_spec("matplotlib"):
+    BY_NAME |= {group: (*BY_NAME.get(group, ()), *names) for group, names in PLOTS.items()}
+for group, names in BY_NAME.items():
+    CALLABLES |= {f"{group}.{name}": getattr(OWNERS[group], name) for name in names}
+
+
+def set_lr(lr: Any) -> None:
+    small().lr = lr
+
+
+def set_model_backend(backend: Any) -> None:
+    model = small()
+    model.backend = backend
+    model.predict(X)
+
+
+def use_backend(name: Any) -> None:
+    with bp.use_backend(name):
+        bp.Model(nn.Linear(4, 2), "mse").predict(X)
+
+
+def threadpool_limits(limits: Any) -> None:
+    """As threadpoolctl sets them."""
+    from threadpoolctl import ThreadpoolController
+
+    bp.get_num_threads()
+    for found in ThreadpoolController().select(user_api="backpass").lib_controllers:
+        try:
+            found.set_num_threads(limits)
+        except TypeError as error:
+            raise TypeError(f"limits is {limits!r:.80}: {error}") from error
+    bp.set_num_threads(bp.get_num_threads())  # it is a number that can be set
+
+
+CALLABLES |= {"Model.lr": set_lr, "Model.backend": set_model_backend, "bp.use_backend": use_backend}
+if importlib.util.find_spec("threadpoolctl"):
+    CALLABLES["threadpool_limits"] = threadpool_limits
 for abstract in ("nn.Layer", "losses.Loss", "optim.Optimizer"):
     CALLABLES.pop(abstract, None)
 X = np.random.default_rng(0).standard_normal((6, 4))
+
+
+def public() -> Iterator[tuple[str, Any]]:
+    """Every public name that can be called with arguments."""
+    seen: list[Any] = []
+    modules = {"bp": bp, "nn": nn, "losses": losses, "optim": optim, "callbacks": bp.callbacks}
+    found = {f"{m}.{name}": getattr(module, name) for m, module in modules.items() for name in module.__all__}
+    found |= {
+        f"optim.schedules.{k}": v
+        for k, v in vars(schedules).items()
+        if getattr(v, "__module__", "") == schedules.__name__
+    }
+    for owner in (bp.Model, bp.History, bp.GradientMonitor):
+        found |= {f"{owner.__name__}.{name}": getattr(owner, name) for name in dir(owner)}
+    for name, value in found.items():
+        group, last = name.rsplit(".", 1)
+        if last.startswith("_") or not (inspect.isroutine(value) or inspect.isclass(value)):
+            continue
+        if inspect.isclass(value) and issubclass(value, BaseException):
+            continue
+        if (group == "GradientMonitor" and hasattr(bp.Callback, last)) or last.endswith("_schedule"):
+            continue  # called by fit; an op, whose calls long/programs.py forges
+        if any(key != "self" for key in inspect.signature(value).parameters) and value not in seen:
+            seen.append(value)
+            yield name, value
+
+
+def watched() -> tuple[bp.Model, bp.GradientMonitor]:
+    """A model after a run, and what watched it."""
+    model, monitor = small(), bp.GradientMonitor()
+    model.fit(X, X[:, :2], callbacks=[monitor])
+    return model, monitor
+
+
+SELF: dict[str, Callable[[], Any]] = {
+    "Model": lambda: watched()[0], "GradientMonitor": lambda: watched()[1],
+    "History": lambda: small().fit(X, X[:, :2]),
+}  # fmt: skip
 
 
 def small() -> bp.Model:
@@ -87,11 +184,11 @@ def judge(name: str, good: dict[str, Any], odd: dict[str, Any], backend: Backend
     what = f"{name}({', '.join(f'{k}={v!r:.60}' for k, v in fields.items() if k in odd)})"
     threads = bp.get_num_threads()
     try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
+        with warnings.catch_warnings(), np.errstate(all="ignore"), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             self = [fields.pop("self")] if "self" in fields else []
             made = function(*self, **fields)
-            if name.startswith(("nn.", "losses.", "optim.", "schedules.", "bp.Early", "bp.Reduce")):
+            if isinstance(made, nn.Layer | losses.Loss | optim.Optimizer | schedules.Schedule | bp.Callback):
                 use(made, backend)
     except (TypeError, ValueError) as error:
         text = str(error)
@@ -100,10 +197,15 @@ def judge(name: str, good: dict[str, Any], odd: dict[str, Any], backend: Backend
         return f"refused with {type(error).__name__}"
     except (bp.NonFiniteError, MemoryError, bp.CheckpointError, KeyError) as error:
         return f"refused with {type(error).__name__}"
+    except OSError as error:  # of a file that cannot be written
+        if "path" not in fields:
+            raise AssertionError(f"{what}: {error!r}") from error
+        return f"refused with {type(error).__name__}"
     except Exception as error:
         raise AssertionError(f"{what}: {error!r}") from error
     finally:
         bp.set_num_threads(threads)
+        bp.set_backend("auto")
     return "works"
 
 
@@ -113,7 +215,7 @@ def arguments(name: str) -> tuple[dict[str, Any], list[str]]:
     parameters = inspect.signature(CALLABLES[name]).parameters
     for key, parameter in parameters.items():
         if key == "self":
-            fields[key] = small()
+            fields[key] = SELF[name.split(".")[0]]()
         elif key in ("X", "y", "model"):
             fields[key] = {"X": X, "y": X[:, :2], "model": small()}[key]
         elif (
@@ -134,11 +236,14 @@ def arguments(name: str) -> tuple[dict[str, Any], list[str]]:
 def use(made: Any, backend: Backend) -> None:
     """Train with whatever was made."""
     net: Any = nn.Linear(4, 3)
+    x = X
     loss, optimizer, callbacks = "mse", "adam", []
     y: Any = np.abs(X[:, :3])
     if isinstance(made, nn.Layer):
         net = made
-        y = np.ones(bp.Model(deepcopy(made), backend="numpy").predict(X).shape)
+        if isinstance(made, ImageAugmentation):
+            x = X.reshape(6, 1, 2, 2)
+        y = np.ones(bp.Model(deepcopy(made), backend="numpy").predict(x).shape)
     if isinstance(made, losses.Loss):
         loss = made
         if made.metric == "accuracy":
@@ -155,4 +260,5 @@ def use(made: Any, backend: Backend) -> None:
         callbacks = [made]
     model = bp.Model(net, loss, optimizer, backend="numpy")
     model.backend = backend
-    model.fit(X, y, epochs=2, callbacks=callbacks, validation_data=(X, y))
+    model.fit(x, y, epochs=2, callbacks=callbacks, validation_data=(x, y))
+    model.summary()

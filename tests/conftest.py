@@ -48,6 +48,14 @@ def data_dir() -> Path:
     return Path(path)
 
 
+UNDER_ASAN = "libasan" in os.environ.get("LD_PRELOAD", "")  # nox -s asan
+
+
+def not_under_asan(reason: str) -> pytest.MarkDecorator:
+    """Skips what AddressSanitizer itself makes impossible; all else runs under it."""
+    return pytest.mark.skipif(UNDER_ASAN, reason=f"AddressSanitizer: {reason}")
+
+
 once = pytest.mark.skipif(
     "BACKPASS_ISA" in os.environ, reason="depends on no kernel: runs once, where no instruction set is forced"
 )

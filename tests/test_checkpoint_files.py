@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -295,6 +296,55 @@ def test_a_full_disk_does_not_end_the_run(tmp_path: Path, monkeypatch: pytest.Mo
     ):
         trained.fit(X, LABELS, epochs=2, callbacks=[bp.ModelCheckpoint(path)])  # the end is not passed over
     assert bp.load(path).epoch == 8
+
+
+FULL_DISK = """
+import os, sys, warnings
+from pathlib import Path
+import backpass as bp
+from checkpoints import LABELS, X, bits, fit, model
+folder = Path(sys.argv[1])
+path, rest = folder / "run", folder / "rest"
+def listed(): return sorted(os.listdir(folder)) == ["rest", "run"]
+def fill():
+    with open(rest, "wb", buffering=0) as file:
+        try:
+            while True: file.write(bytes(4096))
+        except OSError: pass
+        file.truncate(file.tell() - 4096)  # room for a part of a checkpoint
+made = fit(model(), 1, "adam")
+made.save(path)
+before = path.read_bytes()
+assert len(before) > 2 * 4096
+fill()
+try: fit(made, 1, "adam").save(path)
+except bp.CheckpointError as error: print(error)
+print(path.read_bytes() == before, listed())
+class Space(bp.Callback):
+    def on_epoch_begin(self, epoch, logs):
+        if made.epoch == 5: os.truncate(rest, 0)
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always")
+    try: fit(made, 2, "adam", callbacks=[bp.ModelCheckpoint(path, keep=2)])
+    except bp.CheckpointError as error: print(error)  # at the end it is an error
+    print(len(told), "training goes on" in str(told[0].message), path.read_bytes() == before, listed())
+    fit(made, 3, "adam", callbacks=[Space(), bp.ModelCheckpoint(path)])
+print(len(told), made.epoch, bits(bp.load(path)) == bits(made), listed())
+"""
+
+
+def test_a_disk_that_is_full(tmp_path: Path) -> None:
+    """A real one, of 128 KiB, in a mount namespace that ends with the process."""
+    mount = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    mount += ['mount -t tmpfs -o size=128k backpass "$0" && exec "$@"', str(tmp_path)]
+    if not shutil.which("unshare") or subprocess.run([*mount, "true"], capture_output=True).returncode:
+        pytest.skip("this process may not mount a tmpfs (unshare --user --mount)")
+    command = [*mount, sys.executable, "-c", FULL_DISK, str(tmp_path)]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+    full_disk = f"{tmp_path / 'run'} cannot be written: No space left on device"
+    assert done.stdout.splitlines() == [
+        full_disk, "True True", full_disk, "2 True True True", "3 7 True True"
+    ], done.stdout + done.stderr  # fmt: skip
 
 
 def test_weights_that_are_not_finite_do_not_replace_good_ones(saved: Path) -> None:

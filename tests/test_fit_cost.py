@@ -18,6 +18,7 @@ import backpass as bp
 from backpass import loop, nn, sampling
 from backpass.backends import Backend
 from children import ENVIRONMENT
+from conftest import not_under_asan
 from fitting import LABELS, X, Y, digest, needs_linux, needs_native, small, with_everything
 
 
@@ -158,6 +159,7 @@ print(during(10), during(300))
 
 @needs_native
 @needs_linux
+@not_under_asan("it has a malloc of its own, and has to come first")
 def test_nothing_is_allocated_after_the_first_step(tmp_path: Path) -> None:
     """Counted inside malloc itself: a call of 300 steps makes as many allocations as one of 10."""
     compiler = shutil.which("cc") or shutil.which("gcc")

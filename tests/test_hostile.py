@@ -56,6 +56,22 @@ def test_arguments(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
         arguments.attack(random.Random(seed), bp.get_backend())
 
 
+@once
+def test_every_public_name_is_attacked() -> None:
+    """What takes arguments is in the attack on arrays, in that on arguments, or in a list that says why not."""
+    arrays = set().union(*(entry.__code__.co_names for entry in attacks.ENTRIES.values()))
+    attacked = [*arguments.CALLABLES.values()]
+    left = {
+        name
+        for name, value in arguments.public()
+        if name not in arguments.CALLABLES
+        and value not in attacked
+        and not (name.startswith(("Model.", "bp.")) and name.split(".")[1] in arrays)
+    }
+    plots = {f"{group}.{name}" for group, names in arguments.PLOTS.items() for name in names}
+    assert left - plots == set(arguments.NOT_ATTACKED)
+
+
 FOUND = [  # by tests/long/inputs.py: name, argument, value
     ("bp.EarlyStopping", "mode", np.array([1.0, 2.0, 3.0])),
     ("bp.GradientMonitor", "every", np.array([1.0, 2.0, 3.0])),
@@ -64,6 +80,11 @@ FOUND = [  # by tests/long/inputs.py: name, argument, value
     ("optim.Adam", "eps_hat", np.array([1.0, 2.0, 3.0])),
     ("optim.NAdam", "decoupled_weight_decay", "x"),
     ("Model.save", "path", "\ud800"),
+    ("Model.backend", "backend", "x"),
+    ("Model.backend", "backend", 1),
+    ("Model.output_shape", "inner", 4),
+    ("bp.set_backend", "name", np.array([1.0, 2.0, 3.0])),
+    ("Model.fit", "resume", np.array([1.0, 2.0, 3.0])),
 ]
 
 
@@ -72,6 +93,16 @@ FOUND = [  # by tests/long/inputs.py: name, argument, value
 def test_arguments_that_were_let_through(name: str, key: str, value: Any) -> None:
     found = arguments.judge(name, arguments.arguments(name)[0], {key: value}, bp.get_backend())
     assert found in ("refused with TypeError", "refused with ValueError")
+
+
+@once
+@pytest.mark.skipif("threadpool_limits" not in arguments.CALLABLES, reason="threadpoolctl is not installed")
+@pytest.mark.parametrize(
+    ("limits", "found"), [("x", "refused with TypeError"), (10**6, "works"), (-1, "works")]
+)
+def test_odd_numbers_of_threads_from_threadpoolctl(limits: Any, found: str) -> None:
+    """ctypes would hand the address of a text over as a number of threads."""
+    assert arguments.judge("threadpool_limits", {}, {"limits": limits}, bp.get_backend()) == found
 
 
 @once

@@ -4,15 +4,23 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import backpass as bp
 from children import ENVIRONMENT
-from conftest import once
+from conftest import not_under_asan, once
 
 pytestmark = once
+
+
+def needs_limits(test: Callable[..., None]) -> Callable[..., None]:
+    """On Linux, and where the limit is not used up by the sanitizer's own memory."""
+    linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and limits the address space")
+    return linux(not_under_asan("its own memory counts, too")(test))
+
 
 # ---- signals ----------------------------------------------------------------------------------------------------------------
 
@@ -93,7 +101,7 @@ print("usable")
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and limits the address space")
+@needs_limits
 @pytest.mark.parametrize("name", bp.available_backends())
 def test_out_of_memory(name: str) -> None:
     command = [sys.executable, "-c", LIMITED, name]
@@ -128,7 +136,7 @@ print(open(path, "rb").read(100) == before[:100], np.isfinite(model.predict(X)).
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and limits the address space")
+@needs_limits
 def test_no_memory_to_save(tmp_path: Path) -> None:
     """The process stays, the old file stays, the run goes on; safetensors' own library would abort."""
     command = [sys.executable, "-c", SAVING, str(tmp_path / "run"), "auto"]

@@ -24,11 +24,18 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this
 pytestmark = once
 
 
-def train(seed: int, backend: str = "auto", threads: int | None = 2) -> bytes:
-    """The bytes of a trained network; wide enough that the thread pool has something to do."""
-    net = nn.Sequential(nn.Linear(20, 96), nn.BatchNorm1d(96), nn.ReLU(), nn.Dropout(0.2), nn.Linear(96, 3))
+def train(seed: int, backend: str = "auto", threads: int | None = 2, epochs: int = 2) -> bytes:
+    """The bytes of a trained network; wide enough that the thread pool has something to do (kWorthSeconds)."""
+    net = nn.Sequential(
+        nn.Linear(20, 256),
+        nn.BatchNorm1d(256),
+        nn.ReLU(),
+        nn.Dropout(0.2),
+        nn.Linear(256, 256),
+        nn.Linear(256, 3),
+    )
     model = bp.Model(net, "cross_entropy", optim.Adam(), seed=seed, backend=backend, threads=threads)
-    model.fit(X, Y, epochs=2, batch_size=100)
+    model.fit(X, Y, epochs=epochs, batch_size=200)
     return b"".join(array.tobytes() for array in model.state_dict().values())
 
 

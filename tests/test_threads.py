@@ -13,6 +13,7 @@ from backpass import threads
 from backpass.backends import Backend
 from backpass.quota import quota
 from backpass.workloads import WORKLOADS
+from conftest import UNDER_ASAN
 
 
 @pytest.fixture(autouse=True)
@@ -174,6 +175,8 @@ assert bp.get_num_threads() == 3
 
 @pytest.mark.parametrize("name", [*WORKLOADS])
 def test_the_same_bits_for_any_number_of_threads(name: str, native: Backend) -> None:
+    if UNDER_ASAN and name in ("medium", "large"):
+        pytest.skip("AddressSanitizer: minutes for each, with the kernels of the smaller ones")
     workload = WORKLOADS[name]
     rows = workload.batch * (1 if workload.slow else 3)
     X, y = (array[:rows] for array in workload.data())

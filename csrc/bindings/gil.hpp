@@ -14,7 +14,7 @@ namespace backpass {
 // thread from within, by unwinding its frames, which std::terminate would answer in a destructor. This one sleeps until the
 // process is gone, as Python 3.14 does.
 template <class F>
-auto wait_for_gil(F take) {
+[[gnu::no_sanitize("null")]] auto wait_for_gil(F take) {  // libstdc++ binds __forced_unwind& to nothing
 #ifdef __GLIBCXX__
     try {
         return take();

@@ -56,7 +56,7 @@ class Chunks:
             X, y, weight = self._checked(number)
             if not self.sizes:
                 self.shape, self.target = X.shape[1:], (y.shape[1:], y.dtype)
-                counts = np.zeros(model.output_shape(self.shape)[-1], np.int64)
+                counts = np.zeros(model.programs.output_shape(self.shape)[-1], np.int64)
             self.weighted |= weight is not None
             self.sizes.append(len(X))
             digest.update(fingerprint((X, y, weight)).encode())

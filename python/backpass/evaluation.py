@@ -18,7 +18,7 @@ def checked_data(
     X = data.features(X, model.dtype)
     if not X.size:
         raise ValueError(f"X is empty (shape {X.shape}), expected at least one row and one feature")
-    output = model.output_shape(X.shape[1:])
+    output = model.programs.output_shape(X.shape[1:])
     if model.callable_loss:
         for name, given in (("sample_weight", sample_weight), ("class_weight", class_weight)):
             if given is not None:

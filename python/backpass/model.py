@@ -80,7 +80,7 @@ class Model(Passes):
             arguments.sampler(sampler, shuffle),
             callbacks,
             progress,
-            resume,
+            flag("resume", resume),
             arguments.seconds("max_seconds", max_seconds),
         )
         if y is None and not hasattr(X, "__array__"):
@@ -97,7 +97,7 @@ class Model(Passes):
             from .custom import step_with_callable
 
             return step_with_callable(self, x, y)
-        y = data.targets(y, self.loss, self.output_shape(x.shape[1:]), self.dtype, len(x))
+        y = data.targets(y, self.loss, self.programs.output_shape(x.shape[1:]), self.dtype, len(x))
         plan = self.training_plan(x.shape, (y.shape[1:], y.dtype), weighted=False)
 
         def compiled() -> Executor:

@@ -7,6 +7,7 @@ import numpy as np
 
 from . import data
 from .alone import computing, in_use
+from .checks import is_whole
 from .diagnosis import raise_non_finite
 from .program import Instruction, call
 from .state import ModelState
@@ -88,7 +89,7 @@ class Passes(ModelState):
                 if out is not None:
                     return out
             X = data.features(X, self.dtype, check=False)
-            out = np.empty((len(X), *self.output_shape(X.shape[1:])), self.dtype)
+            out = np.empty((len(X), *self.programs.output_shape(X.shape[1:])), self.dtype)
             start = 0
             while start < len(X):  # in powers of two: few programs, and no row is computed for nothing
                 left = len(X) - start
@@ -111,7 +112,9 @@ class Passes(ModelState):
     # -- programs ---------------------------------------------------------------------------------------------------
 
     def output_shape(self, inner: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape of one row of the network's output for rows of X of shape `inner`."""
+        """The shape of one row of the network's output for rows of X of shape `inner`, a tuple of integers."""
+        if not isinstance(inner, tuple) or not all(is_whole(size) and size >= 0 for size in inner):
+            raise TypeError(f"inner is {inner!r:.80}, expected a tuple of sizes: X.shape[1:]")
         return self.programs.output_shape(inner)
 
     def training_plan(
@@ -122,7 +125,7 @@ class Passes(ModelState):
 
     def forward_plan(self, shape: tuple[int, ...]) -> Plan:
         """Forward and backward for one batch shape, without a loss."""
-        self.output_shape(shape[1:])  # says so if it does not fit
+        self.programs.output_shape(shape[1:])  # says so if it does not fit
         return self.programs.plan(Spec(shape, training=True, backward=True, input_gradient=True))
 
     def update_instructions(self, loss: np.ndarray) -> list[Instruction]:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .checks import as_path
 from .history import History
 
 if TYPE_CHECKING:
@@ -51,9 +52,7 @@ def learning_curves(histories: dict[str, History], path: str | None = None) -> A
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend(**LEGEND)
-    if path is not None:
-        figure.savefig(path, dpi=150)
-    return figure
+    return _saved(figure, path)
 
 
 def gradient_norms(records: "Records", path: str | None = None) -> Any:
@@ -86,9 +85,7 @@ def gradient_norms(records: "Records", path: str | None = None) -> Any:
         frameon=False,
     )
     figure.set_figwidth(6.3 + 1.2 * columns)
-    if path is not None:
-        figure.savefig(path, dpi=150)
-    return figure
+    return _saved(figure, path)
 
 
 def _matplotlib() -> Any:
@@ -98,6 +95,13 @@ def _matplotlib() -> Any:
     except ImportError as error:
         raise ImportError(f'plots need matplotlib ({error}): pip install "backpass[plot]"') from None
     return Figure
+
+
+def _saved(figure: Any, path: str | None) -> Any:
+    """The figure, which is written to `path` as well, where that says one."""
+    if path is not None:
+        figure.savefig(as_path("path", path), dpi=150)
+    return figure
 
 
 def _has(history: History, quantity: str) -> bool:

@@ -83,12 +83,17 @@ class ModelState:
 
     @property
     def backend(self) -> Backend:
-        """The backend object; set it to go on with another one."""
+        """The backend object; set it, to a name or an object, to go on with another one."""
         return self.programs.backend
 
     @backend.setter
-    def backend(self, backend: Backend) -> None:
-        self.programs.run_on(backend)
+    def backend(self, backend: Backend | str) -> None:
+        chosen = get_backend(backend) if isinstance(backend, str) else backend
+        if not isinstance(chosen, Backend):
+            raise TypeError(
+                f"backend is {backend!r:.80}, expected a name such as 'numpy' or a backend object"
+            )
+        self.programs.run_on(chosen)
 
     @property
     def lr(self) -> float:

@@ -1,6 +1,7 @@
 """The threads of the native backend as threadpoolctl sees them, so that `threadpool_limits(1)` holds them, too."""
 
 import sys
+from operator import index
 
 _registered = False
 
@@ -26,9 +27,11 @@ def register() -> None:
             return None if get is None else int(get())
 
         def set_num_threads(self, num_threads: int) -> None:
-            """The same, from now on."""
+            """The same, from now on; TypeError for what is no integer, whose address ctypes might hand over."""
+            from .threads import MOST
+
             if (set_ := self._get_symbol("backpass_set_num_threads")) is not None:
-                set_(num_threads)
+                set_(max(1, min(index(num_threads), MOST)))
 
         def get_version(self) -> str:
             """The version of the package: the module has none of its own."""

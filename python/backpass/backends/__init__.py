@@ -59,7 +59,7 @@ def get_backend(name: str = "auto") -> Backend:
 def set_backend(name: str) -> None:
     """Choose what "auto" means from now on."""
     global _current
-    if name != "auto":
+    if not isinstance(name, str) or name != "auto":
         get_backend(name)
     _current = name
 
