@@ -79,6 +79,34 @@ def test_a_model_goes_on_in_a_forked_child() -> None:
     assert child == np.array(model.fit(X, Y, batch_size=100).history["loss"]).tobytes()[:32]
 
 
+@needs_fork
+@pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+def test_a_model_in_use_by_another_thread_stays_in_use_in_the_child() -> None:
+    model = bp.Model(nn.Linear(20, 3), "cross_entropy")
+    inside, leave = threading.Event(), threading.Event()
+
+    class Wait(bp.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any) -> None:
+            inside.set()
+            leave.wait(30)
+
+    def refusal() -> bytes:
+        try:
+            model.predict(X)
+        except RuntimeError as error:
+            return str(error).encode()
+        return b"computed"
+
+    thread = threading.Thread(target=lambda: model.fit(X, Y, callbacks=[Wait()]))
+    thread.start()
+    try:
+        assert inside.wait(30)
+        assert in_child(refusal).startswith(b"the model is in use by another")
+    finally:
+        leave.set()
+        thread.join()
+
+
 @pytest.mark.parametrize("method", ["spawn", pytest.param("fork", marks=needs_fork)])
 def test_multiprocessing(method: str) -> None:
     command = [sys.executable, "-W", "ignore", str(LONG / "pool.py"), method]
