@@ -80,14 +80,14 @@ def test_every_activation_learns(activation: str) -> None:
 @pytest.mark.parametrize(
     ("argument", "value", "message"),
     [
-        ("n_hidden", 0, "n_hidden is 0, expected an integer of at least 1"),
+        ("n_hidden", 0, "n_hidden is 0, expected an integer from 1 to 2147483647"),
         ("n_hidden", 2.5, "n_hidden is 2.5, expected an integer"),
         ("activation", "sinus", "activation is 'sinus', expected one of"),
         ("alpha", -1, "alpha is -1, expected a number of at least 0, 'loo' or None"),
         ("alpha", "best", "alpha is 'best', expected"),
         ("alphas", [0.0, 1.0], r"alphas is \[0.0, 1.0\], expected a list of numbers above 0"),
         ("solver", "lsqr", "solver is 'lsqr', expected one of"),
-        ("chunk_size", 0, "chunk_size is 0, expected an integer of at least 1"),
+        ("chunk_size", 0, "chunk_size is 0, expected an integer from 1 to 2147483647"),
         ("weight_scale", np.nan, "weight_scale is nan, expected"),
     ],
 )
@@ -147,3 +147,10 @@ def test_predict_from_several_threads() -> None:
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(predict, range(4)))
+
+
+def test_small_integers_are_numbers_like_any_other() -> None:
+    """A size of np.uint8 must not make sums of sizes overflow."""
+    X = np.random.default_rng(0).standard_normal((30, 4))
+    made = [ELMRegressor(size, random_state=0).fit(X, X[:, 0]).predict(X) for size in (200, np.uint8(200))]
+    np.testing.assert_array_equal(*made)

@@ -91,11 +91,14 @@ class BaseELM(BaseEstimator):  # type: ignore[misc, unused-ignore]
         model.load_state_dict({"0.weight": weight, "0.bias": bias})
         return model
 
+    def _parts(self, X: Any) -> Iterator[slice]:
+        """The rows of X that are in memory as hidden units at a time."""
+        size = int(self.chunk_size or max(CHUNK_BYTES // (8 * max(X.shape[1], int(self.n_hidden))), 1))
+        return (slice(start, start + size) for start in range(0, X.shape[0], size))
+
     def _chunks(self, X: Any, Y: np.ndarray, w: np.ndarray) -> Chunks:
         """Rows (hidden units, targets) in float64 and their weights, some at a time."""
-        size = self.chunk_size or max(CHUNK_BYTES // (8 * max(X.shape[1], self.n_hidden)), 1)
-        for start in range(0, X.shape[0], size):
-            part = slice(start, start + size)
+        for part in self._parts(X):
             yield np.hstack([self._hidden_units(X[part]), Y[part]], dtype=np.float64), w[part]
 
     def _hidden_units(self, X: Any) -> np.ndarray:
@@ -154,7 +157,7 @@ class BaseELM(BaseEstimator):  # type: ignore[misc, unused-ignore]
 
     def _spectrum(self, rows: Callable[[], Chunks] | None, count: int) -> Spectrum:
         """By the singular values of the hidden matrix if it is at hand and small enough, else by the eigenvalues of S."""
-        if rows is None or 8 * count * self.n_hidden > SVD_BYTES:
+        if rows is None or 8 * count * int(self.n_hidden) > SVD_BYTES:
             self.solver_ = "eigh"
             return Spectrum.of_gram(self.moments_)
         self.solver_ = "svd"
@@ -189,10 +192,8 @@ class BaseELM(BaseEstimator):  # type: ignore[misc, unused-ignore]
         """The K outputs for every row of X, (N, K) float64."""
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
-        size = self.chunk_size or max(CHUNK_BYTES // (8 * max(X.shape[1], self.n_hidden)), 1)
         out = np.empty((X.shape[0], len(self.coef_)))
-        for start in range(0, len(out), size):
-            part = slice(start, start + size)
+        for part in self._parts(X):
             out[part] = self._hidden_units(X[part]) @ self.coef_.T + self.intercept_
         return out
 

@@ -10,6 +10,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
+from ..checks import real
 from ..model import Model
 from .elm_base import BaseELM
 from .elm_settings import check_settings
@@ -118,6 +119,8 @@ class ELMClassifier(ClassifierMixin, BaseELM):  # type: ignore[misc, unused-igno
             raise ValueError(
                 f"class_weight names {sorted(unknown, key=str)}, expected classes of {self.classes_.tolist()}"
             )
+        if not all(0 <= real(weight) < np.inf for weight in self.class_weight.values()):
+            raise ValueError(f"class_weight is {self.class_weight!r:.200}, expected numbers of at least 0")
         return np.array([self.class_weight.get(c, 1.0) for c in y.tolist()], np.float64)
 
     def decision_function(self, X: Any) -> np.ndarray:

@@ -4,8 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from sklearn.utils import check_random_state
 
 from .. import nn
+from ..checks import flag, is_name, is_whole, real
+from ..threads import MOST as MOST_THREADS
+
+MOST = 2**31 - 1
 
 ACTIVATIONS: dict[str, Callable[[], nn.Layer]] = {
     "elu": nn.ELU,
@@ -23,14 +28,18 @@ ACTIVATIONS: dict[str, Callable[[], nn.Layer]] = {
 
 def check_settings(elm: Any) -> None:
     """Complain of the first argument of the constructor that does not fit."""
-    for name, low in (("n_hidden", 1), ("chunk_size", 1)):
+    for name, most in (("n_hidden", MOST), ("chunk_size", MOST), ("n_threads", MOST_THREADS)):
         value = getattr(elm, name)
-        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-        if not (whole and value >= low) and not (name == "chunk_size" and value is None):
-            raise ValueError(f"{name} is {value!r}, expected an integer of at least {low}")
+        if not (is_whole(value) and 1 <= value <= most) and not (value is None and name != "n_hidden"):
+            raise ValueError(f"{name} is {value!r}, expected an integer from 1 to {most}")
     for name, known in (("activation", [*ACTIVATIONS]), ("solver", ["auto", "cholesky", "svd"])):
-        if getattr(elm, name) not in known:
+        if not is_name(getattr(elm, name), known):
             raise ValueError(f"{name} is {getattr(elm, name)!r}, expected one of {known}")
+    flag("fit_intercept", elm.fit_intercept)
+    try:
+        check_random_state(elm.random_state)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"random_state is {elm.random_state!r:.80}: {error}") from error
     for name in ("weight_scale", "bias_scale"):
         number(name, getattr(elm, name))
     if elm.alpha is not None and not (isinstance(elm.alpha, str) and elm.alpha == "loo"):
@@ -43,6 +52,5 @@ def check_settings(elm: Any) -> None:
 
 def number(name: str, value: Any, expected: str = "a number of at least 0") -> None:
     """Check a finite number of at least 0."""
-    fits = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not fits or not 0 <= value < np.inf:
+    if not 0 <= real(value) < np.inf:
         raise ValueError(f"{name} is {value!r}, expected {expected}")

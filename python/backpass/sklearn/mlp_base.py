@@ -1,6 +1,5 @@
 """What MLPClassifier and MLPRegressor share: parameters, initial weights, fit and partial_fit, pickling."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
 from threading import Lock
@@ -15,7 +14,7 @@ from ..errors import NonFiniteError
 from ..losses import Loss
 from .mlp_lbfgs import minimise
 from .mlp_network import Design, Network, sharing
-from .mlp_parameters import CONSTRAINTS
+from .mlp_parameters import CONSTRAINTS, check_numbers, hidden_sizes
 from .mlp_solver import STOCHASTIC, make_optimizer, optimizer_key
 from .mlp_stochastic import Training, check_callbacks
 from .mlp_targets import OUTPUT, Task
@@ -42,12 +41,10 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         return self
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, incremental: bool, eval_set: Any = None) -> None:
+        check_numbers(self)
         self._validate_params()
         check_callbacks(self.callbacks)
-        sizes = self.hidden_layer_sizes
-        hidden = [*(sizes if isinstance(sizes, Iterable) else [sizes])]
-        if any(size <= 0 for size in hidden):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
+        hidden = hidden_sizes(self.hidden_layer_sizes)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         if eval_set is not None and self.solver not in STOCHASTIC:

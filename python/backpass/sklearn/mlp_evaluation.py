@@ -23,7 +23,10 @@ class Evaluation:
         metric = estimator.eval_metric
         self.function = metric if callable(metric) else None
         self.sign, self.name = 1, estimator._score_name if metric is None else str(metric)
-        self.scorer = None if metric is None or self.function else get_scorer(metric)
+        try:
+            self.scorer = None if metric is None or self.function else get_scorer(metric)
+        except ValueError as error:
+            raise ValueError(f"eval_metric is {metric!r:.80}: {error}") from error
         if self.function:
             self.name = getattr(metric, "__name__", type(metric).__name__)
         elif self.name.startswith("neg_"):

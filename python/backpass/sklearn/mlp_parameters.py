@@ -7,8 +7,10 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from ..backends import KNOWN
+from ..checks import is_whole, real
 from ..losses import Loss
 from ..optim.schedules import Schedule
+from ..threads import MOST
 from .mlp_network import ACTIVATIONS
 from .mlp_solver import STOCHASTIC
 from .mlp_targets import CLASSIFICATION, REGRESSION
@@ -51,7 +53,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "lr_schedule": [None, Schedule, callable],
     "eval_metric": [None, str, callable],
     "callbacks": [None, list, tuple],
-    "n_threads": [None, POSITIVE],
+    "n_threads": [None, Interval(Integral, 1, MOST, closed="both")],
     "backend": [StrOptions({"auto", *KNOWN})],
     "dtype": [None, StrOptions({"float32", "float64"})],
 }
@@ -61,6 +63,40 @@ CLASSIFIER = {
     "label_smoothing": [SHARE],
     "class_weight": [None, StrOptions({"balanced"}), dict, list],
 }
+
+NO_BOOL = (
+    "learning_rate_init",
+    "beta_1",
+    "beta_2",
+    "epsilon",
+    "n_threads",
+)  # which an optimizer or a model refuses
+
+
+def check_numbers(estimator: Any) -> None:
+    """Refuse what scikit-learn's constraints fail on, or take for a number that is none."""
+    for name in CONSTRAINTS:
+        value = getattr(estimator, name)
+        if (
+            isinstance(value, np.timedelta64)
+            or (is_whole(value) and np.isinf(real(value)))
+            or (name in NO_BOOL and isinstance(value, bool | np.bool_))
+        ):
+            raise ValueError(f"{name} is {value!r:.80}, expected a number that a float can hold")
+
+
+def hidden_sizes(sizes: Any) -> list[int]:
+    """hidden_layer_sizes as a list."""
+    try:
+        hidden = [*sizes]
+    except TypeError:
+        hidden = [sizes]
+    if not all(is_whole(size) and size < 2**31 for size in hidden):
+        raise ValueError(f"hidden_layer_sizes is {sizes!r:.80}, expected integers from 1 to {2**31 - 1}")
+    if any(size <= 0 for size in hidden):
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")  # scikit-learn's words
+    return [int(size) for size in hidden]
+
 
 DOCUMENTATION = """
     scikit-learn's parameters mean what they mean there. `solver` knows "rmsprop", "adagrad", "adamw", "nadam" and "lion" too,
