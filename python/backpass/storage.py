@@ -168,17 +168,18 @@ def previous(path: Path) -> list[Path]:
 
 def _rotate(path: Path, keep: int) -> None:
     """Make room at path.1, so that `path` itself is never missing."""
-    kept = [path.with_name(f"{path.name}.{number}") for number in range(1, keep)]
-    for newer, older in zip(kept[-2::-1], kept[:0:-1], strict=True):
-        with contextlib.suppress(FileNotFoundError):
-            os.replace(newer, older)
+    for newer in reversed(previous(path)):  # those that exist: `keep` may be any number
+        number = int(newer.suffix[1:])
+        if number + 1 < keep:
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(newer, path.with_name(f"{path.name}.{number + 1}"))
     spare = _temporary(path)
     try:
         try:
             os.link(path, spare)
         except OSError:  # a file system without links
             shutil.copy2(path, spare)
-        os.replace(spare, kept[0])
+        os.replace(spare, path.with_name(f"{path.name}.1"))
     finally:
         spare.unlink(missing_ok=True)  # renaming one link to another of the same file does nothing
 
