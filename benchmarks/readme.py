@@ -77,9 +77,9 @@ def limits(file: Path) -> str:
         f"{about['versions']['CPU']}, {about['date']} ([all figures]({file.relative_to(ROOT).as_posix()})): of the multiply-adds"
         f" that a core reaches at most, training reaches, with AVX-512, {shares('peak')}; with AVX2 {shares('avx2')}."
         f" An Adam update of 25 million parameters runs at {100 * ratio('memory', 'adam'):.0f} % of the speed of the plainest"
-        f" loop over the same arrays. In cache PyTorch's fused Adam takes {ratio('cache', 'adam'):.1f} times as long, its"
-        f" RMSprop {ratio('cache', 'rmsprop'):.1f} times. With both CPUs allowed the workloads train {min(threads):.2f} to"
-        f" {max(threads):.2f} times as fast as with one."
+        f" loop over the same arrays. In cache `step()` of PyTorch's fused Adam takes {ratio('cache', 'adam'):.1f} times as"
+        f" long, its RMSprop {ratio('cache', 'rmsprop'):.1f} times. With both CPUs allowed the workloads train"
+        f" {min(threads):.2f} to {max(threads):.2f} times as fast as with one."
     )
 
 

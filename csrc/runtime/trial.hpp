@@ -23,9 +23,13 @@ class Trial {
             return;
         }
         trial_ += seconds;
-        if (settling_ && seconds < 5 * kSettleSeconds) {
-            if (spent_ > kSettleSeconds) settling_ = false, spent_ = 0;
-            return;
+        if (settling_) {
+            settling_ = spent_ <= kSettleSeconds;
+            if (seconds < 5 * kSettleSeconds) {
+                if (!settling_) spent_ = 0;
+                return;
+            }
+            spent_ = seconds;  // so long a step counts
         }
         ++steps_;
         if (spent_ < kBlockSeconds) return;
@@ -39,7 +43,7 @@ class Trial {
 
   private:
     static constexpr double kBlockSeconds = 3e-4;
-    // A worker wakes up, or spins until it sleeps: where two CPUs are one core, that slows a serial step 1.7 times.
+    // A worker wakes up, or spins until it sleeps: where two CPUs behave like one core, that slows serial steps 1.7 times.
     static constexpr double kSettleSeconds = 2e-4;
     static constexpr double kLongSeconds = 0.05;
     static constexpr double kRest = 20;  // times as long as the trial took, until the next one

@@ -168,18 +168,23 @@ def previous(path: Path) -> list[Path]:
 
 def _rotate(path: Path, keep: int) -> None:
     """Make room at path.1, so that `path` itself is never missing."""
-    for newer in reversed(previous(path)):  # those that exist: `keep` may be any number
-        number = int(newer.suffix[1:])
-        if number + 1 < keep:
-            with contextlib.suppress(FileNotFoundError):
-                os.replace(newer, path.with_name(f"{path.name}.{number + 1}"))
+
+    def kept(number: int) -> Path:
+        return path.with_name(f"{path.name}.{number}")
+
+    free = 1  # the first number without a file, or the last that is kept; found without listing a folder that may forbid it
+    while free < keep - 1 and os.path.lexists(kept(free)):
+        free += 1
+    for number in range(free, 1, -1):
+        with contextlib.suppress(FileNotFoundError):  # another writer was faster
+            os.replace(kept(number - 1), kept(number))
     spare = _temporary(path)
     try:
         try:
             os.link(path, spare)
         except OSError:  # a file system without links
             shutil.copy2(path, spare)
-        os.replace(spare, path.with_name(f"{path.name}.1"))
+        os.replace(spare, kept(1))
     finally:
         spare.unlink(missing_ok=True)  # renaming one link to another of the same file does nothing
 

@@ -4,7 +4,7 @@
 
 In every round the parent trains, forks, and the child trains. What a child costs is its CPU time, that of its threads included:
 unlike the time on the clock it does not grow when other processes take the machine. No child may cost more than the slowest of
-the parent's runs and a quarter: that is for the pages that the two share after a fork, some 1,500 for the system to copy (5 ms),
+the parent's runs and a tenth: that is for the pages that the two share after a fork, some 1,500 for the system to copy (5 ms),
 and for threads that wait for each other. On the clock the typical child has to keep that limit, too. A child that has not
 finished within a hundred times the parent's time plus five seconds has hung: it is killed, and the run fails.
 """
@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # test_processes
 from test_processes import train
 
 EPOCHS = 200  # 0.2 s
-LIMIT = 1.25
+LIMIT = 1.1
 Times = tuple[float, float]  # seconds on the clock, seconds of CPU
 
 

@@ -80,7 +80,6 @@ class ProgressBar(Callback):
     def on_train_end(self, logs: Logs) -> None:
         if self._bar is not None:
             if self.model.stop_training:
-                self._bar.total = (
-                    self._bar.n
-                )  # stopped on purpose: notebooks paint an unfinished bar as a failure
+                # on purpose, and notebooks paint an unfinished bar as a failure
+                self._bar.total = self._bar.n
             self._bar.close()

@@ -83,13 +83,8 @@ class Design:
         return nn.Sequential(*blocks, linear[-1]), linear
 
 
-BUILT = (
-    "activation",
-    "dropout",
-    "batch_norm",
-    "layer_norm",
-    "residual",
-)  # of a design: what its layers depend on
+# What the layers of a design depend on.
+BUILT = ("activation", "dropout", "batch_norm", "layer_norm", "residual")
 
 
 class Network:

@@ -64,13 +64,8 @@ CLASSIFIER = {
     "class_weight": [None, StrOptions({"balanced"}), dict, list],
 }
 
-NO_BOOL = (
-    "learning_rate_init",
-    "beta_1",
-    "beta_2",
-    "epsilon",
-    "n_threads",
-)  # which an optimizer or a model refuses
+# Where an optimizer or a model refuses a bool, which scikit-learn takes for a number.
+NO_BOOL = ("learning_rate_init", "beta_1", "beta_2", "epsilon", "n_threads")
 
 
 def check_numbers(estimator: Any) -> None:
