@@ -50,15 +50,16 @@ BP_INLINE void gather_rows(const Gather<T>& op, Index begin, Index end) {
     const char* const source = (const char*)op.source.data;
     char* to = (char*)op.out.data + begin * bytes;
     for (Index b = begin; b < end; ++b, to += bytes) {
-        if (b + ahead < known) {  // no prefetcher foresees a shuffled order
-            // in whole numbers, which wrap around: a forged index may point anywhere
-            const std::uint64_t next =
-                std::uint64_t(source) + std::uint64_t(index[b + ahead]) * std::uint64_t(bytes);
-            for (Index i = 0; i < bytes; i += 64) __builtin_prefetch((const void*)(next + std::uint64_t(i)));
-        }
         if (std::uint64_t(index[b]) >= std::uint64_t(size)) continue;
         const char* const from = source + index[b] * bytes;
-        for (Index i = 0; i + Bytes < bytes; i += Bytes) copy<Bytes>(to + i, from + i);
+        // No prefetcher foresees a shuffled order. In whole numbers, which wrap around: a forged index may point anywhere.
+        const Index later = index[b + ahead < known ? b + ahead : b];
+        const std::uint64_t next = std::uint64_t(source) + std::uint64_t(later) * std::uint64_t(bytes);
+        for (Index i = 0; i + Bytes < bytes; i += Bytes) {  // line by line: a whole row at once would stall
+            __builtin_prefetch((const void*)(next + std::uint64_t(i)));
+            copy<Bytes>(to + i, from + i);
+        }
+        __builtin_prefetch((const void*)(next + std::uint64_t(bytes - Bytes)));
         copy<Bytes>(to + bytes - Bytes, from + bytes - Bytes);
     }
 }

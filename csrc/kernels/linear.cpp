@@ -64,7 +64,7 @@ struct BiasedRows {
 constexpr Index kTurnedPiece = 128;
 template <class T, class Product>
 BP_INLINE void turned(Index from, Index to, Index columns, T* out, Scratch scratch, Product product) {
-    T* const c = static_cast<T*>(scratch.data) + kPackedElements;
+    T* const c = static_cast<T*>(scratch.data) + kPackedElements<T>;
     for (Index begin = from; begin < to; begin += kTurnedPiece) {
         const Index end = to - begin < kTurnedPiece ? to : begin + kTurnedPiece;
         product(begin, end, c);

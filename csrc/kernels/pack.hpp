@@ -13,14 +13,15 @@ constexpr int kPanel = kTileVectors * width<T>;  // columns of B that a tile rea
 template <class T>
 constexpr Index kLine = 64 / Index(sizeof(T));  // of a cache
 
-constexpr Index kBlockK = 256;  // k of one pass over C: a block of B of 256 columns stays in the L2 cache
-constexpr Index kBlockColumns = 256;
+constexpr Index kBlockK = 256;  // k of one pass over C
+template <class T>                // 256 KiB of B (AVX2) or 512 KiB: with what passes by, they stay in the L2 cache
+constexpr Index kBlockColumns = kRegisters == 32 && sizeof(T) == 4 ? 512 : 256;
 constexpr Index kPackedStride = kBlockK + 16;  // of a copied row of A: not a multiple of a cache's set
 constexpr Index kCopiedTiles = 8;  // of A read down its columns: each of their lines holds several
 constexpr Index kRowsAhead = 16;   // that are fetched of a matrix which is being copied
 
-constexpr Index kPackedElements =
-    kBlockK * (kBlockColumns + 16 * kCopiedTiles) + 16 * kPackedStride;  // of scratch that gemm may use
+template <class T>  // of scratch that gemm may use
+constexpr Index kPackedElements = kBlockK * (kBlockColumns<T> + 16 * kCopiedTiles) + 16 * kPackedStride;
 
 // A(m, k) = data[m * row + k * step]; one of row and step is 1.
 template <class T>
@@ -104,30 +105,39 @@ class CopiedRows {
 
   private:
     void copy_rows(const T* from, int rows, Index count) const {
-        for (int r = 0; r < rows; ++r)
-            for (Index i = 0; i < count; i += width<T>) {
-                const T* const at = from + r * a_.row + i;
-                __builtin_prefetch(at + 4 * a_.row);
-                store(to_ + r * kPackedStride + i,
-                      count - i >= width<T> ? load(at) : load_tail(at, int(count - i)));
+        constexpr int w = width<T>;
+        const Index whole = count / w * w;
+        T* to = to_;
+        for (int r = 0; r < rows; ++r, from += a_.row, to += kPackedStride) {
+            for (Index i = 0; i < whole; i += w) {
+                __builtin_prefetch(from + i + 4 * a_.row);
+                store(to + i, load(from + i));
             }
+            if (whole < count) store(to + whole, load_tail(from + whole, int(count - whole)));
+        }
     }
+    // Row by row of what is stored, for a line of it holds several tiles. Whole vectors, whatever follows the tile, except in
+    // the last row, which may end the matrix.
     template <class Tiles>
     void copy_columns(const Tiles& tiles, Index t, Index k0, Index count) const {
-        Index begin[kCopiedTiles + 1];
+        constexpr int w = width<T>;
+        const T *begin[kCopiedTiles + 1], *from = a_.data + k0 * a_.step;
         int last = 0;
-        for (; last <= kCopiedTiles && t + last <= tiles.count; ++last) begin[last] = tiles.begin(t + last);
+        for (; last <= kCopiedTiles && t + last <= tiles.count; ++last) begin[last] = from + tiles.begin(t + last);
         --last;
-        for (Index i = 0; i < count; ++i) {
-            const T* const from = a_.data + (k0 + i) * a_.step;
-            for (Index m = begin[0]; m < begin[last]; m += kLine<T>)
-                __builtin_prefetch(from + kRowsAhead * a_.step + m);
+        const Index lines = (begin[last] - begin[0] + kLine<T> - 1) / kLine<T>;
+        const T* ahead = begin[0] + kRowsAhead / 2 * a_.step;  // more would push each other out of the cache
+        T* to = to_;
+        Index row = 0;
+        for (Index i = 1; i < count; ++i, to += 16, row += a_.step, ahead += a_.step) {
+            for (Index line = 0; line < lines; ++line) __builtin_prefetch(ahead + line * kLine<T>);
             for (int g = 0; g < last; ++g)
-                for (Index m = begin[g]; m < begin[g + 1]; m += width<T>)
-                    store(
-                        to_ + (g * kBlockK + i) * 16 + m - begin[g],
-                        load_tail(from + m, int(begin[g + 1] - m < width<T> ? begin[g + 1] - m : width<T>)));
+                for (int m = 0; m < kTileRows; m += w) store(to + g * (kBlockK * 16) + m, load(begin[g] + row + m));
         }
+        for (int g = 0; g < last; ++g)
+            for (Index m = 0, height = begin[g + 1] - begin[g]; m < height; m += w)
+                store(to + g * (kBlockK * 16) + m,
+                      load_tail(begin[g] + row + m, int(height - m < w ? height - m : w)));
     }
 
     Operand<T> a_;

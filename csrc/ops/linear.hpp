@@ -10,8 +10,9 @@ struct Grid {
     std::int64_t m, n, rows, cols, piece;
 
     BP_INLINE static Grid over(std::int64_t m, std::int64_t n) {
-        const std::int64_t quarter = (n / 4 + 31) / 32 * 32;
-        const std::int64_t piece = quarter < 64 ? 64 : quarter > 256 ? 256 : quarter;
+        const std::int64_t share = n > 2048 ? 8 : 4, most = n > 2048 ? 512 : 256;
+        const std::int64_t part = (n / share + 31) / 32 * 32;
+        const std::int64_t piece = part < 64 ? 64 : part > most ? most : part;
         const std::int64_t rows = pieces(m, n >= 1024 ? 512 : 128);
         return {m, n, rows < 1 ? 1 : rows, pieces(n, piece),
                 piece};  // a task even without rows: db is its to write
