@@ -1,6 +1,7 @@
 """GradientMonitor: per-layer gradients, updates and idle units while a network trains, and a verdict in words."""
 
 import math
+import os
 import time
 from typing import Any
 
@@ -78,8 +79,8 @@ class GradientMonitor(Callback):
             found[kind][layer] = [row[at] for row in r.idle]
         return found
 
-    def plot(self, path: str | None = None) -> Any:
-        """The norm of each layer's gradient over the steps; returns the figure (needs matplotlib). path: where to write a PNG."""
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
+        """The norm of each layer's gradient over the steps; returns the figure. path: see `model.plot_gradients`."""
         from ..plots import gradient_norms
 
         return gradient_norms(self._measured(), path)
