@@ -132,10 +132,10 @@ class Model(Passes):
 
         save(self, path)
 
-    def plot_gradients(self, path: str | None = None) -> Any:
+    def plot_gradients(self, path: str | PathLike[str] | None = None) -> Any:
         """The norm of each layer's gradient over the steps of the last run, which a bp.GradientMonitor has to have watched.
 
-        path: where to write a PNG as well. Returns the figure (needs matplotlib).
+        path: where to write the picture as well (PNG, PDF, SVG by its ending). Returns the figure (needs matplotlib).
         """
         from .health import of_run
         from .plots import gradient_norms
