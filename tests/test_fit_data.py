@@ -175,6 +175,24 @@ def test_class_weight_is_the_sample_weight_of_its_rows() -> None:
     assert all(np.allclose(a, b, rtol=1e-12) for a, b in zip(both, want, strict=True))
 
 
+@pytest.mark.parametrize("loss", ["bce_with_logits", "mse"])
+def test_class_weight_of_one_output(loss: str) -> None:
+    y = (LABELS == 2).astype(float)
+    want = gradients(loss, 1, X, y, sample_weight=np.where(y, 5.0, 0.5))
+    for given in ([0.5, 5.0], {0: 0.5, 1: 5.0}):
+        for target in (y, y[:, None], y > 0):
+            for a, b in zip(gradients(loss, 1, X, target, class_weight=given), want, strict=True):
+                assert np.array_equal(a, b)
+    balanced = 70 / (2 * np.array([(y == 0).sum(), y.sum()]))
+    want = gradients(loss, 1, X, y, sample_weight=balanced[y.astype(int)])
+    found = gradients(loss, 1, X, y, class_weight="balanced")
+    assert all(np.allclose(a, b, rtol=1e-12) for a, b in zip(found, want, strict=True))
+    with pytest.raises(ValueError, match="y holds neither class indices nor one 0 or 1 for each row"):
+        gradients(loss, 1, X, y / 2, class_weight="balanced")
+    with pytest.raises(ValueError, match="class_weight names class 2, expected classes 0 to 1"):
+        gradients(loss, 1, X, y, class_weight={2: 1.0})
+
+
 def test_ignored_targets_with_class_weight() -> None:
     ignored = np.where(LABELS == 1, -100, LABELS)
     keep = ignored >= 0

@@ -146,16 +146,27 @@ def row_weights(
     weight = np.broadcast_to(weight.reshape(-1, *[1] * (len(rows) - 1)), rows)
     if class_weight is not None:
         by_class = per_class(class_weight, class_counts(y, classes)).astype(dtype)
-        known = (y >= 0) & (y < classes)  # not the targets that the loss ignores
-        weight = weight * np.where(known, by_class[np.where(known, y, 0)], 1)
+        labels = class_labels(y, classes)[0]
+        known = (labels >= 0) & (labels < len(by_class))  # not the targets that the loss ignores
+        weight = weight * np.where(known, by_class[np.where(known, labels, 0)], 1)
     return np.ascontiguousarray(weight)
 
 
 def class_counts(y: np.ndarray, classes: int) -> np.ndarray:
     """How many targets each class has, without those that the loss ignores."""
-    if y.dtype != np.int64:
-        raise ValueError("class_weight is given, but y holds no class indices")
-    return np.bincount(y[(y >= 0) & (y < classes)], minlength=classes)
+    labels, classes = class_labels(y, classes)
+    return np.bincount(labels[(labels >= 0) & (labels < classes)], minlength=classes)
+
+
+def class_labels(y: np.ndarray, classes: int) -> tuple[np.ndarray, int]:
+    """Targets as class indices, and how many classes there are: two where a single output is asked for 0 or 1."""
+    if y.dtype == np.int64:
+        return y, classes
+    if y.size != len(y) or not ((y == 0) | (y == 1)).all():
+        raise ValueError(
+            "class_weight is given, but y holds neither class indices nor one 0 or 1 for each row"
+        )
+    return y.reshape(-1).astype(np.int64), 2
 
 
 def per_class(class_weight: Any, counts: np.ndarray) -> np.ndarray:

@@ -58,7 +58,9 @@ class Model(Passes):
             batch_size: rows of a step, at most N; default 32, or N if that is less. The last batch may be smaller.
             validation_data: (X, y) or (X, y, sample_weight), evaluated after each epoch.
             shuffle: whether each epoch takes the rows in a new order.
-            sample_weight: (N,) weights of the rows. class_weight: dict, (C,) weights, or "balanced".
+            sample_weight: (N,) weights of the rows, none below 0; a row of weight 2 counts like two.
+            class_weight: the weights of the classes, a dict or (C,) numbers, or "balanced": N / (classes · rows of the class).
+                Targets are class indices, or 0 and 1 for a network with one output.
             sampler: "balanced": the classes take turns, so that each has its share of every batch. An epoch still has N rows: all
                 or some of a frequent class, those of a rare one several times, in a new order each epoch.
             callbacks: from `bp.callbacks`, or any objects with methods of theirs. progress: whether to show a progress bar.
