@@ -1,5 +1,6 @@
 """What X, y and the weights of rows may be, and that they mean the same."""
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,48 @@ def test_x_is_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         ]
         assert len(sources) == 2
         assert all(np.shares_memory(source, x) for source in sources)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "uint8"])
+def test_x_of_another_dtype_is_read_in_parts(dtype: str, tmp_path: Path) -> None:
+    """A mapped file, of which predict and evaluate never hold a copy in the model's dtype; fit does, but not of its slices."""
+    file = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", dtype, (60_000, 100))
+    file[:] = RNG.integers(0, 9, (60_000, 100))
+    file.flush()
+    x, y = np.load(tmp_path / "x.npy", mmap_mode="r"), np.zeros((60_000, 1), np.float32)
+    model = bp.Model(nn.Linear(100, 1), "mse", optim.SGD(lr=0.0))
+    small = x[:5000].astype(np.float32)
+    want = model.predict(small), model.evaluate(small, y[:5000])["loss"]
+    chunks = [(x[i : i + 4000], y[i : i + 4000]) for i in range(0, 60_000, 4000)]
+    copy = 60_000 * 100 * 4
+    for work in (
+        lambda: model.predict(x),
+        lambda: model.evaluate(x, y),
+        lambda: model.fit(chunks, batch_size=100),
+    ):
+        tracemalloc.start()
+        try:
+            work()
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < 0.75 * copy
+    assert np.array_equal(model.predict(x[:5000]), want[0])
+    assert model.evaluate(x[:5000], y[:5000])["loss"] == want[1]
+
+
+def test_what_is_too_large_for_the_dtype_of_the_model_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backpass.data.CHUNK", 12)
+    model, x = small(), X.astype(np.float64)
+    x[40, 2] = 1e300
+    with pytest.raises(
+        ValueError, match=r"X holds inf at row 40, column 2 \(a number too large for float32\)"
+    ):
+        model.evaluate(x, Y)
+    with np.errstate(over="ignore"):
+        assert np.array_equal(model.predict(x), model.predict(x.astype(np.float32))), (
+            "as infinity, no warning"
+        )
 
 
 # ---- weights of rows -------------------------------------------------------------------------------------------------

@@ -36,6 +36,14 @@ def read(name: str, value: Any) -> np.ndarray:
 
 def features(X: Any, dtype: Any, check: bool = True) -> np.ndarray:
     """X as a C-contiguous array of the model's dtype, (N, ...); checked for NaN and infinity."""
+    array = rows_of(X)
+    if check and array.dtype.kind == "f":
+        check_finite("X", array)
+    return cast("X", array, dtype) if check else quiet_cast(array, dtype)
+
+
+def rows_of(X: Any) -> np.ndarray:
+    """X as an array (N, ...) of numbers, of whatever dtype and order they are."""
     array = as_array("X", X)
     if array.ndim < 2:
         raise ValueError(f"X has shape {array.shape}, expected (N, features) or (N, ...)")
@@ -43,9 +51,17 @@ def features(X: Any, dtype: Any, check: bool = True) -> np.ndarray:
         raise ValueError(f"X is empty (shape {array.shape}), expected at least one row and one feature")
     if array.ndim > MAX_DIMS:
         raise ValueError(f"X has {array.ndim} dimensions (shape {array.shape}), expected at most {MAX_DIMS}")
-    if check and array.dtype.kind == "f":
+    return array
+
+
+def readable(X: Any, dtype: Any) -> np.ndarray:
+    """X as it is, checked as `features` does: no copy of it is made, however large it is."""
+    array = rows_of(X)
+    if array.dtype.kind == "f":
         check_finite("X", array)
-    return cast("X", array, dtype) if check else quiet_cast(array, dtype)
+        if np.dtype(dtype).itemsize < array.dtype.itemsize:
+            check_finite("X", array, f" (a number too large for {np.dtype(dtype)})", dtype)
+    return array
 
 
 def quiet_cast(array: np.ndarray, dtype: Any) -> np.ndarray:
@@ -80,11 +96,13 @@ def sum_is_finite(array: np.ndarray) -> bool:
     return bool(np.isfinite(np.einsum(array, list(range(array.ndim)), [])))
 
 
-def check_finite(name: str, array: np.ndarray, why: str = "") -> None:
-    """Find the first NaN or infinity, in one pass."""
+def check_finite(name: str, array: np.ndarray, why: str = "", dtype: Any = None) -> None:
+    """Find the first NaN or infinity, of the array or of what it is in another dtype, in one pass."""
     rows = max(CHUNK // max(array[:1].size, 1), 1)
     for start in range(0, len(array), rows):
         chunk = array[start : start + rows]
+        if dtype is not None:
+            chunk = quiet_cast(chunk, dtype)
         with np.errstate(all="ignore"):
             if sum_is_finite(chunk):
                 continue
