@@ -223,6 +223,19 @@ def test_early_stopping_restores_the_best(restore: bool, epoch: int) -> None:
     assert not np.array_equal(pretend.weights[1], pretend.weights[3])
 
 
+@pytest.mark.parametrize("every", ["1 epoch", "3 epochs", "2 steps"])
+def test_a_checkpoint_has_the_weights_that_early_stopping_restored(every: str, tmp_path: Path) -> None:
+    """Also where the last epoch was just written; and a run without it is written once."""
+    path, trained = tmp_path / "run.safetensors", model()
+    stopping, checkpoint = bp.EarlyStopping(patience=2), bp.ModelCheckpoint(path, every=every, keep=9)
+    trained.fit(X, Y, epochs=9, callbacks=[checkpoint, Pretend(3, 1, 2, 2), stopping])
+    loaded = bp.load(path)
+    assert all(np.array_equal(a, b) for a, b in zip(trained.parameters(), loaded.parameters(), strict=True))
+    plain = bp.ModelCheckpoint(tmp_path / "plain", every="1 epoch", keep=9)
+    model().fit(X, Y, epochs=3, callbacks=[plain])
+    assert {file.name for file in tmp_path.glob("plain*")} == {"plain", "plain.1", "plain.2"}
+
+
 def test_early_stopping_restores_batch_statistics() -> None:
     net = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 1))
     trained = bp.Model(net, "mse")
