@@ -68,7 +68,7 @@ def drawn(epochs: int, **options: Any) -> Any:
     """The panels of a run."""
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     figure = bp.Model(nn.Linear(3, 1), "mse").fit(X, Y, epochs=epochs, **options).plot()
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     return figure.axes
 
 

@@ -104,7 +104,8 @@ def gradient_norms(records: "Records", path: str | os.PathLike[str] | None = Non
         ncols=columns,
         frameon=False,
     )
-    figure.set_figwidth(6.3 + 1.2 * columns)
+    longest = max(len(line.get_label()) for line in axes.lines)
+    figure.set_figwidth(5.6 + columns * (0.6 + 0.065 * longest))
     return _saved(figure, path)
 
 
