@@ -148,6 +148,16 @@ def test_nothing_measured() -> None:
         bp.GradientMonitor().verdict()
 
 
+def test_a_network_without_weights() -> None:
+    model, monitor = bp.Model(nn.Sequential(nn.Flatten()), "mse"), bp.GradientMonitor("1 step")
+    model.fit(X, X, callbacks=[monitor])
+    for ask in (monitor.verdict, monitor.report, monitor.plot):
+        with pytest.raises(RuntimeError, match="the network has no weights"):
+            ask()
+    with pytest.raises(ValueError, match="no gradients were recorded"):
+        model.plot_gradients()
+
+
 def test_records_are_saved_and_go_on(tmp_path: Path) -> None:
     whole, model = bp.GradientMonitor("2 steps"), made()
     model.fit(X, Y, epochs=4, callbacks=[whole])

@@ -88,6 +88,8 @@ class GradientMonitor(Callback):
     def _measured(self) -> Records:
         if not self.records.steps:
             raise RuntimeError("GradientMonitor: nothing was measured yet; train with it among the callbacks")
+        if not self.records.layers:
+            raise RuntimeError("GradientMonitor: the network has no weights, so there are no gradients")
         return self.records
 
     # -- when -------------------------------------------------------------------------------------------------------
@@ -198,7 +200,7 @@ class GradientMonitor(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """The records; `model.plot_gradients` reads them, too."""
-        return {**vars(self.records)} if self.records.steps else {}
+        return {**vars(self.records)} if self.records.steps and self.records.layers else {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         if list(state["layers"]) != self.records.layers:
