@@ -35,9 +35,9 @@ class Callback:
     def on_slice_end(self, step: int, logs: Logs) -> None:
         """After some batches, about every 50 ms; `step` of params["steps"] of this epoch are done."""
 
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """After an epoch and its validation. These logs are a dict: a number that you add, as in `logs["val_f1"] = 0.9`, is seen
-        by the callbacks behind this one in the list, and is in the history."""
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        """After an epoch and its validation. A number that you add to the logs, as in `logs["val_f1"] = 0.9`, is seen by the
+        callbacks behind this one in the list, and is in the history."""
 
     def on_train_end(self, logs: Logs) -> None:
         """After the last epoch, also after an interruption."""
