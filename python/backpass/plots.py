@@ -110,12 +110,12 @@ def gradient_norms(records: "Records", path: str | os.PathLike[str] | None = Non
 
 
 def _matplotlib() -> Any:
-    """The class Figure; ImportError says what to install."""
+    """The class of figures; ImportError says what to install."""
     try:
-        from matplotlib.figure import Figure
+        from .picture import Picture
     except ImportError as error:
         raise ImportError(f'plots need matplotlib ({error}): pip install "backpass[plot]"') from None
-    return Figure
+    return Picture
 
 
 def _saved(figure: Any, path: str | os.PathLike[str] | None) -> Any:
