@@ -327,7 +327,7 @@ def test_csv_logger(tmp_path: Path) -> None:
 def test_csv_logger_quotes_and_keeps_text(tmp_path: Path) -> None:
     class Odd(bp.Callback):
         def on_epoch_end(self, epoch: int, logs: Any) -> None:
-            logs['loss, "half"'], logs["note"] = logs["loss"] / 2, "a, b"
+            logs['loss, "half"'], logs["note"], logs["huge"] = logs["loss"] / 2, "a,\nb", 10**400
 
     path, trained = tmp_path / "log.csv", model()
     losses = trained.fit(X, Y, epochs=2, callbacks=[Odd(), bp.CSVLogger(path)]).history["loss"]
@@ -336,6 +336,7 @@ def test_csv_logger_quotes_and_keeps_text(tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     assert [float(row['loss, "half"']) for row in rows[:2]] == [loss / 2 for loss in losses]
     assert [(row["epoch"], row["note"]) for row in rows] == [("0", "a, b"), ("1", "a, b"), ("2", "a, b")]
+    assert {row["huge"] for row in rows} == {"inf"}
 
 
 def test_csv_logger_says_before_the_first_epoch_that_it_cannot_write(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from .checks import is_number
+from .checks import is_number, real
 
 
 class History:
@@ -28,7 +28,7 @@ class History:
             if isinstance(name, str) and is_number(value):
                 values = self.history.setdefault(name, [])
                 values += [math.nan] * (before - len(values))
-                values[before:] = [float(value)]
+                values[before:] = [real(value)]
 
     def copy(self) -> "History":
         """Another history with the same epochs."""

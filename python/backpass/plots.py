@@ -25,10 +25,10 @@ def learning_curves(histories: dict[str, History], path: str | os.PathLike[str] 
     window: a notebook shows it, a script saves it.
     """
     new_figure = _matplotlib()
-    if not any(history.epoch for history in histories.values()):
-        raise ValueError("histories hold no epoch, so there is nothing to plot")
     names = [name.removeprefix("val_") for history in histories.values() for name in history.history]
     panels = [name for name in dict.fromkeys(["loss", "accuracy", *names]) if name in names and name != "lr"]
+    if not panels:
+        raise ValueError("histories hold no epoch, so there is nothing to plot")
     columns = min(len(panels), COLUMNS)
     rows = -(-len(panels) // columns)
     figure = new_figure(figsize=(5.6 * columns, 4.2 * rows), layout="constrained")

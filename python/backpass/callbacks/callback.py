@@ -85,7 +85,7 @@ class Monitor(Callback):
         """What any value improves."""
         return self.sign * math.inf
 
-    def epochs(self, name: str, value: Any) -> int:
+    def whole_epochs(self, name: str, value: Any) -> int:
         """Check a number of epochs."""
         if not is_whole(value) or value < 0:
             raise ValueError(f"{type(self).__name__}: {name} is {value!r}, expected an integer of at least 0")
@@ -102,8 +102,8 @@ class Monitor(Callback):
             raise TypeError(
                 f"{type(self).__name__}: monitor is {self.monitor!r}, but its value is {value!r:.80}, expected a number"
             )
-        if self.sign * value < self.sign * self.best - self.min_delta:
-            self.best = float(value)
+        if self.sign * real(value) < self.sign * self.best - self.min_delta:
+            self.best = real(value)
             return True
         return False
 

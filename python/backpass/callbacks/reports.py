@@ -6,12 +6,12 @@ import sys
 import time
 from typing import Any
 
-from ..checks import as_path, flag, is_number
+from ..checks import as_path, flag, is_number, real
 from .callback import Callback, Logs
 
 
 class CSVLogger(Callback):
-    """Write one line per epoch to a CSV file: `epoch` (from 0 on) and the numbers of its logs.
+    """Write one line per epoch to a CSV file: `epoch` (from 0 on) and what its logs hold, text in one line.
 
     append: whether to add to a file that is there; else it is replaced when the first epoch ends. A resumed run goes on in the
     same file, at the epoch where it goes on. A file that cannot be written is an OSError before the first epoch.
@@ -35,7 +35,7 @@ class CSVLogger(Callback):
             if first and not (self.append and file.tell()):
                 lines.writerow(self._names)
             values = [logs.get(name, "") for name in self._names[1:]]
-            lines.writerow([epoch, *(float(value) if is_number(value) else value for value in values)])
+            lines.writerow([epoch, *(real(v) if is_number(v) else " ".join(str(v).split()) for v in values)])
 
     def _go_on(self) -> None:
         """Keep the lines of the epochs before; a run that was killed may have written more of them, the last in part."""

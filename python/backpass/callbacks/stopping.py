@@ -27,7 +27,7 @@ class EarlyStopping(Monitor):
         mode: str = "auto",
     ) -> None:
         super().__init__(monitor, min_delta, mode)
-        self.patience = self.epochs("patience", patience)
+        self.patience = self.whole_epochs("patience", patience)
         self.restore_best = flag("EarlyStopping: restore_best", restore_best)
         self.wait = 0
         self.best_state: dict[str, np.ndarray] | None = None
@@ -101,7 +101,10 @@ class ReduceLROnPlateau(Monitor):
     ) -> None:
         super().__init__(monitor, min_delta, mode)
         self.factor, self.min_lr, self.wait, self.cooling = real(factor), real(min_lr), 0, 0
-        self.patience, self.cooldown = self.epochs("patience", patience), self.epochs("cooldown", cooldown)
+        self.patience, self.cooldown = (
+            self.whole_epochs("patience", patience),
+            self.whole_epochs("cooldown", cooldown),
+        )
         if not 0 < self.factor < 1:
             raise ValueError(f"ReduceLROnPlateau: factor is {factor!r}, expected a number between 0 and 1")
         if not 0 <= self.min_lr < math.inf:
