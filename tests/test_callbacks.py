@@ -378,7 +378,7 @@ def test_progress_bar_with_tqdm(capsys: pytest.CaptureFixture[str]) -> None:
     model().fit(X, Y, epochs=3, batch_size=10, progress=True)
     shown = capsys.readouterr().err
     assert "18/18" in shown
-    assert "epoch 3" in shown
+    assert "epoch 3/3" in shown
     assert "loss=" in shown
 
 
@@ -393,9 +393,12 @@ def test_progress_bar_without_tqdm(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "tqdm.auto", None)
-    model().fit(X, Y, epochs=3, batch_size=10, validation_data=(X, Y), callbacks=[bp.ProgressBar()])
+    options: dict[str, Any] = {"batch_size": 10, "validation_data": (X, Y), "callbacks": [bp.ProgressBar()]}
+    trained = model()
+    trained.fit(X, Y, epochs=2, **options)
+    trained.fit(X, Y, epochs=3, resume=True, **options)  # the third of three
     lines = capsys.readouterr().err.splitlines()
-    assert [line.split("  ")[0] for line in lines] == ["epoch 1", "epoch 2", "epoch 3"]
+    assert [line.split("  ")[0] for line in lines] == ["epoch 1/2", "epoch 2/2", "epoch 3/3"]
     assert all("loss" in line and "val_loss" in line for line in lines)
 
 

@@ -56,7 +56,7 @@ class ProgressBar(Callback):
     """A progress bar over all epochs (tqdm if it is installed, else a plain line per epoch)."""
 
     def on_train_begin(self, logs: Logs) -> None:
-        self._done = 0
+        self._done, self._epochs = 0, 0
         try:
             from tqdm.auto import tqdm
         except ImportError:
@@ -66,7 +66,7 @@ class ProgressBar(Callback):
         self._start = time.perf_counter()
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
-        self._done = 0
+        self._done, self._epochs = 0, self._epochs or epoch + self.params["epochs"]
 
     def on_slice_end(self, step: int, logs: Logs) -> None:
         if self._bar is not None:
@@ -75,12 +75,13 @@ class ProgressBar(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         shown = {name: f"{value:.4g}" for name, value in logs.items() if name != "lr" and is_number(value)}
+        which = f"epoch {epoch + 1}/{self._epochs}"
         if self._bar is not None:
-            self._bar.set_description(f"epoch {epoch + 1}", refresh=False)
+            self._bar.set_description(which, refresh=False)
             self._bar.set_postfix(shown)
         else:
             text = "  ".join(f"{name} {value}" for name, value in shown.items())
-            print(f"epoch {epoch + 1}  {text}  {time.perf_counter() - self._start:.1f} s", file=sys.stderr)
+            print(f"{which}  {text}  {time.perf_counter() - self._start:.1f} s", file=sys.stderr)
 
     def on_train_end(self, logs: Logs) -> None:
         if self._bar is not None:
