@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,8 @@ def main() -> None:
         cells = [f"{r['us']:14,.2f}{r['gflops']:9.1f}{r['gigabytes']:8.1f}" for r in results[name].values()]
         print(f"{name:<24}" + "".join(cells), flush=True)
     if arguments.json:
-        about = {"versions": config.facts(), "threads": arguments.threads, **peaks}
+        date = datetime.now(UTC).isoformat(timespec="seconds")
+        about = {"date": date, "versions": config.facts(), "threads": arguments.threads, **peaks}
         Path(arguments.json).write_text(json.dumps(about | {"ops": results}, indent=1) + "\n", "utf-8")
 
 

@@ -13,6 +13,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,8 @@ def main() -> None:
                     flush=True,
                 )
     if arguments.json:
-        about = {"versions": config.facts(), "threads": 1, "estimators": results}
+        date = datetime.now(UTC).isoformat(timespec="seconds")
+        about = {"date": date, "versions": config.facts(), "threads": 1, "estimators": results}
         Path(arguments.json).write_text(json.dumps(about, indent=1) + "\n", "utf-8")
 
 

@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -96,9 +97,9 @@ def main() -> None:
     if arguments.json:
         from backpass import config
 
-        Path(arguments.json).write_text(
-            json.dumps({"versions": config.facts(), "first_step": results}, indent=1) + "\n", "utf-8"
-        )
+        date = datetime.now(UTC).isoformat(timespec="seconds")
+        about = {"date": date, "versions": config.facts(), "first_step": results}
+        Path(arguments.json).write_text(json.dumps(about, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

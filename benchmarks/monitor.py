@@ -10,6 +10,7 @@ import argparse
 import json
 import statistics
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,7 @@ def main() -> None:
                 f" {found['steps']:6} steps",
                 flush=True,
             )
+        results[name]["date"] = datetime.now(UTC).isoformat(timespec="seconds")
     if arguments.json:
         file = Path(arguments.json)
         known = json.loads(file.read_text("utf-8"))["workloads"] if file.exists() else {}

@@ -11,6 +11,7 @@ import os
 import statistics
 import time
 import warnings
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,8 @@ def main() -> None:
         results[name] = {"seconds": wall, "cpu_seconds": cpu, "runs": pairs}
         print(f"{name:<21}{wall:8.2f} s{cpu:8.2f} CPU seconds")
     if arguments.json:
-        about = {"versions": config.facts(), "jobs": arguments.jobs, "search": results}
+        date = datetime.now(UTC).isoformat(timespec="seconds")
+        about = {"date": date, "versions": config.facts(), "jobs": arguments.jobs, "search": results}
         Path(arguments.json).write_text(json.dumps(about, indent=1) + "\n", "utf-8")
 
 

@@ -63,6 +63,7 @@ NOT_ATTACKED = {  # public, with arguments, and why
     "optim.schedules.Schedule": "made by the functions, which are attacked",
     "losses.emit_mixed": "emits instructions, takes no values",
     "History.append": "fit calls it",
+    "History.on_epoch_end": "fit calls it",
     "Model.forward_plan": "called by forward, with what it has checked",
     "Model.training_plan": "called by fit and step, with what they have checked",
     "Model.update_instructions": "called by fit, step and update",

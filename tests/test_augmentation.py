@@ -93,6 +93,42 @@ def test_a_run_repeats_itself_on_every_backend(backend: Backend) -> None:
     )
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_threads_maps_and_chunks_change_no_bit(dtype: str, backend: Backend, tmp_path: Path) -> None:
+    """All augmentation at once, on batches that are worth a second thread."""
+    images = np.random.default_rng(1).uniform(size=(200, 3, 32, 32)).astype(np.float32)
+    y = np.arange(200) % 5
+    np.save(tmp_path / "x.npy", images)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    chunks = [(mapped[i : i + 80], y[i : i + 80]) for i in range(0, 200, 80)]
+    before = bp.get_num_threads()
+    bp.set_num_threads(8)
+    try:
+        for shuffle in (True, False):
+            found = []
+            for threads, data in ((1, images), (2, images), (3, mapped), (8, images), (8, chunks)):
+                front = (
+                    nn.RandomShift(2),
+                    nn.RandomHorizontalFlip(),
+                    nn.Cutout(5),
+                    nn.GaussianNoise(0.1),
+                    nn.MixUp(),
+                )
+                net = nn.Sequential(*front, nn.Flatten(), nn.Linear(3072, 16), nn.ReLU(), nn.Linear(16, 5))
+                model = bp.Model(net, "cross_entropy", dtype=dtype, seed=3, threads=threads)
+                model.backend = backend
+                if data is not chunks:
+                    model.fit(data, y, epochs=2, batch_size=64, shuffle=shuffle)
+                elif not shuffle:  # else in another order
+                    model.fit(data, epochs=2, batch_size=64, shuffle=False)
+                else:
+                    continue
+                found.append([p.tobytes() for p in model.parameters()])
+            assert all(one == found[0] for one in found)
+    finally:
+        bp.set_num_threads(before)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -1,5 +1,6 @@
 """Callbacks: when they are called, what they do, and that a failing one leaves the model usable."""
 
+import csv
 import math
 import sys
 from collections.abc import Callable
@@ -222,6 +223,19 @@ def test_early_stopping_restores_the_best(restore: bool, epoch: int) -> None:
     assert not np.array_equal(pretend.weights[1], pretend.weights[3])
 
 
+@pytest.mark.parametrize("every", ["1 epoch", "3 epochs", "2 steps"])
+def test_a_checkpoint_has_the_weights_that_early_stopping_restored(every: str, tmp_path: Path) -> None:
+    """Also where the last epoch was just written; and a run without it is written once."""
+    path, trained = tmp_path / "run.safetensors", model()
+    stopping, checkpoint = bp.EarlyStopping(patience=2), bp.ModelCheckpoint(path, every=every, keep=9)
+    trained.fit(X, Y, epochs=9, callbacks=[checkpoint, Pretend(3, 1, 2, 2), stopping])
+    loaded = bp.load(path)
+    assert all(np.array_equal(a, b) for a, b in zip(trained.parameters(), loaded.parameters(), strict=True))
+    plain = bp.ModelCheckpoint(tmp_path / "plain", every="1 epoch", keep=9)
+    model().fit(X, Y, epochs=3, callbacks=[plain])
+    assert {file.name for file in tmp_path.glob("plain*")} == {"plain", "plain.1", "plain.2"}
+
+
 def test_early_stopping_restores_batch_statistics() -> None:
     net = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 1))
     trained = bp.Model(net, "mse")
@@ -236,7 +250,7 @@ def test_early_stopping_takes_more_accuracy_as_better() -> None:
     history = classifier.fit(X, labels, epochs=100, validation_data=(X, labels), callbacks=[stopping])
     accuracies = history.history["val_accuracy"]
     assert max(accuracies) > accuracies[0]
-    assert classifier.evaluate(X, labels)["accuracy"] == max(accuracies)
+    assert classifier.evaluate(X, labels)["accuracy"] == max(accuracies) == stopping.best
 
 
 def test_an_unknown_monitor_names_what_there_is() -> None:
@@ -246,12 +260,36 @@ def test_an_unknown_monitor_names_what_there_is() -> None:
         model().fit(X, Y, callbacks=[bp.EarlyStopping()])
 
 
+def test_a_monitored_quantity_is_a_number() -> None:
+    class Text(bp.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any) -> None:
+            logs["val_loss"] = "low"
+
+    with pytest.raises(TypeError, match="monitor is 'val_loss', but its value is 'low', expected a number"):
+        model().fit(X, Y, callbacks=[Text(), bp.EarlyStopping()])
+
+
 def test_reduce_lr_on_plateau() -> None:
     trained = model(optim.SGD(lr=0.1))
     callback = bp.ReduceLROnPlateau(factor=0.5, patience=2, min_lr=0.03)
     history = trained.fit(X, Y, epochs=8, callbacks=[Pretend(3, 2, 2, 2, 2, 2, 2, 2), callback])
     assert history.history["lr"] == pytest.approx([0.1, 0.1, 0.1, 0.1, 0.05, 0.05, 0.03, 0.03])
     assert trained.lr == pytest.approx(0.03)
+
+
+def test_reduce_lr_cools_down(tmp_path: Path) -> None:
+    """Two epochs after a reduction do not count, also where the run goes on from a checkpoint between them."""
+    losses, path = (3, 3, 3, 3, 3, 3, 3, 3), tmp_path / "run.safetensors"
+    whole, part = model(optim.SGD(lr=1.0)), model(optim.SGD(lr=1.0))
+    cool = [bp.ReduceLROnPlateau(factor=0.5, patience=1, cooldown=2) for _ in range(3)]
+    rates = whole.fit(X, Y, epochs=8, callbacks=[Pretend(*losses), cool[0]]).history["lr"]
+    assert rates == [1, 1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25]
+    part.fit(X, Y, epochs=3, callbacks=[Pretend(*losses), cool[1]])
+    part.save(path)
+    loaded = bp.load(path)
+    assert loaded.fit(X, Y, epochs=5, callbacks=[Pretend(*losses), cool[2]]).history["lr"] == rates[3:]
+    with pytest.raises(ValueError, match="ReduceLROnPlateau: cooldown is -1, expected an integer"):
+        bp.ReduceLROnPlateau(cooldown=-1)
 
 
 def test_reduce_lr_changes_the_steps() -> None:
@@ -286,6 +324,28 @@ def test_csv_logger(tmp_path: Path) -> None:
     assert len(path.read_text("utf-8").splitlines()) == 2  # without append it starts anew
 
 
+def test_csv_logger_quotes_and_keeps_text(tmp_path: Path) -> None:
+    class Odd(bp.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any) -> None:
+            logs['loss, "half"'], logs["note"], logs["huge"] = logs["loss"] / 2, "a,\nb", 10**400
+
+    path, trained = tmp_path / "log.csv", model()
+    losses = trained.fit(X, Y, epochs=2, callbacks=[Odd(), bp.CSVLogger(path)]).history["loss"]
+    trained.fit(X, Y, epochs=3, resume=True, callbacks=[Odd(), bp.CSVLogger(path)])
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row['loss, "half"']) for row in rows[:2]] == [loss / 2 for loss in losses]
+    assert [(row["epoch"], row["note"]) for row in rows] == [("0", "a, b"), ("1", "a, b"), ("2", "a, b")]
+    assert {row["huge"] for row in rows} == {"inf"}
+
+
+def test_csv_logger_says_before_the_first_epoch_that_it_cannot_write(tmp_path: Path) -> None:
+    trained = model()
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        trained.fit(X, Y, callbacks=[bp.CSVLogger(tmp_path / "nowhere" / "log.csv")])
+    assert trained.step_count[0] == 0
+
+
 class Poison(bp.Callback):
     """Makes the third batch overflow."""
 
@@ -318,7 +378,7 @@ def test_progress_bar_with_tqdm(capsys: pytest.CaptureFixture[str]) -> None:
     model().fit(X, Y, epochs=3, batch_size=10, progress=True)
     shown = capsys.readouterr().err
     assert "18/18" in shown
-    assert "epoch 3" in shown
+    assert "epoch 3/3" in shown
     assert "loss=" in shown
 
 
@@ -333,9 +393,12 @@ def test_progress_bar_without_tqdm(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "tqdm.auto", None)
-    model().fit(X, Y, epochs=3, batch_size=10, validation_data=(X, Y), callbacks=[bp.ProgressBar()])
+    options: dict[str, Any] = {"batch_size": 10, "validation_data": (X, Y), "callbacks": [bp.ProgressBar()]}
+    trained = model()
+    trained.fit(X, Y, epochs=2, **options)
+    trained.fit(X, Y, epochs=3, resume=True, **options)  # the third of three
     lines = capsys.readouterr().err.splitlines()
-    assert [line.split("  ")[0] for line in lines] == ["epoch 1", "epoch 2", "epoch 3"]
+    assert [line.split("  ")[0] for line in lines] == ["epoch 1/2", "epoch 2/2", "epoch 3/3"]
     assert all("loss" in line and "val_loss" in line for line in lines)
 
 

@@ -51,6 +51,15 @@ def test_in_order_it_is_the_run_on_the_arrays(size: int) -> None:
                 assert np.array_equal(a, b)
 
 
+def test_class_weight_of_one_output_in_chunks() -> None:
+    """One chunk has rows of one class only: balance is that of all."""
+    y = np.arange(103) > 60
+    whole, chunked = (bp.Model(nn.Linear(5, 1), "bce_with_logits", seed=3) for _ in range(2))
+    options: dict[str, Any] = {"epochs": 2, "batch_size": 16, "shuffle": False, "class_weight": "balanced"}
+    losses = whole.fit(X, y, **options).history["loss"]
+    assert chunked.fit(Sequence(X, y), **options).history["loss"] == losses
+
+
 def test_each_epoch_has_every_row_once_in_another_order() -> None:
     seen: list[list[int]] = []
 

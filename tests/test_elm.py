@@ -95,6 +95,19 @@ def test_rows_that_are_all_the_same_teach_nothing_but_their_mean(solver: str) ->
     close(elm.loo_error_, np.mean([(i - (45 - i) / 9) ** 2 for i in range(10)]))
 
 
+@pytest.mark.parametrize("alpha", [None, 0, 1e-14, 1e-3, "loo"])
+@pytest.mark.parametrize("kind", ["columns twice", "all zero", "one row"])
+def test_rank_deficient_data_give_finite_weights(kind: str, alpha: Any) -> None:
+    x, y = {
+        "columns twice": (np.hstack([X, X, np.ones((60, 1))]), Y),
+        "all zero": (np.zeros((60, 3)), Y),
+        "one row": (X[:1], Y[:1]),
+    }[kind]
+    elm = ELMRegressor(150, alpha=alpha, random_state=1).fit(x, y)
+    assert np.isfinite(elm.coef_).all()
+    assert np.abs(elm.predict(x)).max() <= 2 * np.abs(y).max()
+
+
 def test_leave_one_out_is_not_taken_in_by_a_perfect_fit() -> None:
     elm = ELMRegressor(200, alpha="loo", alphas=[1e-18, 1e-2], random_state=1).fit(X, rng.standard_normal(60))
     assert elm.loo_errors_[0] == np.inf

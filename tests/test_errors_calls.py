@@ -126,7 +126,7 @@ def test_arguments_of_fit(what: str) -> None:
 
 def test_arguments_that_do_not_go_together() -> None:
     model = mse()
-    with refused("class_weight", "no class indices", model=model):
+    with refused("class_weight", "neither class indices nor", model=model):
         model.fit(X, Y, class_weight={0: 1.0})
     with pytest.raises(ValueError, match="monitor is 'val_loss'"):
         model.fit(X, Y, callbacks=[bp.EarlyStopping()])

@@ -1,5 +1,6 @@
 """What X, y and the weights of rows may be, and that they mean the same."""
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,48 @@ def test_x_is_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         assert all(np.shares_memory(source, x) for source in sources)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "uint8"])
+def test_x_of_another_dtype_is_read_in_parts(dtype: str, tmp_path: Path) -> None:
+    """A mapped file, of which predict and evaluate never hold a copy in the model's dtype; fit does, but not of its slices."""
+    file = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", dtype, (60_000, 100))
+    file[:] = RNG.integers(0, 9, (60_000, 100))
+    file.flush()
+    x, y = np.load(tmp_path / "x.npy", mmap_mode="r"), np.zeros((60_000, 1), np.float32)
+    model = bp.Model(nn.Linear(100, 1), "mse", optim.SGD(lr=0.0))
+    small = x[:5000].astype(np.float32)
+    want = model.predict(small), model.evaluate(small, y[:5000])["loss"]
+    chunks = [(x[i : i + 4000], y[i : i + 4000]) for i in range(0, 60_000, 4000)]
+    copy = 60_000 * 100 * 4
+    for work in (
+        lambda: model.predict(x),
+        lambda: model.evaluate(x, y),
+        lambda: model.fit(chunks, batch_size=100),
+    ):
+        tracemalloc.start()
+        try:
+            work()
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < 0.75 * copy
+    assert np.array_equal(model.predict(x[:5000]), want[0])
+    assert model.evaluate(x[:5000], y[:5000])["loss"] == want[1]
+
+
+def test_what_is_too_large_for_the_dtype_of_the_model_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backpass.data.CHUNK", 12)
+    model, x = small(), X.astype(np.float64)
+    x[40, 2] = 1e300
+    with pytest.raises(
+        ValueError, match=r"X holds inf at row 40, column 2 \(a number too large for float32\)"
+    ):
+        model.evaluate(x, Y)
+    with np.errstate(over="ignore"):
+        assert np.array_equal(model.predict(x), model.predict(x.astype(np.float32))), (
+            "as infinity, no warning"
+        )
+
+
 # ---- weights of rows -------------------------------------------------------------------------------------------------
 
 
@@ -173,6 +216,24 @@ def test_class_weight_is_the_sample_weight_of_its_rows() -> None:
     both = gradients("cross_entropy", 3, X, LABELS, class_weight=weights, sample_weight=np.full(70, 2.0))
     want = gradients("cross_entropy", 3, X, LABELS, class_weight=weights * 2)
     assert all(np.allclose(a, b, rtol=1e-12) for a, b in zip(both, want, strict=True))
+
+
+@pytest.mark.parametrize("loss", ["bce_with_logits", "mse"])
+def test_class_weight_of_one_output(loss: str) -> None:
+    y = (LABELS == 2).astype(float)
+    want = gradients(loss, 1, X, y, sample_weight=np.where(y, 5.0, 0.5))
+    for given in ([0.5, 5.0], {0: 0.5, 1: 5.0}):
+        for target in (y, y[:, None], y > 0):
+            for a, b in zip(gradients(loss, 1, X, target, class_weight=given), want, strict=True):
+                assert np.array_equal(a, b)
+    balanced = 70 / (2 * np.array([(y == 0).sum(), y.sum()]))
+    want = gradients(loss, 1, X, y, sample_weight=balanced[y.astype(int)])
+    found = gradients(loss, 1, X, y, class_weight="balanced")
+    assert all(np.allclose(a, b, rtol=1e-12) for a, b in zip(found, want, strict=True))
+    with pytest.raises(ValueError, match="y holds neither class indices nor one 0 or 1 for each row"):
+        gradients(loss, 1, X, y / 2, class_weight="balanced")
+    with pytest.raises(ValueError, match="class_weight names class 2, expected classes 0 to 1"):
+        gradients(loss, 1, X, y, class_weight={2: 1.0})
 
 
 def test_ignored_targets_with_class_weight() -> None:

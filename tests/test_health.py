@@ -22,13 +22,15 @@ def deep(
     activation: type[nn.Layer],
     init: str = "torch",
     norm: bool = False,
+    behind: type[nn.Layer] | None = None,
     residual: bool = False,
     depth: int = 20,
 ) -> nn.Sequential:
-    """A classifier of `depth` linear layers."""
+    """A classifier of `depth` linear layers; normalised before each activation, or behind it."""
     layers: list[nn.Layer] = [nn.Linear(16, 24, init=init), activation()]
     for _ in range(depth - 2):
         inner = [nn.Linear(24, 24, init=init), *([nn.LayerNorm(24)] if norm else []), activation()]
+        inner += [behind(24)] if behind else []  # type: ignore[call-arg]
         layers += [nn.Residual(nn.Sequential(*inner))] if residual else inner
     return nn.Sequential(*layers, nn.Linear(24, 4))
 
@@ -48,7 +50,7 @@ def test_twenty_sigmoids_vanish() -> None:
     assert "Linear(24, 24)) and " in monitor.verdict()
     norms = monitor.history["gradient_norm"]
     assert norms["0"][-1] < 1e-8 * norms["38"][-1]
-    for remedy in ("nn.ReLU", "he_normal", "nn.LayerNorm", "nn.Residual"):
+    for remedy in ("nn.ReLU", "he_normal", "nn.LayerNorm", "behind each activation", "nn.Residual"):
         assert remedy in monitor.report()
     assert model.evaluate(X, y)["accuracy"] < 0.5
 
@@ -58,9 +60,11 @@ def test_twenty_sigmoids_vanish() -> None:
     [
         {"activation": nn.ReLU, "init": "he_normal"},
         {"activation": nn.ReLU, "norm": True},
+        {"activation": nn.Sigmoid, "behind": nn.LayerNorm},
+        {"activation": nn.Sigmoid, "behind": nn.BatchNorm1d},
         {"activation": nn.Sigmoid, "residual": True},
     ],
-    ids=["ReLU and He", "ReLU and normalisation", "residual connections"],
+    ids=["ReLU and He", "ReLU and norm", "sigmoid and LayerNorm", "sigmoid and BatchNorm", "residual"],
 )
 def test_what_the_report_advises_cures_it(remedy: dict[str, Any]) -> None:
     monitor, model = watched(deep(**remedy))
@@ -82,6 +86,23 @@ def test_steps_that_are_too_large_explode_and_clipping_cures_it() -> None:
     assert model.evaluate(10 * X, y)["accuracy"] > 0.9
 
 
+def test_weights_that_are_too_large_explode_towards_the_input_and_normalisation_cures_it() -> None:
+    for norm in (False, True):
+        model = bp.Model(
+            deep(nn.Tanh, "xavier_normal", norm=norm, depth=40), "cross_entropy", optim.SGD(lr=1e-6)
+        )
+        for _, weights in model.named_parameters():
+            if weights.ndim == 2 and len(weights) == 24:  # all but the output layer's
+                weights *= 5.0
+        model.fit(X, y, callbacks=[monitor := bp.GradientMonitor("5 steps")])
+        if norm:
+            assert monitor.verdict() == "healthy"
+        else:
+            assert monitor.verdict().startswith("exploding at layer 0 (Linear(16, 24)): the gradient is ")
+            assert monitor.verdict().endswith(" times larger than at layer 78 (Linear(24, 4))")
+            assert "nn.LayerNorm" in monitor.report()
+
+
 def test_a_run_that_ends_in_nan_explodes_at_the_step_of_the_error() -> None:
     monitor, model = (
         bp.GradientMonitor("50 steps"),
@@ -92,6 +113,7 @@ def test_a_run_that_ends_in_nan_explodes_at_the_step_of_the_error() -> None:
     assert error.value.step < 50
     assert monitor.records.steps[-1] == error.value.step
     assert monitor.verdict() == f"exploding from step {error.value.step}: the gradient is not finite"
+    assert "nan" not in monitor.report()
 
 
 def test_it_explodes_from_the_step_at_which_the_rate_goes_up() -> None:

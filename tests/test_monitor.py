@@ -148,6 +148,16 @@ def test_nothing_measured() -> None:
         bp.GradientMonitor().verdict()
 
 
+def test_a_network_without_weights() -> None:
+    model, monitor = bp.Model(nn.Sequential(nn.Flatten()), "mse"), bp.GradientMonitor("1 step")
+    model.fit(X, X, callbacks=[monitor])
+    for ask in (monitor.verdict, monitor.report, monitor.plot):
+        with pytest.raises(RuntimeError, match="the network has no weights"):
+            ask()
+    with pytest.raises(ValueError, match="no gradients were recorded"):
+        model.plot_gradients()
+
+
 def test_records_are_saved_and_go_on(tmp_path: Path) -> None:
     whole, model = bp.GradientMonitor("2 steps"), made()
     model.fit(X, Y, epochs=4, callbacks=[whole])
@@ -187,3 +197,20 @@ def test_it_watches_an_estimator() -> None:
     assert monitor.history["step"] == [1, 2, 4, 5], "not the 16 rows that are left of 96"
     assert [*monitor.history["dead"]] == ["0", "2"]
     assert monitor.verdict() == "healthy"
+
+
+@pytest.mark.parametrize("blocks", [1, 35])
+def test_the_legend_of_many_layers_leaves_the_curves_their_place(blocks: int) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    block = [nn.Residual(nn.Sequential(nn.Linear(6, 6, bias=False), nn.LayerNorm(6))) for _ in range(blocks)]
+    model = bp.Model(nn.Sequential(*block, nn.Linear(6, 2)), "mse")
+    model.fit(X, Y, epochs=1, callbacks=[bp.GradientMonitor("1 step")])
+    figure = model.plot_gradients()
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    curves, legend = (part.get_window_extent() for part in (axes, axes.get_legend()))
+    assert curves.width > 4 * figure.dpi
+    assert not curves.overlaps(legend)
+    assert figure.bbox.fully_containsx(legend.x0)
+    assert figure.bbox.fully_containsx(legend.x1)
+    assert [tick for tick in axes.get_xticks() if 1 <= tick <= 3] == [1, 2, 3]

@@ -1,4 +1,4 @@
-"""The progress bar in a Jupyter kernel: a widget where ipywidgets are installed, else tqdm's line of text."""
+"""In a Jupyter kernel: the progress bar is a widget where ipywidgets are installed, else a line of text; plots are pictures."""
 
 import json
 import os
@@ -20,6 +20,12 @@ TRAIN = """
 import numpy as np, backpass as bp
 X = np.zeros((60, 3), np.float32)
 bp.Model(bp.nn.Linear(3, 1)).fit(X, X[:, :1], epochs=3, batch_size=10, progress=True)
+"""
+WATCH = """
+import numpy as np, backpass as bp
+X = np.zeros((60, 3), np.float32)
+m = bp.Model(bp.nn.Linear(3, 1))
+h = m.fit(X, X[:, :1], epochs=3, batch_size=10, callbacks=[bp.GradientMonitor("1 step")])
 """
 # In a process of its own: the client of a kernel leaves sockets and an event loop behind.
 EXECUTE = """
@@ -77,3 +83,14 @@ def test_without_widgets_it_is_text(tmp_path: Path) -> None:
     text = "".join(one["text"] for one in outputs if one["output_type"] == "stream")
     assert "18/18" in text
     assert "epoch 3" in text
+
+
+@pytest.mark.parametrize("before", ["", "import matplotlib.pyplot as plt; plt.plot([1, 2]); plt.close()\n"])
+def test_plots_are_shown(before: str, tmp_path: Path) -> None:
+    """Once, whether or not pyplot has drawn before."""
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    for number, last in enumerate(("h.plot()", "m.plot_gradients()")):
+        outputs, _ = executed(tmp_path / str(number), before + WATCH, last)
+        pictures = [one["data"]["image/png"] for one in outputs if "image/png" in one.get("data", {})]
+        assert len(pictures) == 1
+        assert len(pictures[0]) > 5000

@@ -92,6 +92,20 @@ def test_regression_losses() -> None:
         MLPRegressor("poisson").fit(x, target - 10)
 
 
+@pytest.mark.parametrize("solver", ["lbfgs", "adam", "sgd"])
+@pytest.mark.parametrize("estimator", [MLPClassifier, MLPRegressor])
+def test_a_weight_is_a_number_of_rows_and_zero_is_none(estimator: Any, solver: str) -> None:
+    """Where a batch holds all rows; alpha counts against as many rows as the weights say."""
+    times = np.random.default_rng(0).integers(0, 4, 100)
+    settings: dict[str, Any] = {"solver": solver, "alpha": 0.1, "shuffle": False, "max_iter": 15}
+    made = estimator(hidden_layer_sizes=(8,), random_state=0, batch_size=100, **settings)
+    weighted = clone(made).fit(X[:100], y[:100], sample_weight=times)
+    made.set_params(batch_size=int(times.sum())).fit(*(np.repeat(a[:100], times, axis=0) for a in (X, y)))
+    for one, other in zip(weighted.coefs_, made.coefs_, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-7, atol=1e-9)
+    assert weighted.loss_ == pytest.approx(made.loss_, rel=1e-9)
+
+
 def test_options_change_what_they_should() -> None:
     plain = fitted()
     assert fitted(label_smoothing=0.2).predict_proba(X).max() < plain.predict_proba(X).max() + 1e-12

@@ -9,12 +9,17 @@ import numpy as np
 
 def real(value: Any) -> float:
     """A Python or NumPy number as a float, infinite where it is too large; NaN for all else, which no range holds."""
-    if is_whole(value) or isinstance(value, float | np.floating):
+    if is_number(value):
         try:
             return float(value)
         except OverflowError:
             return math.inf if value > 0 else -math.inf
     return math.nan
+
+
+def is_number(value: Any) -> bool:
+    """Whether this is a Python or NumPy number, NaN and infinity among them."""
+    return is_whole(value) or isinstance(value, float | np.floating)
 
 
 def is_whole(value: Any) -> bool:

@@ -51,17 +51,16 @@ class Chunks:
         self.class_weight: Any = None
         self.weighted = class_weight is not None
         self.sizes: list[int] = []
-        digest, counts = hashlib.sha256(), np.zeros(0, np.int64)
+        digest, counts = hashlib.sha256(), np.zeros(1, np.int64)
         for number in range(len(source)):
             X, y, weight = self._checked(number)
             if not self.sizes:
                 self.shape, self.target = X.shape[1:], (y.shape[1:], y.dtype)
-                counts = np.zeros(model.programs.output_shape(self.shape)[-1], np.int64)
             self.weighted |= weight is not None
             self.sizes.append(len(X))
             digest.update(fingerprint((X, y, weight)).encode())
             if class_weight is not None:
-                counts += data.class_counts(y, len(counts))
+                counts = counts + data.class_counts(y, model.programs.output_shape(self.shape)[-1])
         if not self.sizes:
             raise ValueError("X is an empty sequence, expected at least one chunk (X, y)")
         if class_weight is not None:

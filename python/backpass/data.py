@@ -36,6 +36,14 @@ def read(name: str, value: Any) -> np.ndarray:
 
 def features(X: Any, dtype: Any, check: bool = True) -> np.ndarray:
     """X as a C-contiguous array of the model's dtype, (N, ...); checked for NaN and infinity."""
+    array = rows_of(X)
+    if check and array.dtype.kind == "f":
+        check_finite("X", array)
+    return cast("X", array, dtype) if check else quiet_cast(array, dtype)
+
+
+def rows_of(X: Any) -> np.ndarray:
+    """X as an array (N, ...) of numbers, of whatever dtype and order they are."""
     array = as_array("X", X)
     if array.ndim < 2:
         raise ValueError(f"X has shape {array.shape}, expected (N, features) or (N, ...)")
@@ -43,9 +51,17 @@ def features(X: Any, dtype: Any, check: bool = True) -> np.ndarray:
         raise ValueError(f"X is empty (shape {array.shape}), expected at least one row and one feature")
     if array.ndim > MAX_DIMS:
         raise ValueError(f"X has {array.ndim} dimensions (shape {array.shape}), expected at most {MAX_DIMS}")
-    if check and array.dtype.kind == "f":
+    return array
+
+
+def readable(X: Any, dtype: Any) -> np.ndarray:
+    """X as it is, checked as `features` does: no copy of it is made, however large it is."""
+    array = rows_of(X)
+    if array.dtype.kind == "f":
         check_finite("X", array)
-    return cast("X", array, dtype) if check else quiet_cast(array, dtype)
+        if np.dtype(dtype).itemsize < array.dtype.itemsize:
+            check_finite("X", array, f" (a number too large for {np.dtype(dtype)})", dtype)
+    return array
 
 
 def quiet_cast(array: np.ndarray, dtype: Any) -> np.ndarray:
@@ -80,11 +96,13 @@ def sum_is_finite(array: np.ndarray) -> bool:
     return bool(np.isfinite(np.einsum(array, list(range(array.ndim)), [])))
 
 
-def check_finite(name: str, array: np.ndarray, why: str = "") -> None:
-    """Find the first NaN or infinity, in one pass."""
+def check_finite(name: str, array: np.ndarray, why: str = "", dtype: Any = None) -> None:
+    """Find the first NaN or infinity, of the array or of what it is in another dtype, in one pass."""
     rows = max(CHUNK // max(array[:1].size, 1), 1)
     for start in range(0, len(array), rows):
         chunk = array[start : start + rows]
+        if dtype is not None:
+            chunk = quiet_cast(chunk, dtype)
         with np.errstate(all="ignore"):
             if sum_is_finite(chunk):
                 continue
@@ -146,16 +164,27 @@ def row_weights(
     weight = np.broadcast_to(weight.reshape(-1, *[1] * (len(rows) - 1)), rows)
     if class_weight is not None:
         by_class = per_class(class_weight, class_counts(y, classes)).astype(dtype)
-        known = (y >= 0) & (y < classes)  # not the targets that the loss ignores
-        weight = weight * np.where(known, by_class[np.where(known, y, 0)], 1)
+        labels = class_labels(y, classes)[0]
+        known = (labels >= 0) & (labels < len(by_class))  # not the targets that the loss ignores
+        weight = weight * np.where(known, by_class[np.where(known, labels, 0)], 1)
     return np.ascontiguousarray(weight)
 
 
 def class_counts(y: np.ndarray, classes: int) -> np.ndarray:
     """How many targets each class has, without those that the loss ignores."""
-    if y.dtype != np.int64:
-        raise ValueError("class_weight is given, but y holds no class indices")
-    return np.bincount(y[(y >= 0) & (y < classes)], minlength=classes)
+    labels, classes = class_labels(y, classes)
+    return np.bincount(labels[(labels >= 0) & (labels < classes)], minlength=classes)
+
+
+def class_labels(y: np.ndarray, classes: int) -> tuple[np.ndarray, int]:
+    """Targets as class indices, and how many classes there are: two where a single output is asked for 0 or 1."""
+    if y.dtype == np.int64:
+        return y, classes
+    if y.size != len(y) or not ((y == 0) | (y == 1)).all():
+        raise ValueError(
+            "class_weight is given, but y holds neither class indices nor one 0 or 1 for each row"
+        )
+    return y.reshape(-1).astype(np.int64), 2
 
 
 def per_class(class_weight: Any, counts: np.ndarray) -> np.ndarray:

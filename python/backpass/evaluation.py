@@ -12,10 +12,13 @@ if TYPE_CHECKING:
 
 
 def checked_data(
-    model: "Model", X: Any, y: Any, sample_weight: Any, class_weight: Any = None
+    model: "Model", X: Any, y: Any, sample_weight: Any, class_weight: Any = None, cast: bool = True
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """X, y and the weights of the rows as a run or an evaluation takes them; ValueError or TypeError says what does not fit."""
-    X = data.features(X, model.dtype)
+    """X, y and the weights of the rows as a run or an evaluation takes them; ValueError or TypeError says what does not fit.
+
+    cast: whether X is to be of the model's dtype; `predict` takes it as it is.
+    """
+    X = (data.features if cast else data.readable)(X, model.dtype)
     if not X.size:
         raise ValueError(f"X is empty (shape {X.shape}), expected at least one row and one feature")
     output = model.programs.output_shape(X.shape[1:])

@@ -20,13 +20,13 @@ IDLE = 0.75  # dead, saturated: the share of a layer's units
 
 ADVICE = {
     "exploding": "Set clip_grad_norm=1.0 and a lower learning rate; give layers before a ReLU init='he_normal'; standardise the"
-    " inputs; put nn.LayerNorm or nn.BatchNorm1d between layers.",
+    " inputs; put nn.LayerNorm or nn.BatchNorm1d between layers, in deep networks inside nn.Residual.",
     "dead units": "Lower the learning rate; take nn.LeakyReLU or nn.GELU instead of nn.ReLU; give the layers init='he_normal';"
     " put nn.LayerNorm or nn.BatchNorm1d before the activation.",
     "saturated units": "Standardise the inputs; give the layers init='xavier_normal'; lower the learning rate; put nn.LayerNorm"
     " or nn.BatchNorm1d before the activation; or take nn.ReLU.",
     "vanishing": "Take nn.ReLU or nn.GELU instead of sigmoid or tanh, with init='he_normal'; put nn.LayerNorm or nn.BatchNorm1d"
-    " between layers; wrap layers of equal width in nn.Residual; or take fewer layers.",
+    " behind each activation; wrap layers of equal width in nn.Residual; or take fewer layers.",
     "healthy": "Nothing needs to be done.",
 }
 
@@ -160,7 +160,8 @@ def report(records: Records) -> str:
         norm = update = ""
         if layer in shown:
             at = records.layers.index(layer)
-            norm, update = f"{records.norms[-1][at]:.3g}", f"{records.updates[-1][at]:.3g}"
+            size, change = records.norms[-1][at], records.updates[-1][at]
+            norm, update = f"{size:.3g}", "" if np.isnan(change) else f"{change:.3g}"
         kind, share = idle.get(layer, ("", 0.0))
         dead, saturated = (f"{share:.0%}" if kind == this else "" for this in ("dead", "saturated"))
         rows.append((layer, shown.get(layer, ""), norm, update, dead, saturated))

@@ -51,14 +51,17 @@ class Model(Passes):
         """Train for `epochs` more epochs. Further runs on the same data are one long run: callbacks go on where they were.
 
         Args:
-            X: (N, ...) numbers; a C-contiguous array of the model's dtype (a memory map, too) is not copied. Without y: a
-                sequence of chunks (X, y) or (X, y, sample_weight), of arrays or paths of .npy files; anything with len() and
-                [i], such as a Keras Sequence. One chunk at a time is in memory; `shuffle` mixes the chunks and the rows of each.
+            X: (N, ...) numbers; a C-contiguous array of the model's dtype (a memory map, too) is not copied, any other is.
+                Without y: a sequence of chunks (X, y) or (X, y, sample_weight), of arrays or paths of .npy files; anything with
+                len() and [i], such as a Keras Sequence. One chunk at a time is in memory; `shuffle` mixes the chunks and the rows
+                of each. A memory map of another dtype goes as slices: [(X[i : i + n], y[i : i + n]) for i in range(0, N, n)].
             y: targets, (N,) class indices or (N, C) probabilities for cross entropy, else (N, ...) like the network's output.
             batch_size: rows of a step, at most N; default 32, or N if that is less. The last batch may be smaller.
             validation_data: (X, y) or (X, y, sample_weight), evaluated after each epoch.
             shuffle: whether each epoch takes the rows in a new order.
-            sample_weight: (N,) weights of the rows. class_weight: dict, (C,) weights, or "balanced".
+            sample_weight: (N,) weights of the rows, none below 0; a row of weight 2 counts like two.
+            class_weight: the weights of the classes, a dict or (C,) numbers, or "balanced": N / (classes · rows of the class).
+                Targets are class indices, or 0 and 1 for a network with one output.
             sampler: "balanced": the classes take turns, so that each has its share of every batch. An epoch still has N rows: all
                 or some of a frequent class, those of a rare one several times, in a new order each epoch.
             callbacks: from `bp.callbacks`, or any objects with methods of theirs. progress: whether to show a progress bar.
@@ -123,7 +126,7 @@ class Model(Passes):
     @alone
     def evaluate(self, X: Any, y: Any, sample_weight: Any = None) -> dict[str, float]:
         """The loss over all rows, and the accuracy where the targets are classes: {"loss": ..., "accuracy": ...}."""
-        return evaluated(self, *checked_data(self, X, y, sample_weight))
+        return evaluated(self, *checked_data(self, X, y, sample_weight, cast=False))
 
     @reading
     def save(self, path: str | PathLike[str]) -> None:
@@ -132,10 +135,10 @@ class Model(Passes):
 
         save(self, path)
 
-    def plot_gradients(self, path: str | None = None) -> Any:
+    def plot_gradients(self, path: str | PathLike[str] | None = None) -> Any:
         """The norm of each layer's gradient over the steps of the last run, which a bp.GradientMonitor has to have watched.
 
-        path: where to write a PNG as well. Returns the figure (needs matplotlib).
+        path: where to write the picture as well (PNG, PDF, SVG by its ending). Returns the figure (needs matplotlib).
         """
         from .health import of_run
         from .plots import gradient_norms

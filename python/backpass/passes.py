@@ -88,7 +88,7 @@ class Passes(ModelState):
                 out = executor.infer(plan.x, plan.out, X, self.threads)
                 if out is not None:
                     return out
-            X = data.features(X, self.dtype, check=False)
+            X = data.rows_of(X)
             out = np.empty((len(X), *self.programs.output_shape(X.shape[1:])), self.dtype)
             start = 0
             while start < len(X):  # in powers of two: few programs, and no row is computed for nothing
@@ -101,7 +101,8 @@ class Passes(ModelState):
                     else 1 << (left.bit_length() - 1)
                 )
                 executor, plan = self.programs.inference((rows, *X.shape[1:]))
-                plan.x[...] = X[start : start + rows]
+                with np.errstate(all="ignore"):  # in their dtype numbers may be too large for the model's
+                    plan.x[...] = X[start : start + rows]
                 executor.run(1, self.threads)
                 out[start : start + rows] = plan.out
                 start += rows

@@ -1,5 +1,6 @@
 """Pictures with matplotlib: learning curves, and the norms of gradients."""
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,61 +13,80 @@ if TYPE_CHECKING:
 
 LEGEND = {"framealpha": 0.9, "edgecolor": "none"}  # no line of the grid runs through its text
 ROWS = 22  # of a legend
-PANELS = (("loss", "loss", 1.0), ("accuracy", "accuracy [%]", 100.0))  # quantity, axis label, factor
+PERCENT = ("accuracy",)
+COLUMNS = 3  # of panels
 
 
-def learning_curves(histories: dict[str, History], path: str | None = None) -> Any:
-    """Draw the histories of several runs, by label: training solid, validation dashed, one colour for each run.
+def learning_curves(histories: dict[str, History], path: str | os.PathLike[str] | None = None) -> Any:
+    """Draw the histories of several runs, by label: training solid, validation dashed, one colour for each run (for each of the
+    two where there is one run). The first panel is the loss; each metric has one, too.
 
     path: where to write the picture as well (PNG, PDF, SVG by its ending). Returns the matplotlib figure, which belongs to no
     window: a notebook shows it, a script saves it.
     """
     new_figure = _matplotlib()
-    from matplotlib.ticker import MaxNLocator
-
-    if not any(history.epoch for history in histories.values()):
+    names = [name.removeprefix("val_") for history in histories.values() for name in history.history]
+    panels = [name for name in dict.fromkeys(["loss", "accuracy", *names]) if name in names and name != "lr"]
+    if not panels:
         raise ValueError("histories hold no epoch, so there is nothing to plot")
-    panels = [panel for panel in PANELS if any(_has(history, panel[0]) for history in histories.values())]
-    figure = new_figure(figsize=(5.6 * len(panels), 4.2), layout="constrained")
-    for axes, (quantity, label, factor) in zip(
-        figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
-    ):
-        for number, (run, history) in enumerate(histories.items()):
-            for prefix, name, style in (("", "training", "-"), ("val_", "validation", "--")):
-                if values := history.history.get(prefix + quantity):
-                    epochs = [epoch + 1 for epoch in history.epoch[-len(values) :]]
-                    axes.plot(
-                        epochs,
-                        [factor * value for value in values],
-                        linestyle=style,
-                        marker="o" if len(values) == 1 else "",
-                        color=f"C{number}",
-                        linewidth=0.6
-                        + len(histories)
-                        - number,  # equal curves lie in each other: all are seen
-                        alpha=0.85,
-                        label=f"{run}, {name}" if run else name,
-                    )
-        axes.set_xlabel("epoch")
-        axes.set_ylabel(label)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.3)
-        axes.legend(**LEGEND)
+    columns = min(len(panels), COLUMNS)
+    rows = -(-len(panels) // columns)
+    figure = new_figure(figsize=(5.6 * columns, 4.2 * rows), layout="constrained")
+    for at, quantity in enumerate(panels):
+        _panel(figure.add_subplot(rows, columns, at + 1), quantity, histories)
     return _saved(figure, path)
 
 
-def gradient_norms(records: "Records", path: str | None = None) -> Any:
+def _panel(axes: Any, quantity: str, histories: dict[str, History]) -> None:
+    """One quantity of all runs."""
+    factor = 100.0 if quantity in PERCENT else 1.0
+    for number, (run, history) in enumerate(histories.items()):
+        for second, (name, style, face) in enumerate(
+            (("training", "-", None), ("validation", "--", "white"))
+        ):
+            if values := history.history.get(f"val_{quantity}" if second else quantity):
+                single = len(values) == 1
+                axes.plot(
+                    [epoch + 1 for epoch in history.epoch[: len(values)]],
+                    [factor * value for value in values],
+                    linestyle="" if single else style,
+                    marker="o" if single else "",
+                    markerfacecolor=face,
+                    color=f"C{number if len(histories) > 1 else second}",
+                    linewidth=0.6 + len(histories) - number,  # equal curves lie in each other: all are seen
+                    alpha=0.85,
+                    label=f"{run}, {name}" if run else name,
+                )
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(f"{quantity} [%]" if quantity in PERCENT else quantity)
+    _whole_numbers(axes)
+    axes.legend(**LEGEND)
+
+
+def _whole_numbers(axes: Any) -> None:
+    """A grid, and along x no half epoch or step."""
+    from matplotlib.ticker import MaxNLocator
+
+    low, high = axes.get_xlim()
+    if high - low < 1:  # a single one
+        axes.set_xlim(low - 0.5, high + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.grid(alpha=0.3)
+
+
+def gradient_norms(records: "Records", path: str | os.PathLike[str] | None = None) -> Any:
     """Draw what a GradientMonitor recorded: the norm of each layer's gradient over the steps, on a log scale."""
     figure = _matplotlib()(figsize=(7.5, 4.2), layout="constrained")
     axes = figure.subplots()
-    norms = np.array(records.norms)
+    norms, single = np.array(records.norms), len(records.steps) == 1
     norms[~(np.isfinite(norms) & (norms > 0))] = np.nan  # no place on a log scale
     for at, layer in enumerate(records.layers):
         shade = at / max(len(records.layers) - 1, 1)
         axes.plot(
             records.steps,
             norms[:, at],
-            marker="o" if len(records.steps) == 1 else "",
+            marker="o" if single else "",
+            linestyle="" if single else "-",
             color=(0.9 * (1 - shade), 0.25, 0.9 * shade),
             linewidth=1.4,
             label=f"{layer} {records.shown[at]}",
@@ -74,7 +94,7 @@ def gradient_norms(records: "Records", path: str | None = None) -> Any:
     axes.set_yscale("log")
     axes.set_xlabel("step")
     axes.set_ylabel("gradient norm, before clipping")
-    axes.grid(alpha=0.3)
+    _whole_numbers(axes)
     columns = -(-len(records.layers) // ROWS)
     axes.legend(
         title="layer",
@@ -84,25 +104,22 @@ def gradient_norms(records: "Records", path: str | None = None) -> Any:
         ncols=columns,
         frameon=False,
     )
-    figure.set_figwidth(6.3 + 1.2 * columns)
+    longest = max(len(line.get_label()) for line in axes.lines)
+    figure.set_figwidth(5.6 + columns * (0.6 + 0.065 * longest))
     return _saved(figure, path)
 
 
 def _matplotlib() -> Any:
-    """The class Figure; ImportError says what to install."""
+    """The class of figures; ImportError says what to install."""
     try:
-        from matplotlib.figure import Figure
+        from .picture import Picture
     except ImportError as error:
         raise ImportError(f'plots need matplotlib ({error}): pip install "backpass[plot]"') from None
-    return Figure
+    return Picture
 
 
-def _saved(figure: Any, path: str | None) -> Any:
+def _saved(figure: Any, path: str | os.PathLike[str] | None) -> Any:
     """The figure, which is written to `path` as well, where that says one."""
     if path is not None:
         figure.savefig(as_path("path", path), dpi=150)
     return figure
-
-
-def _has(history: History, quantity: str) -> bool:
-    return quantity in history.history or f"val_{quantity}" in history.history

@@ -34,6 +34,11 @@ def fit(model: "Model", X: Any, y: Any, sample_weight: Any, class_weight: Any, a
     return run(model, loop, len(X), fingerprint((X, target, weight)), asked)
 
 
+def last_of_all(watcher: Any) -> bool:
+    """Whether this writes what the others have come to."""
+    return isinstance(watcher, ModelCheckpoint)
+
+
 @held()
 def run(model: "Model", make: Callable[[Run], Loop], rows: int, data: str, asked: Asked) -> History:
     """A run with all that goes around its epochs: callbacks, validation, history, where it stands.
@@ -41,8 +46,8 @@ def run(model: "Model", make: Callable[[Run], Loop], rows: int, data: str, asked
     make: its loop. rows: of an epoch. data: their fingerprint.
     """
     began = time.monotonic()
-    watchers = [*([ProgressBar()] if asked.progress else []), *checked_callbacks(asked.callbacks)]
-    watchers.sort(key=lambda w: isinstance(w, ModelCheckpoint))  # they write what the others have come to
+    watchers = [*checked_callbacks(asked.callbacks), *([ProgressBar()] if asked.progress else [])]
+    watchers.sort(key=last_of_all)
     validation = opened(checked_validation, model, asked.validation_data)
     this, last = begin(model, asked, rows, data, validation)
     loop = make(this)
@@ -86,7 +91,7 @@ def run(model: "Model", make: Callable[[Run], Loop], rows: int, data: str, asked
             logs["lr"] = model.lr
             model.epoch, this.at, this.where = epoch + 1, Position(), None
             this.history.append(epoch, logs)
-            tell_all(watchers, "on_epoch_end", epoch, logs)
+            tell_all(sorted([*watchers, this.history], key=last_of_all), "on_epoch_end", epoch, logs)
             if model.stop_training or late():
                 break
     except NonFiniteError:

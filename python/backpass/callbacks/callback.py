@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..checks import is_name, is_whole, real
+from ..checks import is_name, is_number, is_whole, real
 
 if TYPE_CHECKING:
     from ..model import Model
@@ -35,8 +35,9 @@ class Callback:
     def on_slice_end(self, step: int, logs: Logs) -> None:
         """After some batches, about every 50 ms; `step` of params["steps"] of this epoch are done."""
 
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """After an epoch and its validation."""
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        """After an epoch and its validation. A number that you add to the logs, as in `logs["val_f1"] = 0.9`, is seen by the
+        callbacks behind this one in the list, and is in the history."""
 
     def on_train_end(self, logs: Logs) -> None:
         """After the last epoch, also after an interruption."""
@@ -59,6 +60,8 @@ GREATER = ("acc", "score", "r2", "f1", "auc", "precision", "recall")  # in the n
 class Monitor(Callback):
     """Base of the callbacks that watch one quantity.
 
+    `best` is the best value so far.
+
     mode: "min" or "max", whichever is better; "auto" goes by the name: "max" for an accuracy, a score, r2, f1, auc, precision
     and recall, "min" for all else.
     """
@@ -75,15 +78,18 @@ class Monitor(Callback):
             raise ValueError(f"{name}: min_delta is {min_delta!r}, expected a finite number")
         greater = any(word in monitor for word in GREATER) if mode == "auto" else mode == "max"
         self.sign = -1.0 if greater else 1.0
-        self.best = math.inf
+        self.best = self.worst
 
-    def patient(self, patience: Any) -> int:
+    @property
+    def worst(self) -> float:
+        """What any value improves."""
+        return self.sign * math.inf
+
+    def whole_epochs(self, name: str, value: Any) -> int:
         """Check a number of epochs."""
-        if not is_whole(patience) or patience < 0:
-            raise ValueError(
-                f"{type(self).__name__}: patience is {patience!r}, expected an integer of at least 0"
-            )
-        return int(patience)
+        if not is_whole(value) or value < 0:
+            raise ValueError(f"{type(self).__name__}: {name} is {value!r}, expected an integer of at least 0")
+        return int(value)
 
     def improved(self, logs: Logs) -> bool:
         """Whether the quantity is better than ever."""
@@ -91,18 +97,22 @@ class Monitor(Callback):
             raise ValueError(
                 f"{type(self).__name__}: monitor is {self.monitor!r}, but there is only {sorted(logs)}"
             )
-        value = self.sign * logs[self.monitor]
-        if value < self.best - self.min_delta:
-            self.best = value
+        value = logs[self.monitor]
+        if not is_number(value):
+            raise TypeError(
+                f"{type(self).__name__}: monitor is {self.monitor!r}, but its value is {value!r:.80}, expected a number"
+            )
+        if self.sign * real(value) < self.sign * self.best - self.min_delta:
+            self.best = real(value)
             return True
         return False
 
     def state_dict(self) -> dict[str, Any]:
-        return {"monitor": self.monitor, "best": self.best}
+        return {"monitor": self.monitor, "best": self.sign * self.best}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         if state["monitor"] != self.monitor:
             raise ValueError(
                 f"{type(self).__name__}: monitor is {self.monitor!r}, but in the run that goes on it was {state['monitor']!r}"
             )
-        self.best = float(state["best"])
+        self.best = self.sign * float(state["best"])

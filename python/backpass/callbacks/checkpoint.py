@@ -4,6 +4,7 @@ import os
 import re
 import time
 import warnings
+import zlib
 from typing import Any
 
 from ..checks import as_path
@@ -24,8 +25,8 @@ class ModelCheckpoint(Monitor):
         keep: how many checkpoints to keep: `path` is the newest, path.1 the one before, path.2 the one before that.
 
     A checkpoint that cannot be written while the run goes on (a full disk) is a warning, and the one before stays. When the run
-    is over (epochs done, stopped, out of max_seconds, but not broken by an exception) its last state is written too, unless a
-    monitor decides.
+    is over (epochs done, stopped, out of max_seconds, but not broken by an exception) its last state is written too, with the
+    weights that EarlyStopping brought back, unless a monitor decides.
     """
 
     def __init__(
@@ -82,7 +83,9 @@ class ModelCheckpoint(Monitor):
 
     def on_train_end(self, logs: Logs) -> None:
         run = self.model.last_run
-        if not self.monitor and not (run and run.broken) and (self._failed or self._steps() != self._at_step):
+        if self.monitor or (run and run.broken):
+            return
+        if self._failed or self._steps() != self._at_step or self._weights() != self._written_weights:
             self._save()
 
     def _try(self) -> bool:
@@ -108,6 +111,11 @@ class ModelCheckpoint(Monitor):
 
     def _wrote(self, failed: bool) -> None:
         self._at_step, self._at_time, self._failed = self._steps(), time.monotonic(), failed
+        self._written_weights = self._weights()
+
+    def _weights(self) -> int:
+        """What tells whether they changed without a step: at the end of a run EarlyStopping brings back the best."""
+        return 0 if self.monitor else zlib.crc32(self.model.flat.params.data)
 
     def _steps(self) -> int:
         return int(self.model.step_count[0])

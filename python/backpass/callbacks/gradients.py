@@ -1,6 +1,7 @@
 """GradientMonitor: per-layer gradients, updates and idle units while a network trains, and a verdict in words."""
 
 import math
+import os
 import time
 from typing import Any
 
@@ -78,8 +79,8 @@ class GradientMonitor(Callback):
             found[kind][layer] = [row[at] for row in r.idle]
         return found
 
-    def plot(self, path: str | None = None) -> Any:
-        """The norm of each layer's gradient over the steps; returns the figure (needs matplotlib). path: where to write a PNG."""
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
+        """The norm of each layer's gradient over the steps; returns the figure. path: see `model.plot_gradients`."""
         from ..plots import gradient_norms
 
         return gradient_norms(self._measured(), path)
@@ -87,6 +88,8 @@ class GradientMonitor(Callback):
     def _measured(self) -> Records:
         if not self.records.steps:
             raise RuntimeError("GradientMonitor: nothing was measured yet; train with it among the callbacks")
+        if not self.records.layers:
+            raise RuntimeError("GradientMonitor: the network has no weights, so there are no gradients")
         return self.records
 
     # -- when -------------------------------------------------------------------------------------------------------
@@ -197,7 +200,7 @@ class GradientMonitor(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """The records; `model.plot_gradients` reads them, too."""
-        return {**vars(self.records)} if self.records.steps else {}
+        return {**vars(self.records)} if self.records.steps and self.records.layers else {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         if list(state["layers"]) != self.records.layers:

@@ -1,22 +1,28 @@
 """Callbacks that tell how a run goes: a file, a progress bar."""
 
+import csv
 import os
 import sys
 import time
 from typing import Any
 
-from ..checks import as_path, flag
+from ..checks import as_path, flag, is_number, real
 from .callback import Callback, Logs
 
 
 class CSVLogger(Callback):
-    """Write one line per epoch to a CSV file. A resumed run goes on in the same file, at the epoch where it goes on."""
+    """Write one line per epoch to a CSV file: `epoch` (from 0 on) and what its logs hold, text in one line.
+
+    append: whether to add to a file that is there; else it is replaced when the first epoch ends. A resumed run goes on in the
+    same file, at the epoch where it goes on. A file that cannot be written is an OSError before the first epoch.
+    """
 
     def __init__(self, path: str | os.PathLike[str], append: bool = False) -> None:
         self.path, self.append = as_path("CSVLogger: path", path), flag("CSVLogger: append", append)
 
     def on_train_begin(self, logs: Logs) -> None:
         self._names: list[str] | None = None
+        open(self.path, "a", encoding="utf-8").close()
         run = self.model.last_run
         if run is not None and run.resumed:
             self._go_on()
@@ -24,13 +30,12 @@ class CSVLogger(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         first = self._names is None
         self._names = self._names or ["epoch", *logs]
-        with open(self.path, "a" if self.append or not first else "w", encoding="utf-8") as file:
+        with open(self.path, "a" if self.append or not first else "w", encoding="utf-8", newline="") as file:
+            lines = csv.writer(file, lineterminator="\n")
             if first and not (self.append and file.tell()):
-                print(",".join(self._names), file=file)
-            print(
-                ",".join([str(epoch), *(repr(float(logs[n])) if n in logs else "" for n in self._names[1:])]),
-                file=file,
-            )
+                lines.writerow(self._names)
+            values = [logs.get(name, "") for name in self._names[1:]]
+            lines.writerow([epoch, *(real(v) if is_number(v) else " ".join(str(v).split()) for v in values)])
 
     def _go_on(self) -> None:
         """Keep the lines of the epochs before; a run that was killed may have written more of them, the last in part."""
@@ -44,14 +49,14 @@ class CSVLogger(Callback):
                 file.truncate(len("".join([head, *lines]).encode()))
         except (OSError, ValueError):  # no such file, nothing in it, or not one of ours
             return
-        self._names = head.strip().split(",")
+        self._names = next(csv.reader([head]))
 
 
 class ProgressBar(Callback):
     """A progress bar over all epochs (tqdm if it is installed, else a plain line per epoch)."""
 
     def on_train_begin(self, logs: Logs) -> None:
-        self._done = 0
+        self._done, self._epochs = 0, 0
         try:
             from tqdm.auto import tqdm
         except ImportError:
@@ -61,7 +66,7 @@ class ProgressBar(Callback):
         self._start = time.perf_counter()
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
-        self._done = 0
+        self._done, self._epochs = 0, self._epochs or epoch + self.params["epochs"]
 
     def on_slice_end(self, step: int, logs: Logs) -> None:
         if self._bar is not None:
@@ -69,13 +74,14 @@ class ProgressBar(Callback):
         self._done = step
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        shown = {name: f"{value:.4g}" for name, value in logs.items() if name != "lr"}
+        shown = {name: f"{value:.4g}" for name, value in logs.items() if name != "lr" and is_number(value)}
+        which = f"epoch {epoch + 1}/{self._epochs}"
         if self._bar is not None:
-            self._bar.set_description(f"epoch {epoch + 1}", refresh=False)
+            self._bar.set_description(which, refresh=False)
             self._bar.set_postfix(shown)
         else:
             text = "  ".join(f"{name} {value}" for name, value in shown.items())
-            print(f"epoch {epoch + 1}  {text}  {time.perf_counter() - self._start:.1f} s", file=sys.stderr)
+            print(f"{which}  {text}  {time.perf_counter() - self._start:.1f} s", file=sys.stderr)
 
     def on_train_end(self, logs: Logs) -> None:
         if self._bar is not None:

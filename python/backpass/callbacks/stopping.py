@@ -27,7 +27,7 @@ class EarlyStopping(Monitor):
         mode: str = "auto",
     ) -> None:
         super().__init__(monitor, min_delta, mode)
-        self.patience = self.patient(patience)
+        self.patience = self.whole_epochs("patience", patience)
         self.restore_best = flag("EarlyStopping: restore_best", restore_best)
         self.wait = 0
         self.best_state: dict[str, np.ndarray] | None = None
@@ -36,7 +36,7 @@ class EarlyStopping(Monitor):
         )
 
     def on_train_begin(self, logs: Logs) -> None:
-        self.wait, self.best, self.best_state, self.last_state = 0, math.inf, None, None
+        self.wait, self.best, self.best_state, self.last_state = 0, self.worst, None, None
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         if self.improved(logs):
@@ -80,7 +80,14 @@ def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
 
 
 class ReduceLROnPlateau(Monitor):
-    """Multiply the learning rate by `factor` after `patience` epochs without improvement, down to min_lr. mode: see Monitor."""
+    """Multiply the learning rate by `factor` after `patience` epochs without an improvement by more than min_delta.
+
+    Args:
+        monitor: the quantity of the epoch's logs. mode: what of it is better: see Monitor.
+        factor: a number between 0 and 1.
+        min_lr: no learning rate below this.
+        cooldown: epochs after each reduction that are not counted.
+    """
 
     def __init__(
         self,
@@ -90,10 +97,14 @@ class ReduceLROnPlateau(Monitor):
         min_delta: float = 1e-4,
         min_lr: float = 0.0,
         mode: str = "auto",
+        cooldown: int = 0,
     ) -> None:
         super().__init__(monitor, min_delta, mode)
-        self.factor, self.min_lr, self.wait = real(factor), real(min_lr), 0
-        self.patience = self.patient(patience)
+        self.factor, self.min_lr, self.wait, self.cooling = real(factor), real(min_lr), 0, 0
+        self.patience, self.cooldown = (
+            self.whole_epochs("patience", patience),
+            self.whole_epochs("cooldown", cooldown),
+        )
         if not 0 < self.factor < 1:
             raise ValueError(f"ReduceLROnPlateau: factor is {factor!r}, expected a number between 0 and 1")
         if not 0 <= self.min_lr < math.inf:
@@ -102,27 +113,28 @@ class ReduceLROnPlateau(Monitor):
             )
 
     def on_train_begin(self, logs: Logs) -> None:
-        self.best, self.wait = math.inf, 0
+        self.best, self.wait, self.cooling = self.worst, 0, 0
         if self.model.optimizer.schedule is not None:
             raise ValueError(
                 "ReduceLROnPlateau: the optimizer has a schedule, which sets the learning rate at every step"
             )
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        if self.improved(logs):
-            self.wait = 0
+        improved = self.improved(logs)
+        if improved or self.cooling:
+            self.wait, self.cooling = 0, max(self.cooling - 1, 0)
             return
         self.wait += 1
         if self.wait >= self.patience:
             self.model.lr = max(self.model.lr * self.factor, self.min_lr)
-            self.wait = 0
+            self.wait, self.cooling = 0, self.cooldown
 
     def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"wait": self.wait}
+        return super().state_dict() | {"wait": self.wait, "cooling": self.cooling}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
-        self.wait = int(state["wait"])
+        self.wait, self.cooling = int(state["wait"]), int(state.get("cooling", 0))
 
 
 class TerminateOnNaN(Callback):

@@ -59,7 +59,7 @@ def pacing(watchers: Sequence[Callback]) -> Callable[[], int]:
     return lambda: min((pace() for pace in paces), default=sys.maxsize)
 
 
-def tell(watcher: Callback, moment: str, *details: Any) -> None:
+def tell(watcher: Any, moment: str, *details: Any) -> None:
     """Call a method of a callback. Only one of somebody else's may be interrupted by a signal: it may take long."""
     method = own(watcher, moment)
     if method is None:
@@ -79,7 +79,7 @@ def tell_steps(watchers: Sequence[Callback], steps: int, loss: float) -> None:
         tell(watcher, "on_slice_end", steps, logs)
 
 
-def tell_all(watchers: Sequence[Callback], moment: str, *details: Any) -> None:
+def tell_all(watchers: Sequence[Any], moment: str, *details: Any) -> None:
     """Call a method of every callback, even if one raises: what has ended has ended for all of them."""
     failed: BaseException | None = None
     for watcher in watchers:

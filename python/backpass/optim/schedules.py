@@ -35,13 +35,22 @@ class Schedule:
     def __call__(self, step: int) -> float:
         """The learning rate after `step` completed steps."""
         lr = np.zeros(1)
-        instruction = self.emit(np.array([step], np.int64), lr)
+        instruction = self.emit(np.array([_count("step", step, 0)], np.int64), lr)
         instruction.op.function(**instruction.fields)
         return float(lr[0])
 
     def __repr__(self) -> str:
-        arguments = [f"{self.initial:g}", *(f"{name}={value:g}" for name, value in self.scalars.items())]
-        return f"{self.op.removesuffix('_schedule')}({', '.join(arguments)})"
+        name, scalars = self.op.removesuffix("_schedule"), dict(self.scalars)
+        if scalars.get("warmup_steps") == 0:
+            del scalars["warmup_steps"]
+        elif "warmup_steps" in scalars:
+            name = "warmup_cosine"
+        arguments = [f"{self.initial:g}", *(f"{key}={value:g}" for key, value in scalars.items())]
+        if self.arrays:
+            milestones, factors = (self.arrays[key].tolist() for key in ("milestones", "factors"))
+            pairs = zip(milestones, factors, strict=True)
+            arguments.append(f"{{{', '.join(f'{step}: {factor:g}' for step, factor in pairs)}}}")
+        return f"{name}({', '.join(arguments)})"
 
 
 def _rate(name: str, value: Any) -> float:
