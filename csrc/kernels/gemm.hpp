@@ -102,7 +102,7 @@ struct Tiles {
 // Rows m0 .. m1 and columns n0 .. n1 (at most kBlockColumns) of C = A · B, K products an element.
 template <class T, class B, class Epilogue>
 void gemm_block(Operand<T> a, const B& b, T* c, Index ldc, Index m0, Index m1, Index n0, Index n1, Index K,
-          const Epilogue& epilogue, Scratch scratch) {
+                const Epilogue& epilogue, Scratch scratch) {
     constexpr int w = width<T>, panel = kPanel<T>;
     if (m1 <= m0 || n1 <= n0) return;
     T* const packed_b = static_cast<T*>(scratch.data);

@@ -6,13 +6,19 @@
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-// Task number -> its share of a product with `rows` x `cols` elements.
+// A share of a product with `rows` x `cols` tasks.
 struct Share {
     Index m0, m1, n0, n1;
 };
-BP_INLINE Share share(const Grid& grid, Index task) {
-    const Index r = task / grid.cols, c = task % grid.cols;
-    const Index n0 = c * grid.piece, n1 = n0 + grid.piece;
+constexpr Index kTogether = 256;  // columns
+
+// The share of the first of some tasks, and of those behind it in one row of the grid: a thread that has them all reads A once.
+BP_INLINE Share next_share(const Grid& grid, Range& tasks) {
+    const Index r = tasks.begin / grid.cols, c = tasks.begin % grid.cols;
+    const Index most = grid.piece < kTogether ? kTogether / grid.piece : 1, left = tasks.end - tasks.begin;
+    const Index in_row = grid.cols - c < left ? grid.cols - c : left, count = in_row < most ? in_row : most;
+    tasks.begin += count;
+    const Index n0 = c * grid.piece, n1 = n0 + count * grid.piece;
     return {r * grid.m / grid.rows, (r + 1) * grid.m / grid.rows, n0, n1 < grid.n ? n1 : grid.n};
 }
 
@@ -96,8 +102,8 @@ void linear_forward(const LinearForward<T>& op, Range range, Scratch scratch) {
     const bool sweep =
         op.slope || (op.activation != Activation::identity && op.activation != Activation::relu);
     const Biased<T> epilogue{op.bias.data, !sweep && op.activation == Activation::relu};
-    for (Index task = range.begin; task < range.end; ++task) {
-        const Share s = share(grid, task);
+    while (range.begin < range.end) {
+        const Share s = next_share(grid, range);
         if (O <= width<T> / 4)  // yᵀ = weightᵀ xᵀ
             turned(s.m0, s.m1, O, op.y.data, scratch, [&](Index from, Index to, T* c) BP_INLINED {
                 gemm(Operand<T>{op.weight.data, 1, O}, Transposed<T>{op.x.data, I}, c - from, kTurnedPiece, 0,
@@ -134,22 +140,23 @@ void sum_rows(const Tensor<const T>& dy, T* dbias, Index n0, Index n1) {
 template <class T>
 void linear_backward(const LinearBackward<T>& op, Range range, Scratch scratch) {
     const Grid weights = op.weight_grid(), inputs = op.input_grid();
-    const Index B = op.x.rows(), I = op.x.cols(), O = op.dy.cols(), weight_tasks = weights.tasks();
-    for (Index task = range.begin; task < range.end; ++task) {
-        if (task < weight_tasks) {  // dweight (I, O) = xᵀ dy: x is read down its columns, no transpose
-            const Share s = share(weights, task);
-            if (O <= width<T> * 3 / 4)  // dweightᵀ = dyᵀ x
-                turned(s.m0, s.m1, O, op.dweight.data, scratch, [&](Index from, Index to, T* c) BP_INLINED {
-                    gemm(Operand<T>{op.dy.data, 1, O}, RowMajor<T>{op.x.data, I}, c - from, kTurnedPiece, 0,
-                         O, from, to, B, Plain{}, scratch);
-                });
-            else
-                gemm(Operand<T>{op.x.data, 1, I}, RowMajor<T>{op.dy.data, O}, op.dweight.data, O, s.m0, s.m1,
-                     s.n0, s.n1, B, Plain{}, scratch);
-            if (s.m0 == 0 && op.dbias) sum_rows(op.dy, op.dbias.data, s.n0, s.n1);
-            continue;
-        }
-        const Share s = share(inputs, task - weight_tasks);  // dx (B, I) = dy weightᵀ
+    const Index B = op.x.rows(), I = op.x.cols(), O = op.dy.cols(), middle = weights.tasks();
+    Range first{range.begin, range.end < middle ? range.end : middle};
+    while (first.begin < first.end) {  // dweight (I, O) = xᵀ dy: x is read down its columns, no transpose
+        const Share s = next_share(weights, first);
+        if (O <= width<T> * 3 / 4)  // dweightᵀ = dyᵀ x
+            turned(s.m0, s.m1, O, op.dweight.data, scratch, [&](Index from, Index to, T* c) BP_INLINED {
+                gemm(Operand<T>{op.dy.data, 1, O}, RowMajor<T>{op.x.data, I}, c - from, kTurnedPiece, 0, O,
+                     from, to, B, Plain{}, scratch);
+            });
+        else
+            gemm(Operand<T>{op.x.data, 1, I}, RowMajor<T>{op.dy.data, O}, op.dweight.data, O, s.m0, s.m1,
+                 s.n0, s.n1, B, Plain{}, scratch);
+        if (s.m0 == 0 && op.dbias) sum_rows(op.dy, op.dbias.data, s.n0, s.n1);
+    }
+    Range rest{range.begin > middle ? range.begin - middle : 0, range.end - middle};
+    while (rest.begin < rest.end) {  // dx (B, I) = dy weightᵀ
+        const Share s = next_share(inputs, rest);
         const Operand<T> dy{op.dy.data, O, 1};
         const Transposed<T> weight{op.weight.data, O};
         if (op.activation == Activation::relu && !op.slope) {

@@ -14,7 +14,7 @@ template <class T>
 constexpr Index kLine = 64 / Index(sizeof(T));  // of a cache
 
 constexpr Index kBlockK = 256;  // k of one pass over C
-template <class T>                // 256 KiB of B (AVX2) or 512 KiB: with what passes by, they stay in the L2 cache
+template <class T>  // 256 KiB of B (AVX2) or 512 KiB: with what passes by, they stay in the L2 cache
 constexpr Index kBlockColumns = kRegisters == 32 && sizeof(T) == 4 ? 512 : 256;
 constexpr Index kPackedStride = kBlockK + 16;  // of a copied row of A: not a multiple of a cache's set
 constexpr Index kCopiedTiles = 8;  // of A read down its columns: each of their lines holds several
@@ -85,9 +85,8 @@ class CopiedRows {
   public:
     BP_INLINE CopiedRows(Operand<T> a, Index columns, Index K, T* to) : a_(a), to_(to) {
         const Index stride = (a.step == 1 ? a.row : a.step) * Index(sizeof(T));
-        copies_ =
-            K >= 64 && (columns >= 4 * kPanel<T> ? stride % 1024 == 0
-                                                 : a.step == 1 && columns >= kPanel<T> && stride % 4096 == 0);
+        copies_ = K >= 64 && (columns >= 256 ? stride % 1024 == 0
+                                             : a.step == 1 && columns >= kPanel<T> && stride % 4096 == 0);
     }
 
     // Rows of tile t, k0 <= k < k0 + count; to be asked for t = 0, 1, 2, ...
@@ -123,7 +122,8 @@ class CopiedRows {
         constexpr int w = width<T>;
         const T *begin[kCopiedTiles + 1], *from = a_.data + k0 * a_.step;
         int last = 0;
-        for (; last <= kCopiedTiles && t + last <= tiles.count; ++last) begin[last] = from + tiles.begin(t + last);
+        for (; last <= kCopiedTiles && t + last <= tiles.count; ++last)
+            begin[last] = from + tiles.begin(t + last);
         --last;
         const Index lines = (begin[last] - begin[0] + kLine<T> - 1) / kLine<T>;
         const T* ahead = begin[0] + kRowsAhead / 2 * a_.step;  // more would push each other out of the cache
@@ -132,7 +132,8 @@ class CopiedRows {
         for (Index i = 1; i < count; ++i, to += 16, row += a_.step, ahead += a_.step) {
             for (Index line = 0; line < lines; ++line) __builtin_prefetch(ahead + line * kLine<T>);
             for (int g = 0; g < last; ++g)
-                for (int m = 0; m < kTileRows; m += w) store(to + g * (kBlockK * 16) + m, load(begin[g] + row + m));
+                for (int m = 0; m < kTileRows; m += w)
+                    store(to + g * (kBlockK * 16) + m, load(begin[g] + row + m));
         }
         for (int g = 0; g < last; ++g)
             for (Index m = 0, height = begin[g + 1] - begin[g]; m < height; m += w)
