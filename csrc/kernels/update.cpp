@@ -1,6 +1,7 @@
 // Ring 1: optimizer steps: each one pass over the parameters, gradients and moments (python/backpass/optim/).
 #include <cmath>
 
+#include "sums.hpp"
 #include "sweep.hpp"
 #include "vmath.hpp"
 
@@ -154,24 +155,16 @@ void lion_step(const LionStep<T>& op, Range range, Scratch) {
     sweep<true>(op, range, f, slot(op.m));
 }
 
+constexpr Index kSquaresAhead = 512;  // elements that are fetched ahead
+
 // Σ g² over at most 1024 elements: few enough to add up in T.
 template <class T>
 BP_INLINE double sum_of_squares(const T* g, Index n) {
-    constexpr int w = width<T>, lanes = 8;
-    vec<T> sums[lanes] = {};
-    Index i = 0;
-    for (; i + lanes * w <= n; i += lanes * w)
-        for (int k = 0; k < lanes; ++k) {
-            const vec<T> v = load(g + i + k * w);
-            sums[k] += v * v;
-        }
-    for (; i < n; i += w) {
-        const vec<T> v = get(g + i, int(n - i < w ? n - i : w));
-        sums[0] += v * v;
-    }
-    for (int half = lanes / 2; half > 0; half /= 2)
-        for (int k = 0; k < half; ++k) sums[k] += sums[k + half];
-    return double(sum(sums[0]));
+    return double(sum(sum_columns<T>(n, [=](Index i, int lanes) BP_INLINED {
+        __builtin_prefetch(g + i + kSquaresAhead);
+        const vec<T> v = get(g + i, lanes);
+        return v * v;
+    })));
 }
 
 // partials[p] = Σ g² over chunk p; 0 beyond the gradient
