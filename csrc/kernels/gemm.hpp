@@ -160,8 +160,8 @@ void gemm_block(Operand<T> a, const B& b, T* c, Index ldc, Index m0, Index m1, I
 
 // The same for any number of columns.
 template <class T, class B, class Epilogue>
-void gemm(Operand<T> a, const B& b, T* c, Index ldc, Index m0, Index m1, Index n0, Index n1, Index K,
-          const Epilogue& epilogue, Scratch scratch) {
+BP_INLINE void gemm(Operand<T> a, const B& b, T* c, Index ldc, Index m0, Index m1, Index n0, Index n1,
+                    Index K, const Epilogue& epilogue, Scratch scratch) {
     for (Index n = n0; n < n1; n += kBlockColumns<T>) {
         const Index end = n1 - n < kBlockColumns<T> ? n1 : n + kBlockColumns<T>;
         gemm_block(a, b, c, ldc, m0, m1, n, end, K, epilogue, scratch);

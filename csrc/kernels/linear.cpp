@@ -15,8 +15,9 @@ constexpr Index kTogether = 256;  // columns
 // The share of the first of some tasks, and of those behind it in one row of the grid: a thread that has them all reads A once.
 BP_INLINE Share next_share(const Grid& grid, Range& tasks) {
     const Index r = tasks.begin / grid.cols, c = tasks.begin % grid.cols;
-    const Index most = grid.piece < kTogether ? kTogether / grid.piece : 1, left = tasks.end - tasks.begin;
-    const Index in_row = grid.cols - c < left ? grid.cols - c : left, count = in_row < most ? in_row : most;
+    const Index left = tasks.end - tasks.begin, most = grid.cols - c < left ? grid.cols - c : left;
+    Index count = 1;
+    while (count < most && (count + 1) * grid.piece <= kTogether) ++count;
     tasks.begin += count;
     const Index n0 = c * grid.piece, n1 = n0 + count * grid.piece;
     return {r * grid.m / grid.rows, (r + 1) * grid.m / grid.rows, n0, n1 < grid.n ? n1 : grid.n};

@@ -14,15 +14,20 @@ void call(const void* context, Range range, Scratch scratch) {
     reinterpret_cast<Kernel<Op>>(instruction.kernel)(*std::get_if<Op>(&instruction.op), range, scratch);
 }
 
+constexpr double kPatience = 0.1;  // seconds: such a run is over before anybody could notice
+constexpr double kGlance = 0.01;   // what is shorter is never stopped within
+
 template <class Op>
 Instruction compile(const Op& op, const Kernels& table) {
     const auto kernel = static_cast<const Entry<Op>&>(table).kernel;
     const std::int64_t tasks = op.tasks();
-    return {op, &call<Op>, reinterpret_cast<void (*)()>(kernel), tasks,
-            worth_threads(op.flops(), op.bytes(), tasks)};
+    return {op,
+            &call<Op>,
+            reinterpret_cast<void (*)()>(kernel),
+            tasks,
+            worth_threads(op.flops(), op.bytes(), tasks),
+            estimated_seconds(op.flops(), op.bytes()) > kGlance};
 }
-
-constexpr double kPatience = 0.1;  // seconds
 
 // Whether one of the op's outputs is the word `halt`.
 bool writes(AnyOp& op, const std::int64_t* halt) {
@@ -83,15 +88,17 @@ std::vector<double> Program::profile(std::int64_t steps, int threads) {
 std::int64_t Program::run(std::int64_t steps, int threads, bool (*interrupted)()) {
     Session session(threads);
     Interrupt interrupt(interrupted);
-    const bool patient =
-        seconds_ * double(steps) < kPatience;  // such a run is over before anybody could notice
+    const bool patient = seconds_ * double(steps) < kPatience;
+    const bool glances = seconds_ > kGlance;  // at every instruction, else at every step
     const bool trying = threads > 1 && parallel_ && trial_.wanted();
     auto began = std::chrono::steady_clock::now();
     for (std::int64_t step = 0; step < steps; ++step) {
         const bool parallel = !trying || trial_.parallel();
         for (std::size_t i = 0; i < instructions_.size(); ++i) {
             const Instruction& instruction = instructions_[i];
-            Interrupt* const may_stop = patient || i >= guard_ ? nullptr : &interrupt;
+            const bool asks = !patient && i < guard_;
+            if (asks && (i == 0 || glances) && interrupt.requested()) return step;
+            Interrupt* const may_stop = asks && instruction.lengthy ? &interrupt : nullptr;
             if (!session.run(Work{instruction.call, &instruction, instruction.tasks},
                              parallel && instruction.parallel, may_stop))
                 return step;

@@ -16,6 +16,7 @@ struct Instruction {
     void (*kernel)();
     std::int64_t tasks;
     bool parallel;
+    bool lengthy;  // it may be interrupted between its tasks
 };
 
 // What one instruction does, by its own account.
