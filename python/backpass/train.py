@@ -91,7 +91,8 @@ def run(model: "Model", make: Callable[[Run], Loop], rows: int, data: str, asked
             logs["lr"] = model.lr
             model.epoch, this.at, this.where = epoch + 1, Position(), None
             this.history.append(epoch, logs)
-            tell_all(sorted([*watchers, this.history], key=last_of_all), "on_epoch_end", epoch, logs)
+            if watchers:  # whose numbers the history takes over before the files are written
+                tell_all(sorted([*watchers, this.history], key=last_of_all), "on_epoch_end", epoch, logs)
             if model.stop_training or late():
                 break
     except NonFiniteError:
