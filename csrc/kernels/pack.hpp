@@ -17,8 +17,9 @@ constexpr Index kBlockK = 256;  // k of one pass over C
 template <class T>  // 256 KiB of B (AVX2) or 512 KiB: with what passes by, they stay in the L2 cache
 constexpr Index kBlockColumns = kRegisters == 32 && sizeof(T) == 4 ? 512 : 256;
 constexpr Index kPackedStride = kBlockK + 16;  // of a copied row of A: not a multiple of a cache's set
-constexpr Index kCopiedTiles = 8;  // of A read down its columns: each of their lines holds several
-constexpr Index kRowsAhead = 16;   // that are fetched of a matrix which is being copied
+constexpr Index kCopiedTiles = 8;    // of A read down its columns: each of their lines holds several
+constexpr Index kManyColumns = 256;  // of B: a copy of A is read often enough
+constexpr Index kRowsAhead = 16;     // that are fetched of a matrix which is being copied
 
 template <class T>  // of scratch that gemm may use
 constexpr Index kPackedElements = kBlockK * (kBlockColumns<T> + 16 * kCopiedTiles) + 16 * kPackedStride;
@@ -79,14 +80,15 @@ struct Transposed {
 };
 
 // The rows of A for one tile after the other: copied where they lie a multiple of 1 KiB apart, which would make them fight for
-// few sets of a cache in every step of k. A single panel of B is worth a copy only if that is all of one set.
+// few sets of a cache in every step of k. For few columns of B a copy pays only if that is all of one set.
 template <class T>
 class CopiedRows {
   public:
     BP_INLINE CopiedRows(Operand<T> a, Index columns, Index K, T* to) : a_(a), to_(to) {
         const Index stride = (a.step == 1 ? a.row : a.step) * Index(sizeof(T));
-        copies_ = K >= 64 && (columns >= 256 ? stride % 1024 == 0
-                                             : a.step == 1 && columns >= kPanel<T> && stride % 4096 == 0);
+        copies_ =
+            K >= 64 && (columns >= kManyColumns ? stride % 1024 == 0
+                                                : a.step == 1 && columns >= kPanel<T> && stride % 4096 == 0);
     }
 
     // Rows of tile t, k0 <= k < k0 + count; to be asked for t = 0, 1, 2, ...

@@ -25,7 +25,7 @@ from .peers import PEERS, Make, available, backend
 from .peers.common import Contestant
 from .workloads import MAIN, WORKLOADS, Workload
 
-SETTLE = 0.15  # seconds between two turns where there are threads: OpenBLAS's go on spinning for a tenth after a product
+SETTLE = 0.15  # seconds between two turns: OpenBLAS's idle threads go on spinning for a tenth after a product
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -87,10 +87,7 @@ def run(arguments: argparse.Namespace) -> None:
             for name, (_, make, takes) in peers.items():
                 if takes(workload):
                     contestants[name] = make(workload, arguments.threads)
-            settle = SETTLE if arguments.threads > 1 else 0.0
-            results[workload.name] = measure(
-                workload, contestants, arguments.repeats, arguments.seconds, settle
-            )
+            results[workload.name] = measure(workload, contestants, arguments.repeats, arguments.seconds)
             print_rows(workload, results[workload.name], about["peak_gflops"])
     if arguments.json:
         with open(arguments.json, "w", encoding="utf-8") as file:
@@ -120,9 +117,9 @@ def chosen(names: str | None, large: bool) -> list[Workload]:
 
 
 def measure(
-    workload: Workload, contestants: dict[str, Contestant], repeats: int, seconds: float, settle: float
+    workload: Workload, contestants: dict[str, Contestant], repeats: int, seconds: float
 ) -> dict[str, Any]:
-    """Warm all up, then let them take turns, `settle` seconds apart; each trains the same number of steps in each turn."""
+    """Warm all up, then let them take turns; each trains the same number of steps in each of its turns."""
     results: dict[str, Any] = {}
     epochs = {}
     for name, train in contestants.items():
@@ -135,7 +132,7 @@ def measure(
         }
     for _ in range(repeats):
         for name, train in contestants.items():
-            time.sleep(settle)
+            time.sleep(SETTLE)
             results[name]["us_per_step"].append(train(epochs[name]) * 1e6 / results[name]["steps"])
     base = statistics.median(results[next(iter(results))]["us_per_step"])
     for result in results.values():
