@@ -11,7 +11,7 @@ import backpass as bp
 import samples
 from backpass import contract
 from backpass.backends import Backend
-from backpass.contract import REGISTRY, Array, Op, as_rows
+from backpass.contract import NUMBERS, REGISTRY, Array, Op, as_rows
 
 REFUSED = (ValueError, TypeError, KeyError, RuntimeError)
 needs_native = pytest.mark.skipif(
@@ -349,6 +349,18 @@ def test_cpp_keeps_its_arrays_alive() -> None:
     program.run(1, 1)
     assert (y == 5).all()
     del junk
+
+
+@pytest.mark.parametrize("source", NUMBERS, ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_gather_converts_as_numpy_does(backend: Backend, dtype: str, source: np.dtype[Any]) -> None:
+    """The smallest and the largest numbers, and halfway between two of the model's dtype."""
+    ends = np.finfo(dtype) if source.kind == "f" else np.iinfo(source)
+    numbers = [ends.min, ends.max, 1, 2**24 + 1, 2**24 + 3] if source.itemsize > 2 else [ends.min, ends.max, 1]
+    x = np.resize(np.array(numbers).astype(source), (6, 37))
+    out, rows = np.zeros((4, 37), dtype), np.array([5, 0, 3, 3, 1, 2])
+    backend.call("gather", source=x, index=rows, cursor=np.array([1]), out=out)
+    assert np.array_equal(out, x[rows[1:5]].astype(dtype))
 
 
 @needs_native

@@ -1,6 +1,7 @@
 """What X, y and the weights of rows may be, and that they mean the same."""
 
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 import backpass as bp
-from backpass import loop, nn, optim
+from backpass import data, loop, nn, optim
 from backpass.backends import Backend
 from fitting import LABELS, RNG, X, Y, same_weights, small
 
@@ -22,7 +23,7 @@ def fitted(X: Any, y: Any, backend: Backend, **arguments: Any) -> bp.Model:
     return model
 
 
-def test_kinds_of_arrays_give_the_same_bits(backend: Backend) -> None:
+def test_kinds_of_arrays_give_the_same_weights(backend: Backend) -> None:
     whole = np.round(X * 3).astype(np.float32)
     want = fitted(whole, Y, backend)
     big = np.zeros((140, 12), np.float32)
@@ -129,7 +130,7 @@ def test_x_is_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("dtype", ["float64", "uint8"])
 def test_x_of_another_dtype_is_read_in_parts(dtype: str, tmp_path: Path) -> None:
-    """A mapped file, of which predict and evaluate never hold a copy in the model's dtype; fit does, but not of its slices."""
+    """A mapped file, of which nobody ever holds a copy in the model's dtype."""
     file = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", dtype, (60_000, 100))
     file[:] = RNG.integers(0, 9, (60_000, 100))
     file.flush()
@@ -142,6 +143,7 @@ def test_x_of_another_dtype_is_read_in_parts(dtype: str, tmp_path: Path) -> None
     for work in (
         lambda: model.predict(x),
         lambda: model.evaluate(x, y),
+        lambda: model.fit(x, y, batch_size=100, validation_data=(x, y)),
         lambda: model.fit(chunks, batch_size=100),
     ):
         tracemalloc.start()
@@ -153,6 +155,41 @@ def test_x_of_another_dtype_is_read_in_parts(dtype: str, tmp_path: Path) -> None
         assert peak < 0.75 * copy
     assert np.array_equal(model.predict(x[:5000]), want[0])
     assert model.evaluate(x[:5000], y[:5000])["loss"] == want[1]
+
+
+def own_mse(pred: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
+    return float(((pred - y) ** 2).mean()), 2 * (pred - y) / pred.size
+
+
+@pytest.mark.parametrize("kind", ["mapped float64", "mapped >f8", "mapped int64", "uint8", "int32", "bool", "float64"])
+@pytest.mark.parametrize("model", [small, lambda: small(own_mse)], ids=["mse", "callable loss"])
+def test_x_of_another_dtype_trains_to_the_same_weights(
+    kind: str, model: Callable[[], bp.Model], tmp_path: Path
+) -> None:
+    dtype = np.dtype(kind.split()[-1])
+    x = (X * 20 + 100).astype(dtype)
+    if kind.startswith("mapped"):
+        np.save(tmp_path / "x.npy", x)
+        x = np.load(tmp_path / "x.npy", mmap_mode="r")
+    want, got = model(), model()
+    want.fit(x.astype(np.float32), Y, epochs=3, batch_size=16)
+    got.fit(x, Y, epochs=3, batch_size=16)
+    assert same_weights(want, got)
+    kept = np.shares_memory(data.stored(x, got.dtype), x)
+    assert kept == (kind not in ("mapped >f8", "float64")), "these are converted whole"
+
+
+def test_a_run_goes_on_in_another_dtype() -> None:
+    """What X is stored in does not matter, as long as the numbers are the same."""
+    x = (X * 20 + 100).astype(np.uint8)
+    want, got = small(), small()
+    want.fit(x, Y, epochs=3, batch_size=16)
+    got.fit(x, Y, epochs=3, batch_size=16, max_seconds=0)
+    got.fit(x.astype(np.float64), Y, epochs=3, resume=True)
+    assert same_weights(want, got)
+    got.fit(x, Y, epochs=3, batch_size=16, max_seconds=0)
+    with pytest.raises(ValueError, match="not those of the interrupted run"):
+        got.fit(x + np.uint8(1), Y, epochs=3, resume=True)
 
 
 def test_what_is_too_large_for_the_dtype_of_the_model_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

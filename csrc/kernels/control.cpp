@@ -33,6 +33,8 @@ void shuffle_index(const Shuffle& op, Range, Scratch) {
 
 constexpr Index kGatherAhead = 16384;  // bytes between the row that is copied and the one that is fetched
 
+BP_INLINE void fetch(std::uint64_t address) { __builtin_prefetch((const void*)address); }
+
 template <int Bytes>
 BP_INLINE void copy(char* to, const char* from) {
     typename Vector<std::uint32_t, Bytes>::type v;
@@ -40,44 +42,75 @@ BP_INLINE void copy(char* to, const char* from) {
     __builtin_memcpy(to, &v, Bytes);
 }
 
-// Rows [begin, end) of out, each of at least Bytes: in pieces of Bytes, of which the last may overlap the one
-// before.
-template <int Bytes, class T>
-BP_INLINE void gather_rows(const Gather<T>& op, Index begin, Index end) {
-    const Index size = op.source.shape[0], bytes = op.out.cols() * Index(sizeof(T));
+// A row of at least Bytes, in pieces of Bytes, of which the last may overlap the one before. The row at `next` is fetched line by
+// line meanwhile: a whole row at once would stall.
+template <int Bytes>
+BP_INLINE void copy_row(char* to, const char* from, std::uint64_t next, Index bytes) {
+    for (Index i = 0; i + Bytes < bytes; i += Bytes) {
+        fetch(next + std::uint64_t(i));
+        copy<Bytes>(to + i, from + i);
+    }
+    fetch(next + std::uint64_t(bytes - Bytes));
+    copy<Bytes>(to + bytes - Bytes, from + bytes - Bytes);
+}
+
+// A row of another dtype, in the same way.
+template <class T, class Source>
+BP_INLINE void convert_row(T* to, const Source* from, std::uint64_t next, Index columns) {
+    constexpr Index line = 64 / Index(sizeof(Source));
+    Index i = 0;
+    for (; i + line <= columns; i += line) {
+        fetch(next + std::uint64_t(i) * sizeof(Source));
+        for (Index j = i; j < i + line; ++j) to[j] = T(from[j]);
+    }
+    if (i < columns) fetch(next + std::uint64_t(i) * sizeof(Source));
+    for (; i < columns; ++i) to[i] = T(from[i]);
+}
+
+// row(to, from, next) for the rows [begin, end) of out that there are; next: the address of a later row of the source.
+template <class T, class Source, class Row>
+BP_INLINE void gather_rows(const Gather<T, Source>& op, Index begin, Index end, Row row) {
+    const Index size = op.source.shape[0], columns = op.out.cols(), bytes = columns * Index(sizeof(Source));
     const Index* const index = op.index.data + op.cursor.data[0];
     const Index known = op.index.size() - op.cursor.data[0], ahead = kGatherAhead / bytes + 1;
-    const char* const source = (const char*)op.source.data;
-    char* to = (char*)op.out.data + begin * bytes;
-    for (Index b = begin; b < end; ++b, to += bytes) {
+    T* to = op.out.data + begin * columns;
+    for (Index b = begin; b < end; ++b, to += columns) {
         if (std::uint64_t(index[b]) >= std::uint64_t(size)) continue;
-        const char* const from = source + index[b] * bytes;
         // No prefetcher foresees a shuffled order. In whole numbers, which wrap around: a forged index may point anywhere.
         const Index later = index[b + ahead < known ? b + ahead : b];
-        const std::uint64_t next = std::uint64_t(source) + std::uint64_t(later) * std::uint64_t(bytes);
-        for (Index i = 0; i + Bytes < bytes; i += Bytes) {  // line by line: a whole row at once would stall
-            __builtin_prefetch((const void*)(next + std::uint64_t(i)));
-            copy<Bytes>(to + i, from + i);
-        }
-        __builtin_prefetch((const void*)(next + std::uint64_t(bytes - Bytes)));
-        copy<Bytes>(to + bytes - Bytes, from + bytes - Bytes);
+        row(to, op.source.data + index[b] * columns,
+            std::uint64_t(op.source.data) + std::uint64_t(later) * std::uint64_t(bytes));
     }
+}
+
+template <int Bytes, class T>
+BP_INLINE void copy_rows(const Gather<T>& op, Index begin, Index end) {
+    const Index bytes = op.out.cols() * Index(sizeof(T));
+    gather_rows(op, begin, end, [=](T* to, const T* from, std::uint64_t next) BP_INLINED {
+        copy_row<Bytes>((char*)to, (const char*)from, next, bytes);
+    });
 }
 
 // out[b] = source[index[cursor + b]]; a row that index does not have, or one that it names outside source,
 // stays as it is
-template <class T>
-void gather(const Gather<T>& op, Range range, Scratch) {
+template <class T, class Source>
+void gather(const Gather<T, Source>& op, Range range, Scratch) {
     const Index cursor = op.cursor.data[0];
-    const Index rows = op.out.rows(), bytes = op.out.cols() * Index(sizeof(T));
+    const Index rows = op.out.rows(), columns = op.out.cols(), bytes = columns * Index(sizeof(T));
     if (cursor < 0 || cursor >= op.index.size() || bytes == 0) return;
     const Index left = op.index.size() - cursor;
     const auto [begin, end] = covered(range, op.rows_per_task(), left < rows ? left : rows);
-    if (bytes >= kBytes) return gather_rows<kBytes>(op, begin, end);
-    if (bytes >= 32) return gather_rows<32>(op, begin, end);
-    if (bytes >= 16) return gather_rows<16>(op, begin, end);
-    if (bytes >= 8) return gather_rows<8>(op, begin, end);
-    gather_rows<4>(op, begin, end);
+    if constexpr (std::is_same_v<T, Source>) {
+        if (bytes >= kBytes) return copy_rows<kBytes>(op, begin, end);
+        if (bytes >= 32) return copy_rows<32>(op, begin, end);
+        if (bytes >= 16) return copy_rows<16>(op, begin, end);
+        if (bytes >= 8) return copy_rows<8>(op, begin, end);
+        copy_rows<4>(op, begin, end);
+    } else {
+        gather_rows(op, begin, end, [=](T* to, const Source* from, std::uint64_t next) BP_INLINED {
+            convert_row(to, from, next, columns);
+        });
+    }
 }
 
 // step += 1; cursor += rows; total += (loss count, count)
@@ -160,7 +193,14 @@ void piecewise_schedule(const PiecewiseSchedule& op, Range, Scratch) {
 
 }  // namespace
 
-BACKPASS_KERNEL(Gather, gather)
+BACKPASS_KERNEL(GatherFloat, gather)
+BACKPASS_KERNEL(GatherDouble, gather)
+BACKPASS_KERNEL(GatherInt8, gather)
+BACKPASS_KERNEL(GatherUint8, gather)
+BACKPASS_KERNEL(GatherInt16, gather)
+BACKPASS_KERNEL(GatherUint16, gather)
+BACKPASS_KERNEL(GatherInt32, gather)
+BACKPASS_KERNEL(GatherInt64, gather)
 BACKPASS_KERNEL_UNTYPED(GatherLabels, gather)
 BACKPASS_KERNEL_UNTYPED(Shuffle, shuffle_index)
 BACKPASS_KERNEL_UNTYPED(Advance, advance)

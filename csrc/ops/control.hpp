@@ -13,10 +13,11 @@ struct Control {
     BP_INLINE std::int64_t tasks() const { return 1; }
 };
 
-template <class T>
+// Rows of the data, which lie in memory as Source, in the model's dtype.
+template <class T, class Source = T>
 struct Gather {
     static constexpr const char* name = "gather";
-    Tensor<const T> source;
+    Tensor<const Source> source;
     Tensor<const std::int64_t> index, cursor;
     Tensor<T> out;
 
@@ -31,10 +32,27 @@ struct Gather {
                                                                        : "index must be (N,), cursor (1,)";
     }
     double flops() const { return 0; }
-    double bytes() const { return 2.0 * sizeof(T) * double(out.size()); }
+    double bytes() const { return double(sizeof(T) + sizeof(Source)) * double(out.size()); }
     BP_INLINE std::int64_t rows_per_task() const { return rows_of(kGatherPiece, out.cols()); }
     BP_INLINE std::int64_t tasks() const { return out.size() == 0 ? 0 : pieces(out.rows(), rows_per_task()); }
 };
+
+template <class T>
+using GatherFloat = Gather<T, float>;
+template <class T>
+using GatherDouble = Gather<T, double>;
+template <class T>
+using GatherInt8 = Gather<T, std::int8_t>;
+template <class T>
+using GatherUint8 = Gather<T, std::uint8_t>;
+template <class T>
+using GatherInt16 = Gather<T, std::int16_t>;
+template <class T>
+using GatherUint16 = Gather<T, std::uint16_t>;
+template <class T>
+using GatherInt32 = Gather<T, std::int32_t>;
+template <class T>
+using GatherInt64 = Gather<T, std::int64_t>;
 
 struct GatherLabels : Gather<std::int64_t> {
     static constexpr const char* name = "gather_labels";

@@ -18,13 +18,16 @@ def shuffle(epoch, index, seed: int):
 
 
 @op(
-    "source[N,F] index[N]:int64 cursor[1]:int64 -> out[B,F]",
+    "source[N,F]:number index[N]:int64 cursor[1]:int64 -> out[B,F]",
     samples={"index": index("N"), "cursor": constant(0)},
 )
 def gather(source, index, cursor, out):
-    """out[b] = source[index[cursor + b]]; rows beyond the end of index are left as they are."""
+    """out[b] = source[index[cursor + b]], in out's dtype; rows beyond the end of index are left as they are."""
     rows = index[cursor[0] : cursor[0] + len(out)]
-    np.take(source, rows, axis=0, out=out[: len(rows)], mode="clip")  # "raise" would copy
+    if source.dtype == out.dtype:
+        np.take(source, rows, axis=0, out=out[: len(rows)], mode="clip")  # "raise" would copy
+    else:
+        out[: len(rows)] = np.take(source, rows, axis=0, mode="clip")
 
 
 @op(

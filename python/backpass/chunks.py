@@ -58,7 +58,7 @@ class Chunks:
                 self.shape, self.target = X.shape[1:], (y.shape[1:], y.dtype)
             self.weighted |= weight is not None
             self.sizes.append(len(X))
-            digest.update(fingerprint((X, y, weight)).encode())
+            digest.update(fingerprint((X, y, weight), model.dtype).encode())
             if class_weight is not None:
                 counts = counts + data.class_counts(y, model.programs.output_shape(self.shape)[-1])
         if not self.sizes:

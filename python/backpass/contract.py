@@ -6,7 +6,7 @@ An op is a short NumPy function that writes its outputs into the arrays it is gi
     def linear_forward(x, weight, bias, y, activation: str = "identity"): ...
 
 `[*,I]` any leading dimensions, then I; `[1]` exactly one; `?` may be None; `:int64` after the bracket fixes the dtype (else it
-is the model's); a name on both sides of the arrow is updated in place. Arguments that the string does not name are scalars,
+is the model's), `:number` leaves it open (NUMBERS); a name on both sides of the arrow is updated in place. Arguments that the string does not name are scalars,
 typed by their annotation. `dx` always means the gradient of `x`: `foo_backward` is the gradient of `foo_forward` by name.
 """
 
@@ -28,6 +28,8 @@ CHUNK = (
     16384  # elements to a partial sum over a flat vector: one cut for any number of threads and every backend
 )
 
+NUMBERS = tuple(map(np.dtype, "float32 float64 int8 uint8 int16 uint16 int32 int64".split()))
+
 _ARRAY = re.compile(r"(\w+)\[([^\]]*)\](?::(\w+))?(\?)?$")
 _DIM = re.compile(r"(\*|\d+|[A-Za-z]\w*)$")
 
@@ -38,8 +40,13 @@ class Array:
 
     name: str
     dims: tuple[str, ...]
-    dtype: str | None  # None: the model's dtype
+    dtype: str | None  # None: the model's dtype; "number": any of NUMBERS
     optional: bool
+
+    @property
+    def dtypes(self) -> tuple[np.dtype[Any], ...]:
+        """Those it may have, where the model's dtype does not matter."""
+        return NUMBERS if self.dtype == "number" else (np.dtype(self.dtype),)
 
     def shape(self, dims: Mapping[str, Any]) -> tuple[int, ...]:
         """The shape for known dimensions."""
@@ -117,8 +124,8 @@ class Op:
                         f"{self.name}: {name} is {value.dtype}, expected "
                         + ("float32 or float64" if value.dtype == floating else f"{floating} like the others")
                     )
-            elif value.dtype != array.dtype:
-                raise TypeError(f"{self.name}: {name} is {value.dtype}, expected {array.dtype}")
+            elif value.dtype not in (known := array.dtypes):
+                raise TypeError(f"{self.name}: {name} is {value.dtype}, expected {' or '.join(map(str, known))}")
             if name in self.outputs and not value.flags.writeable:
                 raise ValueError(f"{self.name}: {name} is read-only, but the op writes to it")
             shapes[name] = value.shape
@@ -164,7 +171,7 @@ def op(
                 fine = (
                     all(map(_DIM.match, dims))
                     and dims.count("*") <= 1
-                    and dtype in (None, "int64", "float64")
+                    and dtype in (None, "int64", "float64", "number")
                 )
                 if name in arrays or not fine:
                     raise ValueError(f"{function.__name__}: cannot read {text!r} in {signature!r}")

@@ -1,9 +1,11 @@
 """What users pass as X, y and weights, turned into arrays that the programs can read; every complaint names the argument."""
 
+import mmap
 from typing import Any
 
 import numpy as np
 
+from .contract import NUMBERS
 from .losses import Loss
 
 MAX_DIMS = 6  # what the C++ kernels take
@@ -62,6 +64,23 @@ def readable(X: Any, dtype: Any) -> np.ndarray:
         if np.dtype(dtype).itemsize < array.dtype.itemsize:
             check_finite("X", array, f" (a number too large for {np.dtype(dtype)})", dtype)
     return array
+
+
+def stored(X: Any, dtype: Any) -> np.ndarray:
+    """X as `gather` reads it, checked: as it is where its numbers take no more room than in dtype, or lie in a mapped file."""
+    array = rows_of(X)
+    if array.dtype == bool:
+        array = array.view(np.uint8)
+    fits = array.dtype in NUMBERS and array.flags.c_contiguous and array.flags.aligned
+    narrow = array.dtype.itemsize <= np.dtype(dtype).itemsize  # else every epoch would read more than of a copy
+    return (readable if fits and (narrow or is_mapped(array)) else features)(array, dtype)
+
+
+def is_mapped(array: Any) -> bool:
+    """Whether it is a memory map of a file, or a part of one."""
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return isinstance(array, mmap.mmap)
 
 
 def quiet_cast(array: np.ndarray, dtype: Any) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Data checked against a model, and the loss and metric of its predictions."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,15 +11,17 @@ from .program import Builder, Tensor
 if TYPE_CHECKING:
     from .model import Model
 
+Take = Callable[[Any, Any], np.ndarray]
+
 
 def checked_data(
-    model: "Model", X: Any, y: Any, sample_weight: Any, class_weight: Any = None, cast: bool = True
+    model: "Model", X: Any, y: Any, sample_weight: Any, class_weight: Any = None, take: Take = data.stored
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """X, y and the weights of the rows as a run or an evaluation takes them; ValueError or TypeError says what does not fit.
 
-    cast: whether X is to be of the model's dtype; `predict` takes it as it is.
+    take: how X is checked: data.stored, as a run reads it; data.readable, as `predict` does; data.features, in the model's dtype.
     """
-    X = (data.features if cast else data.readable)(X, model.dtype)
+    X = take(X, model.dtype)
     if not X.size:
         raise ValueError(f"X is empty (shape {X.shape}), expected at least one row and one feature")
     output = model.programs.output_shape(X.shape[1:])

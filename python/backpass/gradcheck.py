@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from . import data
 from .checks import is_whole, real
 from .custom import call_mixed
 from .errors import NonFiniteError
@@ -61,7 +62,7 @@ def gradcheck(
     if max_parameters is not None and (not is_whole(max_parameters) or max_parameters < 1):
         raise ValueError(f"max_parameters is {max_parameters!r}, expected None or an integer of at least 1")
     copy = _float64_copy(model)
-    loss, backprop = _passes(copy, *checked_data(copy, X, y, None)[:2])
+    loss, backprop = _passes(copy, *checked_data(copy, X, y, None, take=data.features)[:2])
     value = backprop()
     if not np.isfinite(value):
         raise NonFiniteError(

@@ -55,7 +55,7 @@ class Feed:
         return Position(int(self.cursor[0]), *self.total.tolist())
 
     def _gather(self, source: np.ndarray, out: np.ndarray) -> Instruction:
-        name = (batches.gather_labels if source.dtype == np.int64 else batches.gather).__name__
+        name = (batches.gather_labels if out.dtype == np.int64 else batches.gather).__name__
         rows = source.reshape(len(source), -1)
         return call(name, source=rows, index=self.index, cursor=self.cursor, out=out.reshape(len(out), -1))
 

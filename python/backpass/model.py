@@ -51,10 +51,11 @@ class Model(Passes):
         """Train for `epochs` more epochs. Further runs on the same data are one long run: callbacks go on where they were.
 
         Args:
-            X: (N, ...) numbers; a C-contiguous array of the model's dtype (a memory map, too) is not copied, any other is.
+            X: (N, ...) numbers. A C-contiguous array of the model's dtype, of one that takes no more room (uint8, ...), or a memory
+                map of whatever numbers is not copied: each step converts its rows. Any other is.
                 Without y: a sequence of chunks (X, y) or (X, y, sample_weight), of arrays or paths of .npy files; anything with
                 len() and [i], such as a Keras Sequence. One chunk at a time is in memory; `shuffle` mixes the chunks and the rows
-                of each. A memory map of another dtype goes as slices: [(X[i : i + n], y[i : i + n]) for i in range(0, N, n)].
+                of each.
             y: targets, (N,) class indices or (N, C) probabilities for cross entropy, else (N, ...) like the network's output.
             batch_size: rows of a step, at most N; default 32, or N if that is less. The last batch may be smaller.
             validation_data: (X, y) or (X, y, sample_weight), evaluated after each epoch.
@@ -126,7 +127,7 @@ class Model(Passes):
     @alone
     def evaluate(self, X: Any, y: Any, sample_weight: Any = None) -> dict[str, float]:
         """The loss over all rows, and the accuracy where the targets are classes: {"loss": ..., "accuracy": ...}."""
-        return evaluated(self, *checked_data(self, X, y, sample_weight, cast=False))
+        return evaluated(self, *checked_data(self, X, y, sample_weight, take=data.readable))
 
     @reading
     def save(self, path: str | PathLike[str]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from .callbacks import Callback
 from .callbacks.telling import own, tell
 from .checks import is_whole
+from .data import quiet_cast
 from .history import History
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def begin(
         raise RuntimeError(
             "fit was called while another fit of this model goes on, by one of its callbacks or its loss"
         )
-    run = Run(model.epoch, rows, 0, asked.shuffle, sampler, data, fingerprint(validation), asked.epochs)
+    run = Run(model.epoch, rows, 0, asked.shuffle, sampler, data, fingerprint(validation, model.dtype), asked.epochs)
     if last is None or not asked.resume:
         run.batch_size = checked_batch_size(batch_size, rows)
         goes_on = (
@@ -181,21 +182,25 @@ def carry_on(last: Run, watchers: Sequence[Callback], resumed: bool) -> None:
         )
 
 
-def fingerprint(arrays: Sequence[Any]) -> str:
-    """What tells data sets apart at little cost: shapes, dtypes, and some rows spread over all."""
+def fingerprint(arrays: Sequence[Any], dtype: Any) -> str:
+    """What tells data sets apart at little cost: shapes, dtypes, and some rows spread over all.
+
+    dtype: the model's, in which the first array, X, counts, whatever it is stored in.
+    """
     if not arrays:
         return ""
     import hashlib  # here: `import backpass` is to be quick
 
     digest = hashlib.sha256()
-    for array in arrays:
+    for number, array in enumerate(arrays):
         if array is None:
             digest.update(b"none")
             continue
-        digest.update(f"{array.shape}{array.dtype}".encode())
-        if array.dtype != object:
-            spread = np.unique(np.linspace(0, len(array) - 1, min(len(array), SAMPLED)).astype(np.int64))
-            digest.update(np.ascontiguousarray(array[spread]).tobytes())
+        spread = np.unique(np.linspace(0, len(array) - 1, min(len(array), SAMPLED)).astype(np.int64))
+        rows = quiet_cast(array[spread], dtype) if number == 0 else array[spread]
+        digest.update(f"{array.shape}{rows.dtype}".encode())
+        if rows.dtype != object:
+            digest.update(np.ascontiguousarray(rows).tobytes())
     return digest.hexdigest()
 
 

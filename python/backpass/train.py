@@ -31,7 +31,7 @@ def fit(model: "Model", X: Any, y: Any, sample_weight: Any, class_weight: Any, a
         kind = CallableLoop if model.callable_loss else ProgramLoop
         return kind(model, feed, this.batch_size, order)
 
-    return run(model, loop, len(X), fingerprint((X, target, weight)), asked)
+    return run(model, loop, len(X), fingerprint((X, target, weight), model.dtype), asked)
 
 
 def last_of_all(watcher: Any) -> bool:

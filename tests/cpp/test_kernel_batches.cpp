@@ -51,9 +51,9 @@ void shuffle(int64_t size, int64_t epoch, int64_t seed) {
     CHECK(std::equal(want.begin(), want.end(), index.data()));
 }
 
-template <class Op, class T>
+template <class Op, class T, class Source = T>
 void gather(int64_t rows, int64_t cols, int64_t from, int64_t at) {
-    const Array<T> source({from, cols}, -9, 9);
+    const Array<Source> source({from, cols}, std::is_unsigned_v<Source> ? 0 : -9, 9);
     const auto out = Array<T>::filled({rows, cols});
     const Array<int64_t> index({from}, 0, double(from)), cursor({1}, double(at), double(at));
     if (from > 2) index[from - 1] = from, index[from / 2] = -1;  // no rows of source
@@ -63,8 +63,16 @@ void gather(int64_t rows, int64_t cols, int64_t from, int64_t at) {
     for (int64_t i = 0; i < out.size(); ++i) {
         const int64_t place = at + i / cols;
         const int64_t row = at >= 0 && place < from ? index[place] : -1;
-        CHECK(out[i] == (row >= 0 && row < from ? source[row * cols + i % cols] : T(77)));
+        CHECK(out[i] == (row >= 0 && row < from ? T(source[row * cols + i % cols]) : T(77)));
     }
+}
+
+// From data of other dtypes.
+template <class T, class... Source>
+void gather_from(T) {
+    for (int64_t n = 0; n <= 70; ++n)
+        (gather<Gather<T, Source>, T, Source>(5, n, 7, 4), ...), (gather<Gather<T, Source>, T, Source>(n, 3, 50, 2), ...);
+    (gather<Gather<T, Source>, T, Source>(400, 700, 500, 0), ...);
 }
 
 template <class T>
@@ -139,6 +147,10 @@ int main() {
     check_philox();
     for (int64_t n = 0; n <= 70; ++n) gather<GatherLabels, int64_t>(4, n, 6, 1), shuffle(n, n, 7 * n);
     for (const int64_t size : {127, 128, 129, 1000, 70000}) shuffle(size, 1LL << 33 | 5, -3);
-    both_dtypes([](auto t) { check(t); });
+    both_dtypes([](auto t) {
+        check(t);
+        gather_from<decltype(t), float, double, std::int8_t, std::uint8_t, std::int16_t, std::uint16_t,
+                    std::int32_t, int64_t>(t);
+    });
     return finish();
 }
