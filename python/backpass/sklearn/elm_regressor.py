@@ -9,6 +9,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from ..model import Model
 from .elm_base import BaseELM
 from .elm_settings import check_settings
+from .parameters import dense_targets
 
 
 class ELMRegressor(RegressorMixin, BaseELM):  # type: ignore[misc, unused-ignore]
@@ -76,9 +77,11 @@ class ELMRegressor(RegressorMixin, BaseELM):  # type: ignore[misc, unused-ignore
             y_numeric=True,
             reset=reset,
         )
+        y = dense_targets(y).astype(np.float64, copy=False)
         w = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        self._flat_y = y.ndim == 1
-        return X, np.asarray(y, np.float64).reshape(len(y), -1), w
+        if reset:
+            self._flat_y = y.ndim == 1
+        return X, y.reshape(len(y), -1), w
 
     def predict(self, X: Any) -> np.ndarray:
         """ŷ for every row of X, (N,) or (N, K) like y; float64."""
@@ -93,5 +96,5 @@ class ELMRegressor(RegressorMixin, BaseELM):  # type: ignore[misc, unused-ignore
 
         options: for bp.Model: loss (default "mse"), optimizer, seed, dtype (default: that of X), backend, threads.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "coef_")
         return self._to_mlp(self.coef_, self.intercept_, "mse", options)

@@ -69,7 +69,7 @@ class Training:
             np.arange(X.shape[0]),
             random_state=estimator._random_state,
             test_size=estimator.validation_fraction,
-            stratify=task.target.astype(bool) if classes and estimator.n_outputs_ == 1 else None,
+            stratify=task.target > 0.5 if classes and estimator.n_outputs_ == 1 else None,
         )
         if len(held) < 2:
             raise ValueError(
@@ -109,6 +109,8 @@ class Training:
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=4)
         finally:
+            if self.incremental:
+                self.epochs.unload()
             tell_all(begun, "on_train_end", logs)
         if estimator.early_stopping:
             self.network.restore(self.best)
@@ -123,7 +125,7 @@ class Training:
                 shuffled = np.arange(self.rows)
                 estimator._random_state.shuffle(shuffled)
                 order = order[shuffled]
-            self.rate.epoch_begins(epoch)
+            self.rate.epoch_begins(len(estimator.loss_curve_) if self.incremental else epoch)
             for watcher in self.watchers:
                 tell(watcher, "on_epoch_begin", epoch, {})
             diverged = self._epoch(order)
