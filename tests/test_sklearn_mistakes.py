@@ -272,7 +272,7 @@ def test_partial_fit_in_blocks_is_partial_fit(monkeypatch: pytest.MonkeyPatch) -
     from backpass.sklearn import mlp_network
 
     whole = classifier(batch_size=20).partial_fit(X, y, classes=[0, 1, 2]).partial_fit(X, y)
-    monkeypatch.setattr(mlp_network, "BLOCK_BYTES", 8 * 4 * 50)  # two batches and a bit
+    monkeypatch.setattr(mlp_network, "BLOCK_BYTES", 8 * 8 * 4 * 50)  # eight buffers of two batches and a bit
     blocks = classifier(batch_size=20).partial_fit(X, y, classes=[0, 1, 2]).partial_fit(X, y)
     assert blocks.loss_curve_ == whole.loss_curve_
     (kept,) = blocks._network.programs.values()

@@ -13,6 +13,8 @@ from ..program import Instruction, call
 from ..steps import Plan
 from .mlp_network import Network, block_rows, threads_of
 
+KEPT = 8  # shapes of which partial_fit keeps the programs and their buffers
+
 
 def penalty(
     network: Network, loss: np.ndarray, count: np.ndarray, alpha: float, share: float
@@ -53,7 +55,7 @@ class Epochs(BatchLoop):
         self.block, dtype = self.rows, network.model.dtype
         self.copied = copy or hasattr(X, "toarray")
         if self.copied:  # buffers of their own, for whole batches, filled from what `load` brings
-            fitting = block_rows(X.shape[1], dtype)
+            fitting = block_rows(X.shape[1], dtype) // (KEPT if copy else 1)
             self.block = min(self.rows, max(fitting // batch_size, 1) * batch_size)
             X = aligned((self.block, X.shape[1]), dtype)
             y = aligned((self.block, *y.shape[1:]), y.dtype)

@@ -12,13 +12,11 @@ from sklearn.model_selection import train_test_split
 from ..callbacks import Callback
 from ..callbacks.telling import checked_callbacks, introduce, pacing, tell, tell_all, tell_steps
 from ..errors import NonFiniteError
-from .mlp_epochs import Epochs
+from .mlp_epochs import KEPT, Epochs
 from .mlp_evaluation import Evaluation
 from .mlp_network import Network
 from .mlp_solver import Rate
 from .mlp_targets import Task
-
-KEPT = 8  # shapes of which partial_fit keeps the programs
 
 
 def check_callbacks(callbacks: Any) -> None:
