@@ -223,6 +223,14 @@ def test_label_smoothing_leaves_the_split_stratified(smoothing: float) -> None:
         model.fit(X, np.arange(150) == 3)
 
 
+@pytest.mark.parametrize("rows", [2, 3, 201, 399, 401])
+def test_batch_norm_meets_no_batch_of_one_row_by_itself(rows: int) -> None:
+    many, target = np.resize(X, (rows, 4)), np.resize([0, 1], rows)
+    assert np.isfinite(classifier(batch_norm=True).fit(many, target).loss_)
+    with pytest.raises(ValueError, match="batch_size"):
+        classifier(batch_norm=True, batch_size=rows - 1).fit(many, target)
+
+
 # ---- going on with what there is ---------------------------------------------------------------------------------------
 
 

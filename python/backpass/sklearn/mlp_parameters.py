@@ -121,12 +121,13 @@ DOCUMENTATION = """
 
     Args:
         dropout: share of the values behind each hidden activation that are zeroed while training, default 0.
-        batch_norm, layer_norm: normalise in front of each hidden activation.
+        batch_norm, layer_norm: normalise in front of each hidden activation. With batch_norm batch_size="auto" is such that no
+            batch has one row.
         residual: add its input to a hidden layer's output where both have one size.
         weight_decay: of the optimizer, on all parameters; None: its default (adamw 0.01, others 0). alpha is apart from it.
         clip_grad_norm: rescale the gradient of all parameters to this norm at most.
-        lr_schedule: an `optim.schedules` schedule, evaluated at every step, or a callable epoch -> learning rate; takes the
-            place of learning_rate_init.
+        lr_schedule: in the place of learning_rate_init an `optim.schedules` schedule, evaluated at every step, which goes on in
+            partial_fit and a warm start, or a callable epoch -> learning rate; epochs count from each fit, in partial_fit all.
         eval_metric: a scikit-learn scorer, its name, or a callable (y_true, y_pred) -> float for fit's `eval_set`;
             None: accuracy or r2. The values of all epochs are in `evals_result_`.
         callbacks: `bp.Callback` objects, or any with methods of theirs; their logs hold "loss", "lr", "val_accuracy" or "val_r2",

@@ -51,7 +51,10 @@ class Training:
     def _batch_size(self) -> int:
         size: Any = self.estimator.batch_size
         if size == "auto":
-            return min(200, self.rows)
+            size = min(200, self.rows)
+            while self.estimator.batch_norm and size > 2 and self.rows % size == 1:
+                size -= 1  # a last batch of one row has no variance
+            return int(size)
         if size > self.rows:
             warnings.warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
