@@ -184,9 +184,13 @@ def test_a_first_partial_fit_without_a_row_that_counts_is_none() -> None:
 
 
 def test_class_weight_and_labels() -> None:
-    several = np.stack([Y[:, 0] > 0, Y[:, 1] > 0], axis=1).astype(int)
-    with pytest.raises(ValueError, match=r"class_weight is 'balanced', expected None: y has several labels"):
-        ELMClassifier(20, class_weight="balanced").fit(X, several)
+    several = np.stack([Y[:, 0] > 0, Y[:, 1] > 0.5], axis=1).astype(int)
+    balanced = ELMClassifier(20, class_weight="balanced", random_state=1).fit(X, several)
+    weights = np.prod([60 / 2 / np.bincount(column)[column] for column in several.T], axis=0)
+    close(balanced.coef_, clone(balanced).set_params(class_weight=None).fit(X, several, weights).coef_)
+    listed = clone(balanced).set_params(class_weight=[{0: 1.0, 1: 3.0}, {0: 2.0, 1: 1.0}]).fit(X, several)
+    weights = np.where(several[:, 0], 3.0, 1.0) * np.where(several[:, 1], 1.0, 2.0)
+    close(listed.coef_, clone(balanced).set_params(class_weight=None).fit(X, several, weights).coef_)
     with pytest.raises(ValueError, match=r"class_weight names \['maybe'\], expected classes of \['no'"):
         ELMClassifier(20, class_weight={"maybe": 2.0}).fit(X, LABELS)
     two = LABELS != "perhaps"  # a fold without the class "perhaps"

@@ -67,6 +67,30 @@ def test_class_weight_need_not_name_all_classes_nor_all_occur() -> None:
     classifier(class_weight={0: 1.0, 1: 1.0, 2: 1.0}).fit(X[:100], y[:100])  # a fold without class 2
 
 
+@pytest.mark.parametrize("target", [y, LABELS], ids=["classes", "labels"])
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        classifier(class_weight="balanced", alpha=0.0),
+        ELMClassifier(20, class_weight="balanced", random_state=0),
+    ],
+    ids=["MLP", "ELM"],
+)
+def test_balanced_classes_count_an_integer_weight_as_so_many_rows(estimator: Any, target: Any) -> None:
+    times = np.random.default_rng(0).integers(0, 4, 150) * (np.arange(150) > 20)
+    repeated = [np.repeat(array, times, axis=0) for array in (X, target)]
+    one, other = clone(estimator), clone(estimator)
+    if isinstance(estimator, MLPClassifier):
+        one.set_params(batch_size=150)
+        other.set_params(batch_size=int(times.sum()))
+    one.fit(X, target, times)
+    other.fit(*repeated)
+    for p, q in (
+        zip(one.coefs_, other.coefs_, strict=True) if hasattr(one, "coefs_") else [(one.coef_, other.coef_)]
+    ):
+        np.testing.assert_allclose(p, q, rtol=1e-6, atol=1e-8)
+
+
 # ---- eval_set and eval_metric ----------------------------------------------------------------------------------------
 
 

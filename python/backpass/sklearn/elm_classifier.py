@@ -20,7 +20,8 @@ class ELMClassifier(ClassifierMixin, BaseELM):  # type: ignore[misc, unused-igno
     """Classification by an extreme learning machine: ridge regression on targets of -1 and 1, one output for each class.
 
     Args, memory and attributes: see ELMRegressor; besides:
-        class_weight: None, "balanced" or {class: weight}, multiplied with sample_weight; not with several labels a row.
+        class_weight: None, "balanced", which counts rows with their sample_weight, {class: weight}, or (several labels a row)
+            a list of dicts; multiplied with sample_weight.
 
     y holds classes (N,), or labels of 0 and 1 (N, K) that may occur together. Two classes and single labels have one output each.
     `classes_` are the classes (for several labels 0 ... K - 1).
@@ -99,11 +100,9 @@ class ELMClassifier(ClassifierMixin, BaseELM):  # type: ignore[misc, unused-igno
             self.classes_ = known
         if multilabel != self._multilabel:
             raise ValueError("y has another form than in the fit before: classes (N,) or labels (N, K)")
-        if multilabel and self.class_weight is not None:
-            raise ValueError(
-                f"class_weight is {self.class_weight!r:.200}, expected None: y has several labels a row"
-            )
         if multilabel:
+            if self.class_weight is not None:
+                w = w * weights_of_classes(self.class_weight, self.classes_, y, w)
             dense = y.toarray() if sparse.issparse(y) else y
             return X, 2.0 * dense - 1, w
         if unknown := set(np.unique(y).tolist()) - set(self.classes_.tolist()):
@@ -111,7 +110,7 @@ class ELMClassifier(ClassifierMixin, BaseELM):  # type: ignore[misc, unused-igno
                 f"y holds the classes {sorted(unknown, key=str)}, expected those of {self.classes_.tolist()}"
             )
         if self.class_weight is not None:
-            w = w * weights_of_classes(self.class_weight, self.classes_, y)
+            w = w * weights_of_classes(self.class_weight, self.classes_, y, w)
         coded = LabelBinarizer(neg_label=-1).fit(self.classes_).transform(y)
         return X, coded.astype(np.float64), w
 

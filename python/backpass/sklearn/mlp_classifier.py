@@ -6,7 +6,6 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call,
@@ -30,7 +29,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
     {DOCUMENTATION}        loss: "log_loss" (default), "focal" (Lin et al. 2017; each class by itself, scaled to a sum of 1),
             a loss of `backpass.losses` or a callable (output, y) -> (value, gradient) on logits (N, n_outputs_) and y in 0 and 1.
         label_smoothing: share of the targets' mass that goes to all classes alike, default 0.
-        class_weight: "balanced", a dict {{class: weight}}, or a list of dicts for multi-label y.
+        class_weight: "balanced", which counts rows with their sample_weight, a dict {{class: weight}}, or a list of dicts for
+            multi-label y; multiplied with sample_weight.
     """
 
     _parameter_constraints = CONSTRAINTS | CLASSIFIER
@@ -152,11 +152,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
                 raise ValueError(
                     "class_weight is 'balanced', but partial_fit does not see all rows: expected a dict"
                 )
-            of_class = (
-                weights_of_classes(self.class_weight, self.classes_, y)
-                if y.ndim == 1
-                else compute_sample_weight(self.class_weight, y)
-            )
+            of_class = weights_of_classes(self.class_weight, self.classes_, y, weight)
             weight = of_class if weight is None else weight * of_class
         return self._binarized(y), weight
 
