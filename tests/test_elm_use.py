@@ -45,6 +45,8 @@ def test_several_labels_a_row() -> None:
     elm = ELMClassifier(50, random_state=1).fit(X, many)
     assert (elm.predict(X) == many).mean() > 0.95
     close(elm.predict_proba(X), 1 / (1 + np.exp(-2 * elm.decision_function(X))))
+    far = ELMClassifier(50, "identity", alpha=1e-6, random_state=1).fit(X, many).predict_proba(100 * X)
+    assert 0 < far.min() < 1e-16, "small, but not cut to 0"
     close(clone(elm).fit(X, sparse.csr_matrix(many)).decision_function(X), elm.decision_function(X))
 
 

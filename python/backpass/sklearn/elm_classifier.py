@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
+from scipy.special import expit
 from sklearn.base import ClassifierMixin
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
@@ -136,7 +137,7 @@ class ELMClassifier(ClassifierMixin, BaseELM):  # type: ignore[misc, unused-igno
         """
         scores = self.decision_function(X)
         if self._multilabel:
-            return np.asarray(0.5 * (1 + np.tanh(scores)))
+            return np.asarray(expit(2 * scores))
         scores = np.column_stack([-scores, scores]) if scores.ndim == 1 else scores * (len(self.classes_) / 2)
         powers = np.exp(scores - scores.max(axis=1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=1, keepdims=True))
