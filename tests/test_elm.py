@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 from sklearn.base import clone
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import Ridge, RidgeCV
 
 from backpass.sklearn import ELMClassifier, ELMRegressor, elm_base
 from elm_rows import LABELS, WEIGHT, X, Y, close, rng
@@ -84,6 +84,14 @@ def test_leave_one_out_is_what_sixty_refits_say(solver: str, fit_intercept: bool
     assert elm.alpha_ == alphas[int(np.argmin(errors))]
     assert elm.loo_error_ == elm.loo_errors_.min()
     close(elm.predict(X), clone(elm).set_params(alpha=elm.alpha_).fit(X, Y, WEIGHT).predict(X))
+
+
+def test_leave_one_out_weighs_rows_as_scikit_learn_does() -> None:
+    alphas, y = [0.01, 0.1, 10.0], Y[:, 0]
+    elm = ELMRegressor(12, alpha="loo", alphas=alphas, random_state=1).fit(X, y, WEIGHT)
+    ridge = RidgeCV(alphas, store_cv_results=True).fit(units(elm), y, WEIGHT)
+    close(elm.loo_errors_, ridge.cv_results_.reshape(60, 3).sum(axis=0) / WEIGHT.sum())
+    assert elm.alpha_ == ridge.alpha_
 
 
 @pytest.mark.parametrize("solver", ["auto", "svd"])

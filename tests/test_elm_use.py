@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 
 from backpass.sklearn import ELMClassifier, ELMRegressor, elm_base
 from elm_rows import LABELS, WEIGHT, X, Y, close
@@ -43,6 +45,8 @@ def test_several_labels_a_row() -> None:
     elm = ELMClassifier(50, random_state=1).fit(X, many)
     assert (elm.predict(X) == many).mean() > 0.95
     close(elm.predict_proba(X), 1 / (1 + np.exp(-2 * elm.decision_function(X))))
+    far = ELMClassifier(50, "identity", alpha=1e-6, random_state=1).fit(X, many).predict_proba(100 * X)
+    assert 0 < far.min() < 1e-16, "small, but not cut to 0"
     close(clone(elm).fit(X, sparse.csr_matrix(many)).decision_function(X), elm.decision_function(X))
 
 
@@ -154,3 +158,54 @@ def test_small_integers_are_numbers_like_any_other() -> None:
     X = np.random.default_rng(0).standard_normal((30, 4))
     made = [ELMRegressor(size, random_state=0).fit(X, X[:, 0]).predict(X) for size in (200, np.uint8(200))]
     np.testing.assert_array_equal(*made)
+
+
+# ---- what a call leaves behind ---------------------------------------------------------------------------------------
+
+
+def test_to_mlp_is_the_fitted_network_whatever_the_parameters_say_by_now() -> None:
+    elm = ELMRegressor(20, random_state=1).fit(X, Y)
+    elm.set_params(activation="relu", n_hidden=7)
+    close(elm.to_mlp().predict(X), elm.predict(X))
+
+
+def test_a_refused_partial_fit_changes_nothing() -> None:
+    elm = ELMRegressor(20, random_state=1).fit(X, Y)
+    before = elm.predict(X)
+    with pytest.raises(ValueError, match="y has 1 outputs, expected 2"):
+        elm.partial_fit(X, Y[:, 0])
+    assert np.array_equal(elm.predict(X), before)
+
+
+def test_a_first_partial_fit_without_a_row_that_counts_is_none() -> None:
+    elm = ELMClassifier(20, class_weight=dict.fromkeys(LABELS.tolist(), 0.0), random_state=1)
+    with pytest.raises(ValueError, match=r"sample_weight \(times class_weight\) is 0 everywhere"):
+        elm.partial_fit(X, LABELS, classes=np.unique(LABELS))
+    with pytest.raises(NotFittedError):
+        elm.predict(X)
+
+
+def test_class_weight_and_labels() -> None:
+    several = np.stack([Y[:, 0] > 0, Y[:, 1] > 0.5], axis=1).astype(int)
+    balanced = ELMClassifier(20, class_weight="balanced", random_state=1).fit(X, several)
+    weights = np.prod([60 / 2 / np.bincount(column)[column] for column in several.T], axis=0)
+    close(balanced.coef_, clone(balanced).set_params(class_weight=None).fit(X, several, weights).coef_)
+    listed = clone(balanced).set_params(class_weight=[{0: 1.0, 1: 3.0}, {0: 2.0, 1: 1.0}]).fit(X, several)
+    weights = np.where(several[:, 0], 3.0, 1.0) * np.where(several[:, 1], 1.0, 2.0)
+    close(listed.coef_, clone(balanced).set_params(class_weight=None).fit(X, several, weights).coef_)
+    with pytest.raises(ValueError, match=r"class_weight names \['maybe'\], expected classes of \['no'"):
+        ELMClassifier(20, class_weight={"maybe": 2.0}).fit(X, LABELS)
+    two = LABELS != "perhaps"  # a fold without the class "perhaps"
+    weights = {"no": 1.0, "perhaps": 2.0, "yes": 1.0}
+    ELMClassifier(20, class_weight=weights).fit(X[two], LABELS[two])
+
+
+def test_many_targets_count_in_the_size_of_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(elm_base, "CHUNK_BYTES", 1 << 20)
+    x, y = np.zeros((20_000, 1)), np.zeros((20_000, 200))
+    elm = ELMRegressor(4, random_state=1)
+    tracemalloc.start()
+    elm.fit(x, y)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8e6  # y: 32 MB

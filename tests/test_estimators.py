@@ -202,3 +202,13 @@ def test_processes_use_the_threads_that_joblib_leaves_them(
     with joblib.parallel_config("loky", n_jobs=2, inner_max_num_threads=inner):
         told = joblib.Parallel()(joblib.delayed(bp.get_num_threads)() for _ in range(4))
     assert set(told) == {inner or max(1, affinity() // 2)}
+
+
+# ---- callbacks that keep something open ------------------------------------------------------------------------------
+
+
+def test_an_estimator_that_has_shown_a_progress_bar_is_pickled() -> None:
+    pytest.importorskip("tqdm")
+    model = MLPClassifier((8,), max_iter=2, random_state=0, callbacks=[bp.ProgressBar()]).fit(X, y)
+    assert np.array_equal(pickle.loads(pickle.dumps(model)).predict(X), model.predict(X))
+    clone(model)

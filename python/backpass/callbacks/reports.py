@@ -89,3 +89,4 @@ class ProgressBar(Callback):
                 # on purpose, and notebooks paint an unfinished bar as a failure
                 self._bar.total = self._bar.n
             self._bar.close()
+            self._bar = None  # it holds a stream, which no pickle can

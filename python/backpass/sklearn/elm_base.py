@@ -49,8 +49,7 @@ class BaseELM(BaseEstimator):  # type: ignore[misc, unused-ignore]
         state: dict[str, Any] = {**super().__getstate__()}
         state.pop("_busy", None)
         if hidden := state.pop("hidden_", None):
-            activation = next(name for name, made in ACTIVATIONS.items() if made is type(hidden.net[1]))
-            state["_layer"] = {"activation": activation, **hidden.state_dict()}
+            state["_layer"] = {"activation": self._activation(), **hidden.state_dict()}
             state["_moments"] = vars(state.pop("moments_"))
         return state
 
@@ -68,8 +67,12 @@ class BaseELM(BaseEstimator):  # type: ignore[misc, unused-ignore]
 
     # -- fitting ----------------------------------------------------------------------------------------------------
 
-    def _start(self, X: Any, targets: int) -> None:
+    def _start(self, X: Any, targets: int, w: np.ndarray) -> None:
         """Draw the random layer, and forget all rows."""
+        if not w.any():
+            raise ValueError(
+                "sample_weight (times class_weight) is 0 everywhere, expected at least one row that counts"
+            )
         features = X.shape[1]
         random = check_random_state(self.random_state)
         scale = self.weight_scale / np.sqrt(features)
@@ -91,9 +94,14 @@ class BaseELM(BaseEstimator):  # type: ignore[misc, unused-ignore]
         model.load_state_dict({"0.weight": weight, "0.bias": bias})
         return model
 
+    def _activation(self) -> str:
+        """The name of the hidden layer's activation."""
+        layer = dict(self.hidden_.net.children())["1"]
+        return next(name for name, made in ACTIVATIONS.items() if made is type(layer))
+
     def _parts(self, X: Any) -> Iterator[slice]:
-        """The rows of X that are in memory as hidden units at a time."""
-        size = int(self.chunk_size or max(CHUNK_BYTES // (8 * max(X.shape[1], int(self.n_hidden))), 1))
+        """The rows of X that are in memory as hidden units and targets at a time."""
+        size = int(self.chunk_size or max(CHUNK_BYTES // (8 * max(X.shape[1], len(self.moments_.mean))), 1))
         return (slice(start, start + size) for start in range(0, X.shape[0], size))
 
     def _chunks(self, X: Any, Y: np.ndarray, w: np.ndarray) -> Chunks:
@@ -111,12 +119,10 @@ class BaseELM(BaseEstimator):  # type: ignore[misc, unused-ignore]
     def _accumulate(self, X: Any, Y: np.ndarray, w: np.ndarray) -> None:
         for z, weights in self._chunks(X, Y, w):
             self.moments_.add(z, weights)
-        if not self.moments_.weight:
-            raise ValueError("sample_weight is 0 everywhere, expected at least one row that counts")
 
     def _fit(self, X: Any, Y: np.ndarray, w: np.ndarray) -> None:
         """All of `fit` behind the checks: X (N, I), Y (N, K) and w (N,) float64."""
-        self._start(X, Y.shape[1])
+        self._start(X, Y.shape[1], w)
         self._accumulate(X, Y, w)
         alpha = 0.0 if self.alpha is None else self.alpha
 
@@ -135,7 +141,7 @@ class BaseELM(BaseEstimator):  # type: ignore[misc, unused-ignore]
             if isinstance(alpha, str):
                 self._fit(X, Y, w)
                 return
-            self._start(X, Y.shape[1])
+            self._start(X, Y.shape[1], w)
         elif Y.shape[1] != self.moments_.cross.shape[1]:
             raise ValueError(
                 f"y has {Y.shape[1]} outputs, expected {self.moments_.cross.shape[1]} as in the fit before"
@@ -190,7 +196,7 @@ class BaseELM(BaseEstimator):  # type: ignore[misc, unused-ignore]
 
     def _outputs(self, X: Any) -> np.ndarray:
         """The K outputs for every row of X, (N, K) float64."""
-        check_is_fitted(self)
+        check_is_fitted(self, "coef_")
         X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
         out = np.empty((X.shape[0], len(self.coef_)))
         for part in self._parts(X):
@@ -198,13 +204,10 @@ class BaseELM(BaseEstimator):  # type: ignore[misc, unused-ignore]
         return out
 
     def _to_mlp(self, coef: np.ndarray, intercept: np.ndarray, loss: str, options: dict[str, Any]) -> Model:
-        check_is_fitted(self)
-        features, outputs = self.n_features_in_, len(coef)
-        net = nn.Sequential(
-            nn.Linear(features, self.n_hidden),
-            ACTIVATIONS[self.activation](),
-            nn.Linear(self.n_hidden, outputs),
-        )
+        check_is_fitted(self, "coef_")
+        outputs, units = coef.shape
+        activation = ACTIVATIONS[self._activation()]  # of the fit, whatever the parameters say by now
+        net = nn.Sequential(nn.Linear(self.n_features_in_, units), activation(), nn.Linear(units, outputs))
         given = {"backend": self.backend, "threads": self.n_threads, "dtype": self.hidden_.dtype}
         model = Model(net, options.pop("loss", loss), **{**given, **options})
         model.load_state_dict(self.hidden_.state_dict() | {"2.weight": coef, "2.bias": intercept})

@@ -4,14 +4,14 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
+from scipy.special import expit
 from sklearn.base import ClassifierMixin
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
-from ..checks import real
 from ..model import Model
+from .class_weights import weights_of_classes
 from .elm_base import BaseELM
 from .elm_settings import check_settings
 from .parameters import keep_parameters
@@ -21,7 +21,8 @@ class ELMClassifier(ClassifierMixin, BaseELM):  # type: ignore[misc, unused-igno
     """Classification by an extreme learning machine: ridge regression on targets of -1 and 1, one output for each class.
 
     Args, memory and attributes: see ELMRegressor; besides:
-        class_weight: None, "balanced" or {class: weight}, multiplied with sample_weight; not with several labels a row.
+        class_weight: None, "balanced", which counts rows with their sample_weight, {class: weight}, or (several labels a row)
+            a list of dicts; multiplied with sample_weight.
 
     y holds classes (N,), or labels of 0 and 1 (N, K) that may occur together. Two classes and single labels have one output each.
     `classes_` are the classes (for several labels 0 ... K - 1).
@@ -101,6 +102,8 @@ class ELMClassifier(ClassifierMixin, BaseELM):  # type: ignore[misc, unused-igno
         if multilabel != self._multilabel:
             raise ValueError("y has another form than in the fit before: classes (N,) or labels (N, K)")
         if multilabel:
+            if self.class_weight is not None:
+                w = w * weights_of_classes(self.class_weight, self.classes_, y, w)
             dense = y.toarray() if sparse.issparse(y) else y
             return X, 2.0 * dense - 1, w
         if unknown := set(np.unique(y).tolist()) - set(self.classes_.tolist()):
@@ -108,20 +111,9 @@ class ELMClassifier(ClassifierMixin, BaseELM):  # type: ignore[misc, unused-igno
                 f"y holds the classes {sorted(unknown, key=str)}, expected those of {self.classes_.tolist()}"
             )
         if self.class_weight is not None:
-            w = w * self._weights_of_classes(y)
+            w = w * weights_of_classes(self.class_weight, self.classes_, y, w)
         coded = LabelBinarizer(neg_label=-1).fit(self.classes_).transform(y)
         return X, coded.astype(np.float64), w
-
-    def _weights_of_classes(self, y: np.ndarray) -> np.ndarray:
-        if not isinstance(self.class_weight, dict):
-            return np.asarray(compute_sample_weight(self.class_weight, y))
-        if unknown := set(self.class_weight) - set(self.classes_.tolist()):
-            raise ValueError(
-                f"class_weight names {sorted(unknown, key=str)}, expected classes of {self.classes_.tolist()}"
-            )
-        if not all(0 <= real(weight) < np.inf for weight in self.class_weight.values()):
-            raise ValueError(f"class_weight is {self.class_weight!r:.200}, expected numbers of at least 0")
-        return np.array([self.class_weight.get(c, 1.0) for c in y.tolist()], np.float64)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """The outputs, near 1 for a class and near -1 against it: (N,) for two classes, else (N, K); float64."""
@@ -145,7 +137,7 @@ class ELMClassifier(ClassifierMixin, BaseELM):  # type: ignore[misc, unused-igno
         """
         scores = self.decision_function(X)
         if self._multilabel:
-            return np.asarray(0.5 * (1 + np.tanh(scores)))
+            return np.asarray(expit(2 * scores))
         scores = np.column_stack([-scores, scores]) if scores.ndim == 1 else scores * (len(self.classes_) / 2)
         powers = np.exp(scores - scores.max(axis=1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=1, keepdims=True))
@@ -159,7 +151,7 @@ class ELMClassifier(ClassifierMixin, BaseELM):  # type: ignore[misc, unused-igno
         The loss is the cross entropy of class indices (bce_with_logits of y as float for several labels).
         options: for bp.Model: loss, optimizer, seed, dtype (default: that of X), backend, threads.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "coef_")
         coef, intercept = self.coef_, self.intercept_
         if self._multilabel:
             return self._to_mlp(2 * coef, 2 * intercept, "bce_with_logits", options)

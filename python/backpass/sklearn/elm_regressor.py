@@ -9,6 +9,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from ..model import Model
 from .elm_base import BaseELM
 from .elm_settings import check_settings
+from .parameters import dense_targets
 
 
 class ELMRegressor(RegressorMixin, BaseELM):  # type: ignore[misc, unused-ignore]
@@ -32,11 +33,11 @@ class ELMRegressor(RegressorMixin, BaseELM):  # type: ignore[misc, unused-ignore
         random_state: an int, None or a RandomState; fixes W and c.
         backend, n_threads: of the hidden layer, see `bp.Model`. The solves run on the LAPACK that SciPy brings, with its threads.
 
-    Memory. S (L × L) is always summed up over chunks of rows, so a fit needs about 8 L (L + rows of a chunk) bytes besides X,
-    however many rows there are. Where singular values are called for: those of the hidden matrix itself, if it has at most
-    256 MB; else (and after `partial_fit`, which keeps no rows) the eigenvalues of S, which lose what is below 1e-7 of the largest
-    singular value. `solver_` says which it was: "cholesky", "svd" or "eigh". Leave-one-out takes the eigenvalues of S, and
-    singular values if the smallest of `alphas` is next to nothing; it passes over the rows a second time.
+    Memory. S is always summed up over chunks of rows, so a fit with K targets needs about 8 (L + K) (L + K + rows of a chunk)
+    bytes besides X and y, however many rows there are. Where singular values are called for: those of the hidden matrix itself,
+    if it has at most 256 MB; else (and after `partial_fit`, which keeps no rows) the eigenvalues of S, which lose what is below
+    1e-7 of the largest singular value. `solver_` says which it was: "cholesky", "svd" or "eigh". Leave-one-out takes the
+    eigenvalues of S, and singular values if the smallest of `alphas` is next to nothing; it passes over the rows a second time.
 
     The hidden layer is computed in X's precision (float32 or float64), all else in float64. Chunks of a sparse X are made dense.
 
@@ -76,9 +77,11 @@ class ELMRegressor(RegressorMixin, BaseELM):  # type: ignore[misc, unused-ignore
             y_numeric=True,
             reset=reset,
         )
+        y = dense_targets(y).astype(np.float64, copy=False)
         w = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        self._flat_y = y.ndim == 1
-        return X, np.asarray(y, np.float64).reshape(len(y), -1), w
+        if reset:
+            self._flat_y = y.ndim == 1
+        return X, y.reshape(len(y), -1), w
 
     def predict(self, X: Any) -> np.ndarray:
         """ŷ for every row of X, (N,) or (N, K) like y; float64."""
@@ -93,5 +96,5 @@ class ELMRegressor(RegressorMixin, BaseELM):  # type: ignore[misc, unused-ignore
 
         options: for bp.Model: loss (default "mse"), optimizer, seed, dtype (default: that of X), backend, threads.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "coef_")
         return self._to_mlp(self.coef_, self.intercept_, "mse", options)

@@ -14,7 +14,7 @@ from ..errors import NonFiniteError
 from ..losses import Loss
 from .mlp_lbfgs import minimise
 from .mlp_network import Design, Network, sharing
-from .mlp_parameters import CONSTRAINTS, check_numbers, hidden_sizes
+from .mlp_parameters import CONSTRAINTS, check_numbers, check_together, hidden_sizes
 from .mlp_solver import STOCHASTIC, make_optimizer, optimizer_key
 from .mlp_stochastic import Training, check_callbacks
 from .mlp_targets import OUTPUT, Task
@@ -37,6 +37,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
 
         sample_weight: (N,). eval_set: (X, y) or a list of such pairs; with early_stopping the first takes the place of the split.
         """
+        self.__dict__.pop("evals_result_", None)
         self._fit(X, y, sample_weight, incremental=False, eval_set=eval_set)
         return self
 
@@ -44,6 +45,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         check_numbers(self)
         self._validate_params()
         check_callbacks(self.callbacks)
+        check_together(self)
         hidden = hidden_sizes(self.hidden_layer_sizes)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
@@ -56,6 +58,9 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         weight = None if sample_weight is None else _check_sample_weight(sample_weight, X, dtype=X.dtype)
         y, weight = self._prepare(y, weight, incremental)
         weight = None if weight is None else np.ascontiguousarray(weight, dtype=X.dtype)
+        units = (X.shape[1], *map(int, hidden), y.shape[1])
+        if not first:
+            self._check_units(units)
         self.n_outputs_ = y.shape[1]
         loss, self.out_activation_ = self._loss()
         if callable(loss) and weight is not None:
@@ -63,10 +68,11 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
                 "sample_weight or class_weight is given, but the loss is a callable: weight the rows inside it"
             )
         self._random_state = check_random_state(self.random_state)
-        units = (X.shape[1], *map(int, hidden), self.n_outputs_)
         if first:
             self._initialise(units, X.dtype)
             self.__dict__.pop("_carried", None)
+        if self.solver in STOCHASTIC:
+            self._start_records(first)
         network = self._network_for(units, X.dtype, loss, first)
         task = self._task(loss, y, weight, X.dtype)
         if isinstance(self.loss, Loss):
@@ -108,11 +114,33 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
             bound = np.sqrt((2 if self.activation == "logistic" else 6) / (inputs + outputs))
             for arrays, shape in ((self.coefs_, (inputs, outputs)), (self.intercepts_, (outputs,))):
                 arrays.append(self._random_state.uniform(-bound, bound, shape).astype(dtype, copy=False))
-        if self.solver in STOCHASTIC:
+
+    def _start_records(self, first: bool) -> None:
+        """What a run compares itself with: new at first, and where a warm start judges by something else than before."""
+        if first or not hasattr(self, "loss_curve_"):
             self.loss_curve_: list[float] = []
-            self.best_loss_ = None if self.early_stopping else np.inf
-            self.validation_scores_: list[float] | None = [] if self.early_stopping else None
-            self.best_validation_score_ = -np.inf if self.early_stopping else None
+        elif (getattr(self, "validation_scores_", None) is not None) == bool(self.early_stopping):
+            return
+        self._no_improvement_count = 0
+        self.best_loss_ = None if self.early_stopping else np.inf
+        self.validation_scores_: list[float] | None = [] if self.early_stopping else None
+        self.best_validation_score_ = -np.inf if self.early_stopping else None
+
+    def _trained_units(self) -> tuple[int, ...]:
+        return (self.coefs_[0].shape[0], *(len(b) for b in self.intercepts_))
+
+    def _check_units(self, units: tuple[int, ...]) -> None:
+        """Refuse to go on with another network than the one there is."""
+        *hidden, outputs = self._trained_units()[1:]
+        if [*units[1:-1]] != hidden:
+            raise ValueError(
+                f"hidden_layer_sizes is {self.hidden_layer_sizes!r:.80}, expected {hidden}: partial_fit and warm_start go on"
+                " with the network there is"
+            )
+        if units[-1] != outputs:
+            raise ValueError(
+                f"y has {units[-1]} outputs, expected {outputs}: partial_fit and warm_start go on with the network there is"
+            )
 
     def _network_for(
         self, units: tuple[int, ...], dtype: Any, loss: Any, fresh: bool, as_built: bool = False
@@ -135,11 +163,6 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         return self._network
 
     def _design(self, units: tuple[int, ...], dtype: Any) -> Design:
-        if self.solver not in STOCHASTIC and (self.dropout or self.batch_norm or self.callbacks):
-            what = "dropout" if self.dropout else "batch_norm" if self.batch_norm else "callbacks"
-            raise ValueError(
-                f"{what} is {getattr(self, what)!r}, but solver='lbfgs' has no steps; choose {STOCHASTIC}"
-            )
         return Design(
             units=units,
             activation=self.activation,
@@ -159,9 +182,8 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         with _building:
             network: Network | None = self.__dict__.get("_network")
             if network is None:  # after a pickle
-                units = (self.coefs_[0].shape[0], *(len(b) for b in self.intercepts_))
                 network = self._network_for(
-                    units, self.coefs_[0].dtype, self._loss()[0], fresh=False, as_built=True
+                    self._trained_units(), self.coefs_[0].dtype, self._loss()[0], fresh=False, as_built=True
                 )
             network.adopt(self)
         return OUTPUT[self.out_activation_](network.predict(X))

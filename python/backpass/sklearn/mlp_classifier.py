@@ -6,11 +6,16 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
+from sklearn.utils.multiclass import (
+    _check_partial_fit_first_call,
+    check_classification_targets,
+    type_of_target,
+    unique_labels,
+)
 from sklearn.utils.validation import check_is_fitted
 
+from .class_weights import weights_of_classes
 from .mlp_base import BaseMLP
 from .mlp_parameters import CLASSIFIER, CONSTRAINTS, DOCUMENTATION
 from .mlp_solver import stochastic
@@ -24,7 +29,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
     {DOCUMENTATION}        loss: "log_loss" (default), "focal" (Lin et al. 2017; each class by itself, scaled to a sum of 1),
             a loss of `backpass.losses` or a callable (output, y) -> (value, gradient) on logits (N, n_outputs_) and y in 0 and 1.
         label_smoothing: share of the targets' mass that goes to all classes alike, default 0.
-        class_weight: "balanced", a dict {{class: weight}}, or a list of dicts for multi-label y.
+        class_weight: "balanced", which counts rows with their sample_weight, a dict {{class: weight}}, or a list of dicts for
+            multi-label y; multiplied with sample_weight.
     """
 
     _parameter_constraints = CONSTRAINTS | CLASSIFIER
@@ -85,12 +91,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable label of each row, (N,); of multi-label problems all probable ones, (N, labels)."""
-        check_is_fitted(self)
+        check_is_fitted(self, "coefs_")
         return self._predict(self._checked(X))
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """The probability of each class in the order of `classes_`, (N, classes)."""
-        check_is_fitted(self)
+        check_is_fitted(self, "coefs_")
         out = self._raw(self._checked(X))
         if self.n_outputs_ == 1:
             return np.column_stack([1 - out[:, 0], out[:, 0]])
@@ -111,7 +117,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
         """Labels of outputs, or of targets."""
         if out.dtype == np.int64 and out.ndim == 1:
             return np.asarray(self.classes_[out])
-        return np.asarray(self._label_binarizer.inverse_transform(out[:, 0] if out.shape[1] == 1 else out))
+        # of several labels a sparse matrix if that is what y was, as in scikit-learn
+        labels: np.ndarray = self._label_binarizer.inverse_transform(out[:, 0] if out.shape[1] == 1 else out)
+        return labels
 
     def _score(self, X: Any, y: Any, weight: Any) -> float:
         return float(accuracy_score(y, self._predict(X), sample_weight=weight))
@@ -119,7 +127,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
         X, y = self._validated(X, y, reset)
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
-            self._label_binarizer = LabelBinarizer().fit(y)
+            try:
+                self._label_binarizer = LabelBinarizer().fit(y)
+            except (TypeError, ValueError):
+                check_classification_targets(y)  # says better what is wrong with continuous or mixed values
+                raise
             self.classes_ = self._label_binarizer.classes_
             return X, y
         labels = unique_labels(y)
@@ -140,7 +152,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
                 raise ValueError(
                     "class_weight is 'balanced', but partial_fit does not see all rows: expected a dict"
                 )
-            of_class = compute_sample_weight(self.class_weight, y)
+            of_class = weights_of_classes(self.class_weight, self.classes_, y, weight)
             weight = of_class if weight is None else weight * of_class
         return self._binarized(y), weight
 

@@ -13,6 +13,8 @@ from ..program import Instruction, call
 from ..steps import Plan
 from .mlp_network import Network, block_rows, threads_of
 
+KEPT = 8  # shapes of which partial_fit keeps the programs and their buffers
+
 
 def penalty(
     network: Network, loss: np.ndarray, count: np.ndarray, alpha: float, share: float
@@ -49,13 +51,12 @@ class Epochs(BatchLoop):
         copy: bool = False,
     ) -> None:
         self.network, self.alpha, self.share, self.rows = network, alpha, share, X.shape[0]
-        self.given = (X, y, weight)
+        self.given: tuple[Any, np.ndarray, np.ndarray | None] | None = (X, y, weight)
         self.block, dtype = self.rows, network.model.dtype
-        if hasattr(X, "toarray"):
-            fitting = block_rows(X.shape[1], dtype)
-            self.block = min(self.rows, max(fitting // batch_size, 1) * batch_size)
         self.copied = copy or hasattr(X, "toarray")
-        if self.copied:  # buffers of their own, filled by `load`
+        if self.copied:  # buffers of their own, for whole batches, filled from what `load` brings
+            fitting = block_rows(X.shape[1], dtype) // (KEPT if copy else 1)
+            self.block = min(self.rows, max(fitting // batch_size, 1) * batch_size)
             X = aligned((self.block, X.shape[1]), dtype)
             y = aligned((self.block, *y.shape[1:]), y.dtype)
             weight = None if weight is None else aligned((self.block,), dtype)
@@ -77,6 +78,10 @@ class Epochs(BatchLoop):
         """Other data of the same shape for the next epoch."""
         self.given = (X, y, weight)
 
+    def unload(self) -> None:
+        """Let go of the data, which may be large, until the next `load`."""
+        self.given = None
+
     def run(self, order: np.ndarray, pace: Callable[[], int], after: Callable[[int, float], None]) -> float:
         """Train on the rows in this order; the mean loss of the batches. NonFiniteError: stopped before the bad step.
 
@@ -96,6 +101,7 @@ class Epochs(BatchLoop):
         return float(total[0] / total[1])
 
     def _fill(self, part: np.ndarray) -> None:
+        assert self.given is not None
         X, y, weight = self.given
         feed, rows = self.feed, X[part]
         feed.X[: len(part)] = rows.toarray() if hasattr(rows, "toarray") else rows

@@ -3,7 +3,12 @@
 from typing import Any
 
 import numpy as np
+from sklearn.base import is_classifier
 from sklearn.metrics import get_scorer
+from sklearn.metrics._scorer import _BaseScorer
+from sklearn.utils.validation import check_array, check_consistent_length
+
+from ..checks import is_number
 
 
 class Evaluation:
@@ -19,41 +24,73 @@ class Evaluation:
             raise ValueError(
                 f"eval_set is {type(eval_set).__name__}, expected a pair (X, y) or a list of such pairs"
             )
-        self.pairs = pairs
-        metric = estimator.eval_metric
-        self.function = metric if callable(metric) else None
-        self.sign, self.name = 1, estimator._score_name if metric is None else str(metric)
-        try:
-            self.scorer = None if metric is None or self.function else get_scorer(metric)
-        except ValueError as error:
-            raise ValueError(f"eval_metric is {metric!r:.80}: {error}") from error
-        if self.function:
-            self.name = getattr(metric, "__name__", type(metric).__name__)
-        elif self.name.startswith("neg_"):
-            self.sign, self.name = -1, self.name.removeprefix("neg_")
+        self.pairs, self.checked = pairs, [self._checked(i, *pair) for i, pair in enumerate(pairs)]
+        self._take_metric(estimator.eval_metric)
         if pairs:
             estimator.evals_result_ = {f"validation_{i}": {self.name: []} for i in range(len(pairs))}
+
+    def _checked(self, number: int, X: Any, y: Any) -> tuple[Any, Any]:
+        """X and y as arrays; ValueError names the set, before an epoch is spent."""
+        estimator = self.estimator
+        one = is_classifier(estimator) and not estimator._label_binarizer.y_type_.startswith("multilabel")
+        expected = 1 if one else estimator.n_outputs_
+        try:
+            rows = estimator._checked(X)
+            y = check_array(y, accept_sparse="csr", ensure_2d=False, dtype=None, input_name="y")
+            check_consistent_length(rows, y)
+            outputs = y.shape[1] if y.ndim == 2 else 1
+            if outputs != expected:
+                raise ValueError(f"y has {outputs} outputs, expected {expected} as in the y of fit")
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"eval_set[{number}]: {error}") from error
+        return rows, y
+
+    def _take_metric(self, metric: Any) -> None:
+        self.function = self.scorer = None
+        self.sign, self.name = 1, self.estimator._score_name
+        if isinstance(metric, _BaseScorer):  # of sklearn.metrics.make_scorer
+            self.scorer, self.sign, self.name = metric, metric._sign, metric._score_func.__name__
+        elif callable(metric):
+            self.function, self.name = metric, getattr(metric, "__name__", type(metric).__name__)
+        elif metric is not None:
+            try:
+                self.scorer = get_scorer(metric)
+            except ValueError as error:
+                raise ValueError(f"eval_metric is {metric!r:.80}: {error}") from error
+            negated = metric.startswith("neg_")
+            self.sign, self.name = -1 if negated else 1, metric.removeprefix("neg_")
 
     def __bool__(self) -> bool:
         return bool(self.pairs)
 
     def first(self) -> tuple[Any, Any, None]:
         """The first pair, for early stopping: X, y and no weights."""
-        X, y = self.pairs[0]
-        return self.estimator._checked(X), np.asarray(y), None
+        return (*self.checked[0], None)
 
     def epoch(self) -> dict[str, float]:
         """Judge all sets; the values by name for the callbacks: val_<metric>, val_1_<metric>, ..."""
         logs: dict[str, float] = {}
-        for i, (X, y) in enumerate(self.pairs):
-            value = self._value(X, y)
+        for i in range(len(self.pairs)):
+            value = self._value(i)
             self.estimator.evals_result_[f"validation_{i}"][self.name].append(value)
             logs[f"val_{i}_{self.name}" if i else f"val_{self.name}"] = value
         return logs
 
-    def _value(self, X: Any, y: Any) -> float:
-        if self.scorer:
-            return self.sign * float(self.scorer(self.estimator, X, y))
+    def _value(self, number: int) -> float:
+        X, y = self.pairs[number]
         if self.function:
-            return float(self.function(y, self.estimator.predict(X)))
-        return float(self.estimator.score(X, y))
+            value = self.function(y, self.estimator.predict(X))
+            if not is_number(
+                value := value.item() if isinstance(value, np.ndarray) and not value.ndim else value
+            ):
+                raise TypeError(f"eval_metric {self.name!r} returned {value!r:.80}, expected a number")
+            return float(value)
+        try:
+            if self.scorer:
+                return self.sign * float(self.scorer(self.estimator, X, y))
+            return float(self.estimator._score(*self.checked[number], None))
+        except (AttributeError, TypeError, ValueError) as error:
+            metric = self.estimator.eval_metric or self.name
+            raise ValueError(
+                f"eval_metric is {metric!r:.80}, which fails on eval_set[{number}]: {error}"
+            ) from error

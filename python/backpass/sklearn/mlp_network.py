@@ -19,7 +19,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Layer]] = {  # scikit-learn's four names,
     "identity": nn.Identity, "logistic": nn.Sigmoid, "tanh": nn.Tanh, "relu": nn.ReLU,
     "elu": nn.ELU, "gelu": nn.GELU, "leaky_relu": nn.LeakyReLU, "silu": nn.SiLU, "softplus": nn.Softplus,
 }  # fmt: skip
-BLOCK_BYTES = 1 << 26  # of a sparse X that are dense at a time
+BLOCK_BYTES = 1 << 26  # of a sparse X that are dense at a time, and of all buffers of partial_fit
 _counting = Lock()
 _training = 0  # how many estimators of this process train at this moment, in threads such as GridSearchCV's
 

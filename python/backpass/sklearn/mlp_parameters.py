@@ -50,7 +50,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "residual": ["boolean"],
     "weight_decay": [None, NOT_NEGATIVE],
     "clip_grad_norm": [None, Interval(Real, 0, None, closed="neither")],
-    "lr_schedule": [None, Schedule, callable],
+    "lr_schedule": [None, NOT_NEGATIVE, Schedule, callable],
     "eval_metric": [None, str, callable],
     "callbacks": [None, list, tuple],
     "n_threads": [None, Interval(Integral, 1, MOST, closed="both")],
@@ -63,6 +63,9 @@ CLASSIFIER = {
     "label_smoothing": [SHARE],
     "class_weight": [None, StrOptions({"balanced"}), dict, list],
 }
+
+# What lbfgs, which takes all rows at once, can do nothing with.
+ONLY_STEPS = ("dropout", "batch_norm", "callbacks", "weight_decay", "clip_grad_norm", "lr_schedule")
 
 # Where an optimizer or a model refuses a bool, which scikit-learn takes for a number.
 NO_BOOL = ("learning_rate_init", "beta_1", "beta_2", "epsilon", "n_threads")
@@ -78,6 +81,25 @@ def check_numbers(estimator: Any) -> None:
             or (name in NO_BOOL and isinstance(value, bool | np.bool_))
         ):
             raise ValueError(f"{name} is {value!r:.80}, expected a number that a float can hold")
+
+
+def check_together(estimator: Any) -> None:
+    """Refuse parameters that another one leaves without effect, as far as scikit-learn does not have them."""
+    if estimator.solver not in STOCHASTIC:
+        for name in ONLY_STEPS:
+            if value := getattr(estimator, name):
+                raise ValueError(
+                    f"{name} is {value!r:.80}, but solver='lbfgs' has no steps; choose one of {STOCHASTIC}"
+                )
+    elif (
+        estimator.solver == "sgd"
+        and estimator.learning_rate != "constant"
+        and estimator.lr_schedule is not None
+    ):
+        raise ValueError(
+            f"lr_schedule is {estimator.lr_schedule!r:.80}, but learning_rate is {estimator.learning_rate!r}: expected"
+            " learning_rate='constant' where a schedule sets the rate"
+        )
 
 
 def hidden_sizes(sizes: Any) -> list[int]:
@@ -99,12 +121,14 @@ DOCUMENTATION = """
 
     Args:
         dropout: share of the values behind each hidden activation that are zeroed while training, default 0.
-        batch_norm, layer_norm: normalise in front of each hidden activation.
+        batch_norm, layer_norm: normalise in front of each hidden activation. With batch_norm batch_size="auto" is such that no
+            batch has one row.
         residual: add its input to a hidden layer's output where both have one size.
         weight_decay: of the optimizer, on all parameters; None: its default (adamw 0.01, others 0). alpha is apart from it.
         clip_grad_norm: rescale the gradient of all parameters to this norm at most.
-        lr_schedule: an `optim.schedules` schedule, evaluated at every step, or a callable epoch -> learning rate.
-        eval_metric: a scikit-learn scorer's name or a callable (y_true, y_pred) -> float for fit's `eval_set`;
+        lr_schedule: in the place of learning_rate_init an `optim.schedules` schedule, evaluated at every step, which goes on in
+            partial_fit and a warm start, or a callable epoch -> learning rate; epochs count from each fit, in partial_fit all.
+        eval_metric: a scikit-learn scorer, its name, or a callable (y_true, y_pred) -> float for fit's `eval_set`;
             None: accuracy or r2. The values of all epochs are in `evals_result_`.
         callbacks: `bp.Callback` objects, or any with methods of theirs; their logs hold "loss", "lr", "val_accuracy" or "val_r2",
             and the eval_metric.

@@ -12,7 +12,7 @@ from .mlp_base import BaseMLP
 from .mlp_parameters import CONSTRAINTS, DOCUMENTATION, REGRESSOR
 from .mlp_solver import stochastic
 from .mlp_targets import Task, regression_loss, regression_task
-from .parameters import keep_parameters
+from .parameters import dense_targets, keep_parameters
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc] # scikit-learn has no types
@@ -76,7 +76,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc] # scikit-lear
 
     def predict(self, X: Any) -> np.ndarray:
         """The prediction for each row, (N,) or (N, outputs)."""
-        check_is_fitted(self)
+        check_is_fitted(self, "coefs_")
         return self._predict(self._checked(X))
 
     def _predict(self, X: Any) -> np.ndarray:
@@ -92,10 +92,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc] # scikit-lear
             return float(r2_score(y, pred, sample_weight=weight)) if np.isfinite(pred).all() else float("nan")
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
-        return self._validated(X, y, reset, y_numeric=True)
+        X, y = self._validated(X, y, reset, y_numeric=True)
+        return X, dense_targets(y)
 
     def _prepare(self, y: Any, weight: Any, incremental: bool) -> tuple[np.ndarray, np.ndarray | None]:
-        return np.asarray(y).reshape(len(y), -1), weight
+        return y.reshape(len(y), -1), weight
 
     def _loss(self) -> tuple[Any, str]:
         return regression_loss(self.loss)

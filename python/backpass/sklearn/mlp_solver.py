@@ -1,8 +1,10 @@
 """The stochastic solvers of the MLP estimators: an optimizer of backpass, and scikit-learn's rules for its learning rate."""
 
+import math
 from typing import Any
 
 from .. import optim
+from ..checks import is_number, real
 from ..optim.schedules import Schedule
 
 STOCHASTIC = ("sgd", "adam", "adamw", "nadam", "rmsprop", "adagrad", "lion")
@@ -11,7 +13,7 @@ STOCHASTIC = ("sgd", "adam", "adamw", "nadam", "rmsprop", "adagrad", "lion")
 def make_optimizer(estimator: Any) -> optim.Optimizer:
     """The optimizer that an estimator's parameters ask for; for lbfgs one that is never used."""
     schedule = estimator.lr_schedule
-    lr = schedule if isinstance(schedule, Schedule) else estimator.learning_rate_init
+    lr = schedule if isinstance(schedule, Schedule) else initial_rate(estimator)
     clip = {"clip_grad_norm": estimator.clip_grad_norm}
     betas, eps = (estimator.beta_1, estimator.beta_2), estimator.epsilon
     decay = {} if estimator.weight_decay is None else {"weight_decay": estimator.weight_decay}
@@ -32,6 +34,12 @@ def make_optimizer(estimator: Any) -> optim.Optimizer:
         case "lion":
             return optim.Lion(lr, betas, **decay, **clip)
     return optim.SGD()
+
+
+def initial_rate(estimator: Any) -> float:
+    """learning_rate_init, or the number that `optim.schedules.constant` gives."""
+    given = estimator.lr_schedule
+    return float(given if is_number(given) else estimator.learning_rate_init)
 
 
 def optimizer_key(estimator: Any) -> tuple[Any, ...]:
@@ -66,7 +74,7 @@ class Rate:
     def __init__(self, estimator: Any, model: Any, reset: bool) -> None:
         self.model = model
         self.mode = estimator.learning_rate if estimator.solver == "sgd" else "constant"
-        self.initial, self.power_t = float(estimator.learning_rate_init), estimator.power_t
+        self.initial, self.power_t = initial_rate(estimator), estimator.power_t
         self.given = estimator.lr_schedule
         if reset and not isinstance(self.given, Schedule):
             self.learning_rate = self.initial
@@ -87,7 +95,12 @@ class Rate:
     def epoch_begins(self, epoch: int) -> None:
         """A callable schedule gives the rate of each epoch, which count from 0."""
         if callable(self.given) and not isinstance(self.given, Schedule):
-            self.learning_rate = float(self.given(epoch))
+            rate = self.given(epoch)
+            if not 0 <= real(rate) < math.inf:
+                raise ValueError(
+                    f"lr_schedule returned {rate!r:.80} for epoch {epoch}, expected a finite number of at least 0"
+                )
+            self.learning_rate = float(rate)
 
     def epoch_ends(self, samples: int) -> None:
         """samples: that have been seen since the first fit."""

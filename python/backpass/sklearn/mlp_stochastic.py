@@ -12,13 +12,11 @@ from sklearn.model_selection import train_test_split
 from ..callbacks import Callback
 from ..callbacks.telling import checked_callbacks, introduce, pacing, tell, tell_all, tell_steps
 from ..errors import NonFiniteError
-from .mlp_epochs import Epochs
+from .mlp_epochs import KEPT, Epochs
 from .mlp_evaluation import Evaluation
 from .mlp_network import Network
 from .mlp_solver import Rate
 from .mlp_targets import Task
-
-KEPT = 8  # shapes of which partial_fit keeps the programs
 
 
 def check_callbacks(callbacks: Any) -> None:
@@ -53,7 +51,10 @@ class Training:
     def _batch_size(self) -> int:
         size: Any = self.estimator.batch_size
         if size == "auto":
-            return min(200, self.rows)
+            size = min(200, self.rows)
+            while self.estimator.batch_norm and size > 2 and self.rows % size == 1:
+                size -= 1  # a last batch of one row has no variance
+            return int(size)
         if size > self.rows:
             warnings.warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
@@ -69,7 +70,7 @@ class Training:
             np.arange(X.shape[0]),
             random_state=estimator._random_state,
             test_size=estimator.validation_fraction,
-            stratify=task.target.astype(bool) if classes and estimator.n_outputs_ == 1 else None,
+            stratify=task.target > 0.5 if classes and estimator.n_outputs_ == 1 else None,
         )
         if len(held) < 2:
             raise ValueError(
@@ -109,6 +110,8 @@ class Training:
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=4)
         finally:
+            if self.incremental:
+                self.epochs.unload()
             tell_all(begun, "on_train_end", logs)
         if estimator.early_stopping:
             self.network.restore(self.best)
@@ -123,7 +126,7 @@ class Training:
                 shuffled = np.arange(self.rows)
                 estimator._random_state.shuffle(shuffled)
                 order = order[shuffled]
-            self.rate.epoch_begins(epoch)
+            self.rate.epoch_begins(len(estimator.loss_curve_) if self.incremental else epoch)
             for watcher in self.watchers:
                 tell(watcher, "on_epoch_begin", epoch, {})
             diverged = self._epoch(order)

@@ -22,6 +22,10 @@ REGRESSION: dict[str, Callable[[], Loss]] = {
     "absolute_error": nn.L1Loss, "mae": nn.L1Loss, "huber": nn.HuberLoss, "quantile": nn.QuantileLoss,
 }  # fmt: skip
 CLASSIFICATION = ("log_loss", "focal")
+NOT_OF_LOGITS = (
+    *(nn.MSELoss, nn.L1Loss, nn.HuberLoss, nn.SmoothL1Loss, nn.QuantileLoss, nn.PoissonNLLLoss),
+    *(nn.GaussianNLLLoss, nn.NLLLoss, nn.HingeLoss),
+)
 
 
 @dataclass
@@ -72,6 +76,16 @@ def classification_loss(
     loss: Any, multiclass: bool, smoothing: float
 ) -> tuple[Loss | Callable[..., Any], str]:
     """The loss for a classifier's parameter, and the activation of its output."""
+    if type(loss) in NOT_OF_LOGITS:
+        raise ValueError(
+            f"loss is {type(loss).__name__}, which is not for logits and classes: expected CrossEntropyLoss,"
+            " BCEWithLogitsLoss or FocalLoss"
+        )
+    if smoothing and not isinstance(loss, str | nn.BCEWithLogitsLoss):
+        raise ValueError(
+            f"label_smoothing is {smoothing}, but the loss is an object or a callable of its own, expected one that"
+            f" smooths by itself, such as CrossEntropyLoss(label_smoothing={smoothing})"
+        )
     if loss == "log_loss":
         if multiclass:
             return nn.CrossEntropyLoss(label_smoothing=smoothing), "softmax"
