@@ -17,20 +17,22 @@ namespace {
 template <class... List>
 AnyOp make_op(OpList<List...>, const std::string& name, const py::dict& fields, py::list& keep) {
     std::optional<AnyOp> made;
-    std::string wrong;
+    std::optional<WrongDtype> wrong;
     auto attempt = [&]<class Op>() {
         if (made || name != Op::name) return;
         Op op;
         FromDict reader(Op::name, fields, keep);
-        try {
-            op.fields(reader);
-            reader.finish();
+        op.fields(reader);
+        if (const auto& found = reader.finish())
+            wrong = found;
+        else
             made = op;
-        } catch (const WrongDtype& error) { wrong = error.message; }
     };
     (attempt.template operator()<List>(), ...);
     if (made) return *made;
-    if (!wrong.empty()) throw py::type_error(wrong);
+    if (wrong)
+        throw py::type_error(name + ": " + wrong->name + " is " + std::string(py::str(wrong->given)) +
+                             ", expected " + std::string(py::str(wrong->expected)));
     throw py::key_error("no native op is called '" + name + "'");
 }
 
