@@ -58,9 +58,9 @@ def call(
         shape = array.shape(dims)
         sample = op.samples.get(name)
         made = sample(rng, shape, dims) if callable(sample) else rng.standard_normal(shape)
-        fields[name] = np.array(
-            made, dtype if array.dtype in (None, "number") else array.dtype
-        ).reshape(shape)
+        fields[name] = np.array(made, dtype if array.dtype in (None, "number") else array.dtype).reshape(
+            shape
+        )
         if name not in op.inputs:
             fields[name][...] = 77
     return fields | chosen

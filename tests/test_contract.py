@@ -355,9 +355,10 @@ def test_cpp_keeps_its_arrays_alive() -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_gather_converts_as_numpy_does(backend: Backend, dtype: str, source: np.dtype[Any]) -> None:
     """The smallest and the largest numbers, and halfway between two of the model's dtype."""
-    ends = np.finfo(dtype) if source.kind == "f" else np.iinfo(source)
-    numbers = [ends.min, ends.max, 1, 2**24 + 1, 2**24 + 3] if source.itemsize > 2 else [ends.min, ends.max, 1]
-    x = np.resize(np.array(numbers).astype(source), (6, 37))
+    narrow = min(np.dtype(dtype), source, key=lambda d: d.itemsize)
+    ends = np.finfo(narrow) if source.kind == "f" else np.iinfo(source)
+    halfway = [2**24 + 1, 2**24 + 3] if source.itemsize > 2 else []
+    x = np.resize(np.array([ends.min, ends.max, 1, *halfway], source), (6, 37))
     out, rows = np.zeros((4, 37), dtype), np.array([5, 0, 3, 3, 1, 2])
     backend.call("gather", source=x, index=rows, cursor=np.array([1]), out=out)
     assert np.array_equal(out, x[rows[1:5]].astype(dtype))

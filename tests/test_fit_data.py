@@ -161,7 +161,9 @@ def own_mse(pred: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
     return float(((pred - y) ** 2).mean()), 2 * (pred - y) / pred.size
 
 
-@pytest.mark.parametrize("kind", ["mapped float64", "mapped >f8", "mapped int64", "uint8", "int32", "bool", "float64"])
+@pytest.mark.parametrize(
+    "kind", ["mapped float64", "mapped >f8", "mapped int64", "uint8", "int32", "bool", "float64"]
+)
 @pytest.mark.parametrize("model", [small, lambda: small(own_mse)], ids=["mse", "callable loss"])
 def test_x_of_another_dtype_trains_to_the_same_weights(
     kind: str, model: Callable[[], bp.Model], tmp_path: Path

@@ -6,8 +6,9 @@ An op is a short NumPy function that writes its outputs into the arrays it is gi
     def linear_forward(x, weight, bias, y, activation: str = "identity"): ...
 
 `[*,I]` any leading dimensions, then I; `[1]` exactly one; `?` may be None; `:int64` after the bracket fixes the dtype (else it
-is the model's), `:number` leaves it open (NUMBERS); a name on both sides of the arrow is updated in place. Arguments that the string does not name are scalars,
-typed by their annotation. `dx` always means the gradient of `x`: `foo_backward` is the gradient of `foo_forward` by name.
+is the model's), `:number` leaves it open (NUMBERS); a name on both sides of the arrow is updated in place. Arguments that the
+string does not name are scalars, typed by their annotation. `dx` always means the gradient of `x`: `foo_backward` is the gradient
+of `foo_forward` by name.
 """
 
 from __future__ import annotations  # np.random.Generator is named, not imported: it costs 20 ms
@@ -28,7 +29,7 @@ CHUNK = (
     16384  # elements to a partial sum over a flat vector: one cut for any number of threads and every backend
 )
 
-NUMBERS = tuple(map(np.dtype, "float32 float64 int8 uint8 int16 uint16 int32 int64".split()))
+NUMBERS = (*map(np.dtype, ("float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "int64")),)
 
 _ARRAY = re.compile(r"(\w+)\[([^\]]*)\](?::(\w+))?(\?)?$")
 _DIM = re.compile(r"(\*|\d+|[A-Za-z]\w*)$")
@@ -125,7 +126,9 @@ class Op:
                         + ("float32 or float64" if value.dtype == floating else f"{floating} like the others")
                     )
             elif value.dtype not in (known := array.dtypes):
-                raise TypeError(f"{self.name}: {name} is {value.dtype}, expected {' or '.join(map(str, known))}")
+                raise TypeError(
+                    f"{self.name}: {name} is {value.dtype}, expected {' or '.join(map(str, known))}"
+                )
             if name in self.outputs and not value.flags.writeable:
                 raise ValueError(f"{self.name}: {name} is read-only, but the op writes to it")
             shapes[name] = value.shape

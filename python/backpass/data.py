@@ -72,7 +72,9 @@ def stored(X: Any, dtype: Any) -> np.ndarray:
     if array.dtype == bool:
         array = array.view(np.uint8)
     fits = array.dtype in NUMBERS and array.flags.c_contiguous and array.flags.aligned
-    narrow = array.dtype.itemsize <= np.dtype(dtype).itemsize  # else every epoch would read more than of a copy
+    narrow = (
+        array.dtype.itemsize <= np.dtype(dtype).itemsize
+    )  # else every epoch would read more than of a copy
     return (readable if fits and (narrow or is_mapped(array)) else features)(array, dtype)
 
 

@@ -113,7 +113,9 @@ def begin(
         raise RuntimeError(
             "fit was called while another fit of this model goes on, by one of its callbacks or its loss"
         )
-    run = Run(model.epoch, rows, 0, asked.shuffle, sampler, data, fingerprint(validation, model.dtype), asked.epochs)
+    run = Run(
+        model.epoch, rows, 0, asked.shuffle, sampler, data, fingerprint(validation, model.dtype), asked.epochs
+    )
     if last is None or not asked.resume:
         run.batch_size = checked_batch_size(batch_size, rows)
         goes_on = (

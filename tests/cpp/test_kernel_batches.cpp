@@ -71,7 +71,8 @@ void gather(int64_t rows, int64_t cols, int64_t from, int64_t at) {
 template <class T, class... Source>
 void gather_from(T) {
     for (int64_t n = 0; n <= 70; ++n)
-        (gather<Gather<T, Source>, T, Source>(5, n, 7, 4), ...), (gather<Gather<T, Source>, T, Source>(n, 3, 50, 2), ...);
+        (gather<Gather<T, Source>, T, Source>(5, n, 7, 4), ...),
+            (gather<Gather<T, Source>, T, Source>(n, 3, 50, 2), ...);
     (gather<Gather<T, Source>, T, Source>(400, 700, 500, 0), ...);
 }
 
