@@ -28,3 +28,12 @@ def test_a_contestant_in_a_process_of_its_own_ends_when_it_is_dropped(
     del train
     gc.collect()
     assert child.wait(30) == 0
+
+
+def test_what_a_step_has_to_move_and_how_many_parameters_it_has() -> None:
+    tabular, tiny = WORKLOADS["tabular"], WORKLOADS["tiny"]
+    assert tiny.parameters == 8 * 32 + 32 + 32 * 32 + 32 + 32 + 1
+    assert tiny.bytes == 4 * (11 * tiny.parameters - 8 * 32 + 32 * 8)
+    for workload in (tiny, tabular):
+        assert workload.parameters == sum(array.size for array in workload.model("numpy").parameters())
+    assert (tabular.weight_decay, tiny.weight_decay) == (1e-2, 0)

@@ -41,7 +41,9 @@ def apart(name: str, workload: Workload, threads: int, settings: Mapping[str, st
             raise RuntimeError(f"{name} in a process of its own ended with {child.wait()}")
         return float(answer)
 
-    weakref.finalize(train, child.__exit__, None, None, None)  # else Python keeps it, and its pipe open, to the end
+    weakref.finalize(
+        train, child.__exit__, None, None, None
+    )  # else Python keeps it, and its pipe open, to the end
     return train
 
 
