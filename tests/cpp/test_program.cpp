@@ -273,8 +273,7 @@ void check_fork() {
 #ifdef __linux__
 int64_t threads_of_process() {
     int64_t count = 0;
-    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task"))
-        count += entry.exists();
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task")) count += entry.exists();
     return count;
 }
 
@@ -312,7 +311,7 @@ void check_threads_setting() {
     CHECK(get_num_threads() == 3);
     set_num_threads(-1);
     CHECK(get_num_threads() == 1);
-    CHECK(useful_threads(10, 10, 8) == 1 && useful_threads(1e9, 1e6, 8) == 8);  // nothing to do; 20 ms
+    CHECK(useful_threads(10, 10, 8) == 1 && useful_threads(1e9, 1e6, 8) == 8);   // nothing to do; 20 ms
     CHECK(useful_threads(1e9, 1e6, 1) == 1 && useful_threads(1e6, 0, 64) == 3);  // one task; 20 µs
     CHECK(useful_threads(1e30, 1e30, std::int64_t{1} << 40) > 1000);
 }
