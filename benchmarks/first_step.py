@@ -3,7 +3,7 @@
     python benchmarks/first_step.py [--repeats 9] [--json FILE]
 
 Import, network, data of one batch, one step of the `rl` workload (8-64-64-4, batch 64, Adam), in backpass and in whichever of
-PyTorch, JAX and scikit-learn is installed; the processes take turns.
+PyTorch, JAX, TensorFlow and scikit-learn is installed; the processes take turns.
 """
 
 import argparse
@@ -43,6 +43,27 @@ step, state = jax_step(WORKLOADS["rl"])
 _, loss = jax.jit(step, donate_argnums=0)(state, (jnp.ones((64, 8)), jnp.zeros(64, int)))
 loss.block_until_ready()
 """
+TENSORFLOW = """
+import tensorflow as tf
+X, y = tf.ones((64, 8)), tf.zeros(64, tf.int64)
+sizes = 8, 64, 64, 4
+weights = [tf.Variable(tf.random.normal((i, o), stddev=i**-0.5)) for i, o in zip(sizes, sizes[1:])]
+biases = [tf.Variable(tf.zeros(o)) for o in sizes[1:]]
+variables = weights + biases
+moments = [[tf.Variable(tf.zeros_like(v)) for v in variables] for _ in range(2)]
+@tf.function
+def step(x, y):
+    with tf.GradientTape() as tape:
+        for w, b in zip(weights[:-1], biases):
+            x = tf.nn.relu(tf.nn.bias_add(x @ w, b))
+        out = tf.nn.bias_add(x @ weights[-1], biases[-1])
+        loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y, out))
+    for w, g, m, v in zip(variables, tape.gradient(loss, variables), *moments):
+        tf.raw_ops.ResourceApplyAdam(var=w.handle, m=m.handle, v=v.handle, grad=g, lr=1e-3, epsilon=1e-8,
+            beta1=0.9, beta2=0.999, beta1_power=0.9, beta2_power=0.999)
+    return loss
+step(X, y).numpy()
+"""
 SKLEARN = """
 import numpy as np
 from sklearn.neural_network import MLPClassifier
@@ -55,6 +76,7 @@ PROGRAMS = {
     "backpass": ("backpass", BACKPASS),
     "torch eager": ("torch", TORCH),
     "jax jit": ("jax", JAX),
+    "tensorflow graph": ("tensorflow", TENSORFLOW),
     "scikit-learn": ("sklearn", SKLEARN),
 }
 
@@ -64,6 +86,7 @@ def seconds(program: str) -> tuple[float, float]:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.perf_counter()
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    environment["TF_CPP_MIN_LOG_LEVEL"] = "2"
     subprocess.run([sys.executable, "-c", program], check=True, env=environment)
     wall = time.perf_counter() - start
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -1,8 +1,14 @@
-"""Writes the README's figures of speed from benchmarks/results (bench-*.json, limits.json): python benchmarks/readme.py."""
+"""Writes the README's figures of speed from benchmarks/results: python benchmarks/readme.py.
+
+Tables and plots from bench-*.json, sentences from limits.json and first_step.json.
+"""
 
 import json
 from pathlib import Path
 from typing import Any
+
+from backpass.bench import CACHED
+from backpass.workloads import WORKLOADS
 
 ROOT = Path(__file__).resolve().parent.parent
 MAIN = ("tiny", "rl", "small", "mnist", "medium", "large")
@@ -12,13 +18,16 @@ BEGIN, END = "<!-- bench: made by benchmarks/readme.py -->", "<!-- /bench -->"
 
 
 def table(file: Path) -> str:
-    """One result file as a Markdown table: times of the native backend, and how many times slower the others are."""
+    """One result file as a Markdown table: times of the native backend, and how many times as long the others take."""
     result: dict[str, Any] = json.loads(file.read_text("utf-8"))
     workloads = {name: w for name, w in result["workloads"].items() if name in MAIN}
     names = list(dict.fromkeys(name for w in workloads.values() for name in w["backends"]))
     lines = [
         f"{result['cpu']}, {result['isa']}, {result['threads']} thread(s), measured peak {result['peak_gflops']:.0f} GFLOP/s of"
-        f" multiply-adds, {result['date'][:10]} ([all figures]({file.relative_to(ROOT).as_posix()})):",
+        f" multiply-adds, memory {result['memory_gigabytes']:.0f} GB/s, a core's cache {result['cache_gigabytes']:.0f} GB/s,"
+        f" {result['date'][:10]} ([all figures]({file.relative_to(ROOT).as_posix()})){_set(result)}."
+        " How many times as long as native the others take: ratio of the medians, in brackets the least and the most of"
+        f" {result['repeats']} turns.",
         "",
         "| | "
         + " | ".join(
@@ -30,20 +39,37 @@ def table(file: Path) -> str:
     ]
     for name in names:
         cells = []
-        for w in workloads.values():
+        for workload, w in workloads.items():
             r = w["backends"].get(name)
             if r is None:
                 cells.append("–")
             elif name == names[0]:
-                share = 100 * r["gflops"] / result["peak_gflops"]
-                cells.append(f"**{r['median']:,.1f} µs** a step, {share:.0f} % of the peak")
+                cells.append(f"**{r['median']:,.1f} µs** a step, {shares(workload, r, result)}")
             else:
-                cells.append(
-                    f"{r['ratio']:.2f}x slower" if r["ratio"] >= 1 else f"{1 / r['ratio']:.2f}x faster"
-                )
+                cells.append(times(r, w["backends"][names[0]]))
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     more = {name: w for name, w in result["workloads"].items() if name not in MAIN}
     return "\n".join(lines + (["", *others(more)] if more else []))
+
+
+def _set(result: dict[str, Any]) -> str:
+    """The environment variables that were set, which a reader has to know."""
+    found: str = result["versions"]["environment"]
+    return "" if found == "nothing set" else f", measured with {found}"
+
+
+def times(r: dict[str, Any], native: dict[str, Any]) -> str:
+    """How many times as long as native, with the extremes of the turns."""
+    turns = [b / a for a, b in zip(native["us_per_step"], r["us_per_step"], strict=True)]
+    return f"{r['ratio']:.2f}x [{min(turns):.2f} {max(turns):.2f}]"
+
+
+def shares(name: str, r: dict[str, Any], result: dict[str, Any]) -> str:
+    """The shares of the peak and of the bandwidth that were reached."""
+    workload = WORKLOADS[name]
+    memory = "cache" if workload.parameters <= CACHED else "memory"
+    moved = workload.bytes / r["median"] / 1e3 / result[f"{memory}_gigabytes"]
+    return f"{100 * r['gflops'] / result['peak_gflops']:.0f} % of the peak, {100 * moved:.0f} % of the {memory}'s speed"
 
 
 def others(workloads: dict[str, Any]) -> list[str]:
@@ -55,7 +81,7 @@ def others(workloads: dict[str, Any]) -> list[str]:
         first = min(peers, key=lambda other: peers[other]["ratio"])
         layers = " - ".join(map(str, w["layers"]))
         lines.append(
-            f"| {name} | {layers}, {w['batch']} | {native[1]['median']:,.1f} µs | {first} {peers[first]['ratio']:.2f}x |"
+            f"| {name} | {layers}, {w['batch']} | {native[1]['median']:,.1f} µs | {first} {times(peers[first], native[1])} |"
         )
     return lines
 
@@ -80,6 +106,19 @@ def limits(file: Path) -> str:
         f" loop over the same arrays. In cache `step()` of PyTorch's fused Adam takes {ratio('cache', 'adam'):.1f} times as"
         f" long, its RMSprop {ratio('cache', 'rmsprop'):.1f} times. With both CPUs allowed the workloads train"
         f" {min(threads):.2f} to {max(threads):.2f} times as fast as with one."
+    )
+
+
+def first_step(file: Path) -> str:
+    """What first_step.py measured."""
+    found = json.loads(file.read_text("utf-8"))
+    said = ", ".join(
+        f"{name} {r['seconds']:.2f} s ({r['cpu_seconds']:.2f} s of CPU)"
+        for name, r in found["first_step"].items()
+    )
+    return (
+        f"From the start of a new process to the end of the first training step of `rl`, import included"
+        f" ([all figures]({file.relative_to(ROOT).as_posix()})): {said}."
     )
 
 
@@ -127,6 +166,7 @@ def main() -> None:
         f"{table(file)}\n\n![the same as a plot]({plot(file).relative_to(ROOT).as_posix()})" for file in files
     ]
     tables.append(limits(ROOT / "benchmarks" / "results" / "limits.json"))
+    tables.append(first_step(ROOT / "benchmarks" / "results" / "first_step.json"))
     readme = ROOT / "README.md"
     before, rest = readme.read_text("utf-8").split(BEGIN)
     after = rest.split(END)[1]

@@ -74,6 +74,12 @@ def test_errors_are_one_line_and_exit_code_2(arguments: list[str], message: str,
     ), done.stderr
 
 
+def test_bench_measures_no_peer_with_kernels_forced_upon_it(tmp_path: Path) -> None:
+    done = run("bench", "--peers", "--workloads", "tiny", cwd=tmp_path, OPENBLAS_CORETYPE="Haswell")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--peers measures every library as it is shipped, but OPENBLAS_CORETYPE=Haswell" in done.stderr
+
+
 def test_an_unknown_command_is_an_error(tmp_path: Path) -> None:
     assert run("fly", cwd=tmp_path).returncode == 2
 

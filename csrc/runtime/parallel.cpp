@@ -3,8 +3,10 @@
 
 #include "isa.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <memory>
 #include <mutex>
 #include <new>
 #include <thread>
@@ -29,7 +31,7 @@ namespace {
 constexpr int kMostWorkers = 0xfff0;  // the gate counts them in 16 bits
 constexpr int kSpins = 4000;          // about 50 µs: longer than the serial stretches inside a step
 constexpr double kWorthSeconds =
-    12e-6;  // below, what the cores hand each other costs more than the second one saves
+    6e-6;  // of each thread: below, what the cores hand each other costs more than one more of them saves
 constexpr double kFlopsPerSecond = 5e10, kBytesPerSecond = 2e10;  // of one core, roughly
 
 // The CPU that this thread runs on; -1 where nobody tells.
@@ -55,19 +57,28 @@ void leave_cpu([[maybe_unused]] std::thread::native_handle_type thread, [[maybe_
 
 void* new_scratch() { return ::operator new(kScratchBytes, std::align_val_t(64)); }
 
+// The scratch memory of a thread that runs programs, as long as the thread lives.
+void* scratch_of_caller() {
+    struct Free {
+        void operator()(void* data) const { ::operator delete(data, std::align_val_t(64)); }
+    };
+    thread_local const std::unique_ptr<void, Free> scratch(new_scratch());
+    return scratch.get();
+}
+
 class Pool {
   public:
     std::mutex busy;  // held by the session that uses the pool
 
     bool run(const Work& work, int threads, Interrupt* interrupt) {
         hire(threads - 1);
+        const int helpers = std::min(threads - 1, int(workers_.size()));
         work_ = work;
-        helpers_ = threads - 1;
         cpu_ = current_cpu();
         next_.store(0, std::memory_order_relaxed);
         const std::uint64_t round = (gate_.load(std::memory_order_relaxed) & ~kLow) + kRound;
-        gate_.store(round | kOpen, std::memory_order_seq_cst);
-        if (sleepers_.load(std::memory_order_seq_cst) > 0) gate_.notify_all();
+        gate_.store(round | std::uint64_t(helpers) << kHelpersAt | kOpen, std::memory_order_seq_cst);
+        for (int id = 0; id < helpers; ++id) workers_[id]->wake();
         take_part(scratch_of_caller(), interrupt);
         gate_.fetch_and(
             ~kOpen,
@@ -76,16 +87,23 @@ class Pool {
         return !(interrupt && interrupt->requested());
     }
 
-    void* scratch_of_caller() {
-        if (!scratch_) scratch_ = new_scratch();
-        return scratch_;
-    }
-
     ~Pool() = delete;  // workers live as long as the process
 
   private:
-    // gate: number of the round | open | how many workers are inside
-    static constexpr std::uint64_t kInside = 0xffff, kOpen = 0x10000, kLow = 0x1ffff, kRound = 0x20000;
+    // gate: number of the round | how many workers are wanted | open | how many are inside
+    static constexpr std::uint64_t kInside = 0xffff, kOpen = 0x10000, kLow = 0x1ffffffff, kRound = kLow + 1;
+    static constexpr int kHelpersAt = 17;
+
+    struct Worker {
+        alignas(64) std::atomic<int> asleep{0};
+        std::thread thread;
+
+        void wake() {
+            if (!asleep.load(std::memory_order_seq_cst)) return;
+            asleep.store(0, std::memory_order_seq_cst);
+            asleep.notify_one();
+        }
+    };
 
     // So many workers, or as many as memory and the system's limits allow: no result depends on their number.
     void hire(int wanted) {
@@ -93,10 +111,14 @@ class Pool {
             void* scratch = nullptr;
             try {
                 scratch = new_scratch();
-                workers_.emplace_back([this, id = int(workers_.size()), scratch] { serve(id, scratch); });
-                leave_cpu(workers_.back().native_handle(), current_cpu());
+                workers_.push_back(std::make_unique<Worker>());
+                Worker* const worker = workers_.back().get();
+                worker->thread = std::thread(
+                    [this, worker, id = int(workers_.size()) - 1, scratch] { serve(*worker, id, scratch); });
+                leave_cpu(worker->thread.native_handle(), current_cpu());
             } catch (const std::exception&) {  // bad_alloc, system_error
                 ::operator delete(scratch, std::align_val_t(64));
+                if (!workers_.empty() && !workers_.back()->thread.joinable()) workers_.pop_back();
                 most_ = int(workers_.size());
             }
         }
@@ -111,43 +133,44 @@ class Pool {
         }
     }
 
-    bool enter(std::uint64_t& seen) {
+    // Whether this worker is wanted in a round that it has not seen.
+    static bool calls(std::uint64_t gate, int id, std::uint64_t seen) {
+        return (gate & kOpen) && id < int(gate >> kHelpersAt & kInside) && gate / kRound != seen;
+    }
+
+    bool enter(int id, std::uint64_t& seen) {
         std::uint64_t gate = gate_.load(std::memory_order_acquire);
-        while ((gate & kOpen) && (gate & ~kLow) != seen)
+        while (calls(gate, id, seen))
             if (gate_.compare_exchange_weak(gate, gate + 1, std::memory_order_acq_rel)) {
-                seen = gate & ~kLow;
+                seen = gate / kRound;
                 return true;
             }
         return false;
     }
 
-    void serve(int id, void* scratch) {
+    void serve(Worker& me, int id, void* scratch) {
         std::uint64_t seen = 0;
         for (;;) {
             for (int spin = 0; spin < kSpins; ++spin) {
-                if (enter(seen)) {
-                    if (cpu_ >= 0 && cpu_ == current_cpu()) leave_cpu(workers_[id].native_handle(), cpu_);
-                    if (id < helpers_) take_part(scratch);
+                if (enter(id, seen)) {
+                    if (cpu_ >= 0 && cpu_ == current_cpu()) leave_cpu(me.thread.native_handle(), cpu_);
+                    take_part(scratch);
                     gate_.fetch_sub(1, std::memory_order_acq_rel);
                     spin = 0;
                 }
                 pause();
             }
-            sleepers_.fetch_add(1, std::memory_order_seq_cst);
-            const std::uint64_t gate = gate_.load(std::memory_order_seq_cst);
-            if (!(gate & kOpen) || (gate & ~kLow) == seen) gate_.wait(gate, std::memory_order_seq_cst);
-            sleepers_.fetch_sub(1, std::memory_order_seq_cst);
+            me.asleep.store(1, std::memory_order_seq_cst);
+            if (!calls(gate_.load(std::memory_order_seq_cst), id, seen)) me.asleep.wait(1);
+            me.asleep.store(0, std::memory_order_relaxed);
         }
     }
 
     alignas(64) std::atomic<std::uint64_t> gate_{0};
     alignas(64) std::atomic<std::int64_t> next_{0};
-    alignas(64) std::atomic<int> sleepers_{0};
-    Work work_{};
-    int helpers_ = 0;
+    alignas(64) Work work_{};
     int cpu_ = -1;  // of the caller
-    void* scratch_ = nullptr;
-    std::vector<std::thread> workers_;
+    std::vector<std::unique_ptr<Worker>> workers_;
     int most_ = kMostWorkers;  // fewer once one could not be had
 };
 
@@ -186,21 +209,20 @@ double estimated_seconds(double flops, double bytes) {
                                                              : bytes / kBytesPerSecond;
 }
 
-bool worth_threads(double flops, double bytes, std::int64_t tasks) {
-    return tasks > 1 && estimated_seconds(flops, bytes) > kWorthSeconds;
+int useful_threads(double flops, double bytes, std::int64_t tasks) {
+    const double most = std::min(estimated_seconds(flops, bytes) / kWorthSeconds, double(kMostWorkers));
+    return int(std::max(std::int64_t{1}, std::min(tasks, std::int64_t(most))));
 }
 
 Session::Session(int threads)
-    : owned_(the_pool().busy, std::try_to_lock),
+    : owned_(threads > 1 ? std::unique_lock(the_pool().busy, std::try_to_lock)
+                         : std::unique_lock<std::mutex>()),
       threads_(owned_ ? threads : 1),
-      scratch_(owned_ ? pool->scratch_of_caller() : new_scratch()) {}
+      scratch_(scratch_of_caller()) {}
 
-Session::~Session() {
-    if (!owned_) ::operator delete(scratch_, std::align_val_t(64));
-}
-
-bool Session::run(const Work& work, bool parallel, Interrupt* interrupt) {
-    if (parallel && threads_ > 1) return pool->run(work, threads_, interrupt);
+bool Session::run(const Work& work, int threads, Interrupt* interrupt) {
+    threads = std::min(threads, threads_);
+    if (threads > 1) return pool->run(work, threads, interrupt);
     if (!interrupt) {
         work.call(work.context, Range{0, work.tasks}, Scratch{scratch_});
         return true;

@@ -22,8 +22,8 @@ void set_num_threads(int threads);  // at least 1
 // About how long one thread works on an op.
 double estimated_seconds(double flops, double bytes);
 
-// Whether work of this size gains from a second thread at all. Depends on the op alone.
-bool worth_threads(double flops, double bytes, std::int64_t tasks);
+// How many threads work of this size can use, each of them with enough to do: at least 1. Depends on the op alone.
+int useful_threads(double flops, double bytes, std::int64_t tasks);
 
 // Asks now and then, between two tasks of the calling thread, whether the run should stop.
 class Interrupt {
@@ -37,16 +37,17 @@ class Interrupt {
     std::chrono::steady_clock::time_point last_;
 };
 
-// The pool while one program runs. If another Python thread holds it, everything runs in the caller's thread.
+// One run of a program. With more than one thread it takes the pool, unless another Python thread's run has it: then
+// everything runs in the caller's thread.
 class Session {
   public:
     explicit Session(int threads);
-    ~Session();
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
 
-    // interrupt: null where the work is too short to be stopped, or must not be. Returns whether all of it is done.
-    bool run(const Work& work, bool parallel, Interrupt* interrupt);
+    // threads: that this work can use. interrupt: null where the work is too short to be stopped, or must not be. Returns
+    // whether all of it is done.
+    bool run(const Work& work, int threads, Interrupt* interrupt);
 
   private:
     std::unique_lock<std::mutex> owned_;  // of the pool

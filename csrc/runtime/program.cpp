@@ -1,6 +1,7 @@
 // Ring 2: the interpreter. An instruction is a function pointer, its op and the number of its tasks.
 #include "program.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "isa.hpp"
@@ -25,7 +26,7 @@ Instruction compile(const Op& op, const Kernels& table) {
             &call<Op>,
             reinterpret_cast<void (*)()>(kernel),
             tasks,
-            worth_threads(op.flops(), op.bytes(), tasks),
+            useful_threads(op.flops(), op.bytes(), tasks),
             estimated_seconds(op.flops(), op.bytes()) > kGlance};
 }
 
@@ -58,7 +59,7 @@ Program::Program(std::vector<AnyOp> ops, const std::string& isa, const std::int6
         if (guard_ == ops.size() && writes(op, halt)) guard_ = instructions_.size();
         instructions_.push_back(std::visit([&](const auto& o) { return compile(o, table); }, op));
         seconds_ += std::visit([](const auto& o) { return estimated_seconds(o.flops(), o.bytes()); }, op);
-        parallel_ |= instructions_.back().parallel;
+        most_threads_ = std::max(most_threads_, instructions_.back().threads);
     }
     trial_ = Trial(seconds_);
 }
@@ -72,13 +73,13 @@ std::vector<Cost> Program::costs() const {
 }
 
 std::vector<double> Program::profile(std::int64_t steps, int threads) {
-    Session session(threads);
+    Session session(std::min(threads, most_threads_));
     std::vector<double> seconds(instructions_.size());
     for (std::int64_t step = 0; step < steps; ++step)
         for (std::size_t i = 0; i < instructions_.size(); ++i) {
             const Instruction& instruction = instructions_[i];
             const auto began = std::chrono::steady_clock::now();
-            session.run(Work{instruction.call, &instruction, instruction.tasks}, instruction.parallel,
+            session.run(Work{instruction.call, &instruction, instruction.tasks}, instruction.threads,
                         nullptr);
             seconds[i] += std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
         }
@@ -86,11 +87,11 @@ std::vector<double> Program::profile(std::int64_t steps, int threads) {
 }
 
 std::int64_t Program::run(std::int64_t steps, int threads, bool (*interrupted)()) {
-    Session session(threads);
+    Session session(std::min(threads, most_threads_));
     Interrupt interrupt(interrupted);
     const bool patient = seconds_ * double(steps) < kPatience;
     const bool glances = seconds_ > kGlance;  // at every instruction, else at every step
-    const bool trying = threads > 1 && parallel_ && trial_.wanted();
+    const bool trying = threads > 1 && most_threads_ > 1 && trial_.wanted();
     auto began = std::chrono::steady_clock::now();
     for (std::int64_t step = 0; step < steps; ++step) {
         const bool parallel = !trying || trial_.parallel();
@@ -100,7 +101,7 @@ std::int64_t Program::run(std::int64_t steps, int threads, bool (*interrupted)()
             if (asks && (i == 0 || glances) && interrupt.requested()) return step;
             Interrupt* const may_stop = asks && instruction.lengthy ? &interrupt : nullptr;
             if (!session.run(Work{instruction.call, &instruction, instruction.tasks},
-                             parallel && instruction.parallel, may_stop))
+                             parallel ? instruction.threads : 1, may_stop))
                 return step;
             if (i == guard_ && *halt_) return step;
         }

@@ -15,7 +15,7 @@ struct Instruction {
     void (*call)(const void* context, Range range, Scratch scratch);
     void (*kernel)();
     std::int64_t tasks;
-    bool parallel;
+    int threads;   // that it can use
     bool lengthy;  // it may be interrupted between its tasks
 };
 
@@ -46,7 +46,7 @@ class Program {
     const std::int64_t* halt_;
     std::size_t guard_;  // the instruction that may set halt; without one, the end
     double seconds_ = 0;
-    bool parallel_ = false;  // any instruction
+    int most_threads_ = 1;  // that any instruction can use
     Trial trial_{0};
 };
 

@@ -4,9 +4,11 @@ What is measured: the time of model.fit divided by its number of steps. A step i
 (once an epoch), gathering the batch, forward, loss, backward, gradient norm and NaN guard, Adam. Networks and batches are those
 of backpass/workloads.py, the data synthetic. Every backend is warmed up first (what Numba compiles is not counted), then the
 backends take turns, A B C A B C, so that a drift of the machine meets all of them; the table shows medians and, in brackets,
-the spread (slowest minus fastest repeat, in percent of the median). Only ratios carry over to other machines.
+the spread (slowest minus fastest repeat, in percent of the median). Only ratios carry over to other machines. Beside them stand
+the shares of the machine's measured multiply-adds and of its bandwidth, by what a step has to compute and to move at least.
 Pin the process to its cores where you can (taskset -c 0). BLAS, which Numba and NumPy call, is held to --threads if
-threadpoolctl is installed.
+threadpoolctl is installed. With --peers every library runs as it is shipped: variables that force other kernels upon it
+(OPENBLAS_CORETYPE and the like) are refused, and forced settings have rows of their own.
 """
 
 import argparse
@@ -25,6 +27,7 @@ from .peers import PEERS, Make, available, backend
 from .peers.common import Contestant
 from .workloads import MAIN, WORKLOADS, Workload
 
+CACHED = 30_000  # parameters whose update stays in a core's cache: 840 KB
 SETTLE = 0.15  # seconds between two turns: OpenBLAS's idle threads go on spinning for a tenth after a product
 
 
@@ -63,6 +66,9 @@ def run(arguments: argparse.Namespace) -> None:
     for option, low in (("threads", 1), ("repeats", 1), ("seconds", 0)):
         if not getattr(arguments, option) >= low:
             raise ValueError(f"--{option} is {getattr(arguments, option)}, expected at least {low}")
+    forced = config.forced_kernels()
+    if arguments.peers and forced:
+        raise ValueError(f"--peers measures every library as it is shipped, but {forced} is set: unset it")
     workloads = chosen(arguments.workloads, arguments.large)
     names = available_backends()
     peers = installed_peers(arguments.threads) if arguments.peers else {}
@@ -73,9 +79,11 @@ def run(arguments: argparse.Namespace) -> None:
         about = environment(arguments, blas)
         print(
             f"{about['cpu']}, ISA {about['isa'] or 'none'}, {arguments.threads} thread(s), BLAS threads: {blas}"
+            + (f"; forced: {forced}" if forced else "")
         )
         print(
-            f"peak {about['peak_gflops']:.0f} GFLOP/s of multiply-adds, memory {about['memory_gigabytes']:.0f} GB/s"
+            f"peak {about['peak_gflops']:.0f} GFLOP/s of multiply-adds, memory {about['memory_gigabytes']:.0f} GB/s,"
+            f" a core's cache {about['cache_gigabytes']:.0f} GB/s"
         )
         print(
             f"µs a step, median of {arguments.repeats} interleaved repeats (spread); times slower than {names[0]}\n"
@@ -88,7 +96,7 @@ def run(arguments: argparse.Namespace) -> None:
                 if takes(workload):
                     contestants[name] = make(workload, arguments.threads)
             results[workload.name] = measure(workload, contestants, arguments.repeats, arguments.seconds)
-            print_rows(workload, results[workload.name], about["peak_gflops"])
+            print_rows(workload, results[workload.name], about)
     if arguments.json:
         with open(arguments.json, "w", encoding="utf-8") as file:
             json.dump(about | {"workloads": results}, file, indent=1)
@@ -145,14 +153,19 @@ def measure(
             "ratio": middle / base,
         }
         result["gflops"] = workload.flops / middle / 1e3
-    return {"layers": workload.layers, "batch": workload.batch, "loss": workload.loss, "backends": results}
+        result["gigabytes"] = workload.bytes / middle / 1e3
+    about = {"layers": workload.layers, "batch": workload.batch, "loss": workload.loss}
+    memory = "cache" if workload.parameters <= CACHED else "memory"  # what a step's traffic is held against
+    return about | {"memory": memory, "backends": results}
 
 
-def print_rows(workload: Workload, result: dict[str, Any], peak: float) -> None:
-    """A workload's lines: µs a step, spread, times slower than the first one, share of the peak."""
+def print_rows(workload: Workload, result: dict[str, Any], about: dict[str, Any]) -> None:
+    """A workload's lines: µs a step, spread, times slower than the first one, shares of the peak and of the bandwidth."""
     print(f"{workload.name} ({'-'.join(map(str, workload.layers))}, batch {workload.batch})")
+    peak, bandwidth = about["peak_gflops"], about[f"{result['memory']}_gigabytes"]
     for name, r in result["backends"].items():
-        share = f"{100 * r['gflops'] / peak:5.1f} % of the peak" if peak else ""
+        share = f"{100 * r['gflops'] / peak:5.1f} % of the peak, " if peak else ""
+        share += f"{100 * r['gigabytes'] / bandwidth:5.1f} % of the {result['memory']}'s speed"
         median = f"{r['median']:12,.1f} µs ({100 * r['spread']:3.0f} %)"
         print(f"  {name:<24}{median}{r['ratio']:8.2f}x   {share}", flush=True)
 
@@ -175,10 +188,10 @@ def environment(arguments: argparse.Namespace, blas: str) -> dict[str, Any]:
 
 
 def peaks(threads: int) -> dict[str, float]:
-    """What the machine can do at most on these threads: float32 multiply-adds, and an update's traffic in and out of cache."""
+    """What the machine can do at most on these threads: float32 multiply-adds, an update's traffic, in cache a core's."""
     native = available_backends()[0] == "native"
     return {
         "peak_gflops": peak.gflops(get_backend("native"), threads) if native else 0.0,
-        "memory_gigabytes": peak.gigabytes(10_000_000),
-        "cache_gigabytes": peak.gigabytes(20_000),
+        "memory_gigabytes": peak.gigabytes(10_000_000, threads),
+        "cache_gigabytes": peak.gigabytes(CACHED),
     }

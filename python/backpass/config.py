@@ -10,8 +10,12 @@ from . import threads
 from .backends import KNOWN, get_backend, why_missing
 
 PEERS = ("numpy", "numba", "scipy", "scikit-learn", "matplotlib", "tqdm", "threadpoolctl")
-BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_CORETYPE")
-VARIABLES = ("BACKPASS_BACKEND", "BACKPASS_ISA", *threads.VARIABLES, *BLAS_VARIABLES)
+BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+KERNEL_VARIABLES = (  # they make other libraries choose other kernels than they would for this CPU
+    *("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA"),
+    *("ATEN_CPU_CAPABILITY", "NPY_DISABLE_CPU_FEATURES"),
+)
+VARIABLES = ("BACKPASS_BACKEND", "BACKPASS_ISA", *threads.VARIABLES, *BLAS_VARIABLES, *KERNEL_VARIABLES)
 
 
 def show_config() -> str:
@@ -81,6 +85,11 @@ def blas() -> str:
     built: Any = np.show_config(mode="dicts")
     found = built.get("Build Dependencies", {}).get("blas", {}) if built else {}
     return f"{found.get('name', 'unknown')} {found.get('version', '')}".strip()
+
+
+def forced_kernels() -> str:
+    """The KERNEL_VARIABLES that are set, with their values; empty if none is."""
+    return ", ".join(f"{name}={os.environ[name]}" for name in KERNEL_VARIABLES if name in os.environ)
 
 
 def blas_libraries() -> list[dict[str, Any]]:

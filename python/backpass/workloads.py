@@ -28,14 +28,33 @@ class Workload:
 
     @property
     def plain(self) -> bool:
-        """Whether it is nothing but products, activations, a loss and Adam: what every library can write by hand."""
+        """Whether it is nothing but products, activations, a loss and Adam."""
         return not self.dropout and not self.batch_norm and self.optimizer == "Adam"
+
+    @property
+    def weight_decay(self) -> float:
+        """AdamW's, which is decoupled; Adam has none."""
+        return 1e-2 if self.optimizer == "AdamW" else 0.0
 
     @property
     def flops(self) -> int:
         """Floating point operations of a step: forward, dW, and dX for all layers but the first."""
         products = [a * b for a, b in zip(self.layers, self.layers[1:], strict=False)]
         return 2 * self.batch * (3 * sum(products) - products[0])
+
+    @property
+    def parameters(self) -> int:
+        """How many weights and biases the network has."""
+        pairs = list(zip(self.layers, self.layers[1:], strict=False))
+        norms = sum(2 * o for _, o in pairs[:-1]) if self.batch_norm else 0
+        return sum(i * o + o for i, o in pairs) + norms
+
+    @property
+    def bytes(self) -> int:
+        """What a step has to move at least: its rows of X; of each parameter the weight forward and (but for the first layer)
+        backward, the gradient when it is computed and for its norm, and Adam's four reads and three writes."""
+        first = self.layers[0] * self.layers[1]
+        return 4 * (11 * self.parameters - first + self.batch * self.layers[0])
 
     @property
     def steps_per_epoch(self) -> int:

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 #include <limits>
 #include <stdexcept>
 #include <thread>
@@ -269,17 +270,58 @@ void check_fork() {
 }
 #endif
 
+#ifdef __linux__
+int64_t threads_of_process() {
+    int64_t count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task")) count += entry.exists();
+    return count;
+}
+
+std::atomic<bool> enough{false};
+bool told() { return ++asked > 0 && enough; }
+
+// An op of two tasks takes one worker, however many there might be, also while a program without threads runs beside it.
+void check_workers() {
+    constexpr int64_t B = 256, I = 1024, O = 64;
+    std::vector<float> x(B * I, 1), weight(I * O, 1), y(B * O);
+    LinearForward<float> op;
+    op.x = view<const float>(x, {B, I}), op.weight = view<const float>(weight, {I, O});
+    op.y = view<float>(y, {B, O});
+    CHECK(op.tasks() == 2);
+    Program two({AnyOp(op)}, choose_isa(""), nullptr);
+
+    asked = 0;
+    std::thread other([] {
+        Training training(0);
+        training.program().run(int64_t{1} << 40, 1, told);
+    });
+    while (!asked) std::this_thread::yield();
+    const int64_t before = threads_of_process();
+    two.run(3, 8, nullptr);
+    CHECK(threads_of_process() == before + 1);
+    enough = true;
+    other.join();
+    two.run(3, 8, nullptr);
+    CHECK(threads_of_process() == before);  // the worker came, the other is gone
+}
+#endif
+
 void check_threads_setting() {
     set_num_threads(3);
     CHECK(get_num_threads() == 3);
     set_num_threads(-1);
     CHECK(get_num_threads() == 1);
-    CHECK(!worth_threads(10, 10, 8) && worth_threads(1e9, 1e6, 8) && !worth_threads(1e9, 1e6, 1));
+    CHECK(useful_threads(10, 10, 8) == 1 && useful_threads(1e9, 1e6, 8) == 8);   // nothing to do; 20 ms
+    CHECK(useful_threads(1e9, 1e6, 1) == 1 && useful_threads(1e6, 0, 64) == 3);  // one task; 20 µs
+    CHECK(useful_threads(1e30, 1e30, std::int64_t{1} << 40) > 1000);
 }
 
 }  // namespace
 
 int main() {
+#ifdef __linux__
+    check_workers();  // first: nobody has hired any
+#endif
     check_learning();
     check_threads();
     check_invalid();

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from ..contract import op, positive
-from .optimizer import Optimizer, clipped
+from .optimizer import Optimizer, clipped, decayed
 from .schedules import Schedule
 from .sgd import HYPER
 
@@ -27,7 +27,7 @@ def adadelta_step(
     clip_value: float = math.inf,
 ):
     """g += λ p; v = ρ v + (1-ρ) g²; u = √(delta + eps) / √(v + eps) g; delta = ρ delta + (1-ρ) u²; p -= lr u."""
-    g = clipped(grads, scale, clip_value) + weight_decay * params
+    g = decayed(clipped(grads, scale, clip_value), weight_decay, params)
     v *= rho
     v += (1 - rho) * g * g
     u = np.sqrt(delta + eps) / np.sqrt(v + eps) * g

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from ..contract import op, positive
-from .optimizer import Optimizer, clipped
+from .optimizer import Optimizer, clipped, decayed
 from .schedules import Schedule
 from .sgd import HYPER
 
@@ -27,7 +27,7 @@ def adagrad_step(
     clip_value: float = math.inf,
 ):
     """g += λ p; total += g²; p -= lr / (1 + step lr_decay) · g / (√total + eps)."""
-    g = clipped(grads, scale, clip_value) + weight_decay * params
+    g = decayed(clipped(grads, scale, clip_value), weight_decay, params)
     total += g * g
     params -= float(lr[0]) / (1 + float(step[0]) * lr_decay) * (g / (np.sqrt(total) + eps))
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..checks import flag
 from ..contract import op, positive
-from .optimizer import Optimizer, clipped
+from .optimizer import Optimizer, clipped, decayed
 from .schedules import Schedule
 from .sgd import HYPER
 
@@ -18,7 +18,7 @@ def update_moments(params, g, m, v, rate, beta1, beta2, weight_decay, decoupled)
     if decoupled:
         params *= 1 - rate * weight_decay
     else:
-        g = g + weight_decay * params
+        g = decayed(g, weight_decay, params)
     m += (1 - beta1) * (g - m)
     v *= beta2
     v += (1 - beta2) * g * g

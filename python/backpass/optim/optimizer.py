@@ -16,9 +16,14 @@ from .schedules import Schedule
 
 
 def clipped(grads: np.ndarray, scale: np.ndarray, clip_value: float) -> np.ndarray:
-    """The gradient that every update starts from: scaled to the norm limit, then limited by value."""
-    g = grads * grads.dtype.type(scale[0])
-    return np.clip(g, -clip_value, clip_value) if clip_value < math.inf else np.asarray(g)
+    """The gradient that every update starts from: scaled to the norm limit, then limited by value; itself where none applies."""
+    g = grads if scale[0] == 1 else grads * grads.dtype.type(scale[0])
+    return np.clip(g, -clip_value, clip_value) if clip_value < math.inf else g
+
+
+def decayed(g: np.ndarray, weight_decay: float, params: np.ndarray) -> np.ndarray:
+    """g + λ p; g itself without decay."""
+    return g + weight_decay * params if weight_decay else g
 
 
 class Optimizer(Recorded):

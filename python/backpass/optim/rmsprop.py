@@ -6,7 +6,7 @@ import numpy as np
 
 from ..checks import flag
 from ..contract import constant, op, positive
-from .optimizer import Optimizer, clipped
+from .optimizer import Optimizer, clipped, decayed
 from .schedules import Schedule
 from .sgd import HYPER
 
@@ -34,7 +34,7 @@ def rmsprop_step(
 
     With grad_avg (centered): ḡ = α ḡ + (1-α) g, and √max(v - ḡ², 0) in place of √v.
     """
-    g = clipped(grads, scale, clip_value) + weight_decay * params
+    g = decayed(clipped(grads, scale, clip_value), weight_decay, params)
     v *= alpha
     v += (1 - alpha) * g * g
     spread = v

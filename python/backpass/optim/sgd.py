@@ -4,7 +4,7 @@ import math
 
 from ..checks import flag
 from ..contract import constant, op
-from .optimizer import Optimizer, clipped
+from .optimizer import Optimizer, clipped, decayed
 from .schedules import Schedule
 
 HYPER = {
@@ -34,7 +34,7 @@ def sgd_step(
     clip_value: float = math.inf,
 ):
     """g += λ p; v = μ v + (1 - dampening) g (v = g at the first step); p -= lr v, or lr (g + μ v) with Nesterov; no v: lr g."""
-    g = clipped(grads, scale, clip_value) + weight_decay * params
+    g = decayed(clipped(grads, scale, clip_value), weight_decay, params)
     if velocity is not None:
         velocity *= momentum
         velocity += g if step[0] == 0 else (1 - dampening) * g

@@ -41,19 +41,16 @@ def _any(workload: Workload) -> bool:
 
 # name -> library, maker, the workloads that it can take
 PEERS: dict[str, tuple[str, Make, Callable[[Workload], bool]]] = {
-    "jax scan": ("jax", jax_scan, _plain),
-    "jax jit": ("jax", jax_jit, _plain),
+    "jax scan": ("jax", jax_scan, _any),
+    "jax jit": ("jax", jax_jit, _any),
     "torch by hand": ("torch", torch_by_hand, _plain),
     "torch by hand, medium": ("torch", lambda w, threads: torch_by_hand(w, threads, "medium"), _plain),
     "torch eager": ("torch", torch_eager, _any),
     "torch eager, medium": ("torch", lambda w, threads: torch_eager(w, threads, "medium"), _any),
-    "torch compiled": ("torch", torch_compiled, _plain),
-    "tensorflow, 50 steps": ("tensorflow", tensorflow_graph, _plain),
-    "tensorflow, 50 steps, XLA": (
-        "tensorflow",
-        lambda w, threads: tensorflow_graph(w, threads, xla=True),
-        _plain,
-    ),
+    "torch compiled": ("torch", torch_compiled, _any),
+    "torch compiled, medium": ("torch", lambda w, threads: torch_compiled(w, threads, "medium"), _any),
+    "tensorflow graph": ("tensorflow", tensorflow_graph, _any),
+    "tensorflow graph, XLA": ("tensorflow", lambda w, threads: tensorflow_graph(w, threads, xla=True), _any),
     "scikit-learn": ("sklearn", scikit_learn, _unclipped),
     "scikit-learn, BLAS AVX-512": (
         "sklearn",

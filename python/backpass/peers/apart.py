@@ -1,11 +1,12 @@
 """A contestant in a process of its own: for settings that a library reads when it is loaded.
 
-The child (`python -m backpass.peers.apart NAME WORKLOAD THREADS`) reads numbers of epochs and answers with seconds, a line each.
+The child (`main` with the arguments NAME WORKLOAD THREADS) reads numbers of epochs and answers with seconds, a line each.
 """
 
 import os
 import subprocess
 import sys
+import weakref
 from collections.abc import Mapping
 
 from ..workloads import WORKLOADS, Workload
@@ -23,7 +24,8 @@ MAKERS = {
 def apart(name: str, workload: Workload, threads: int, settings: Mapping[str, str]) -> Contestant:
     """MAKERS[name] in a process with these environment variables, which ends when the contestant is dropped."""
     environment = {**os.environ, **settings, "OPENBLAS_NUM_THREADS": str(threads)}
-    command = [sys.executable, "-m", __name__, name, workload.name, str(threads)]
+    start = f"from {__name__} import main; main()"
+    command = [sys.executable, "-c", start, name, workload.name, str(threads)]
     child = subprocess.Popen(
         command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -39,6 +41,9 @@ def apart(name: str, workload: Workload, threads: int, settings: Mapping[str, st
             raise RuntimeError(f"{name} in a process of its own ended with {child.wait()}")
         return float(answer)
 
+    weakref.finalize(
+        train, child.__exit__, None, None, None
+    )  # else Python keeps it, and its pipe open, to the end
     return train
 
 
@@ -48,7 +53,3 @@ def main() -> None:
     train = MAKERS[name](WORKLOADS[workload], int(threads))
     for line in sys.stdin:
         print(train(int(line)), flush=True)
-
-
-if __name__ == "__main__":
-    main()

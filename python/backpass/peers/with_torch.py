@@ -1,6 +1,7 @@
-"""PyTorch: eager with autograd, and written by hand; both at either matmul precision."""
+"""PyTorch: eager with autograd, written by hand, and compiled; each at either matmul precision."""
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,24 @@ from ..workloads import Workload
 from .common import Contestant, first_weights, timed
 
 
-def torch_eager(workload: Workload, threads: int, precision: str = "highest") -> Contestant:
-    """nn.Sequential, autograd, fused Adam: what most people write."""
+def _contestant(step: Callable[[], None], workload: Workload, precision: str, mode: Any) -> Contestant:
+    """Turns of a step: the precision is for the whole process, so that each turn sets it; `mode`: a context of gradients."""
     import torch
 
-    torch.set_num_threads(threads)
+    run = timed(step, workload.steps_per_epoch)
+
+    def train(epochs: int) -> float:
+        torch.set_float32_matmul_precision(precision)
+        with mode():
+            return run(epochs)
+
+    return train
+
+
+def _modules(workload: Workload) -> tuple[Any, Any, Any]:
+    """Network, loss and fused optimizer, as most people write them."""
+    import torch
+
     layers: list[Any] = []
     for i, o in zip(workload.layers, workload.layers[1:], strict=False):
         layers.append(torch.nn.Linear(i, o))
@@ -22,86 +36,97 @@ def torch_eager(workload: Workload, threads: int, precision: str = "highest") ->
         layers += [torch.nn.Dropout(workload.dropout)] * (workload.dropout > 0)
     net = torch.nn.Sequential(*layers[: -1 - workload.batch_norm - (workload.dropout > 0)])
     optimizer = getattr(torch.optim, workload.optimizer)(net.parameters(), eps=workload.eps, fused=True)
-    loss_of = torch.nn.MSELoss() if workload.loss == "mse" else torch.nn.CrossEntropyLoss()
+    return net, torch.nn.MSELoss() if workload.loss == "mse" else torch.nn.CrossEntropyLoss(), optimizer
+
+
+def torch_eager(
+    workload: Workload, threads: int, precision: str = "highest", compiled: bool = False
+) -> Contestant:
+    """nn.Sequential, autograd, fused Adam: what most people write. compiled: forward and backward by torch.compile."""
+    import torch
+
+    torch.set_num_threads(threads)
+    net, loss_from, optimizer = _modules(workload)
     batches = itertools.cycle(_torch_batches(workload))
 
+    def loss_of(x: Any, y: Any) -> Any:
+        return loss_from(net(x), y)
+
+    loss = torch.compile(loss_of) if compiled else loss_of
+
     def step() -> None:
-        torch.set_float32_matmul_precision(precision)
-        batch = next(batches)
         optimizer.zero_grad(set_to_none=True)
-        loss_of(net(batch[0]), batch[1]).backward()
+        loss(*next(batches)).backward()
         if workload.clip_grad_norm:
             torch.nn.utils.clip_grad_norm_(net.parameters(), workload.clip_grad_norm)
         optimizer.step()
 
-    return timed(step, workload.steps_per_epoch)
+    return _contestant(step, workload, precision, torch.enable_grad)
 
 
 def torch_by_hand(workload: Workload, threads: int, precision: str = "highest") -> Contestant:
-    """No autograd: backward written by hand into one flat gradient, one flat fused Adam."""
+    """No autograd, no module, no optimizer object: backward written by hand into one flat gradient, the kernel of fused Adam
+    called on one flat vector, products into arrays made beforehand, classes as a matrix of -1/batch at the right ones."""
     import torch
 
     torch.set_num_threads(threads)
-    start = first_weights(workload)
+    start, batch = first_weights(workload), workload.batch
     flat = torch.from_numpy(np.concatenate([a.ravel() for pair in start for a in pair])).clone()
-    grad = torch.zeros_like(flat)
+    flat.grad = grad = torch.zeros_like(flat)
     pieces, at = [], 0
     for w, b in start:
         parts = []
         for a in (w, b):
             parts += [flat[at : at + a.size].view(a.shape), grad[at : at + a.size].view(a.shape)]
             at += a.size
-        pieces.append(parts)
-    flat.grad = grad
-    optimizer = torch.optim.Adam([flat], eps=workload.eps, fused=True)
-    batches = itertools.cycle(_torch_batches(workload))
-    rows = torch.arange(workload.batch)
-    tanh = workload.activation == "Tanh"
+        pieces.append((*parts, parts[0].t(), torch.empty(batch, len(b)), torch.empty(batch, len(w))))
+    ready = _torch_batches(workload)
+    if workload.loss != "mse":
+        ready = [(x, -torch.nn.functional.one_hot(y, workload.layers[-1]).float() / batch) for x, y in ready]
+    batches = itertools.cycle(ready)
+    m, v, t = torch.zeros_like(flat), torch.zeros_like(flat), torch.zeros(())
+    tanh, last = workload.activation == "Tanh", len(pieces) - 1
+    share = 2 / (batch * workload.layers[-1])
 
-    def activate(z: Any) -> Any:
-        return z.tanh_() if tanh else z.relu_()
-
-    def slope(y: Any) -> Any:
-        return 1 - y * y if tanh else y > 0
+    def slope(dy: Any, y: Any) -> Any:
+        return torch.ops.aten.tanh_backward(dy, y) if tanh else torch.ops.aten.threshold_backward(dy, y, 0)
 
     def step() -> None:
-        torch.set_float32_matmul_precision(precision)
-        batch = next(batches)
-        activations = [batch[0]]
-        for n, (w, _, b, _) in enumerate(pieces):
-            z = torch.addmm(b, activations[-1], w)
-            activations.append(activate(z) if n + 1 < len(pieces) else z)
+        z, target = next(batches)
+        activations = []
+        for n, (w, _, b, _, _, out, _) in enumerate(pieces):
+            activations.append(z)
+            z = torch.addmm(b, z, w, out=out)
+            if n < last:
+                z = z.tanh_() if tanh else z.relu_()
         if workload.loss == "mse":
-            dz = (activations[-1] - batch[1]).mul_(2 / batch[1].numel())
+            dz = torch.sub(z, target).mul_(share)
         else:
-            dz = torch.softmax(activations[-1], 1)
-            dz[rows, batch[1]] -= 1
-            dz /= workload.batch
-        for n in range(len(pieces) - 1, -1, -1):
-            w, dw, _, db = pieces[n]
+            dz = torch.add(target, torch.softmax(z, 1), alpha=1 / batch)
+        for n in range(last, -1, -1):
+            _, dw, _, db, transposed, _, dx = pieces[n]
             torch.mm(activations[n].t(), dz, out=dw)
             torch.sum(dz, 0, out=db)
             if n:
-                dz = (dz @ w.t()).mul_(slope(activations[n]))
+                dz = slope(torch.mm(dz, transposed, out=dx), activations[n])
         if workload.clip_grad_norm:
             torch.nn.utils.clip_grad_norm_([flat], workload.clip_grad_norm)
-        optimizer.step()
+        t.add_(1)
+        torch._fused_adam_(
+            [flat], [grad], [m], [v], [], [t], lr=1e-3, beta1=0.9, beta2=0.999, weight_decay=0.0, eps=workload.eps,
+            amsgrad=False, maximize=False,
+        )  # fmt: skip
 
-    with torch.no_grad():
-        step()
-
-    def train(epochs: int) -> float:
-        with torch.no_grad():
-            return run(epochs)
-
-    run = timed(step, workload.steps_per_epoch)
-    return train
+    return _contestant(step, workload, precision, torch.inference_mode)
 
 
 def torch_compiled(workload: Workload, threads: int, precision: str = "highest") -> Contestant:
-    """torch.compile of the whole functional step: loss, torch.func.grad and Adam written out."""
+    """torch.compile of the whole functional step: loss, torch.func.grad and Adam written out. With dropout or BatchNorm, whose
+    state is not functional, of forward and backward."""
     import torch
 
+    if not workload.plain:
+        return torch_eager(workload, threads, precision, compiled=True)
     torch.set_num_threads(threads)
     weights = [torch.from_numpy(a) for pair in first_weights(workload) for a in pair]
     m, v = ([torch.zeros_like(w) for w in weights] for _ in range(2))
@@ -130,16 +155,9 @@ def torch_compiled(workload: Workload, threads: int, precision: str = "highest")
     compiled, t = torch.compile(update, fullgraph=True), torch.zeros(())
 
     def step() -> None:
-        torch.set_float32_matmul_precision(precision)
         compiled(weights, m, v, t, *next(batches))
 
-    run = timed(step, workload.steps_per_epoch)
-
-    def train(epochs: int) -> float:
-        with torch.no_grad():
-            return run(epochs)
-
-    return train
+    return _contestant(step, workload, precision, torch.no_grad)
 
 
 def _torch_batches(workload: Workload) -> list[tuple[Any, Any]]:
