@@ -66,17 +66,18 @@ struct BiasedRows {
     }
 };
 
-// A product with few columns would leave most lanes idle: it is computed transposed, piece by piece, and turned back.
-// product(from, to, c): columns [from, to) of the transposed product, `columns` x (to - from), into c.
+// Few columns would leave most lanes idle: they are computed transposed, piece by piece, and turned back into rows of out, which
+// are ld apart. product(from, to, c): columns [from, to) of the transposed product, `columns` x (to - from), into c.
 constexpr Index kTurnedPiece = 128;
 template <class T, class Product>
-BP_INLINE void turned(Index from, Index to, Index columns, T* out, Scratch scratch, Product product) {
+BP_INLINE void turned(Index from, Index to, Index columns, T* out, Index ld, Scratch scratch,
+                      Product product) {
     T* const c = static_cast<T*>(scratch.data) + kPackedElements<T>;
     for (Index begin = from; begin < to; begin += kTurnedPiece) {
         const Index end = to - begin < kTurnedPiece ? to : begin + kTurnedPiece;
         product(begin, end, c);
         for (Index i = begin; i < end; ++i)
-            for (Index j = 0; j < columns; ++j) out[i * columns + j] = c[j * kTurnedPiece + i - begin];
+            for (Index j = 0; j < columns; ++j) out[i * ld + j] = c[j * kTurnedPiece + i - begin];
     }
 }
 
@@ -106,7 +107,7 @@ void linear_forward(const LinearForward<T>& op, Range range, Scratch scratch) {
     while (range.begin < range.end) {
         const Share s = next_share(grid, range);
         if (O <= width<T> / 4)  // yᵀ = weightᵀ xᵀ
-            turned(s.m0, s.m1, O, op.y.data, scratch, [&](Index from, Index to, T* c) BP_INLINED {
+            turned(s.m0, s.m1, O, op.y.data, O, scratch, [&](Index from, Index to, T* c) BP_INLINED {
                 gemm(Operand<T>{op.weight.data, 1, O}, Transposed<T>{op.x.data, I}, c - from, kTurnedPiece, 0,
                      O, from, to, I, BiasedRows<T>{epilogue.bias, epilogue.relu}, scratch);
             });
@@ -138,24 +139,35 @@ void sum_rows(const Tensor<const T>& dy, T* dbias, Index n0, Index n1) {
     }
 }
 
+// How many of the last columns of dweight are computed transposed: where it pays, as measured.
+template <class T>
+BP_INLINE Index turned_columns(Index B, Index I, Index O) {
+    const Index rest = O % width<T>;
+    if (O < width<T>) return rest <= width<T> * 3 / 4 ? rest : 0;
+    const bool pays = O > 2 * width<T> && O <= 16 * width<T> && I >= width<T> && B >= 16;
+    return pays && rest <= width<T> / 2 ? rest : 0;
+}
+
 template <class T>
 void linear_backward(const LinearBackward<T>& op, Range range, Scratch scratch) {
     const Grid weights = op.weight_grid(), inputs = op.input_grid();
-    const Index B = op.x.rows(), I = op.x.cols(), O = op.dy.cols(), middle = weights.tasks();
-    Range first{range.begin, range.end < middle ? range.end : middle};
+    const Index B = op.x.rows(), I = op.x.cols(), O = op.dy.cols(), tasks = weights.tasks();
+    Range first{range.begin, range.end < tasks ? range.end : tasks};
     while (first.begin < first.end) {  // dweight (I, O) = xᵀ dy: x is read down its columns, no transpose
         const Share s = next_share(weights, first);
-        if (O <= width<T> * 3 / 4)  // dweightᵀ = dyᵀ x
-            turned(s.m0, s.m1, O, op.dweight.data, scratch, [&](Index from, Index to, T* c) BP_INLINED {
-                gemm(Operand<T>{op.dy.data, 1, O}, RowMajor<T>{op.x.data, I}, c - from, kTurnedPiece, 0, O,
-                     from, to, B, Plain{}, scratch);
-            });
-        else
+        const Index middle = s.n1 == O ? O - turned_columns<T>(B, I, O) : s.n1;
+        if (s.n0 < middle)
             gemm(Operand<T>{op.x.data, 1, I}, RowMajor<T>{op.dy.data, O}, op.dweight.data, O, s.m0, s.m1,
-                 s.n0, s.n1, B, Plain{}, scratch);
+                 s.n0, middle, B, Plain{}, scratch);
+        if (middle < s.n1)  // dweightᵀ = dyᵀ x
+            turned(s.m0, s.m1, O - middle, op.dweight.data + middle, O, scratch,
+                   [&](Index from, Index to, T* c) BP_INLINED {
+                       gemm(Operand<T>{op.dy.data + middle, 1, O}, RowMajor<T>{op.x.data, I}, c - from,
+                            kTurnedPiece, 0, O - middle, from, to, B, Plain{}, scratch);
+                   });
         if (s.m0 == 0 && op.dbias) sum_rows(op.dy, op.dbias.data, s.n0, s.n1);
     }
-    Range rest{range.begin > middle ? range.begin - middle : 0, range.end - middle};
+    Range rest{range.begin > tasks ? range.begin - tasks : 0, range.end - tasks};
     while (rest.begin < rest.end) {  // dx (B, I) = dy weightᵀ
         const Share s = next_share(inputs, rest);
         const Operand<T> dy{op.dy.data, O, 1};
