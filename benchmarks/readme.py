@@ -1,6 +1,6 @@
-"""Writes the README's figures of speed from benchmarks/results: python benchmarks/readme.py.
+"""Writes the figures of speed in README.md and docs/sklearn.md from benchmarks/results: python benchmarks/readme.py.
 
-Tables and plots from bench-*.json, sentences from limits.json and first_step.json.
+Tables and plots from bench-*.json and estimators.json, sentences from limits.json and first_step.json.
 """
 
 import json
@@ -15,6 +15,10 @@ MAIN = ("tiny", "rl", "small", "mnist", "medium", "large")
 MARKERS = "os^vDP*Xp"
 TICKS = (1, 2, 5, 10, 20, 50, 100)
 BEGIN, END = "<!-- bench: made by benchmarks/readme.py -->", "<!-- /bench -->"
+DATA = {
+    "digits": "digits", "breast_cancer": "breast cancer", "diabetes": "diabetes", "california": "California housing",
+    "mnist": "MNIST, hidden (100, 100), batch 200",
+}  # fmt: skip
 
 
 def table(file: Path) -> str:
@@ -122,6 +126,30 @@ def first_step(file: Path) -> str:
     )
 
 
+def estimators(file: Path) -> str:
+    """How many times as fast as scikit-learn's the estimators' `fit` is, with the extremes over the seeds."""
+    found: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    facts, runs = found["versions"], found["estimators"]
+    sklearn = next(p for p in facts["packages"].split(", ") if p.startswith("scikit-learn"))
+    lines = [
+        f"`fit` on one thread, how many times as fast as with {sklearn}: median, least and most of 5 seeds ({facts['CPU']},"
+        f" {facts['ISA'].split(' in use')[0]}, {facts['BLAS']}{_set(found)}, {found['date'][:10]},"
+        f" [all figures](../{file.relative_to(ROOT).as_posix()})). In the third column both are given float64, NumPy's type, and"
+        ' ours `dtype="float32"`.',
+        "",
+        '| | float32 | float64 | float64, `dtype="float32"` |',
+        "|---|---|---|---|",
+    ]
+    for name, title in DATA.items():
+        cells = []
+        for way in ("float32", "float64", "chosen"):
+            r = runs[f"{name} {way}"]
+            cells.append(f"{r['times_faster']:.1f} [{r['spread'][0]:.1f} {r['spread'][1]:.1f}]")
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    scores = [abs(r["backpass"]["score"] - r["scikit-learn"]["score"]) for r in runs.values()]
+    return "\n".join([*lines, "", f"Mean scores differ by {max(scores):.4f} at most."])
+
+
 def plot(file: Path) -> Path:
     """The same as dots: for every workload, how many times as long a step takes as in the native backend."""
     import matplotlib
@@ -159,18 +187,23 @@ def plot(file: Path) -> Path:
     return out
 
 
-def main() -> None:
+def write(file: Path, parts: list[str]) -> None:
     """Replace what stands between the two marks."""
-    files = sorted((ROOT / "benchmarks" / "results").glob("bench-*.json"))
+    before, rest = file.read_text("utf-8").split(BEGIN)
+    after = rest.split(END)[1]
+    file.write_text(before + BEGIN + "\n\n" + "\n\n".join(parts) + "\n\n" + END + after, "utf-8")
+
+
+def main() -> None:
+    """Both documents."""
+    results = ROOT / "benchmarks" / "results"
+    files = sorted(results.glob("bench-*.json"))
     tables = [
         f"{table(file)}\n\n![the same as a plot]({plot(file).relative_to(ROOT).as_posix()})" for file in files
     ]
-    tables.append(limits(ROOT / "benchmarks" / "results" / "limits.json"))
-    tables.append(first_step(ROOT / "benchmarks" / "results" / "first_step.json"))
-    readme = ROOT / "README.md"
-    before, rest = readme.read_text("utf-8").split(BEGIN)
-    after = rest.split(END)[1]
-    readme.write_text(before + BEGIN + "\n\n" + "\n\n".join(tables) + "\n\n" + END + after, "utf-8")
+    tables += [limits(results / "limits.json"), first_step(results / "first_step.json")]
+    write(ROOT / "README.md", tables)
+    write(ROOT / "docs" / "sklearn.md", [estimators(results / "estimators.json")])
 
 
 if __name__ == "__main__":
