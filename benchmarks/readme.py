@@ -7,9 +7,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from backpass.bench import CACHED
-from backpass.workloads import WORKLOADS
-
 ROOT = Path(__file__).resolve().parent.parent
 MAIN = ("tiny", "rl", "small", "mnist", "medium", "large")
 MARKERS = "os^vDP*Xp"
@@ -28,9 +25,8 @@ def table(file: Path) -> str:
     names = list(dict.fromkeys(name for w in workloads.values() for name in w["backends"]))
     lines = [
         f"{result['cpu']}, {result['isa']}, {result['threads']} thread(s), measured peak {result['peak_gflops']:.0f} GFLOP/s of"
-        f" multiply-adds, memory {result['memory_gigabytes']:.0f} GB/s, a core's cache {result['cache_gigabytes']:.0f} GB/s,"
-        f" {result['date'][:10]} ([all figures]({file.relative_to(ROOT).as_posix()})){_set(result)}."
-        " How many times as long as native the others take: ratio of the medians, in brackets the least and the most of"
+        f" multiply-adds{bandwidth(result)}, {result['date'][:10]} ([all figures]({file.relative_to(ROOT).as_posix()}))"
+        f"{_set(result)}. How many times as long as native the others take: ratio of the medians, in brackets the least and the most of"
         f" {result['repeats']} turns.",
         "",
         "| | "
@@ -43,12 +39,12 @@ def table(file: Path) -> str:
     ]
     for name in names:
         cells = []
-        for workload, w in workloads.items():
+        for w in workloads.values():
             r = w["backends"].get(name)
             if r is None:
                 cells.append("–")
             elif name == names[0]:
-                cells.append(f"**{r['median']:,.1f} µs** a step, {shares(workload, r, result)}")
+                cells.append(f"**{r['median']:,.1f} µs** a step, {shares(w, r, result)}")
             else:
                 cells.append(times(r, w["backends"][names[0]]))
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
@@ -68,12 +64,22 @@ def times(r: dict[str, Any], native: dict[str, Any]) -> str:
     return f"{r['ratio']:.2f}x [{min(turns):.2f} {max(turns):.2f}]"
 
 
-def shares(name: str, r: dict[str, Any], result: dict[str, Any]) -> str:
+def bandwidth(result: dict[str, Any]) -> str:
+    """What was measured; nothing for files of before that, whose bandwidth is one thread's whatever `threads` says."""
+    if not all("memory" in w for w in result["workloads"].values()):
+        return ""
+    return (
+        f", memory {result['memory_gigabytes']:.0f} GB/s, a core's cache {result['cache_gigabytes']:.0f} GB/s"
+    )
+
+
+def shares(w: dict[str, Any], r: dict[str, Any], result: dict[str, Any]) -> str:
     """The shares of the peak and of the bandwidth that were reached."""
-    workload = WORKLOADS[name]
-    memory = "cache" if workload.parameters <= CACHED else "memory"
-    moved = workload.bytes / r["median"] / 1e3 / result[f"{memory}_gigabytes"]
-    return f"{100 * r['gflops'] / result['peak_gflops']:.0f} % of the peak, {100 * moved:.0f} % of the {memory}'s speed"
+    share = f"{100 * r['gflops'] / result['peak_gflops']:.0f} % of the peak"
+    if "memory" not in w:
+        return share
+    moved = 100 * r["gigabytes"] / result[f"{w['memory']}_gigabytes"]
+    return f"{share}, {moved:.0f} % of the {w['memory']}'s speed"
 
 
 def others(workloads: dict[str, Any]) -> list[str]:

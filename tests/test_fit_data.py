@@ -23,7 +23,7 @@ def fitted(X: Any, y: Any, backend: Backend, **arguments: Any) -> bp.Model:
     return model
 
 
-def test_kinds_of_arrays_give_the_same_weights(backend: Backend) -> None:
+def test_kinds_of_arrays_give_the_same_bits(backend: Backend) -> None:
     whole = np.round(X * 3).astype(np.float32)
     want = fitted(whole, Y, backend)
     big = np.zeros((140, 12), np.float32)
@@ -165,7 +165,7 @@ def own_mse(pred: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
     "kind", ["mapped float64", "mapped >f8", "mapped int64", "uint8", "int32", "bool", "float64"]
 )
 @pytest.mark.parametrize("model", [small, lambda: small(own_mse)], ids=["mse", "callable loss"])
-def test_x_of_another_dtype_trains_to_the_same_weights(
+def test_x_of_another_dtype_trains_to_the_same_bits(
     kind: str, model: Callable[[], bp.Model], tmp_path: Path
 ) -> None:
     dtype = np.dtype(kind.split()[-1])

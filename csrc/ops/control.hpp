@@ -37,6 +37,7 @@ struct Gather {
     BP_INLINE std::int64_t tasks() const { return out.size() == 0 ? 0 : pieces(out.rows(), rows_per_task()); }
 };
 
+// One for each of NUMBERS (python/backpass/contract.py).
 template <class T>
 using GatherFloat = Gather<T, float>;
 template <class T>

@@ -67,14 +67,15 @@ def readable(X: Any, dtype: Any) -> np.ndarray:
 
 
 def stored(X: Any, dtype: Any) -> np.ndarray:
-    """X as `gather` reads it, checked: as it is where its numbers take no more room than in dtype, or lie in a mapped file."""
+    """X as `gather` reads it, checked: as it is where its numbers take no more room than in dtype, or lie in a mapped file.
+
+    Wider ones in memory are converted once: each epoch would read more than of a copy.
+    """
     array = rows_of(X)
     if array.dtype == bool:
         array = array.view(np.uint8)
     fits = array.dtype in NUMBERS and array.flags.c_contiguous and array.flags.aligned
-    narrow = (
-        array.dtype.itemsize <= np.dtype(dtype).itemsize
-    )  # else every epoch would read more than of a copy
+    narrow = array.dtype.itemsize <= np.dtype(dtype).itemsize
     return (readable if fits and (narrow or is_mapped(array)) else features)(array, dtype)
 
 

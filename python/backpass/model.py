@@ -51,8 +51,9 @@ class Model(Passes):
         """Train for `epochs` more epochs. Further runs on the same data are one long run: callbacks go on where they were.
 
         Args:
-            X: (N, ...) numbers. A C-contiguous array of the model's dtype, of one that takes no more room (uint8, ...), or a
-                memory map of whatever numbers is not copied: each step converts its rows. Any other is.
+            X: (N, ...) numbers. A C-contiguous array of the model's dtype, of bool, int8 to int32, uint8 or uint16 (for float64
+                also int64 and float32) is not copied, nor is a memory map of any of these: each step converts its rows. Any
+                other is copied.
                 Without y: a sequence of chunks (X, y) or (X, y, sample_weight), of arrays or paths of .npy files; anything with
                 len() and [i], such as a Keras Sequence. One chunk at a time is in memory; `shuffle` mixes the chunks and the rows
                 of each.
