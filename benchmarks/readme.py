@@ -26,8 +26,8 @@ def table(file: Path) -> str:
     lines = [
         f"{result['cpu']}, {result['isa']}, {result['threads']} thread(s), measured peak {result['peak_gflops']:.0f} GFLOP/s of"
         f" multiply-adds{bandwidth(result)}, {result['date'][:10]} ([all figures]({file.relative_to(ROOT).as_posix()}))"
-        f"{_set(result)}. How many times as long as native the others take: ratio of the medians, in brackets the least and the most of"
-        f" {result['repeats']} turns.",
+        f"{_set(result)}. How many times as long as native the others take: ratio of the medians, in brackets the least and the"
+        f" most of {result['repeats']} turns.",
         "",
         "| | "
         + " | ".join(
