@@ -73,8 +73,8 @@ BP_INLINE void gather_rows(const Gather<T, Source>& op, Index begin, Index end, 
     const Index size = op.source.shape[0], columns = op.out.cols(), bytes = columns * Index(sizeof(Source));
     const Index* const index = op.index.data + op.cursor.data[0];
     const Index known = op.index.size() - op.cursor.data[0], ahead = kGatherAhead / bytes + 1;
-    T* to = op.out.data + begin * columns;
-    for (Index b = begin; b < end; ++b, to += columns) {
+    T* to = op.out.data + begin * op.out.ld();
+    for (Index b = begin; b < end; ++b, to += op.out.ld()) {
         if (std::uint64_t(index[b]) >= std::uint64_t(size)) continue;
         // No prefetcher foresees a shuffled order. In whole numbers, which wrap around: a forged index may point anywhere.
         const Index later = index[b + ahead < known ? b + ahead : b];

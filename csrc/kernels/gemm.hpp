@@ -112,9 +112,8 @@ void gemm_block(Operand<T> a, const B& b, T* c, Index ldc, Index m0, Index m1, I
         B::must_pack || (tiles.count >= 4 && K >= 64 &&
                          (b.ld * Index(sizeof(T)) % 2048 == 0 || b.ld * K * Index(sizeof(T)) > (1 << 20)));
     if (pack && !B::must_pack) tiles.fill_first();
-    CopiedRows<T> copied(a, n1 - n0, K, packed_b + kBlockK * kBlockColumns<T>);
+    CopiedRows<T> copied(a, n1 - n0, K, packed_b + kBlockK * kBlockColumns);
     const bool far = K <= kBlockK && ldc * Index(sizeof(T)) >= 2048;  // rows of a C that is only written
-    const bool ahead = pack && n1 - n0 <= 256;  // of more columns the next block of B would push out this one
     const Index panels = (n1 - n0 + panel - 1) / panel, steps = tiles.count * panels;
     const Index blocks = (K + kBlockK - 1) / kBlockK;
     const Index most = blocks < 2 ? K : ((K + blocks - 1) / blocks + w - 1) / w * w;  // at most kBlockK
@@ -148,7 +147,7 @@ void gemm_block(Operand<T> a, const B& b, T* c, Index ldc, Index m0, Index m1, I
                                      to, ldc, first, last, m, n, epilogue);
                 if (far) prefetch_to_write(to + height * ldc, ldc, height, panel);
                 if constexpr (!B::must_pack)
-                    if (ahead && next) {  // the block of B that comes next, bit by bit
+                    if (pack && next) {  // the block of B that comes next, bit by bit
                         const Index part = t * panels + p;
                         b.prefetch(k0 + k + part * next / steps, k0 + k + (part + 1) * next / steps, n0, n1);
                     }
@@ -162,8 +161,8 @@ void gemm_block(Operand<T> a, const B& b, T* c, Index ldc, Index m0, Index m1, I
 template <class T, class B, class Epilogue>
 BP_INLINE void gemm(Operand<T> a, const B& b, T* c, Index ldc, Index m0, Index m1, Index n0, Index n1,
                     Index K, const Epilogue& epilogue, Scratch scratch) {
-    for (Index n = n0; n < n1; n += kBlockColumns<T>) {
-        const Index end = n1 - n < kBlockColumns<T> ? n1 : n + kBlockColumns<T>;
+    for (Index n = n0; n < n1; n += kBlockColumns) {
+        const Index end = n1 - n < kBlockColumns ? n1 : n + kBlockColumns;
         gemm_block(a, b, c, ldc, m0, m1, n, end, K, epilogue, scratch);
     }
 }

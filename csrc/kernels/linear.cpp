@@ -107,18 +107,18 @@ void linear_forward(const LinearForward<T>& op, Range range, Scratch scratch) {
     while (range.begin < range.end) {
         const Share s = next_share(grid, range);
         if (O <= width<T> / 4)  // yᵀ = weightᵀ xᵀ
-            turned(s.m0, s.m1, O, op.y.data, O, scratch, [&](Index from, Index to, T* c) BP_INLINED {
-                gemm(Operand<T>{op.weight.data, 1, O}, Transposed<T>{op.x.data, I}, c - from, kTurnedPiece, 0,
-                     O, from, to, I, BiasedRows<T>{epilogue.bias, epilogue.relu}, scratch);
+            turned(s.m0, s.m1, O, op.y.data, op.y.ld(), scratch, [&](Index from, Index to, T* c) BP_INLINED {
+                gemm(Operand<T>{op.weight.data, 1, O}, Transposed<T>{op.x.data, op.x.ld()}, c - from,
+                     kTurnedPiece, 0, O, from, to, I, BiasedRows<T>{epilogue.bias, epilogue.relu}, scratch);
             });
         else
-            gemm(Operand<T>{op.x.data, I, 1}, RowMajor<T>{op.weight.data, O}, op.y.data, O, s.m0, s.m1, s.n0,
-                 s.n1, I, epilogue, scratch);
+            gemm(Operand<T>{op.x.data, op.x.ld(), 1}, RowMajor<T>{op.weight.data, O}, op.y.data, op.y.ld(),
+                 s.m0, s.m1, s.n0, s.n1, I, epilogue, scratch);
         if (sweep)
             for (Index m = s.m0; m < s.m1; ++m) {
-                T* y = op.y.data + m * O + s.n0;
-                activate(op.activation, y, y, op.slope ? op.slope.data + m * O + s.n0 : nullptr, s.n1 - s.n0,
-                         T(op.alpha));
+                T* y = op.y.data + m * op.y.ld() + s.n0;
+                T* slope = op.slope ? op.slope.data + m * op.slope.ld() + s.n0 : nullptr;
+                activate(op.activation, y, y, slope, s.n1 - s.n0, T(op.alpha));
             }
     }
 }
@@ -126,15 +126,15 @@ void linear_forward(const LinearForward<T>& op, Range range, Scratch scratch) {
 // dbias[n0 .. n1] = Σ dy over the rows, first to last
 template <class T>
 void sum_rows(const Tensor<const T>& dy, T* dbias, Index n0, Index n1) {
-    const Index B = dy.rows(), O = dy.cols();
+    const Index B = dy.rows(), ld = dy.ld();
     for (Index n = n0; n < n1; n += width<T>) {
         const int lanes = int(n1 - n < width<T> ? n1 - n : width<T>);
         vec<T> total{};
         const T* row = dy.data + n;
         if (lanes == width<T>)
-            for (Index b = 0; b < B; ++b, row += O) total += load(row);
+            for (Index b = 0; b < B; ++b, row += ld) total += load(row);
         else
-            for (Index b = 0; b < B; ++b, row += O) total += load_tail(row, lanes);
+            for (Index b = 0; b < B; ++b, row += ld) total += load_tail(row, lanes);
         store_tail(dbias + n, total, lanes);
     }
 }
@@ -157,31 +157,33 @@ void linear_backward(const LinearBackward<T>& op, Range range, Scratch scratch) 
         const Share s = next_share(weights, first);
         const Index middle = s.n1 == O ? O - turned_columns<T>(B, I, O) : s.n1;
         if (s.n0 < middle)
-            gemm(Operand<T>{op.x.data, 1, I}, RowMajor<T>{op.dy.data, O}, op.dweight.data, O, s.m0, s.m1,
-                 s.n0, middle, B, Plain{}, scratch);
+            gemm(Operand<T>{op.x.data, 1, op.x.ld()}, RowMajor<T>{op.dy.data, op.dy.ld()}, op.dweight.data, O,
+                 s.m0, s.m1, s.n0, middle, B, Plain{}, scratch);
         if (middle < s.n1)  // dweightᵀ = dyᵀ x
             turned(s.m0, s.m1, O - middle, op.dweight.data + middle, O, scratch,
                    [&](Index from, Index to, T* c) BP_INLINED {
-                       gemm(Operand<T>{op.dy.data + middle, 1, O}, RowMajor<T>{op.x.data, I}, c - from,
-                            kTurnedPiece, 0, O - middle, from, to, B, Plain{}, scratch);
+                       gemm(Operand<T>{op.dy.data + middle, 1, op.dy.ld()}, RowMajor<T>{op.x.data, op.x.ld()},
+                            c - from, kTurnedPiece, 0, O - middle, from, to, B, Plain{}, scratch);
                    });
         if (s.m0 == 0 && op.dbias) sum_rows(op.dy, op.dbias.data, s.n0, s.n1);
     }
     Range rest{range.begin > tasks ? range.begin - tasks : 0, range.end - tasks};
     while (rest.begin < rest.end) {  // dx (B, I) = dy weightᵀ
         const Share s = next_share(inputs, rest);
-        const Operand<T> dy{op.dy.data, O, 1};
+        const Operand<T> dy{op.dy.data, op.dy.ld(), 1};
         const Transposed<T> weight{op.weight.data, O};
         if (op.activation == Activation::relu && !op.slope) {
-            gemm(dy, weight, op.dx.data, I, s.m0, s.m1, s.n0, s.n1, O, WhereReLU<T>{op.x.data, I}, scratch);
+            gemm(dy, weight, op.dx.data, op.dx.ld(), s.m0, s.m1, s.n0, s.n1, O,
+                 WhereReLU<T>{op.x.data, op.x.ld()}, scratch);
             continue;
         }
-        gemm(dy, weight, op.dx.data, I, s.m0, s.m1, s.n0, s.n1, O, Plain{}, scratch);
+        gemm(dy, weight, op.dx.data, op.dx.ld(), s.m0, s.m1, s.n0, s.n1, O, Plain{}, scratch);
         if (op.activation != Activation::identity || op.slope)
             for (Index m = s.m0; m < s.m1; ++m) {
-                const Index at = m * I + s.n0;
-                multiply_slope(op.activation, op.x.data + at, op.slope ? op.slope.data + at : nullptr,
-                               op.dx.data + at, op.dx.data + at, s.n1 - s.n0, T(op.alpha));
+                T* dx = op.dx.data + m * op.dx.ld() + s.n0;
+                const T* slope = op.slope ? op.slope.data + m * op.slope.ld() + s.n0 : nullptr;
+                multiply_slope(op.activation, op.x.data + m * op.x.ld() + s.n0, slope, dx, dx, s.n1 - s.n0,
+                               T(op.alpha));
             }
     }
 }

@@ -43,7 +43,7 @@ void dead_units(const DeadUnits<T>& op, Range, Scratch) {
     Index dead = 0;
     columns<T>(units, [&](Index o, int n) BP_INLINED {
         vec<T> largest{};
-        for (Index b = 0; b < rows; ++b) largest = max(get(op.y.data + b * units + o, n), largest);
+        for (Index b = 0; b < rows; ++b) largest = max(get(op.y.data + b * op.y.ld() + o, n), largest);
         for (int k = 0; k < n; ++k) {
             std::int64_t& fired = op.fired.data[o + k];
             if (largest[k] > 0) fired = sample;
@@ -56,12 +56,14 @@ void dead_units(const DeadUnits<T>& op, Range, Scratch) {
 // share of the elements with |y - centre| > reach
 template <class T>
 void saturated_units(const SaturatedUnits<T>& op, Range, Scratch) {
-    const Index size = op.y.size();
+    const Index rows = op.y.rows(), units = op.y.cols();
     const vec<T> centre = broadcast<T>(T(op.centre)), reach = broadcast<T>(T(op.reach));
     ivec<T> far{};
-    columns<T>(size, [&](Index i, int n)
-                         BP_INLINED { far -= first(abs(get(op.y.data + i, n) - centre), n) > reach; });
-    op.share.data[0] = size ? double(sum(far)) / double(size) : 0;
+    for (Index b = 0; b < rows; ++b)
+        columns<T>(units, [&](Index o, int n) BP_INLINED {
+            far -= first(abs(get(op.y.data + b * op.y.ld() + o, n) - centre), n) > reach;
+        });
+    op.share.data[0] = op.y.size() ? double(sum(far)) / double(op.y.size()) : 0;
 }
 
 }  // namespace

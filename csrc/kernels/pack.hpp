@@ -13,16 +13,15 @@ constexpr int kPanel = kTileVectors * width<T>;  // columns of B that a tile rea
 template <class T>
 constexpr Index kLine = 64 / Index(sizeof(T));  // of a cache
 
-constexpr Index kBlockK = 256;  // k of one pass over C
-template <class T>  // 256 KiB of B (AVX2) or 512 KiB: with what passes by, they stay in the L2 cache
-constexpr Index kBlockColumns = kRegisters == 32 && sizeof(T) == 4 ? 512 : 256;
+constexpr Index kBlockK = 256;        // k of one pass over C
+constexpr Index kBlockColumns = 256;  // 256 or 512 KiB of B: with what passes by, they stay in the L2 cache
 constexpr Index kPackedStride = kBlockK + 16;  // of a copied row of A: not a multiple of a cache's set
 constexpr Index kCopiedTiles = 8;    // of A read down its columns: each of their lines holds several
 constexpr Index kManyColumns = 256;  // of B: a copy of A is read often enough
 constexpr Index kRowsAhead = 16;     // that are fetched of a matrix which is being copied
 
 template <class T>  // of scratch that gemm may use
-constexpr Index kPackedElements = kBlockK * (kBlockColumns<T> + 16 * kCopiedTiles) + 16 * kPackedStride;
+constexpr Index kPackedElements = kBlockK * (kBlockColumns + 16 * kCopiedTiles) + 16 * kPackedStride;
 
 // A(m, k) = data[m * row + k * step]; one of row and step is 1.
 template <class T>

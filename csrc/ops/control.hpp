@@ -23,7 +23,8 @@ struct Gather {
 
     template <class Visit>
     void fields(Visit&& field) {
-        field("source", source), field("index", index), field("cursor", cursor), field("out", out);
+        field("source", source), field("index", index), field("cursor", cursor);
+        field("out", out, apart);
     }
     const char* invalid() const {
         if (source.ndim != 2 || out.ndim != 2 || source.shape[1] != out.shape[1])

@@ -8,6 +8,10 @@ namespace backpass {
 enum class Need { required, optional };
 inline constexpr Need optional = Need::optional;
 
+// Whether the rows of a matrix may lie apart, so that they do not share a few sets of a cache (Op.apart in Python).
+enum class Rows { together, apart };
+inline constexpr Rows apart = Rows::apart;
+
 // "mean" divides by the sum of the weights (and the number of outputs, if they are not classes), "sum" by nothing,
 // "batchmean" by the weights alone.
 enum class Reduction { mean, sum, batchmean };

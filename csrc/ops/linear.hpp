@@ -10,9 +10,8 @@ struct Grid {
     std::int64_t m, n, rows, cols, piece;
 
     BP_INLINE static Grid over(std::int64_t m, std::int64_t n) {
-        const std::int64_t share = n > 2048 ? 8 : 4, most = n > 2048 ? 512 : 256;
-        const std::int64_t part = (n / share + 31) / 32 * 32;
-        const std::int64_t piece = part < 64 ? 64 : part > most ? most : part;
+        const std::int64_t part = (n / 4 + 31) / 32 * 32;
+        const std::int64_t piece = part < 64 ? 64 : part > 256 ? 256 : part;
         const std::int64_t rows = pieces(m, n >= 1024 ? 512 : 128);
         return {m, n, rows < 1 ? 1 : rows, pieces(n, piece),
                 piece};  // a task even without rows: db is its to write
@@ -30,8 +29,8 @@ struct LinearForward {
 
     template <class Visit>
     void fields(Visit&& field) {
-        field("x", x), field("weight", weight), field("bias", bias, optional), field("y", y),
-            field("slope", slope, optional);
+        field("x", x, apart), field("weight", weight), field("bias", bias, optional), field("y", y, apart),
+            field("slope", slope, optional, apart);
         field("activation", activation, kActivationNames), field("alpha", alpha);
     }
     const char* invalid() const {
@@ -59,8 +58,9 @@ struct LinearBackward {
 
     template <class Visit>
     void fields(Visit&& field) {
-        field("x", x), field("weight", weight), field("dy", dy), field("slope", slope, optional);
-        field("dx", dx, optional), field("dweight", dweight), field("dbias", dbias, optional);
+        field("x", x, apart), field("weight", weight), field("dy", dy, apart);
+        field("slope", slope, optional, apart), field("dx", dx, optional, apart);
+        field("dweight", dweight), field("dbias", dbias, optional);
         field("activation", activation, kActivationNames), field("alpha", alpha);
     }
     const char* invalid() const {

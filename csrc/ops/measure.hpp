@@ -37,7 +37,7 @@ struct DeadUnits {
 
     template <class Visit>
     void fields(Visit&& field) {
-        field("y", y), field("sample", sample), field("fired", fired), field("share", share);
+        field("y", y, apart), field("sample", sample), field("fired", fired), field("share", share);
         field("window", window);
     }
     const char* invalid() const {
@@ -59,7 +59,7 @@ struct SaturatedUnits {
 
     template <class Visit>
     void fields(Visit&& field) {
-        field("y", y), field("share", share), field("centre", centre), field("reach", reach);
+        field("y", y, apart), field("share", share), field("centre", centre), field("reach", reach);
     }
     const char* invalid() const {
         if (!(reach >= 0)) return "reach must be at least 0";

@@ -11,12 +11,14 @@ namespace backpass {
 
 inline constexpr int kMaxDims = 6;
 
-// A C-contiguous array that somebody else owns. data == nullptr: the optional argument was not given.
+// An array that somebody else owns; C-contiguous, but rows that a field lets lie `apart` have a gap behind them.
+// data == nullptr: the optional argument was not given.
 template <class T>
 struct Tensor {
     T* data = nullptr;
     int ndim = 0;
     std::int64_t shape[kMaxDims] = {};
+    std::int64_t gap = 0;  // elements between the end of a row and the next one
 
     BP_INLINE explicit operator bool() const { return data != nullptr; }
     BP_INLINE std::int64_t size() const {
@@ -31,6 +33,7 @@ struct Tensor {
         for (int i = 0; i + 1 < ndim; ++i) n *= shape[i];
         return n;
     }
+    BP_INLINE std::int64_t ld() const { return cols() + gap; }  // leading dimension: from row to row
 };
 
 // Work items [begin, end) of an op, cut the same way whatever the number of threads.

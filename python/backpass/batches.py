@@ -20,6 +20,7 @@ def shuffle(epoch, index, seed: int):
 @op(
     "source[N,F]:number index[N]:int64 cursor[1]:int64 -> out[B,F]",
     samples={"index": index("N"), "cursor": constant(0)},
+    apart=("out",),
 )
 def gather(source, index, cursor, out):
     """out[b] = source[index[cursor + b]], in out's dtype; rows beyond the end of index are left as they are."""
@@ -33,6 +34,7 @@ def gather(source, index, cursor, out):
 @op(
     "source[N,F]:int64 index[N]:int64 cursor[1]:int64 -> out[B,F]:int64",
     samples={"source": index("N"), "index": index("N"), "cursor": constant(0)},
+    apart=("out",),
 )
 def gather_labels(source, index, cursor, out):
     """The same for class indices."""

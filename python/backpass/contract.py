@@ -87,6 +87,7 @@ class Op:
     scalars: dict[str, inspect.Parameter]
     samples: Mapping[str, Any] = field(default_factory=dict)
     alias_gradient: Mapping[str, str] = field(default_factory=dict)
+    apart: frozenset[str] = frozenset()
 
     def infer(self, shapes: Mapping[str, tuple[int, ...]], dims: Dims | None = None) -> Dims:
         """The dimensions that `shapes` fix; ValueError names the argument that does not fit."""
@@ -157,11 +158,13 @@ def op(
     *,
     samples: Mapping[str, Any] | None = None,
     alias_gradient: Mapping[str, str] | None = None,
+    apart: Sequence[str] = (),
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register a reference function as the op of its name.
 
     samples: for tests, name -> list of values of a scalar, or a function (rng, shape, dims) -> array. Without one, an array
-    is standard normal. alias_gradient: input -> name of an output whose gradient is passed on as it is (`add`).
+    is standard normal. alias_gradient: input -> name of an output whose gradient is passed on as it is (`add`). apart: matrices
+    whose rows may lie apart in memory (layout.py); all other arrays are C-contiguous.
     """
     left, right = (part.split() for part in signature.split("->"))
 
@@ -201,6 +204,7 @@ def op(
             scalars={name: p for name, p in parameters.items() if name not in arrays},
             samples=samples or {},
             alias_gradient=alias_gradient or {},
+            apart=frozenset(apart),
         )
         return function
 

@@ -26,6 +26,12 @@ def aligned(shape: Sequence[int], dtype: Any) -> np.ndarray:
     return array
 
 
+def apart(shape: Sequence[int], dtype: Any) -> np.ndarray:
+    """The same for a matrix, with a cache line between its rows."""
+    rows, columns = shape
+    return aligned((rows, columns + ALIGNMENT // np.dtype(dtype).itemsize), dtype)[:, :columns]
+
+
 def _small(size: int) -> np.ndarray:
     raw = np.zeros(size + ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % ALIGNMENT

@@ -236,6 +236,12 @@ class Builder:
         return value if value is None or isinstance(value, Tensor) else Tensor(value)
 
 
+def address(array: np.ndarray) -> int:
+    """Where an array's data start: the same for all its reshaped views."""
+    start: int = array.__array_interface__["data"][0]
+    return start
+
+
 def call(name: str, /, **fields: Any) -> Instruction:
     """An instruction outside any graph: optimizer steps, batches, counters."""
     op = REGISTRY[name]

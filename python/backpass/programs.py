@@ -1,6 +1,7 @@
 """The programs of a model: planned and compiled when first asked for, then kept."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -47,6 +48,7 @@ class Programs:
 
     def plan(self, spec: Spec) -> Plan:
         """The buffers and instructions for one shape of batch and one purpose."""
+        spec = replace(spec, apart=self.backend.apart)
         if spec not in self.plans:
             made = plan(self.net, self.loss, self.dtype, self.seed, self.step, spec)
             self.plans[spec] = made
@@ -59,7 +61,7 @@ class Programs:
         while len(self.plans) > MOST or (len(self.plans) > LEAST and self.bytes > MOST_BYTES):
             spec = next(iter(self.plans))
             self.bytes -= self.plans.pop(spec).bytes
-            if spec == Spec(spec.shape):
+            if spec == Spec(spec.shape, apart=spec.apart):
                 self.inferring.pop(spec.shape, None)
 
     def of(self, plan: Plan, name: str, make: Callable[[], T]) -> T:

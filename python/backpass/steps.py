@@ -1,18 +1,20 @@
-"""The programs of a model for one batch shape: forward, loss, backward; and what fuses adjacent instructions."""
+"""The programs of a model for one batch shape: forward, loss, backward; what fuses adjacent instructions, and lays out arrays."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from .contract import REGISTRY
+from .layout import moved, spaced
 from .losses import Loss, emit_mixed
 from .memory import aligned
 from .nn import Layer
-from .program import Builder, Instruction, Tensor
+from .program import Builder, Instruction, Tensor, address
 
 
 @dataclass
@@ -50,6 +52,7 @@ class Spec:
     weighted: bool = False
     backward: bool = False
     input_gradient: bool = False
+    apart: bool = False  # rows of matrices, where that helps products
 
 
 def plan(net: Layer, loss: Loss | None, dtype: Any, seed: int, step: np.ndarray, spec: Spec) -> Plan:
@@ -78,7 +81,8 @@ def plan(net: Layer, loss: Loss | None, dtype: Any, seed: int, step: np.ndarray,
         built.dx = dx.array if isinstance(dx, Tensor) else None
         built.backward = builder.instructions
     built.bytes = builder.bytes + sum(a.nbytes for a in (built.target, built.weight) if a is not None)
-    return fused(built)
+    built = fused(built)
+    return spread(built, spec) if spec.apart else built
 
 
 def fused(built: Plan) -> Plan:
@@ -95,10 +99,20 @@ def fused(built: Plan) -> Plan:
     return replace(built, forward=_merge(built.forward, uses), backward=_merge(built.backward, uses))
 
 
-def address(array: np.ndarray) -> int:
-    """Where an array's data start: the same for all its reshaped views."""
-    start: int = array.__array_interface__["data"][0]
-    return start
+def spread(built: Plan, spec: Spec) -> Plan:
+    """Lay the rows of matrices apart where products gain by it; what is handed out stays as it is."""
+    handed_out = [a for a in (built.out, built.dx, None if spec.training else built.x) if a is not None]
+    to = spaced(chain(built.forward, built.loss_part, built.backward, built.kept), handed_out)
+    return replace(
+        built,
+        forward=[moved(i, to) for i in built.forward],
+        loss_part=[moved(i, to) for i in built.loss_part],
+        backward=[moved(i, to) for i in built.backward],
+        kept=[moved(i, to) for i in built.kept],
+        x=to.get(address(built.x), built.x),
+        dout=None if built.dout is None else to.get(address(built.dout), built.dout),
+        bytes=built.bytes + sum(a.strides[0] * len(a) - a.nbytes for a in to.values()),
+    )
 
 
 def _merge(instructions: Sequence[Instruction], uses: Counter[int]) -> list[Instruction]:

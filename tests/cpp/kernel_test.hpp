@@ -117,6 +117,12 @@ class Array {
     T& operator[](std::int64_t i) const { return data()[i]; }
     operator Tensor<T>() const { return tensor<T>(); }
     operator Tensor<const T>() const { return tensor<const T>(); }
+    // The same memory without the last columns: a matrix whose rows lie apart.
+    Tensor<T> but_last(std::int64_t gap) const {
+        Tensor<T> t = tensor<T>();
+        t.shape[t.ndim - 1] -= gap, t.gap = gap;
+        return t;
+    }
 
   private:
     template <class U>
@@ -143,7 +149,7 @@ template <class T>
 Tensor<const T> constant(const Tensor<T>& t) {
     Tensor<const T> c;
     c.data = t.data;
-    c.ndim = t.ndim;
+    c.ndim = t.ndim, c.gap = t.gap;
     std::copy(t.shape, t.shape + kMaxDims, c.shape);
     return c;
 }
@@ -167,8 +173,8 @@ struct Collect {
     template <class T, class... Rest>
     void operator()(const char*, Tensor<T>& tensor, Rest...) {
         if (tensor && std::is_const_v<T> != Outputs)
-            found.push_back(
-                {const_cast<std::remove_const_t<T>*>(tensor.data), std::size_t(tensor.size()) * sizeof(T)});
+            found.push_back({const_cast<std::remove_const_t<T>*>(tensor.data),
+                             std::size_t(tensor.size() + tensor.rows() * tensor.gap) * sizeof(T)});
     }
     template <class Scalar, class... Rest>
     void operator()(const char*, Scalar&, Rest&&...) {}

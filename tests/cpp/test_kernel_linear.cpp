@@ -79,6 +79,56 @@ void backward(T, Case c, bool dx_wanted = true) {
         }
 }
 
+// Rows that lie apart: the same bits, and nothing is written between them.
+template <class T>
+void apart_or_together(T, int64_t rows, int64_t inputs, int64_t outputs, Activation activation) {
+    constexpr int64_t gap = 3;
+    const bool slope = naive::stores_slope(activation);
+    const Array<T> x({rows, inputs}), weight({inputs, outputs}), dy({rows, outputs}), kept({rows, inputs});
+    const auto wide = [&](int64_t columns) { return Array<T>::filled({rows, columns + gap}); };
+    const auto copy = [&](const Array<T>& from, const Array<T>& to, int64_t columns) {
+        for (int64_t b = 0; b < rows; ++b)
+            std::copy(&from[b * columns], &from[b * columns] + columns, &to[b * (columns + gap)]);
+    };
+    const auto same = [&](const Array<T>& together, const Array<T>& apart, int64_t columns) {
+        for (int64_t b = 0; b < rows; ++b) {
+            const T* row = &apart[b * (columns + gap)];
+            CHECK(std::memcmp(row, &together[b * columns], std::size_t(columns) * sizeof(T)) == 0);
+            CHECK(std::all_of(row + columns, row + columns + gap, [](T each) { return each == T(77); }));
+        }
+    };
+    const auto wide_x = wide(inputs), wide_dy = wide(outputs), wide_kept = wide(inputs);
+    copy(x, wide_x, inputs), copy(dy, wide_dy, outputs), copy(kept, wide_kept, inputs);
+
+    const auto y = Array<T>::filled({rows, outputs}), at = Array<T>::filled({rows, outputs});
+    const auto wide_y = wide(outputs), wide_at = wide(outputs);
+    LinearForward<T> forward;
+    forward.x = x, forward.weight = weight, forward.y = y, forward.slope = when(slope, at);
+    forward.activation = activation, forward.alpha = naive::kAlpha;
+    run(forward);
+    forward.x = constant(wide_x.but_last(gap)), forward.y = wide_y.but_last(gap);
+    if (slope) forward.slope = wide_at.but_last(gap);
+    run(forward);
+    same(y, wide_y, outputs), same(at, wide_at, outputs);
+
+    const auto dx = Array<T>::filled({rows, inputs}), dweight = Array<T>::filled({inputs, outputs}),
+               dbias = Array<T>::filled({outputs}), other = Array<T>::filled({inputs, outputs}),
+               other_bias = Array<T>::filled({outputs});
+    const auto wide_dx = wide(inputs);
+    LinearBackward<T> backward;
+    backward.x = x, backward.weight = weight, backward.dy = dy, backward.slope = given(slope, kept);
+    backward.dx = dx, backward.dweight = dweight, backward.dbias = dbias;
+    backward.activation = activation, backward.alpha = naive::kAlpha;
+    run(backward);
+    backward.x = constant(wide_x.but_last(gap)), backward.dy = constant(wide_dy.but_last(gap));
+    if (slope) backward.slope = constant(wide_kept.but_last(gap));
+    backward.dx = wide_dx.but_last(gap), backward.dweight = other, backward.dbias = other_bias;
+    run(backward);
+    same(dx, wide_dx, inputs);
+    CHECK(std::memcmp(dweight.data(), other.data(), std::size_t(other.size()) * sizeof(T)) == 0);
+    CHECK(std::memcmp(dbias.data(), other_bias.data(), std::size_t(outputs) * sizeof(T)) == 0);
+}
+
 // A row of a forward pass has the same bits, however many rows there are.
 template <class T>
 void rows_are_independent(T, int64_t rows, int64_t inputs, int64_t outputs) {
@@ -118,9 +168,13 @@ void check(T t) {
     const int64_t stride = 2048 / sizeof(T);
     both({70, 300, 33, Activation::relu}), both({300, 20, 130}), both({130, stride / 2, 66});
     both({90, 70, stride}), both({1, 600, stride}), both({66, 66, stride + 5});
+    for (const Activation activation : {Activation::relu, Activation::tanh, Activation::gelu})
+        for (const int64_t inputs : {7, 300})
+            for (const int64_t outputs : {1, 3, 50, 523})
+                apart_or_together(t, 61, inputs, outputs, activation);
     if (stride == 512) both({61, stride, stride + 7, Activation::tanh});
     both({66, stride, 1031}), backward(t, {66, 1031, stride});  // copies of A, up to where its memory ends
-    both({66, 70, 4103});                                       // pieces of 512 columns
+    both({66, 70, 4103});
     both({7, 5, 1100}), both({130, 3, 1030}), both({600, 40, 4}), both({40, 300, 100});
     rows_are_independent(t, 60, 300, 70), rows_are_independent(t, 60, 70, stride),
         rows_are_independent(t, 40, 33, 1);

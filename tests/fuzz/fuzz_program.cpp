@@ -72,11 +72,19 @@ class Arrays {
 
     // The visitor of an op's fields, as bindings/fields.hpp is one.
     template <class T>
-    void operator()(const char*, Tensor<T>& tensor, Need need = Need::required) {
+    void operator()(const char* name, Tensor<T>& tensor, Rows rows) {
+        (*this)(name, tensor, Need::required, rows);
+    }
+    template <class T>
+    void operator()(const char*, Tensor<T>& tensor, Need need = Need::required, Rows rows = Rows::together) {
         using Item = std::remove_const_t<T>;
         if (need == Need::optional && bytes_.ConsumeBool()) return;
         shape(tensor);
-        const std::size_t size = std::size_t(tensor.size()) * sizeof(Item);
+        if (rows == Rows::apart && tensor.ndim == 2)
+            tensor.gap = bytes_.ConsumeIntegralInRange<int64_t>(0, 20);
+        const int64_t items_with_gaps =
+            tensor.size() + (tensor.size() ? (tensor.rows() - 1) * tensor.gap : 0);
+        const std::size_t size = std::size_t(items_with_gaps) * sizeof(Item);
         const bool shared = !arrays_.empty() && bytes_.ConsumeProbability<float>() < 0.1f;
         if (shared)
             for (Array& array : arrays_)
@@ -91,7 +99,7 @@ class Arrays {
         auto* const items = reinterpret_cast<Item*>(array.data.get());
         const Item usual = number<Item>(bytes_), other = number<Item>(bytes_);
         const int64_t every = bytes_.ConsumeIntegralInRange<int64_t>(1, 9);
-        for (int64_t i = 0; i < tensor.size(); ++i) items[i] = i % every ? usual : other;
+        for (int64_t i = 0; i < items_with_gaps; ++i) items[i] = i % every ? usual : other;
         if (std::is_const_v<T>) array.before.assign(array.data.get(), array.data.get() + size);
         tensor.data = items;
         if constexpr (std::is_same_v<T, int64_t>)

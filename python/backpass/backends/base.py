@@ -70,6 +70,7 @@ class Backend:
     """The base of all backends: falls back to the reference for every op that a backend does not bring itself."""
 
     name = "numpy"
+    apart = False  # whether its products are faster where rows lie apart (layout.py)
     functions: Mapping[str, Callable[..., None]] = {}
 
     def function(self, name: str) -> Callable[..., None]:

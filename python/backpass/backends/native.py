@@ -38,6 +38,8 @@ class NativeExecutor(Executor):
 class NativeBackend(Backend):
     """C++ kernels for one instruction set: `isa`, or the fastest that this CPU runs (BACKPASS_ISA forces one)."""
 
+    apart = True
+
     def __init__(self, isa: str = "") -> None:
         self.isa: str = _core.choose_isa(isa)
         self.name = "native"

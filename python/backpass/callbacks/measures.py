@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..contract import Dims, as_rows, constant, op
-from ..program import Instruction, call
-from ..steps import Plan, address
+from ..program import Instruction, address, call
+from ..steps import Plan
 
 WINDOW = 5  # a ReLU is dead if it gave 0 for every row of this many batches
 FLAT = 0.05  # a unit is saturated where its slope is below this share of the largest
@@ -37,6 +37,7 @@ def part_norms(flat, before, ends, norms):
         "fired": lambda rng, shape, dims: rng.integers(-1, 4, shape),
         "window": [1, 3, 9],
     },
+    apart=("y",),
 )
 def dead_units(y, sample, fired, share, window: int):
     """fired[o] = sample where y > 0 in any row; share of the units that fired in none of the last `window` samples."""
@@ -44,7 +45,7 @@ def dead_units(y, sample, fired, share, window: int):
     share[0] = np.mean(sample[0] - fired >= min(window, sample[0] + 1)) if len(fired) else 0.0
 
 
-@op("y[*] -> share[1]:float64", samples={"centre": [0.0, 0.5], "reach": [0.7]})
+@op("y[*] -> share[1]:float64", samples={"centre": [0.0, 0.5], "reach": [0.7]}, apart=("y",))
 def saturated_units(y, share, centre: float, reach: float):
     """The share of the elements with |y - centre| > reach."""
     share[0] = np.mean(np.abs(y - y.dtype.type(centre)) > y.dtype.type(reach)) if y.size else 0.0

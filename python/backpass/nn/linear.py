@@ -12,6 +12,7 @@ from .layer import Layer
 @op(
     "x[*,I] weight[I,O] bias[O]? -> y[*,O] slope[*,O]?",
     samples={"activation": [*ACTIVATIONS], "alpha": [0.7]},
+    apart=("x", "y", "slope"),
 )
 def linear_forward(x, weight, bias, y, slope, activation: str = "identity", alpha: float = 0.0):
     """y = f(x W + b); slope = f'(x W + b) for the activations whose slope y does not tell."""
@@ -30,6 +31,7 @@ def linear_forward(x, weight, bias, y, slope, activation: str = "identity", alph
 @op(
     "x[*,I] weight[I,O] dy[*,O] slope[*,I]? -> dx[*,I]? dweight[I,O] dbias[O]?",
     samples={"activation": [*ACTIVATIONS], "alpha": [0.7]},
+    apart=("x", "dy", "slope", "dx"),
 )
 def linear_backward(
     x, weight, dy, slope, dx, dweight, dbias, activation: str = "identity", alpha: float = 0.0
