@@ -1,7 +1,7 @@
 """Where matrices lie in memory.
 
-Rows a multiple of 1 KiB apart fall into a few sets of a cache, so that products have to copy them first, which costs 3 to 7 %
-of a step with layers of 512 units and more (benchmarks/LOG.md). Matrices that only products (and what else says so by
+Rows a multiple of 1 KiB apart fall into a few sets of a cache, so that products have to copy them first: about 2 % of a step
+(benchmarks/LOG.md). Matrices that only products (and what else says so by
 `Op.apart`) touch therefore get a cache line between their rows.
 """
 
