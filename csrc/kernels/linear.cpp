@@ -2,6 +2,7 @@
 #include "activate.hpp"
 #include "gemm.hpp"
 #include "kernel.hpp"
+#include "sparse.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
@@ -13,14 +14,16 @@ struct Share {
 constexpr Index kTogether = 256;  // columns
 
 // The share of the first of some tasks, and of those behind it in one row of the grid: a thread that has them all reads A once.
-BP_INLINE Share next_share(const Grid& grid, Range& tasks) {
+// With all_rows also of whole rows of tasks below: it reads B once.
+BP_INLINE Share next_share(const Grid& grid, Range& tasks, bool all_rows = false) {
     const Index r = tasks.begin / grid.cols, c = tasks.begin % grid.cols;
     const Index left = tasks.end - tasks.begin, most = grid.cols - c < left ? grid.cols - c : left;
     Index count = 1;
     while (count < most && (count + 1) * grid.piece <= kTogether) ++count;
-    tasks.begin += count;
+    const Index rows = all_rows && count == grid.cols ? left / grid.cols : 1;
+    tasks.begin += rows * count;
     const Index n0 = c * grid.piece, n1 = n0 + count * grid.piece;
-    return {r * grid.m / grid.rows, (r + 1) * grid.m / grid.rows, n0, n1 < grid.n ? n1 : grid.n};
+    return {r * grid.m / grid.rows, (r + rows) * grid.m / grid.rows, n0, n1 < grid.n ? n1 : grid.n};
 }
 
 struct Plain {
@@ -104,16 +107,19 @@ void linear_forward(const LinearForward<T>& op, Range range, Scratch scratch) {
     const bool sweep =
         op.slope || (op.activation != Activation::identity && op.activation != Activation::relu);
     const Biased<T> epilogue{op.bias.data, !sweep && op.activation == Activation::relu};
+    const bool narrow = O <= width<T> / 4, sparse = !narrow && sparse_in_rows(op.x, O);
     while (range.begin < range.end) {
-        const Share s = next_share(grid, range);
-        if (O <= width<T> / 4)  // yᵀ = weightᵀ xᵀ
+        const Share s = next_share(grid, range, sparse);
+        const Operand<T> x{op.x.data, op.x.ld(), 1};
+        if (narrow)  // yᵀ = weightᵀ xᵀ
             turned(s.m0, s.m1, O, op.y.data, op.y.ld(), scratch, [&](Index from, Index to, T* c) BP_INLINED {
                 gemm(Operand<T>{op.weight.data, 1, O}, Transposed<T>{op.x.data, op.x.ld()}, c - from,
                      kTurnedPiece, 0, O, from, to, I, BiasedRows<T>{epilogue.bias, epilogue.relu}, scratch);
             });
-        else
-            gemm(Operand<T>{op.x.data, op.x.ld(), 1}, RowMajor<T>{op.weight.data, O}, op.y.data, op.y.ld(),
-                 s.m0, s.m1, s.n0, s.n1, I, epilogue, scratch);
+        else if (!sparse || !sparse_gemm(x, op.weight.data, O, op.y.data, op.y.ld(), s.m0, s.m1, s.n0, s.n1,
+                                         I, epilogue, scratch))
+            gemm(x, RowMajor<T>{op.weight.data, O}, op.y.data, op.y.ld(), s.m0, s.m1, s.n0, s.n1, I, epilogue,
+                 scratch);
         if (sweep)
             for (Index m = s.m0; m < s.m1; ++m) {
                 T* y = op.y.data + m * op.y.ld() + s.n0;
@@ -148,23 +154,35 @@ BP_INLINE Index turned_columns(Index B, Index I, Index O) {
     return pays && rest <= width<T> / 2 ? rest : 0;
 }
 
+// A share of dweight (I, O) = xᵀ dy: x is read down its columns, no transpose.
+template <class T>
+BP_INLINE void weight_gradient(const LinearBackward<T>& op, Share s, bool sparse, Scratch scratch) {
+    const Index B = op.x.rows(), I = op.x.cols(), O = op.dy.cols();
+    const Operand<T> x{op.x.data, 1, op.x.ld()};
+    if (sparse && sparse_gemm(x, op.dy.data, op.dy.ld(), op.dweight.data, O, s.m0, s.m1, s.n0, s.n1, B,
+                              Biased<T>{nullptr, false}, scratch))
+        return;
+    const Index middle = s.n1 == O ? O - turned_columns<T>(B, I, O) : s.n1;
+    if (s.n0 < middle)
+        gemm(x, RowMajor<T>{op.dy.data, op.dy.ld()}, op.dweight.data, O, s.m0, s.m1, s.n0, middle, B, Plain{},
+             scratch);
+    if (middle < s.n1)  // dweightᵀ = dyᵀ x
+        turned(s.m0, s.m1, O - middle, op.dweight.data + middle, O, scratch,
+               [&](Index from, Index to, T* c) BP_INLINED {
+                   gemm(Operand<T>{op.dy.data + middle, 1, op.dy.ld()}, RowMajor<T>{op.x.data, op.x.ld()},
+                        c - from, kTurnedPiece, 0, O - middle, from, to, B, Plain{}, scratch);
+               });
+}
+
 template <class T>
 void linear_backward(const LinearBackward<T>& op, Range range, Scratch scratch) {
     const Grid weights = op.weight_grid(), inputs = op.input_grid();
-    const Index B = op.x.rows(), I = op.x.cols(), O = op.dy.cols(), tasks = weights.tasks();
+    const Index O = op.dy.cols(), tasks = weights.tasks();
     Range first{range.begin, range.end < tasks ? range.end : tasks};
-    while (first.begin < first.end) {  // dweight (I, O) = xᵀ dy: x is read down its columns, no transpose
-        const Share s = next_share(weights, first);
-        const Index middle = s.n1 == O ? O - turned_columns<T>(B, I, O) : s.n1;
-        if (s.n0 < middle)
-            gemm(Operand<T>{op.x.data, 1, op.x.ld()}, RowMajor<T>{op.dy.data, op.dy.ld()}, op.dweight.data, O,
-                 s.m0, s.m1, s.n0, middle, B, Plain{}, scratch);
-        if (middle < s.n1)  // dweightᵀ = dyᵀ x
-            turned(s.m0, s.m1, O - middle, op.dweight.data + middle, O, scratch,
-                   [&](Index from, Index to, T* c) BP_INLINED {
-                       gemm(Operand<T>{op.dy.data + middle, 1, op.dy.ld()}, RowMajor<T>{op.x.data, op.x.ld()},
-                            c - from, kTurnedPiece, 0, O - middle, from, to, B, Plain{}, scratch);
-                   });
+    const bool sparse = first.begin < first.end && sparse_in_columns(op.x, O);
+    while (first.begin < first.end) {
+        const Share s = next_share(weights, first, sparse);
+        weight_gradient(op, s, sparse, scratch);
         if (s.m0 == 0 && op.dbias) sum_rows(op.dy, op.dbias.data, s.n0, s.n1);
     }
     Range rest{range.begin > tasks ? range.begin - tasks : 0, range.end - tasks};

@@ -172,6 +172,33 @@ BP_INLINE auto to_float(I v) {
         return __builtin_convertvector(v, vec<T>);
 }
 
+// Bit i: whether lane i of these integers is not 0.
+template <class I>
+BP_INLINE unsigned nonzero_lanes(I v) {
+    constexpr bool f32 = sizeof(lane<I>) == 4;
+#if BP_AVX512
+    if constexpr (f32)
+        return _mm512_test_epi32_mask((__m512i)v, (__m512i)v);
+    else
+        return _mm512_test_epi64_mask((__m512i)v, (__m512i)v);
+#elif BP_NEON
+    if constexpr (f32)
+        return vaddvq_u32((uint32x4_t)(v != 0) & uint32x4_t{1, 2, 4, 8});
+    else
+        return unsigned(vaddvq_u64((uint64x2_t)(v != 0) & uint64x2_t{1, 2}));
+#elif BP_AVX2
+    if constexpr (f32)
+        return unsigned(_mm256_movemask_ps((__m256)(v != 0)));
+    else
+        return unsigned(_mm256_movemask_pd((__m256d)(v != 0)));
+#else
+    if constexpr (f32)
+        return unsigned(_mm_movemask_ps((__m128)(v != 0)));
+    else
+        return unsigned(_mm_movemask_pd((__m128d)(v != 0)));
+#endif
+}
+
 // ---- arithmetic -------------------------------------------------------------------------------------------
 
 // mask ? a : b, lane by lane; the mask comes from a comparison.

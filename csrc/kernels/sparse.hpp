@@ -1,0 +1,245 @@
+// Ring 1: products whose A is mostly zeros: pixels, one-hot categories, counts of words.
+//
+// Steps of k at which all rows of a tile of A are +0 are left out, which does not change a chain of FMAs if B is finite: the
+// bits are those of gemm.hpp (but for -0 where a chain underflowed to it). Low tiles, because fewer rows share more zeros.
+#pragma once
+#include "pack.hpp"
+#include "rows.hpp"
+
+namespace backpass::BACKPASS_ISA {
+namespace {
+
+constexpr int kSparseRows = kRegisters == 32 ? 4 : 2;
+constexpr int kSparseVectors = kBytes == 64 ? 7 : 6;
+constexpr Index kWord = 64;               // steps of k, a bit each
+constexpr Index kSparseK = 16 * kWord;    // of one pass over C
+constexpr Index kSparseBlockRows = 1024;  // whose words are kept
+constexpr Index kSparseWords = kSparseK / kWord * (kSparseBlockRows / kSparseRows);
+static_assert(kSparseK * kSparseVectors * kBytes + kSparseWords * 8 <= Index(kScratchBytes));
+
+// Bit k: whether any of rows[0][k], rows[1][k], ... is not +0; k < count <= kWord.
+template <int Rows, class T>
+BP_INLINE std::uint64_t steps_of(const T* const* rows, Index count) {
+    std::uint64_t word = 0;
+    for (Index k = 0; k < count; k += width<T>) {
+        const int lanes = count - k < width<T> ? int(count - k) : width<T>;
+        auto any = as_int(get(rows[0] + k, lanes));
+#pragma GCC unroll 4
+        for (int r = 1; r < Rows; ++r) any |= as_int(get(rows[r] + k, lanes));
+        word |= std::uint64_t(nonzero_lanes(any)) << k;
+    }
+    return word;
+}
+
+// The words of all tiles of M rows, `words` for each, where A is read along its rows.
+template <class T>
+void find_in_rows(Operand<T> a, Index M, Index K, Index words, std::uint64_t* to) {
+    for (Index m = 0; m < M; m += kSparseRows, to += words) {
+        const T* rows[kSparseRows];
+        for (int r = 0; r < kSparseRows; ++r) rows[r] = a.data + (m + r < M ? m + r : M - 1) * a.row;
+        for (Index k = 0; k < K; k += kWord) {
+            to[k / kWord] = steps_of<kSparseRows>(rows, K - k < kWord ? K - k : kWord);
+            for (int r = 0; r < kSparseRows; ++r) rows[r] += kWord;
+        }
+    }
+}
+
+// The same where A is read down its columns: each 8 bytes of a row push one bit into a lane of their own.
+template <class T>
+void find_in_columns(Operand<T> a, Index M, Index K, Index words, std::uint64_t* to) {
+    constexpr int w = width<T>, together = 4, columns = together * w;  // whole lines of the cache
+    constexpr int lanes = kSparseRows * int(sizeof(T)) / 8;            // of a tile
+    for (Index m = 0; m < M; m += columns, to += columns / kSparseRows * words) {
+        const Index left = M - m < columns ? M - m : columns;
+        int n[together];
+        for (int v = 0; v < together; ++v)
+            n[v] = left <= v * w ? 0 : left - v * w < w ? int(left - v * w) : w;
+        for (Index k0 = 0; k0 < K; k0 += kWord) {
+            const Index end = K - k0 < kWord ? K : k0 + kWord;
+            uvec<double> bits[together] = {};
+            const auto push = [&](auto whole) BP_INLINED {
+                for (Index k = end - 1; k >= k0; --k)
+#pragma GCC unroll 4
+                    for (int v = 0; v < together; ++v) {
+                        const T* at = a.data + (m + v * w) + k * a.step;
+                        const auto here = (uvec<double>)get(at, whole ? w : n[v]);
+                        bits[v] = bits[v] + bits[v] - (uvec<double>)(here != uvec<double>{});
+                    }
+            };
+            left == columns ? push(std::true_type{}) : push(std::false_type{});
+            std::uint64_t found[together * kBytes / 8];
+            for (int v = 0; v < together; ++v) store(found + v * kBytes / 8, bits[v]);
+            for (int t = 0; t * kSparseRows < left; ++t) {
+                std::uint64_t word = 0;
+                for (int i = 0; i < lanes; ++i) word |= found[t * lanes + i];
+                to[t * words + k0 / kWord] = word;
+            }
+        }
+    }
+}
+
+// What all tiles of a product have in common; b and c begin at the tile's columns.
+template <class T>
+struct SparseTile {
+    Index step;  // of A
+    const T* b;  // packed
+    Index words, col;
+    int tail;  // lanes of the last vector
+    bool first, last;
+};
+
+// One tile of C; rows that it lacks repeat the last one.
+template <int Vectors, class T, class Epilogue>
+__attribute__((noinline)) void sparse_tile(const SparseTile<T>& of, const T* const* a,
+                                           const std::uint64_t* words, T* const* c,
+                                           const Epilogue& epilogue) {
+    constexpr int w = width<T>, rows = kSparseRows;
+    const auto lanes = [&](int v) BP_INLINED { return v + 1 == Vectors ? of.tail : w; };
+    vec<T> acc[rows][Vectors];
+#pragma GCC unroll 4
+    for (int m = 0; m < rows; ++m)
+#pragma GCC unroll 7
+        for (int v = 0; v < Vectors; ++v) acc[m][v] = of.first ? vec<T>{} : get(c[m] + v * w, lanes(v));
+
+    for (Index i = 0; i < of.words; ++i)
+        for (std::uint64_t word = words[i]; word; word &= word - 1) {
+            const Index k = i * kWord + __builtin_ctzll(word);
+            const T* b = of.b + k * (kSparseVectors * w);
+            vec<T> av[rows - 1];
+#pragma GCC unroll 4
+            for (int m = 0; m < rows - 1; ++m) av[m] = broadcast<T>(a[m][k * of.step]);
+            const T* lowest = a[rows - 1] + k * of.step;
+#pragma GCC unroll 7
+            for (int v = 0; v < Vectors; ++v) {
+                const vec<T> bv = load(b + v * w);
+#pragma GCC unroll 4
+                for (int m = 0; m < rows - 1; ++m) acc[m][v] = fma(av[m], bv, acc[m][v]);
+                // Out of memory each time: with 28 accumulators and B there is no register left for it.
+                if constexpr (kBytes == 64) __asm__("" : "+r"(lowest));
+                acc[rows - 1][v] = fma(broadcast<T>(*lowest), bv, acc[rows - 1][v]);
+            }
+        }
+#pragma GCC unroll 7
+    for (int v = 0; v < Vectors; ++v) {
+        const Index col = of.col + v * w;
+        const bool masked = lanes(v) < w;
+        const auto column = epilogue.template column<T>(col, lanes(v), masked);
+#pragma GCC unroll 4
+        for (int m = 0; m < rows; ++m) {
+            const vec<T> z =
+                of.last ? epilogue.apply(acc[m][v], column, 0, col, lanes(v), masked) : acc[m][v];
+            put(c[m] + v * w, z, lanes(v));
+        }
+    }
+}
+
+template <class T, class Epilogue, int... Vectors>
+BP_INLINE auto sparse_tile_of(int vectors, std::integer_sequence<int, Vectors...>) {
+    using Tile =
+        void (*)(const SparseTile<T>&, const T* const*, const std::uint64_t*, T* const*, const Epilogue&);
+    static constexpr Tile tiles[] = {&sparse_tile<Vectors + 1, T, Epilogue>...};
+    return tiles[vectors - 1];
+}
+
+// The columns of B that a tile reads, in whole vectors and aligned; false if any is not finite.
+template <class T>
+bool pack_panel(const T* b, Index ldb, Index K, Index columns, int tail, T* to) {
+    constexpr int w = width<T>;
+    const Index last = columns - tail;
+    vec<T> zero[2] = {};
+    const auto keep = [&](vec<T> here, Index k, Index n) BP_INLINED {
+        zero[k % 2] += here * T(0);
+        store(to + k * (kSparseVectors * w) + n, here);
+    };
+    for (Index k = 0; k < K; ++k, b += ldb) {
+        for (Index n = 0; n < last; n += w) keep(load(b + n), k, n);
+        keep(get(b + last, tail), k, last);
+    }
+    return sum(zero[0] + zero[1]) == 0;
+}
+
+// Rows m0 .. m1 and columns n0 .. n1 of C = A · B, as `gemm` computes them; b's rows are ldb apart. The epilogue must not ask
+// for the row. False, and C is not complete, if B is not finite.
+template <class T, class Epilogue>
+bool sparse_gemm(Operand<T> a, const T* b, Index ldb, T* c, Index ldc, Index m0, Index m1, Index n0, Index n1,
+                 Index K, const Epilogue& epilogue, Scratch scratch) {
+    constexpr Index w = width<T>, panel = kSparseVectors * w;
+    const auto counts = std::make_integer_sequence<int, kSparseVectors>{};
+    T* const packed = static_cast<T*>(scratch.data);
+    std::uint64_t* const found = reinterpret_cast<std::uint64_t*>(packed + kSparseK * panel);
+    for (Index m = m0; m < m1; m += kSparseBlockRows)
+        for (Index k0 = 0; k0 < K; k0 += kSparseK) {
+            const Index M = m1 - m < kSparseBlockRows ? m1 - m : kSparseBlockRows;
+            const Index k = K - k0 < kSparseK ? K - k0 : kSparseK, words = (k + kWord - 1) / kWord;
+            const Operand<T> block{a.data + m * a.row + k0 * a.step, a.row, a.step};
+            if (a.step == 1)
+                find_in_rows(block, M, k, words, found);
+            else
+                find_in_columns(block, M, k, words, found);
+            for (Index n = n0; n < n1; n += panel) {
+                const Index columns = n1 - n < panel ? n1 - n : panel;
+                const int tail = int((columns - 1) % w + 1), vectors = int((columns + w - 1) / w);
+                const auto tile = sparse_tile_of<T, Epilogue>(vectors, counts);
+                if (!pack_panel(b + k0 * ldb + n, ldb, k, columns, tail, packed)) return false;
+                const SparseTile<T> of{a.step, packed, words, n, tail, k0 == 0, k0 + k == K};
+                for (Index t = 0; t < M; t += kSparseRows) {
+                    const T* rows[kSparseRows];
+                    T* to[kSparseRows];
+                    for (int r = 0; r < kSparseRows; ++r) {
+                        const Index row = t + r < M ? t + r : M - 1;
+                        rows[r] = block.data + row * a.row, to[r] = c + (m + row) * ldc + n;
+                    }
+                    tile(of, rows, found + t / kSparseRows * words, to, epilogue);
+                }
+            }
+        }
+    return true;
+}
+
+// ---- whether it pays --------------------------------------------------------------------------------------
+
+// What share of the steps is left, as a few rows of x show it: of tiles of x, and of tiles of xᵀ.
+struct Left {
+    double in_rows, in_columns;
+};
+
+template <class T>
+Left left_of(const Tensor<const T>& x) {
+    constexpr Index samples = 4;
+    constexpr std::uint64_t tiles = kSparseRows == 4 ? 0x1111111111111111 : 0x5555555555555555;
+    Index in_rows = 0, in_columns = 0;
+    for (Index s = 0; s < samples; ++s) {
+        const T* first = x.data + s * (x.rows() - kSparseRows) / (samples - 1) * x.ld();
+        for (Index k = 0; k + kWord <= x.cols(); k += kWord) {
+            std::uint64_t any = 0;
+            for (int r = 0; r < kSparseRows; ++r) {
+                const T* row = first + r * x.ld() + k;
+                std::uint64_t word = steps_of<1>(&row, kWord);
+                any |= word;
+                for (int i = 1; i < kSparseRows; i *= 2) word |= word >> i;
+                in_columns += __builtin_popcountll(word & tiles);
+            }
+            in_rows += __builtin_popcountll(any);
+        }
+    }
+    const double all = double(
+        samples * (x.cols() / kWord * kWord));  // a tile of columns is as many times fewer as rows more
+    return {double(in_rows) / all, double(in_columns) / all};
+}
+
+// Whether they are worth leaving out, as measured (benchmarks/LOG.md): of x · b and of xᵀ · b, with so many columns in b.
+template <class T>
+BP_INLINE bool large_enough(const Tensor<const T>& x, Index columns) {
+    return x.rows() >= 32 && x.cols() >= kWord && columns >= width<T> && x.size() * columns >= 1 << 20;
+}
+template <class T>
+BP_INLINE bool sparse_in_rows(const Tensor<const T>& x, Index columns) {
+    return large_enough(x, columns) && left_of(x).in_rows <= 0.75;
+}
+template <class T>
+BP_INLINE bool sparse_in_columns(const Tensor<const T>& x, Index columns) {
+    return large_enough(x, columns) && left_of(x).in_columns <= 0.5;
+}
+
+}  // namespace
+}  // namespace backpass::BACKPASS_ISA
