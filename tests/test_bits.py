@@ -20,6 +20,7 @@ SIZES = {
     "L": 5,
     "F": 700,
     "K": 9,
+    "Z": 20_000,
 }  # several tasks each, none a multiple of a tile
 
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 pytest.importorskip("sklearn")
-from scipy import sparse
 from sklearn import neural_network as theirs
 from sklearn.datasets import load_digits, make_multilabel_classification, make_regression
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -155,20 +154,6 @@ def test_poisson_follows_scikit_learn(solver: str, weight: bool) -> None:
     assert_alike(a, b)
     assert b.out_activation_ == "exp"
     assert np.allclose(a.predict(X_regression), b.predict(X_regression))
-
-
-@pytest.mark.parametrize("container", [sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array])
-def test_sparse_rows_give_the_same_bits_as_dense_ones(
-    container: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        ours.mlp_network, "BLOCK_BYTES", 8 * X.shape[1] * 100
-    )  # blocks of two batches and a bit
-    options: dict[str, Any] = {"hidden_layer_sizes": 9, "random_state": 0, "max_iter": 4, "batch_size": 45}
-    dense = ours.MLPClassifier(**options).fit(X, y)
-    thin = ours.MLPClassifier(**options).fit(container(X), y)
-    assert dense.loss_curve_ == thin.loss_curve_
-    assert np.array_equal(dense.predict_proba(X), thin.predict_proba(container(X)))
 
 
 def test_labels_may_be_strings() -> None:

@@ -11,6 +11,7 @@
 #include "norm.hpp"
 #include "pointwise.hpp"
 #include "softmax.hpp"
+#include "sparse_linear.hpp"
 #include "update.hpp"
 
 namespace backpass {
@@ -37,17 +38,17 @@ struct BothDtypes {
     using With = OpList<Typed<float>..., Typed<double>..., Untyped...>;
 };
 
-using Ops = BothDtypes<LinearForward, LinearBackward, ActivationForward, ActivationBackward, Add, MultiplyAdd,
-                       DropoutForward, DropoutBackward, SoftmaxForward, SoftmaxBackward, BatchNormForward,
-                       BatchNormTrack, BatchNormInference, BatchNormBackward, LayerNormForward,
-                       LayerNormBackward, SoftmaxCrossEntropy, Nll, PointwiseLoss, GaussianNll, SgdStep,
-                       AdamStep, NadamStep, RmspropStep, AdagradStep, AdadeltaStep, LionStep, GradientNorm,
-                       L2Gradient, GaussianNoise, AugmentImagesForward, AugmentImagesBackward, MixupForward,
-                       MixupBackward, MixedLoss, PartNorms, DeadUnits, SaturatedUnits, GatherFloat,
-                       GatherDouble, GatherInt8, GatherUint8, GatherInt16, GatherUint16, GatherInt32,
-                       GatherInt64>::With<GatherLabels, Shuffle, Advance, MixupDraw, ClipScale, L2Loss,
-                                          NadamMomentum, StepSchedule, ExponentialSchedule, CosineSchedule,
-                                          OneCycleSchedule, PiecewiseSchedule>;
+using Ops =
+    BothDtypes<LinearForward, LinearBackward, SparseLinearForward, SparseLinearBackward, ActivationForward,
+               ActivationBackward, Add, MultiplyAdd, DropoutForward, DropoutBackward, SoftmaxForward,
+               SoftmaxBackward, BatchNormForward, BatchNormTrack, BatchNormInference, BatchNormBackward,
+               LayerNormForward, LayerNormBackward, SoftmaxCrossEntropy, Nll, PointwiseLoss, GaussianNll,
+               SgdStep, AdamStep, NadamStep, RmspropStep, AdagradStep, AdadeltaStep, LionStep, GradientNorm,
+               L2Gradient, GaussianNoise, AugmentImagesForward, AugmentImagesBackward, MixupForward,
+               MixupBackward, MixedLoss, PartNorms, DeadUnits, SaturatedUnits, GatherFloat, GatherDouble,
+               GatherInt8, GatherUint8, GatherInt16, GatherUint16, GatherInt32, GatherInt64>::
+        With<GatherLabels, Shuffle, Advance, MixupDraw, ClipScale, L2Loss, NadamMomentum, StepSchedule,
+             ExponentialSchedule, CosineSchedule, OneCycleSchedule, PiecewiseSchedule>;
 
 using AnyOp = Ops::Variant;
 using Kernels = Ops::Table;

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -26,20 +26,29 @@ SLICE_SECONDS = 0.05
 class Feed:
     """The data of a run and the counters that move through it."""
 
-    X: np.ndarray
+    X: Any  # (N, ...): an array, or what a subclass reads
     y: np.ndarray
     weight: np.ndarray | None
     index: np.ndarray  # the order of the rows in this epoch
     cursor: np.ndarray  # the next row
     total: np.ndarray  # Σ loss · count, Σ count of this epoch
+    elsewhere: ClassVar[bool] = False  # whether the plan's x is not what the layers read
 
     def gather(self, plan: Plan) -> list[Instruction]:
         """The instructions that fill a plan's batch."""
         assert plan.target is not None
-        out = [self._gather(self.X, plan.x), self._gather(self.y, plan.target)]
+        out = [*self.gather_inputs(plan), self._gather(self.y, plan.target)]
         if self.weight is not None and plan.weight is not None:
             out.append(self._gather(self.weight, plan.weight))
         return out
+
+    def gather_inputs(self, plan: Plan) -> list[Instruction]:
+        """Those for X alone."""
+        return [self._gather(self.X, plan.x)]
+
+    def read(self, instructions: list[Instruction], plan: Plan) -> list[Instruction]:
+        """The instructions of the layers, reading the batch where it is."""
+        return instructions
 
     def counters(self, model: "Model") -> dict[str, np.ndarray]:
         """What a step of a run counts."""
@@ -60,9 +69,9 @@ class Feed:
         return call(name, source=rows, index=self.index, cursor=self.cursor, out=out.reshape(len(out), -1))
 
 
-def new_feed(X: np.ndarray, y: np.ndarray, weight: np.ndarray | None = None) -> Feed:
+def new_feed(X: Any, y: np.ndarray, weight: np.ndarray | None = None, kind: type[Feed] = Feed) -> Feed:
     """The rows as they come, from the first."""
-    return Feed(X, y, weight, row_order(len(X)), aligned((1,), np.int64), aligned((2,), np.float64))
+    return kind(X, y, weight, row_order(len(X)), aligned((1,), np.int64), aligned((2,), np.float64))
 
 
 class Loop(Protocol):
@@ -97,12 +106,11 @@ class BatchLoop:
         """What trains on batches of so many rows."""
         feed, model = self.feed, self.model
         target = (feed.y.shape[1:], feed.y.dtype)
-        plan = model.training_plan((rows, *feed.X.shape[1:]), target, feed.weight is not None)
+        shape = rows, *feed.X.shape[1:]
+        plan = model.training_plan(shape, target, feed.weight is not None, feed.elsewhere)
         instructions = [
             *feed.gather(plan),
-            *plan.forward,
-            *plan.loss_part,
-            *plan.backward,
+            *feed.read([*plan.forward, *plan.loss_part, *plan.backward], plan),
             *self.penalty(plan.loss, plan.count),
             *model.update_instructions(plan.loss),
             *plan.kept,

@@ -119,10 +119,16 @@ class Passes(ModelState):
         return self.programs.output_shape(inner)
 
     def training_plan(
-        self, shape: tuple[int, ...], target: tuple[tuple[int, ...], np.dtype[Any]], weighted: bool
+        self,
+        shape: tuple[int, ...],
+        target: tuple[tuple[int, ...], np.dtype[Any]],
+        weighted: bool,
+        unread: bool = False,
     ) -> Plan:
-        """Forward, loss and backward for one batch shape."""
-        return self.programs.plan(Spec(shape, training=True, target=target, weighted=weighted, backward=True))
+        """Forward, loss and backward for one batch shape; `unread` as in `Spec`."""
+        return self.programs.plan(
+            Spec(shape, training=True, target=target, weighted=weighted, backward=True, unread=unread)
+        )
 
     def forward_plan(self, shape: tuple[int, ...]) -> Plan:
         """Forward and backward for one batch shape, without a loss."""

@@ -53,12 +53,14 @@ class Spec:
     backward: bool = False
     input_gradient: bool = False
     apart: bool = False  # rows of matrices, where that helps products
+    unread: bool = False  # x: whoever runs the plan reads the rows elsewhere, and it has no memory
 
 
 def plan(net: Layer, loss: Loss | None, dtype: Any, seed: int, step: np.ndarray, spec: Spec) -> Plan:
     """Emit a network for one batch shape."""
     builder = Builder(np.dtype(dtype), spec.training, step, seed)
-    x = builder.tensor(spec.shape, requires_grad=spec.input_gradient)
+    nowhere = np.broadcast_to(np.zeros(1, builder.dtype), spec.shape)
+    x = Tensor(nowhere) if spec.unread else builder.tensor(spec.shape, requires_grad=spec.input_gradient)
     out = net.emit(builder, x)
     built = Plan(x.array, out.array, builder.instructions, kept=builder.kept, mixing=builder.mixing)
     builder.instructions = []
@@ -101,7 +103,8 @@ def fused(built: Plan) -> Plan:
 
 def spread(built: Plan, spec: Spec) -> Plan:
     """Lay the rows of matrices apart where products gain by it; what is handed out stays as it is."""
-    handed_out = [a for a in (built.out, built.dx, None if spec.training else built.x) if a is not None]
+    moves = spec.training and not spec.unread
+    handed_out = [a for a in (built.out, built.dx, None if moves else built.x) if a is not None]
     to = spaced(chain(built.forward, built.loss_part, built.backward, built.kept), handed_out)
     return replace(
         built,

@@ -15,6 +15,7 @@ from ..losses import (
     SmoothL1Loss,
 )
 from . import add
+from . import sparse_linear as sparse_linear  # whose ops register
 from .activation import ELU, GELU, Identity, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
 from .batch_norm import BatchNorm1d
 from .containers import Flatten, Residual, Sequential

@@ -16,8 +16,13 @@ from .layer import Layer
 )
 def linear_forward(x, weight, bias, y, slope, activation: str = "identity", alpha: float = 0.0):
     """y = f(x W + b); slope = f'(x W + b) for the activations whose slope y does not tell."""
-    formula = ACTIVATIONS[activation]
     np.matmul(x, weight, out=y)
+    finish(y, bias, slope, activation, alpha)
+
+
+def finish(y, bias, slope, activation: str, alpha: float) -> None:
+    """y = f(y + b), and its slope."""
+    formula = ACTIVATIONS[activation]
     if bias is not None:
         y += bias
     if slope is not None:

@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 
 from ..custom import callable_program
-from ..loop import BatchLoop, Steps, new_feed
+from ..loop import BatchLoop, Feed, Steps, new_feed
 from ..memory import aligned
 from ..optim.clip import partial_sums
 from ..program import Instruction, call
 from ..steps import Plan
 from .mlp_network import Network, block_rows, threads_of
+from .mlp_sparse import SparseFeed, SparseRows
 
 KEPT = 8  # shapes of which partial_fit keeps the programs and their buffers
 
@@ -37,7 +38,7 @@ def penalty(
 
 
 class Epochs(BatchLoop):
-    """The programs of a run and the buffers they read. Rows of a sparse X are made dense block by block."""
+    """The programs of a run and the buffers they read. A sparse X that the network cannot read is made dense block by block."""
 
     def __init__(
         self,
@@ -53,14 +54,18 @@ class Epochs(BatchLoop):
         self.network, self.alpha, self.share, self.rows = network, alpha, share, X.shape[0]
         self.given: tuple[Any, np.ndarray, np.ndarray | None] | None = (X, y, weight)
         self.block, dtype = self.rows, network.model.dtype
-        self.copied = copy or hasattr(X, "toarray")
-        if self.copied:  # buffers of their own, for whole batches, filled from what `load` brings
+        sparse = hasattr(X, "toarray") and network.reads_sparse
+        self.copied = not sparse and (copy or hasattr(X, "toarray"))
+        if sparse:
+            X = SparseRows(X, dtype)
+        elif self.copied:  # buffers of their own, for whole batches, filled from what `load` brings
             fitting = block_rows(X.shape[1], dtype) // (KEPT if copy else 1)
             self.block = min(self.rows, max(fitting // batch_size, 1) * batch_size)
             X = aligned((self.block, X.shape[1]), dtype)
             y = aligned((self.block, *y.shape[1:]), y.dtype)
             weight = None if weight is None else aligned((self.block,), dtype)
-        super().__init__(network.model, new_feed(X, y, weight), batch_size, self.rows)
+        feed = new_feed(X, y, weight, SparseFeed if sparse else Feed)
+        super().__init__(network.model, feed, batch_size, self.rows)
 
     def program(self, rows: int) -> tuple[Steps, Plan]:
         return callable_program(self, rows) if self.model.callable_loss else super().program(rows)

@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from .mlp_epochs import penalty
 from .mlp_network import Network, sharing, threads_of
+from .mlp_sparse import SparseRows
 from .mlp_targets import Task
 
 
@@ -16,14 +17,20 @@ def minimise(network: Network, X: Any, task: Task, estimator: Any) -> tuple[floa
     """Train the network; its last loss and the number of iterations."""
     model = network.model
     shape = (task.target.shape[1:], task.target.dtype)
-    plan = model.training_plan(X.shape, shape, task.weight is not None)
+    sparse = hasattr(X, "toarray") and network.reads_sparse
+    plan = model.training_plan(X.shape, shape, task.weight is not None, sparse)
     assert plan.target is not None
-    plan.x[...] = X.toarray() if hasattr(X, "toarray") else X
+    layers = [*plan.forward, *plan.loss_part, *plan.backward]
+    if sparse:
+        rows = SparseRows(X, model.dtype)
+        layers = rows.read(layers, plan.x, np.arange(len(rows)), np.zeros(1, np.int64))
+    else:
+        plan.x[...] = X.toarray() if hasattr(X, "toarray") else X
     plan.target[...] = task.target
     if plan.weight is not None and task.weight is not None:
         plan.weight[...] = task.weight
     added = penalty(network, plan.loss, plan.count, estimator.alpha, task.share)
-    program = model.backend.compile([*plan.forward, *plan.loss_part, *plan.backward, *added])
+    program = model.backend.compile([*layers, *added])
     params, grads = model.parameters(), model.gradients()
     offset = task.mean_offset()
 

@@ -14,6 +14,7 @@ from ..losses import Loss
 from ..model import Model
 from ..optim import Optimizer
 from ..threads import get_num_threads
+from . import mlp_sparse
 
 ACTIVATIONS: dict[str, Callable[[], nn.Layer]] = {  # scikit-learn's four names, then what else there is
     "identity": nn.Identity, "logistic": nn.Sigmoid, "tanh": nn.Tanh, "relu": nn.ReLU,
@@ -107,6 +108,12 @@ class Network:
         self.programs: dict[Any, Any] = {}  # of partial_fit, by shape
         self._busy = Lock()  # the buffers of `predict` serve one thread at a time
 
+    @property
+    def reads_sparse(self) -> bool:
+        """Whether nothing but the first linear layer reads X, so that it may be sparse."""
+        skips = self.design.residual and self.linear[0].in_features == self.linear[0].out_features
+        return not skips and self.model.callable_loss is None
+
     def adopt(self, estimator: Any) -> None:
         """Take the weights over from an estimator whose coefs_ or intercepts_ are not this network's own arrays."""
         for name, own in (("coefs_", self.coefs), ("intercepts_", self.intercepts)):
@@ -122,6 +129,8 @@ class Network:
         with self._busy:
             if not hasattr(X, "toarray"):
                 return self.model.predict(X)
+            if self.reads_sparse:
+                return mlp_sparse.predict(self.model, X, threads_of(self.model))
             X, rows = X.tocsr(), block_rows(X.shape[1], self.model.dtype)
             parts = [
                 self.model.predict(X[start : start + rows].toarray()) for start in range(0, X.shape[0], rows)

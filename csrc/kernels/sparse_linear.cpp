@@ -1,0 +1,119 @@
+// Ring 1: sparse_linear_forward and sparse_linear_backward: the chains of FMAs of kernels/linear.cpp without the zeros.
+#include "activate.hpp"
+#include "bias.hpp"
+#include "kernel.hpp"
+
+namespace backpass::BACKPASS_ISA {
+namespace {
+
+constexpr int kRowVectors = kRegisters == 32 ? 8 : 6;  // of y that are computed at once
+constexpr Index kAhead = 8;                            // nonzeros whose weights are fetched
+
+template <class T>
+struct Nonzeros {
+    const Index* columns;
+    const T* values;
+    Index count;
+};
+
+// Those of a row of the batch.
+template <class T>
+BP_INLINE Nonzeros<T> nonzeros(const SparseRows<T>& x, Index b) {
+    const Index at = plus(x.cursor.data[0], b), N = x.starts.size(), Z = x.values.size();
+    if (std::uint64_t(at) >= std::uint64_t(N)) return {nullptr, nullptr, 0};
+    const Index row = x.index.data[at];
+    if (std::uint64_t(row) >= std::uint64_t(N)) return {nullptr, nullptr, 0};
+    const Index begin = x.starts.data[row], end = x.ends.data[row];
+    if (begin < 0 || end > Z || begin >= end) return {nullptr, nullptr, 0};
+    return {x.columns.data + begin, x.values.data + begin, end - begin};
+}
+
+// f(row, value) for each of them whose column is among first .. last: `row` is that of a matrix that begins with `first`, with
+// rows of `ld` elements.
+template <class T, class U, class F>
+BP_INLINE void for_each(const Nonzeros<T>& x, Index first, Index last, U* matrix, Index ld, F f) {
+    for (Index j = 0; j < x.count; ++j) {
+        if (j + kAhead < x.count) {
+            const Index later = x.columns[j + kAhead];
+            if (first <= later && later < last)
+                for (Index n = 0; n < ld; n += 64 / Index(sizeof(T)))
+                    __builtin_prefetch(matrix + (later - first) * ld + n);
+        }
+        const Index column = x.columns[j];
+        if (first <= column && column < last) f(matrix + (column - first) * ld, x.values[j]);
+    }
+}
+
+// Columns n .. of one row of y; tail: lanes of the last vector.
+template <int Vectors, class T>
+__attribute__((noinline)) void forward_row(const SparseLinearForward<T>& op, const Nonzeros<T>& x, T* y,
+                                           Index n, int tail, const Biased<T>& epilogue) {
+    constexpr int w = width<T>;
+    const auto lanes = [&](int v) BP_INLINED { return v + 1 == Vectors ? tail : w; };
+    vec<T> acc[Vectors] = {};
+    for_each(x, 0, op.weight.shape[0], op.weight.data + n, op.weight.shape[1],
+             [&](const T* weight, T value) BP_INLINED {
+#pragma GCC unroll 8
+                 for (int v = 0; v < Vectors; ++v)
+                     acc[v] = fma(broadcast<T>(value), get(weight + v * w, lanes(v)), acc[v]);
+             });
+#pragma GCC unroll 8
+    for (int v = 0; v < Vectors; ++v) {
+        const auto column = epilogue.template column<T>(n + v * w, lanes(v), lanes(v) < w);
+        put(y + n + v * w, epilogue.apply(acc[v], column, 0, 0, 0, false), lanes(v));
+    }
+}
+
+template <class T, int... Vectors>
+BP_INLINE auto forward_row_of(int vectors, std::integer_sequence<int, Vectors...>) {
+    using Row = void (*)(const SparseLinearForward<T>&, const Nonzeros<T>&, T*, Index, int, const Biased<T>&);
+    static constexpr Row rows[] = {&forward_row<Vectors + 1, T>...};
+    return rows[vectors - 1];
+}
+
+template <class T>
+void sparse_linear_forward(const SparseLinearForward<T>& op, Range range, Scratch) {
+    constexpr Index w = width<T>, panel = kRowVectors * w;
+    const bool sweep =
+        op.slope || (op.activation != Activation::identity && op.activation != Activation::relu);
+    const Biased<T> epilogue{op.bias.data, !sweep && op.activation == Activation::relu};
+    const Index O = op.y.cols();
+    const auto [begin, end] = covered(range, op.rows_per_task(), op.y.rows());
+    for (Index b = begin; b < end; ++b) {
+        const Nonzeros<T> x = nonzeros(op, b);
+        T* const y = op.y.data + b * op.y.ld();
+        for (Index n = 0; n < O; n += panel) {
+            const Index columns = O - n < panel ? O - n : panel;
+            const auto row =
+                forward_row_of<T>(int((columns + w - 1) / w), std::make_integer_sequence<int, kRowVectors>{});
+            row(op, x, y, n, int((columns - 1) % w + 1), epilogue);
+        }
+        if (sweep)
+            activate(op.activation, y, y, op.slope ? op.slope.data + b * op.slope.ld() : nullptr, O,
+                     T(op.alpha));
+    }
+}
+
+template <class T>
+void sparse_linear_backward(const SparseLinearBackward<T>& op, Range range, Scratch) {
+    const Index O = op.dweight.cols();
+    const auto [begin, end] = covered(range, op.rows_per_task(), op.dweight.rows());
+    T* const dweight = op.dweight.data + begin * O;
+    if (begin < end) __builtin_memset(dweight, 0, std::size_t(end - begin) * std::size_t(O) * sizeof(T));
+    for (Index b = 0; b < op.dy.rows(); ++b) {
+        const T* const dy = op.dy.data + b * op.dy.ld();
+        for_each(nonzeros(op, b), begin, end, dweight, O, [&](T* row, T value) BP_INLINED {
+            columns<T>(O, [&](Index n, int lanes) BP_INLINED {
+                put(row + n, fma(broadcast<T>(value), get(dy + n, lanes), get(row + n, lanes)), lanes);
+            });
+        });
+    }
+    if (range.begin == 0 && op.dbias) sum_rows(op.dy, op.dbias.data, 0, O);
+}
+
+}  // namespace
+
+BACKPASS_KERNEL(SparseLinearForward, sparse_linear_forward)
+BACKPASS_KERNEL(SparseLinearBackward, sparse_linear_backward)
+
+}  // namespace backpass::BACKPASS_ISA
