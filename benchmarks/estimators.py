@@ -3,7 +3,7 @@
 The same arguments, data, seeds and one thread for both; they take turns. For each data set: test score (accuracy or R²) over
 splits and seeds, seconds of `fit`, and how many times faster it is. "float32" and "float64" hand both data of that type, which
 both compute in; "chosen" hands both float64, NumPy's type, and ours is told dtype="float32", which scikit-learn cannot be.
-MNIST and California: see datasets.py. For AVX-512 set OPENBLAS_CORETYPE=SkylakeX where OpenBLAS does not choose it.
+The data: datasets.py. For AVX-512 set OPENBLAS_CORETYPE=SkylakeX where OpenBLAS does not choose it.
 """
 
 import argparse
@@ -23,19 +23,19 @@ from threadpoolctl import threadpool_limits
 import backpass as bp
 import backpass.sklearn as ours
 from backpass import config
-from datasets import Data, breast_cancer, california, diabetes, digits, mnist
+from datasets import Data, breast_cancer, california, diabetes, digits, mnist, pixels, shakespeare
 
+MNIST = {"max_iter": 10, "hidden_layer_sizes": (100, 100), "batch_size": 200}
 CASES: dict[str, tuple[Callable[..., Data], str, dict[str, Any]]] = {
     "digits": (digits, "MLPClassifier", {"max_iter": 60}),
     "breast_cancer": (breast_cancer, "MLPClassifier", {"max_iter": 100}),
     "diabetes": (diabetes, "MLPRegressor", {"max_iter": 100}),
     "california": (california, "MLPRegressor", {"max_iter": 20}),
-    "mnist": (
-        lambda seed: mnist(),
-        "MLPClassifier",
-        {"max_iter": 5, "hidden_layer_sizes": (100, 100), "batch_size": 200},
-    ),
+    "shakespeare": (shakespeare, "MLPClassifier", {"max_iter": 10}),
+    "pixels": (lambda seed: pixels(), "MLPClassifier", MNIST),
+    "mnist": (lambda seed: mnist(), "MLPClassifier", MNIST),
 }
+FROM_FILES = "california", "shakespeare", "pixels", "mnist"
 
 
 def fitted(module: Any, kind: str, data: Data, seed: int, options: dict[str, Any]) -> tuple[float, float]:
@@ -87,7 +87,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seeds", type=int, default=5)
-    here = [name for name in CASES if name not in ("california", "mnist") or os.environ.get("BACKPASS_DATA")]
+    here = [name for name in CASES if name not in FROM_FILES or os.environ.get("BACKPASS_DATA")]
     parser.add_argument("--data", default=",".join(here))
     parser.add_argument("--json", metavar="FILE")
     arguments = parser.parse_args()

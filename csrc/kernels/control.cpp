@@ -32,6 +32,7 @@ void shuffle_index(const Shuffle& op, Range, Scratch) {
 }
 
 constexpr Index kGatherAhead = 16384;  // bytes between the row that is copied and the one that is fetched
+constexpr Index kMostAhead = 64;       // rows: lines of short ones would push each other out of L1
 
 BP_INLINE void fetch(std::uint64_t address) { __builtin_prefetch((const void*)address); }
 
@@ -72,7 +73,8 @@ template <class T, class Source, class Row>
 BP_INLINE void gather_rows(const Gather<T, Source>& op, Index begin, Index end, Row row) {
     const Index size = op.source.shape[0], columns = op.out.cols(), bytes = columns * Index(sizeof(Source));
     const Index* const index = op.index.data + op.cursor.data[0];
-    const Index known = op.index.size() - op.cursor.data[0], ahead = kGatherAhead / bytes + 1;
+    const Index known = op.index.size() - op.cursor.data[0];
+    const Index ahead = kGatherAhead / bytes < kMostAhead ? kGatherAhead / bytes + 1 : kMostAhead;
     T* to = op.out.data + begin * op.out.ld();
     for (Index b = begin; b < end; ++b, to += op.out.ld()) {
         if (std::uint64_t(index[b]) >= std::uint64_t(size)) continue;
