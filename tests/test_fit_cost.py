@@ -104,7 +104,7 @@ def test_nothing_is_allocated_by_python(monkeypatch: pytest.MonkeyPatch) -> None
     import tracemalloc
 
     model = bp.Model(with_everything(), "cross_entropy", backend="native")
-    feed = loop.new_feed(X, LABELS)
+    feed = loop.Feed.of(X, LABELS)
     executor = loop.ProgramLoop(model, feed, 10, sampling.Order(model, feed.index, False)).programs[10][0]
     executor.run(1, 0)
     tracemalloc.start()
@@ -146,7 +146,7 @@ net = nn.Sequential(nn.Linear(6, width), nn.BatchNorm1d(width), nn.GELU(), nn.Dr
 optimizer = optim.NAdam(lr=optim.schedules.cosine(1e-3, 100), clip_grad_norm=1.0)
 model = bp.Model(net, "cross_entropy", optimizer, backend="native", threads=2)
 X = np.zeros((400, 6), np.float32); y = np.zeros(400, np.int64)
-feed = loop.new_feed(X, y)
+feed = loop.Feed.of(X, y)
 executor = loop.ProgramLoop(model, feed, 200, sampling.Order(model, feed.index, False)).programs[200][0]
 allocations = ctypes.CDLL(None).allocations
 allocations.restype = ctypes.c_long

@@ -99,12 +99,13 @@ def test_x_is_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     mapped = np.memmap(tmp_path / "x.bin", np.float32, "r", shape=X.shape)
     feeds: list[loop.Feed] = []
 
-    class Noted(loop.Feed):
-        def __init__(self, *arguments: Any) -> None:
-            super().__init__(*arguments)
-            feeds.append(self)
+    made = loop.Feed.__init__
 
-    monkeypatch.setattr("backpass.loop.Feed", Noted)
+    def noted(self: loop.Feed, *arguments: Any) -> None:
+        made(self, *arguments)
+        feeds.append(self)
+
+    monkeypatch.setattr(loop.Feed, "__init__", noted)
     for x in (X, mapped):
         model = small()
         programs: list[Any] = []
@@ -119,7 +120,7 @@ def test_x_is_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setattr(model.backend, "compile", noting)
         model.fit(x, Y, epochs=2, batch_size=16)
         monkeypatch.undo()
-        monkeypatch.setattr("backpass.loop.Feed", Noted)
+        monkeypatch.setattr(loop.Feed, "__init__", noted)
         assert np.shares_memory(feeds[-1].X, x)
         sources = [
             i.fields["source"] for i in programs if i.op.name == "gather" and i.fields["source"].shape[1] == 6

@@ -11,7 +11,7 @@ from . import data
 from .checks import as_path
 from .evaluation import checked_data
 from .history import History
-from .loop import BatchLoop, new_feed
+from .loop import BatchLoop, Feed
 from .memory import aligned
 from .runs import Asked, Position, Run, fingerprint
 from .sampling import Order, row_order
@@ -112,7 +112,7 @@ class ChunkLoop(BatchLoop):
         room = max(chunks.sizes) + this.batch_size - 1
         shape, dtype = chunks.target
         weights = shape if dtype == np.int64 else shape[:-1]
-        feed = new_feed(
+        feed = Feed.of(
             aligned((room, *chunks.shape), model.dtype),
             aligned((room, *shape), dtype),
             aligned((room, *weights), model.dtype) if chunks.weighted else None,

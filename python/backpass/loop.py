@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 
@@ -33,6 +33,11 @@ class Feed:
     cursor: np.ndarray  # the next row
     total: np.ndarray  # Σ loss · count, Σ count of this epoch
     elsewhere: ClassVar[bool] = False  # whether the plan's x is not what the layers read
+
+    @classmethod
+    def of(cls, X: Any, y: np.ndarray, weight: np.ndarray | None = None) -> Self:
+        """The rows as they come, from the first."""
+        return cls(X, y, weight, row_order(len(X)), aligned((1,), np.int64), aligned((2,), np.float64))
 
     def gather(self, plan: Plan) -> list[Instruction]:
         """The instructions that fill a plan's batch."""
@@ -67,11 +72,6 @@ class Feed:
         name = (batches.gather_labels if out.dtype == np.int64 else batches.gather).__name__
         rows = source.reshape(len(source), -1)
         return call(name, source=rows, index=self.index, cursor=self.cursor, out=out.reshape(len(out), -1))
-
-
-def new_feed(X: Any, y: np.ndarray, weight: np.ndarray | None = None, kind: type[Feed] = Feed) -> Feed:
-    """The rows as they come, from the first."""
-    return kind(X, y, weight, row_order(len(X)), aligned((1,), np.int64), aligned((2,), np.float64))
 
 
 class Loop(Protocol):

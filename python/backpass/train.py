@@ -11,7 +11,7 @@ from .diagnosis import check_weights
 from .errors import NonFiniteError
 from .evaluation import checked_data, checked_validation, evaluated
 from .history import History
-from .loop import Loop, ProgramLoop, new_feed
+from .loop import Feed, Loop, ProgramLoop
 from .runs import Asked, Position, Run, begin, carry_on, fingerprint
 from .sampling import Order, classes_of
 from .signals import held, opened
@@ -25,7 +25,7 @@ def fit(model: "Model", X: Any, y: Any, sample_weight: Any, class_weight: Any, a
     X, target, weight = checked_data(model, X, y, sample_weight, class_weight)
 
     def loop(this: Run) -> Loop:
-        feed = new_feed(X, target, weight)
+        feed = Feed.of(X, target, weight)
         classes = classes_of(model, target) if this.sampler else None
         order = Order(model, feed.index, this.shuffle, classes)
         kind = CallableLoop if model.callable_loss else ProgramLoop

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..custom import callable_program
-from ..loop import BatchLoop, Feed, Steps, new_feed
+from ..loop import BatchLoop, Feed, Steps
 from ..memory import aligned
 from ..optim.clip import partial_sums
 from ..program import Instruction, call
@@ -64,7 +64,7 @@ class Epochs(BatchLoop):
             X = aligned((self.block, X.shape[1]), dtype)
             y = aligned((self.block, *y.shape[1:]), y.dtype)
             weight = None if weight is None else aligned((self.block,), dtype)
-        feed = new_feed(X, y, weight, SparseFeed if sparse else Feed)
+        feed = (SparseFeed if sparse else Feed).of(X, y, weight)
         super().__init__(network.model, feed, batch_size, self.rows)
 
     def program(self, rows: int) -> tuple[Steps, Plan]:
