@@ -28,15 +28,15 @@ BP_INLINE Nonzeros<T> nonzeros(const SparseRows<T>& x, Index b) {
     return {x.columns.data + begin, x.values.data + begin, end - begin};
 }
 
-// f(row, value) for each of them whose column is among first .. last: `row` is that of a matrix that begins with `first`, with
-// rows of `ld` elements.
+// f(row, value) for each of them whose column is among first .. last: `row` is that of a matrix that begins with `first`, whose
+// rows are ld apart, and of which f wants `some` elements.
 template <class T, class U, class F>
-BP_INLINE void for_each(const Nonzeros<T>& x, Index first, Index last, U* matrix, Index ld, F f) {
+BP_INLINE void for_each(const Nonzeros<T>& x, Index first, Index last, U* matrix, Index ld, Index some, F f) {
     for (Index j = 0; j < x.count; ++j) {
         if (j + kAhead < x.count) {
             const Index later = x.columns[j + kAhead];
             if (first <= later && later < last)
-                for (Index n = 0; n < ld; n += 64 / Index(sizeof(T)))
+                for (Index n = 0; n < some; n += 64 / Index(sizeof(T)))
                     __builtin_prefetch(matrix + (later - first) * ld + n);
         }
         const Index column = x.columns[j];
@@ -51,7 +51,7 @@ __attribute__((noinline)) void forward_row(const SparseLinearForward<T>& op, con
     constexpr int w = width<T>;
     const auto lanes = [&](int v) BP_INLINED { return v + 1 == Vectors ? tail : w; };
     vec<T> acc[Vectors] = {};
-    for_each(x, 0, op.weight.shape[0], op.weight.data + n, op.weight.shape[1],
+    for_each(x, 0, op.weight.shape[0], op.weight.data + n, op.weight.shape[1], (Vectors - 1) * w + tail,
              [&](const T* weight, T value) BP_INLINED {
 #pragma GCC unroll 8
                  for (int v = 0; v < Vectors; ++v)
@@ -102,7 +102,7 @@ void sparse_linear_backward(const SparseLinearBackward<T>& op, Range range, Scra
     if (begin < end) __builtin_memset(dweight, 0, std::size_t(end - begin) * std::size_t(O) * sizeof(T));
     for (Index b = 0; b < op.dy.rows(); ++b) {
         const T* const dy = op.dy.data + b * op.dy.ld();
-        for_each(nonzeros(op, b), begin, end, dweight, O, [&](T* row, T value) BP_INLINED {
+        for_each(nonzeros(op, b), begin, end, dweight, O, O, [&](T* row, T value) BP_INLINED {
             columns<T>(O, [&](Index n, int lanes) BP_INLINED {
                 put(row + n, fma(broadcast<T>(value), get(dy + n, lanes), get(row + n, lanes)), lanes);
             });

@@ -7,6 +7,7 @@ import numpy as np
 from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 
+from ..sampling import row_order
 from .mlp_epochs import penalty
 from .mlp_network import Network, sharing, threads_of
 from .mlp_sparse import SparseRows
@@ -23,7 +24,7 @@ def minimise(network: Network, X: Any, task: Task, estimator: Any) -> tuple[floa
     layers = [*plan.forward, *plan.loss_part, *plan.backward]
     if sparse:
         rows = SparseRows(X, model.dtype)
-        layers = rows.read(layers, plan.x, np.arange(len(rows)), np.zeros(1, np.int64))
+        layers = rows.read(layers, plan.x, row_order(len(rows)), np.zeros(1, np.int64))
     else:
         plan.x[...] = X.toarray() if hasattr(X, "toarray") else X
     plan.target[...] = task.target

@@ -9,6 +9,7 @@ from ..contract import REGISTRY
 from ..loop import Feed
 from ..model import Model
 from ..program import Instruction, address
+from ..sampling import row_order
 from ..steps import Plan, Spec
 
 ROWS = 1024  # that `predict` takes at a time
@@ -69,7 +70,7 @@ def predict(model: Model, X: Any, threads: int) -> np.ndarray:
     rows = SparseRows(X, model.dtype)
     size = min(len(rows), ROWS)
     plan = model.programs.plan(Spec((size, rows.shape[1]), unread=True))
-    index, cursor = np.arange(len(rows)), np.zeros(1, np.int64)
+    index, cursor = row_order(len(rows)), np.zeros(1, np.int64)
     program = model.backend.compile(rows.read(plan.forward, plan.x, index, cursor))
     out = np.empty((len(rows), *plan.out.shape[1:]), model.dtype)
     for start in range(0, len(rows), size):
