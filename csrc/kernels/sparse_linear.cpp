@@ -96,11 +96,11 @@ void sparse_linear_forward(const SparseLinearForward<T>& op, Range range, Scratc
 
 template <class T>
 void sparse_linear_backward(const SparseLinearBackward<T>& op, Range range, Scratch) {
-    const Index O = op.dweight.cols();
+    const Index O = op.dweight.cols(), B = O ? op.dy.rows() : 0;  // NumPy has arrays of 2^40 empty rows
     const auto [begin, end] = covered(range, op.rows_per_task(), op.dweight.rows());
     T* const dweight = op.dweight.data + begin * O;
     if (begin < end) __builtin_memset(dweight, 0, std::size_t(end - begin) * std::size_t(O) * sizeof(T));
-    for (Index b = 0; b < op.dy.rows(); ++b) {
+    for (Index b = 0; b < B; ++b) {
         const T* const dy = op.dy.data + b * op.dy.ld();
         for_each(nonzeros(op, b), begin, end, dweight, O, O, [&](T* row, T value) BP_INLINED {
             columns<T>(O, [&](Index n, int lanes) BP_INLINED {

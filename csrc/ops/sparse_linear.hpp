@@ -58,7 +58,7 @@ struct SparseLinearForward : SparseRows<T> {
     BP_INLINE std::int64_t rows_per_task() const {
         return 1 + std::int64_t(65536 / (this->work(y.cols()) + 64));
     }
-    std::int64_t tasks() const { return pieces(y.rows(), rows_per_task()); }
+    std::int64_t tasks() const { return y.size() == 0 ? 0 : pieces(y.rows(), rows_per_task()); }
 };
 
 // dweight = xᵀ dy, dbias = Σ dy. Tasks: rows of dweight.
