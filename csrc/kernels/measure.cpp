@@ -56,7 +56,7 @@ void dead_units(const DeadUnits<T>& op, Range, Scratch) {
 // share of the elements with |y - centre| > reach
 template <class T>
 void saturated_units(const SaturatedUnits<T>& op, Range, Scratch) {
-    const Index rows = op.y.rows(), units = op.y.cols();
+    const Index units = op.y.cols(), rows = units ? op.y.rows() : 0;  // NumPy has arrays of 2^40 empty rows
     const vec<T> centre = broadcast<T>(T(op.centre)), reach = broadcast<T>(T(op.reach));
     ivec<T> far{};
     for (Index b = 0; b < rows; ++b)
