@@ -14,7 +14,7 @@ import numpy as np
 
 from backpass import data
 from backpass.backends.native import NativeExecutor
-from backpass.loop import ProgramLoop, new_feed
+from backpass.loop import Feed, ProgramLoop
 from backpass.sampling import Order
 from backpass.workloads import WORKLOADS, Workload
 
@@ -26,7 +26,7 @@ def program_of(workload: Workload, threads: int) -> NativeExecutor:
     model, (X, y) = workload.model("native", threads), workload.data()
     if y.dtype != np.int64:
         y = data.cast("y", y, model.dtype)
-    feed = new_feed(X, y)
+    feed = Feed.of(X, y)
     np.random.default_rng(0).shuffle(feed.index)
     loop = ProgramLoop(model, feed, workload.batch, Order(model, feed.index, shuffle=False))
     executor, _ = loop.programs[workload.batch]

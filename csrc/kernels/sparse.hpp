@@ -205,7 +205,7 @@ struct Left {
 
 template <class T>
 Left left_of(const Tensor<const T>& x) {
-    constexpr Index samples = 2;  // of so many rows as a tile has
+    constexpr Index samples = 2;  // of as many rows as a tile has
     constexpr std::uint64_t tiles = kSparseRows == 4 ? 0x1111111111111111 : 0x5555555555555555;
     Index in_rows = 0, in_columns = 0;
     for (Index s = 0; s < samples; ++s) {
@@ -222,8 +222,8 @@ Left left_of(const Tensor<const T>& x) {
             in_rows += __builtin_popcountll(any);
         }
     }
-    const double all = double(
-        samples * (x.cols() / kWord * kWord));  // a tile of columns is as many times fewer as rows more
+    // Of both kinds as many: of columns there are kSparseRows times fewer tiles, and as many times more steps.
+    const double all = double(samples * (x.cols() / kWord * kWord));
     return {double(in_rows) / all, double(in_columns) / all};
 }
 

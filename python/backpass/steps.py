@@ -59,8 +59,10 @@ class Spec:
 def plan(net: Layer, loss: Loss | None, dtype: Any, seed: int, step: np.ndarray, spec: Spec) -> Plan:
     """Emit a network for one batch shape."""
     builder = Builder(np.dtype(dtype), spec.training, step, seed)
-    nowhere = np.broadcast_to(np.zeros(1, builder.dtype), spec.shape)
-    x = Tensor(nowhere) if spec.unread else builder.tensor(spec.shape, requires_grad=spec.input_gradient)
+    if spec.unread:
+        x = Tensor(np.broadcast_to(np.zeros(1, builder.dtype), spec.shape))
+    else:
+        x = builder.tensor(spec.shape, requires_grad=spec.input_gradient)
     out = net.emit(builder, x)
     built = Plan(x.array, out.array, builder.instructions, kept=builder.kept, mixing=builder.mixing)
     builder.instructions = []

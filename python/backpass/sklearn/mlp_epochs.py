@@ -54,7 +54,7 @@ class Epochs(BatchLoop):
         self.network, self.alpha, self.share, self.rows = network, alpha, share, X.shape[0]
         self.given: tuple[Any, np.ndarray, np.ndarray | None] | None = (X, y, weight)
         self.block, dtype = self.rows, network.model.dtype
-        sparse = hasattr(X, "toarray") and network.reads_sparse
+        sparse = network.reads_sparse(X)
         self.copied = not sparse and (copy or hasattr(X, "toarray"))
         if sparse:
             X = SparseRows(X, dtype)

@@ -18,7 +18,7 @@ def minimise(network: Network, X: Any, task: Task, estimator: Any) -> tuple[floa
     """Train the network; its last loss and the number of iterations."""
     model = network.model
     shape = (task.target.shape[1:], task.target.dtype)
-    sparse = hasattr(X, "toarray") and network.reads_sparse
+    sparse = network.reads_sparse(X)
     plan = model.training_plan(X.shape, shape, task.weight is not None, sparse)
     assert plan.target is not None
     layers = [*plan.forward, *plan.loss_part, *plan.backward]

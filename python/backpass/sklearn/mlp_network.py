@@ -108,11 +108,10 @@ class Network:
         self.programs: dict[Any, Any] = {}  # of partial_fit, by shape
         self._busy = Lock()  # the buffers of `predict` serve one thread at a time
 
-    @property
-    def reads_sparse(self) -> bool:
-        """Whether nothing but the first linear layer reads X, so that it may be sparse."""
+    def reads_sparse(self, X: Any) -> bool:
+        """Whether X is sparse and nothing but the first linear layer reads it, so that it may stay so."""
         skips = self.design.residual and self.linear[0].in_features == self.linear[0].out_features
-        return not skips and self.model.callable_loss is None
+        return hasattr(X, "toarray") and not skips and self.model.callable_loss is None
 
     def adopt(self, estimator: Any) -> None:
         """Take the weights over from an estimator whose coefs_ or intercepts_ are not this network's own arrays."""
@@ -127,10 +126,10 @@ class Network:
     def predict(self, X: Any) -> np.ndarray:
         """The raw output, before the output activation: (N, outputs)."""
         with self._busy:
+            if self.reads_sparse(X):
+                return mlp_sparse.predict(self.model, X, threads_of(self.model))
             if not hasattr(X, "toarray"):
                 return self.model.predict(X)
-            if self.reads_sparse:
-                return mlp_sparse.predict(self.model, X, threads_of(self.model))
             X, rows = X.tocsr(), block_rows(X.shape[1], self.model.dtype)
             parts = [
                 self.model.predict(X[start : start + rows].toarray()) for start in range(0, X.shape[0], rows)

@@ -19,10 +19,12 @@ class SparseRows:
     """The rows of a SciPy matrix (N, I) as the ops of nn/sparse_linear.py take them."""
 
     def __init__(self, X: Any, dtype: np.dtype[Any]) -> None:
-        X = X.tocsr().sorted_indices()  # the columns in order, as a dense row has them: the same bits
+        X = X.tocsr()
+        if not X.has_sorted_indices:  # the columns in order, as a dense row has them: the same bits
+            X = X.sorted_indices()
         self.shape: tuple[int, int] = X.shape
         with np.errstate(over="ignore"):  # what is too large for the model's dtype is infinite there
-            values = np.ascontiguousarray(X.data, dtype)
+            values = np.require(X.data, dtype, ["C", "A"])
         starts = X.indptr.astype(np.int64)
         self.fields = {
             "starts": starts[:-1], "ends": starts[1:], "columns": X.indices.astype(np.int64), "values": values,

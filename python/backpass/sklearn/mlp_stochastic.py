@@ -84,7 +84,7 @@ class Training:
         """The programs; partial_fit keeps them for the next batch of the same shape, unless they read a sparse X itself."""
         task, network, alpha = self.task, self.network, self.estimator.alpha
         given = (network, X, task.target, task.weight, self.size, alpha, task.share)
-        if not self.incremental or (hasattr(X, "toarray") and network.reads_sparse):
+        if not self.incremental or network.reads_sparse(X):
             return Epochs(*given)
         key = (X.shape, self.size, alpha, task.weight is None, task.target.shape, hasattr(X, "toarray"))
         if len(network.programs) >= KEPT:
