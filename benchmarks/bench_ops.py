@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 import backpass as bp
-from backpass import bench, config
-from backpass.contract import REGISTRY, Op
+from backpass.cli import bench
+from backpass.diagnostics import config
+from backpass.ops.contract import REGISTRY, Op
 from backpass.program import Instruction
 
 ROOT = Path(__file__).resolve().parent.parent

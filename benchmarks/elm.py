@@ -21,7 +21,8 @@ from typing import Any
 from sklearn.metrics import accuracy_score, r2_score
 
 import backpass as bp
-from backpass import config, nn, optim
+from backpass import nn, optim
+from backpass.diagnostics import config
 from backpass.sklearn import ELMClassifier, ELMRegressor
 from datasets import Data, california, digits, mnist, sinc
 

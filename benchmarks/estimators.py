@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 import backpass as bp
 import backpass.sklearn as ours
-from backpass import config
+from backpass.diagnostics import config
 from datasets import Data, breast_cancer, california, diabetes, digits, mnist, pixels, shakespeare
 
 MNIST = {"max_iter": 10, "hidden_layer_sizes": (100, 100), "batch_size": 200}

@@ -37,7 +37,7 @@ optimizer.step()
 """
 JAX = """
 from backpass.peers.with_jax import jax_step
-from backpass.workloads import WORKLOADS
+from backpass.cli.workloads import WORKLOADS
 import jax, jax.numpy as jnp
 step, state = jax_step(WORKLOADS["rl"])
 _, loss = jax.jit(step, donate_argnums=0)(state, (jnp.ones((64, 8)), jnp.zeros(64, int)))
@@ -118,7 +118,7 @@ def main() -> None:
         }
         print(f"{name:<14}{results[name]['seconds']:8.3f} s   CPU {results[name]['cpu_seconds']:6.3f} s")
     if arguments.json:
-        from backpass import config
+        from backpass.diagnostics import config
 
         date = datetime.now(UTC).isoformat(timespec="seconds")
         about = {"date": date, "versions": config.facts(), "first_step": results}

@@ -23,7 +23,7 @@ MIX = {"tiny": 40, "rl": 20, "small": 4, "sb3": 8, "tabular": 2}  # steps of eac
 ROUNDS = 2, 8
 RUN = f"""
 import sys, numpy as np, backpass as bp
-from backpass.workloads import WORKLOADS
+from backpass.cli.workloads import WORKLOADS
 for name, steps in {MIX}.items():
     workload = WORKLOADS[name]
     rng, rows = np.random.default_rng(0), 2 * workload.batch

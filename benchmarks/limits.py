@@ -25,10 +25,12 @@ from typing import Any
 import numpy as np
 
 import bench_ops
-from backpass import config, get_backend, peak
-from backpass.contract import REGISTRY
-from backpass.threads import default_num_threads
-from backpass.workloads import WORKLOADS
+from backpass import get_backend
+from backpass.backends.threads import default_num_threads
+from backpass.cli import peak
+from backpass.cli.workloads import WORKLOADS
+from backpass.diagnostics import config
+from backpass.ops.contract import REGISTRY
 
 PAIRS = 15
 SECONDS = 0.1  # of one side of a pair

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 import backpass as bp
-from backpass import config, nn
-from backpass.workloads import WORKLOADS
+from backpass import nn
+from backpass.cli.workloads import WORKLOADS
+from backpass.diagnostics import config
 
 NAMES = ("tiny", "rl", "small", "sb3", "tabular", "mnist", "medium")
 

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from backpass import data
 from backpass.backends.native import NativeExecutor
-from backpass.loop import Feed, ProgramLoop
-from backpass.sampling import Order
-from backpass.workloads import WORKLOADS, Workload
+from backpass.cli.workloads import WORKLOADS, Workload
+from backpass.data.feed import Feed
+from backpass.data.order import Order
+from backpass.engine.inputs import checked_data
+from backpass.training.loops import EpochLoop
 
 REPEATS = 5
 
@@ -24,14 +25,13 @@ REPEATS = 5
 def program_of(workload: Workload, threads: int) -> NativeExecutor:
     """The compiled program of one training step, as `fit` makes it."""
     model, (X, y) = workload.model("native", threads), workload.data()
-    if y.dtype != np.int64:
-        y = data.cast("y", y, model.dtype)
-    feed = Feed.of(X, y)
+    inputs, target, _ = checked_data(model.engine, X, y, None)
+    feed = Feed.of(inputs, target)
     np.random.default_rng(0).shuffle(feed.index)
-    loop = ProgramLoop(model, feed, workload.batch, Order(model, feed.index, shuffle=False))
+    order = Order(model.backend, model.seed, feed.index, shuffled=False)
+    loop = EpochLoop(model.engine, feed, workload.batch, order, inputs.rows)
     executor, _ = loop.programs[workload.batch]
     assert isinstance(executor, NativeExecutor)
-    executor.wound_back = feed.cursor  # type: ignore[attr-defined]
     return executor
 
 

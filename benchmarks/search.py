@@ -19,7 +19,7 @@ import joblib
 from sklearn.model_selection import GridSearchCV
 
 import backpass as bp
-from backpass import config
+from backpass.diagnostics import config
 from backpass.sklearn import MLPClassifier
 from datasets import digits
 

@@ -44,6 +44,7 @@ BY_NAME = {
         "ModelCheckpoint",
         "CSVLogger",
         "GradientMonitor",
+        "ProgressBar",
         "Model",
         "load",
         "gradcheck",
@@ -51,7 +52,7 @@ BY_NAME = {
         "get_backend",
         "set_backend",
     ),
-    "Model": ("fit", "update", "load_state_dict", "save", "output_shape"),
+    "Model": ("fit", "update", "load_state_dict", "save", "score"),
     "optim": ("by_name",),
     "losses": ("by_name",),
 }
@@ -61,12 +62,11 @@ NOT_ATTACKED = {  # public, with arguments, and why
     "losses.Loss": "a base class: each loss is attacked",
     "optim.Optimizer": "a base class: each optimizer is attacked",
     "optim.schedules.Schedule": "made by the functions, which are attacked",
-    "losses.emit_mixed": "emits instructions, takes no values",
     "History.append": "fit calls it",
+    "Model.predict_proba": "takes what predict takes",
+    "Model.predict_classes": "takes what predict takes",
+    "History.expect": "fit calls it",
     "History.on_epoch_end": "fit calls it",
-    "Model.forward_plan": "called by forward, with what it has checked",
-    "Model.training_plan": "called by fit and step, with what they have checked",
-    "Model.update_instructions": "called by fit, step and update",
 }
 CALLABLES: dict[str, Callable[..., Any]] = {
     f"{where.__name__.split('.')[-1]}.{name}": getattr(where, name)
@@ -175,6 +175,7 @@ def watched() -> tuple[bp.Model, bp.GradientMonitor]:
     """A model after a run, and what watched it."""
     model, monitor = small(), bp.GradientMonitor()
     model.fit(X, X[:, :2], callbacks=[monitor])
+    model.backward(model.forward(X, training=True))
     return model, monitor
 
 

@@ -59,9 +59,15 @@ OPTIMIZERS: dict[str, Callable[[], Any]] = {
 
 def bits(trained: bp.Model) -> dict[str, Any]:
     """All that training goes on from, as hexadecimal digits."""
-    arrays = trained.state_dict() | {slot: trained.optimizer_state[slot] for slot in trained.optimizer.slots}
+    arrays = trained.state_dict() | {
+        slot: trained.engine.optimizer_state[slot] for slot in trained.optimizer.slots
+    }
     found = {name: array.tobytes().hex() for name, array in arrays.items()}
-    return found | {"epoch": trained.epoch, "steps": int(trained.step_count[0]), "lr": trained.lr.hex()}
+    return found | {
+        "epoch": trained.epoch,
+        "steps": int(trained.engine.step_count[0]),
+        "lr": trained.lr.hex(),
+    }
 
 
 def stopping(restore: bool) -> bp.EarlyStopping:
@@ -86,10 +92,10 @@ class Stop(bp.Callback):
         self.steps = steps
 
     def pace(self) -> int:
-        return max(self.steps - int(self.model.step_count[0]), 1)
+        return max(self.steps - int(self.model.engine.step_count[0]), 1)
 
     def on_slice_end(self, step: int, logs: Any) -> None:
-        if self.model.step_count[0] >= self.steps:
+        if self.model.engine.step_count[0] >= self.steps:
             raise RuntimeError("an accident")
 
 

@@ -9,6 +9,10 @@ import pytest
 
 import backpass as bp
 from backpass import nn
+from backpass.data.feed import Feed
+from backpass.data.inputs import Inputs
+from backpass.data.order import Order
+from backpass.training.loops import EpochLoop
 
 RNG = np.random.default_rng(0)
 
@@ -38,10 +42,17 @@ def with_everything(width: int = 64) -> nn.Layer:
 
 def digest(model: bp.Model) -> str:
     parts = [v.tobytes() for v in model.state_dict().values()] + [
-        v.tobytes() for v in model.optimizer_state.values()
+        v.tobytes() for v in model.engine.optimizer_state.values()
     ]
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def same_weights(a: bp.Model, b: bp.Model) -> bool:
     return all(np.array_equal(v, b.state_dict()[k]) for k, v in a.state_dict().items())
+
+
+def step_of_a_run(model: bp.Model, X: np.ndarray, y: np.ndarray, size: int) -> Any:
+    """The compiled program of the training step of a run without shuffling."""
+    feed = Feed.of(Inputs({"x": X}, {"x": "number"}), y)
+    order = Order(model.backend, model.seed, feed.index, False)
+    return EpochLoop(model.engine, feed, size, order, len(X)).programs[size][0]

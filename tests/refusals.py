@@ -35,17 +35,18 @@ def mse() -> bp.Model:
 
 
 def classifier(loss: Any = "cross_entropy") -> bp.Model:
-    return bp.Model(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)), loss)
+    last = [nn.LogSoftmax()] if loss == "nll" else []
+    return bp.Model(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3), *last), loss)
 
 
 def everything(model: bp.Model) -> dict[str, Any]:
     slots = {
         f"optimizer {k}": v
-        for k, v in model.optimizer_state.items()
+        for k, v in model.engine.optimizer_state.items()
         if k not in ("norm", "scale", "partials")
     }
     kept = model.state_dict() | slots
-    return deepcopy(kept | {"step": model.step_count, "epoch": model.epoch})
+    return deepcopy(kept | {"step": model.engine.step_count, "epoch": model.epoch})
 
 
 @contextmanager

@@ -6,16 +6,21 @@ from typing import Any
 
 import numpy as np
 
-import backpass.peak  # noqa: F401  (its op registers)
-from backpass.contract import REGISTRY, Op
+from backpass.ops.contract import REGISTRY, Op
 
 SIZES = (0, 1, 3, 7, 15, 16, 17, 31, 33, 129)  # around the widths of all vectors, none a multiple of a tile
 FLAT = (0, 1, 17, 129, 16384, 20011)  # for what runs over one flat span: across the size of a task
 
 
+def input_letters(op: Op) -> list[str]:
+    """The letters that the inputs of an op fix; without `sizes` these are all."""
+    arrays = [a for n, a in op.arrays.items() if n in op.inputs or op.sizes is None]
+    return sorted({d for a in arrays for d in a.dims if d != "*" and not d.isdigit()})
+
+
 def dimensions(op: Op) -> list[dict[str, Any]]:
     """Sizes for the letters of an op: each size once in every letter, the other letters ugly but small."""
-    letters = sorted({d for a in op.arrays.values() for d in a.dims if d != "*" and not d.isdigit()})
+    letters = input_letters(op)
     star = any("*" in a.dims for a in op.arrays.values())
     if letters in (["N"], ["N", "P"]):
         return [{"N": n, "P": max(-(-n // 16384), 1)} for n in FLAT]
@@ -51,6 +56,9 @@ def call(
 ) -> dict[str, Any]:
     """The fields of one call: inputs drawn, outputs filled with a value that must be overwritten."""
     rng = np.random.default_rng([seed, *map(ord, op.name)])
+    if op.sizes is not None:
+        defaults = {name: p.default for name, p in op.scalars.items() if p.default is not p.empty}
+        dims = dims | op.sizes(dims, defaults | chosen)
     fields: dict[str, Any] = {}
     for name, array in op.arrays.items():
         if name in absent:

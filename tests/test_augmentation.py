@@ -8,8 +8,8 @@ import pytest
 import backpass as bp
 from backpass import nn
 from backpass.backends import Backend
-from backpass.nn.gaussian_noise import normal
-from backpass.random import draw
+from backpass.ops.augment import normal
+from backpass.ops.philox import draw
 
 IMAGES = np.random.default_rng(0).uniform(1, 2, (40, 2, 6, 5)).astype(np.float32)
 

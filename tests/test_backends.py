@@ -5,7 +5,7 @@ import os
 import pytest
 
 import backpass as bp
-from backpass.backends import Backend
+from backpass.backends import Backend, choice
 
 
 def test_the_forced_instruction_set_is_the_one_in_use() -> None:
@@ -40,8 +40,8 @@ def test_auto_is_the_fastest_unless_told_otherwise(monkeypatch: pytest.MonkeyPat
 def test_unknown_and_missing_backends_say_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match=r"'cuda'.*native.*numba.*numpy"):
         bp.get_backend("cuda")
-    monkeypatch.setitem(bp.backends._missing, "numba", "No module named 'numba'")
-    monkeypatch.delitem(bp.backends._made, "numba", raising=False)
+    monkeypatch.setitem(choice._missing, "numba", "No module named 'numba'")
+    monkeypatch.delitem(choice._made, "numba", raising=False)
     with pytest.raises(RuntimeError, match=r"No module named 'numba'.*pip install 'backpass\[numba\]'"):
         bp.get_backend("numba")
     assert "numba" not in bp.available_backends()

@@ -7,7 +7,7 @@ import pytest
 
 import samples
 from backpass.backends import Backend
-from backpass.contract import REGISTRY, Op
+from backpass.ops.contract import REGISTRY, Op
 from fence import fenced
 
 SIZES = {

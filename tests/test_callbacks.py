@@ -74,9 +74,10 @@ def test_order_and_logs() -> None:
     assert [set(logs) for logs in record.logs] == [{"loss", "val_loss", "lr"}] * 2
     assert history.history["val_loss"] == [logs["val_loss"] for logs in record.logs]
     assert record.model is trained
-    assert record.params == {
-        "epochs": 2, "steps": 2, "rows": len(X), "batch_size": 32, "progress": False,
+    expected = {
+        "epochs": 2, "steps": 2, "rows": len(X), "batch_size": 32, "progress": False, "metrics": ["loss", "val_loss", "lr"],
     }  # fmt: skip
+    assert {name: record.params[name] for name in expected} == expected
 
 
 def test_every_batch_only_where_asked() -> None:
@@ -134,8 +135,8 @@ def test_any_object_with_some_of_the_methods_serves() -> None:
     assert plain.slices[-1] == 6
     assert max(np.diff([0, *plain.slices])) <= 4
     again = Plain()
-    history = trained.fit(X, Y, epochs=9, batch_size=10, callbacks=[again, only])
-    assert len(history.epoch) == 2, "it goes on from the state of the first run, and stops at its third end"
+    history = trained.fit(X, Y, epochs=10, batch_size=10, callbacks=[again, only], resume=True)
+    assert len(history.epoch) == 3, "it goes on from the state of the first run, and stops at its third end"
     assert batches == [0, 1, 2, 3, 4, 5] * 2
     assert again.params["epochs"] == 9  # type: ignore[attr-defined]
     for wrong in (object(), print, SimpleNamespace(on_epoch_end=3), Plain):
@@ -165,9 +166,9 @@ def test_stop_training_inside_an_epoch() -> None:
     stop, trained = Stop(), model()
     trained.fit(X, Y, epochs=5, batch_size=10, callbacks=[stop])
     assert stop.calls == ["begin", "epoch 0", "batch 0", "batch 1", "epoch 0 done", "end"]
-    assert trained.step_count[0] == 2
+    assert trained.engine.step_count[0] == 2
     trained.fit(X, Y, epochs=1, batch_size=10)  # starts again
-    assert trained.step_count[0] == 8
+    assert trained.engine.step_count[0] == 8
 
 
 @pytest.mark.parametrize(
@@ -255,7 +256,8 @@ def test_early_stopping_takes_more_accuracy_as_better() -> None:
 
 def test_an_unknown_monitor_names_what_there_is() -> None:
     with pytest.raises(
-        ValueError, match=r"EarlyStopping: monitor is 'val_loss', but there is only \['loss', 'lr'\]"
+        ValueError,
+        match=r"EarlyStopping: monitor is 'val_loss', but an epoch logs only \['loss', 'lr'\]; it needs validation_data",
     ):
         model().fit(X, Y, callbacks=[bp.EarlyStopping()])
 
@@ -343,7 +345,7 @@ def test_csv_logger_says_before_the_first_epoch_that_it_cannot_write(tmp_path: P
     trained = model()
     with pytest.raises(FileNotFoundError, match="nowhere"):
         trained.fit(X, Y, callbacks=[bp.CSVLogger(tmp_path / "nowhere" / "log.csv")])
-    assert trained.step_count[0] == 0
+    assert trained.engine.step_count[0] == 0
 
 
 class Poison(bp.Callback):

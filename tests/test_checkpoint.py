@@ -13,7 +13,11 @@ import numpy as np
 import pytest
 
 import backpass as bp
-from backpass import checkpoint, nn, optim, storage, tensors
+from backpass import nn, optim
+from backpass.checkpoint import files as storage
+from backpass.checkpoint import safetensors as tensors
+from backpass.checkpoint import save as checkpoint
+from backpass.ops import add
 from backpass.optim import schedules
 from checkpoints import (
     LABELS,
@@ -100,7 +104,7 @@ class Doubled(nn.Layer):
     """A layer of the user's."""
 
     def emit(self, builder: Any, x: Any) -> Any:
-        return builder.emit("add", a=x, b=x)
+        return builder.emit(add, a=x, b=x)
 
 
 def test_what_a_file_cannot_describe(tmp_path: Path) -> None:
@@ -129,20 +133,15 @@ def test_what_a_file_cannot_describe(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        (lambda m: setattr(m.net[3], "p", 0.9), r"p of layer 3 \(Dropout\(p=0.9\)\) was changed"),
-        (lambda m: m.net.layers.insert(5, nn.Tanh()), "layers were added"),
-        (lambda m: m.net.layers.__setitem__(5, nn.Tanh()), "layers were added"),
+        (lambda m: m.net.__dict__.update(layers=m.net.layers[:3]), "layers were added"),
         (lambda m: m.optimizer.scalars.update(beta1=0.5), "scalars of Adam was changed"),
-        (
-            lambda m: setattr(m.loss, "label_smoothing", 0.5),
-            "label_smoothing of CrossEntropyLoss was changed",
-        ),
     ],
 )
 def test_what_was_changed_after_it_was_made(tmp_path: Path, change: Callable[[Any], None], what: str) -> None:
     trained = model()
     change(trained)
-    trained.save(tmp_path / "run")
+    with pytest.warns(RuntimeWarning, match=f"cannot describe its .*{what}"):
+        trained.save(tmp_path / "run")
     with pytest.raises(bp.CheckpointError, match=what):
         bp.load(tmp_path / "run")
 
@@ -217,7 +216,7 @@ def test_a_damaged_file_does_not_push_out_a_good_one(tmp_path: Path) -> None:
             X, LABELS, batch_size=30, callbacks=[bp.ModelCheckpoint(path, every="1 step", keep=2), Stop(8)]
         )
     assert older.read_bytes() == good
-    assert bp.load(path).step_count[0] == 7
+    assert bp.load(path).engine.step_count[0] == 7
     trained.fit(X, LABELS, epochs=2, callbacks=[bp.ModelCheckpoint(path, keep=2)])
     assert bp.load(older).epoch == bp.load(path).epoch - 1
 
@@ -247,7 +246,7 @@ def test_the_newest_file_is_never_missing(
 def test_several_writers_of_one_file(tmp_path: Path) -> None:
     """Two processes and two threads: every call succeeds, and whatever file is there is whole."""
     path = tmp_path / "run"
-    code = "import sys, test_checkpoint as t; m = t.model(); [t.checkpoint.save(m, sys.argv[1], 3) for _ in range(100)]"
+    code = "import sys, test_checkpoint as t; m = t.model(); [t.checkpoint.save(m.engine, sys.argv[1], 3) for _ in range(100)]"
     command = [sys.executable, "-c", code, str(path)]
     others = [subprocess.Popen(command, cwd=TESTS, env=ENVIRONMENT, stderr=subprocess.PIPE) for _ in range(2)]
     models = [model(seed=seed) for seed in (0, 1)]
@@ -256,7 +255,7 @@ def test_several_writers_of_one_file(tmp_path: Path) -> None:
     def write(trained: bp.Model) -> None:
         try:
             while any(other.poll() is None for other in others):
-                checkpoint.save(trained, path, 3)
+                checkpoint.save(trained.engine, path, 3)
                 storage.read(path)
         except Exception as error:
             failed.append(error)
@@ -283,7 +282,7 @@ def test_who_may_read_a_file_stays_as_it_was(tmp_path: Path) -> None:
 def test_every_steps_and_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     monkeypatch.setattr(
-        checkpoint, "save", lambda model, *_, **options: seen.append(int(model.step_count[0]))
+        checkpoint, "save", lambda engine, *_, **options: seen.append(int(engine.step_count[0]))
     )
     model().fit(
         X, LABELS, epochs=3, batch_size=20, callbacks=[bp.ModelCheckpoint(tmp_path / "a", every="4 steps")]

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import backpass as bp
-from backpass import storage
+from backpass.checkpoint import files as storage
 from checkpoints import LABELS, TESTS, X, bits, fit, full, model
 from children import ENVIRONMENT
 
@@ -183,7 +183,10 @@ FORGED: dict[str, tuple[Change, str]] = {
     ),
     "loss class": (lambda c, t: c["model"]["loss"].update({"class": "Linear"}), "there is no 'Linear'"),
     "arguments": (lambda c, t: c["model"]["optimizer"].update(kwargs={"lr": "high"}), "lr is 'high'"),
-    "unknown argument": (lambda c, t: c["model"]["optimizer"].update(kwargs={"x": 1}), "unexpected keyword"),
+    "unknown argument": (
+        lambda c, t: c["model"]["optimizer"].update(kwargs={"x": 1}),
+        "Adam has no argument 'x'",
+    ),
     "zero": (
         lambda c, t: c["model"]["optimizer"].update(
             args=[

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import backpass as bp
-from backpass.workloads import WORKLOADS
+from backpass.cli.workloads import WORKLOADS
 
 BACKENDS = bp.available_backends()
 HIDE = """
@@ -108,14 +108,14 @@ def test_doctor(tmp_path: Path) -> None:
 def test_doctor_says_why_a_backend_is_missing(tmp_path: Path) -> None:
     done = run("doctor", cwd=tmp_path, hidden=("numba", "backpass._core"))
     assert done.returncode == 0, done.stderr
-    assert re.search(r"native: +missing: .*_core.*; to get it: reinstall", done.stdout)
+    assert re.search(r"native: +missing: .*_core.*; to get it: install a C", done.stdout)
     assert re.search(r"numba: +missing: .*numba.*; to get it: pip install 'backpass\[numba\]'", done.stdout)
     assert "auto is numpy" in done.stdout
 
 
-def test_show_config(capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_config() -> None:
     text = bp.show_config()
-    assert capsys.readouterr().out == text + "\n"
+    assert repr(text) == str(text), "a notebook shows the table"
     assert bp.__version__ in text
 
 
@@ -233,7 +233,7 @@ def test_learning_curves(tmp_path: Path) -> None:
         bp.History().plot()
 
 
-def test_summary(capsys: pytest.CaptureFixture[str]) -> None:
+def test_summary() -> None:
     shared = bp.nn.Linear(4, 4)
     net = bp.nn.Sequential(
         bp.nn.Flatten(),
@@ -243,7 +243,6 @@ def test_summary(capsys: pytest.CaptureFixture[str]) -> None:
         bp.nn.Linear(4, 2),
     )
     text = bp.Model(net, "cross_entropy").summary()
-    assert capsys.readouterr().out == text + "\n"
     table = {words[0]: words[1:] for words in (line.split() for line in text.splitlines())}
     assert table["1"] == ["Linear(4,", "4)", "(4,)", "20"]
     assert table["3.inner.0"] == ["Linear(4,", "4)", "(4,)", "(shared)"]

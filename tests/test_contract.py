@@ -9,9 +9,9 @@ import pytest
 
 import backpass as bp
 import samples
-from backpass import contract
 from backpass.backends import Backend
-from backpass.contract import NUMBERS, REGISTRY, Array, Op, as_rows
+from backpass.ops import contract
+from backpass.ops.contract import NUMBERS, REGISTRY, Array, Op, as_rows
 
 REFUSED = (ValueError, TypeError, KeyError, RuntimeError)
 needs_native = pytest.mark.skipif(

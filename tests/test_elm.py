@@ -11,7 +11,8 @@ pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 from sklearn.base import clone
 from sklearn.linear_model import Ridge, RidgeCV
 
-from backpass.sklearn import ELMClassifier, ELMRegressor, elm_base
+from backpass.sklearn import ELMClassifier, ELMRegressor
+from backpass.sklearn.elm import base as elm_base
 from elm_rows import LABELS, WEIGHT, X, Y, close, rng
 
 pytestmark = pytest.mark.skipif(

@@ -15,7 +15,8 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from backpass.sklearn import ELMClassifier, ELMRegressor, elm_base
+from backpass.sklearn import ELMClassifier, ELMRegressor
+from backpass.sklearn.elm import base as elm_base
 from elm_rows import LABELS, WEIGHT, X, Y, close
 
 pytestmark = pytest.mark.skipif(

@@ -32,7 +32,7 @@ NAN, INF = float("nan"), float("inf")
 CONSTRUCTIONS: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     # Model
     "net a list": (made(net=[nn.Linear(4, 3)]), ("net is list", "expected a layer")),
-    "net a class": (made(net=nn.Linear), ("net is type", "expected a layer")),
+    "net a class": (made(net=nn.Linear), ("net is the class Linear", "expected a layer")),
     "net None": (made(net=None), ("net is NoneType", "expected a layer")),
     "loss unknown": (made(loss="msee"), ("loss is 'msee'", "'mse'", "'cross_entropy'")),
     "loss None": (made(loss=None), ("loss is None", "'mse'")),
@@ -97,7 +97,10 @@ CONSTRUCTIONS: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     "LayerNorm None": (lambda: nn.LayerNorm(None), ("LayerNorm: normalized_shape is None",)),  # type: ignore[arg-type]
     "LayerNorm nothing": (lambda: nn.LayerNorm(()), ("LayerNorm: normalized_shape is ()",)),
     "LayerNorm eps": (lambda: nn.LayerNorm(3, eps=NAN), ("LayerNorm: eps is nan",)),
-    "Sequential of a list": (lambda: nn.Sequential([nn.ReLU()]), ("Sequential: layer 0 is [ReLU()]",)),  # type: ignore[arg-type]
+    "Sequential of a list": (
+        lambda: nn.Sequential([nn.ReLU()]),
+        ("Sequential: layers is a list", "nn.Sequential(*layers)"),
+    ),  # type: ignore[arg-type]
     "Sequential of a class": (lambda: nn.Sequential(nn.ReLU(), nn.Tanh), ("Sequential: layer 1 is",)),  # type: ignore[arg-type]
     "Residual of a number": (lambda: nn.Residual(3), ("Residual:", "3", "expected")),  # type: ignore[arg-type]
     # optimizers

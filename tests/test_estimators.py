@@ -21,9 +21,11 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import backpass as bp
-from backpass import loop
-from backpass.sklearn import ELMClassifier, ELMRegressor, MLPClassifier, MLPRegressor, mlp_network
-from backpass.threads import affinity
+from backpass.backends import threads
+from backpass.backends.threads import affinity
+from backpass.sklearn import ELMClassifier, ELMRegressor, MLPClassifier, MLPRegressor
+from backpass.sklearn.mlp import network as mlp_network
+from backpass.training import loops
 
 pytestmark = [
     pytest.mark.skipif("BACKPASS_ISA" in os.environ, reason="the estimators know no instruction sets"),
@@ -159,7 +161,7 @@ def test_searching_threads_share_the_cpus(threads: int, monkeypatch: pytest.Monk
     """The threads that programs are told to use, summed over those that run at the same moment."""
     running: dict[int, int] = {}
     sums: list[int] = []
-    lock, before, turned = threading.Lock(), bp.get_num_threads(), loop.turned
+    lock, before, turned = threading.Lock(), bp.get_num_threads(), loops.switched
 
     def counting(model: Any, run: Any, steps: int, granted: int) -> Any:
         with lock:
@@ -171,7 +173,7 @@ def test_searching_threads_share_the_cpus(threads: int, monkeypatch: pytest.Monk
             with lock:
                 del running[threading.get_ident()]
 
-    monkeypatch.setattr(loop, "turned", counting)
+    monkeypatch.setattr(loops, "switched", counting)
     bp.set_num_threads(threads)
     try:
         model = MLPClassifier((128,), max_iter=10, random_state=0, callbacks=(Together(),))
@@ -197,7 +199,7 @@ def test_estimators_that_train_at_once_share_the_threads(monkeypatch: pytest.Mon
 def test_processes_use_the_threads_that_joblib_leaves_them(
     inner: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for variable in bp.threads.VARIABLES:
+    for variable in threads.VARIABLES:
         monkeypatch.delenv(variable, raising=False)
     with joblib.parallel_config("loky", n_jobs=2, inner_max_num_threads=inner):
         told = joblib.Parallel()(joblib.delayed(bp.get_num_threads)() for _ in range(4))

@@ -23,14 +23,14 @@ def test_history() -> None:
     assert history.history["val_loss"][-1] == last["loss"]
     assert history.history["val_accuracy"][-1] == last["accuracy"]
     assert model.epoch == 3
-    assert model.step_count[0] == 15
+    assert model.engine.step_count[0] == 15
 
 
 def test_no_epochs() -> None:
     model = small()
     before = digest(model)
     history = model.fit(X, Y, epochs=0)
-    assert history.history == {}
+    assert history.history == {"loss": [], "lr": []}
     assert history.epoch == []
     assert digest(model) == before
     assert model.epoch == 0
@@ -89,7 +89,7 @@ def test_an_error_in_a_callback_leaves_the_model_usable() -> None:
     model = small()
     with pytest.raises(RuntimeError, match="mine"):
         model.fit(X, Y, batch_size=10, callbacks=[Broken()])
-    assert model.step_count[0] == 3
+    assert model.engine.step_count[0] == 3
     assert np.isfinite(model.fit(X, Y).history["loss"]).all()
 
 
@@ -106,13 +106,13 @@ def test_divergence_stops_at_the_last_good_step(backend: Backend, optimizer: opt
         bp.NonFiniteError, match=r"step \d+: layer .* is not finite.*last good step"
     ) as caught:
         model.fit(X, Y, epochs=5, batch_size=10)
-    assert caught.value.step == model.step_count[0]
+    assert caught.value.step == model.engine.step_count[0]
     assert caught.value.layer in ("0", "1", "2")
     assert f"layer {caught.value.layer}" in str(caught.value)
     assert all(np.isfinite(v).all() for v in model.state_dict().values())
     model.load_state_dict({k: np.full_like(v, 0.1) for k, v in model.state_dict().items()})
     model.lr = 1e-6
-    for name, array in model.optimizer_state.items():
+    for name, array in model.engine.optimizer_state.items():
         if name in optimizer.slots:
             array[...] = 0
     assert np.isfinite(model.fit(X, Y).history["loss"]).all()

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 import backpass as bp
-from backpass import loop, nn, optim
+from backpass import nn, optim
 from backpass.backends import Backend
+from backpass.program import TrainingPlan
+from backpass.training import loops
 from children import ENVIRONMENT
 from fitting import LABELS, X, Y, digest, needs_native, small, with_everything
 
@@ -82,11 +84,11 @@ def test_slices_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
         return model
 
     watcher = EveryBatch()
-    monkeypatch.setattr(loop, "SLICE_SECONDS", 100.0)
+    monkeypatch.setattr(loops, "SLICE_SECONDS", 100.0)
     whole = trained()
     assert digest(whole) == digest(trained(watcher))
     assert watcher.seen == 90
-    monkeypatch.setattr(loop, "SLICE_SECONDS", 1e-9)
+    monkeypatch.setattr(loops, "SLICE_SECONDS", 1e-9)
     assert digest(whole) == digest(trained())
 
 
@@ -118,9 +120,8 @@ def order_of_rows(
             taken.append([])
 
         def on_train_batch_end(self, batch: int, logs: Any) -> None:
-            count = min(size, rows - batch * size)
-            plan = model.training_plan((count, 1), ((1,), np.dtype(np.float64)), False)
-            assert plan.target is not None
+            plan = model.engine.plans.trained
+            assert isinstance(plan, TrainingPlan)
             assert np.array_equal(plan.x, plan.target)
             taken[-1] += plan.x[:, 0].astype(int).tolist()
 
@@ -143,7 +144,7 @@ def test_order_of_rows(backend: Backend, rows: int, size: int) -> None:
 
 def test_shuffle_is_uniform() -> None:
     """Each of 5 rows comes first about equally often."""
-    from backpass.batches import shuffle
+    from backpass.ops.batch import shuffle
 
     index, first = np.zeros(5, np.int64), np.zeros(5)
     for epoch in range(1000):

@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 
 import backpass as bp
-from backpass import loop, nn, sampling
+from backpass import nn
 from backpass.backends import Backend
+from backpass.training import loops
 from children import ENVIRONMENT
 from conftest import not_under_asan
-from fitting import LABELS, X, Y, digest, needs_linux, needs_native, small, with_everything
+from fitting import LABELS, X, Y, digest, needs_linux, needs_native, small, step_of_a_run, with_everything
 
 
 def events(batches: int) -> int:
@@ -38,7 +39,7 @@ def events(batches: int) -> int:
         model.fit(x, y, batch_size=7)
     finally:
         sys.setprofile(None)
-    assert model.step_count[0] == 10 + batches
+    assert model.engine.step_count[0] == 10 + batches
     return seen
 
 
@@ -47,7 +48,7 @@ def test_no_python_call_per_batch(
     record_property: Callable[[str, object], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        loop, "SLICE_SECONDS", 100.0
+        loops, "SLICE_SECONDS", 100.0
     )  # one slice after the first step, however slow the machine
     few, many = events(10), events(1000)
     record_property("events with 10 and 1000 batches", (few, many))
@@ -56,7 +57,7 @@ def test_no_python_call_per_batch(
 
 @needs_native
 def test_other_python_threads_keep_running(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "SLICE_SECONDS", 100.0)
+    monkeypatch.setattr(loops, "SLICE_SECONDS", 100.0)
     model = bp.Model(
         nn.Sequential(nn.Linear(6, 128), nn.ReLU(), nn.Linear(128, 2)), backend="native", threads=1
     )
@@ -104,8 +105,7 @@ def test_nothing_is_allocated_by_python(monkeypatch: pytest.MonkeyPatch) -> None
     import tracemalloc
 
     model = bp.Model(with_everything(), "cross_entropy", backend="native")
-    feed = loop.Feed.of(X, LABELS)
-    executor = loop.ProgramLoop(model, feed, 10, sampling.Order(model, feed.index, False)).programs[10][0]
+    executor = step_of_a_run(model, X, LABELS, 10)
     executor.run(1, 0)
     tracemalloc.start()
     try:
@@ -139,15 +139,15 @@ int posix_memalign(void** p, size_t a, size_t n) { tick(); *p = __libc_memalign(
 COUNTING = """
 import ctypes, os, sys
 import numpy as np, backpass as bp
-from backpass import loop, nn, optim, sampling
+from backpass import nn, optim
+from fitting import step_of_a_run
 width = 128
 net = nn.Sequential(nn.Linear(6, width), nn.BatchNorm1d(width), nn.GELU(), nn.Dropout(0.3),
     nn.Residual(nn.Linear(width, width), nn.ReLU(), nn.LayerNorm(width)), nn.Linear(width, 3))
 optimizer = optim.NAdam(lr=optim.schedules.cosine(1e-3, 100), clip_grad_norm=1.0)
 model = bp.Model(net, "cross_entropy", optimizer, backend="native", threads=2)
 X = np.zeros((400, 6), np.float32); y = np.zeros(400, np.int64)
-feed = loop.Feed.of(X, y)
-executor = loop.ProgramLoop(model, feed, 200, sampling.Order(model, feed.index, False)).programs[200][0]
+executor = step_of_a_run(model, X, y, 200)
 allocations = ctypes.CDLL(None).allocations
 allocations.restype = ctypes.c_long
 executor.run(1, 2); executor.run(5, 2)

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 import backpass as bp
-from backpass import data, loop, nn, optim
+from backpass import nn, optim
 from backpass.backends import Backend
+from backpass.data import arrays as data
+from backpass.data.feed import Feed
 from fitting import LABELS, RNG, X, Y, same_weights, small
 
 # ---- what X and y may be ---------------------------------------------------------------------------------------------
@@ -97,15 +99,15 @@ def test_images_through_flatten(backend: Backend) -> None:
 def test_x_is_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     X.tofile(tmp_path / "x.bin")
     mapped = np.memmap(tmp_path / "x.bin", np.float32, "r", shape=X.shape)
-    feeds: list[loop.Feed] = []
+    feeds: list[Feed] = []
 
-    made = loop.Feed.__init__
+    made = Feed.__init__
 
-    def noted(self: loop.Feed, *arguments: Any) -> None:
+    def noted(self: Feed, *arguments: Any) -> None:
         made(self, *arguments)
         feeds.append(self)
 
-    monkeypatch.setattr(loop.Feed, "__init__", noted)
+    monkeypatch.setattr(Feed, "__init__", noted)
     for x in (X, mapped):
         model = small()
         programs: list[Any] = []
@@ -120,8 +122,8 @@ def test_x_is_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setattr(model.backend, "compile", noting)
         model.fit(x, Y, epochs=2, batch_size=16)
         monkeypatch.undo()
-        monkeypatch.setattr(loop.Feed, "__init__", noted)
-        assert np.shares_memory(feeds[-1].X, x)
+        monkeypatch.setattr(Feed, "__init__", noted)
+        assert np.shares_memory(feeds[-1].inputs.array("x"), x)
         sources = [
             i.fields["source"] for i in programs if i.op.name == "gather" and i.fields["source"].shape[1] == 6
         ]
@@ -196,7 +198,7 @@ def test_a_run_goes_on_in_another_dtype() -> None:
 
 
 def test_what_is_too_large_for_the_dtype_of_the_model_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backpass.data.CHUNK", 12)
+    monkeypatch.setattr("backpass.data.arrays.CHUNK", 12)
     model, x = small(), X.astype(np.float64)
     x[40, 2] = 1e300
     with pytest.raises(
@@ -220,7 +222,8 @@ LOSSES = {
 
 
 def gradients(loss: Any, outputs: int, x: Any, y: Any, **arguments: Any) -> list[np.ndarray]:
-    net = nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, outputs))
+    last = [nn.LogSoftmax()] if loss == "nll" else []
+    net = nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, outputs), *last)
     model = bp.Model(net, loss, optim.SGD(lr=0.0), dtype="float64", seed=3)
     history = model.fit(x, y, batch_size=len(x), shuffle=False, **arguments)
     return [*(g.copy() for g in model.gradients()), np.array(history.history["loss"])]
@@ -234,7 +237,8 @@ def test_whole_sample_weights_are_repeated_rows(loss: str) -> None:
     repeated = gradients(loss, outputs, np.repeat(X, weight, axis=0), np.repeat(y, weight, axis=0))
     for a, b in zip(weighted, repeated, strict=True):
         assert np.allclose(a, b, rtol=1e-9, atol=1e-12)
-    model = bp.Model(nn.Sequential(nn.Linear(6, outputs)), loss, dtype="float64")
+    last = [nn.LogSoftmax()] if loss == "nll" else []
+    model = bp.Model(nn.Sequential(nn.Linear(6, outputs), *last), loss, dtype="float64")
     a, b = (
         model.evaluate(X, y, sample_weight=weight),
         model.evaluate(np.repeat(X, weight, axis=0), np.repeat(y, weight, axis=0)),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from backpass.backends import Backend
-from backpass.formulas import ACTIVATIONS, POINTWISE
+from backpass.ops.formulas import ACTIVATIONS, POINTWISE
 
 INF, NAN = math.inf, math.nan
 ALPHA = {"leaky_relu": 0.01, "elu": 1.0, "softplus": 1.0}

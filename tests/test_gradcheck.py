@@ -71,7 +71,7 @@ def test_wrong_callable_loss_is_found() -> None:
 
 
 def test_wrong_op_is_found_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    from backpass.contract import REGISTRY
+    from backpass.ops.contract import REGISTRY
 
     right = REGISTRY["layer_norm_backward"].function
 
@@ -106,12 +106,12 @@ def test_the_model_is_untouched() -> None:
     before, gradients, steps = (
         model.state_dict(),
         [g.copy() for g in model.gradients()],
-        int(model.step_count[0]),
+        int(model.engine.step_count[0]),
     )
     bp.gradcheck(model, X, CLASSES)
     assert all(np.array_equal(before[name], array) for name, array in model.state_dict().items())
     assert all(np.array_equal(a, b) for a, b in zip(gradients, model.gradients(), strict=True))
-    assert model.step_count[0] == steps
+    assert model.engine.step_count[0] == steps
     assert model.dtype == np.float32
 
 

@@ -9,6 +9,7 @@ import pytest
 import backpass as bp
 from backpass import nn
 from backpass.backends import Backend
+from backpass.ops import add
 from models import X, Y, on, shared_twice
 
 
@@ -40,8 +41,8 @@ class Diamond(nn.Layer):
     def emit(self, builder: Any, x: Any) -> Any:
         left = nn.ReLU().emit(builder, self.a.emit(builder, x))
         right = nn.GELU().emit(builder, self.b.emit(builder, x))
-        both = builder.emit("add", a=left, b=right)
-        return builder.emit("add", a=builder.emit("add", a=both, b=both), b=self.a.emit(builder, left))
+        both = builder.emit(add, a=left, b=right)
+        return builder.emit(add, a=builder.emit(add, a=both, b=both), b=self.a.emit(builder, left))
 
 
 GRAPHS: dict[str, Callable[[], nn.Layer]] = {

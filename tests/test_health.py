@@ -98,7 +98,9 @@ def test_weights_that_are_too_large_explode_towards_the_input_and_normalisation_
         if norm:
             assert monitor.verdict() == "healthy"
         else:
-            assert monitor.verdict().startswith("exploding at layer 0 (Linear(16, 24)): the gradient is ")
+            assert monitor.verdict().startswith(
+                "exploding at layer 0 (Linear(16, 24, init='xavier_normal')): the gradient"
+            )
             assert monitor.verdict().endswith(" times larger than at layer 78 (Linear(24, 4))")
             assert "nn.LayerNorm" in monitor.report()
 

@@ -40,7 +40,7 @@ def test_what_callbacks_add_to_the_logs(tmp_path: Path) -> None:
     assert all(isinstance(value, float) for value in history.history["val_f1"])
     assert min(history.history["loss"]) > 10
     assert watcher.best == 5
-    saved = bp.load(path).last_run
+    saved = bp.load(path).engine.last_run
     assert saved is not None
     assert repr(saved.history.history) == repr(history.history)
     again = bp.Model(nn.Linear(3, 1), "mse").fit(X, Y, epochs=6, callbacks=[Score()])
@@ -53,7 +53,7 @@ def test_a_callback_that_saves_the_model_saves_its_epoch(tmp_path: Path) -> None
             self.model.save(tmp_path / "run.safetensors")
 
     bp.Model(nn.Linear(3, 1), "mse").fit(X, Y, epochs=3, callbacks=[Save()])
-    saved = bp.load(tmp_path / "run.safetensors").last_run
+    saved = bp.load(tmp_path / "run.safetensors").engine.last_run
     assert saved is not None
     assert saved.history.epoch == [0, 1, 2]
     assert len(saved.history.history["loss"]) == 3

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backpass.backends import Backend
-from backpass.contract import REGISTRY
+from backpass.ops.contract import REGISTRY
 
 MOMENTS = {
     "sgd_step": ["velocity"],

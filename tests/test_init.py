@@ -7,7 +7,7 @@ import pytest
 
 import backpass as bp
 from backpass import nn
-from backpass.nn.init import INIT
+from backpass.nn.initial_weights import INIT
 
 FAN_IN, FAN_OUT = 300, 200
 UNIFORM = {

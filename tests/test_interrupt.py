@@ -34,9 +34,9 @@ except KeyboardInterrupt:
     print(time.clock_gettime(time.CLOCK_MONOTONIC), flush=True)
     good = all(np.isfinite(v).all() for v in model.state_dict().values())
     small = X[:2], y[:2]
-    before = model.step_count[0]
+    before = model.engine.step_count[0]
     model.fit(*small, epochs=1)
-    print(int(good and model.step_count[0] == before + 1 and np.isfinite(model.predict(X[:2])).all()), flush=True)
+    print(int(good and model.engine.step_count[0] == before + 1 and np.isfinite(model.predict(X[:2])).all()), flush=True)
 """
 
 

@@ -12,7 +12,7 @@ def test_arguments_of_pytorch_that_need_nothing_here_are_taken() -> None:
         nn.ReLU(inplace=True), nn.LeakyReLU(0.1, inplace=True), nn.ELU(inplace=True), nn.SiLU(inplace=True)
     )
     assert nn.Dropout(0.2, inplace=True).p == 0.2
-    assert nn.Softplus(2.0, threshold=20).alpha == 2.0
+    assert nn.Softplus(2.0, threshold=20).beta == 2.0
     for make in (
         lambda: nn.Softplus(threshold=5),
         lambda: nn.PoissonNLLLoss(full=True),

@@ -1,4 +1,4 @@
-"""Rows that lie apart: which matrices do, that ops take them, and that no bit depends on it."""
+"""Padded rows: which matrices have them, that ops take them, and that no bit depends on it."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ import backpass as bp
 import samples
 from backpass import nn
 from backpass.backends import get_backend
-from backpass.contract import REGISTRY
-from backpass.memory import apart
-from backpass.program import Instruction
+from backpass.ops.contract import REGISTRY
+from backpass.program import InputSpec, Instruction
+from backpass.system.memory import padded_matrix
 
 pytestmark = pytest.mark.skipif(
     "native" not in bp.available_backends(), reason="the native backend is not there"
@@ -31,12 +31,13 @@ def model(**options: Any) -> bp.Model:
 
 
 @pytest.fixture
-def together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(type(get_backend("native")), "apart", False)
+def unpadded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(get_backend("native")), "pads_rows", False)
 
 
 DATA = np.random.default_rng(0).normal(size=(70, 512)).astype(np.float32)
 LABELS = np.arange(70) % 3
+INPUTS = (InputSpec("x", (8, 512), np.dtype(np.float32)),)
 
 
 def computed() -> list[np.ndarray]:
@@ -53,14 +54,14 @@ def computed() -> list[np.ndarray]:
 
 
 def test_no_bit_depends_on_it(request: pytest.FixtureRequest) -> None:
-    rows_apart = computed()
-    request.getfixturevalue("together")
-    for a, b in zip(rows_apart, computed(), strict=True):
+    padded_rows = computed()
+    request.getfixturevalue("unpadded")
+    for a, b in zip(padded_rows, computed(), strict=True):
         assert a.flags.c_contiguous or a.T.flags.c_contiguous
         np.testing.assert_array_equal(a, b)
 
 
-def rows_apart(instructions: list[Instruction]) -> set[tuple[str, str, int]]:
+def padded_rows(instructions: list[Instruction]) -> set[tuple[str, str, int]]:
     return {
         (i.op.name, name, array.shape[1])
         for i in instructions
@@ -71,19 +72,18 @@ def rows_apart(instructions: list[Instruction]) -> set[tuple[str, str, int]]:
 
 def test_which_do() -> None:
     made = model()
-    plan = made.training_plan((8, 512), ((), np.dtype(np.int64)), False)
+    plan = made.engine.plans.training(INPUTS, ((), np.dtype(np.int64)), False)
     assert plan.x.strides[0] == 2048 + 64
-    assert rows_apart(plan.forward) == {
+    assert padded_rows(plan.forward) == {
         ("linear_forward", "x", 512), ("linear_forward", "y", 256), ("linear_forward", "x", 256),
         ("linear_forward", "y", 512), ("linear_forward", "slope", 512),
     }  # fmt: skip
-    assert {name for _, name, _ in rows_apart(plan.backward)} == {"x", "dy", "slope", "dx"}
-    assert not rows_apart([i for i in plan.backward if not i.op.name.startswith("linear")])
-    forward = made.forward_plan((8, 512))
-    assert forward.dx is not None
-    assert forward.dx.flags.c_contiguous
+    assert {name for _, name, _ in padded_rows(plan.backward)} == {"x", "dy", "slope", "dx"}
+    assert not padded_rows([i for i in plan.backward if not i.op.name.startswith("linear")])
+    forward = made.engine.plans.own_loss(INPUTS)
+    assert forward.dx["x"].flags.c_contiguous
     made.predict(DATA[:4])
-    _, inference = made.programs.inferring[4, 512]
+    _, inference = made.engine.plans.inferring[4, 512]
     assert inference.x.flags.c_contiguous
     assert inference.out.flags.c_contiguous
 
@@ -98,25 +98,25 @@ def test_a_pass_may_change_its_backend(other: str) -> None:
         dx, plain.backward(plain.forward(DATA[:9], training=True)), rtol=1e-4, atol=1e-6
     )
     np.testing.assert_allclose(made.forward(DATA[:9], training=True), out, rtol=1e-4, atol=1e-5)
-    plan = made.last_pass
+    plan = made.engine.last_pass
     assert plan is not None
-    assert not rows_apart(plan.forward)
+    assert not padded_rows(plan.forward)
 
 
 @pytest.mark.parametrize("name", sorted(REGISTRY))
 def test_ops_take_what_they_say(name: str) -> None:
-    """The native backend and Op.apart agree on which arrays may have their rows apart."""
+    """The native backend and Op.padded agree on which arrays may have padded rows."""
     op = REGISTRY[name]
     for argument in op.arrays:
         calls = (c for c in samples.all_calls(op, "float32") if c.get(argument) is not None)
         fields = next((c for c in calls if c[argument].ndim == 2 and min(c[argument].shape) > 1), None)
         if fields is None:
-            assert argument not in op.apart
+            assert argument not in op.padded
             continue
-        spaced = apart(fields[argument].shape, fields[argument].dtype)
+        spaced = padded_matrix(fields[argument].shape, fields[argument].dtype)
         spaced[...] = fields[argument]
         changed = op.complete({**fields, argument: spaced})
-        if argument in op.apart:
+        if argument in op.padded:
             get_backend("native").run_op(name, changed)
         else:
             with pytest.raises(ValueError, match=f"{argument} is not C-contiguous"):

@@ -39,9 +39,9 @@ class Ready(bp.Callback):
 try:
     model.fit(X, y, epochs=10**6, callbacks=[Ready()])
 except Told:
-    before = int(model.step_count[0])
+    before = int(model.engine.step_count[0])
     model.fit(X, y, batch_size=1000)
-    print(int(model.step_count[0]) - before, all(np.isfinite(v).all() for v in model.parameters()))
+    print(int(model.engine.step_count[0]) - before, all(np.isfinite(v).all() for v in model.parameters()))
 """
 
 

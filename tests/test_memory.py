@@ -9,7 +9,7 @@ import threading
 import numpy as np
 import pytest
 
-from backpass.memory import ALIGNMENT, HUGE_PAGE, WORTH_HUGE, aligned
+from backpass.system.memory import ALIGNMENT, HUGE_PAGE, WORTH_HUGE, aligned
 
 huge = pytest.mark.skipif(not hasattr(mmap, "MADV_HUGEPAGE"), reason="no huge pages on this system")
 

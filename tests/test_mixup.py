@@ -119,7 +119,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(backend: Backend, tmp_path: Path)
 
     class Stop(bp.Callback):
         def on_train_batch_end(self, batch: int, logs: Any) -> None:
-            if self.model.step_count[0] == 5:
+            if self.model.engine.step_count[0] == 5:
                 self.model.save(tmp_path / "run.safetensors")
 
     whole, threads = fresh(1), fresh(3)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import backpass as bp
-from backpass import nn, optim, programs
+from backpass import nn, optim
 from backpass.backends import Backend
+from backpass.engine import plans
 from models import LABELS, X, Y, assert_same, net, on, shared_twice
 
 OPTIMIZERS: list[Callable[[], optim.Optimizer]] = [
@@ -25,7 +26,7 @@ def test_step_is_what_fit_does(backend: Backend, optimizer: Callable[[], optim.O
     losses = [by_step.step(X[i : i + 16], LABELS[i : i + 16]) for _ in range(2) for i in range(0, 48, 16)]
     assert_same(by_fit, by_step)
     assert np.allclose(history.history["loss"], [np.mean(losses[:3]), np.mean(losses[3:])], rtol=1e-12)
-    assert by_fit.step_count[0] == by_step.step_count[0] == 6
+    assert by_fit.engine.step_count[0] == by_step.engine.step_count[0] == 6
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -45,7 +46,7 @@ def test_own_loop_is_what_fit_does(backend: Backend, optimizer: Callable[[], opt
             by_hand.update()
     for name, value in by_fit.state_dict().items():
         assert np.allclose(by_hand.state_dict()[name], value, rtol=1e-7, atol=1e-9), name
-    assert by_hand.step_count[0] == 6
+    assert by_hand.engine.step_count[0] == 6
 
 
 def test_callable_loss_is_the_built_in_one() -> None:
@@ -111,10 +112,10 @@ def test_evaluate_uses_the_running_statistics_and_no_dropout() -> None:
     assert all(np.array_equal(v, before[k]) for k, v in model.state_dict().items())
 
 
-def test_summary(capsys: pytest.CaptureFixture[str]) -> None:
+def test_summary() -> None:
     model = bp.Model(net(), "cross_entropy", "adamw")
     text = model.summary()
-    assert capsys.readouterr().out == text + "\n"
+    assert repr(text) == str(text), "a notebook shows the table"
     for part in ("Linear(6, 16)", "4.inner.0", "(16,)", "(3,)", "cross", "AdamW", "112"):
         assert part.lower() in text.lower(), part
     learned = 6 * 16 + 16 + 32 + 16 * 16 + 16 + 32 + 16 * 3 + 3
@@ -144,13 +145,13 @@ def test_ever_new_batches_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch
         return found
 
     expected = use(many)
-    monkeypatch.setattr(programs, "MOST", 30)
+    monkeypatch.setattr(plans, "MOST", 30)
     assert use(few) == expected
-    assert len(few.programs.plans) == 30 > len(few.programs.inferring)
-    assert few.programs.bytes == sum(plan.bytes for plan in few.programs.plans.values()) > 0
-    monkeypatch.setattr(programs, "MOST_BYTES", 1000)
+    assert len(few.engine.plans.plans) == 30 > len(few.engine.plans.inferring)
+    assert few.engine.plans.bytes == sum(plan.bytes for plan in few.engine.plans.plans.values()) > 0
+    monkeypatch.setattr(plans, "MOST_BYTES", 1000)
     few.predict(x[:50])
-    assert len(few.programs.plans) == programs.LEAST
+    assert len(few.engine.plans.plans) == plans.FEWEST
 
 
 def test_a_network_is_free_where_no_model_came_of_it() -> None:

@@ -35,9 +35,9 @@ class Poison(bp.Callback):
         self.layer, self.step, self.value = layer, step, value
 
     def on_train_batch_end(self, batch: int, logs: Any) -> None:
-        if self.model.step_count[0] == self.step:
+        if self.model.engine.step_count[0] == self.step:
             self.good = self.model.state_dict()
-            self.moments = {k: v.copy() for k, v in self.model.optimizer_state.items()}
+            self.moments = {k: v.copy() for k, v in self.model.engine.optimizer_state.items()}
             dict(self.model.net.walk())[self.layer].weight.flat[3] = self.value
 
 
@@ -55,12 +55,12 @@ def test_an_injected_value_is_reported(backend: Backend, layer: str, step: int, 
         made.fit(X, Y, epochs=4, batch_size=10, callbacks=[poison])
     assert (caught.value.step, caught.value.layer) == (step, layer)
     assert f"step {step}: layer {layer} " in str(caught.value)
-    assert made.step_count[0] == step
+    assert made.engine.step_count[0] == step
     dict(made.net.walk())[layer].weight.flat[3] = poison.good[f"{layer}.weight"].flat[3]
     kept = {name: array.tobytes() for name, array in made.state_dict().items()}  # running statistics, too
     assert kept == {name: array.tobytes() for name, array in poison.good.items()}, "not the last good weights"
     for name in made.optimizer.slots:
-        assert np.array_equal(made.optimizer_state[name], poison.moments[name]), f"{name} moved"
+        assert np.array_equal(made.engine.optimizer_state[name], poison.moments[name]), f"{name} moved"
     assert np.isfinite(made.fit(X, Y).history["loss"]).all()
 
 
@@ -71,7 +71,7 @@ def test_a_gradient_of_ones_own(backend: Backend) -> None:
         out = made.forward(X, training=True)
         made.backward(np.ones_like(out))
         made.update()
-        assert made.step_count[0] == step + 1
+        assert made.engine.step_count[0] == step + 1
     before, dout = learned(made), np.ones_like(out)
     dout[7, 1] = np.nan
     made.forward(X, training=True)
@@ -93,7 +93,7 @@ def test_a_callable_loss(backend: Backend) -> None:
     made = model(backend, loss)
     with pytest.raises(bp.NonFiniteError) as caught:
         made.fit(X, Y, epochs=2, batch_size=10)
-    assert caught.value.step == made.step_count[0] == 4
+    assert caught.value.step == made.engine.step_count[0] == 4
     assert all(np.isfinite(array).all() for array in made.parameters())
 
 

@@ -8,8 +8,8 @@ import pytest
 
 import backpass as bp
 import samples
-from backpass.contract import CHUNK, REGISTRY
-from backpass.optim.optimizer import clipped, decayed
+from backpass.ops.contract import CHUNK, REGISTRY
+from backpass.ops.update import clipped, decayed
 
 UPDATES = [name for name, op in REGISTRY.items() if "params" in op.outputs]
 SIZE = 5 * CHUNK // 2

@@ -8,7 +8,7 @@ import pytest
 import samples
 from backpass.backends import Backend
 from backpass.backends.numpy import NumPyBackend
-from backpass.contract import REGISTRY, Op
+from backpass.ops.contract import REGISTRY, Op
 from disguises import backwards, strided, unaligned
 
 REFERENCE = NumPyBackend()

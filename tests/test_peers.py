@@ -2,12 +2,16 @@
 
 import gc
 import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from backpass.peers.apart import AVX512_BLAS, apart
-from backpass.workloads import WORKLOADS
+from backpass.cli.workloads import WORKLOADS
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
+from peers.apart import AVX512_BLAS, apart
 
 
 def test_a_contestant_in_a_process_of_its_own_ends_when_it_is_dropped(

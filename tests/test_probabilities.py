@@ -17,7 +17,7 @@ LABELS = rng.integers(0, 3, 60)
 def model(backend: Backend, **loss: Any) -> bp.Model:
     net = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
     made = bp.Model(net, nn.CrossEntropyLoss(**loss), optim.SGD(lr=1e-3), dtype="float64", backend="numpy")
-    made.programs.backend = made.backend = backend
+    made.backend = backend
     return made
 
 

@@ -48,13 +48,13 @@ def go_on(folder: Path) -> None:
         options = {"loss": own_loss} if name == "callable" else {}
         backend = "numpy" if name == "numpy" else "auto"
         loaded = bp.load(folder / f"{name}.safetensors", backend, **options)
-        found[name] = bits(fit(loaded, 6, name))
+        found[name] = bits(fit(loaded, 10, name, resume=True))
     print(json.dumps(found))
 
 
 @pytest.fixture(scope="module")
 def resumed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """fit(4), save, new process, load, fit(6): the bits of every case."""
+    """fit(4), save, new process, load, the other 6 epochs: the bits of every case."""
     folder = tmp_path_factory.mktemp("resumed")
     for name, make in CASES.items():
         fit(make(), 4, name).save(folder / f"{name}.safetensors")
@@ -76,7 +76,7 @@ def resumed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_ten_epochs_are_four_and_six(name: str, resumed: dict[str, Any]) -> None:
     whole = fit(CASES[name](), 10, name)
     assert resumed[name] == bits(whole)
-    assert bits(fit(fit(CASES[name](), 4, name), 6, name)) == bits(whole)  # in one process, too
+    assert bits(fit(fit(CASES[name](), 4, name), 10, name, resume=True)) == bits(whole)  # in one process, too
 
 
 def test_early_stopping_had_something_to_do() -> None:
@@ -97,7 +97,7 @@ def test_resume_in_mid_epoch(tmp_path: Path, steps: int, loss: Any) -> None:
     with pytest.raises(RuntimeError, match="an accident"):
         broken.fit(X, LABELS, epochs=3, callbacks=callbacks, **arguments)
     loaded = bp.load(path, **options)
-    assert loaded.step_count[0] == steps - 1  # the accident came before the checkpoint of its slice
+    assert loaded.engine.step_count[0] == steps - 1  # the accident came before the checkpoint of its slice
     again = loaded.fit(
         X, LABELS, epochs=3, validation_data=(XV, LABELS_V), callbacks=[stopping(False)], resume=True
     )
@@ -138,9 +138,9 @@ def test_max_seconds() -> None:
     big = np.resize(X, (200_000, 6))
     trained = model()
     history = trained.fit(big, np.resize(LABELS, len(big)), epochs=1000, batch_size=10, max_seconds=0.2)
-    run = trained.last_run
+    run = trained.engine.last_run
     assert run is not None
-    assert trained.step_count[0] == len(history.epoch) * 20_000 + -(-run.at.rows // 10) > 0
+    assert trained.engine.step_count[0] == len(history.epoch) * 20_000 + -(-run.position.rows // 10) > 0
     with pytest.raises(ValueError, match="max_seconds is -1, expected None or a number of at least 0"):
         trained.fit(big, np.resize(LABELS, len(big)), max_seconds=-1)
 
@@ -176,8 +176,8 @@ def test_new_data_make_a_new_run(tmp_path: Path) -> None:
     callback = stopping(True)
     callback.patience = 1000
     trained.fit(other, LABELS, epochs=3, validation_data=(XV + 1, LABELS_V), callbacks=[callback])
-    assert trained.last_run is not None
-    losses = trained.last_run.history.history["val_loss"]
+    assert trained.engine.last_run is not None
+    losses = trained.engine.last_run.history.history["val_loss"]
     assert len(losses) == 3
     assert callback.best == min(losses)
 
@@ -213,7 +213,7 @@ def test_resume_says_what_is_missing() -> None:
         trained.fit(X, LABELS, epochs=1, resume=True)
     trained.fit(X, LABELS, epochs=9, max_seconds=0, callbacks=[bp.EarlyStopping("loss", patience=5)])
     with pytest.raises(ValueError, match=r"EarlyStopping cannot go on: .*monitor is 'lr', but"):
-        trained.fit(X, LABELS, epochs=2, resume=True, callbacks=[bp.EarlyStopping("lr")])
+        trained.fit(X, LABELS, epochs=2, resume=True, callbacks=[bp.EarlyStopping("lr", mode="min")])
 
 
 @pytest.mark.parametrize("which", ["best_state", "last_state"])
@@ -223,9 +223,9 @@ def test_the_state_of_a_callback_fits_the_network_or_is_refused(which: str) -> N
 
     trained = model()
     trained.fit(X, LABELS, epochs=9, max_seconds=0, callbacks=[stopping()])
-    assert trained.last_run is not None
-    [(name, state)] = trained.last_run.states
-    trained.last_run.states = [(name, state | {which: {"another": np.zeros(3)}, "best": -99.0})]
+    assert trained.engine.last_run is not None
+    [(name, state)] = trained.engine.last_run.states
+    trained.engine.last_run.states = [(name, state | {which: {"another": np.zeros(3)}, "best": -99.0})]
     with pytest.raises(ValueError, match=r"EarlyStopping cannot go on: .*unknown keys \['another'\]"):
         trained.fit(X, LABELS, epochs=9, resume=True, callbacks=[stopping()])
     afresh = stopping()

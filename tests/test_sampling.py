@@ -10,7 +10,7 @@ import pytest
 import backpass as bp
 from backpass import nn
 from backpass.backends import Backend
-from backpass.sampling import balanced
+from backpass.data.order import balanced
 
 Y = np.array([0] * 61 + [1] * 30 + [3] * 6)  # class 2 has no rows
 X = np.random.default_rng(0).normal(size=(97, 4)).astype(np.float32)

@@ -15,7 +15,7 @@ import pytest
 
 import backpass as bp
 from backpass import nn
-from backpass.signals import deliver, held, opened
+from backpass.system.signals import deliver, held, opened
 from children import ENVIRONMENT
 from conftest import once
 
@@ -169,7 +169,7 @@ def test_a_handler_may_save_but_not_compute(backend: str, tmp_path: Path) -> Non
             model.fit(X, Y, epochs=20, batch_size=100)
     finally:
         signal.signal(signal.SIGUSR1, before)
-    assert bp.load(tmp_path / "run").last_run is not None
+    assert bp.load(tmp_path / "run").engine.last_run is not None
     assert all("a signal handler may save it" in e or "while another fit" in e for e in errors)
 
 

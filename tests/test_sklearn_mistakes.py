@@ -301,12 +301,12 @@ def test_a_callable_schedule_counts_the_epochs_of_partial_fit() -> None:
 
 def test_partial_fit_in_blocks_is_partial_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Out of core: the buffers do not grow with the rows of a call, and none of them is kept."""
-    from backpass.sklearn import mlp_network
+    from backpass.sklearn.mlp import network as mlp_network
 
     whole = classifier(batch_size=20).partial_fit(X, y, classes=[0, 1, 2]).partial_fit(X, y)
     monkeypatch.setattr(mlp_network, "BLOCK_BYTES", 8 * 8 * 4 * 50)  # eight buffers of two batches and a bit
     blocks = classifier(batch_size=20).partial_fit(X, y, classes=[0, 1, 2]).partial_fit(X, y)
     assert blocks.loss_curve_ == whole.loss_curve_
-    (kept,) = blocks._network.programs.values()
-    assert kept.feed.X.shape == (40, 4)
-    assert kept.given is None
+    (kept,) = blocks._network.epochs.values()
+    assert kept.feed.inputs.array("x").shape == (40, 4)
+    assert kept.data is None

@@ -16,6 +16,7 @@ from scipy import sparse  # noqa: E402
 from sklearn.datasets import load_digits  # noqa: E402
 
 import backpass.sklearn as ours  # noqa: E402
+from backpass.sklearn.mlp import network  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 estimators = pytest.mark.skipif(
@@ -58,7 +59,7 @@ def fitted(X: Any, weighted: bool = False, **options: Any) -> Any:
 def test_sparse_rows_give_the_numbers_of_dense_ones(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """To the bit, where the backend adds up in the order of the columns."""
     monkeypatch.setattr(
-        ours.mlp_network, "BLOCK_BYTES", 8 * X.shape[1] * 100
+        network, "BLOCK_BYTES", 8 * X.shape[1] * 100
     )  # where blocks are made dense, they are two batches and a bit
     weighted = "loss" not in DESIGNS[name]
     dense, thin = (fitted(form, weighted, **DESIGNS[name]) for form in (X, sparse.csr_matrix(X)))
@@ -130,8 +131,8 @@ def test_a_wide_sparse_matrix_is_not_made_dense(monkeypatch: pytest.MonkeyPatch)
     model = ours.MLPClassifier((3,), random_state=0, max_iter=2, dtype="float32").fit(wide, y)
     assert np.isfinite(model.loss_curve_).all()
     assert model.predict(wide).shape == (400,)
-    plans = model._network.model.programs.plans
-    assert len(plans) == 2  # of a batch and of all rows
+    plans = model._network.model.engine.plans.plans
+    assert len(plans) == 3  # of a batch, of many rows to predict and of one, which tells the shape
     assert sum(plan.bytes for plan in plans.values()) < 10**6
 
 

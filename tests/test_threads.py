@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 import backpass as bp
-from backpass import threads
-from backpass.backends import Backend
-from backpass.quota import quota
-from backpass.workloads import WORKLOADS
+from backpass.backends import Backend, threads
+from backpass.cli.workloads import WORKLOADS
+from backpass.system.quota import quota
 from conftest import UNDER_ASAN
 
 
@@ -24,7 +23,7 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(threads, "_chosen", 0)
     monkeypatch.setattr(threads, "affinity", lambda: 6)
-    monkeypatch.setattr("backpass.quota.quota", lambda: None)
+    monkeypatch.setattr("backpass.system.quota.quota", lambda: None)
     yield
     monkeypatch.undo()
     bp.set_num_threads(before)
@@ -65,7 +64,7 @@ def test_invalid_environment_names_the_variable(
 
 @pytest.mark.parametrize(("limit", "expected"), [(None, 6), (0.5, 1), (1.5, 1), (2.0, 2), (100.0, 6)])
 def test_quota_cuts_affinity(limit: float | None, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backpass.quota.quota", lambda: limit)
+    monkeypatch.setattr("backpass.system.quota.quota", lambda: limit)
     assert threads.default_num_threads() == expected
 
 
@@ -185,5 +184,5 @@ def test_the_same_bits_for_any_number_of_threads(name: str, native: Backend) -> 
         model = workload.model("native", count)
         model.backend = native
         loss = model.fit(X, y, epochs=1 if workload.slow else 2, batch_size=workload.batch).history["loss"]
-        found.append((loss, model.flat.params.tobytes()))
+        found.append((loss, model.engine.flat.params.tobytes()))
     assert all(each == found[0] for each in found)

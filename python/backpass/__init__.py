@@ -1,9 +1,16 @@
 """backpass: the fastest way to train small and medium neural networks on a CPU, from Python."""
 
-from typing import TYPE_CHECKING, Any
-
 from . import callbacks, losses, nn, optim
-from .backends import available_backends, get_backend, set_backend, use_backend
+from ._version import __version__
+from .backends import (
+    available_backends,
+    get_backend,
+    get_num_threads,
+    set_backend,
+    set_num_threads,
+    use_backend,
+)
+from .backends.threads import register
 from .callbacks import (
     Callback,
     CSVLogger,
@@ -14,32 +21,36 @@ from .callbacks import (
     ReduceLROnPlateau,
     TerminateOnNaN,
 )
-from .config import show_config
-from .errors import CheckpointError, NonFiniteError
-from .gradcheck import gradcheck
-from .history import History
-from .model import Model
-from .threadpools import register
-from .threads import get_num_threads, set_num_threads
+from .diagnostics.config import show_config
+from .diagnostics.gradcheck import gradcheck
+from .engine.history import History
+from .errors import CheckpointError, NonFiniteError, did_you_mean
+from .model import Model, load
 
-if TYPE_CHECKING:
-    from .checkpoint import load
-
-__version__ = "0.1.0"
 register()  # with threadpoolctl, where that came first
 
 __all__ = [
     "CSVLogger", "Callback", "CheckpointError", "EarlyStopping", "GradientMonitor", "History", "Model", "ModelCheckpoint",
-    "NonFiniteError", "ProgressBar", "ReduceLROnPlateau", "TerminateOnNaN", "available_backends", "callbacks", "get_backend",
-    "get_num_threads", "gradcheck", "load", "losses", "nn", "optim", "set_backend", "set_num_threads", "show_config",
-    "use_backend",
+    "NonFiniteError", "ProgressBar", "ReduceLROnPlateau", "TerminateOnNaN", "__version__", "available_backends", "callbacks",
+    "get_backend", "get_num_threads", "gradcheck", "load", "losses", "nn", "optim", "set_backend", "set_num_threads",
+    "show_config", "use_backend",
 ]  # fmt: skip
+# What other libraries have at the top.
+ELSEWHERE = {
+    "Sequential": "nn.Sequential", "Linear": "nn.Linear", "Dense": "nn.Linear", "Adam": "optim.Adam", "SGD": "optim.SGD",
+    "MLPClassifier": "sklearn.MLPClassifier (import backpass.sklearn)", "save": "Model.save",
+}  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
-    """`load` on first use: what reads files would make every import slower."""
-    if name == "load":
-        from .checkpoint import load
+def __getattr__(name: str) -> object:
+    """A rarely used package, or an error that names the right name."""
+    if name == "sklearn":  # `import backpass` does not import scikit-learn
+        from importlib import import_module
 
-        return load
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return import_module(".sklearn", __name__)
+    near = f"; here it is bp.{ELSEWHERE[name]}" if name in ELSEWHERE else did_you_mean(name, __all__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{near}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__]

@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", metavar="command")
     modules = {}
     for name, purpose in COMMANDS.items():
-        modules[name] = importlib.import_module(f".{name}", "backpass")
+        modules[name] = importlib.import_module(f"backpass.cli.{name}")
         modules[name].add_arguments(
             commands.add_parser(
                 name,

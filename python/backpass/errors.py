@@ -1,5 +1,7 @@
 """Exceptions that callers may want to catch."""
 
+from collections.abc import Iterable
+
 
 class NonFiniteError(ArithmeticError):
     """A loss, activation or gradient became NaN or infinite while training; the weights of the last good step are kept.
@@ -21,3 +23,23 @@ class CheckpointError(RuntimeError):
 
 class DamagedError(CheckpointError):
     """The file is not what was written: missing, cut off, altered or unreadable (EIO). An older checkpoint may be good."""
+
+
+class MissingError(DamagedError, FileNotFoundError):
+    """There is no such checkpoint: a FileNotFoundError, too."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """ "; did you mean 'cross_entropy'?" where one of the known names is near, else nothing."""
+    from difflib import get_close_matches
+
+    plain = {_letters(one): one for one in known}
+    found = get_close_matches(_letters(name), plain, n=1, cutoff=0.6)
+    return f"; did you mean {plain[found[0]]!r}?" if found else ""
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name)).lower()

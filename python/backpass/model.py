@@ -1,162 +1,614 @@
-"""bp.Model: a network, a loss and an optimizer that train, evaluate, save and tell of themselves. Its bases: passes and state."""
+"""bp.Model: what users call to train, evaluate, predict, save and look at a network; and bp.load."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import Any
+from typing import Any, Literal
 
-from . import arguments, data
-from .alone import alone, computing, reading
-from .backends import Executor
+import numpy as np
+from numpy.typing import ArrayLike
+
+from . import checks
+from .backends import Backend, get_backend, get_num_threads
+from .backends.threads import checked_threads
 from .callbacks import Callback
 from .checks import flag
-from .diagnosis import raise_non_finite
-from .evaluation import checked_data, evaluated
-from .history import History
-from .passes import Passes
-from .program import call
-from .runs import Asked
-from .train import fit
+from .described import explained
+from .engine import advice, passes, weights
+from .engine.engine import Engine, LossFunction, checked_net
+from .engine.history import History
+from .errors import did_you_mean
+from .losses import Loss, LossName
+from .nn import Layer
+from .optim import Optimizer, OptimizerName
+from .system.exclusive import computing, reading, reentrant
+from .training import fit as training
+from .training.evaluate import classes, evaluate, probabilities, score
+from .training.resume import FitOptions
+
+# What other libraries have in the place of arguments and attributes.
+INSTEAD = {
+    "metrics": "accuracy is always there; other metrics are numbers that a callback adds to its logs",
+    "lr": "give it to the optimizer: optim.Adam(lr=1e-3)",
+    "learning_rate": "it is called lr: model.lr, or optim.Adam(lr=1e-3)",
+    "device": "backpass trains on the CPU",
+    "batch_size": "give it to fit",
+    "epochs": "give it to fit",
+    "random_state": "it is called seed",
+    "criterion": "it is called loss",
+    "steps_per_epoch": "an epoch takes every row once",
+    "compile": "a Model needs none: loss and optimizer are given to bp.Model",
+    "layers": "they are in model.net",
+    "train": "model.fit trains; model.forward(x, training=True) is a pass as in training",
+    "eval": "model.predict and model.evaluate compute as for inference",
+    "zero_grad": "backward overwrites the gradients",
+    "to": "backpass trains on the CPU; the dtype is given to bp.Model",
+    "get_weights": "it is called state_dict",
+    "set_weights": "it is called load_state_dict",
+    "history": "fit returns it",
+    "num_threads": "it is called threads",
+    "flat": "it is model.engine.flat",
+    "programs": "it is model.engine.plans",
+    "step_count": "it is model.engine.step_count",
+    "optimizer_state": "it is model.engine.optimizer_state",
+    "last_run": "it is model.engine.last_run",
+}
 
 
-class Model(Passes):
+class Model:
     """A network with its loss, optimizer and backend.
 
     Args:
         net: a layer from `backpass.nn`, usually a Sequential. It belongs to this model from now on.
-        loss: a name ("cross_entropy", "mse", ...), a loss object, or a callable (pred, y) -> (value, gradient).
-        optimizer: a name ("adam", ...) or an object from `backpass.optim`.
-        backend: "auto", "native", "numba" or "numpy".
-        threads: the most threads to use; None: what bp.get_num_threads() says.
-        dtype: "float32" or "float64".
-        seed: fixes initial weights, shuffling and dropout: the same seed gives the same bits.
+        loss: a name ("cross_entropy", "bce_with_logits", "mae", ...), a loss object from `nn`, or a callable
+            (pred, y) -> (value, gradient); default "mse".
+        optimizer: a name ("sgd", "adamw", ...) or an object from `backpass.optim`; default "adam" with its lr of 1e-3.
+        backend: "auto" (default: the fastest that works here), "native", "numba" or "numpy".
+        threads: the most threads to use; default None: what bp.get_num_threads() says. No bit depends on it.
+        dtype: "float32" (default) or "float64": of the weights, and of what X is converted to.
+        seed: an integer of at least 0, default 0. It fixes initial weights, shuffling and dropout: the same bits each time.
+
+    Attributes:
+        net, loss, optimizer, backend, threads, dtype, seed: as given. Settings of layers, loss and optimizer may change, as in
+            `model.optimizer.lr = 1e-4`, and act at the next step; another optimizer starts with fresh moments.
+        lr: the learning rate of the last step; set it to change it.
+        epoch: how many epochs have been trained.
+        stop_training: set it to True in a callback to end the run.
+        engine: what trains, for tools; its parts may change between versions.
+
+    One model serves one call at a time: calls from several threads wait for each other.
+
+    Raises:
+        TypeError, ValueError: name the argument, what was given and what was expected.
+
+    Example:
+        >>> model = bp.Model(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)), loss="cross_entropy")
+        >>> history = model.fit(X, labels, epochs=3)
     """
 
-    @alone
+    @explained(INSTEAD)
+    def __init__(
+        self,
+        net: Layer,
+        loss: LossName | Loss | LossFunction = "mse",
+        optimizer: OptimizerName | Optimizer = "adam",
+        *,
+        backend: Literal["auto", "native", "numba", "numpy"] = "auto",
+        threads: int | None = None,
+        dtype: Literal["float32", "float64"] | type | np.dtype[Any] = "float32",
+        seed: int = 0,
+    ) -> None:
+        self.__dict__["engine"] = Engine(
+            net, loss, optimizer, backend=backend, threads=threads, dtype=dtype, seed=seed
+        )
+        advice.of_network(self.engine.net, self.engine.builtin_loss)
+
+    engine: Engine
+
+    # -- what it is made of -------------------------------------------------------------------------------------------
+
+    @property
+    def net(self) -> Layer:
+        """The network."""
+        return self.engine.net
+
+    @property
+    def loss(self) -> Loss | LossFunction:
+        """The loss object, or the function that was given."""
+        return self.engine.loss_function or self.engine.loss
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimizer; assign another one, a name or an object, to go on with that and fresh moments."""
+        return self.engine.optimizer
+
+    @optimizer.setter
+    def optimizer(self, optimizer: OptimizerName | Optimizer) -> None:
+        self.engine.use_optimizer(optimizer)
+
+    @property
+    def backend(self) -> Backend:
+        """The backend object; assign another one, a name or an object, to go on with that."""
+        return self.engine.backend
+
+    @backend.setter
+    def backend(self, backend: Backend | str) -> None:
+        self.engine.use_backend(backend)
+
+    @property
+    def threads(self) -> int:
+        """The most threads that it uses; assign None for what bp.get_num_threads() says."""
+        return self.engine.threads or get_num_threads()
+
+    @threads.setter
+    def threads(self, threads: int | None) -> None:
+        self.engine.threads = checked_threads(threads)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64."""
+        return self.engine.dtype
+
+    @property
+    def seed(self) -> int:
+        """What fixes all that is random."""
+        return self.engine.seed
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the last step; set it to change it (a schedule sets it again at each step)."""
+        return self.engine.lr
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self.engine.lr = value
+
+    @property
+    def epoch(self) -> int:
+        """How many epochs have been trained."""
+        return self.engine.epoch
+
+    @property
+    def stop_training(self) -> bool:
+        """Whether the run is to end: callbacks set it to True."""
+        return self.engine.stop_training
+
+    @stop_training.setter
+    def stop_training(self, value: bool) -> None:
+        self.engine.stop_training = flag("stop_training", value)
+
+    # -- training -----------------------------------------------------------------------------------------------------
+
+    @explained(INSTEAD)
+    @reentrant
     def fit(
         self,
-        X: Any,
-        y: Any = None,
+        X: ArrayLike | Any,
+        y: ArrayLike | Any = None,
+        *,
         epochs: int = 1,
         batch_size: int | None = None,
         validation_data: Any = None,
+        validation_split: float = 0.0,
         shuffle: bool = True,
-        sample_weight: Any = None,
-        class_weight: Any = None,
-        sampler: str | None = None,
+        sample_weight: ArrayLike | None = None,
+        class_weight: dict[int, float] | ArrayLike | Literal["balanced"] | None = None,
+        sampler: Literal["balanced"] | None = None,
+        drop_last: bool = False,
         callbacks: Sequence[Callback] = (),
         progress: bool = False,
+        verbose: Literal[0, 1, 2, "auto"] | None = None,
         resume: bool = False,
         max_seconds: float | None = None,
     ) -> History:
-        """Train for `epochs` more epochs. Further runs on the same data are one long run: callbacks go on where they were.
+        """Train for `epochs` more epochs. Each call is a run of its own, with its own callbacks; `resume=True` finishes one.
 
         Args:
             X: (N, ...) numbers. A C-contiguous array of the model's dtype, of bool, int8 to int32, uint8 or uint16 (for float64
                 also int64 and float32) is not copied, nor is a memory map of any of these: each step converts its rows. Any
-                other is copied.
+                other is copied. A SciPy sparse matrix is read as it is by a network that begins with nn.Linear. For a network
+                of several inputs a tuple or a dict of arrays.
                 Without y: a sequence of chunks (X, y) or (X, y, sample_weight), of arrays or paths of .npy files; anything with
                 len() and [i], such as a Keras Sequence. One chunk at a time is in memory; `shuffle` mixes the chunks and the rows
                 of each.
-            y: targets, (N,) class indices or (N, C) probabilities for cross entropy, else (N, ...) like the network's output.
-            batch_size: rows of a step, at most N; default 32, or N if that is less. The last batch may be smaller.
-            validation_data: (X, y) or (X, y, sample_weight), evaluated after each epoch.
-            shuffle: whether each epoch takes the rows in a new order.
+            y: targets, (N,) class indices, one-hot or (N, C) probabilities for cross entropy, else (N, ...) like the output.
+            epochs: how often each row is seen, default 1.
+            batch_size: rows of a step, default 32; at most N. The last batch may be smaller.
+            validation_data: (X, y) or (X, y, sample_weight), evaluated after each epoch; or a sequence of chunks.
+            validation_split: the share of the rows, the last ones, that are held out and evaluated instead; default 0.
+            shuffle: whether each epoch takes the rows in a new order, default True.
             sample_weight: (N,) weights of the rows, none below 0; a row of weight 2 counts like two.
             class_weight: the weights of the classes, a dict or (C,) numbers, or "balanced": N / (classes · rows of the class).
                 Targets are class indices, or 0 and 1 for a network with one output.
             sampler: "balanced": the classes take turns, so that each has its share of every batch. An epoch still has N rows: all
                 or some of a frequent class, those of a rare one several times, in a new order each epoch.
-            callbacks: from `bp.callbacks`, or any objects with methods of theirs. progress: whether to show a progress bar.
+            drop_last: leave out the last batch of an epoch where it is smaller than the others, default False.
+            callbacks: from `bp.callbacks`, or any objects with methods of theirs.
+            progress: whether to show a progress bar, default False.
+            verbose: Keras's word: 0 nothing, 1 or "auto" the progress bar, 2 a line for each epoch.
             resume: finish the run that was interrupted (by max_seconds, Ctrl-C, or before bp.load), in mid-epoch if need be,
-                to the same bits as if nothing had happened. `epochs` counts from that run's start; data and callbacks must be
-                given as they were, batch_size and shuffle are taken over. Where nothing was interrupted a run begins as usual.
+                to the same bits as if nothing had happened. `epochs` counts from that run's start, and may be more than it had;
+                data and callbacks must be given as they were, batch_size and shuffle are taken over. Where nothing was
+                interrupted a run begins as usual.
             max_seconds: stop after this time, at the end of a step; `resume=True` goes on from there.
+
+        Returns a History: `history.history["loss"]` has a value for each epoch.
 
         Raises:
             ValueError, TypeError: name the argument, what was given and what was expected; nothing has been trained then.
             NonFiniteError: the loss or a gradient became NaN or infinite; the weights are those of the last good step,
                 unless an update itself overflowed: the message says which.
+
+        Example:
+            >>> history = model.fit(X, y, epochs=5, batch_size=64, validation_split=0.2)
+            >>> history.history["val_loss"]
+            [...]
         """
-        asked = Asked(
-            arguments.whole("epochs", epochs, 0),
+        options = FitOptions(
+            self,
+            checks.whole("epochs", epochs, 0),
             batch_size,
             validation_data,
+            checks.fraction("validation_split", validation_split),
             flag("shuffle", shuffle),
-            arguments.sampler(sampler, shuffle),
+            checks.sampler(sampler, shuffle),
+            flag("drop_last", drop_last),
             callbacks,
-            progress,
+            checks.progress(progress, verbose),
             flag("resume", resume),
-            arguments.seconds("max_seconds", max_seconds),
+            checks.seconds("max_seconds", max_seconds),
         )
-        if y is None and not hasattr(X, "__array__"):
-            from .chunks import fit_chunks
-
-            return fit_chunks(self, X, sample_weight, class_weight, asked)
-        return fit(self, X, y, sample_weight, class_weight, asked)
+        if validation_data is not None and options.validation_split:
+            raise ValueError("validation_data and validation_split are both given, expected one of them")
+        return training.fit(self.engine, X, y, sample_weight, class_weight, options)
 
     @computing
-    def step(self, x: Any, y: Any) -> float:
-        """One training step on one batch; returns its loss before the update."""
-        x = self._batch(x)
-        if self.callable_loss:
-            from .custom import step_with_callable
+    def step(self, x: ArrayLike | Any, y: ArrayLike | Any) -> float:
+        """One training step on one batch.
 
-            return step_with_callable(self, x, y)
-        y = data.targets(y, self.loss, self.programs.output_shape(x.shape[1:]), self.dtype, len(x))
-        plan = self.training_plan(x.shape, (y.shape[1:], y.dtype), weighted=False)
+        Args:
+            x: (B, ...) rows, at least one. y: their targets, as in `fit`.
 
-        def compiled() -> Executor:
-            instructions = [
-                *plan.forward,
-                *plan.loss_part,
-                *plan.backward,
-                *self.update_instructions(plan.loss),
-                *plan.kept,
-                call("advance", **self.counters(), loss=plan.loss, count=plan.count, rows=0),
-            ]
-            return self.backend.compile(instructions, self.halt)
+        Returns the loss of the batch before the update.
 
-        executor = self.programs.of(plan, "step", compiled)
-        assert plan.target is not None
-        plan.x[...] = x
-        plan.target[...] = y
-        if executor.run(1, self.threads) < 1:
-            data.check_finite("x", x)
-            raise_non_finite(self, plan)
-        return float(plan.loss[0])
+        Raises:
+            ValueError, TypeError: name the argument; nothing has been trained then. NonFiniteError: as in `fit`.
 
-    @alone
-    def evaluate(self, X: Any, y: Any, sample_weight: Any = None) -> dict[str, float]:
-        """The loss over all rows, and the accuracy where the targets are classes: {"loss": ..., "accuracy": ...}."""
-        return evaluated(self, *checked_data(self, X, y, sample_weight, take=data.readable))
+        Example:
+            >>> model.step(X[:32], y[:32])
+            0...
+        """
+        return passes.train_step(self.engine, x, y)
+
+    @reentrant
+    def evaluate(
+        self, X: ArrayLike | Any, y: ArrayLike | Any = None, sample_weight: ArrayLike | None = None
+    ) -> dict[str, float]:
+        """Loss over all rows, and the accuracy where the targets are classes.
+
+        Args:
+            X: (N, ...) as in `fit`, or without y a sequence of chunks (X, y). y: targets as in `fit`.
+            sample_weight: (N,) weights of the rows, default all 1.
+
+        Returns {"loss": ..., "accuracy": ...}.
+
+        Raises:
+            ValueError, TypeError: name the argument, what was given and what was expected.
+
+        Example:
+            >>> model.evaluate(X, y)
+            {'loss': ...}
+        """
+        return evaluate(self.engine, X, y, sample_weight)
+
+    # -- predictions --------------------------------------------------------------------------------------------------
+
+    def predict(self, X: ArrayLike | Any) -> np.ndarray:
+        """The network's output for every row of X, as for inference: logits, where the loss takes logits.
+
+        Args:
+            X: (N, ...) as in `fit`.
+
+        Returns an array (N, ...) of the model's dtype; a row does not depend on the others, to the bit.
+
+        Raises:
+            ValueError, TypeError: X does not fit the network.
+
+        Example:
+            >>> model.predict(X).shape
+            (96, 1)
+        """
+        return passes.predict(self.engine, X)
+
+    def predict_proba(self, X: ArrayLike | Any) -> np.ndarray:
+        """Probabilities of the classes: softmax or sigmoid of `predict(X)`, whichever the loss implies.
+
+        Args:
+            X: (N, ...) as in `fit`.
+
+        Returns (N, C), of one output for two classes (N, 2), of several labels a row (N, K).
+
+        Raises:
+            RuntimeError: the loss is not one of classes. ValueError, TypeError: X does not fit the network.
+
+        Example:
+            >>> classifier.predict_proba(X).sum(axis=1)
+            array([1., ...
+        """
+        return probabilities(self.engine, self.predict(X))
+
+    def predict_classes(self, X: ArrayLike | Any) -> np.ndarray:
+        """The most probable class of every row of X.
+
+        Args:
+            X: (N, ...) as in `fit`.
+
+        Returns class indices (N,); of several labels a row 0 and 1 (N, K).
+
+        Raises:
+            RuntimeError: the loss is not one of classes. ValueError, TypeError: X does not fit the network.
+
+        Example:
+            >>> classifier.predict_classes(X)[:3]
+            array([...])
+        """
+        return classes(self.engine, self.predict(X))
+
+    def score(self, X: ArrayLike | Any, y: ArrayLike | Any, sample_weight: ArrayLike | None = None) -> float:
+        """Score as scikit-learn's estimators give it: accuracy where the targets are classes, else R².
+
+        Args:
+            X: (N, ...) as in `fit`. y: targets as in `fit`.
+            sample_weight: (N,) weights of the rows, default all 1.
+
+        Returns a number, 1 at best.
+
+        Raises:
+            RuntimeError: the loss is a callable. ValueError, TypeError: name the argument.
+
+        Example:
+            >>> classifier.score(X, labels)
+            0...
+        """
+        return score(self.engine, X, y, sample_weight, self.evaluate)
+
+    # -- one pass at a time -------------------------------------------------------------------------------------------
+
+    def forward(self, x: ArrayLike | Any, training: bool = False) -> np.ndarray:
+        """The network's output for one batch; with training=True (dropout, batch statistics) `backward` may follow.
+
+        Args:
+            x: (B, ...) rows. training: whether layers act as in training, default False.
+
+        Returns the output (B, ...), a copy.
+
+        Raises:
+            ValueError, TypeError: x does not fit the network.
+
+        Example:
+            >>> model.forward(X[:32], training=True).shape
+            (32, 1)
+        """
+        return self._forward(x) if training else self.predict(x)
+
+    @computing
+    def _forward(self, x: Any) -> np.ndarray:
+        return passes.forward(self.engine, x)
+
+    @computing
+    def backward(self, dout: ArrayLike) -> Any:
+        """Backpropagation of the gradient of your loss with respect to the output of the last `forward(x, training=True)`.
+
+        Args:
+            dout: (B, ...) like that output.
+
+        Returns the gradient with respect to x; `gradients()` has those of the parameters.
+
+        Raises:
+            RuntimeError: no such forward came before. ValueError, TypeError: dout does not fit.
+
+        Example:
+            >>> out = model.forward(X[:32], training=True)
+            >>> model.backward(2 * (out - y[:32, None]) / 32).shape
+            (32, 4)
+        """
+        return passes.backward(self.engine, dout)
+
+    @computing
+    def update(self, loss: float = 0.0) -> None:
+        """One optimizer step with the gradients of the last `backward`: clipping, update, running statistics.
+
+        Args:
+            loss: the value of your loss, default 0; it only serves the check for NaN.
+
+        Raises:
+            RuntimeError: no backward came before. NonFiniteError: loss or gradient is not finite; nothing has changed.
+
+        Example:
+            >>> dx = model.backward(model.forward(X[:32], training=True) - y[:32, None])
+            >>> model.update()
+        """
+        passes.apply_update(self.engine, loss)
+
+    @property
+    def mixing(self) -> tuple[float, np.ndarray] | None:
+        """How nn.MixUp mixed the rows of the last `forward(x, training=True)`: share · row b + (1 - share) · row partner[b],
+        as (share, partner (B,)); None without one. Targets of your own loss are to be mixed alike."""
+        last = self.engine.last_pass
+        mixed: tuple[float, np.ndarray] | None = last.targets[0].drawn() if last and last.targets else None
+        return mixed
+
+    # -- weights ------------------------------------------------------------------------------------------------------
+
+    def named_parameters(self) -> list[tuple[str, np.ndarray]]:
+        """Names and parameters in PyTorch's order and layout; views, so writing to one changes the network.
+
+        Example:
+            >>> [name for name, array in model.named_parameters()][:2]
+            ['0.weight', '0.bias']
+        """
+        return [(name, layer.view(key)) for name, layer, key in weights.learned(self.net)]
+
+    def parameters(self) -> list[np.ndarray]:
+        """The parameters as views, in the order of `named_parameters()`.
+
+        Example:
+            >>> model.parameters()[0].shape
+            (8, 4)
+        """
+        return [array for _, array in self.named_parameters()]
+
+    def gradients(self) -> list[np.ndarray]:
+        """The gradients of the last backward pass, in the order of `named_parameters()`.
+
+        Example:
+            >>> {name: g for (name, _), g in zip(model.named_parameters(), model.gradients())}
+            {'0.weight': ...
+        """
+        return [layer.view(key, gradient=True) for _, layer, key in weights.learned(self.net)]
+
+    @reading
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Copies of all parameters and running statistics under PyTorch's keys, in PyTorch's layout.
+
+        Example:
+            >>> sorted(model.state_dict())[:2]
+            ['0.bias', '0.weight']
+        """
+        return weights.state_dict(self.net)
+
+    @reentrant
+    def load_state_dict(self, state: Any) -> None:
+        """Take over parameters and running statistics; nothing changes if a key or a shape does not fit.
+
+        Args:
+            state: a dict of arrays such as `state_dict()` gives, here or in PyTorch.
+
+        Raises:
+            KeyError: keys are missing or unknown. ValueError, TypeError: an array does not fit.
+
+        Example:
+            >>> model.load_state_dict(model.state_dict())
+        """
+        weights.load(self.net, state)
+
+    # -- files and looks ----------------------------------------------------------------------------------------------
 
     @reading
     def save(self, path: str | PathLike[str]) -> None:
-        """Write all that training goes on from to a safetensors file; bp.load reads it. CheckpointError: nothing changed."""
-        from .checkpoint import save
+        """Write all that training goes on from to a safetensors file; bp.load reads it.
 
-        save(self, path)
+        Args:
+            path: the file, written atomically; `~` is the home folder.
+
+        Raises:
+            CheckpointError: the file could not be written; what was there has not changed.
+
+        Example:
+            >>> model.save(folder / "model.safetensors")
+        """
+        from .checkpoint.save import save  # here, as below: `import backpass` is to be quick
+
+        save(self.engine, path)
 
     def plot_gradients(self, path: str | PathLike[str] | None = None) -> Any:
-        """The norm of each layer's gradient over the steps of the last run, which a bp.GradientMonitor has to have watched.
+        """Plot of the norm of each layer's gradient over the steps of the last run, which a bp.GradientMonitor has watched.
 
-        path: where to write the picture as well (PNG, PDF, SVG by its ending). Returns the figure (needs matplotlib).
+        Args:
+            path: where to write the picture as well (PNG, PDF, SVG by its ending), default nowhere.
+
+        Returns the matplotlib figure.
+
+        Raises:
+            ValueError: nothing was recorded. ImportError: matplotlib is missing.
+
+        Example:
+            >>> history = model.fit(X, y, callbacks=[bp.GradientMonitor()])
+            >>> figure = model.plot_gradients()
         """
-        from .health import of_run
+        from .callbacks.gradients import records_of
         from .plots import gradient_norms
 
-        return gradient_norms(of_run(self.last_run), path)
+        return gradient_norms(vars(records_of(self.engine.last_run)), path)
 
     def summary(self) -> str:
-        """A table of the layers and their parameters; printed and returned."""
-        from .summary import summary
+        """Table of the layers, the shapes they give and their parameters.
 
-        text = summary(self)
-        print(text)
-        return text
+        Returns a string that a notebook and an interactive Python show as a table; a script prints it.
+
+        Example:
+            >>> print(model.summary())
+            name ...
+        """
+        from .diagnostics.summary import summary
+
+        return summary(self.engine)
 
     def __repr__(self) -> str:
-        loss = self.callable_loss or self.loss
-        return (
-            f"Model({self.net!r}, loss={loss!r}, optimizer={self.optimizer!r}, backend={self.backend.name!r})"
-        )
+        return f"Model({self.net!r}, loss={self.loss!r}, optimizer={self.optimizer!r}, backend={self.backend.name!r})"
+
+    # -- names that are not there -------------------------------------------------------------------------------------
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(self._unknown(name))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if (
+            not name.startswith("_")
+            and not hasattr(type(self), name)
+            and name not in type(self).__annotations__
+        ):
+            raise AttributeError(self._unknown(name))
+        super().__setattr__(name, value)
+
+    def _unknown(self, name: str) -> str:
+        what = f"{type(self).__name__} has no attribute {name!r}"
+        if name in INSTEAD:
+            return f"{what}: {INSTEAD[name]}"
+        return what + did_you_mean(name, [known for known in dir(type(self)) if not known.startswith("_")])
+
+    def __getstate__(self) -> Any:
+        return self._engine_state()
+
+    @reading
+    def _engine_state(self) -> Any:
+        return {"engine": self.engine}
+
+
+def load(
+    path: str | PathLike[str],
+    backend: Literal["auto", "native", "numba", "numpy"] = "auto",
+    threads: int | None = None,
+    *,
+    net: Layer | None = None,
+    loss: LossName | Loss | Callable[..., Any] | None = None,
+    optimizer: OptimizerName | Optimizer | None = None,
+) -> Model:
+    """The model in a file of `Model.save` or `ModelCheckpoint`; training goes on to the same bits as if it had never stopped.
+
+    That holds on the same backend and instruction set, with any number of threads; on others results differ by rounding.
+    Where the file is missing or damaged, the newest good one of path.1, path.2, ... is taken, with a warning.
+
+    Args:
+        path: the file. Nothing in it is executed.
+        backend: "auto" (default), "native", "numba" or "numpy"; it is not part of the file.
+        threads: the most threads to use, default None: what bp.get_num_threads() says; not part of the file either.
+        net: only needed where the file cannot describe the network, because it is made of classes of your own: the same as
+            when it was written, newly made. The weights come from the file.
+        loss: only needed where it is a class or a function of your own.
+        optimizer: only needed where it is a class of your own. The learning rate and the moments come from the file.
+
+    Raises:
+        FileNotFoundError: there is no such file. CheckpointError: names the file and what is wrong with it.
+        MemoryError: the model needs more memory than there is.
+
+    Example:
+        >>> model.save(folder / "model.safetensors")
+        >>> model = bp.load(folder / "model.safetensors")
+    """
+    from .checkpoint.load import read  # here: `import backpass` is to be quick
+
+    get_backend(backend)  # if it is missing, that is what to say
+    checkpoint = read(path, None if net is None else checked_net(net), loss, optimizer)
+    model = Model(**checkpoint.made, backend=backend, threads=threads)
+    checkpoint.restore(model.engine)
+    return model

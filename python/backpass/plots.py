@@ -1,23 +1,24 @@
 """Pictures with matplotlib: learning curves, and the norms of gradients."""
 
+import io
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from .checks import as_path
-from .history import History
 
-if TYPE_CHECKING:
-    from .health import Records
-
-LEGEND = {"framealpha": 0.9, "edgecolor": "none"}  # no line of the grid runs through its text
-ROWS = 22  # of a legend
+# No line of the grid runs through the text of a legend.
+LEGEND = {"framealpha": 0.9, "edgecolor": "none"}
+MOST_ROWS_OF_LEGEND = 22
 PERCENT = ("accuracy",)
-COLUMNS = 3  # of panels
+COLUMNS_OF_PANELS = 3
+# Of one run: the epochs, and the values of each quantity by name.
+Curves = tuple[Sequence[int], Mapping[str, Sequence[float]]]
 
 
-def learning_curves(histories: dict[str, History], path: str | os.PathLike[str] | None = None) -> Any:
+def learning_curves(histories: Mapping[str, Curves], path: str | os.PathLike[str] | None = None) -> Any:
     """Draw the histories of several runs, by label: training solid, validation dashed, one colour for each run (for each of the
     two where there is one run). The first panel is the loss; each metric has one, too.
 
@@ -25,11 +26,16 @@ def learning_curves(histories: dict[str, History], path: str | os.PathLike[str] 
     window: a notebook shows it, a script saves it.
     """
     new_figure = _matplotlib()
-    names = [name.removeprefix("val_") for history in histories.values() for name in history.history]
+    names = [
+        name.removeprefix("val_")
+        for _, history in histories.values()
+        for name, values in history.items()
+        if values
+    ]
     panels = [name for name in dict.fromkeys(["loss", "accuracy", *names]) if name in names and name != "lr"]
     if not panels:
         raise ValueError("histories hold no epoch, so there is nothing to plot")
-    columns = min(len(panels), COLUMNS)
+    columns = min(len(panels), COLUMNS_OF_PANELS)
     rows = -(-len(panels) // columns)
     figure = new_figure(figsize=(5.6 * columns, 4.2 * rows), layout="constrained")
     for at, quantity in enumerate(panels):
@@ -37,23 +43,24 @@ def learning_curves(histories: dict[str, History], path: str | os.PathLike[str] 
     return _saved(figure, path)
 
 
-def _panel(axes: Any, quantity: str, histories: dict[str, History]) -> None:
+def _panel(axes: Any, quantity: str, histories: Mapping[str, Curves]) -> None:
     """One quantity of all runs."""
     factor = 100.0 if quantity in PERCENT else 1.0
-    for number, (run, history) in enumerate(histories.items()):
+    for number, (run, (epochs, history)) in enumerate(histories.items()):
         for second, (name, style, face) in enumerate(
             (("training", "-", None), ("validation", "--", "white"))
         ):
-            if values := history.history.get(f"val_{quantity}" if second else quantity):
+            if values := history.get(f"val_{quantity}" if second else quantity):
                 single = len(values) == 1
                 axes.plot(
-                    [epoch + 1 for epoch in history.epoch[: len(values)]],
+                    [epoch + 1 for epoch in epochs[: len(values)]],
                     [factor * value for value in values],
                     linestyle="" if single else style,
                     marker="o" if single else "",
                     markerfacecolor=face,
                     color=f"C{number if len(histories) > 1 else second}",
-                    linewidth=0.6 + len(histories) - number,  # equal curves lie in each other: all are seen
+                    # Equal curves lie in each other: all are seen.
+                    linewidth=0.6 + len(histories) - number,
                     alpha=0.85,
                     label=f"{run}, {name}" if run else name,
                 )
@@ -74,28 +81,32 @@ def _whole_numbers(axes: Any) -> None:
     axes.grid(alpha=0.3)
 
 
-def gradient_norms(records: "Records", path: str | os.PathLike[str] | None = None) -> Any:
-    """Draw what a GradientMonitor recorded: the norm of each layer's gradient over the steps, on a log scale."""
+def gradient_norms(records: Mapping[str, Any], path: str | os.PathLike[str] | None = None) -> Any:
+    """Draw what a GradientMonitor recorded: the norm of each layer's gradient over the steps, on a log scale.
+
+    records: "steps", "layers", "shown" and "norms", the fields of diagnostics.health.Records.
+    """
+    steps, layers, shown = records["steps"], records["layers"], records["shown"]
     figure = _matplotlib()(figsize=(7.5, 4.2), layout="constrained")
     axes = figure.subplots()
-    norms, single = np.array(records.norms), len(records.steps) == 1
+    norms, single = np.array(records["norms"]), len(steps) == 1
     norms[~(np.isfinite(norms) & (norms > 0))] = np.nan  # no place on a log scale
-    for at, layer in enumerate(records.layers):
-        shade = at / max(len(records.layers) - 1, 1)
+    for at, layer in enumerate(layers):
+        shade = at / max(len(layers) - 1, 1)
         axes.plot(
-            records.steps,
+            steps,
             norms[:, at],
             marker="o" if single else "",
             linestyle="" if single else "-",
             color=(0.9 * (1 - shade), 0.25, 0.9 * shade),
             linewidth=1.4,
-            label=f"{layer} {records.shown[at]}",
+            label=f"{layer} {shown[at]}",
         )
     axes.set_yscale("log")
     axes.set_xlabel("step")
     axes.set_ylabel("gradient norm, before clipping")
     _whole_numbers(axes)
-    columns = -(-len(records.layers) // ROWS)
+    columns = -(-len(layers) // MOST_ROWS_OF_LEGEND)
     axes.legend(
         title="layer",
         fontsize="x-small",
@@ -111,10 +122,30 @@ def gradient_norms(records: "Records", path: str | os.PathLike[str] | None = Non
 
 def _matplotlib() -> Any:
     """The class of figures; ImportError says what to install."""
+    return globals().get("Picture") or __getattr__("Picture")
+
+
+def __getattr__(name: str) -> Any:
+    """`Picture`, a matplotlib figure that belongs to no window: made at first use, for matplotlib takes long to import."""
+    if name != "Picture":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        from .picture import Picture
+        from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError(f'plots need matplotlib ({error}): pip install "backpass[plot]"') from None
+
+    class Picture(Figure):
+        """What `history.plot()` and its like return: a notebook shows it all the same."""
+
+        __qualname__ = "Picture"
+
+        def _repr_png_(self) -> bytes:
+            """IPython asks for this unless pyplot has drawn in the notebook before: then it knows how to show a figure itself."""
+            file = io.BytesIO()
+            self.savefig(file, format="png", dpi=100)
+            return file.getvalue()
+
+    globals()["Picture"] = Picture
     return Picture
 
 

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 import backpass as bp
-from backpass import nn, optim, storage
+from backpass import nn, optim
+from backpass.checkpoint import files as storage
 
 X = np.random.default_rng(0).standard_normal((24, 4)).astype(np.float32)
 Y = np.arange(24) % 3

@@ -45,11 +45,11 @@ def new(loss: Any = "cross_entropy", backend: str = "auto") -> bp.Model:
 
 def digest(model: bp.Model) -> str:
     """All that training goes on from, in one number."""
-    run = model.last_run
+    run = model.engine.last_run
     assert run is not None
     parts = [array.tobytes() for array in model.state_dict().values()]
-    parts += [model.optimizer_state[slot].tobytes() for slot in model.optimizer.slots]
-    parts.append(repr((model.epoch, model.step_count[0], model.lr, run.history.history)).encode())
+    parts += [model.engine.optimizer_state[slot].tobytes() for slot in model.optimizer.slots]
+    parts.append(repr((model.epoch, model.engine.step_count[0], model.lr, run.history.history)).encode())
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 

@@ -19,7 +19,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # samples, fence
 import samples
 from backpass import _core
-from backpass.contract import REGISTRY
+from backpass.ops.contract import REGISTRY
 from fence import fenced
 
 REFUSED = (TypeError, ValueError, KeyError, MemoryError)

@@ -5,8 +5,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..contract import REGISTRY
-from ..signals import deliver, held
+from ..ops import REGISTRY
+from ..system.signals import deliver, held
 
 
 class Call(Protocol):
@@ -70,7 +70,8 @@ class Backend:
     """The base of all backends: falls back to the reference for every op that a backend does not bring itself."""
 
     name = "numpy"
-    apart = False  # whether its products are faster where rows lie apart (layout.py)
+    # Whether products are faster where rows of matrices have padding between them (program/layout.py).
+    pads_rows = False
     functions: Mapping[str, Callable[..., None]] = {}
 
     def function(self, name: str) -> Callable[..., None]:

@@ -38,7 +38,7 @@ class NativeExecutor(Executor):
 class NativeBackend(Backend):
     """C++ kernels for one instruction set: `isa`, or the fastest that this CPU runs (BACKPASS_ISA forces one)."""
 
-    apart = True
+    pads_rows = True
 
     def __init__(self, isa: str = "") -> None:
         self.isa: str = _core.choose_isa(isa)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ..contract import CHUNK, REGISTRY, Op
+from ..ops.contract import CHUNK, REGISTRY, Op
 from .base import Backend
 
 

@@ -1,6 +1,6 @@
 """Callbacks: what happens around a training run, under Keras's names."""
 
-from .callback import Callback, Logs, Monitor
+from .base import Callback, Logs, Monitor
 from .checkpoint import ModelCheckpoint
 from .gradients import GradientMonitor
 from .reports import CSVLogger, ProgressBar

@@ -9,24 +9,31 @@ from typing import Any
 
 from ..checks import as_path
 from ..errors import CheckpointError
-from .callback import Logs, Monitor
+from .base import Logs, Mode, Monitor
 
 EVERY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(s|seconds?|min|minutes?|steps?|epochs?)\s*")
 
 
 class ModelCheckpoint(Monitor):
-    """Write a checkpoint every so often; `bp.load(path)` and `fit(..., resume=True)` go on from it, to the bit.
-
-    Args:
-        path: the file. It is replaced in one step: whenever the process is killed, a whole checkpoint is there.
-        every: "30s", "200 steps" or "1 epoch" (any number of them).
-        monitor: only keep the best: write where this quantity of the epoch's logs has improved; `every` counts epochs then.
-        mode: "min", "max" or "auto", what of the monitor is better: see Monitor.
-        keep: how many checkpoints to keep: `path` is the newest, path.1 the one before, path.2 the one before that.
+    """Checkpoints: the whole state of a run, written every so often; `bp.load` and `fit(resume=True)` go on from it, to the bit.
 
     A checkpoint that cannot be written while the run goes on (a full disk) is a warning, and the one before stays. When the run
     is over (epochs done, stopped, out of max_seconds, but not broken by an exception) its last state is written too, with the
     weights that EarlyStopping brought back, unless a monitor decides.
+
+    Args:
+        path: the file, written atomically: the path always holds a complete checkpoint. `~` is the home folder.
+        every: "30s", "5 min", "200 steps" or "1 epoch" (default), any number of them.
+        monitor: None (default), or a quantity of the epoch's logs: a checkpoint is only written where it has improved.
+        keep: how many checkpoints to keep, default 1: `path` is the newest, path.1 the one before, path.2 the one before that.
+        mode: "min" or "max", what of the monitor is better; "auto" (default) knows it of the usual names.
+
+    Raises:
+        ValueError: an argument out of range. CheckpointError: before the first step, if the folder does not exist.
+
+    Example:
+        >>> model.fit(X, y, epochs=3, callbacks=[bp.ModelCheckpoint(folder / "run.safetensors", every="30s")])
+        History(...)
     """
 
     def __init__(
@@ -35,7 +42,7 @@ class ModelCheckpoint(Monitor):
         every: str = "1 epoch",
         monitor: str | None = None,
         keep: int = 1,
-        mode: str = "auto",
+        mode: Mode = "auto",
     ) -> None:
         super().__init__("" if monitor is None else monitor, mode=mode)
         self.path = as_path("ModelCheckpoint: path", path)
@@ -57,6 +64,10 @@ class ModelCheckpoint(Monitor):
         self.keep = keep
 
     def on_train_begin(self, logs: Logs) -> None:
+        super().on_train_begin(logs)
+        folder = os.path.dirname(os.path.realpath(self.path))
+        if not os.path.isdir(folder):
+            raise CheckpointError(f"{self.path} cannot be written: there is no folder {folder}")
         self._written = False
         self._wrote(failed=False)
 
@@ -76,13 +87,13 @@ class ModelCheckpoint(Monitor):
         if self.unit == "epoch" and self.model.epoch % int(self.number) == 0:
             before, written = self.best, False
             try:
-                written = (not self.monitor or self.improved(logs)) and self._try()
+                written = (not self.monitor or (self.logged(logs) and self.improved(logs))) and self._try()
             finally:
                 if not written:
                     self.best = before
 
     def on_train_end(self, logs: Logs) -> None:
-        run = self.model.last_run
+        run = self.model.engine.last_run
         if self.monitor or (run and run.broken):
             return
         if self._failed or self._steps() != self._at_step or self._weights() != self._written_weights:
@@ -103,9 +114,9 @@ class ModelCheckpoint(Monitor):
         return True
 
     def _save(self) -> None:
-        from ..checkpoint import save  # it imports the model, which imports this package
+        from ..checkpoint.save import save  # here: `import backpass` is to be quick
 
-        save(self.model, self.path, self.keep, check=not self._written)  # a file of its own is whole
+        save(self.model.engine, self.path, self.keep, check=not self._written)  # a file of its own is whole
         self._written = True
         self._wrote(failed=False)
 
@@ -115,10 +126,10 @@ class ModelCheckpoint(Monitor):
 
     def _weights(self) -> int:
         """What tells whether they changed without a step: at the end of a run EarlyStopping brings back the best."""
-        return 0 if self.monitor else zlib.crc32(self.model.flat.params.data)
+        return 0 if self.monitor else zlib.crc32(self.model.engine.flat.params.data)
 
     def _steps(self) -> int:
-        return int(self.model.step_count[0])
+        return int(self.model.engine.step_count[0])
 
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() if self.monitor else {}

@@ -3,39 +3,110 @@
 import math
 import os
 import time
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
 
 from ..backends import Executor
 from ..checks import is_name
-from ..health import Records, judge, report
-from ..memory import aligned
-from ..program import call
-from ..steps import Plan
-from .callback import Callback, Logs
+from ..diagnostics.health import Records, judge, report
+from ..engine.run import Run
+from ..ops import dead_units, part_norms, saturated_units
+from ..ops.formulas import ACTIVATIONS
+from ..program import Instruction, Plan, address, call
+from ..system.memory import aligned
+from .base import Callback, Logs
 from .checkpoint import EVERY
-from .measures import Units, ratio
 
-BUDGET = 0.01  # of the time of training, which "auto" spends
-FREE = 0.001  # seconds that it spends in any case: a short run has samples, too
-SLICE = 2e-5  # seconds that a return to Python costs besides
-LEAST = 10  # steps between two samples of "auto"
+# Share of the time of training that "auto" spends.
+BUDGET = 0.01
+# Seconds that "auto" spends in any case: a short run has samples, too.
+FREE = 0.001
+# Seconds that a return to Python costs besides.
+SLICE = 2e-5
+# Steps between two samples of "auto".
+LEAST = 10
+# A ReLU is dead if it gave 0 for every row of this many batches.
+WINDOW = 5
+# A unit is saturated where its slope is below this share of the largest.
+FLAT = 0.05
+# Of |y| where the slope 1 - y² of a tanh is FLAT.
+REACH = math.sqrt(1 - FLAT)
+
+
+class Units:
+    """The activations of a plan's network that can die or saturate, and the share of idle units of each."""
+
+    def __init__(self, plan: Plan | None, sample: np.ndarray) -> None:
+        # The layers that compute them, in the order of the forward pass, and how each can be idle: "dead" or "saturated".
+        self.layers: list[str] = []
+        self.kinds: list[str] = []
+        outputs: list[tuple[str, np.ndarray]] = []
+        for instruction in plan.forward if plan else ():
+            activation, y = instruction.fields.get("activation"), instruction.fields.get("y")
+            kind = ACTIVATIONS[activation].idle if activation else ""
+            if not kind or activation is None or y is None or plan is None:
+                continue
+            if kind == "saturated" and address(y) == address(
+                plan.out
+            ):  # an output may well be sure of itself
+                continue
+            outputs.append((activation, y))
+            self.layers.append(instruction.layer)
+            self.kinds.append(kind)
+        self.shares = np.zeros(len(outputs))
+        self.instructions: list[Instruction] = []
+        for number, (activation, y) in enumerate(outputs):
+            share = self.shares[number : number + 1]
+            low, high = ACTIVATIONS[activation].range
+            if self.kinds[number] == "dead":
+                fired = np.full(y.shape[-1], sample[0] - 1)
+                self.instructions.append(
+                    call(dead_units, y=y, sample=sample, fired=fired, share=share, window=WINDOW)
+                )
+            else:
+                centre, reach = (low + high) / 2, (high - low) / 2 * REACH
+                self.instructions.append(call(saturated_units, y=y, share=share, centre=centre, reach=reach))
+
+
+def ratio(update: float, weights: float) -> float:
+    """update / weights; 0 where nothing changed."""
+    return update / weights if weights else 0.0 if not update else math.inf
+
+
+def records_of(run: Run | None) -> Records:
+    """What the GradientMonitor of a run recorded."""
+    states = run.as_it_stands(False).states if run else []
+    recorded = [state for name, state in states if name == "GradientMonitor" and state]
+    if not recorded:
+        raise ValueError(
+            "no gradients were recorded: train with callbacks=[bp.GradientMonitor()] before plot_gradients()"
+        )
+    return Records(**recorded[0])
 
 
 class GradientMonitor(Callback):
-    """Watch the health of a run: `verdict()` in a few words, `report()` with a table and advice, `model.plot_gradients()`.
-
-    Args:
-        every: "auto" (default): as often as about 1 % of the time of training pays for, and at least 10 steps apart; "50 steps"
-            or "1 epoch" (any number of them): always there, at whatever cost. The first step is measured, too.
-
-    The last batch of an epoch is passed over if it is smaller than the others: the step before it counts.
+    """Health of a run: `verdict()` in a few words, `report()` with a table and advice, `plot()` (guide: docs/guides/health.md).
 
     Measured are, for each layer with weights, the norm of the gradient (before clipping) and that of one step's update over that
     of the weights; for each ReLU the share of dead units (0 for every row of the last 5 batches measured), for each sigmoid and
     tanh that of saturated outputs (slope below 5 % of the largest; not where they are the network's output). All of it is read
     from the buffers that a step leaves behind. A resumed run goes on with what was recorded.
+
+    The last batch of an epoch is passed over if it is smaller than the others: the step before it counts.
+
+    Args:
+        every: "auto" (default): as often as about 1 % of the time of training pays for, and at least 10 steps apart; "50 steps"
+            or "1 epoch" (any number of them): always there, at whatever cost. The first step is measured, too.
+
+    Raises:
+        ValueError: another word for every.
+
+    Example:
+        >>> monitor = bp.GradientMonitor()
+        >>> model.fit(X, y, epochs=2, callbacks=[monitor]) and monitor.verdict()
+        'healthy'
     """
 
     def __init__(self, every: str = "auto") -> None:
@@ -83,7 +154,7 @@ class GradientMonitor(Callback):
         """The norm of each layer's gradient over the steps; returns the figure. path: see `model.plot_gradients`."""
         from ..plots import gradient_norms
 
-        return gradient_norms(self._measured(), path)
+        return gradient_norms(vars(self._measured()), path)
 
     def _measured(self) -> Records:
         if not self.records.steps:
@@ -95,10 +166,10 @@ class GradientMonitor(Callback):
     # -- when -------------------------------------------------------------------------------------------------------
 
     def on_train_begin(self, logs: Logs) -> None:
-        flat = self.model.flat
+        flat = self.model.engine.flat
         self.records = Records()
         ends: list[int] = []  # the parameters of a layer lie together, layer after layer
-        for name, layer in self.model.net.walk():
+        for name, layer in self.model.engine.net.walk():
             numbers = [p.number for p in layer.learned.values() if p.number is not None]
             if numbers and flat.offsets[numbers[-1]] >= max(ends, default=0):  # else it was there before
                 ends.append(flat.offsets[numbers[-1]] + math.prod(flat.shapes[numbers[-1]]))
@@ -124,7 +195,7 @@ class GradientMonitor(Callback):
         if now < self._next - 1:
             return
         began = time.perf_counter()
-        plan = self.model.programs.trained
+        plan = self.model.engine.plans.trained
         if self._rest and plan is not None and len(plan.x) == self._rest:
             self._next = now + 1
         elif self._at == now - 1 and now >= self._next:
@@ -135,10 +206,10 @@ class GradientMonitor(Callback):
         self._spent += time.perf_counter() - began + SLICE
 
     def on_train_end(self, logs: Logs) -> None:
-        run, plan = self.model.last_run, self.model.programs.trained
+        run, plan = self.model.engine.last_run, self.model.engine.plans.trained
         if run is not None and run.broken and plan is not None:
-            norm_of_all = self.model.optimizer_state["norm"][0]
-            if not np.isfinite([norm_of_all, plan.loss[0], self.model.flat.params.sum()]).all():
+            norm_of_all = self.model.engine.optimizer_state["norm"][0]
+            if not np.isfinite([norm_of_all, plan.loss[0], self.model.engine.flat.params.sum()]).all():
                 self._record(self._count())
                 self.records.norms[-1] = [math.inf] * len(self._ends)
         self._forget()  # a finished run keeps no copy of the weights, and no buffers
@@ -157,7 +228,7 @@ class GradientMonitor(Callback):
         return step
 
     def _count(self) -> int:
-        return int(self.model.step_count[0])
+        return int(self.model.engine.step_count[0])
 
     # -- what -------------------------------------------------------------------------------------------------------
 
@@ -168,15 +239,15 @@ class GradientMonitor(Callback):
         self._units: Units | None = None
 
     def _remember(self) -> None:
-        np.copyto(self._before, self.model.flat.params)
+        np.copyto(self._before, self.model.engine.flat.params)
         self._at = self._count()
 
     def _record(self, now: int) -> None:
-        records, plan = self.records, self.model.programs.trained
+        records, plan = self.records, self.model.engine.plans.trained
         if self._program is None or self._units is None or plan is not self._plan:
             self._units, self._plan = Units(plan, self._sample), plan
             self._program = self._compiled(self._units)
-        self._program.run(1, self.model.threads)
+        self._program.run(1, self.model.engine.threads)
         records.norms.append(self._norms.tolist())
         updates = map(ratio, self._updates.tolist(), self._weights.tolist())
         records.updates.append([*updates] if self._at == now - 1 else [math.nan] * len(self._ends))
@@ -187,14 +258,15 @@ class GradientMonitor(Callback):
 
     def _compiled(self, units: Units) -> Executor:
         """The program that measures the step that was made last."""
-        flat = self.model.flat
+        flat = self.model.engine.flat
         parts: list[tuple[np.ndarray, np.ndarray | None, np.ndarray]] = [
             (flat.grads, None, self._norms),
             (flat.params, self._before, self._updates),
             (flat.params, None, self._weights),
         ]
-        norms = [call("part_norms", flat=f, before=b, ends=self._ends, norms=n) for f, b, n in parts]
-        return self.model.backend.compile([*norms, *units.instructions])
+        norms = [call(part_norms, flat=f, before=b, ends=self._ends, norms=n) for f, b, n in parts]
+        executor: Executor = self.model.engine.backend.compile([*norms, *units.instructions])
+        return executor
 
     # -- going on ---------------------------------------------------------------------------------------------------
 
@@ -207,6 +279,6 @@ class GradientMonitor(Callback):
             raise ValueError(
                 f"GradientMonitor: the layers are {self.records.layers}, but were {state['layers']}"
             )
-        self.records = Records(**state)
+        self.records = Records(**deepcopy(state))
         if self.every != "auto":
             self._next = self._following(self._count())

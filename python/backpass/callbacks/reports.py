@@ -6,36 +6,57 @@ import sys
 import time
 from typing import Any
 
-from ..checks import as_path, flag, is_number, real
-from .callback import Callback, Logs
+from ..checks import as_path, flag, is_name, is_number, real
+from .base import Callback, Logs
 
 
 class CSVLogger(Callback):
-    """Write one line per epoch to a CSV file: `epoch` (from 0 on) and what its logs hold, text in one line.
+    """CSV log: one line per epoch with `epoch` (from 0 on) and what its logs hold, text in one line (Keras's class).
 
-    append: whether to add to a file that is there; else it is replaced when the first epoch ends. A resumed run goes on in the
-    same file, at the epoch where it goes on. A file that cannot be written is an OSError before the first epoch.
+    A quantity that comes up later gets a column of its own, empty where it is missing. A resumed run goes on in the same file.
+
+    Args:
+        path: the file; `~` is the home folder.
+        append: whether to add to a file that is there, default False: it is replaced when the first epoch ends.
+
+    Raises:
+        OSError: before the first epoch, if the file cannot be written.
+
+    Example:
+        >>> model.fit(X, y, epochs=3, callbacks=[bp.CSVLogger(folder / "log.csv")])
+        History(...)
     """
 
     def __init__(self, path: str | os.PathLike[str], append: bool = False) -> None:
         self.path, self.append = as_path("CSVLogger: path", path), flag("CSVLogger: append", append)
 
     def on_train_begin(self, logs: Logs) -> None:
-        self._names: list[str] | None = None
+        self._names: list[str] = []
         open(self.path, "a", encoding="utf-8").close()
-        run = self.model.last_run
+        run = self.model.engine.last_run
         if run is not None and run.resumed:
             self._go_on()
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        first = self._names is None
-        self._names = self._names or ["epoch", *logs]
-        with open(self.path, "a" if self.append or not first else "w", encoding="utf-8", newline="") as file:
-            lines = csv.writer(file, lineterminator="\n")
-            if first and not (self.append and file.tell()):
-                lines.writerow(self._names)
-            values = [logs.get(name, "") for name in self._names[1:]]
-            lines.writerow([epoch, *(real(v) if is_number(v) else " ".join(str(v).split()) for v in values)])
+        line = {"epoch": epoch} | {
+            k: real(v) if is_number(v) else " ".join(str(v).split()) for k, v in logs.items()
+        }
+        if new := [name for name in line if name not in self._names]:
+            before = self._lines() if self._names or self.append else []
+            self._names = [*(before[0] if before else self._names), *new]
+            self._names = list(dict.fromkeys(self._names))
+            rows = [dict(zip(before[0], row, strict=False)) for row in before[1:]]
+            self._write("w", [dict(zip(self._names, self._names, strict=True)), *rows])
+        self._write("a", [line])
+
+    def _write(self, how: str, rows: list[dict[str, Any]]) -> None:
+        with open(self.path, how, encoding="utf-8", newline="") as file:
+            csv.DictWriter(file, self._names, restval="", lineterminator="\n").writerows(rows)
+
+    def _lines(self) -> list[list[str]]:
+        """What the file holds, the header first."""
+        with open(self.path, encoding="utf-8", newline="") as file:
+            return [*csv.reader(file)]
 
     def _go_on(self) -> None:
         """Keep the lines of the epochs before; a run that was killed may have written more of them, the last in part."""
@@ -53,16 +74,36 @@ class CSVLogger(Callback):
 
 
 class ProgressBar(Callback):
-    """A progress bar over all epochs (tqdm if it is installed, else a plain line per epoch)."""
+    """Progress bar over all epochs: tqdm's if it is installed, else a plain line per epoch on stderr.
+
+    `fit(progress=True)` and `fit(verbose=1)` show one; `fit(verbose=2)` shows lines.
+
+    Args:
+        style: "bar" (default) or "lines", one for each epoch.
+
+    Raises:
+        ValueError: another style.
+
+    Example:
+        >>> model.fit(X, y, callbacks=[bp.ProgressBar("lines")])
+        History(...)
+    """
+
+    def __init__(self, style: str = "bar") -> None:
+        if not is_name(style, ("bar", "lines")):
+            raise ValueError(f"ProgressBar: style is {style!r}, expected 'bar' or 'lines'")
+        self.style = style
 
     def on_train_begin(self, logs: Logs) -> None:
         self._done, self._epochs = 0, 0
-        try:
-            from tqdm.auto import tqdm
-        except ImportError:
-            self._bar: Any = None
-        else:
-            self._bar = tqdm(total=self.params["epochs"] * self.params["steps"], unit="step")
+        self._bar: Any = None
+        if self.style == "bar":
+            try:
+                from tqdm.auto import tqdm
+            except ImportError:
+                pass
+            else:
+                self._bar = tqdm(total=self.params["epochs"] * self.params["steps"], unit="step")
         self._start = time.perf_counter()
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:

@@ -5,17 +5,29 @@ from typing import Any
 
 import numpy as np
 
-from .. import weights
 from ..checks import flag, real
-from .callback import Callback, Logs, Monitor
+from ..engine import weights
+from .base import Callback, Logs, Mode, Monitor
 
 
 class EarlyStopping(Monitor):
-    """Stop after `patience` epochs without an improvement by more than min_delta; restore_best brings back the best weights.
+    """Early stopping: end the run after `patience` epochs without an improvement (Prechelt 1998; Keras's class).
 
-    mode: "min", "max" or "auto", by the name of `monitor`: see Monitor.
+    Each `fit` begins afresh; `fit(resume=True)` goes on where the run was, from its last weights.
 
-    A further `fit` on the same data goes on where this one ended, from the last weights, unless the patience had run out.
+    Args:
+        monitor: the quantity of the epoch's logs, default "val_loss".
+        patience: how many epochs in a row may bring no improvement, default 0: the first such epoch ends the run.
+        min_delta: how much an improvement is at least, default 0.
+        restore_best: whether the weights of the best epoch come back at the end, default True.
+        mode: "min" or "max", whichever is better; "auto" (default) knows it of the usual names.
+
+    Raises:
+        ValueError: before the first step, if nobody logs the quantity, or if its direction is not known.
+
+    Example:
+        >>> model.fit(X, y, epochs=50, validation_split=0.2, callbacks=[bp.EarlyStopping(patience=3)])
+        History(...)
     """
 
     def __init__(
@@ -24,21 +36,23 @@ class EarlyStopping(Monitor):
         patience: int = 0,
         min_delta: float = 0.0,
         restore_best: bool = True,
-        mode: str = "auto",
+        mode: Mode = "auto",
     ) -> None:
         super().__init__(monitor, min_delta, mode)
         self.patience = self.whole_epochs("patience", patience)
         self.restore_best = flag("EarlyStopping: restore_best", restore_best)
         self.wait = 0
         self.best_state: dict[str, np.ndarray] | None = None
-        self.last_state: dict[str, np.ndarray] | None = (
-            None  # of the end of the run, before the best came back
-        )
+        # Of the end of the run, before the best came back.
+        self.last_state: dict[str, np.ndarray] | None = None
 
     def on_train_begin(self, logs: Logs) -> None:
-        self.wait, self.best, self.best_state, self.last_state = 0, self.worst, None, None
+        super().on_train_begin(logs)
+        self.wait, self.best_state, self.last_state = 0, None, None
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        if not self.logged(logs):
+            return
         if self.improved(logs):
             self.wait = 0
             if self.restore_best:
@@ -80,13 +94,24 @@ def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
 
 
 class ReduceLROnPlateau(Monitor):
-    """Multiply the learning rate by `factor` after `patience` epochs without an improvement by more than min_delta.
+    """Plateau schedule: lr = max(factor · lr, min_lr) after `patience` epochs without an improvement (Keras's class).
 
     Args:
-        monitor: the quantity of the epoch's logs. mode: what of it is better: see Monitor.
-        factor: a number between 0 and 1.
-        min_lr: no learning rate below this.
-        cooldown: epochs after each reduction that are not counted.
+        monitor: the quantity of the epoch's logs, default "val_loss".
+        factor: a number between 0 and 1, default 0.1.
+        patience: how many epochs in a row may bring no improvement, default 10.
+        min_delta: how much an improvement is at least, default 1e-4.
+        min_lr: no learning rate below this, default 0.
+        mode: "min" or "max", whichever is better; "auto" (default) knows it of the usual names.
+        cooldown: epochs after each reduction that are not counted, default 0.
+
+    Raises:
+        ValueError: before the first step, if nobody logs the quantity, if its direction is not known, or if the optimizer
+            has a schedule.
+
+    Example:
+        >>> model.fit(X, y, epochs=50, validation_split=0.2, callbacks=[bp.ReduceLROnPlateau(patience=3)])
+        History(...)
     """
 
     def __init__(
@@ -96,7 +121,7 @@ class ReduceLROnPlateau(Monitor):
         patience: int = 10,
         min_delta: float = 1e-4,
         min_lr: float = 0.0,
-        mode: str = "auto",
+        mode: Mode = "auto",
         cooldown: int = 0,
     ) -> None:
         super().__init__(monitor, min_delta, mode)
@@ -113,15 +138,17 @@ class ReduceLROnPlateau(Monitor):
             )
 
     def on_train_begin(self, logs: Logs) -> None:
-        self.best, self.wait, self.cooling = self.worst, 0, 0
+        super().on_train_begin(logs)
+        self.wait, self.cooling = 0, 0
         if self.model.optimizer.schedule is not None:
             raise ValueError(
                 "ReduceLROnPlateau: the optimizer has a schedule, which sets the learning rate at every step"
             )
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        improved = self.improved(logs)
-        if improved or self.cooling:
+        if not self.logged(logs):
+            return
+        if self.improved(logs) or self.cooling:
             self.wait, self.cooling = 0, max(self.cooling - 1, 0)
             return
         self.wait += 1
@@ -138,4 +165,11 @@ class ReduceLROnPlateau(Monitor):
 
 
 class TerminateOnNaN(Callback):
-    """End training quietly where the loss is no longer finite; without it, `fit` raises NonFiniteError."""
+    """End of a run where the loss or a gradient is no longer finite: quietly, with the weights of the last good step.
+
+    Without this callback `fit` raises NonFiniteError there.
+
+    Example:
+        >>> model.fit(X, y, callbacks=[bp.TerminateOnNaN()])
+        History(...)
+    """

@@ -1,12 +1,12 @@
 """Losses: PyTorch's class names, and the strings that `bp.Model(loss=...)` takes."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
+from ..errors import did_you_mean
 from .base import Loss
 from .cross_entropy import CrossEntropyLoss
 from .gaussian_nll import GaussianNLLLoss
-from .mixed import emit_mixed
 from .nll import NLLLoss
 from .pointwise import (
     BCEWithLogitsLoss,
@@ -21,22 +21,9 @@ from .pointwise import (
 )
 
 __all__ = [
-    "BCEWithLogitsLoss",
-    "CrossEntropyLoss",
-    "FocalLoss",
-    "GaussianNLLLoss",
-    "HingeLoss",
-    "HuberLoss",
-    "L1Loss",
-    "Loss",
-    "MSELoss",
-    "NLLLoss",
-    "PoissonNLLLoss",
-    "QuantileLoss",
-    "SmoothL1Loss",
-    "by_name",
-    "emit_mixed",
-]
+    "BCEWithLogitsLoss", "CrossEntropyLoss", "FocalLoss", "GaussianNLLLoss", "HingeLoss", "HuberLoss", "L1Loss", "Loss",
+    "MSELoss", "NLLLoss", "PoissonNLLLoss", "QuantileLoss", "SmoothL1Loss", "by_name",
+]  # fmt: skip
 
 NAMES: dict[str, Callable[[], Loss]] = {
     "cross_entropy": CrossEntropyLoss,
@@ -53,6 +40,21 @@ NAMES: dict[str, Callable[[], Loss]] = {
     "hinge": HingeLoss,
     "focal": FocalLoss,
 }
+LossName = Literal[
+    "cross_entropy", "mse", "mae", "l1", "huber", "smooth_l1", "bce_with_logits", "nll", "poisson", "gaussian_nll",
+    "quantile", "hinge", "focal",
+]  # fmt: skip
+# What other libraries call these losses, and what is different here.
+ELSEWHERE = {
+    "binary_crossentropy": "'bce_with_logits', whose network ends without a sigmoid",
+    "bce": "'bce_with_logits', whose network ends without a sigmoid",
+    "categorical_crossentropy": "'cross_entropy', whose network ends without a softmax",
+    "sparse_categorical_crossentropy": "'cross_entropy', whose network ends without a softmax",
+    "log_loss": "'cross_entropy' (classes) or 'bce_with_logits' (one output)",
+    "mean_squared_error": "'mse'",
+    "squared_error": "'mse'",
+    "mean_absolute_error": "'mae'",
+}
 
 
 def by_name(loss: Any) -> Loss:
@@ -61,6 +63,10 @@ def by_name(loss: Any) -> Loss:
         return loss
     if isinstance(loss, str) and loss in NAMES:
         return NAMES[loss]()
+    near = ""
+    if isinstance(loss, str):
+        elsewhere = ELSEWHERE.get(loss.lower())
+        near = f"; did you mean {elsewhere}?" if elsewhere else did_you_mean(loss, NAMES)
     raise ValueError(
-        f"loss is {loss!r}, expected one of {sorted(NAMES)}, a loss object, or a callable (pred, y) -> (value, grad)"
+        f"loss is {loss!r:.80}, expected one of {sorted(NAMES)}, a loss object, or a callable (pred, y) -> (value, grad){near}"
     )

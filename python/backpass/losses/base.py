@@ -1,23 +1,37 @@
 """Loss: what every loss is. It checks the targets and emits one call that gives the value and the gradient."""
 
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..checks import flag, is_name, is_whole, real
-from ..memory import aligned
+from ..described import Adjustable
+from ..ops import Op
 from ..program import Builder, Tensor
-from ..recorded import Recorded
+from ..system.memory import aligned
 
 REDUCTIONS = ("mean", "sum")
-PROBABILITY_SLACK = 1e-3  # of the sum of a row's probabilities: float16 rounds by that much
+# Of the sum of a row's probabilities: float16 rounds by that much.
+PROBABILITY_SLACK = 1e-3
 
 
-class Loss(Recorded):
-    """Base of all losses. `reduction`: "mean" over all elements (weighted by the sample weights) or "sum"."""
+class Loss(Adjustable):
+    """Base of all losses. A changed setting, as in `model.loss.label_smoothing = 0.1`, acts at the next step.
 
-    metric: str | None = None  # "accuracy" where the targets are classes
+    Attributes:
+        metric: "accuracy" where the targets are classes, else None.
+        wants: what the network's output is: "logits", "log probabilities", or "" for numbers.
+        in_units_of_y: whether the network's output is a number like y itself.
+    """
+
+    metric: ClassVar[str | None] = None
+    wants: ClassVar[str] = ""
+    in_units_of_y: ClassVar[bool] = False
+    instead: ClassVar[Mapping[str, str]] = {
+        "from_logits": "CrossEntropyLoss and BCEWithLogitsLoss take logits; leave Softmax and Sigmoid out of the network",
+        "reduce": "it is called reduction", "size_average": "it is called reduction",
+    }  # fmt: skip
 
     def __init__(self, reduction: str = "mean", known: Collection[str] = REDUCTIONS) -> None:
         if not is_name(reduction, known):
@@ -53,7 +67,9 @@ class Loss(Recorded):
             raise ValueError(
                 f"{type(self).__name__}: weight is {weight!r}, expected one finite number of at least 0 for each class"
             )
-        return array.astype(np.float64)
+        array = array.astype(np.float64)
+        array.flags.writeable = False  # a change would go unnoticed
+        return array
 
     def index(self, name: str, value: Any) -> int:
         """Check an integer parameter."""
@@ -75,14 +91,12 @@ class Loss(Recorded):
         """Which rows are right, for the metric."""
         return np.asarray(pred.argmax(axis=-1) == target)
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
-
 
 class ClassLoss(Loss):
     """Base of the losses whose targets are class indices, with a weight for each class and an index to ignore."""
 
     metric = "accuracy"
+    wants = "logits"
 
     def __init__(self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> None:
         super().__init__(reduction)
@@ -110,9 +124,9 @@ class ClassLoss(Loss):
         return out
 
 
-def emit_loss(name: str, builder: Builder, pred: Tensor, **fields: Any) -> tuple[Tensor, Tensor]:
+def emit_loss(op: Op, builder: Builder, pred: Tensor, **fields: Any) -> tuple[Tensor, Tensor]:
     """Emit a loss op on pred and hand its dpred to the backward pass."""
-    loss = builder.emit(name, want=["dpred"] if builder.training else [], pred=pred, **fields)
+    loss = builder.emit(op, want=["dpred"] if builder.training else [], pred=pred, **fields)
     count = builder.output("count")
     if builder.training:
         builder.add_gradient(pred, builder.output("dpred"))
@@ -120,31 +134,44 @@ def emit_loss(name: str, builder: Builder, pred: Tensor, **fields: Any) -> tuple
 
 
 def class_targets(loss: str, y: Any, output: tuple[int, ...], ignore: int | None = None) -> np.ndarray:
-    """Class indices 0 .. C-1 as int64, checked."""
-    given = np.asarray(y)
+    """Class indices 0 .. C-1 as int64, checked; of one-hot integers or bools (..., C) the places of the ones."""
+    given, classes = np.asarray(y), output[-1]
     whole = given.dtype.kind in "iub" or (given.dtype.kind == "f" and bool(np.all(given == np.floor(given))))
     if not whole:
         raise ValueError(
-            f"{loss}: y has dtype {given.dtype}, expected class indices (integers 0 to {output[-1] - 1})"
+            f"{loss}: y has dtype {given.dtype}, expected class indices (integers 0 to {classes - 1})"
         )
     if given.ndim == len(output) + 1 and given.shape[-1] == 1:
         given = given[..., 0]
+    if given.ndim == len(output) + 1 and given.shape[1:] == output and given.dtype.kind in "iub":
+        given = _from_one_hot(loss, given)
     if given.ndim != len(output):
         expected = ", ".join(["N", *map(str, output[:-1])])
         raise ValueError(f"{loss}: y has shape {given.shape}, expected class indices of shape ({expected})")
-    labels = np.ascontiguousarray(given, dtype=np.int64)
-    if not labels.size or (labels.min() >= 0 and labels.max() < output[-1]):
-        return labels
-    bad = (labels < 0) | (labels >= output[-1])
-    if ignore is not None:
-        bad &= labels != ignore
+    # Compared as they came: a large uint64 must not turn into a negative index.
+    bad = (given < 0) | (given >= classes)
+    if bad.any() and ignore is not None:
+        bad &= given != ignore
     if bad.any():
         where = tuple(int(i) for i in np.argwhere(bad)[0])
+        two = "; for two classes give it 2 outputs, or take loss='bce_with_logits'" if classes == 1 else ""
         raise ValueError(
-            f"{loss}: y[{', '.join(map(str, where))}] is {labels[where]}, expected a class index from 0 to {output[-1] - 1}"
-            f" (the network has {output[-1]} outputs)"
+            f"{loss}: y[{', '.join(map(str, where))}] is {given[where]}, expected a class index from 0 to {classes - 1}"
+            f" (the network has {classes} outputs{two})"
         )
-    return labels
+    return np.ascontiguousarray(given, dtype=np.int64)
+
+
+def _from_one_hot(loss: str, y: np.ndarray) -> np.ndarray:
+    """The places of the ones in rows of zeros and a single one."""
+    one_hot = ((y == 0) | (y == 1)).all(axis=-1) & (y.sum(axis=-1) == 1)
+    if not one_hot.all():
+        where = tuple(int(i) for i in np.argwhere(~one_hot)[0])
+        raise ValueError(
+            f"{loss}: y[{', '.join(map(str, where))}] is {y[where]}, expected class indices, or rows with a single 1; for"
+            " several labels a row take loss='bce_with_logits'"
+        )
+    return np.asarray(y.argmax(axis=-1))
 
 
 def probabilities(loss: str, y: np.ndarray) -> np.ndarray:

@@ -1,6 +1,4 @@
-"""Losses that compare prediction and target element by element: one op, the formulas in `formulas.py`."""
-
-from __future__ import annotations  # np.random.Generator is named, not imported: it costs 20 ms
+"""Losses that compare prediction and target element by element: one op, the formulas in ops/formulas.py."""
 
 from collections.abc import Collection
 from typing import Any
@@ -8,47 +6,13 @@ from typing import Any
 import numpy as np
 
 from ..checks import flag, real
-from ..contract import Dims, as_rows, op, positive
-from ..formulas import POINTWISE
+from ..ops import pointwise_loss
 from ..program import Builder, Tensor
 from .base import REDUCTIONS, Loss, emit_loss, real_targets
 
 KNOWN = (*REDUCTIONS, "batchmean")
-REDUCED = {"half": "mean", "half_batchmean": "batchmean"}  # names of MSELoss, and what the op calls them
-
-
-def _positive_for_rate(rng: np.random.Generator, shape: tuple[int, ...], dims: Dims) -> Any:
-    return rng.uniform(0.1, 2.0, shape)
-
-
-@op(
-    "pred[*,O] target[*,O] sample_weight[*]? -> loss[1]:float64 count[1]:float64 dpred[*,O]?",
-    samples={
-        "pred": _positive_for_rate,  # poisson_rate needs a positive prediction
-        "target": _positive_for_rate,
-        "sample_weight": positive,
-        "kind": [*POINTWISE],
-        "alpha": [0.7],
-        "reduction": ["mean", "sum", "batchmean"],
-    },
-)
-def pointwise_loss(
-    pred, target, sample_weight, loss, count, dpred, kind: str, alpha: float = 1.0, reduction: str = "mean"
-):
-    """loss = Σ_bo w_b f(pred_bo, target_bo) / (count O); count = Σ_b w_b.
-
-    "batchmean" divides by count alone; "sum" by nothing, count = 1.
-    """
-    outputs = pred.shape[-1]
-    rows, wanted = as_rows(pred), as_rows(target)
-    each = np.ones(len(rows)) if sample_weight is None else sample_weight.reshape(-1).astype(np.float64)
-    total = float(each.sum())
-    count[0] = 1.0 if reduction == "sum" else total
-    divisor = (count[0] * outputs if reduction == "mean" else count[0]) or 1.0
-    formula = POINTWISE[kind]
-    loss[0] = float((each * formula.value(rows, wanted, alpha).sum(axis=1, dtype=np.float64)).sum()) / divisor
-    if dpred is not None:
-        dpred[...] = (formula.slope(rows, wanted, alpha) * (each / divisor)[:, None]).reshape(pred.shape)
+# Names of MSELoss, and what the op calls them.
+REDUCED = {"half": "mean", "half_batchmean": "batchmean"}
 
 
 class PointwiseLoss(Loss):
@@ -58,7 +22,7 @@ class PointwiseLoss(Loss):
     """
 
     kind = ""
-    alpha = 1.0
+    _alpha = 1.0
 
     def __init__(self, reduction: str = "mean", known: Collection[str] = KNOWN) -> None:
         super().__init__(reduction, known)
@@ -70,13 +34,13 @@ class PointwiseLoss(Loss):
         self, builder: Builder, pred: Tensor, target: np.ndarray, sample_weight: np.ndarray | None
     ) -> tuple[Tensor, Tensor]:
         return emit_loss(
-            "pointwise_loss",
+            pointwise_loss,
             builder,
             pred,
             target=target,
             sample_weight=sample_weight,
             kind=self.kind,
-            alpha=self.alpha,
+            alpha=self._alpha,
             reduction=REDUCED.get(self.reduction, self.reduction),
         )
 
@@ -85,7 +49,23 @@ class PointwiseLoss(Loss):
 
 
 class MSELoss(PointwiseLoss):
-    """Mean of (pred - target)²; reduction="half" or "half_batchmean": of ½ (pred - target)², the textbooks' loss."""
+    """Mean squared error: mean of (pred - target)² (PyTorch's `nn.MSELoss`).
+
+    Args:
+        reduction: "mean" (default), "sum", or "batchmean": divided by the weighted number of rows alone; "half" and
+            "half_batchmean" of ½ (pred - target)², the loss of the textbooks.
+
+    Shapes: network output and targets (N, ...) alike; targets (N,) serve for one output.
+
+    Raises:
+        ValueError: another reduction; targets of another shape.
+
+    Example:
+        >>> nn.MSELoss(reduction="half")
+        MSELoss(reduction='half')
+    """
+
+    in_units_of_y = True
 
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__(reduction, (*REDUCTIONS, *REDUCED, "batchmean"))
@@ -93,42 +73,101 @@ class MSELoss(PointwiseLoss):
 
 
 class L1Loss(PointwiseLoss):
-    """Mean of |pred - target|."""
+    """Mean absolute error: mean of |pred - target| (PyTorch's `nn.L1Loss`).
 
+    Args:
+        reduction: "mean" (default), "sum", or "batchmean": divided by the weighted number of rows alone.
+
+    Shapes: network output and targets (N, ...) alike; targets (N,) serve for one output.
+
+    Raises:
+        ValueError: another reduction; targets of another shape.
+
+    Example:
+        >>> nn.L1Loss()
+        L1Loss()
+    """
+
+    in_units_of_y = True
     kind = "l1"
 
 
 class HuberLoss(PointwiseLoss):
-    """½ d² for d = |pred - target| ≤ delta, else delta (d - ½ delta); default delta 1."""
+    """Huber loss: ½ d² for d = |pred - target| ≤ delta, else delta (d - ½ delta) (Huber 1964; PyTorch's `nn.HuberLoss`).
 
+    Args:
+        reduction: "mean" (default), "sum", or "batchmean": divided by the weighted number of rows alone.
+        delta: where the square ends, above 0, default 1.
+
+    Shapes: network output and targets (N, ...) alike; targets (N,) serve for one output.
+
+    Raises:
+        ValueError: an argument out of range; targets of another shape.
+
+    Example:
+        >>> nn.HuberLoss(delta=0.5)
+        HuberLoss(delta=0.5)
+    """
+
+    in_units_of_y = True
     kind = "huber"
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction)
-        self.alpha = self._positive("delta", delta)
+        self._alpha = self._positive("delta", delta)
 
 
 class SmoothL1Loss(PointwiseLoss):
-    """½ d²/beta for d = |pred - target| < beta, else d - ½ beta; default beta 1; beta 0 is L1Loss."""
+    """Smooth L1 loss: ½ d²/beta for d = |pred - target| < beta, else d - ½ beta (Girshick 2015; PyTorch's `nn.SmoothL1Loss`).
 
+    Args:
+        reduction: "mean" (default), "sum", or "batchmean": divided by the weighted number of rows alone.
+        beta: where the square ends, default 1; 0 is L1Loss.
+
+    Shapes: network output and targets (N, ...) alike; targets (N,) serve for one output.
+
+    Raises:
+        ValueError: an argument out of range; targets of another shape.
+
+    Example:
+        >>> nn.SmoothL1Loss(beta=0.5)
+        SmoothL1Loss(beta=0.5)
+    """
+
+    in_units_of_y = True
     kind = "smooth_l1"
 
     def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
         super().__init__(reduction)
         plain = real(beta) == 0
         self.kind = "l1" if plain else "smooth_l1"
-        self.alpha = 1.0 if plain else self._positive("beta", beta)
+        self._alpha = 1.0 if plain else self._positive("beta", beta)
 
 
 class BCEWithLogitsLoss(PointwiseLoss):
-    """Binary cross entropy of logits and targets in [0, 1]; pos_weight multiplies the positive class."""
+    """Binary cross entropy of logits: -w target log σ(pred) - (1 - target) log(1 - σ(pred)) (PyTorch's `nn.BCEWithLogitsLoss`).
+
+    Args:
+        reduction: "mean" (default), "sum", or "batchmean": divided by the weighted number of rows alone.
+        pos_weight: w, what multiplies the positive class, above 0, default 1.
+
+    Shapes: network output (N, ...) logits; targets alike, in [0, 1]; (N,) serves for one output.
+
+    Raises:
+        ValueError: an argument out of range; targets outside [0, 1].
+
+    Example:
+        >>> nn.BCEWithLogitsLoss(pos_weight=3.0)
+        BCEWithLogitsLoss(pos_weight=3.0)
+    """
 
     kind = "bce_with_logits"
     metric = "accuracy"
+    wants = "logits"
 
     def __init__(self, reduction: str = "mean", pos_weight: float = 1.0) -> None:
         super().__init__(reduction)
-        self.alpha = self._positive("pos_weight", pos_weight)
+        self._alpha = self._positive("pos_weight", pos_weight)
 
     def targets(self, y: Any, output: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
         target = super().targets(y, output, dtype)
@@ -144,22 +183,48 @@ class BCEWithLogitsLoss(PointwiseLoss):
 
 
 class FocalLoss(BCEWithLogitsLoss):
-    """Binary cross entropy that turns to the hard rows (Lin et al. 2017): p_t is weighed by (1 - p_t)^gamma, default 2.
+    """Focal loss: binary cross entropy of logits, weighed by (1 - p_t)^gamma, so that hard rows count most (Lin et al. 2017).
 
-    Network output: logits, one for each class; targets in [0, 1] of the same shape. gamma 0 is BCEWithLogitsLoss.
+    Args:
+        gamma: at least 0, default 2; 0 is BCEWithLogitsLoss.
+        reduction: "mean" (default), "sum", or "batchmean": divided by the weighted number of rows alone.
+
+    Shapes: network output (N, ...) logits; targets alike, in [0, 1].
+
+    Raises:
+        ValueError: an argument out of range; targets outside [0, 1].
+
+    Example:
+        >>> nn.FocalLoss(1.0)
+        FocalLoss(gamma=1.0)
     """
 
     kind = "focal"
 
     def __init__(self, gamma: float = 2.0, reduction: str = "mean") -> None:
         super().__init__(reduction)
-        self.alpha = self.number("gamma", gamma, -1e-300, float("inf"), "a number of at least 0")
+        self._alpha = self.number("gamma", gamma, -1e-300, float("inf"), "a number of at least 0")
 
 
 class PoissonNLLLoss(PointwiseLoss):
-    """e^pred - target pred (log_input=True, the default), or pred - target log(pred + eps).
+    """Poisson negative log likelihood: e^pred - target · pred, of a rate pred - target log(pred + eps).
 
-    The constant log target!, which PyTorch adds with full=True, is always left out: it has no gradient.
+    PyTorch's `nn.PoissonNLLLoss`.
+
+    Args:
+        log_input: whether the network gives the logarithm of the rate, default True.
+        full: False (default): the constant log target! is left out, for it has no gradient; True is refused.
+        eps: keeps the logarithm finite, above 0, default 1e-8.
+        reduction: "mean" (default), "sum", or "batchmean": divided by the weighted number of rows alone.
+
+    Shapes: network output and targets (N, ...) alike; targets are counts.
+
+    Raises:
+        ValueError: an argument out of range, full=True.
+
+    Example:
+        >>> nn.PoissonNLLLoss()
+        PoissonNLLLoss()
     """
 
     def __init__(
@@ -168,27 +233,56 @@ class PoissonNLLLoss(PointwiseLoss):
         super().__init__(reduction)
         self.without_constant(full)
         self.kind = "poisson" if flag("PoissonNLLLoss: log_input", log_input) else "poisson_rate"
-        self.alpha = self._positive("eps", eps)
+        self._alpha = self._positive("eps", eps)
 
 
 class QuantileLoss(PointwiseLoss):
-    """The pinball loss of one quantile in (0, 1), default the median."""
+    """Quantile loss: max(q (target - pred), (q - 1)(target - pred)), also called pinball loss (Koenker and Bassett 1978).
 
+    Args:
+        quantile: q, between 0 and 1, default the median 0.5.
+        reduction: "mean" (default), "sum", or "batchmean": divided by the weighted number of rows alone.
+
+    Shapes: network output and targets (N, ...) alike; targets (N,) serve for one output.
+
+    Raises:
+        ValueError: an argument out of range; targets of another shape.
+
+    Example:
+        >>> nn.QuantileLoss(0.9)
+        QuantileLoss(quantile=0.9)
+    """
+
+    in_units_of_y = True
     kind = "quantile"
 
     def __init__(self, quantile: float = 0.5, reduction: str = "mean") -> None:
         super().__init__(reduction)
-        self.alpha = self.number("quantile", quantile, 0, 1, "a number between 0 and 1")
+        self._alpha = self.number("quantile", quantile, 0, 1, "a number between 0 and 1")
 
 
 class HingeLoss(PointwiseLoss):
-    """max(0, margin - target pred) for targets -1 and 1, default margin 1."""
+    """Hinge loss: max(0, margin - target · pred), of targets -1 and 1.
+
+    Args:
+        margin: above 0, default 1.
+        reduction: "mean" (default), "sum", or "batchmean": divided by the weighted number of rows alone.
+
+    Shapes: network output and targets (N, ...) alike.
+
+    Raises:
+        ValueError: an argument out of range; targets other than -1 and 1.
+
+    Example:
+        >>> nn.HingeLoss()
+        HingeLoss()
+    """
 
     kind = "hinge"
 
     def __init__(self, margin: float = 1.0, reduction: str = "mean") -> None:
         super().__init__(reduction)
-        self.alpha = self._positive("margin", margin)
+        self._alpha = self._positive("margin", margin)
 
     def targets(self, y: Any, output: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
         target = super().targets(y, output, dtype)

@@ -1,108 +1,216 @@
 """Activations as layers. After a Linear layer they cost nothing of their own: the program fuses the two."""
 
-from ..contract import op
-from ..formulas import ACTIVATIONS, SOFTPLUS_THRESHOLD
+from typing import ClassVar, Literal
+
+from ..ops import activation_forward
+from ..ops.formulas import ACTIVATIONS, SOFTPLUS_THRESHOLD
 from ..program import Builder, Tensor
 from .layer import Layer
 
 
-@op("x[*] -> y[*] slope[*]?", samples={"activation": [*ACTIVATIONS], "alpha": [0.7]})
-def activation_forward(x, y, slope, activation: str, alpha: float = 0.0):
-    """y = f(x); slope = f'(x) for the activations whose slope y does not tell."""
-    formula = ACTIVATIONS[activation]
-    y[...] = formula.value(x, alpha)
-    if slope is not None:
-        slope[...] = formula.slope(x if formula.stores_slope else y, alpha)
-
-
-@op("y[*] slope[*]? dy[*] -> dx[*]", samples={"activation": [*ACTIVATIONS], "alpha": [0.7]})
-def activation_backward(y, slope, dy, dx, activation: str, alpha: float = 0.0):
-    """dx = dy f'(x), where f'(x) is `slope` if that is given, else computed from y."""
-    dx[...] = dy * (ACTIVATIONS[activation].slope(y, alpha) if slope is None else slope)
-
-
 class Activation(Layer):
-    """Base of the activations: an elementwise function of any shape."""
+    """Base of the activations: an elementwise function of any shape, one of `ops.formulas.ACTIVATIONS`."""
 
-    def __init__(self, activation: str, alpha: float = 0.0) -> None:
-        super().__init__()
-        self.activation = activation
-        self.alpha = alpha
+    formula: ClassVar[str]
+
+    def parameter_of_formula(self) -> float:
+        """The number that the formula calls alpha."""
+        return 0.0
 
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
-        stores = ACTIVATIONS[self.activation].stores_slope and builder.training
+        stores = ACTIVATIONS[self.formula].stores_slope and builder.training
         return builder.emit(
-            "activation_forward",
+            activation_forward,
             want=["slope"] if stores else [],
             x=x,
-            activation=self.activation,
-            alpha=self.alpha,
+            activation=self.formula,
+            alpha=self.parameter_of_formula(),
         )
 
 
 class Identity(Activation):
-    """y = x."""
+    """Identity: y = x.
 
-    def __init__(self) -> None:
-        super().__init__("identity")
+    Shapes: input and output alike.
+
+    Example:
+        >>> nn.Identity()
+        Identity()
+    """
+
+    formula = "identity"
 
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
         return x
 
 
 class ReLU(Activation):
-    """y = max(x, 0). `inplace` is there for PyTorch's users; the program saves the memory by itself."""
+    """Rectified linear unit: y = max(x, 0) (Nair and Hinton 2010).
+
+    Args:
+        inplace: accepted for PyTorch's users, default False; the program saves the memory by itself.
+
+    Shapes: input and output alike.
+
+    Example:
+        >>> nn.Sequential(nn.Linear(4, 8), nn.ReLU())
+        Sequential(Linear(4, 8), ReLU())
+    """
+
+    formula = "relu"
 
     def __init__(self, inplace: bool = False) -> None:
-        super().__init__("relu")
+        super().__init__()
 
 
 class Tanh(Activation):
-    """y = tanh(x)."""
+    """Hyperbolic tangent: y = (e^x - e^-x) / (e^x + e^-x).
 
-    def __init__(self) -> None:
-        super().__init__("tanh")
+    Shapes: input and output alike.
+
+    Example:
+        >>> nn.Tanh()
+        Tanh()
+    """
+
+    formula = "tanh"
 
 
 class Sigmoid(Activation):
-    """y = 1 / (1 + e^-x)."""
+    """Logistic sigmoid: y = 1 / (1 + e^-x).
 
-    def __init__(self) -> None:
-        super().__init__("sigmoid")
+    Shapes: input and output alike. In front of BCEWithLogitsLoss leave it out: that loss takes x itself.
+
+    Example:
+        >>> nn.Sigmoid()
+        Sigmoid()
+    """
+
+    gives = "probabilities"
+    formula = "sigmoid"
 
 
 class SiLU(Activation):
-    """y = x sigmoid(x). inplace: see ReLU."""
+    """Sigmoid linear unit, also called swish: y = x / (1 + e^-x) (Elfwing et al. 2018).
+
+    Args:
+        inplace: accepted for PyTorch's users, default False; the program saves the memory by itself.
+
+    Shapes: input and output alike.
+
+    Example:
+        >>> nn.SiLU()
+        SiLU()
+    """
+
+    formula = "silu"
 
     def __init__(self, inplace: bool = False) -> None:
-        super().__init__("silu")
+        super().__init__()
 
 
 class GELU(Activation):
-    """y = x Φ(x), Φ the normal distribution function; `approximate="tanh"` takes its usual approximation."""
+    """Gaussian error linear unit: y = x Φ(x), Φ the normal distribution function (Hendrycks and Gimpel 2016).
 
-    def __init__(self, approximate: str = "none") -> None:
+    Args:
+        approximate: "none" (default) for Φ itself, "tanh" for ½ (1 + tanh(√(2/π) (x + 0.044715 x³))).
+
+    Shapes: input and output alike.
+
+    Raises:
+        ValueError: another word for approximate.
+
+    Example:
+        >>> nn.GELU(approximate="tanh")
+        GELU(approximate='tanh')
+    """
+
+    def __init__(self, approximate: Literal["none", "tanh"] = "none") -> None:
+        super().__init__()
         self.approximate = self.one_of("approximate", approximate, ["none", "tanh"])
-        super().__init__("gelu" if approximate == "none" else "gelu_tanh")
+
+    @property
+    def formula(self) -> str:  # type: ignore[override]
+        return "gelu" if self.approximate == "none" else "gelu_tanh"
 
 
 class LeakyReLU(Activation):
-    """y = x where x ≥ 0, else negative_slope · x; negative_slope in [0, 1], default 0.01. inplace: see ReLU."""
+    """Leaky rectified linear unit: y = x where x ≥ 0, else negative_slope · x (Maas et al. 2013).
+
+    Args:
+        negative_slope: in [0, 1], default 0.01.
+        inplace: accepted for PyTorch's users, default False; the program saves the memory by itself.
+
+    Shapes: input and output alike.
+
+    Raises:
+        ValueError: a negative_slope outside [0, 1].
+
+    Example:
+        >>> nn.LeakyReLU(0.2)
+        LeakyReLU(negative_slope=0.2)
+    """
+
+    formula = "leaky_relu"
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
-        super().__init__("leaky_relu", self.in_range("negative_slope", negative_slope, 0, 1))
+        super().__init__()
+        self.negative_slope = self.in_range("negative_slope", negative_slope, 0, 1)
+
+    def parameter_of_formula(self) -> float:
+        return self.negative_slope
 
 
 class ELU(Activation):
-    """y = x where x > 0, else alpha (e^x - 1); alpha ≥ 0, default 1. inplace: see ReLU."""
+    """Exponential linear unit: y = x where x > 0, else alpha (e^x - 1) (Clevert et al. 2016).
+
+    Args:
+        alpha: in [0, 1e6], default 1.
+        inplace: accepted for PyTorch's users, default False; the program saves the memory by itself.
+
+    Shapes: input and output alike.
+
+    Raises:
+        ValueError: an alpha outside [0, 1e6].
+
+    Example:
+        >>> nn.ELU(0.5)
+        ELU(alpha=0.5)
+    """
+
+    formula = "elu"
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
-        super().__init__("elu", self.in_range("alpha", alpha, 0, 1e6))
+        super().__init__()
+        self.alpha = self.in_range("alpha", alpha, 0, 1e6)
+
+    def parameter_of_formula(self) -> float:
+        return self.alpha
 
 
 class Softplus(Activation):
-    """y = log(1 + e^(beta x)) / beta, and x itself where beta x > threshold; beta > 0, default 1; threshold is always 20."""
+    """Softplus: y = log(1 + e^(beta x)) / beta, and x itself where beta x > threshold (Dugas et al. 2001).
+
+    Args:
+        beta: in [1e-6, 1e6], default 1.
+        threshold: 20 (default), the only one there is.
+
+    Shapes: input and output alike.
+
+    Raises:
+        ValueError: a beta outside [1e-6, 1e6], another threshold.
+
+    Example:
+        >>> nn.Softplus(2.0)
+        Softplus(beta=2.0)
+    """
+
+    formula = "softplus"
 
     def __init__(self, beta: float = 1.0, threshold: float = SOFTPLUS_THRESHOLD) -> None:
-        super().__init__("softplus", self.in_range("beta", beta, 1e-6, 1e6))
-        self.in_range("threshold", threshold, SOFTPLUS_THRESHOLD, SOFTPLUS_THRESHOLD)
+        super().__init__()
+        self.beta = self.in_range("beta", beta, 1e-6, 1e6)
+        self.threshold = self.in_range("threshold", threshold, SOFTPLUS_THRESHOLD, SOFTPLUS_THRESHOLD)
+
+    def parameter_of_formula(self) -> float:
+        return self.beta

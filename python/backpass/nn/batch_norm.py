@@ -1,100 +1,40 @@
-"""Batch normalisation (Ioffe and Szegedy 2015) of (B, C) or (B, C, L): each feature to mean 0 and variance 1 over the batch."""
+"""Batch normalisation of (B, C) or (B, C, L): each feature to mean 0 and variance 1 over the batch."""
 
 from typing import Any
 
 import numpy as np
 
-from ..contract import op, positive
+from ..ops import batch_norm_forward, batch_norm_inference, batch_norm_track
 from ..program import Builder, Tensor
-from .init import ones, zeros
+from .initial_weights import ones, zeros
 from .layer import Layer
 
 
-@op("x[B,C,L] weight[C]? bias[C]? -> y[B,C,L] mean[C] inv_std[C] var[C]?", samples={"eps": [1e-5]})
-def batch_norm_forward(x, weight, bias, y, mean, inv_std, var, eps: float = 1e-5):
-    """y = (x - mean) inv_std weight + bias, inv_std = 1/√(var + eps), var the biased variance of the batch."""
-    axes, column = (0, 2), (None, slice(None), None)
-    count = max(x.shape[0] * x.shape[2], 1)
-    mean[...] = np.sum(x, axis=axes) / count
-    np.subtract(x, mean[column], out=y)
-    biased = np.sum(y * y, axis=axes) / count
-    inv_std[...] = 1 / np.sqrt(biased + eps)
-    if var is not None:
-        var[...] = biased
-    y *= inv_std[column]
-    _scale(y, weight, bias)
-
-
-@op(
-    "mean[C] var[C] running_mean[C] running_var[C] batches[1]:int64 -> running_mean running_var batches",
-    samples={
-        "var": positive,
-        "running_var": positive,
-        "batches": lambda rng, shape, dims: [3],
-        "count": [7, 1],
-        "momentum": [0.1, -1.0],
-    },
-)
-def batch_norm_track(mean, var, running_mean, running_var, batches, count: int, momentum: float = 0.1):
-    """running += momentum (new - running) where new is finite, new the mean and the unbiased variance of a batch.
-
-    count: the values of which they are. momentum < 0: 1 / number of batches. A step does this after its guard: one that is
-    stopped or interrupted moves nothing.
-    """
-    batches += 1
-    new = momentum if momentum >= 0 else 1 / batches[0]
-    finite = np.isfinite(mean) & np.isfinite(var)
-    running_mean[finite] += (new * (mean - running_mean))[finite]
-    running_var[finite] += (new * (var * (count / max(count - 1, 1)) - running_var))[finite]
-
-
-@op(
-    "x[B,C,L] weight[C]? bias[C]? running_mean[C] running_var[C] -> y[B,C,L]",
-    samples={"running_var": positive, "eps": [1e-5]},
-)
-def batch_norm_inference(x, weight, bias, running_mean, running_var, y, eps: float = 1e-5):
-    """y = (x - running_mean) / √(running_var + eps) weight + bias."""
-    np.subtract(x, running_mean[:, None], out=y)
-    y *= (1 / np.sqrt(running_var + eps))[:, None]
-    _scale(y, weight, bias)
-
-
-@op(
-    "x[B,C,L] weight[C]? mean[C] inv_std[C] dy[B,C,L] -> dx[B,C,L]? dweight[C]? dbias[C]?",
-    samples={"inv_std": positive},
-)
-def batch_norm_backward(x, weight, mean, inv_std, dy, dx, dweight, dbias):
-    """x̂ = (x - mean) inv_std; dweight = Σ dy x̂; dbias = Σ dy; dx = weight inv_std (dy - (dbias + x̂ dweight) / count)."""
-    axes, column = (0, 2), (None, slice(None), None)
-    count = max(x.shape[0] * x.shape[2], 1)
-    normal = (x - mean[column]) * inv_std[column]
-    slope, shift = (dy * normal).sum(axis=axes), dy.sum(axis=axes)
-    if dweight is not None:
-        dweight[...] = slope
-    if dbias is not None:
-        dbias[...] = shift
-    if dx is not None:
-        scale = inv_std if weight is None else inv_std * weight
-        dx[...] = scale[column] * (dy - (shift[column] + normal * slope[column]) / count)
-
-
-def _scale(y, weight, bias):
-    if weight is not None:
-        y *= weight[:, None]
-    if bias is not None:
-        y += bias[:, None]
-
-
 class BatchNorm1d(Layer):
-    """Batch normalisation with PyTorch's defaults: `momentum` is the weight of the new value, the running variance is unbiased.
+    """Batch normalisation: y = (x - mean) / √(var + eps) · weight + bias (Ioffe and Szegedy 2015; PyTorch's `nn.BatchNorm1d`).
+
+    While training, mean and var are those of the batch, and the running statistics follow them:
+    running += momentum · (new - running), with the unbiased variance. Inference takes the running statistics.
 
     Args:
-        num_features: C of an input (B, C) or (B, C, L).
-        eps: added to the variance, default 1e-5.
-        momentum: in [0, 1], default 0.1; None averages all batches alike.
-        affine: whether to learn `weight` and `bias` (C,).
-        track_running_stats: if False, inference uses the statistics of all rows it is given: a row depends on the others.
+        num_features: C of the input, at least 1.
+        eps: added to the variance, in [0, 1], default 1e-5.
+        momentum: the weight of the new value, in [0, 1], default 0.1; None averages all batches alike.
+        affine: whether to learn `weight` and `bias`, default True.
+        track_running_stats: default True; if False, inference takes the statistics of all rows it is given.
+
+    Shapes: input and output (N, C) or (N, C, L); `weight`, `bias`, `running_mean`, `running_var` (C,).
+
+    Raises:
+        ValueError: an argument out of range; an input of another shape; a training batch with one value a channel.
+
+    Example:
+        >>> nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU())
+        Sequential(Linear(4, 8), BatchNorm1d(8), ReLU())
     """
+
+    weight: np.ndarray | None
+    bias: np.ndarray | None
 
     def __init__(
         self,
@@ -120,6 +60,10 @@ class BatchNorm1d(Layer):
                 "num_batches_tracked": ((), 0),
             }
 
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        return (self.num_features,)
+
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
         if len(x.shape) not in (2, 3) or x.shape[1] != self.num_features:
             raise ValueError(
@@ -141,10 +85,10 @@ class BatchNorm1d(Layer):
                     f"{self!r}: cannot train on a batch with one value per channel; use a larger batch_size"
                 )
             tracked = builder.training and mean is not None
-            y = builder.emit("batch_norm_forward", want=("var",) if tracked else (), **given)
+            y = builder.emit(batch_norm_forward, want=("var",) if tracked else (), **given)
             if tracked:
                 builder.keep(
-                    "batch_norm_track",
+                    batch_norm_track,
                     mean=builder.output("mean").array,
                     var=builder.output("var").array,
                     running_mean=mean,
@@ -154,8 +98,5 @@ class BatchNorm1d(Layer):
                     momentum=-1.0 if self.momentum is None else self.momentum,
                 )
         else:
-            y = builder.emit("batch_norm_inference", **given, running_mean=mean, running_var=var)
+            y = builder.emit(batch_norm_inference, **given, running_mean=mean, running_var=var)
         return builder.reshape(y, shape)
-
-    def __repr__(self) -> str:
-        return f"BatchNorm1d({self.num_features})"

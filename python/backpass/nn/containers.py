@@ -1,78 +1,146 @@
-"""Layers made of layers: Sequential, Residual, Flatten."""
+"""Layers made of layers: Sequential, Residual; and Flatten."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import prod
+from typing import ClassVar, overload
 
 from ..checks import is_whole
+from ..ops import add
 from ..program import Builder, Tensor
-from .layer import Layer
+from .layer import Kind, Layer
 
 
 class Sequential(Layer):
-    """Layers one after another."""
+    """Layers one after another (PyTorch's `nn.Sequential`).
+
+    Args:
+        layers: the layers themselves, in the order of the forward pass; of a list: `nn.Sequential(*layers)`.
+
+    Shapes: those of the first layer's input and the last layer's output. `net[i]` is a layer, `net[i:j]` a Sequential of some.
+
+    Raises:
+        TypeError: something that is no layer, and its place.
+
+    Example:
+        >>> nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1))
+        Sequential(Linear(8, 16), ReLU(), Linear(16, 1))
+    """
+
+    structural: ClassVar[tuple[str, ...]] = ("layers",)
 
     def __init__(self, *layers: Layer) -> None:
         super().__init__()
+        if len(layers) == 1 and isinstance(layers[0], list | tuple):
+            raise TypeError(
+                "Sequential: layers is a list, expected the layers themselves: nn.Sequential(*layers)"
+            )
         for i, layer in enumerate(layers):
             if not isinstance(layer, Layer):
-                raise TypeError(f"Sequential: layer {i} is {layer!r}, expected a backpass.nn layer")
-        self.layers = list(layers)
+                given = f"the class {layer.__name__}" if isinstance(layer, type) else repr(layer)
+                raise TypeError(f"Sequential: layer {i} is {given:.80}, expected a backpass.nn layer")
+        self.layers = layers
+
+    @property
+    def takes(self) -> Mapping[str, Kind]:  # type: ignore[override]
+        return self.layers[0].takes if self.layers else {"x": "number"}
+
+    @property
+    def reads_sparse(self) -> bool:  # type: ignore[override]
+        return bool(self.layers) and self.layers[0].reads_sparse
+
+    @property
+    def row_shape(self) -> tuple[int, ...] | None:
+        for layer in self.layers:
+            if layer.row_shape is not None:
+                return layer.row_shape
+        return None
 
     def children(self) -> Iterator[tuple[str, Layer]]:
         return ((str(i), layer) for i, layer in enumerate(self.layers))
 
-    def emit(self, builder: Builder, x: Tensor) -> Tensor:
-        outer = builder.layer
+    def emit(self, builder: Builder, *inputs: Tensor) -> Tensor:
         for name, layer in self.children():
-            builder.layer = f"{outer}.{name}" if outer else name
-            x = layer.emit(builder, x)
-        builder.layer = outer
-        return x
+            with builder.inside(name):
+                inputs = (layer.emit(builder, *inputs),)
+        return inputs[0]
 
-    def __getitem__(self, index: int) -> Layer:
-        return self.layers[index]
+    @overload
+    def __getitem__(self, index: int) -> Layer: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Sequential": ...
+    def __getitem__(self, index: int | slice) -> Layer:
+        return Sequential(*self.layers[index]) if isinstance(index, slice) else self.layers[index]
+
+    def __setitem__(self, index: int, layer: Layer) -> None:
+        raise TypeError("Sequential: layers are fixed once it is made; build a new nn.Sequential")
 
     def __len__(self) -> int:
         return len(self.layers)
 
-    def __repr__(self) -> str:
-        return f"Sequential({', '.join(map(repr, self.layers))})"
-
 
 class Residual(Layer):
-    """y = x + inner(x) (He et al. 2016): the gradient reaches x undamped. inner keeps the shape."""
+    """Residual branch: y = x + inner(x) (He et al. 2016). The gradient reaches x undamped.
+
+    Args:
+        inner: a layer, or several that follow each other; together they keep the shape of x.
+
+    Shapes: input and output (N, ...) alike.
+
+    Raises:
+        TypeError: something that is no layer. ValueError: inner changes the shape, when the network first meets its input.
+
+    Example:
+        >>> nn.Residual(nn.Linear(8, 8), nn.ReLU())
+        Residual(Linear(8, 8), ReLU())
+    """
+
+    structural: ClassVar[tuple[str, ...]] = ("inner",)
 
     def __init__(self, *inner: Layer) -> None:
         super().__init__()
         for layer in inner:
             if not isinstance(layer, Layer):
-                raise TypeError(f"Residual: inner is {layer!r}, expected a backpass.nn layer")
+                raise TypeError(f"Residual: inner is {layer!r:.80}, expected a backpass.nn layer")
         self.inner = inner[0] if len(inner) == 1 else Sequential(*inner)
+
+    @property
+    def row_shape(self) -> tuple[int, ...] | None:
+        return self.inner.row_shape
 
     def children(self) -> Iterator[tuple[str, Layer]]:
         yield "inner", self.inner
 
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
-        outer = builder.layer
-        builder.layer = f"{outer}.inner" if outer else "inner"
-        y = self.inner.emit(builder, x)
-        builder.layer = outer
+        with builder.inside("inner"):
+            y = self.inner.emit(builder, x)
         if y.shape != x.shape:
             raise ValueError(
                 f"Residual: inner turns {x.shape[1:]} into {y.shape[1:]}, expected the same shape"
             )
-        return builder.emit("add", a=x, b=y)
-
-    def __repr__(self) -> str:
-        return f"Residual({self.inner!r})"
+        return builder.emit(add, a=x, b=y)
 
 
 class Flatten(Layer):
-    """Dimensions start_dim to end_dim as one, by default all but the batch: another view of the same buffer."""
+    """Flatten: dimensions start_dim to end_dim as one, a view of the same buffer (PyTorch's `nn.Flatten`).
+
+    Args:
+        start_dim: the first of these dimensions, at least 1 (0 is the batch, which stays); default 1.
+        end_dim: the last of them, negative ones counted from the end; default -1.
+
+    Shapes: input (N, a, b, c), output (N, a·b·c) by default.
+
+    Raises:
+        ValueError: a dimension that the input does not have.
+
+    Example:
+        >>> nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+        Sequential(Flatten(), Linear(784, 10))
+    """
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         super().__init__()
-        self.start_dim = self.positive_int("start_dim", start_dim)  # 0 is the batch, which stays
+        # 0 is the batch, which stays.
+        self.start_dim = self.positive_int("start_dim", start_dim)
         if not is_whole(end_dim):
             raise ValueError(f"Flatten: end_dim is {end_dim!r}, expected an integer")
         self.end_dim = int(end_dim)

@@ -1,32 +1,30 @@
-"""Dropout (Srivastava et al. 2014): while training, zero each value with probability p and scale the others by 1/(1-p)."""
+"""Dropout: zero each value with probability p while training, and scale the others by 1/(1-p)."""
 
-import numpy as np
+from typing import ClassVar
 
-from ..contract import constant, op
+from ..ops import dropout_forward
 from ..program import Builder, Tensor
-from ..random import draw
 from .layer import Layer
 
 
-@op(
-    "x[*] step[1]:int64 -> y[*] mask[*]",
-    samples={"p": [0.3], "seed": [2**40 + 7], "stream": [3], "step": constant(5)},
-)
-def dropout_forward(x, step, y, mask, p: float, seed: int, stream: int):
-    """mask = 0 with probability p, else 1/(1-p); y = x mask. The draw is a function of seed, stream, step and element."""
-    keep = draw(x.size, int(step[0]), stream, seed) >= np.uint32(min(p * 2**32, 2**32 - 1))
-    mask[...] = np.where(keep, 1 / (1 - p) if p < 1 else 0.0, 0.0).reshape(x.shape)
-    np.multiply(x, mask, out=y)
-
-
-@op("mask[*] dy[*] -> dx[*]")
-def dropout_backward(mask, dy, dx):
-    """dx = dy mask."""
-    np.multiply(dy, mask, out=dx)
-
-
 class Dropout(Layer):
-    """Zeroes values with probability p in [0, 1] while training; the identity otherwise. inplace: see ReLU."""
+    """Dropout: y = 0 with probability p, else x / (1 - p), while training; the identity otherwise (Srivastava et al. 2014).
+
+    Args:
+        p: in [0, 1], default 0.5.
+        inplace: accepted for PyTorch's users, default False; the program saves the memory by itself.
+
+    Shapes: input and output alike. What is dropped is a function of the model's seed and the step.
+
+    Raises:
+        ValueError: a p outside [0, 1].
+
+    Example:
+        >>> nn.Dropout(0.1)
+        Dropout(p=0.1)
+    """
+
+    always_shown: ClassVar[tuple[str, ...]] = ("p",)
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
@@ -36,8 +34,5 @@ class Dropout(Layer):
         if not builder.training or self.p == 0:
             return x
         return builder.emit(
-            "dropout_forward", x=x, step=builder.step, p=self.p, seed=builder.seed, stream=builder.stream()
+            dropout_forward, x=x, step=builder.step, p=self.p, seed=builder.seed, stream=builder.stream()
         )
-
-    def __repr__(self) -> str:
-        return f"Dropout(p={self.p})"

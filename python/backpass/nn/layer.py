@@ -2,16 +2,20 @@
 
 from __future__ import annotations  # np.random.Generator is named, not imported: it costs 20 ms
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from ..checks import flag, is_name, is_whole, real
-from ..memory import aligned
+from ..described import Adjustable
 from ..program import Builder, Parameters, Tensor
-from ..recorded import Recorded
+from ..system.memory import aligned
+
+# What a layer wants an input to be: numbers of the model's dtype, or int64 indices.
+Kind = Literal["number", "index"]
 
 
 @dataclass
@@ -21,24 +25,63 @@ class Parameter:
     shape: tuple[int, ...]
     draw: Callable[[np.random.Generator, tuple[int, ...], int], Any]
     fan_in: int
-    shown: tuple[int, ...]  # the shape that users see
-    transposed: bool
+    # The shape that users see, where it is another one without a transposition.
+    shown: tuple[int, ...]
+    # Users see the array transposed so; None: as it is.
+    axes: tuple[int, ...] | None
     number: int | None = None
 
+    def as_shown(self, array: np.ndarray) -> np.ndarray:
+        """The stored array as users see it: a view."""
+        return array.reshape(self.shown) if self.axes is None else array.transpose(self.axes)
 
-class Layer(Recorded):
-    """Base of all layers. A subclass declares parameters in `__init__` and emits its calls in `emit`."""
+    @property
+    def shown_shape(self) -> tuple[int, ...]:
+        """The shape that users see."""
+        return self.shown if self.axes is None else tuple(self.shape[axis] for axis in self.axes)
+
+
+class Layer(Adjustable):
+    """Base of all layers. A subclass declares parameters in `__init__` and emits its calls in `emit`.
+
+    Attributes:
+        takes: the names of the inputs, in the order of `emit`, and what each is: "number" or "index".
+        whole_batch: whether a row of the output depends on the other rows, for inference too.
+        reads_sparse: whether the rows of the input may be those of a sparse matrix, read in place.
+        gives: what the output is, where a loss may care: "logits", "probabilities" or "log probabilities".
+    """
+
+    takes: Mapping[str, Kind] = {"x": "number"}
+    whole_batch: bool = False
+    reads_sparse: bool = False
+    gives: ClassVar[str] = ""
+    # Settings that only act before a model has made the weights.
+    structural: ClassVar[tuple[str, ...]] = ("init",)
+    instead: ClassVar[Mapping[str, str]] = {
+        "requires_grad": "freezing layers is not available yet",
+        "trainable": "freezing layers is not available yet",
+        "activation": "put an activation such as nn.ReLU() behind it",
+        "input_shape": "shapes follow from in_features and out_features",
+        "units": "give in_features and out_features",
+        "rate": "it is called p",
+        "device": "backpass trains on the CPU",
+        "dtype": "the dtype is the model's: bp.Model(..., dtype='float64')",
+    }
 
     def __init__(self) -> None:
         self.learned: dict[str, Parameter] = {}
-        self.starts: dict[
-            str, tuple[tuple[int, ...], float | int]
-        ] = {}  # state that is not learned: shape and first value
+        # State that is not learned: shape and first value.
+        self.starts: dict[str, tuple[tuple[int, ...], float | int]] = {}
         self.state: dict[str, np.ndarray] = {}
         self._flat: Parameters | None = None
 
-    def emit(self, builder: Builder, x: Tensor) -> Tensor:
-        """Emit this layer's calls on x; returns its output."""
+    @property
+    def row_shape(self) -> tuple[int, ...] | None:
+        """The shape of one row of the input, if the layer knows it."""
+        return None
+
+    def emit(self, builder: Builder, *inputs: Any, **options: Any) -> Tensor:
+        """Emit this layer's calls on the inputs that `takes` names; returns its output."""
         raise TypeError(f"{type(self).__name__} has to define emit(builder, x)")
 
     def children(self) -> Iterator[tuple[str, Layer]]:
@@ -57,11 +100,11 @@ class Layer(Recorded):
         shape: tuple[int, ...],
         draw: Callable[[np.random.Generator, tuple[int, ...], int], Any],
         fan_in: int | None = None,
-        transposed: bool = False,
+        axes: tuple[int, ...] | None = None,
         shown: tuple[int, ...] | None = None,
     ) -> None:
-        """Declare a learned array. `transposed`: users see it as `.T` (PyTorch keeps weights as (out, in)); `shown`: reshaped."""
-        self.learned[name] = Parameter(shape, draw, fan_in or shape[0], shown or shape, transposed)
+        """Declare a learned array; users see it transposed by `axes` (PyTorch: (out, in)) or reshaped to `shown`."""
+        self.learned[name] = Parameter(shape, draw, fan_in or shape[0], shown or shape, axes)
 
     def bind(self, flat: Parameters) -> None:
         """Reserve the parameters in a model's flat vector."""
@@ -105,14 +148,29 @@ class Layer(Recorded):
         assert tensor is not None
         array = tensor.gradient if gradient else tensor.array
         assert array is not None
-        return array.T if self.learned[name].transposed else array.reshape(self.learned[name].shown)
+        return self.learned[name].as_shown(array)
 
     def view_of(self, name: str, flat: np.ndarray) -> np.ndarray:
         """The part of another flat vector, such as a moment, that belongs to a parameter, as the user sees the parameter."""
         parameter = self.learned[name]
         assert self._flat is not None and parameter.number is not None  # noqa: PT018 one thing: it has a model
-        array = self._flat.view(parameter.number, flat)
-        return array.T if parameter.transposed else array.reshape(parameter.shown)
+        return parameter.as_shown(self._flat.view(parameter.number, flat))
+
+    def adopt(self, twin: Layer, name: str) -> None:
+        """Take over a changed setting; once a model has made the weights, one that changes them is refused."""
+        if self._flat is None:
+            super().adopt(twin, name)
+            return
+        shapes = {key: parameter.shape for key, parameter in self.learned.items()}
+        if (
+            shapes != {key: parameter.shape for key, parameter in twin.learned.items()}
+            or self.starts != twin.starts
+        ):
+            raise ValueError(f"{name} of {self!r} cannot change: its weights are made; build a new network")
+        if name in self.structural:
+            raise ValueError(f"{name} of {self!r} acts when bp.Model makes the weights; build a new network")
+        kept = ("learned", "starts", "state", "_flat", "version")
+        self.__dict__.update({key: value for key, value in vars(twin).items() if key not in kept})
 
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("_"):
@@ -120,9 +178,9 @@ class Layer(Recorded):
                 return self.view(name)
             if name in self.__dict__.get("state", ()):
                 return self.state[name]
-            if name in ("weight", "bias"):
+            if name in ("weight", "bias") and "learned" in self.__dict__:
                 return None
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        return super().__getattr__(name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self.__dict__.get("learned", ()):
@@ -130,21 +188,22 @@ class Layer(Recorded):
         else:
             super().__setattr__(name, value)
 
+    def __dir__(self) -> list[str]:
+        own = self.__dict__
+        return sorted({*super().__dir__(), *own.get("learned", ()), *own.get("starts", ())})
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Layer:
         """A layer of the same description that belongs to no model yet."""
-        from copy import deepcopy
-
         new = object.__new__(type(self))
         memo[id(self)] = new
         for key, value in self.__dict__.items():
             new.__dict__[key] = None if key == "_flat" else deepcopy(value, memo)
-        new.state = {}
+        new.__dict__["state"] = {}
         for parameter in new.learned.values():
             parameter.number = None
         return new
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
+    # -- checks of what users give ------------------------------------------------------------------------------------
 
     def positive_int(self, name: str, value: Any) -> int:
         """Check a size given by the user."""

@@ -1,56 +1,37 @@
-"""Layer normalisation (Ba et al. 2016): each row to mean 0 and variance 1."""
+"""Layer normalisation: each row to mean 0 and variance 1."""
 
 from collections.abc import Sequence
 from math import prod
 
 import numpy as np
 
-from ..contract import as_rows, op, positive
+from ..ops import layer_norm_forward
 from ..program import Builder, Tensor
-from .init import ones, zeros
+from .initial_weights import ones, zeros
 from .layer import Layer
 
 
-@op("x[*,C] weight[C]? bias[C]? -> y[*,C] mean[*] inv_std[*]", samples={"eps": [1e-5]})
-def layer_norm_forward(x, weight, bias, y, mean, inv_std, eps: float = 1e-5):
-    """y = (x - mean) inv_std weight + bias, inv_std = 1/√(var + eps), both over the last dimension."""
-    features = max(x.shape[-1], 1)
-    mean[...] = np.sum(x, axis=-1) / features
-    np.subtract(x, mean[..., None], out=y)
-    inv_std[...] = 1 / np.sqrt(np.sum(y * y, axis=-1) / features + eps)
-    y *= inv_std[..., None]
-    if weight is not None:
-        y *= weight
-    if bias is not None:
-        y += bias
-
-
-@op(
-    "x[*,C] weight[C]? mean[*] inv_std[*] dy[*,C] -> dx[*,C]? dweight[C]? dbias[C]?",
-    samples={"inv_std": positive},
-)
-def layer_norm_backward(x, weight, mean, inv_std, dy, dx, dweight, dbias):
-    """x̂ = (x - mean) inv_std; dweight = Σ dy x̂; dbias = Σ dy; g = dy weight; dx = inv_std (g - mean(g) - x̂ mean(g x̂))."""
-    normal = (x - mean[..., None]) * inv_std[..., None]
-    features = x.shape[-1]
-    if dweight is not None:
-        dweight[...] = as_rows(dy * normal).sum(axis=0)
-    if dbias is not None:
-        dbias[...] = as_rows(dy).sum(axis=0)
-    if dx is not None:
-        g = dy if weight is None else dy * weight
-        inner = g.sum(axis=-1, keepdims=True) + normal * (g * normal).sum(axis=-1, keepdims=True)
-        dx[...] = inv_std[..., None] * (g - inner / max(features, 1))
-
-
 class LayerNorm(Layer):
-    """Layer normalisation over the last dimensions, `normalized_shape` (a size or a tuple of sizes).
+    """Layer normalisation: y = (x - mean) / √(var + eps) · weight + bias, over each row (Ba et al. 2016).
 
     Args:
-        normalized_shape: the last dimensions of the input.
-        eps: added to the variance, default 1e-5.
-        elementwise_affine: whether to learn `weight`; bias: whether to learn `bias` as well.
+        normalized_shape: the last dimensions of the input, a size or a tuple of sizes.
+        eps: added to the variance, in [0, 1], default 1e-5.
+        elementwise_affine: whether to learn `weight`, default True.
+        bias: whether to learn `bias` as well, default True.
+
+    Shapes: input and output (N, ..., *normalized_shape); `weight` and `bias` normalized_shape.
+
+    Raises:
+        ValueError: an argument out of range; an input whose last dimensions are others.
+
+    Example:
+        >>> nn.LayerNorm(16)
+        LayerNorm(16)
     """
+
+    weight: np.ndarray | None
+    bias: np.ndarray | None
 
     def __init__(
         self,
@@ -74,6 +55,10 @@ class LayerNorm(Layer):
             if bias:
                 self.parameter("bias", (self.size,), zeros, shown=self.normalized_shape)
 
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        return self.normalized_shape
+
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
         lead = len(x.shape) - len(self.normalized_shape)
         if lead < 1 or x.shape[lead:] != self.normalized_shape:
@@ -83,9 +68,6 @@ class LayerNorm(Layer):
             )
         rows = builder.reshape(x, (*x.shape[:lead], self.size))
         y = builder.emit(
-            "layer_norm_forward", x=rows, weight=self.tensor("weight"), bias=self.tensor("bias"), eps=self.eps
+            layer_norm_forward, x=rows, weight=self.tensor("weight"), bias=self.tensor("bias"), eps=self.eps
         )
         return builder.reshape(y, x.shape)
-
-    def __repr__(self) -> str:
-        return f"LayerNorm({self.normalized_shape})"

@@ -1,56 +1,18 @@
-"""Mixup (Zhang et al. 2018): each row of a batch is mixed with another one while training, and so are their targets."""
+"""Mixup: each row of a batch is mixed with another one while training, and so are their targets."""
 
-from __future__ import annotations  # np.random.Generator is named, not imported: it costs 20 ms
-
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from ..contract import Dims, constant, op, positive
-from ..program import Builder, Tensor
-from ..random import draw
+from ..ops import gather, gather_labels, mixed_loss, mixup_draw, mixup_forward
+from ..program import Builder, EmitLoss, OwnLoss, Tensor
+from ..system.memory import aligned
 from .layer import Layer
 
-QUANTILES = 4096  # equally likely shares that stand for the Beta distribution
-FRACTION = 2**16  # shares are multiples of 1/65536: they and 1 - share are exact in float32
-
-
-def _pairs(rng: np.random.Generator, shape: tuple[int, ...], dims: Dims) -> Any:
-    """A sample of partners: each row is the partner of its partner."""
-    rows = shape[0]
-    return (rng.integers(0, max(rows, 1)) - np.arange(rows)) % max(rows, 1)
-
-
-MIXED = {"share": positive, "partner": _pairs}
-
-
-@op(
-    "step[1]:int64 quantiles[L]:float64 -> share[1]:float64 partner[B]:int64",
-    samples={"step": constant(5), "seed": [2**40 + 7], "stream": [3]},
-)
-def mixup_draw(step, quantiles, share, partner, seed: int, stream: int):
-    """share = a random quantile; partner[b] = (s - b) mod B, s random: each row is the partner of its partner."""
-    words = draw(2, int(step[0]), stream, seed).astype(np.uint64)
-    at, s = (
-        int(word * np.uint64(size) >> np.uint64(32))
-        for word, size in zip(words, (quantiles.size, partner.size), strict=True)
-    )
-    if quantiles.size:
-        share[0] = quantiles[at]
-    partner[:] = (s - np.arange(partner.size)) % max(partner.size, 1)
-
-
-@op("x[B,I] share[1]:float64 partner[B]:int64 -> y[B,I]", samples=MIXED)
-def mixup_forward(x, share, partner, y):
-    """y[b] = share x[b] + (1 - share) x[partner[b]]; each product and the sum are rounded."""
-    own, other = (x.dtype.type(part) for part in (share[0], 1 - share[0]))
-    np.add(own * x, other * x[partner], out=y)
-
-
-@op("share[1]:float64 partner[B]:int64 dy[B,I] -> dx[B,I]", samples=MIXED)
-def mixup_backward(share, partner, dy, dx):
-    """dx[b] = share dy[b] + (1 - share) dy[partner[b]]: the same mixture, since partners are mutual."""
-    mixup_forward(dy, share, partner, dx)
+# Equally likely shares that stand for the Beta distribution.
+QUANTILES = 4096
+# Shares are multiples of 1/65536: they and 1 - share are exact in float32.
+FRACTION = 2**16
 
 
 def beta_quantiles(alpha: float, count: int = QUANTILES) -> np.ndarray:
@@ -65,15 +27,81 @@ def beta_quantiles(alpha: float, count: int = QUANTILES) -> np.ndarray:
     return np.concatenate([below, 1 - below[::-1]])
 
 
-class MixUp(Layer):
-    """Mixes each row with another one of its batch while training: share · row + (1 - share) · other. Else the identity.
+class Mixture:
+    """How a MixUp mixed the rows of a batch: what the loss has to do alike. A target transform of the Builder."""
 
-    alpha > 0, default 0.2: each step draws one share for its batch from Beta(alpha, alpha), as in torchvision. The loss mixes
-    along: sample weights, and targets that are numbers, in the same way; of class indices, and where the loss is a callable,
-    it is share · loss(y of the row) + (1 - share) · loss(y of the other). A network has one MixUp at most: first of all,
-    behind other augmentation, or further inside (manifold mixup). For a loss of your own around
+    def __init__(self, share: np.ndarray, partner: np.ndarray) -> None:
+        """share: (1,) of a row's own part; partner: (B,) the row that it is mixed with."""
+        self.share, self.partner = share, partner
+
+    def drawn(self) -> tuple[float, np.ndarray]:
+        """The share and a copy of the partners, as the last forward pass drew them."""
+        return float(self.share[0]), self.partner.copy()
+
+    def emit(
+        self, loss: EmitLoss, builder: Builder, pred: Tensor, target: np.ndarray, weight: np.ndarray | None
+    ) -> tuple[Tensor, Tensor]:
+        """Emit the loss of mixed rows. Class indices cannot be mixed: the losses of both rows' are."""
+        if target.dtype != np.int64:
+            mixed_weight = None if weight is None else self._mixed(builder, weight)
+            return loss(builder, pred, self._mixed(builder, target), mixed_weight)
+        fields: dict[str, Any] = {}
+        for name, take in (("a", lambda builder, array: array), ("b", self._partners)):
+            separate = Tensor(pred.array, requires_grad=True)
+            fields[f"loss_{name}"], fields[f"count_{name}"] = loss(
+                builder, separate, take(builder, target), None if weight is None else take(builder, weight)
+            )
+            fields[f"dpred_{name}"] = builder.gradient(separate)
+        value = builder.emit(mixed_loss, share=self.share, **fields)
+        builder.add_gradient(pred, builder.output("gradient"))
+        return value, builder.output("count")
+
+    def call(self, loss: OwnLoss, pred: np.ndarray, y: Any) -> tuple[float, np.ndarray]:
+        """Call a loss of the user's for mixed rows: both rows' targets have their share."""
+        share, partner = self.drawn()
+        # The loss may overwrite what it gets.
+        value, gradient = loss(pred.copy(), y)
+        others, slope = loss(pred, y[partner])
+        return share * value + (1 - share) * others, share * gradient + (1 - share) * slope
+
+    def _matrix(self, array: np.ndarray) -> np.ndarray:
+        return array.reshape(len(self.partner), -1)
+
+    def _mixed(self, builder: Builder, array: np.ndarray) -> np.ndarray:
+        out = builder.emit(mixup_forward, x=self._matrix(array), share=self.share, partner=self.partner)
+        return out.array.reshape(array.shape)
+
+    def _partners(self, builder: Builder, array: np.ndarray) -> np.ndarray:
+        out = builder.tensor(self._matrix(array).shape, array.dtype)
+        taking = gather_labels if array.dtype == np.int64 else gather
+        builder.emit(
+            taking, source=self._matrix(array), index=self.partner, cursor=aligned((1,), np.int64), out=out
+        )
+        return out.array.reshape(array.shape)
+
+
+class MixUp(Layer):
+    """Mixup: y = share · row + (1 - share) · other row of the batch, while training (Zhang et al. 2018); else the identity.
+
+    Each step draws one share for its batch from Beta(alpha, alpha), as in torchvision. The loss mixes along: sample weights,
+    and targets that are numbers, in the same way. Of class indices, and of a callable loss, it is
+    share · loss(y of the row) + (1 - share) · loss(y of the other). For a loss of your own around
     `model.forward(x, training=True)`, `model.mixing` says how the rows were mixed.
+
+    Args:
+        alpha: in [0.001, 1000], default 0.2.
+
+    Shapes: input and output alike. It stands first, behind other augmentation, or further inside (manifold mixup).
+
+    Raises:
+        ValueError: an alpha out of range; a second MixUp in one network, when the network first meets its input.
+
+    Example:
+        >>> nn.Sequential(nn.MixUp(0.4), nn.Linear(8, 3))
+        Sequential(MixUp(alpha=0.4), Linear(8, 3))
     """
+
+    always_shown: ClassVar[tuple[str, ...]] = ("alpha",)
 
     def __init__(self, alpha: float = 0.2) -> None:
         super().__init__()
@@ -82,19 +110,16 @@ class MixUp(Layer):
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
         if not builder.training:
             return x
-        if builder.mixing:
+        if builder.targets:
             raise ValueError("net holds more than one nn.MixUp, expected at most one")
         quantiles = builder.tensor((QUANTILES,), np.float64)
         quantiles.array[:] = np.round(beta_quantiles(self.alpha) * FRACTION) / FRACTION
         rows = x.shape[0]
         share, partner = builder.tensor((1,), np.float64), builder.tensor((rows,), np.int64)
         builder.emit(
-            "mixup_draw", step=builder.step, quantiles=quantiles, share=share, partner=partner, seed=builder.seed,
+            mixup_draw, step=builder.step, quantiles=quantiles, share=share, partner=partner, seed=builder.seed,
             stream=builder.stream(),
         )  # fmt: skip
-        builder.mixing = share.array, partner.array
+        builder.targets.append(Mixture(share.array, partner.array))
         flat = builder.reshape(x, (rows, x.array[:1].size))
-        return builder.reshape(builder.emit("mixup_forward", x=flat, share=share, partner=partner), x.shape)
-
-    def __repr__(self) -> str:
-        return f"MixUp(alpha={self.alpha})"
+        return builder.reshape(builder.emit(mixup_forward, x=flat, share=share, partner=partner), x.shape)

@@ -1,38 +1,32 @@
 """Softmax and its logarithm over the last dimension."""
 
-import numpy as np
+from typing import ClassVar
 
 from ..checks import is_whole
-from ..contract import op
+from ..ops import softmax_forward
 from ..program import Builder, Tensor
 from .layer import Layer
 
 
-@op("x[*,C] -> y[*,C]", samples={"log": [False, True]})
-def softmax_forward(x, y, log: bool = False):
-    """y = e^x / Σ e^x over the last dimension, or its logarithm."""
-    np.subtract(x, x.max(axis=-1, keepdims=True, initial=-np.inf), out=y)
-    total = np.exp(y).sum(axis=-1, keepdims=True)
-    if log:
-        y -= np.log(total)
-    else:
-        np.exp(y, out=y)
-        y /= total
-
-
-@op("y[*,C] dy[*,C] -> dx[*,C]", samples={"log": [False, True]})
-def softmax_backward(y, dy, dx, log: bool = False):
-    """dx = y (dy - Σ y dy); of the logarithm: dx = dy - e^y Σ dy."""
-    if log:
-        dx[...] = dy - np.exp(y) * dy.sum(axis=-1, keepdims=True)
-    else:
-        dx[...] = y * (dy - (y * dy).sum(axis=-1, keepdims=True))
-
-
 class Softmax(Layer):
-    """Probabilities over the last dimension (`dim=-1` is the only one)."""
+    """Softmax over the last dimension: y = e^x / Σ e^x.
 
-    log = False
+    Args:
+        dim: -1 (default), the last dimension; or 1, where the input has two.
+
+    Shapes: input (N, ..., C), output alike: probabilities whose sum over C is 1. In front of CrossEntropyLoss leave it out:
+    that loss takes x itself.
+
+    Raises:
+        ValueError: another dim.
+
+    Example:
+        >>> nn.Softmax()
+        Softmax()
+    """
+
+    gives = "probabilities"
+    log: ClassVar[bool] = False
 
     def __init__(self, dim: int = -1) -> None:
         super().__init__()
@@ -45,10 +39,24 @@ class Softmax(Layer):
             raise ValueError(
                 f"{self!r}: dim is {self.dim} but the input has {len(x.shape)} dimensions; use -1"
             )
-        return builder.emit("softmax_forward", x=x, log=self.log)
+        return builder.emit(softmax_forward, x=x, log=self.log)
 
 
 class LogSoftmax(Softmax):
-    """Logarithms of probabilities over the last dimension, as `nn.NLLLoss` takes them."""
+    """Logarithm of the softmax over the last dimension: y = x - log Σ e^x, as NLLLoss takes it.
 
+    Args:
+        dim: -1 (default), the last dimension; or 1, where the input has two.
+
+    Shapes: input (N, ..., C), output alike.
+
+    Raises:
+        ValueError: another dim.
+
+    Example:
+        >>> nn.Sequential(nn.Linear(4, 3), nn.LogSoftmax())
+        Sequential(Linear(4, 3), LogSoftmax())
+    """
+
+    gives = "log probabilities"
     log = True

@@ -1,8 +1,9 @@
 """Optimizers: PyTorch's class names and defaults, and the strings that `bp.Model(optimizer=...)` takes."""
 
-from typing import Any
+from typing import Any, Literal
 
-from . import penalty, schedules
+from ..errors import did_you_mean
+from . import schedules
 from .adadelta import Adadelta
 from .adagrad import Adagrad
 from .adam import Adam, AdamW
@@ -23,13 +24,13 @@ __all__ = [
     "Optimizer",
     "RMSprop",
     "by_name",
-    "penalty",
     "schedules",
 ]
 
 NAMES: dict[str, type[Optimizer]] = {
     cls.__name__.lower(): cls for cls in (SGD, Adam, AdamW, RMSprop, Adagrad, Adadelta, NAdam, Lion)
 }
+OptimizerName = Literal["sgd", "adam", "adamw", "rmsprop", "adagrad", "adadelta", "nadam", "lion"]
 
 
 def by_name(optimizer: Any) -> Optimizer:
@@ -40,6 +41,9 @@ def by_name(optimizer: Any) -> Optimizer:
         make: Any = NAMES[optimizer]
         made: Optimizer = make()
         return made
+    near = did_you_mean(optimizer, NAMES) if isinstance(optimizer, str) else ""
+    if isinstance(optimizer, type) and issubclass(optimizer, Optimizer):
+        near = f"; did you mean {optimizer.__name__}()?"
     raise ValueError(
-        f"optimizer is {optimizer!r}, expected one of {sorted(NAMES)} or an object from backpass.optim"
+        f"optimizer is {optimizer!r:.80}, expected one of {sorted(NAMES)} or an object from backpass.optim{near}"
     )

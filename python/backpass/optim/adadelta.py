@@ -2,44 +2,33 @@
 
 import math
 
-import numpy as np
-
-from ..contract import op, positive
-from .optimizer import Optimizer, clipped, decayed
+from ..ops import adadelta_step
+from .optimizer import Optimizer
 from .schedules import Schedule
-from .sgd import HYPER
-
-
-@op(
-    "params[N] grads[N] v[N] delta[N] lr[1]:float64 scale[1]:float64 -> params v delta",
-    samples=HYPER | {"v": positive, "delta": positive, "rho": [0.9], "eps": [1e-6]},
-)
-def adadelta_step(
-    params,
-    grads,
-    v,
-    delta,
-    lr,
-    scale,
-    rho: float = 0.9,
-    eps: float = 1e-6,
-    weight_decay: float = 0.0,
-    clip_value: float = math.inf,
-):
-    """g += λ p; v = ρ v + (1-ρ) g²; u = √(delta + eps) / √(v + eps) g; delta = ρ delta + (1-ρ) u²; p -= lr u."""
-    g = decayed(clipped(grads, scale, clip_value), weight_decay, params)
-    v *= rho
-    v += (1 - rho) * g * g
-    u = np.sqrt(delta + eps) / np.sqrt(v + eps) * g
-    delta *= rho
-    delta += (1 - rho) * u * u
-    params -= lr.astype(params.dtype)[0] * u
 
 
 class Adadelta(Optimizer):
-    """Adadelta (PyTorch's): lr 1.0, rho 0.9, eps 1e-6, L2 weight_decay."""
+    """Adadelta: v = ρ v + (1-ρ) g²; u = √(delta + eps) / √(v + eps) g; delta = ρ delta + (1-ρ) u²; p -= lr · u.
 
-    op = "adadelta_step"
+    PyTorch's `optim.Adadelta`. Source: Zeiler 2012.
+
+    Args:
+        lr: learning rate, a number or a schedule from `optim.schedules`, default 1.0.
+        rho: how much of the old averages is kept, in [0, 1], default 0.9.
+        eps: added below the roots, default 1e-6.
+        weight_decay: of L2, added to the gradient, default 0.
+        clip_grad_norm: rescale the whole gradient to this Euclidean norm at most, default None: don't.
+        clip_grad_value: limit every element of the gradient to ± this, default None: don't.
+
+    Raises:
+        ValueError: an argument out of range.
+
+    Example:
+        >>> optim.Adadelta()
+        Adadelta(lr=1.0)
+    """
+
+    op = adadelta_step
     slots = ("v", "delta")
 
     def __init__(

@@ -2,40 +2,34 @@
 
 import math
 
-import numpy as np
-
-from ..contract import op, positive
-from .optimizer import Optimizer, clipped, decayed
+from ..ops import adagrad_step
+from .optimizer import Optimizer
 from .schedules import Schedule
-from .sgd import HYPER
-
-
-@op(
-    "params[N] grads[N] total[N] lr[1]:float64 scale[1]:float64 step[1]:int64 -> params total",
-    samples=HYPER | {"total": positive, "lr_decay": [0.1], "eps": [1e-10]},
-)
-def adagrad_step(
-    params,
-    grads,
-    total,
-    lr,
-    scale,
-    step,
-    lr_decay: float = 0.0,
-    eps: float = 1e-10,
-    weight_decay: float = 0.0,
-    clip_value: float = math.inf,
-):
-    """g += λ p; total += g²; p -= lr / (1 + step lr_decay) · g / (√total + eps)."""
-    g = decayed(clipped(grads, scale, clip_value), weight_decay, params)
-    total += g * g
-    params -= float(lr[0]) / (1 + float(step[0]) * lr_decay) * (g / (np.sqrt(total) + eps))
 
 
 class Adagrad(Optimizer):
-    """Adagrad (PyTorch's): lr 1e-2, lr_decay 0, L2 weight_decay, initial_accumulator_value 0, eps 1e-10."""
+    """Adagrad: total += g²; p -= lr / (1 + step · lr_decay) · g / (√total + eps) (PyTorch's `optim.Adagrad`).
 
-    op = "adagrad_step"
+    Source: Duchi et al. 2011.
+
+    Args:
+        lr: learning rate, a number or a schedule from `optim.schedules`, default 1e-2.
+        lr_decay: how the rate falls with the steps, default 0.
+        weight_decay: of L2, added to the gradient, default 0.
+        initial_accumulator_value: where total starts, default 0.
+        eps: added to the root, default 1e-10.
+        clip_grad_norm: rescale the whole gradient to this Euclidean norm at most, default None: don't.
+        clip_grad_value: limit every element of the gradient to ± this, default None: don't.
+
+    Raises:
+        ValueError: an argument out of range.
+
+    Example:
+        >>> optim.Adagrad()
+        Adagrad(lr=0.01)
+    """
+
+    op = adagrad_step
     slots = ("total",)
 
     def __init__(

@@ -2,66 +2,10 @@
 
 import math
 
-import numpy as np
-
 from ..checks import flag
-from ..contract import op, positive
-from .optimizer import Optimizer, clipped, decayed
+from ..ops import adam_step
+from .optimizer import Optimizer
 from .schedules import Schedule
-from .sgd import HYPER
-
-BETAS = {"beta1": [0.9], "beta2": [0.99], "eps": [1e-8]}
-
-
-def update_moments(params, g, m, v, rate, beta1, beta2, weight_decay, decoupled):
-    """What Adam and NAdam share: the decay, then m and v; returns the gradient that went into them."""
-    if decoupled:
-        params *= 1 - rate * weight_decay
-    else:
-        g = decayed(g, weight_decay, params)
-    m += (1 - beta1) * (g - m)
-    v *= beta2
-    v += (1 - beta2) * g * g
-    return g
-
-
-@op(
-    "params[N] grads[N] m[N] v[N] max_v[N]? lr[1]:float64 scale[1]:float64 step[1]:int64 -> params m v max_v",
-    samples=HYPER
-    | BETAS
-    | {"v": positive, "max_v": positive, "decoupled": [False, True], "eps_hat": [False, True]},
-)
-def adam_step(
-    params,
-    grads,
-    m,
-    v,
-    max_v,
-    lr,
-    scale,
-    step,
-    beta1: float = 0.9,
-    beta2: float = 0.999,
-    eps: float = 1e-8,
-    weight_decay: float = 0.0,
-    decoupled: bool = False,
-    eps_hat: bool = False,
-    clip_value: float = math.inf,
-):
-    """m = β1 m + (1-β1) g; v = β2 v + (1-β2) g²; p -= lr/(1-β1ᵗ) m / (√(v/(1-β2ᵗ)) + eps), t = step + 1.
-
-    L2 decay adds λ p to g; decoupled decay takes lr λ p off p first. max_v, if given, is the largest v so far (AMSGrad).
-    eps_hat: eps is added to √v before the correction of its bias, that is, eps/√(1-β2ᵗ) after it.
-    """
-    rate, t = float(lr[0]), float(step[0] + 1)
-    update_moments(
-        params, clipped(grads, scale, clip_value), m, v, rate, beta1, beta2, weight_decay, decoupled
-    )
-    if max_v is not None:
-        np.maximum(max_v, v, out=max_v)
-    unbias = 1 / math.sqrt(1 - beta2**t)
-    root = np.sqrt(v if max_v is None else max_v) * unbias + (eps * unbias if eps_hat else eps)
-    params -= rate / (1 - beta1**t) * (m / root)
 
 
 class MomentsOptimizer(Optimizer):
@@ -91,12 +35,29 @@ class MomentsOptimizer(Optimizer):
 
 
 class Adam(MomentsOptimizer):
-    """Adam (PyTorch's `optim.Adam`): lr 1e-3, betas (0.9, 0.999), eps 1e-8; L2 weight_decay is added to the gradient.
+    """Adam: m = β1 m + (1-β1) g; v = β2 v + (1-β2) g²; p -= lr · m/(1-β1ᵗ) / (√(v/(1-β2ᵗ)) + eps) (PyTorch's `optim.Adam`).
 
-    eps_hat: add eps before the correction of the bias, as Keras and scikit-learn do (Kingma and Ba's "eps hat").
+    Source: Kingma and Ba 2015; AMSGrad: Reddi et al. 2018.
+
+    Args:
+        lr: learning rate, a number or a schedule from `optim.schedules`, default 1e-3.
+        betas: how much of the old moments is kept, two numbers below 1, default (0.9, 0.999).
+        eps: added to the root, default 1e-8.
+        weight_decay: of L2, added to the gradient, default 0.
+        amsgrad: take the largest v so far, default False.
+        eps_hat: add eps before the correction of the bias, as Keras and scikit-learn do, default False.
+        clip_grad_norm: rescale the whole gradient to this Euclidean norm at most, default None: don't.
+        clip_grad_value: limit every element of the gradient to ± this, default None: don't.
+
+    Raises:
+        ValueError: an argument out of range.
+
+    Example:
+        >>> optim.Adam(3e-4)
+        Adam(lr=0.0003)
     """
 
-    op = "adam_step"
+    op = adam_step
     decoupled = False
 
     def __init__(
@@ -118,7 +79,26 @@ class Adam(MomentsOptimizer):
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay (PyTorch's `optim.AdamW`): weight_decay 1e-2 by default."""
+    """AdamW: p -= lr · weight_decay · p, then Adam's step (PyTorch's `optim.AdamW`).
+
+    Source: Loshchilov and Hutter 2019.
+
+    Args:
+        lr: learning rate, a number or a schedule from `optim.schedules`, default 1e-3.
+        betas: how much of the old moments is kept, two numbers below 1, default (0.9, 0.999).
+        eps: added to the root, default 1e-8.
+        weight_decay: decoupled from the gradient, default 1e-2.
+        amsgrad: take the largest v so far, default False.
+        clip_grad_norm: rescale the whole gradient to this Euclidean norm at most, default None: don't.
+        clip_grad_value: limit every element of the gradient to ± this, default None: don't.
+
+    Raises:
+        ValueError: an argument out of range.
+
+    Example:
+        >>> optim.AdamW(3e-4)
+        AdamW(lr=0.0003)
+    """
 
     decoupled = True
 

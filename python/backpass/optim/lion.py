@@ -2,42 +2,32 @@
 
 import math
 
-import numpy as np
-
-from ..contract import op
-from .optimizer import Optimizer, clipped
+from ..ops import lion_step
+from .optimizer import Optimizer
 from .schedules import Schedule
-from .sgd import HYPER
-
-
-@op(
-    "params[N] grads[N] m[N] lr[1]:float64 scale[1]:float64 -> params m",
-    samples=HYPER | {"beta1": [0.9], "beta2": [0.99]},
-)
-def lion_step(
-    params,
-    grads,
-    m,
-    lr,
-    scale,
-    beta1: float = 0.9,
-    beta2: float = 0.99,
-    weight_decay: float = 0.0,
-    clip_value: float = math.inf,
-):
-    """p -= lr λ p; p -= lr sign(β1 m + (1-β1) g); m = β2 m + (1-β2) g."""
-    rate = float(lr[0])
-    g = clipped(grads, scale, clip_value)
-    params *= 1 - rate * weight_decay
-    params -= rate * np.sign(beta1 * m + (1 - beta1) * g)
-    m *= beta2
-    m += (1 - beta2) * g
 
 
 class Lion(Optimizer):
-    """Lion: lr 1e-4, betas (0.9, 0.99), decoupled weight_decay 0. Wants a lr 3 to 10 times smaller than Adam's."""
+    """Lion: p -= lr · weight_decay · p; p -= lr · sign(β1 m + (1-β1) g); m = β2 m + (1-β2) g.
 
-    op = "lion_step"
+    It wants a learning rate 3 to 10 times smaller than Adam's. Source: Chen et al. 2023.
+
+    Args:
+        lr: learning rate, a number or a schedule from `optim.schedules`, default 1e-4.
+        betas: two numbers in [0, 1], default (0.9, 0.99).
+        weight_decay: decoupled from the gradient, default 0.
+        clip_grad_norm: rescale the whole gradient to this Euclidean norm at most, default None: don't.
+        clip_grad_value: limit every element of the gradient to ± this, default None: don't.
+
+    Raises:
+        ValueError: an argument out of range.
+
+    Example:
+        >>> optim.Lion()
+        Lion(lr=0.0001)
+    """
+
+    op = lion_step
     slots = ("m",)
 
     def __init__(

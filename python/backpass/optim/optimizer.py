@@ -1,65 +1,72 @@
 """Optimizer: what every optimizer is. One fused instruction updates all parameters in one pass."""
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..checks import real
-from ..contract import REGISTRY
-from ..memory import aligned
+from ..described import Adjustable
+from ..ops import Op, clip_scale, gradient_norm
+from ..ops.clip import partial_sums
 from ..program import Instruction, call
-from ..recorded import Recorded
-from .clip import partial_sums
+from ..system.memory import aligned
 from .schedules import Schedule
 
-
-def clipped(grads: np.ndarray, scale: np.ndarray, clip_value: float) -> np.ndarray:
-    """The gradient that every update starts from: scaled to the norm limit, then limited by value; itself where none applies."""
-    g = grads if scale[0] == 1 else grads * grads.dtype.type(scale[0])
-    return np.clip(g, -clip_value, clip_value) if clip_value < math.inf else g
+NO_PARAMETERS = "the parameters are those of the model: bp.Model(net, loss, optimizer=optim.{name}(lr=1e-3))"
 
 
-def decayed(g: np.ndarray, weight_decay: float, params: np.ndarray) -> np.ndarray:
-    """g + λ p; g itself without decay."""
-    return g + weight_decay * params if weight_decay else g
-
-
-class Optimizer(Recorded):
-    """Base of all optimizers.
+class Optimizer(Adjustable):
+    """Base of all optimizers. A changed setting, as in `model.optimizer.lr = 1e-4`, acts at the next step.
 
     Args (of every optimizer):
-        lr: learning rate, a number above 0 or a schedule from `optim.schedules`.
+        lr: learning rate, a number of at least 0 or a schedule from `optim.schedules`.
         clip_grad_norm: rescale the gradient of all parameters together to this Euclidean norm at most (default: don't).
         clip_grad_value: limit every element of the (rescaled) gradient to ± this (default: don't).
     """
 
-    op = ""  # the name of its update op
-    slots: tuple[str, ...] = ()  # moments: one flat vector each, in the order of the op
+    # The update of all parameters in one pass.
+    op: ClassVar[Op]
+    # Moments: one flat vector each, in the order of the op.
+    slots: tuple[str, ...] = ()
+    always_shown: ClassVar[tuple[str, ...]] = ("lr",)
+    instead: ClassVar[Mapping[str, str]] = {
+        "learning_rate": "it is called lr",
+        "beta1": "give betas=(beta1, beta2)",
+    }
 
     def __init__(
         self, lr: float | Schedule, clip_grad_norm: float | None = None, clip_grad_value: float | None = None
     ) -> None:
         self.schedule = lr if isinstance(lr, Schedule) else None
-        if isinstance(lr, Schedule):
-            self.lr = lr.initial
-        else:
-            self.lr = self.number("lr", lr, 0, math.inf)
-        self.clip_grad_norm = self.number(
-            "clip_grad_norm", math.inf if clip_grad_norm is None else clip_grad_norm, 0, math.inf, True
-        )
-        self.clip_grad_value = self.number(
-            "clip_grad_value", math.inf if clip_grad_value is None else clip_grad_value, 0, math.inf, True
-        )
+        self.lr = lr.initial if isinstance(lr, Schedule) else self.number("lr", lr, 0, math.inf)
+        self.clip_grad_norm = self._limit("clip_grad_norm", clip_grad_norm)
+        self.clip_grad_value = self._limit("clip_grad_value", clip_grad_value)
         self.scalars: dict[str, Any] = {"clip_value": self.clip_grad_value}
+
+    @classmethod
+    def refused(cls, *args: Any) -> str:
+        """What to say of positional arguments that are no learning rate."""
+        listed = args and hasattr(args[0], "__iter__") and not isinstance(args[0], str)
+        return NO_PARAMETERS.format(name=cls.__name__) if listed else ""
 
     def number(self, name: str, value: Any, low: float, high: float, unlimited: bool = False) -> float:
         """Check a hyper-parameter; infinity only if `unlimited`."""
         number = real(value)
         if not low <= number <= high or (number == math.inf and not unlimited):
+            hint = ""
+            if name == "lr":
+                schedule = "; a schedule is an object, such as optim.schedules.cosine(1e-3, total_steps=1000)"
+                hint = (
+                    schedule
+                    if isinstance(value, str)
+                    else f"; {listed}"
+                    if (listed := self.refused(value))
+                    else ""
+                )
             raise ValueError(
-                f"{type(self).__name__}: {name} is {value!r}, expected a number from {low:g} to {high:g}"
+                f"{type(self).__name__}: {name} is {value!r:.80}, expected a number from {low:g} to {high:g}{hint}"
             )
         return number
 
@@ -95,12 +102,12 @@ class Optimizer(Recorded):
         halt: np.ndarray,
     ) -> list[Instruction]:
         """The instructions of one update: schedule, norm and guard, the update itself."""
-        given = {k: v for k, v in state.items() if k in REGISTRY[self.op].arrays}
+        buffers = {k: v for k, v in (state | {"step": step}).items() if k in self.op.arrays}
         return [
             *([self.schedule.emit(step, state["lr"])] if self.schedule else []),
-            call("gradient_norm", grads=grads, partials=state["partials"]),
+            call(gradient_norm, grads=grads, partials=state["partials"]),
             call(
-                "clip_scale",
+                clip_scale,
                 loss=loss,
                 partials=state["partials"],
                 norm=state["norm"],
@@ -109,22 +116,12 @@ class Optimizer(Recorded):
                 max_norm=self.clip_grad_norm,
             ),
             *self.prepare(state, step),
-            call(
-                self.op,
-                params=params,
-                grads=grads,
-                **({"step": step} if "step" in REGISTRY[self.op].arrays else {}),
-                **given,
-                **self.scalars,
-            ),
+            call(self.op, params=params, grads=grads, **buffers, **self.scalars),
         ]
 
     def prepare(self, state: dict[str, np.ndarray], step: np.ndarray) -> list[Instruction]:
         """Instructions before the update that only this optimizer needs."""
         return []
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(lr={self.schedule or self.lr})"
-
-
-Factory = Callable[[], Optimizer]
+    def _limit(self, name: str, value: float | None) -> float:
+        return math.inf if value is None else self.number(name, value, 0, math.inf, unlimited=True)

@@ -2,57 +2,36 @@
 
 import math
 
-import numpy as np
-
 from ..checks import flag
-from ..contract import constant, op, positive
-from .optimizer import Optimizer, clipped, decayed
+from ..ops import rmsprop_step
+from .optimizer import Optimizer
 from .schedules import Schedule
-from .sgd import HYPER
-
-
-@op(
-    "params[N] grads[N] v[N] grad_avg[N]? velocity[N]? lr[1]:float64 scale[1]:float64 -> params v grad_avg velocity",
-    samples=HYPER
-    | {"v": positive, "grad_avg": constant(0.05), "alpha": [0.9], "eps": [1e-8], "momentum": [0.5]},
-)
-def rmsprop_step(
-    params,
-    grads,
-    v,
-    grad_avg,
-    velocity,
-    lr,
-    scale,
-    alpha: float = 0.99,
-    eps: float = 1e-8,
-    weight_decay: float = 0.0,
-    momentum: float = 0.0,
-    clip_value: float = math.inf,
-):
-    """g += λ p; v = α v + (1-α) g²; u = g / (√v + eps); p -= lr u, or lr b with b = μ b + u if there is a velocity.
-
-    With grad_avg (centered): ḡ = α ḡ + (1-α) g, and √max(v - ḡ², 0) in place of √v.
-    """
-    g = decayed(clipped(grads, scale, clip_value), weight_decay, params)
-    v *= alpha
-    v += (1 - alpha) * g * g
-    spread = v
-    if grad_avg is not None:
-        grad_avg += (1 - alpha) * (g - grad_avg)
-        spread = np.maximum(v - grad_avg * grad_avg, 0)  # rounding may take a constant gradient's below 0
-    u = g / (np.sqrt(spread) + eps)
-    if velocity is not None:
-        velocity *= momentum
-        velocity += u
-        u = velocity
-    params -= lr.astype(params.dtype)[0] * u
 
 
 class RMSprop(Optimizer):
-    """RMSprop (PyTorch's): lr 1e-2, alpha 0.99, eps 1e-8, L2 weight_decay, momentum, centered."""
+    """RMSprop: v = alpha · v + (1 - alpha) g²; p -= lr · g / (√v + eps) (PyTorch's `optim.RMSprop`).
 
-    op = "rmsprop_step"
+    Source: Tieleman and Hinton 2012.
+
+    Args:
+        lr: learning rate, a number or a schedule from `optim.schedules`, default 1e-2.
+        alpha: how much of the old average is kept, in [0, 1], default 0.99.
+        eps: added to the root, default 1e-8.
+        weight_decay: of L2, added to the gradient, default 0.
+        momentum: of the step, in [0, 1], default 0.
+        centered: take the mean of the gradient off its square, default False.
+        clip_grad_norm: rescale the whole gradient to this Euclidean norm at most, default None: don't.
+        clip_grad_value: limit every element of the gradient to ± this, default None: don't.
+
+    Raises:
+        ValueError: an argument out of range.
+
+    Example:
+        >>> optim.RMSprop()
+        RMSprop(lr=0.01)
+    """
+
+    op = rmsprop_step
 
     def __init__(
         self,

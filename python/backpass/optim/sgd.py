@@ -3,49 +3,34 @@
 import math
 
 from ..checks import flag
-from ..contract import constant, op
-from .optimizer import Optimizer, clipped, decayed
+from ..ops import sgd_step
+from .optimizer import Optimizer
 from .schedules import Schedule
-
-HYPER = {
-    "lr": constant(0.1),
-    "scale": constant(0.5),
-    "step": lambda rng, shape, dims: [3],
-    "clip_value": [0.3, math.inf],
-    "weight_decay": [0.1],
-}
-
-
-@op(
-    "params[N] grads[N] velocity[N]? lr[1]:float64 scale[1]:float64 step[1]:int64 -> params velocity",
-    samples=HYPER | {"momentum": [0.9], "dampening": [0.1], "nesterov": [False, True]},
-)
-def sgd_step(
-    params,
-    grads,
-    velocity,
-    lr,
-    scale,
-    step,
-    momentum: float = 0.0,
-    dampening: float = 0.0,
-    weight_decay: float = 0.0,
-    nesterov: bool = False,
-    clip_value: float = math.inf,
-):
-    """g += λ p; v = μ v + (1 - dampening) g (v = g at the first step); p -= lr v, or lr (g + μ v) with Nesterov; no v: lr g."""
-    g = decayed(clipped(grads, scale, clip_value), weight_decay, params)
-    if velocity is not None:
-        velocity *= momentum
-        velocity += g if step[0] == 0 else (1 - dampening) * g
-        g = g + momentum * velocity if nesterov else velocity
-    params -= lr.astype(params.dtype)[0] * g
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent (PyTorch's `optim.SGD`): lr default 1e-3; L2 weight_decay is added to the gradient."""
+    """Stochastic gradient descent: g += weight_decay · p; v = momentum · v + (1 - dampening) g; p -= lr · v.
 
-    op = "sgd_step"
+    Without momentum p -= lr · g. PyTorch's `optim.SGD`. Sources: Polyak 1964 (momentum), Sutskever et al. 2013 (Nesterov).
+
+    Args:
+        lr: learning rate, a number or a schedule from `optim.schedules`, default 1e-3.
+        momentum: in [0, 1], default 0.
+        dampening: in [0, 1], default 0.
+        weight_decay: of L2, added to the gradient, default 0.
+        nesterov: step along g + momentum · v, default False; needs a momentum and no dampening.
+        clip_grad_norm: rescale the whole gradient to this Euclidean norm at most, default None: don't.
+        clip_grad_value: limit every element of the gradient to ± this, default None: don't.
+
+    Raises:
+        ValueError: an argument out of range.
+
+    Example:
+        >>> optim.SGD(0.1, momentum=0.9, nesterov=True)
+        SGD(lr=0.1, momentum=0.9, nesterov=True)
+    """
+
+    op = sgd_step
 
     def __init__(
         self,

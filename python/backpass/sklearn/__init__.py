@@ -7,9 +7,9 @@ except ImportError as error:
         "backpass.sklearn needs scikit-learn 1.6 or newer: pip install 'backpass[sklearn]'", name="sklearn"
     ) from error
 
-from .elm_classifier import ELMClassifier
-from .elm_regressor import ELMRegressor
-from .mlp_classifier import MLPClassifier
-from .mlp_regressor import MLPRegressor
+from .elm.classifier import ELMClassifier
+from .elm.regressor import ELMRegressor
+from .mlp.classifier import MLPClassifier
+from .mlp.regressor import MLPRegressor
 
 __all__ = ["ELMClassifier", "ELMRegressor", "MLPClassifier", "MLPRegressor"]

@@ -7,15 +7,30 @@ from typing import Any
 
 import numpy as np
 
+from ...ops import REGISTRY
 from ..base import Backend, Call, Executor, guard_of
-from . import batches, elementwise, linear, loss, norm, random, update
+from . import (
+    batch,
+    batch_norm,
+    class_loss,
+    clip,
+    dropout,
+    elementwise,
+    layer_norm,
+    linear,
+    penalty,
+    pointwise_loss,
+    softmax,
+    update,
+)
 from .compiler import Bound
 
-# An op's binder takes the op's fields and gives the compiled kernel with the arguments that it wants.
+MODULES = (
+    batch, batch_norm, class_loss, clip, dropout, elementwise, layer_norm, linear, penalty, pointwise_loss, softmax, update,
+)  # fmt: skip
+# A binder bears the name of its op: it takes the op's fields, and gives the compiled kernel with the arguments that it wants.
 BINDERS: dict[str, Callable[..., Bound]] = {
-    name: getattr(module, name)
-    for module in (batches, elementwise, linear, loss, norm, random, update)
-    for name in module.OPS
+    name: binder for module in MODULES for name, binder in vars(module).items() if name in REGISTRY
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numba
 import numpy as np
 
-from ... import formulas
+from ...ops import formulas
 
 F = TypeVar("F", bound=Callable[..., Any])
 Bound = tuple[Callable[..., None], tuple[Any, ...]]  # a kernel and its arguments

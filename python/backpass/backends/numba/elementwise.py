@@ -3,16 +3,14 @@
 from functools import cache
 from typing import Any
 
-from ...formulas import ACTIVATIONS
+from ...ops.formulas import ACTIVATIONS
 from . import scalars as scalars  # registers the formulas with Numba
 from .compiler import Bound, flat, jit, maybe
-
-OPS = ("activation_forward", "activation_backward", "add")
 
 
 @cache
 def _forward(activation: str) -> Any:
-    value, slope_of, stores_slope = ACTIVATIONS[activation]
+    value, slope_of, stores_slope, *_ = ACTIVATIONS[activation]
 
     @jit
     def kernel(x, y, slope, alpha):

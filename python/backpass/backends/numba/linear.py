@@ -10,17 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from ...contract import as_rows
-from ...formulas import ACTIVATIONS
+from ...ops.contract import as_rows
+from ...ops.formulas import ACTIVATIONS
 from . import scalars as scalars  # registers the formulas with Numba
 from .compiler import Bound, jit, maybe
-
-OPS = ("linear_forward", "linear_backward")
 
 
 @cache
 def _forward(activation: str) -> Any:
-    value, slope_of, stores_slope = ACTIVATIONS[activation]
+    value, slope_of, stores_slope, *_ = ACTIVATIONS[activation]
 
     @jit
     def kernel(bias, y, slope, alpha):
@@ -75,7 +73,7 @@ def _products(
 
 
 def _product(out: np.ndarray) -> Callable[..., Any]:
-    """np.dot, which is faster to call, unless rows lie apart: in a plan that was made for the native backend."""
+    """np.dot, which is faster to call, unless rows are padded: in a plan that was made for the native backend."""
     return np.dot if out.flags.c_contiguous else np.matmul
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload, register_jitable
 
-from ... import formulas
+from ...ops import formulas
 
 STRICT: Any = {"error_model": "numpy", "fastmath": False}  # exp64 relies on the order of its sums
 

@@ -4,13 +4,7 @@ import math
 
 import numpy as np
 
-from ...contract import CHUNK
-from .compiler import direct, jit, jit_sums
-
-OPS = (
-    *("sgd_step", "adam_step", "nadam_step", "rmsprop_step", "adagrad_step", "adadelta_step", "lion_step"),
-    *("gradient_norm", "clip_scale", "l2_gradient", "l2_loss"),
-)
+from .compiler import direct, jit
 
 
 @jit
@@ -169,50 +163,3 @@ def lion_step(params, grads, m, lr, scale, beta1, beta2, weight_decay, clip_valu
         g = _clipped(grads[i], factor, limit)
         params[i] = keep * params[i] - rate * np.sign(old1 * m[i] + new1 * g)
         m[i] = old2 * m[i] + new2 * g
-
-
-@direct
-@jit_sums
-def gradient_norm(grads, partials):
-    for p in range(partials.size):
-        total = 0.0
-        chunk = grads[p * CHUNK : (p + 1) * CHUNK]
-        for i in range(chunk.size):
-            g = np.float64(chunk[i])
-            total += g * g
-        partials[p] = total
-
-
-@direct
-@jit
-def clip_scale(loss, partials, norm, scale, halt, max_norm):
-    total = 0.0
-    for p in range(partials.size):
-        total += partials[p]
-    norm[0] = np.sqrt(total)
-    ratio = max_norm / (norm[0] + 1e-6)
-    scale[0] = ratio if ratio < 1 else 1.0
-    halt[0] = 0 if np.isfinite(loss[0]) and np.isfinite(norm[0]) else 1
-
-
-@direct
-@jit_sums
-def l2_gradient(weight, dweight, count, partials, alpha):
-    dtype = weight.dtype.type
-    decay = dtype(alpha / (count[0] if count[0] != 0 else 1.0))
-    for p in range(partials.size):
-        total = 0.0
-        for i in range(min(p * CHUNK, weight.size), min((p + 1) * CHUNK, weight.size)):
-            w = np.float64(weight[i])
-            total += w * w
-            dweight[i] += decay * weight[i]
-        partials[p] = total
-
-
-@direct
-@jit
-def l2_loss(partials, count, loss, alpha, share):
-    total = 0.0
-    for p in range(partials.size):
-        total += partials[p]
-    loss[0] = share * loss[0] + 0.5 * alpha * total / (count[0] if count[0] != 0 else 1.0)

@@ -1,0 +1,61 @@
+"""The same training step in other libraries, each in its best forms, for `python -m backpass bench --peers` in a checkout.
+
+Every peer gets what favours it: batches that lie ready in order (no shuffling, no gathering), weights and data already in its own
+arrays, everything compiled and warmed up before the clock starts. A contestant trains a number of epochs and returns the seconds.
+"""
+
+import importlib.util
+from collections.abc import Callable
+
+from backpass.cli.workloads import Workload
+
+from .apart import AVX512_BLAS, apart
+from .common import Contestant
+from .with_jax import jax_jit, jax_scan
+from .with_sklearn import scikit_learn
+from .with_tensorflow import tensorflow_graph
+from .with_torch import torch_by_hand, torch_compiled, torch_eager
+
+Make = Callable[[Workload, int], Contestant]
+
+
+__all__ = ["PEERS", "Make", "available"]
+
+
+def available(name: str) -> bool:
+    """Whether a library can be imported here."""
+    return importlib.util.find_spec(name) is not None
+
+
+def _plain(workload: Workload) -> bool:
+    return workload.plain
+
+
+def _unclipped(workload: Workload) -> bool:
+    return workload.plain and workload.clip_grad_norm is None
+
+
+def _any(workload: Workload) -> bool:
+    return True
+
+
+# name -> library, maker, the workloads that it can take
+PEERS: dict[str, tuple[str, Make, Callable[[Workload], bool]]] = {
+    "jax scan": ("jax", jax_scan, _any),
+    "jax jit": ("jax", jax_jit, _any),
+    "torch by hand": ("torch", torch_by_hand, _plain),
+    "torch by hand, medium": ("torch", lambda w, threads: torch_by_hand(w, threads, "medium"), _plain),
+    "torch eager": ("torch", torch_eager, _any),
+    "torch eager, medium": ("torch", lambda w, threads: torch_eager(w, threads, "medium"), _any),
+    "torch compiled": ("torch", torch_compiled, _any),
+    "torch compiled, medium": ("torch", lambda w, threads: torch_compiled(w, threads, "medium"), _any),
+    "tensorflow graph": ("tensorflow", tensorflow_graph, _any),
+    "tensorflow graph, XLA": ("tensorflow", lambda w, threads: tensorflow_graph(w, threads, xla=True), _any),
+    "scikit-learn": ("sklearn", scikit_learn, _unclipped),
+    "scikit-learn, BLAS AVX-512": (
+        "sklearn",
+        lambda w, threads: apart("scikit-learn", w, threads, AVX512_BLAS),
+        _unclipped,
+    ),
+    "numpy, BLAS AVX-512": ("numpy", lambda w, threads: apart("numpy", w, threads, AVX512_BLAS), _any),
+}

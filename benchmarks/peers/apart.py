@@ -1,0 +1,57 @@
+"""A contestant in a process of its own: for settings that a library reads when it is loaded.
+
+The child (`main` with the arguments NAME WORKLOAD THREADS) reads numbers of epochs and answers with seconds, a line each.
+"""
+
+import os
+import subprocess
+import sys
+import weakref
+from collections.abc import Mapping
+
+from backpass.cli.bench import backend
+from backpass.cli.workloads import WORKLOADS, Workload
+
+from .common import Contestant
+from .with_sklearn import scikit_learn
+
+AVX512_BLAS = {"OPENBLAS_CORETYPE": "SkylakeX"}  # OpenBLAS takes AMD's for AVX2 cores
+MAKERS = {
+    "numpy": lambda workload, threads: backend(workload, "numpy", threads),
+    "scikit-learn": scikit_learn,
+}
+
+
+def apart(name: str, workload: Workload, threads: int, settings: Mapping[str, str]) -> Contestant:
+    """MAKERS[name] in a process with these environment variables, which ends when the contestant is dropped."""
+    path = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = {**os.environ, **settings, **path, "OPENBLAS_NUM_THREADS": str(threads)}
+    start = f"from {__name__} import main; main()"
+    command = [sys.executable, "-c", start, name, workload.name, str(threads)]
+    child = subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    to, from_ = child.stdin, child.stdout
+    assert to is not None
+    assert from_ is not None
+
+    def train(epochs: int) -> float:
+        to.write(f"{epochs}\n")
+        to.flush()
+        answer = from_.readline()
+        if not answer:
+            raise RuntimeError(f"{name} in a process of its own ended with {child.wait()}")
+        return float(answer)
+
+    weakref.finalize(
+        train, child.__exit__, None, None, None
+    )  # else Python keeps it, and its pipe open, to the end
+    return train
+
+
+def main() -> None:
+    """The child."""
+    name, workload, threads = sys.argv[1:]
+    train = MAKERS[name](WORKLOADS[workload], int(threads))
+    for line in sys.stdin:
+        print(train(int(line)), flush=True)

@@ -1,0 +1,155 @@
+"""What a checkpoint holds of a model besides its description: weights, moments, counters and the last run; and back, checked."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from .. import checks
+from ..data.feed import Position
+from ..engine import weights
+from ..engine.engine import Engine
+from ..engine.history import History
+from ..engine.run import Run
+from ..errors import CheckpointError
+from ..nn import Layer
+from ..optim import Optimizer
+from . import describe
+
+# Of a counter.
+LARGEST = 2**62
+# Of an optimizer: written anew in every step.
+WORKING = {"partials", "scale", "norm", "coefficients"}
+RUN: dict[str, type] = {
+    "first": int, "epochs": int, "rows": int, "batch_size": int, "shuffle": bool, "sampler": str, "stopped": bool, "data": str,
+    "validation": str, "steps": int,
+}  # fmt: skip
+
+Tensors = dict[str, np.ndarray]
+
+
+def tensors_of(engine: Engine) -> Tensors:
+    """Weights, running statistics and the optimizer's state, under the names that they have in a file; views, no copies."""
+    tensors = {f"model.{key}": array for key, array in weights.views(engine.net)}
+    tensors |= {f"optimizer.{slot}.{key}": view for slot, key, view in _slots(engine)}
+    for name in _kept(engine.optimizer, engine.optimizer_state):
+        tensors[f"optimizer.{name}"] = engine.optimizer_state[name]
+    return tensors
+
+
+def _slots(engine: Engine) -> Iterator[tuple[str, str, np.ndarray]]:
+    """The optimizer's moments, parameter by parameter: slot, key, view in the layout of `state_dict`."""
+    for slot in engine.optimizer.slots:
+        for name, layer, key in weights.learned(engine.net):
+            yield slot, name, layer.view_of(key, engine.optimizer_state[slot])
+
+
+def _kept(optimizer: Optimizer, state: Mapping[str, Any]) -> list[str]:
+    return [name for name in state if name not in optimizer.slots and name not in WORKING]
+
+
+def declared(net: Layer, dtype: str) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Shape and dtype of all tensors of a network that has no weights yet."""
+    shapes: dict[str, tuple[tuple[int, ...], str]] = {}
+    for prefix, layer in net.walk():
+        lead = f"model.{prefix}." if prefix else "model."
+        for key, parameter in layer.learned.items():
+            shapes[lead + key] = parameter.shown_shape, dtype
+        for key, (shape, start) in layer.starts.items():
+            shapes[lead + key] = shape, "int64" if isinstance(start, int) else dtype
+    return shapes
+
+
+def check(tensors: Tensors, declared: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
+    """Whether these tensors are there, of the right shape and dtype, and hold numbers."""
+    for name, (shape, dtype) in declared.items():
+        if name not in tensors:
+            raise ValueError(f"{name} is missing")
+        array = tensors[name]
+        if array.shape != tuple(shape) or array.dtype != dtype:
+            raise ValueError(f"{name} is {array.dtype} {array.shape}, expected {dtype} {tuple(shape)}")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"{name} holds NaN or infinity")
+        if array.dtype.kind == "i" and array.size and array.min() < 0:
+            raise ValueError(f"{name} holds {array.min()}, expected a count")
+
+
+def fill(engine: Engine, tensors: Tensors) -> None:
+    """Take the tensors of a model out of what a file holds."""
+    for key, view in weights.views(engine.net):
+        view[...] = tensors.pop(f"model.{key}")
+    for slot, key, view in _slots(engine):
+        moment = tensors.pop(f"optimizer.{slot}.{key}")
+        if moment.shape != view.shape or moment.dtype != view.dtype:
+            expected = f"expected {view.dtype} {view.shape}"
+            raise ValueError(f"optimizer.{slot}.{key} is {moment.dtype} {moment.shape}, {expected}")
+        if np.isnan(moment).any():  # but v may be infinite: a step of 0
+            raise ValueError(f"optimizer.{slot}.{key} holds NaN")
+        view[...] = moment
+    for name in _kept(engine.optimizer, engine.optimizer_state):
+        array = engine.optimizer_state[name]
+        check(tensors, {f"optimizer.{name}": (array.shape, array.dtype.name)})
+        array[...] = tensors.pop(f"optimizer.{name}")
+    engine.lr = engine.lr  # checks it
+
+
+# ---- the run ---------------------------------------------------------------------------------------------------------
+
+
+def run_to_json(run: Run, tensors: Tensors) -> dict[str, Any]:
+    """A run as JSON; its arrays are added to `tensors`."""
+    tensors["history.epoch"] = np.array(run.history.epoch, np.int64)
+    for name, values in run.history.history.items():
+        tensors[f"history.of.{name}"] = np.array(values, np.float64)
+
+    def keep(value: Any) -> dict[str, str]:
+        if not isinstance(value, np.ndarray) or value.dtype.name not in (
+            "bool",
+            "int64",
+            "float32",
+            "float64",
+        ):
+            raise CheckpointError(
+                f"the state of a callback holds {value!r:.80}, which cannot be written down"
+            )
+        name = f"callback.{len(tensors)}"
+        tensors[name] = np.array(value, order="C")
+        return {"tensor": name}
+
+    states = [[name, describe.encode(state, keep)] for name, state in run.states]
+    plain = {name: getattr(run, name) for name in RUN}
+    at = describe.encode([*run.position], describe.nothing_else)
+    return plain | {"at": at, "history": [*run.history.history], "callbacks": states}
+
+
+def run_from_json(given: Any, tensors: Tensors, engine: Engine) -> Run:
+    """The run, its arrays taken out of `tensors`."""
+    for name, kind in RUN.items():
+        if type(given[name]) is not kind or (kind is int and not 0 <= given[name] < LARGEST):
+            raise ValueError(f"run: {name} is {given[name]!r:.80}")
+    rows, total, weight = describe.decode(given["at"], describe.nothing_else)
+    checks.sampler(given["sampler"] or None, given["shuffle"])
+    run = Run(**{name: given[name] for name in RUN})
+    run.position = Position(whole("cursor", rows, run.rows + 1), float(total), float(weight))
+    if (
+        not 1 <= run.batch_size <= run.rows
+        or (rows % run.batch_size and rows != run.rows)
+        or run.first > engine.epoch
+    ):
+        raise ValueError("run: its numbers contradict each other")
+    run.history = History()
+    run.history.epoch = tensors.pop("history.epoch").tolist()
+    run.history.history = {name: tensors.pop(f"history.of.{name}").tolist() for name in given["history"]}
+
+    def array(one: dict[str, Any]) -> np.ndarray:
+        return tensors.pop(one["tensor"])
+
+    run.states = [(str(name), dict(describe.decode(state, array))) for name, state in given["callbacks"]]
+    return run
+
+
+def whole(name: str, value: Any, end: int) -> int:
+    """A counter, checked."""
+    if type(value) is not int or not 0 <= value < end:
+        raise ValueError(f"{name} is {value!r:.80}, expected an integer from 0 to {end - 1}")
+    return value

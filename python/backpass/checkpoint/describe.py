@@ -1,0 +1,237 @@
+"""A network, a loss, an optimizer as JSON and back: classes of backpass by name, with the arguments they were made with."""
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from .. import losses, nn, optim
+from ..optim import schedules
+
+# A shared layer counts wherever it stands: a short text must not describe an endless network.
+MOST_LAYERS = 1 << 17
+
+
+def public(module: ModuleType, base: type) -> dict[str, Any]:
+    """The classes that a module offers, by name: all that a file may name."""
+    offered = {name: getattr(module, name) for name in module.__all__}
+    return {
+        name: cls
+        for name, cls in offered.items()
+        if isinstance(cls, type) and issubclass(cls, base) and cls is not base
+    }
+
+
+LAYERS = public(nn, nn.Layer)
+LOSSES = public(losses, losses.Loss)
+OPTIMIZERS = public(optim, optim.Optimizer)
+SCHEDULES: dict[str, Callable[..., schedules.Schedule]] = {
+    "step_schedule": schedules.step,
+    "exponential_schedule": schedules.exponential,
+    "cosine_schedule": schedules.warmup_cosine,
+    "one_cycle_schedule": schedules.one_cycle,
+    "piecewise_schedule": schedules.piecewise,
+}
+# Of a layer: not part of its description.
+OWN_STATE = {"settings", "version", "_built", "_flat", "learned", "state"}
+ABSENT = object()
+
+
+class UnknownError(TypeError):
+    """Something that a file cannot describe: a class of the user's, a function."""
+
+
+class ChangedError(UnknownError):
+    """An object of backpass that is not what its constructor makes of its settings."""
+
+
+# ---- plain values ----------------------------------------------------------------------------------------------------
+
+
+def encode(value: Any, other: Callable[[Any], Any]) -> Any:
+    """Numbers, strings, None, lists and dicts as JSON, floats to the last bit; what else there is goes through `other`."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, int) and -(2**63) <= value < 2**63:
+        return int(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else {"float": str(float(value))}
+    if isinstance(value, list | tuple):
+        return [encode(item, other) for item in value]
+    if isinstance(value, Mapping):
+        return {"pairs": [[encode(key, other), encode(item, other)] for key, item in value.items()]}
+    return other(value)
+
+
+def decode(value: Any, other: Callable[[dict[str, Any]], Any]) -> Any:
+    """The inverse of `encode`; tuples come back as lists. ValueError for what `encode` does not write."""
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, int | float):
+        if not (-(2**63) <= value < 2**63 if isinstance(value, int) else math.isfinite(value)):
+            raise ValueError("a number is out of range")
+        return value
+    if isinstance(value, list):
+        return [decode(item, other) for item in value]
+    if isinstance(value, dict) and [*value] == ["float"]:
+        return float(value["float"])
+    if isinstance(value, dict) and [*value] == ["pairs"]:
+        return {decode(key, other): decode(item, other) for key, item in value["pairs"]}
+    return other(value)
+
+
+def nothing_else(value: Any) -> Any:
+    """For `encode` and `decode` where only plain values are expected."""
+    raise UnknownError(f"{value!r:.80} is no plain value")
+
+
+# ---- objects -> JSON -------------------------------------------------------------------------------------------------
+
+
+def describe(
+    part: Any, known: Mapping[str, type], nested: Callable[[Any], Any] | None = None
+) -> dict[str, Any]:
+    """The class and the constructor's arguments of one object."""
+    name, settings = type(part).__name__, getattr(part, "settings", {})
+    if known.get(name) is not type(part):
+        raise UnknownError(f"{name} is not a class of backpass")
+    other, several = nested or _value, _several(type(part))
+    made = {
+        "class": name,
+        "args": [encode(value, other) for value in settings.get(several, ())],
+        "kwargs": {key: encode(value, other) for key, value in settings.items() if key != several},
+    }
+    if nested is None:
+        compare(part, build(made, known), name)
+    return made
+
+
+def _several(cls: type) -> str:
+    """The name of the argument that takes any number of values, "" for none."""
+    parameters = inspect.signature(cls).parameters
+    return next((name for name, p in parameters.items() if p.kind is p.VAR_POSITIONAL), "")
+
+
+def describe_net(net: nn.Layer) -> dict[str, Any]:
+    """All layers, inner ones first; a layer that stands in several places is named once."""
+    made: list[dict[str, Any]] = []
+    numbers: dict[int, int] = {}
+
+    def other(value: Any) -> Any:
+        if not isinstance(value, nn.Layer):
+            return _value(value)
+        if id(value) not in numbers:
+            one = describe(value, LAYERS, other)
+            numbers[id(value)] = len(made)
+            made.append(one)
+        return {"layer": numbers[id(value)]}
+
+    other(net)
+    again = build_net({"layers": made})
+    old, new = [*net.walk()], [*again.walk()]
+    if _outline(old) != _outline(new):
+        raise ChangedError("layers were added, taken out or exchanged after the network was made")
+    for (name, layer), (_, twin) in zip(old, new, strict=True):
+        compare(layer, twin, f"layer {name} ({layer!r})" if name else repr(layer))
+    return {"layers": made}
+
+
+def compare(part: Any, twin: Any, name: str) -> None:
+    """Whether an object is still what its constructor made: ChangedError names what was changed."""
+    for key in {**vars(twin), **vars(part)}:
+        if key not in OWN_STATE:
+            wanted = vars(twin).get(key, getattr(type(twin), key, ABSENT))
+            if wanted is not ABSENT and not _same(vars(part).get(key, ABSENT), wanted):
+                raise ChangedError(f"{key} of {name} was changed after it was made")
+
+
+def _value(value: Any) -> Any:
+    """What a constructor's argument may be besides a plain value."""
+    if type(value) is schedules.Schedule and value.op.name in SCHEDULES:
+        arguments: dict[str, Any] = {"lr": value.initial, **value.scalars}
+        if value.arrays:
+            steps, factors = (value.arrays[name].tolist() for name in ("milestones", "factors"))
+            arguments["factors"] = dict(zip(steps, factors, strict=True))
+        return {"schedule": value.op.name, "args": encode(arguments, nothing_else)}
+    if hasattr(value, "__array__"):
+        return encode(np.asarray(value).tolist(), nothing_else)
+    raise UnknownError(f"{value!r:.80} cannot be written down")
+
+
+def _outline(walk: list[tuple[str, nn.Layer]]) -> list[tuple[str, type, int, list[Any]]]:
+    first: dict[int, int] = {}
+    found = []
+    for number, (name, layer) in enumerate(walk):
+        shapes = [(key, p.shape, p.shown, p.axes) for key, p in layer.learned.items()]
+        found.append((name, type(layer), first.setdefault(id(layer), number), shapes))
+    return found
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, nn.Layer) and isinstance(b, nn.Layer):
+        return True  # compared in its own turn
+    if type(a) is schedules.Schedule and type(b) is schedules.Schedule:
+        return _same(vars(a), vars(b))
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return np.shape(a) == np.shape(b) and np.asarray(a).tobytes() == np.asarray(b).tobytes()
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return [*a] == [*b] and all(_same(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
+        return len(a) == len(b) and all(_same(x, y) for x, y in zip(a, b, strict=True))
+    return a is b or (type(a) is type(b) and (a == b or (a != a and b != b)))
+
+
+# ---- JSON -> objects -------------------------------------------------------------------------------------------------
+
+
+def build(made: Any, known: Mapping[str, Any], nested: Callable[[dict[str, Any]], Any] | None = None) -> Any:
+    """The object that `describe` described."""
+    name, args, kwargs = made["class"], made["args"], made["kwargs"]
+    if not isinstance(name, str) or name not in known:
+        raise ValueError(f"there is no {name!r:.80} in this backpass")
+    other = nested or _schedule
+    return known[name](
+        *[_argument(decode(value, other)) for value in args],
+        **{key: _argument(decode(value, other)) for key, value in kwargs.items()},
+    )
+
+
+def _argument(value: Any) -> Any:
+    """A tuple again, which JSON knows as a list."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def build_net(made: Any) -> nn.Layer:
+    """The network that `describe_net` described, without weights: they are allocated by the model."""
+    layers: list[nn.Layer] = []
+    places: list[int] = []  # how often a layer and all in it stand in the network
+    for one in made["layers"]:
+        inside = 1
+
+        def other(value: dict[str, Any]) -> nn.Layer:
+            nonlocal inside
+            number = value["layer"]
+            if not isinstance(number, int) or not 0 <= number < len(layers):
+                raise ValueError(f"there is no layer {number!r:.80} before layer {len(layers)}")
+            inside += places[number]
+            return layers[number]
+
+        layer = build(one, LAYERS, other)
+        if inside > MOST_LAYERS:
+            raise ValueError(f"the network has more than {MOST_LAYERS:,} layers")
+        layers.append(layer)
+        places.append(inside)
+    return layers[-1]
+
+
+def _schedule(value: dict[str, Any]) -> schedules.Schedule:
+    arguments = decode(value["args"], nothing_else)
+    numbers = [*arguments.values(), *arguments.get("factors", {}).values()]
+    if not all(isinstance(number, int | float | dict) and not isinstance(number, bool) for number in numbers):
+        raise ValueError("an argument of the schedule is no number")
+    return SCHEDULES[value["schedule"]](**arguments)

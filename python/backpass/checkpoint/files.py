@@ -1,0 +1,218 @@
+"""Checkpoint files: safetensors with a checksum, written so that at every moment a whole one is there."""
+
+import contextlib
+import errno
+import hashlib
+import os
+import re
+import secrets
+import shutil
+import stat
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from io import BufferedReader
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import CheckpointError, DamagedError, MissingError
+from .safetensors import MAX_HEADER, Entry, decode, encode, raw
+
+BLANK = b"0" * 64  # stands for the checksum while it is computed over all other bytes of the file
+FIELD = b'"sha256":"'
+STALE = 3600  # seconds after which another process's temporary file is taken for the leftover of a killed one
+NO_SYNC = {
+    errno.EINVAL,
+    errno.ENOTSUP,
+    errno.EPERM,
+    errno.EACCES,
+}  # file systems whose folders cannot be synced
+
+
+def write(
+    path: Path,
+    tensors: Mapping[str, np.ndarray],
+    metadata: Mapping[str, str],
+    keep: int = 1,
+    check: bool = False,
+) -> None:
+    """Replace `path` in one step, or leave it as it was; the keep - 1 files before it become path.1, path.2, ...
+
+    check: see first whether the file before is whole; if not, those before it stay where they are.
+    """
+    header, order = encode(tensors, {**metadata, "sha256": BLANK.decode()})
+    if len(header) - 8 > MAX_HEADER:
+        raise CheckpointError(
+            f"{path} cannot be written: {len(tensors):,} tensors are more than its header has room for"
+        )
+    path = Path(os.path.realpath(path))  # a link stays a link
+    temporary = _temporary(path)
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a directory")
+        with open(temporary, "xb") as file:
+            digest = hashlib.sha256(header)
+            file.write(header)
+            for name in order:
+                data = raw(tensors[name])
+                digest.update(data)
+                file.write(data)
+            file.seek(header.index(FIELD + BLANK) + len(FIELD))
+            file.write(digest.hexdigest().encode())
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copymode(path, temporary)
+        if keep > 1 and path.exists() and (not check or is_whole(path)):
+            _rotate(path, keep)
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    _sweep(path)
+
+
+def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The tensors and the metadata of a file that is exactly as it was written; CheckpointError says what is wrong."""
+    tensors: dict[str, np.ndarray] = {}
+
+    def into(entry: Entry) -> Iterator[memoryview]:
+        tensors[entry.name] = np.empty(entry.shape, entry.dtype)
+        yield raw(tensors[entry.name])
+
+    return tensors, _read(path, into)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file can be read, without taking memory for it."""
+    buffer = memoryview(bytearray(1 << 20))
+
+    def into(entry: Entry) -> Iterator[memoryview]:
+        for start in range(entry.start, entry.end, len(buffer)):
+            yield buffer[: entry.end - start]
+
+    try:
+        _read(path, into)
+    except CheckpointError:
+        return False
+    return True
+
+
+def _read(path: Path, into: Callable[[Entry], Iterable[memoryview]]) -> dict[str, str]:
+    """Read a file into the memory that `into` gives for each tensor; its metadata."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise CheckpointError(
+                f"{path} is {'a directory' if path.is_dir() else 'no regular file'}, expected a checkpoint"
+            )
+        with open(path, "rb") as file:
+            digest, metadata, entries = _header(path, file)
+            for entry in entries:
+                for data in into(entry):
+                    if file.readinto(data) != len(data):
+                        raise DamagedError(f"{path} is damaged: it became shorter while it was read")
+                    digest.update(data)
+    except FileNotFoundError as error:
+        raise MissingError(f"{path} does not exist") from error
+    except OSError as error:
+        kind = DamagedError if error.errno == errno.EIO else CheckpointError  # EIO: a medium that fails
+        raise kind(f"{path} cannot be read: {error.strerror or error}") from error
+    except MemoryError:
+        raise CheckpointError(f"{path} does not fit in memory") from None
+    if digest.hexdigest() != metadata["sha256"]:
+        raise DamagedError(f"{path} is damaged: its checksum does not match its contents")
+    return metadata
+
+
+def _header(path: Path, file: BufferedReader) -> tuple["hashlib._Hash", dict[str, str], list[Entry]]:
+    """It is read after its length is known to be sane, and believed where the tensors in it fill the file."""
+    size, start = os.fstat(file.fileno()).st_size, file.read(8)
+    length = int.from_bytes(start, "little")
+    if size < 10 or length < 2:
+        raise DamagedError(f"{path} is damaged: it has {size} bytes and no header")
+    if length > MAX_HEADER or length > size - 8:
+        raise DamagedError(
+            f"{path} is damaged or no checkpoint: its header claims {length:,} bytes, the file has {size:,}"
+        )
+    header = file.read(length)
+    try:
+        metadata, entries = decode(header)
+    except ValueError as error:
+        raise DamagedError(f"{path} is damaged or no checkpoint: {error}") from error
+    promised = 8 + length + (entries[-1].end if entries else 0)
+    if promised != size:
+        raise DamagedError(
+            f"{path} is damaged: its header promises {promised:,} bytes, the file has {size:,}"
+        )
+    if "sha256" not in metadata or "backpass" not in metadata:
+        raise CheckpointError(
+            f"{path} holds tensors, but backpass did not write it: load_state_dict takes their arrays"
+        )
+    digest = hashlib.sha256(start)
+    digest.update(header.replace(FIELD + metadata["sha256"].encode(), FIELD + BLANK, 1))
+    return digest, metadata, entries
+
+
+def previous(path: Path) -> list[Path]:
+    """path.1, path.2, ...: the checkpoints before this one, newest first."""
+    names = re.compile(re.escape(path.name) + r"\.([1-9][0-9]{0,5})")
+    try:
+        found = [match for entry in os.listdir(path.parent) if (match := names.fullmatch(entry))]
+    except OSError:
+        return []
+    return [path.with_name(match[0]) for match in sorted(found, key=lambda match: int(match[1]))]
+
+
+def _rotate(path: Path, keep: int) -> None:
+    """Make room at path.1, so that `path` itself is never missing."""
+
+    def kept(number: int) -> Path:
+        return path.with_name(f"{path.name}.{number}")
+
+    free = 1  # the first number without a file, or the last that is kept; found without listing a folder that may forbid it
+    while free < keep - 1 and os.path.lexists(kept(free)):
+        free += 1
+    for number in range(free, 1, -1):
+        with contextlib.suppress(FileNotFoundError):  # another writer was faster
+            os.replace(kept(number - 1), kept(number))
+    spare = _temporary(path)
+    try:
+        try:
+            os.link(path, spare)
+        except OSError:  # a file system without links
+            shutil.copy2(path, spare)
+        os.replace(spare, kept(1))
+    finally:
+        spare.unlink(missing_ok=True)  # renaming one link to another of the same file does nothing
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the renaming itself durable."""
+    if os.name != "posix":
+        return
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in NO_SYNC:
+            raise
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
+def _sweep(path: Path) -> None:
+    """Remove what killed processes left of their attempts to write this file."""
+    names = re.compile(re.escape(f".{path.name}.") + r"[0-9]+-[0-9a-f]{8}\.tmp")
+    with contextlib.suppress(OSError):
+        for entry in os.listdir(path.parent):
+            leftover = path.with_name(entry)
+            if names.fullmatch(entry) and time.time() - leftover.stat().st_mtime > STALE:
+                leftover.unlink(missing_ok=True)

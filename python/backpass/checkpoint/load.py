@@ -1,0 +1,108 @@
+"""What a checkpoint file says of a model: its parts, read and checked before memory is taken for them."""
+
+import json
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..checks import as_path
+from ..engine.engine import Engine
+from ..errors import CheckpointError, DamagedError
+from ..losses import Loss
+from ..nn import Layer
+from ..optim import Optimizer
+from . import contents, describe, files
+from .save import FORMAT, HOW, reading
+
+
+@dataclass
+class Checkpoint:
+    """A file's model: the arguments of its constructor, and what `restore` fills it with."""
+
+    path: Path
+    made: dict[str, Any]
+    written: dict[str, Any]
+    tensors: contents.Tensors
+
+    def restore(self, engine: Engine) -> None:
+        """Fill the engine of a model made with `made`."""
+        with reading(self.path):
+            self._check_optimizer(engine.optimizer)
+            contents.fill(engine, self.tensors)
+            engine.step_count[0] = contents.whole("step", self.written["step"], contents.LARGEST)
+            engine.epoch = contents.whole("epoch", self.written["epoch"], contents.LARGEST)
+            if self.written["run"] is not None:
+                engine.last_run = contents.run_from_json(self.written["run"], self.tensors, engine)
+            if self.tensors:
+                raise ValueError(f"it holds {sorted(self.tensors)[0]!r:.80}, which this model does not have")
+
+    def _check_optimizer(self, optimizer: Optimizer) -> None:
+        """The moments in the file are those of this kind of optimizer."""
+        slots = {
+            name.split(".")[1]
+            for name in self.tensors
+            if name.startswith("optimizer.") and name.count(".") > 1
+        }
+        if slots and slots != {*optimizer.slots}:
+            raise CheckpointError(
+                f"{self.path} holds the moments {sorted(slots)}, but optimizer is {optimizer!r} with {sorted(optimizer.slots)}:"
+                " load it as it was, then assign model.optimizer"
+            )
+
+
+def read(
+    path: str | os.PathLike[str],
+    net: Layer | None,
+    loss: str | Loss | Callable[..., Any] | None,
+    optimizer: str | Optimizer | None,
+) -> Checkpoint:
+    """The newest good file at `path`; net, loss, optimizer take the place of what it describes."""
+    used, (tensors, metadata) = _newest(Path(as_path("path", path)))
+    with reading(used):
+        version = int(metadata["backpass_format"])
+    if version > FORMAT:
+        raise CheckpointError(
+            f"{used} has format {version}, of a newer backpass; this one reads format {FORMAT}: upgrade it"
+        )
+    if version < 1:
+        raise CheckpointError(f"{used} has format {version}, which no backpass ever wrote")
+    with reading(used):
+        written = json.loads(metadata["backpass"])
+        made = written["model"]
+        if net is None:
+            net = _built(used, made, "net", describe.build_net)
+        if loss is None:
+            loss = _built(used, made, "loss", lambda one: describe.build(one, describe.LOSSES))
+        if optimizer is None:
+            optimizer = _built(used, made, "optimizer", lambda one: describe.build(one, describe.OPTIMIZERS))
+        if made["dtype"] not in ("float32", "float64"):
+            raise ValueError(f"dtype is {made['dtype']!r:.80}")
+        seed = contents.whole("seed", made["seed"], 2**63)
+        contents.check(tensors, contents.declared(net, made["dtype"]))
+    arguments = {"net": net, "loss": loss, "optimizer": optimizer, "dtype": made["dtype"], "seed": seed}
+    return Checkpoint(used, arguments, written, tensors)
+
+
+def _newest(path: Path) -> tuple[Path, tuple[contents.Tensors, dict[str, str]]]:
+    try:
+        return path, files.read(path)
+    except DamagedError as error:
+        for older in files.previous(Path(os.path.realpath(path))):  # where `write` put them
+            try:
+                found = files.read(older)
+            except CheckpointError:
+                continue
+            warnings.warn(f"{error}. Loaded {older}, the checkpoint before it", RuntimeWarning, stacklevel=5)
+            return older, found
+        raise
+
+
+def _built(path: Path, made: Any, part: str, build: Callable[[Any], Any]) -> Any:
+    if "unknown" in made[part]:
+        raise CheckpointError(
+            f"{path} cannot describe its {part} ({made[part]['unknown']}): pass it as it was, bp.load(path, {HOW[part]})"
+        )
+    return build(made[part])

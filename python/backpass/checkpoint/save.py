@@ -1,0 +1,86 @@
+"""save: everything that training goes on from, in one safetensors file; load.py reads it.
+
+Tensors: `model.<key>` and `optimizer.<slot>.<key>` under the keys and in the layout of `state_dict`; `optimizer.lr` and what
+else an optimizer keeps; `history.<name>`; `callback.<number>`. The metadata holds the format, a SHA-256 checksum over the rest of
+the file, and JSON: the model's description, its counters, the seed of its random numbers, the last run. Nothing in a file is ever
+executed: it may only name classes of backpass (`describe.py`).
+"""
+
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._version import __version__
+from ..checks import as_path
+from ..engine.engine import Engine
+from ..errors import CheckpointError
+from . import contents, describe, files
+
+FORMAT = 1
+HOW = {"net": "net=nn.Sequential(...)", "loss": "loss=...", "optimizer": "optimizer=..."}
+
+
+def save(engine: Engine, path: str | os.PathLike[str], keep: int = 1, check: bool = False) -> None:
+    """What `Model.save` does; `keep`: how many files to keep, path.1 being the one before; `check`: only if it is whole."""
+    path = Path(as_path("path", path))
+    tensors = contents.tensors_of(engine)
+    for name, array in tensors.items():
+        if array.dtype.kind != "f":
+            continue
+        moments = name.startswith("optimizer.")  # they may be infinite: a step of 0
+        if np.isnan(array).any() if moments else not np.isfinite(array).all():
+            raise CheckpointError(
+                f"{path} was not written: {name} holds NaN or infinity, and the file before may still be good"
+            )
+    written = {
+        "backpass": __version__,
+        "model": _description(engine, path),
+        "step": int(engine.step_count[0]),
+        "epoch": engine.epoch,
+        "run": None,
+    }
+    if engine.last_run:
+        with reading(path, "was not written: the state of the run or of a callback cannot be read back"):
+            written["run"] = contents.run_to_json(engine.last_run.as_it_stands(engine.stop_training), tensors)
+            contents.run_from_json(written["run"], dict(tensors), engine)  # what is written can be read
+    metadata = {"backpass_format": str(FORMAT), "backpass": json.dumps(written, allow_nan=False)}
+    files.write(path, tensors, metadata, keep, check)
+
+
+@contextmanager
+def reading(path: Path, wrong: str = "does not describe a model") -> Iterator[None]:
+    """Whatever a file's contents make fail is the file's fault."""
+    try:
+        yield
+    except (CheckpointError, MemoryError):
+        raise
+    except Exception as error:
+        what = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) and error.args else error
+        raise CheckpointError(f"{path} {wrong}: {what}") from error
+
+
+def _description(engine: Engine, path: Path) -> dict[str, Any]:
+    made: dict[str, Any] = {"dtype": engine.dtype.name, "seed": engine.seed}
+    parts: list[tuple[str, Callable[[], Any]]] = [
+        ("net", lambda: describe.describe_net(engine.net)),
+        ("loss", lambda: describe.describe(engine.loss_function or engine.loss, describe.LOSSES)),
+        ("optimizer", lambda: describe.describe(engine.optimizer, describe.OPTIMIZERS)),
+    ]
+    for part, write in parts:
+        try:
+            made[part] = write()
+        except describe.UnknownError as error:
+            made[part] = {"unknown": str(error)}
+            if isinstance(error, describe.ChangedError):
+                warnings.warn(
+                    f"{path} cannot describe its {part} ({error}): it will load with bp.load(path, {HOW[part]}) only",
+                    RuntimeWarning,
+                    stacklevel=4,
+                )
+    return made

@@ -1,0 +1,1 @@
+"""The commands of `python -m backpass`: demo, bench, doctor."""

@@ -1,0 +1,1 @@
+"""What users pass: arrays, targets and weights, checked and turned into rows that programs read."""

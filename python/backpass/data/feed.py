@@ -1,0 +1,84 @@
+"""The data of a run, and the counters that move through them."""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from ..ops import gather, gather_labels
+from ..program import Instruction, Plan, TrainingPlan, call
+from ..system.memory import aligned
+from .inputs import Inputs
+from .order import row_order
+from .sparse import SparseRows
+
+
+class Position(NamedTuple):
+    """Where in an epoch a run stands."""
+
+    # Rows that it has seen.
+    rows: int = 0
+    # Σ loss · weight of their batches, and Σ weight.
+    total: float = 0.0
+    weight: float = 0.0
+
+    @property
+    def loss(self) -> float:
+        """The mean loss of these rows."""
+        return self.total / self.weight if self.weight else 0.0
+
+
+@dataclass
+class Feed:
+    """Inputs by name, targets and weights; `index` is the order of the rows in this epoch, `cursor` (1,) the next row."""
+
+    inputs: Inputs
+    y: np.ndarray
+    weight: np.ndarray | None
+    index: np.ndarray
+    cursor: np.ndarray
+    # Σ loss · count, Σ count of this epoch.
+    total: np.ndarray
+
+    @classmethod
+    def of(cls, inputs: Inputs, y: np.ndarray, weight: np.ndarray | None = None) -> Self:
+        """The rows as they come, from the first."""
+        index = row_order(inputs.rows)
+        return cls(inputs, y, weight, index, aligned((1,), np.int64), aligned((2,), np.float64))
+
+    def gather(self, plan: TrainingPlan) -> list[Instruction]:
+        """The instructions that fill a plan's batch: inputs, targets, weights."""
+        out = [
+            self._gather(source, plan.inputs[name])
+            for name, source in self.inputs.sources.items()
+            if not isinstance(source, SparseRows)
+        ]
+        out.append(self._gather(self.y, plan.target))
+        if self.weight is not None and plan.weight is not None:
+            out.append(self._gather(self.weight, plan.weight))
+        return out
+
+    def read(self, instructions: list[Instruction], plan: Plan) -> list[Instruction]:
+        """Rewrite instructions that read an input to read its source directly, where that is a SparseRows."""
+        for name, source in self.inputs.sources.items():
+            if isinstance(source, SparseRows):
+                instructions = source.read(instructions, plan.inputs[name], self.index, self.cursor)
+        return instructions
+
+    def counters(self, step_count: np.ndarray) -> dict[str, np.ndarray]:
+        """The buffers that a step of a run counts in."""
+        return {"step": step_count, "cursor": self.cursor, "total": self.total}
+
+    def go_to(self, position: Position) -> None:
+        """Set the counters."""
+        self.cursor[0] = position.rows
+        self.total[:] = position.total, position.weight
+
+    def position(self) -> Position:
+        """What the counters say."""
+        return Position(int(self.cursor[0]), *self.total.tolist())
+
+    def _gather(self, source: np.ndarray, out: np.ndarray) -> Instruction:
+        rows = source.reshape(len(source), -1)
+        op = gather_labels if out.dtype == np.int64 else gather
+        return call(op, source=rows, index=self.index, cursor=self.cursor, out=out.reshape(len(out), -1))

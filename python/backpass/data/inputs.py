@@ -1,0 +1,101 @@
+"""What users pass as X: one source of rows for each input that the network takes, by name."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..nn import Layer
+from ..nn.layer import Kind
+from ..program import InputSpec
+from . import arrays
+from .sparse import SparseRows, is_sparse
+
+# Where rows come from: an array (N, ...), or a matrix whose rows the layers read in place.
+Source = np.ndarray | SparseRows
+# How numbers are checked: arrays.stored, as a run reads them; arrays.readable, as they are; arrays.features, converted.
+Take = Callable[[Any, Any, str], np.ndarray]
+
+
+class Inputs:
+    """Sources by name, and whether each holds numbers or indices. All have the same number of rows."""
+
+    def __init__(self, sources: dict[str, Source], kinds: Mapping[str, Kind]) -> None:
+        self.sources, self.kinds = sources, kinds
+        self.rows = len(next(iter(sources.values())))
+
+    def specs(self, rows: int, dtype: np.dtype[Any]) -> tuple[InputSpec, ...]:
+        """The inputs of a plan for batches of so many rows; dtype: that of numbers."""
+        return tuple(
+            InputSpec(
+                name,
+                (rows, *source.shape[1:]),
+                np.dtype(np.int64) if self.kinds[name] == "index" else dtype,
+                isinstance(source, SparseRows),
+            )
+            for name, source in self.sources.items()
+        )
+
+    def array(self, name: str) -> np.ndarray:
+        """A source that is an array."""
+        source = self.sources[name]
+        assert isinstance(source, np.ndarray)
+        return source
+
+    def part(self, rows: slice) -> "Inputs":
+        """Some consecutive rows of every source."""
+        return Inputs({name: source[rows] for name, source in self.sources.items()}, self.kinds)
+
+    def batch(self, rows: Any) -> dict[str, np.ndarray]:
+        """Some rows of every source that is an array."""
+        return {name: source[rows] for name, source in self.sources.items() if isinstance(source, np.ndarray)}
+
+
+def checked_inputs(X: Any, net: Layer, dtype: np.dtype[Any], take: Take) -> Inputs:
+    """X as the network takes it: one array, for several inputs a tuple or dict of arrays; a SciPy matrix where it reads one."""
+    takes = net.takes
+    if is_sparse(X):
+        return Inputs({next(iter(takes)): _sparse(X, net, dtype)}, takes)
+    given = _by_name(X, [*takes])
+    single = len(takes) == 1
+    sources: dict[str, Source] = {}
+    for name, kind in takes.items():
+        shown = "X" if single else f"X[{name!r}]"
+        sources[name] = (
+            take(given[name], dtype, shown) if kind == "number" else arrays.indices(given[name], shown)
+        )
+    rows = {name: len(source) for name, source in sources.items()}
+    if len({*rows.values()}) > 1:
+        raise ValueError(f"the inputs in X have {rows} rows, expected the same number")
+    return Inputs(sources, takes)
+
+
+def _by_name(X: Any, names: list[str]) -> dict[str, Any]:
+    """The part of X for each input."""
+    if len(names) == 1 and not isinstance(X, dict):
+        return {names[0]: X}
+    if isinstance(X, dict):
+        if {*X} != {*names}:
+            raise ValueError(f"X holds {sorted(map(str, X))}, expected an array for each input: {names}")
+        return X
+    if not isinstance(X, tuple | list) or len(X) != len(names):
+        what = f"{len(X)} arrays" if isinstance(X, tuple | list) else f"a {type(X).__name__}"
+        raise ValueError(f"X is {what}, expected a tuple or dict with an array for each input: {names}")
+    return dict(zip(names, X, strict=True))
+
+
+def _sparse(X: Any, net: Layer, dtype: np.dtype[Any]) -> SparseRows:
+    if not net.reads_sparse:
+        first = next(layer for _, layer in net.walk() if next(layer.children(), None) is None)
+        raise TypeError(
+            f"X is a {type(X).__name__}, but {first!r} comes first and reads dense arrays: expected X.toarray()"
+        )
+    if 0 in X.shape:
+        raise ValueError(f"X is empty (shape {X.shape}), expected at least one row and one feature")
+    rows = X.tocsr()
+    finite = np.isfinite(rows.data)
+    if not finite.all():
+        at, found = int(finite.argmin()), rows.tocoo()
+        place = f"row {int(found.row[at])}, column {int(found.col[at])}"
+        raise ValueError(f"X holds {found.data[at]} at {place}, expected finite numbers")
+    return SparseRows(rows, dtype)

@@ -1,0 +1,167 @@
+"""The health of a run in words: what its gradients, updates and activations say, and what to do about it.
+
+The limits are rules of thumb, wide enough that a network that learns is called healthy.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+# Exploding: the norm of the gradient, over the median of all samples before.
+GROWN = 100.0
+# Exploding: samples of which that is the median, and that have to come before.
+LASTING = 3
+# Exploding: a step's update, over the weights it changes.
+REPLACED = 1.0
+# Exploding, vanishing: how gradients (root mean square) of two layers differ.
+DEEPER = 1e4
+# Dead, saturated: the share of a layer's units.
+IDLE = 0.75
+
+ADVICE = {
+    "exploding": "Set clip_grad_norm=1.0 and a lower learning rate; give layers before a ReLU init='he_normal'; standardise the"
+    " inputs; put nn.LayerNorm or nn.BatchNorm1d between layers, in deep networks inside nn.Residual.",
+    "dead units": "Lower the learning rate; take nn.LeakyReLU or nn.GELU instead of nn.ReLU; give the layers init='he_normal';"
+    " put nn.LayerNorm or nn.BatchNorm1d before the activation.",
+    "saturated units": "Standardise the inputs; give the layers init='xavier_normal'; lower the learning rate; put nn.LayerNorm"
+    " or nn.BatchNorm1d before the activation; or take nn.ReLU.",
+    "vanishing": "Take nn.ReLU or nn.GELU instead of sigmoid or tanh, with init='he_normal'; put nn.LayerNorm or nn.BatchNorm1d"
+    " behind each activation; wrap layers of equal width in nn.Residual; or take fewer layers.",
+    "healthy": "Nothing needs to be done.",
+}
+
+
+class Verdict(NamedTuple):
+    """One of the keys of ADVICE, and where or since when."""
+
+    kind: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.detail}".strip()
+
+
+@dataclass
+class Records:
+    """What was measured at some steps (T), for layers with weights (L) and activations that can die or saturate (A).
+
+    Norms are of the gradient before clipping; updates are one step's change over the weights after it (Euclidean norms), NaN
+    where it was not measured. Layers and activations are in the order of the forward pass.
+    """
+
+    layers: list[str] = field(default_factory=list)
+    shown: list[str] = field(default_factory=list)  # the layers as they print
+    sizes: list[int] = field(default_factory=list)  # weights of each layer
+    activations: list[str] = field(default_factory=list)  # the layers that compute them
+    kinds: list[str] = field(default_factory=list)  # "dead" or "saturated": what each can be
+    steps: list[int] = field(default_factory=list)
+    norms: list[list[float]] = field(default_factory=list)  # T of L
+    updates: list[list[float]] = field(default_factory=list)  # T of L
+    idle: list[list[float]] = field(default_factory=list)  # T of A: shares
+
+    def name(self, layer: str) -> str:
+        """A layer as messages call it."""
+        shown = dict(zip(self.layers, self.shown, strict=True)).get(layer, "")
+        return f"layer {layer}" + (f" ({shown})" if shown else "")
+
+    def late(self, values: list[list[float]]) -> np.ndarray:
+        """The medians over the later half of the samples."""
+        half = np.array(values[len(values) // 2 :], np.float64)
+        out: np.ndarray = np.median(half, axis=0)
+        return out
+
+    def rms(self) -> np.ndarray:
+        """The root mean square of each layer's gradient, at every step: (T, L)."""
+        out: np.ndarray = np.array(self.norms) / np.sqrt(self.sizes)
+        return out
+
+    def total(self) -> np.ndarray:
+        """The norm of the whole gradient, at every step: (T,)."""
+        with np.errstate(over="ignore"):
+            out: np.ndarray = np.linalg.norm(np.array(self.norms), axis=1)
+        return out
+
+
+def judge(records: Records) -> Verdict:
+    """The first of these that holds: exploding, dead units, saturated units, vanishing, healthy."""
+    for verdict in (
+        *_exploding(records),
+        *_idle(records, "dead"),
+        *_idle(records, "saturated"),
+        *_vanishing(records),
+    ):
+        return verdict
+    return Verdict("healthy")
+
+
+def _exploding(records: Records) -> Iterator[Verdict]:
+    total, updates = records.total(), np.array(records.updates)
+    for number, step in enumerate(records.steps):
+        if not np.isfinite(total[number]):
+            yield Verdict("exploding", f"from step {step}: the gradient is not finite")
+        before = np.median(total[:number]) if number >= LASTING else np.inf
+        lasts = np.median(total[number : number + LASTING]) > GROWN * before  # one odd batch is no explosion
+        if lasts or (total[number] > GROWN * before and any(_idle(records, "dead"))):
+            grown = f"{total[number] / before:.2g}" if before else "infinitely many"
+            yield Verdict("exploding", f"from step {step}: the gradient is {grown} times its median before")
+        if number and (updates[number] > REPLACED).any():
+            layer = records.layers[int(np.nanargmax(updates[number]))]
+            yield Verdict(
+                "exploding",
+                f"from step {step}: an update is larger than the weights of {records.name(layer)}",
+            )
+    rms = records.late(records.rms().tolist())
+    first, last = int(np.argmax(rms)), len(rms) - 1
+    if first < last and rms[first] > DEEPER * rms[last] > 0:
+        grown = f"{rms[first] / rms[last]:.2g} times larger than at {records.name(records.layers[last])}"
+        yield Verdict("exploding", f"at {records.name(records.layers[first])}: the gradient is {grown}")
+
+
+def _idle(records: Records, kind: str) -> Iterator[Verdict]:
+    if not records.activations:
+        return
+    shares = np.array(records.idle[-1]) if kind == "dead" else records.late(records.idle)
+    for layer, its_kind, share in zip(records.activations, records.kinds, shares, strict=True):
+        if its_kind == kind and share >= IDLE:
+            yield Verdict(f"{kind} units", f"at {records.name(layer)}: {share:.0%}")
+
+
+def _vanishing(records: Records) -> Iterator[Verdict]:
+    rms = records.late(records.rms().tolist())
+    largest = int(np.argmax(rms))
+    faint = [layer for layer in range(largest) if DEEPER * rms[layer] < rms[largest]]
+    if faint:
+        before = f" and {len(faint) - 1} more" if len(faint) > 1 else ""
+        share = f"{rms[faint].max() / rms[largest]:.1g} of that at {records.name(records.layers[largest])}"
+        yield Verdict(
+            "vanishing",
+            f"at {records.name(records.layers[faint[-1]])}{before}: the gradient is at most {share}",
+        )
+
+
+def report(records: Records) -> str:
+    """The verdict, what to do, and a table of the last sample."""
+    verdict = judge(records)
+    idle = dict(zip(records.activations, zip(records.kinds, records.idle[-1], strict=True), strict=True))
+    shown = dict(zip(records.layers, records.shown, strict=True))
+    rows = [("layer", "", "gradient norm", "update / weight", "dead", "saturated")]
+    for layer in [*records.layers, *(a for a in records.activations if a not in shown)]:
+        norm = update = ""
+        if layer in shown:
+            at = records.layers.index(layer)
+            size, change = records.norms[-1][at], records.updates[-1][at]
+            norm, update = f"{size:.3g}", "" if np.isnan(change) else f"{change:.3g}"
+        kind, share = idle.get(layer, ("", 0.0))
+        dead, saturated = (f"{share:.0%}" if kind == this else "" for this in ("dead", "saturated"))
+        rows.append((layer, shown.get(layer, ""), norm, update, dead, saturated))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    table = [
+        "  ".join(
+            cell.ljust(width) if at < 2 else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    return "\n".join([f"{verdict}", ADVICE[verdict.kind], "", f"step {records.steps[-1]}", *table])

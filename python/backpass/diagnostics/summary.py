@@ -1,0 +1,89 @@
+"""summary: a table of the layers, the shapes they give and the parameters they learn."""
+
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+from ..engine.engine import Engine
+from ..nn import Layer
+from ..program import Builder, InputSpec, Tensor
+from .text import Text
+
+
+def summary(engine: Engine) -> Text:
+    """A table with one line for each layer: name, layer, shape of one row of its output, learned parameters."""
+    shapes = output_shapes(engine)
+    rows = [("name", "layer", "output", "parameters")]
+    seen: set[int] = set()
+    total = state = 0
+    for name, layer in engine.net.walk():
+        shared = id(layer) in seen
+        seen.add(id(layer))
+        own = sum(prod(parameter.shape) for parameter in layer.learned.values())
+        if not shared:
+            total += own
+            state += sum(array.size for array in layer.state.values())
+        leaf = next(layer.children(), None) is None
+        if name or leaf:
+            count = "(shared)" if shared and own else f"{own:,}" if leaf else ""
+            rows.append(
+                (
+                    name or "net",
+                    repr(layer) if leaf else type(layer).__name__,
+                    shapes.get(id(layer), "?"),
+                    count,
+                )
+            )
+    width = [max(len(row[column]) for row in rows) for column in range(4)]
+    lines = [
+        f"{a:<{width[0]}}  {b:<{width[1]}}  {c:<{width[2]}}  {d:>{width[3]}}".rstrip() for a, b, c, d in rows
+    ]
+    rule = "-" * max(map(len, lines))
+    parameters = f"{total:,} parameters, {total * engine.dtype.itemsize / 1024:,.1f} KiB as {engine.dtype}"
+    if state:
+        parameters += f"; {state:,} values kept but not learned"
+    loss = getattr(engine.loss_function, "__name__", repr(engine.loss_function or engine.loss))
+    setting = f"loss {loss}, optimizer {engine.optimizer!r}, backend {engine.backend.name}"
+    return Text("\n".join([lines[0], rule, *lines[1:], rule, parameters, setting]))
+
+
+def output_shapes(engine: Engine) -> dict[int, str]:
+    """The output shape of each layer by its id; empty if nothing tells what input the network takes."""
+    for inputs in _inputs(engine):
+        try:
+            return _trace(engine, inputs)
+        except ValueError:  # this one does not fit
+            continue
+    return {}
+
+
+def _inputs(engine: Engine) -> list[tuple[InputSpec, ...]]:
+    """The inputs that the model was used with, else what the first layer that has an opinion expects."""
+    used = [spec.inputs for spec in engine.plans.plans]
+    if (shape := engine.net.row_shape) is not None and len(engine.net.takes) == 1:
+        used.append((InputSpec("x", (1, *shape), engine.dtype),))
+    return used
+
+
+def _trace(engine: Engine, inputs: tuple[InputSpec, ...]) -> dict[int, str]:
+    """Emit the network for one row and throw the program away; only the shapes are kept."""
+    shapes: dict[int, str] = {}
+
+    def noting(layer: Layer) -> Callable[..., Tensor]:
+        def emit(builder: Builder, *given: Any) -> Tensor:
+            y = type(layer).emit(layer, builder, *given)
+            shapes[id(layer)] = str(y.shape[1:])
+            return y
+
+        return emit
+
+    layers = [layer for _, layer in engine.net.walk()]
+    builder = Builder(engine.dtype, training=False)
+    try:
+        for layer in layers:
+            layer.__dict__["emit"] = noting(layer)
+        engine.net.emit(builder, *(builder.tensor((1, *one.shape[1:]), one.dtype) for one in inputs))
+    finally:
+        for layer in layers:
+            layer.__dict__.pop("emit", None)
+    return shapes

@@ -1,0 +1,213 @@
+"""Engine: what training changes, and what it is made of: network, loss, optimizer, parameters, moments, counters, plans."""
+
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from typing import Any, Protocol
+
+import numpy as np
+
+from .. import checks
+from ..backends import Backend, get_backend, get_num_threads
+from ..backends.threads import checked_threads
+from ..described import Adjustable
+from ..losses import Loss
+from ..losses import by_name as loss_by_name
+from ..nn import Layer
+from ..nn.initial_weights import generator
+from ..optim import Optimizer
+from ..optim import by_name as optimizer_by_name
+from ..program import Parameters
+from ..program.plan import OwnLossPlan
+from ..system.exclusive import Usage
+from ..system.memory import aligned
+from . import weights
+from .plans import PlanCache
+from .run import Run
+
+# A loss of the user's: (pred, y) -> (value, gradient).
+LossFunction = Callable[..., Any]
+
+
+class HasEngine(Protocol):
+    """Whatever has an Engine, such as bp.Model."""
+
+    @property
+    def engine(self) -> "Engine": ...
+
+
+class Engine:
+    """A network with its loss, optimizer and backend, and everything that goes into a checkpoint or a copy.
+
+    It takes what `bp.Model` takes, by name. `version` counts the changes of settings that were taken over.
+    """
+
+    def __init__(
+        self,
+        net: Layer,
+        loss: str | Loss | LossFunction,
+        optimizer: str | Optimizer,
+        *,
+        backend: str,
+        threads: int | None,
+        dtype: Any,
+        seed: int,
+    ) -> None:
+        self.net = checked_net(net)
+        if isinstance(loss, type):
+            name = loss.__name__
+            raise TypeError(
+                f"loss is the class {name}, expected an object such as {name}(), a name or a callable"
+            )
+        self.loss_function = loss if callable(loss) and not isinstance(loss, Loss) else None
+        self.builtin_loss = None if self.loss_function else loss_by_name(loss)
+        self.optimizer = optimizer_by_name(optimizer)
+        chosen = get_backend(backend)
+        # 0: the default at the time of the run.
+        self.threads = checked_threads(threads)
+        if threads is None:
+            get_num_threads()  # tells the native backend the default, if nobody has yet
+        self.dtype = checks.dtype(dtype)
+        self.seed = checks.seed(seed)
+        self.epoch = 0
+        self.stop_training = False
+        self.last_run: Run | None = None
+        self.step_count = aligned((1,), np.int64)
+        # Set by the guard where a step is not finite.
+        self.halt = aligned((1,), np.int64)
+        self.usage = Usage()
+        self.flat = Parameters(self.dtype)
+        layers = [layer for _, layer in net.walk()]
+        try:
+            for layer in layers:
+                layer.bind(self.flat)
+            self.flat.allocate()
+            for number, layer in enumerate(dict.fromkeys(layers)):
+                layer.initialise(generator(self.seed, number))
+            self.optimizer_state = self.optimizer.state(self.flat.size, self.dtype)
+        except BaseException:  # a layer is another model's, or memory runs out: all others stay free
+            for layer in layers:
+                layer.release(self.flat)
+            raise
+        self.plans = PlanCache(net, self.builtin_loss, chosen, self.dtype, self.seed, self.step_count)
+        # Of `forward` with training=True, for `backward`.
+        self.last_pass: OwnLossPlan | None = None
+        # Whether `backward` has filled the gradients since the last update.
+        self.has_gradients = False
+        self.version = 0
+        self._changes = Adjustable.changes[0]
+        self._versions = self._part_versions()
+        self._settings = dict(self.optimizer.settings)
+
+    @property
+    def loss(self) -> Loss:
+        """The loss object; RuntimeError where it is a callable."""
+        if self.builtin_loss is None:
+            raise RuntimeError("this model's loss is a callable")
+        return self.builtin_loss
+
+    @property
+    def backend(self) -> Backend:
+        """The backend that runs the programs."""
+        return self.plans.backend
+
+    def use_backend(self, backend: Backend | str) -> None:
+        """Go on with another backend, a name or an object."""
+        chosen = get_backend(backend) if isinstance(backend, str) else backend
+        if not isinstance(chosen, Backend):
+            raise TypeError(
+                f"backend is {backend!r:.80}, expected a name such as 'numpy' or a backend object"
+            )
+        self.plans.run_on(chosen)
+        self.version += 1
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the last step."""
+        return float(self.optimizer_state["lr"][0])
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self.optimizer_state["lr"][0] = self.optimizer.number("lr", value, 0, np.inf)
+
+    def use_optimizer(self, optimizer: str | Optimizer) -> None:
+        """Go on with another optimizer, a name or an object, and fresh moments."""
+        self.optimizer = optimizer_by_name(optimizer)
+        self.optimizer_state = self.optimizer.state(self.flat.size, self.dtype)
+        self._settings = dict(self.optimizer.settings)
+        self._versions = self._part_versions()
+        self.plans.recompile()
+        self.version += 1
+
+    # -- settings that change -----------------------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Take over settings of layers, loss and optimizer that were changed since: every pass begins with this."""
+        if self._changes != Adjustable.changes[0]:
+            self._take_changes()
+
+    def _take_changes(self) -> None:
+        self._changes = Adjustable.changes[0]
+        versions = self._part_versions()
+        if versions == self._versions:  # it was another model's
+            return
+        *before, optimizer_before = self._versions
+        *after, optimizer_after = versions
+        self._versions = versions
+        if before != after:
+            self.plans.clear()
+            self.last_pass = None
+        if optimizer_before != optimizer_after:
+            self._take_optimizer()
+        self.plans.recompile()
+        self.version += 1
+
+    def _take_optimizer(self) -> None:
+        """Keep the moments that the optimizer still has, and the learning rate unless that was changed."""
+        state = self.optimizer.state(self.flat.size, self.dtype)
+        settings = self.optimizer.settings
+        for name, array in self.optimizer_state.items():
+            if name in state and (name != "lr" or settings["lr"] is self._settings["lr"]):
+                state[name] = array
+        self.optimizer_state, self._settings = state, dict(settings)
+
+    def _part_versions(self) -> list[int]:
+        parts: Iterator[Adjustable] = (layer for _, layer in self.net.walk())
+        loss = 0 if self.builtin_loss is None else self.builtin_loss.version
+        return [*(part.version for part in parts), loss, self.optimizer.version]
+
+    def counters(self) -> dict[str, np.ndarray]:
+        """The buffers that a step outside any run counts in."""
+        return {"step": self.step_count, "cursor": np.zeros(1, np.int64), "total": np.zeros(2)}
+
+    # -- copies -------------------------------------------------------------------------------------------------------
+
+    def __getstate__(self) -> Any:
+        """What copy.deepcopy and pickle take along: buffers and programs are made anew, for they share memory."""
+        made = {
+            "net": deepcopy(self.net),
+            "loss": self.loss_function or self.loss,
+            "optimizer": self.optimizer,
+            "backend": self.backend.name,
+            "threads": self.threads or None,
+            "dtype": self.dtype.name,
+            "seed": self.seed,
+        }
+        run = self.last_run and self.last_run.as_it_stands(self.stop_training)
+        moments = {name: array.copy() for name, array in self.optimizer_state.items()}
+        return made, weights.state_dict(self.net), moments, int(self.step_count[0]), self.epoch, run
+
+    def __setstate__(self, state: Any) -> None:
+        made, weights_and_statistics, optimizer_state, steps, epoch, run = state
+        self.__init__(**made)  # type: ignore[misc]
+        weights.load(self.net, weights_and_statistics)
+        for name, array in self.optimizer_state.items():
+            array[...] = optimizer_state[name]
+        self.step_count[0], self.epoch, self.last_run = steps, epoch, run
+
+
+def checked_net(value: Any) -> Layer:
+    """A network, not its class nor something else."""
+    if not isinstance(value, Layer):
+        given = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+        raise TypeError(f"net is {given}, expected a layer such as nn.Sequential(...)")
+    return value

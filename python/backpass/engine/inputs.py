@@ -1,0 +1,63 @@
+"""Data checked against an engine: inputs, targets and weights as a run or an evaluation takes them."""
+
+from typing import Any
+
+import numpy as np
+
+from ..data import arrays, targets
+from ..data.inputs import Inputs, Take, checked_inputs
+from ..data.sparse import SparseRows
+from .engine import Engine
+
+
+def checked_data(
+    engine: Engine, X: Any, y: Any, sample_weight: Any, class_weight: Any = None, take: Take = arrays.stored
+) -> tuple[Inputs, np.ndarray, np.ndarray | None]:
+    """Inputs, targets and the weights of the rows; ValueError or TypeError says what does not fit.
+
+    take: how X is checked, see data/inputs.py.
+    """
+    inputs = checked_inputs(X, engine.net, engine.dtype, take)
+    for source in inputs.sources.values():
+        if not len(source):
+            raise ValueError(f"X is empty (shape {source.shape}), expected at least one row and one feature")
+    output = engine.plans.output_shape(inputs.specs(1, engine.dtype))
+    if engine.loss_function:
+        for name, given in (("sample_weight", sample_weight), ("class_weight", class_weight)):
+            if given is not None:
+                raise ValueError(f"{name} is given, but the loss is a callable: weight the rows inside it")
+        if any(isinstance(source, SparseRows) for source in inputs.sources.values()):
+            raise TypeError("X is a sparse matrix, but the loss is a callable; expected X.toarray()")
+        return inputs, targets.own_targets(y, inputs.rows), None
+    target = targets.targets(y, engine.loss, output, engine.dtype, inputs.rows)
+    weight = targets.row_weights(sample_weight, class_weight, target, engine.dtype, output[-1])
+    return inputs, target, weight
+
+
+def checked_validation(engine: Engine, validation_data: Any) -> tuple[Any, ...]:
+    """What is evaluated after each epoch; () for nothing."""
+    if validation_data is None:
+        return ()
+    if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
+        what = f"a {type(validation_data).__name__}" + (
+            f" of {len(validation_data)}" if isinstance(validation_data, tuple | list) else ""
+        )
+        raise ValueError(f"validation_data is {what}, expected a tuple (X, y) or (X, y, sample_weight)")
+    X, y, *weight = validation_data
+    try:
+        inputs, target, checked_weight = checked_data(engine, X, y, weight[0] if weight else None)
+        check_weighed(checked_weight, weight[0] if weight else None, None)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"validation_data: {error}") from None
+    return inputs, target, checked_weight
+
+
+def check_weighed(weight: np.ndarray | None, sample_weight: Any, class_weight: Any) -> None:
+    """At least one row has to count; the message names the argument that leaves none."""
+    if weight is None or weight.any():
+        return
+    if sample_weight is not None and not np.any(sample_weight):
+        raise ValueError("sample_weight is 0 everywhere, expected at least one row that counts")
+    raise ValueError(
+        f"class_weight is {class_weight!r:.80}, so that no row of y counts; expected at least one that does"
+    )

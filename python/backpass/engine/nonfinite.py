@@ -1,0 +1,67 @@
+"""Where a number that is not finite came from, said in words."""
+
+from typing import NoReturn
+
+import numpy as np
+
+from ..errors import NonFiniteError
+from ..program import Plan
+from .engine import Engine
+
+ADVICE = "Try a lower learning rate, clip_grad_norm=1.0, or normalised inputs (docs/guides/health.md)."
+
+
+def raise_non_finite(engine: Engine, plan: Plan | None) -> NoReturn:
+    """Say where the first value that is not finite arose in the step that the guard stopped."""
+    check_weights(engine)
+    step = int(engine.step_count[0])
+    layer, what = first_non_finite(plan)
+    where = "" if layer is None else f"layer {layer} ({dict(engine.net.walk())[layer]!r}): "
+    raise NonFiniteError(
+        f"step {step}: {where}{what} is not finite. Training stopped; the weights are those of the last good step. {ADVICE}",
+        step,
+        layer or "",
+    )
+
+
+def check_weights(engine: Engine) -> None:
+    """NonFiniteError where an update itself overflowed: gradients were finite, yet weights no longer are.
+
+    The guard looks at the gradient, before the update: to keep the weights for this case, too, would cost a copy of them in
+    every step.
+    """
+    if np.isfinite(engine.flat.params).all():
+        return
+    bad = [
+        (f"{prefix}.{key}" if prefix else key, prefix)
+        for prefix, layer in engine.net.walk()
+        for key in layer.learned
+        if not np.isfinite(layer.view(key)).all()
+    ]
+    if not bad:  # only the padding between parameters: 0/0 where eps is 0
+        return
+    step, layer = int(engine.step_count[0]), bad[0][1]
+    raise NonFiniteError(
+        f"step {step}: layer {layer} ({dict(engine.net.walk())[layer]!r}): {', '.join(name for name, _ in bad)} not finite,"
+        f" though the gradients before were. An update overflowed (lr is {engine.lr:g}), or these weights were written from"
+        f" outside: they are lost, so bp.load a checkpoint. {ADVICE}",
+        step,
+        layer,
+    )
+
+
+def first_non_finite(plan: Plan | None) -> tuple[str | None, str]:
+    """The layer and the buffer in which a stopped step first shows a NaN or an infinity; None where no layer is to blame."""
+    if plan is None:
+        return None, "the loss or the gradient"
+    for part in ("forward", "loss_part", "backward"):
+        for instruction in plan.parts.get(part, ()):
+            for name in instruction.op.arrays:
+                value = instruction.fields[name]
+                if isinstance(value, np.ndarray) and value.dtype.kind == "f" and not np.isfinite(value).all():
+                    what = f"{name} of {instruction.op.name}"
+                    if part == "loss_part" and plan.forward:
+                        reached = f"its output reaches {np.abs(plan.out).max():.3g}, and {what}"
+                        return plan.forward[-1].layer, reached
+                    return instruction.layer, what
+    return None, "the loss or the norm of the gradient"

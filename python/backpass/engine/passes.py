@@ -1,0 +1,198 @@
+"""What an engine computes one pass at a time: forward, backward, update, a training step, predict."""
+
+from typing import Any
+
+import numpy as np
+
+from ..backends import Executor
+from ..data import arrays, targets
+from ..data.inputs import Inputs, checked_inputs
+from ..data.order import row_order
+from ..data.sparse import SparseRows
+from ..system.exclusive import in_a_step, in_training
+from .engine import Engine
+from .nonfinite import raise_non_finite
+from .own_loss import step_with_function
+from .step import step, update
+
+# Rows that one pass of `predict` takes, and that one pass over a sparse matrix takes.
+MOST_ROWS = 512
+SPARSE_ROWS = 1024
+
+
+def forward(engine: Engine, x: Any) -> np.ndarray:
+    """The output for one batch as in training (dropout, batch statistics); `backward` may follow."""
+    engine.refresh()
+    inputs = batch_of(engine, x)
+    plan = engine.plans.own_loss(inputs.specs(inputs.rows, engine.dtype))
+    engine.last_pass = engine.plans.trained = plan
+    engine.has_gradients = False
+    for name, array in inputs.batch(slice(None)).items():
+        plan.inputs[name][...] = array
+    executor = engine.plans.executor(
+        plan, "forward", lambda: engine.backend.compile([*plan.forward, *plan.kept])
+    )
+    executor.run(1, engine.threads)
+    return plan.out.copy()
+
+
+def backward(engine: Engine, dout: Any) -> np.ndarray | dict[str, np.ndarray]:
+    """Backpropagate the gradient of the output of the last `forward`: fills the gradients of the parameters.
+
+    Returns the gradient of x, of several inputs a dict; 0 where nothing flows back.
+    """
+    plan = engine.last_pass
+    if plan is None:
+        raise RuntimeError("backward() needs a forward(x, training=True) before it")
+    dout = arrays.as_array("dout", dout)
+    if dout.shape != plan.out.shape:
+        raise ValueError(f"dout has shape {dout.shape}, expected {plan.out.shape} like the network's output")
+    plan.dout[...] = arrays.quiet_cast(dout, engine.dtype)
+    engine.plans.executor(plan, "backward", lambda: engine.backend.compile(plan.backward)).run(
+        1, engine.threads
+    )
+    engine.has_gradients = True
+    dx = {
+        name: plan.dx[name].copy() if name in plan.dx else np.zeros_like(x) for name, x in plan.inputs.items()
+    }
+    return dx if len(dx) > 1 else next(iter(dx.values()))
+
+
+def apply_update(engine: Engine, loss: float = 0.0) -> None:
+    """One optimizer step with the gradients of the last `backward`; `loss` only serves the check for NaN."""
+    if np.ndim(loss) or np.asarray(loss).dtype.kind not in "fiu":
+        raise TypeError(f"loss is {loss!r}, expected one number")
+    if not engine.has_gradients:
+        raise RuntimeError("update() needs a backward(dout) before it")
+    engine.refresh()
+    if engine.plans.updating is None:
+        told = np.zeros(1)
+        instructions = update(engine, told, engine.counters(), count=np.ones(1))
+        engine.plans.updating = engine.backend.compile(instructions, engine.halt), told
+    executor, told = engine.plans.updating
+    told[0] = loss
+    if executor.run(1, engine.threads) < 1:
+        raise_non_finite(engine, engine.last_pass)
+    engine.has_gradients = False
+
+
+def train_step(engine: Engine, x: Any, y: Any) -> float:
+    """One training step on one batch; returns its loss before the update."""
+    engine.refresh()
+    inputs = batch_of(engine, x)
+    if engine.loss_function:
+        return step_with_function(engine, inputs, y)
+    specs = inputs.specs(inputs.rows, engine.dtype)
+    y = targets.targets(y, engine.loss, engine.plans.output_shape(specs), engine.dtype, inputs.rows)
+    plan = engine.plans.training(specs, (y.shape[1:], y.dtype), weighted=False)
+
+    def compiled() -> Executor:
+        return engine.backend.compile(step(plan, engine, engine.counters()), engine.halt)
+
+    executor = engine.plans.executor(plan, "step", compiled)
+    for name, array in inputs.batch(slice(None)).items():
+        plan.inputs[name][...] = array
+    plan.target[...] = y
+    if executor.run(1, engine.threads) < 1:
+        for name, array in plan.inputs.items():
+            if array.dtype.kind == "f":
+                arrays.check_finite(name, array)
+        raise_non_finite(engine, plan)
+    return float(plan.loss[0])
+
+
+def predict(engine: Engine, X: Any) -> np.ndarray:
+    """The network's output for every row of X, as for inference: (N, ...)."""
+    usage = engine.usage
+    if usage.training:
+        _check_thread(engine)
+    with usage.lock:  # as @computing does, but without a call
+        if usage.computing:
+            raise in_a_step()
+        usage.computing = True
+        try:
+            engine.refresh()
+            known = engine.plans.inferring.get(getattr(X, "shape", None))
+            if known is not None:  # a batch like one before: straight to the program
+                executor, plan = known
+                out = executor.infer(plan.x, plan.out, X, engine.threads)
+                if out is not None:
+                    return out
+            return predict_inputs(engine, checked_inputs(X, engine.net, engine.dtype, rows_as_they_are))
+        finally:
+            usage.computing = False
+
+
+def predict_inputs(engine: Engine, inputs: Inputs) -> np.ndarray:
+    """`predict` for checked inputs, within a call that holds the engine."""
+    out = np.empty((inputs.rows, *engine.plans.output_shape(inputs.specs(1, engine.dtype))), engine.dtype)
+    if any(isinstance(source, SparseRows) for source in inputs.sources.values()):
+        return _predict_sparse(engine, inputs, out)
+    start = 0
+    while start < len(out):  # in powers of two: few programs, and no row is computed for nothing
+        left = len(out) - start
+        if engine.plans.whole_batch:
+            rows = left
+        else:
+            rows = MOST_ROWS if left >= MOST_ROWS else 1 << (left.bit_length() - 1)
+        executor, plan = _inference(engine, inputs, rows)
+        with np.errstate(all="ignore"):  # in their dtype numbers may be too large for the model's
+            for name, array in inputs.batch(slice(start, start + rows)).items():
+                plan.inputs[name][...] = array
+        executor.run(1, engine.threads)
+        out[start : start + rows] = plan.out
+        start += rows
+    return out
+
+
+def batch_of(engine: Engine, x: Any) -> Inputs:
+    """The rows of one pass in the model's dtype, at least one."""
+    inputs = checked_inputs(x, engine.net, engine.dtype, quiet_features)
+    for name, source in inputs.sources.items():
+        shown = "x" if len(inputs.sources) == 1 else f"x[{name!r}]"
+        if isinstance(source, SparseRows):
+            raise TypeError(f"{shown} is a sparse matrix, expected a dense batch: {shown}.toarray()")
+        if not len(source):
+            raise ValueError(f"{shown} is empty (shape {source.shape}), expected at least one row")
+    return inputs
+
+
+def quiet_features(X: Any, dtype: Any, name: str) -> np.ndarray:
+    """A batch in the model's dtype, not checked for NaN: the guard of a step does that."""
+    return arrays.features(X, dtype, name, check=False)
+
+
+def rows_as_they_are(X: Any, dtype: Any, name: str) -> np.ndarray:
+    """Rows to predict: not checked for NaN, which gives NaN."""
+    return arrays.rows_of(X, name)
+
+
+def _inference(engine: Engine, inputs: Inputs, rows: int) -> tuple[Any, Any]:
+    specs = inputs.specs(rows, engine.dtype)
+    if len(specs) == 1 and specs[0].dtype == engine.dtype:
+        return engine.plans.infer(specs[0].shape, specs)
+    plan = engine.plans.inference(specs)
+    return engine.plans.executor(plan, "forward", lambda: engine.backend.compile(plan.forward)), plan
+
+
+def _predict_sparse(engine: Engine, inputs: Inputs, out: np.ndarray) -> np.ndarray:
+    """The output of a network that begins with a linear layer for a sparse X, which is read in place."""
+    (name, rows), *_ = inputs.sources.items()
+    assert isinstance(rows, SparseRows)
+    size = min(len(rows), SPARSE_ROWS)
+    plan = engine.plans.inference(inputs.specs(size, engine.dtype))
+    index, cursor = row_order(len(rows)), np.zeros(1, np.int64)
+    program = engine.backend.compile(rows.read(plan.forward, plan.inputs[name], index, cursor))
+    for start in range(0, len(rows), size):
+        cursor[0] = start
+        program.run(1, engine.threads)
+        part = out[start : start + size]
+        part[...] = plan.out[: len(part)]
+    return out
+
+
+def _check_thread(engine: Engine) -> None:
+    from threading import get_ident
+
+    if engine.usage.training != get_ident():
+        raise in_training()

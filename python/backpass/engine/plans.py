@@ -1,0 +1,129 @@
+"""PlanCache: the plans of a model and their executors, made when first asked for, then kept."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..backends import Backend, Executor
+from ..losses import Loss
+from ..nn import Layer
+from ..program import InputSpec, Plan, Spec, build_plan
+from ..program.plan import BackwardPlan, OwnLossPlan, TrainingPlan
+
+T = TypeVar("T")
+# Plans that are kept; from FEWEST on only as long as their buffers fit into MOST_BYTES.
+MOST, FEWEST = 256, 16
+MOST_BYTES = 1 << 28
+
+
+class PlanCache:
+    """Plans by what they are for, executors by plan and name. All share the parameters of one network."""
+
+    def __init__(
+        self,
+        net: Layer,
+        loss: Loss | None,
+        backend: Backend,
+        dtype: np.dtype[Any],
+        seed: int,
+        step: np.ndarray,
+    ) -> None:
+        self.net, self.loss, self.backend = net, loss, backend
+        self.dtype, self.seed, self.step = dtype, seed, step
+        # The oldest first.
+        self.plans: dict[Spec, Plan] = {}
+        # Of the buffers of all plans.
+        self.bytes = 0
+        # The plan whose buffers hold the last training step.
+        self.trained: BackwardPlan | None = None
+        # Of batches that were one array, by its shape: the fastest way from predict to the executor.
+        self.inferring: dict[Any, tuple[Executor, Plan]] = {}
+        # What `update` runs, with the loss (1,) that its guard looks at.
+        self.updating: tuple[Executor, np.ndarray] | None = None
+        self.whole_batch = any(layer.whole_batch for _, layer in net.walk())
+        self._outputs: dict[tuple[InputSpec, ...], tuple[int, ...]] = {}
+
+    def run_on(self, backend: Backend) -> None:
+        """Compile for this backend from now on."""
+        self.backend = backend
+        self.recompile()
+
+    def recompile(self) -> None:
+        """Forget all executors, but not the plans."""
+        self.updating = None
+        self.inferring.clear()
+        for plan in self.plans.values():
+            plan.compiled.clear()
+
+    def clear(self) -> None:
+        """Forget plans and executors: a layer or the loss has changed."""
+        self.plans.clear()
+        self.bytes = 0
+        self.inferring.clear()
+        self._outputs.clear()
+
+    def training(
+        self, inputs: tuple[InputSpec, ...], target: tuple[tuple[int, ...], np.dtype[Any]], weighted: bool
+    ) -> TrainingPlan:
+        """Forward pass, loss and backward pass for one shape of batch. target: its shape without the batch, and dtype."""
+        plan = self._plan(Spec(inputs, target, weighted))
+        assert isinstance(plan, TrainingPlan)
+        return plan
+
+    def own_loss(self, inputs: tuple[InputSpec, ...]) -> OwnLossPlan:
+        """Forward and backward pass for one shape of batch, around a loss that is computed outside."""
+        self.output_shape(inputs)  # says so if it does not fit
+        plan = self._plan(Spec(inputs, own_loss=True))
+        assert isinstance(plan, OwnLossPlan)
+        return plan
+
+    def inference(self, inputs: tuple[InputSpec, ...]) -> Plan:
+        """The forward pass for one shape of batch."""
+        return self._plan(Spec(inputs))
+
+    def infer(self, shape: tuple[int, ...], inputs: tuple[InputSpec, ...]) -> tuple[Executor, Plan]:
+        """The forward pass for batches that are one array of this shape, compiled."""
+        if shape not in self.inferring:
+            plan = self.inference(inputs)
+            self.inferring[shape] = self.backend.compile(plan.forward), plan
+        return self.inferring[shape]
+
+    def executor(self, plan: Plan, name: str, make: Callable[[], T]) -> T:
+        """What was compiled of a plan: kept with it, and forgotten with it."""
+        if name not in plan.compiled:
+            plan.compiled[name] = make()
+        made: T = plan.compiled[name]
+        return made
+
+    def output_shape(self, inputs: tuple[InputSpec, ...]) -> tuple[int, ...]:
+        """The shape of one row of the output; ValueError where the inputs do not fit the network."""
+        row = tuple(one._replace(shape=(1, *one.shape[1:])) for one in inputs)
+        if row not in self._outputs:
+            try:
+                shape = self.inference(row).out.shape[1:]
+            except ValueError as error:
+                raise ValueError(f"X does not fit the network: {error}") from None
+            if len(self._outputs) > MOST:
+                self._outputs.clear()
+            self._outputs[row] = shape
+        return self._outputs[row]
+
+    def _plan(self, spec: Spec) -> Plan:
+        spec = replace(spec, padded=self.backend.pads_rows)
+        if spec not in self.plans:
+            loss = None if self.loss is None else self.loss.emit
+            plan = build_plan(self.net, loss, self.dtype, self.seed, self.step, spec)
+            self.plans[spec] = plan
+            self.bytes += plan.bytes
+            self._forget()
+        return self.plans[spec]
+
+    def _forget(self) -> None:
+        """Drop the oldest plans, where there are too many: ever new shapes must not fill the memory."""
+        while len(self.plans) > MOST or (len(self.plans) > FEWEST and self.bytes > MOST_BYTES):
+            spec = next(iter(self.plans))
+            self.bytes -= self.plans.pop(spec).bytes
+            if not spec.training and len(spec.inputs) == 1:
+                self.inferring.pop(spec.inputs[0].shape, None)

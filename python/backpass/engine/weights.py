@@ -1,0 +1,64 @@
+"""The parameters and running statistics of a network under PyTorch's keys, in PyTorch's layout."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..data import arrays
+from ..nn import Layer
+
+
+def learned(net: Layer) -> list[tuple[str, Layer, str]]:
+    """Name, layer and key of every parameter; those of a shared layer once, under its first name."""
+    seen: set[int] = set()
+    found = []
+    for prefix, layer in net.walk():
+        if id(layer) not in seen:
+            seen.add(id(layer))
+            found += [(_dotted(prefix, key), layer, key) for key in layer.learned]
+    return found
+
+
+def views(net: Layer) -> list[tuple[str, np.ndarray]]:
+    """All parameters and running statistics, those of a shared layer under each of its names: what state_dict() copies."""
+    found = []
+    for prefix, layer in net.walk():
+        found += [(_dotted(prefix, key), layer.view(key)) for key in layer.learned]
+        found += [(_dotted(prefix, key), array) for key, array in layer.state.items()]
+    return found
+
+
+def state_dict(net: Layer) -> dict[str, np.ndarray]:
+    """Copies of all parameters and running statistics under PyTorch's keys, in PyTorch's layout."""
+    return {name: np.array(array, order="C") for name, array in views(net)}
+
+
+def load(net: Layer, state: Any) -> None:
+    """Take over parameters and running statistics; nothing changes if a key or a shape does not fit."""
+    fitting = checked(net, state)
+    for name, view in views(net):
+        view[...] = fitting[name]
+
+
+def checked(net: Layer, state: Any) -> dict[str, np.ndarray]:
+    """The arrays of a state in the network's dtypes, once every key and shape is known to fit."""
+    if not isinstance(state, Mapping):
+        raise TypeError(
+            f"state is {type(state).__name__}, expected a dict of arrays such as state_dict() gives"
+        )
+    own = dict(views(net))
+    missing, unknown = sorted(set(own) - set(state)), sorted(set(state) - set(own), key=str)
+    if missing or unknown:
+        raise KeyError(f"state: missing keys {missing}, unknown keys {unknown}")
+    given = {name: arrays.as_array(f"state[{name!r}]", state[name]) for name in own}
+    for name, view in own.items():
+        if given[name].shape != view.shape:
+            raise ValueError(f"state[{name!r}] has shape {given[name].shape}, expected {view.shape}")
+    cast = {name: arrays.cast(f"state[{name!r}]", array, own[name].dtype) for name, array in given.items()}
+    # A 0-d array came back as (1,).
+    return {name: cast[name].reshape(view.shape) for name, view in own.items()}
+
+
+def _dotted(prefix: str, key: str) -> str:
+    return f"{prefix}.{key}" if prefix else key

@@ -1,0 +1,94 @@
+"""What is computed: every op as a short NumPy function, the contract of all backends. Importing this room registers every op."""
+
+from .augment import augment_images_backward, augment_images_forward, gaussian_noise
+from .batch import advance, gather, gather_labels, shuffle
+from .batch_norm import batch_norm_backward, batch_norm_forward, batch_norm_inference, batch_norm_track
+from .class_loss import nll, softmax_cross_entropy
+from .clip import clip_scale, gradient_norm
+from .contract import NUMBERS, REGISTRY, Op
+from .dropout import dropout_backward, dropout_forward
+from .elementwise import activation_backward, activation_forward, add
+from .layer_norm import layer_norm_backward, layer_norm_forward
+from .linear import linear_backward, linear_forward
+from .measure import dead_units, multiply_add, part_norms, saturated_units
+from .mixup import mixed_loss, mixup_backward, mixup_draw, mixup_forward
+from .penalty import l2_gradient, l2_loss
+from .pointwise_loss import gaussian_nll, pointwise_loss
+from .schedule import (
+    cosine_schedule,
+    exponential_schedule,
+    one_cycle_schedule,
+    piecewise_schedule,
+    step_schedule,
+)
+from .softmax import softmax_backward, softmax_forward
+from .sparse_linear import sparse_linear_backward, sparse_linear_forward
+from .update import (
+    adadelta_step,
+    adagrad_step,
+    adam_step,
+    lion_step,
+    nadam_momentum,
+    nadam_step,
+    rmsprop_step,
+    sgd_step,
+)
+
+__all__ = [
+    "NUMBERS",
+    "REGISTRY",
+    "Op",
+    "activation_backward",
+    "activation_forward",
+    "adadelta_step",
+    "adagrad_step",
+    "adam_step",
+    "add",
+    "advance",
+    "augment_images_backward",
+    "augment_images_forward",
+    "batch_norm_backward",
+    "batch_norm_forward",
+    "batch_norm_inference",
+    "batch_norm_track",
+    "clip_scale",
+    "cosine_schedule",
+    "dead_units",
+    "dropout_backward",
+    "dropout_forward",
+    "exponential_schedule",
+    "gather",
+    "gather_labels",
+    "gaussian_nll",
+    "gaussian_noise",
+    "gradient_norm",
+    "l2_gradient",
+    "l2_loss",
+    "layer_norm_backward",
+    "layer_norm_forward",
+    "linear_backward",
+    "linear_forward",
+    "lion_step",
+    "mixed_loss",
+    "mixup_backward",
+    "mixup_draw",
+    "mixup_forward",
+    "multiply_add",
+    "nadam_momentum",
+    "nadam_step",
+    "nll",
+    "one_cycle_schedule",
+    "part_norms",
+    "piecewise_schedule",
+    "pointwise_loss",
+    "rmsprop_step",
+    "saturated_units",
+    "sgd_step",
+    "shuffle",
+    "softmax_backward",
+    "softmax_cross_entropy",
+    "softmax_forward",
+    "sparse_linear_backward",
+    "sparse_linear_forward",
+    "step_schedule",
+]

@@ -1,0 +1,269 @@
+"""The grammar of ops: `@op`, shape strings, validation and samples. Everything generated follows from REGISTRY.
+
+An op is a short NumPy function that writes its outputs into the arrays it is given, and a shape string:
+
+    @op("x[*,I] weight[I,O] bias[O]? -> y[*,O]")
+    def linear_forward(x, weight, bias, y, activation: str = "identity"): ...
+
+`[*,I]` any leading dimensions, then I; `[1]` exactly one; `?` may be None; `:int64` after the bracket fixes the dtype (else it
+is the model's), `:number` leaves it open (NUMBERS); a name on both sides of the arrow is updated in place. Arguments that the
+string does not name are scalars, typed by their annotation. `dx` always means the gradient of `x`: `foo_backward` is the gradient
+of `foo_forward` by name, and `foo_backward_weight`, if there is one, follows it and may read what it wrote.
+
+Letters that only outputs have, such as the height of a convolution's output, come from `sizes`.
+"""
+
+from __future__ import annotations  # np.random.Generator is named, not imported: it costs 20 ms
+
+import inspect
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+# letter -> size; "*" -> tuple of leading sizes
+Dims = dict[str, Any]
+# (generator, shape, dims) -> array
+Sample = Callable[..., Any]
+# (dims that the inputs fix, scalars) -> the other letters; ValueError where the sizes do not fit
+Sizes = Callable[[Dims, Mapping[str, Any]], Dims]
+
+# Elements to a partial sum over a flat vector: one cut for any number of threads and every backend.
+CHUNK = 16384
+
+NUMBERS = (*map(np.dtype, ("float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "int64")),)
+FIXED = ("int64", "float64", "int32", "uint8", "number")
+
+_ARRAY = re.compile(r"(\w+)\[([^\]]*)\](?::(\w+))?(\?)?$")
+_DIM = re.compile(r"(\*|\d+|[A-Za-z]\w*)$")
+
+
+@dataclass(frozen=True)
+class Array:
+    """One array argument of an op."""
+
+    name: str
+    dims: tuple[str, ...]
+    dtype: str | None  # None: the model's dtype; "number": any of NUMBERS
+    optional: bool
+
+    @property
+    def dtypes(self) -> tuple[np.dtype[Any], ...]:
+        """The dtypes that the array may have, where the model's dtype does not matter."""
+        return NUMBERS if self.dtype == "number" else (np.dtype(self.dtype),)
+
+    def shape(self, dims: Mapping[str, Any]) -> tuple[int, ...]:
+        """The shape for known dimensions."""
+        out: list[int] = []
+        for dim in self.dims:
+            if dim == "*":
+                out += dims["*"]
+            else:
+                out.append(int(dim) if dim.isdigit() else dims[dim])
+        return tuple(out)
+
+    def matches(self, shape: Sequence[int], dims: Dims) -> bool:
+        """Whether a shape fits; unknown letters are added to `dims`."""
+        inner = [d for d in self.dims if d != "*"]
+        lead = len(shape) - len(inner)
+        if lead < 0 or (lead > 0 and "*" not in self.dims):
+            return False
+        if "*" in self.dims and dims.setdefault("*", tuple(shape[:lead])) != tuple(shape[:lead]):
+            return False
+        return all(
+            size == int(dim) if dim.isdigit() else dims.setdefault(dim, size) == size
+            for dim, size in zip(inner, shape[lead:], strict=True)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Op:
+    """A registered op: its reference function, arrays by name, and scalars by name. Calling it calls the function."""
+
+    name: str
+    function: Callable[..., None]
+    signature: str
+    arrays: dict[str, Array]
+    parameters: tuple[str, ...]  # all names, in the order of the function's signature
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    scalars: dict[str, inspect.Parameter]
+    samples: Mapping[str, Any] = field(default_factory=dict)
+    alias_gradient: Mapping[str, str] = field(default_factory=dict)
+    padded: frozenset[str] = frozenset()
+    sizes: Sizes | None = None
+    activates: bool = False
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        self.function(*args, **kwargs)
+
+    def __reduce__(self) -> Any:
+        return _registered, (self.name,)
+
+    @property
+    def gradients(self) -> list[Op]:
+        """The ops that compute the gradient of this one, in their order."""
+        stem = self.name.removesuffix("_forward")
+        names = (f"{stem}_backward", f"{stem}_backward_weight")
+        return [REGISTRY[name] for name in names if name in REGISTRY]
+
+    def infer(self, shapes: Mapping[str, tuple[int, ...]], scalars: Mapping[str, Any]) -> Dims:
+        """The dimensions that `shapes` and `sizes` fix; ValueError names the argument that does not fit."""
+        dims: Dims = {}
+        self._match({name: shapes[name] for name in self.inputs if name in shapes}, dims)
+        if self.sizes is not None:
+            defaults = {name: p.default for name, p in self.scalars.items() if p.default is not p.empty}
+            dims |= self.sizes(dims, defaults | dict(scalars))
+        self._match({name: shape for name, shape in shapes.items() if name not in self.inputs}, dims)
+        return dims
+
+    def _match(self, shapes: Mapping[str, tuple[int, ...]], dims: Dims) -> None:
+        for name, shape in shapes.items():
+            before = dict(dims)
+            if not self.arrays[name].matches(shape, dims):
+                known = ", ".join(f"{k}={v}" for k, v in before.items()) or "nothing yet"
+                raise ValueError(
+                    f"{self.name}: {name} has shape {tuple(shape)}, expected [{','.join(self.arrays[name].dims)}]"
+                    f" (known: {known}) in {self.signature}"
+                )
+
+    def check(self, fields: Mapping[str, Any]) -> None:
+        """Names, presence, dtypes and shapes of one call; raises TypeError or ValueError."""
+        expected = [*self.arrays, *self.scalars]
+        if unknown := set(fields) - set(expected):
+            raise TypeError(f"{self.name}: unknown argument {sorted(unknown)}, expected {expected}")
+        shapes: dict[str, tuple[int, ...]] = {}
+        floating = None
+        for name, array in self.arrays.items():
+            value = fields.get(name)
+            if value is None:
+                if not array.optional:
+                    raise TypeError(
+                        f"{self.name}: {name} is missing, expected an array [{','.join(array.dims)}]"
+                    )
+                continue
+            if not isinstance(value, np.ndarray):
+                raise TypeError(f"{self.name}: {name} is {type(value).__name__}, expected a NumPy array")
+            if array.dtype is None:
+                floating = floating or value.dtype
+                if floating not in (np.float32, np.float64) or value.dtype != floating:
+                    raise TypeError(
+                        f"{self.name}: {name} is {value.dtype}, expected "
+                        + ("float32 or float64" if value.dtype == floating else f"{floating} like the others")
+                    )
+            elif value.dtype not in (known := array.dtypes):
+                raise TypeError(
+                    f"{self.name}: {name} is {value.dtype}, expected {' or '.join(map(str, known))}"
+                )
+            if name in self.outputs and not value.flags.writeable:
+                raise ValueError(f"{self.name}: {name} is read-only, but the op writes to it")
+            shapes[name] = value.shape
+        self.infer(shapes, {name: value for name, value in fields.items() if name in self.scalars})
+        for name, parameter in self.scalars.items():
+            if name not in fields and parameter.default is parameter.empty:
+                raise TypeError(f"{self.name}: {name} is missing")
+
+    def complete(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """`fields` with None for absent arrays and defaults for absent scalars, in the order of the signature."""
+        return {
+            name: fields[name]
+            if name in fields
+            else self.scalars[name].default
+            if name in self.scalars
+            else None
+            for name in self.parameters
+        }
+
+
+REGISTRY: dict[str, Op] = {}
+
+
+def _registered(name: str) -> Op:
+    """The op of this name: what a pickle of an op is."""
+    return REGISTRY[name]
+
+
+def op(
+    signature: str,
+    *,
+    samples: Mapping[str, Any] | None = None,
+    alias_gradient: Mapping[str, str] | None = None,
+    padded: Sequence[str] = (),
+    sizes: Sizes | None = None,
+    activates: bool = False,
+) -> Callable[[Callable[..., None]], Op]:
+    """Register a reference function as the op of its name.
+
+    Args:
+        samples: for tests, name -> list of values of a scalar, or a function (rng, shape, dims) -> array. Without one, an array
+            is standard normal.
+        alias_gradient: input -> name of an output whose gradient is passed on as it is (`add`).
+        padded: matrices whose rows may have padding between them (program/layout.py); all other arrays are C-contiguous.
+        sizes: the letters that only outputs have, from those of the inputs and the scalars.
+        activates: whether the op takes `activation`, `alpha` and `slope`, so that an activation beside it fuses with it.
+    """
+    left, right = (part.split() for part in signature.split("->"))
+
+    def register(function: Callable[..., None]) -> Op:
+        arrays: dict[str, Array] = {}
+        for text in left + right:
+            if match := _ARRAY.match(text):
+                name, text_dims, dtype, optional = match.groups()
+                dims = tuple(text_dims.split(","))
+                fine = all(map(_DIM.match, dims)) and dims.count("*") <= 1 and dtype in (None, *FIXED)
+                if name in arrays or not fine:
+                    raise ValueError(f"{function.__name__}: cannot read {text!r} in {signature!r}")
+                arrays[name] = Array(name, dims, dtype, bool(optional))
+            elif text not in arrays:
+                raise ValueError(f"{function.__name__}: cannot read {text!r} in {signature!r}")
+        parameters = inspect.signature(function).parameters
+        known = REGISTRY.get(function.__name__)
+        if known and known.function.__module__ != function.__module__:
+            raise ValueError(
+                f"{function.__name__}: there is an op of this name already, in {known.function.__module__}"
+            )
+        if missing := set(arrays) - set(parameters):
+            raise ValueError(f"{function.__name__}: {missing} is in the shape string but is no argument")
+        names = [re.split(r"\[", text)[0] for text in right]
+        made = REGISTRY[function.__name__] = Op(
+            name=function.__name__,
+            function=function,
+            signature=signature,
+            arrays={name: arrays[name] for name in parameters if name in arrays},
+            parameters=tuple(parameters),
+            inputs=tuple(re.split(r"\[", text)[0] for text in left),
+            outputs=tuple(names),
+            scalars={name: p for name, p in parameters.items() if name not in arrays},
+            samples=samples or {},
+            alias_gradient=alias_gradient or {},
+            padded=frozenset(padded),
+            sizes=sizes,
+            activates=activates,
+        )
+        return made
+
+    return register
+
+
+def as_rows(x: np.ndarray, inner: int = 1) -> np.ndarray:
+    """x with all but its last `inner` dimensions as one: what reshape(-1, ...) means, for empty arrays too."""
+    lead = x.ndim - inner
+    return x.reshape(math.prod(x.shape[:lead]), *x.shape[lead:])
+
+
+def index(letter: str) -> Sample:
+    """A sample of class indices below the size of dimension `letter`."""
+    return lambda rng, shape, dims: rng.integers(0, max(dims[letter], 1), shape)
+
+
+def positive(rng: np.random.Generator, shape: tuple[int, ...], dims: Dims) -> Any:
+    """A sample of values in [0.1, 2)."""
+    return rng.uniform(0.1, 2.0, shape)
+
+
+def constant(value: float) -> Sample:
+    """A sample that is `value` everywhere."""
+    return lambda rng, shape, dims: np.full(shape, value)

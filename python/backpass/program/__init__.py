@@ -1,0 +1,12 @@
+"""Ops in a row: the Builder that layers emit into, and the plan of one shape of batch that comes of it."""
+
+from .build import build_plan
+from .builder import Builder, EmitLoss, Instruction, OwnLoss, TargetTransform, call
+from .plan import BackwardPlan, InputSpec, OwnLossPlan, Plan, Spec, TrainingPlan
+from .tensor import Parameters, Tensor, address
+
+__all__ = [
+    "BackwardPlan", "Builder", "EmitLoss", "InputSpec", "Instruction", "OwnLoss", "OwnLossPlan", "Parameters", "Plan", "Spec",
+    "TargetTransform", "Tensor", "TrainingPlan",
+    "address", "build_plan", "call",
+]  # fmt: skip

@@ -1,0 +1,86 @@
+"""build_plan: emits a network, its loss and its backward pass for one shape of batch, then fuses and lays out what came of it."""
+
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..system.memory import aligned
+from .builder import Builder, EmitLoss
+from .fuse import fused
+from .layout import padded
+from .plan import InputSpec, OwnLossPlan, Plan, Spec, TrainingPlan
+from .tensor import Tensor
+
+
+class Network(Protocol):
+    """What build_plan needs of a layer."""
+
+    def emit(self, builder: Builder, *inputs: Any, **options: Any) -> Tensor: ...
+
+
+def build_plan(
+    net: Network, loss: EmitLoss | None, dtype: np.dtype[Any], seed: int, step: np.ndarray, spec: Spec
+) -> Plan:
+    """A Plan for inference, a TrainingPlan where spec has a target, an OwnLossPlan where it says so.
+
+    Args:
+        loss: emits the loss; only a TrainingPlan needs it.
+        step: (1,) the completed steps of the model, from which layers draw their random numbers.
+    """
+    builder = Builder(dtype, spec.training, step, seed)
+    inputs = {one.name: _input(builder, one, spec.own_loss) for one in spec.inputs}
+    out = net.emit(builder, *inputs.values())
+    if not isinstance(out, Tensor):
+        raise TypeError(f"net returned {type(out).__name__} from emit, expected one Tensor")
+    arrays = {name: tensor.array for name, tensor in inputs.items()}
+    forward, builder.instructions = builder.instructions, []
+    plan: Plan
+    if spec.target is not None:
+        assert loss is not None
+        plan = _training(builder, loss, spec, arrays, out, forward)
+    elif spec.own_loss:
+        dout = builder.tensor(out.shape)
+        builder.add_gradient(out, dout)
+        builder.backward()
+        flowing = {name: builder.gradient(tensor) for name, tensor in inputs.items()}
+        dx = {name: gradient.array for name, gradient in flowing.items() if gradient is not None}
+        plan = OwnLossPlan(
+            arrays, out.array, forward, builder.bytes, backward=builder.instructions, kept=builder.kept,
+            targets=builder.targets, count=np.full(1, float(spec.rows)), dout=dout.array, dx=dx,
+        )  # fmt: skip
+    else:
+        plan = Plan(arrays, out.array, forward, builder.bytes)
+    plan = fused(plan)
+    return padded(plan, spec) if spec.padded else plan
+
+
+def _input(builder: Builder, spec: InputSpec, own_loss: bool) -> Tensor:
+    if spec.in_place:
+        return Tensor(np.broadcast_to(np.zeros(1, spec.dtype), spec.shape))
+    return builder.tensor(spec.shape, spec.dtype, requires_grad=own_loss and spec.dtype.kind == "f")
+
+
+def _training(
+    builder: Builder,
+    loss: EmitLoss,
+    spec: Spec,
+    inputs: dict[str, np.ndarray],
+    out: Tensor,
+    forward: list[Any],
+) -> TrainingPlan:
+    assert spec.target is not None
+    shape, dtype = spec.target
+    target = aligned((spec.rows, *shape), dtype)
+    weighed = target.shape if dtype == np.int64 else out.shape[:-1]
+    weight = aligned(weighed, builder.dtype) if spec.weighted else None
+    for transform in builder.targets:
+        loss = partial(transform.emit, loss)
+    value, count = loss(builder, out, target, weight)
+    loss_part, builder.instructions = builder.instructions, []
+    builder.backward()
+    size = builder.bytes + target.nbytes + (0 if weight is None else weight.nbytes)
+    return TrainingPlan(
+        inputs, out.array, forward, size, backward=builder.instructions, kept=builder.kept, targets=builder.targets,
+        loss=value.array, count=count.array, target=target, weight=weight, loss_part=loss_part,
+    )  # fmt: skip

@@ -1,0 +1,251 @@
+"""Builder: emits a network's forward pass, and its backward pass in reverse.
+
+A program is a flat list of instructions over arrays that are allocated once. Layers do not compute: they emit.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..ops import Op, add
+from ..system.memory import aligned
+from .tensor import Tensor
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One call of an op on fixed arrays and scalars."""
+
+    op: Op
+    fields: dict[str, Any]
+    # Which layer emitted it, for messages.
+    layer: str = ""
+
+
+class EmitLoss(Protocol):
+    """Emits a loss and, while training, its gradient; returns (loss[1], count[1])."""
+
+    def __call__(
+        self, builder: "Builder", pred: Tensor, target: np.ndarray, weight: np.ndarray | None, /
+    ) -> tuple[Tensor, Tensor]: ...
+
+
+class OwnLoss(Protocol):
+    """A loss of the user's: (value, gradient) of a prediction."""
+
+    def __call__(self, pred: np.ndarray, y: Any, /) -> tuple[float, np.ndarray]: ...
+
+
+class TargetTransform(Protocol):
+    """What a layer that changes the rows of a training batch does to the loss."""
+
+    def emit(
+        self,
+        loss: EmitLoss,
+        builder: "Builder",
+        pred: Tensor,
+        target: np.ndarray,
+        weight: np.ndarray | None,
+        /,
+    ) -> tuple[Tensor, Tensor]:
+        """Emit `loss` for the changed rows."""
+
+    def call(self, loss: OwnLoss, pred: np.ndarray, y: Any, /) -> tuple[float, np.ndarray]:
+        """Call `loss` for the changed rows."""
+
+    def drawn(self) -> Any:
+        """How the last forward pass changed the rows."""
+
+
+@dataclass
+class _Entry:
+    """One step of the tape: an op (or a reshape, op None) with its tensors and scalars."""
+
+    op: Op | None
+    tensors: dict[str, Tensor | None]
+    scalars: dict[str, Any]
+    layer: str
+
+
+@dataclass
+class Builder:
+    """Emits calls; `backward` appends each op's gradient call in reverse."""
+
+    dtype: np.dtype[Any]
+    training: bool
+    # Completed steps of the model.
+    step: np.ndarray = field(default_factory=lambda: aligned((1,), np.int64))
+    seed: int = 0
+    instructions: list[Instruction] = field(default_factory=list)
+    # What a step changes in layers once it is sure to count: running statistics.
+    kept: list[Instruction] = field(default_factory=list)
+    # The dotted name of the layer that emits, set by `inside`.
+    layer: str = ""
+    # What the loss has to apply: set by layers that mix the rows of a batch.
+    targets: list[TargetTransform] = field(default_factory=list)
+    # Size of all buffers.
+    bytes: int = 0
+    _tape: list[_Entry] = field(default_factory=list)
+    _gradients: dict[Tensor, list[Tensor]] = field(default_factory=dict)
+    _streams: int = 0
+
+    def tensor(self, shape: Sequence[int], dtype: Any = None, requires_grad: bool = False) -> Tensor:
+        """A new buffer."""
+        array = aligned(shape, dtype or self.dtype)
+        self.bytes += array.nbytes
+        return Tensor(array, requires_grad)
+
+    @contextmanager
+    def inside(self, name: str) -> Iterator[None]:
+        """What is emitted within the block belongs to the inner layer of this name."""
+        outer = self.layer
+        self.layer = f"{outer}.{name}" if outer else name
+        yield
+        self.layer = outer
+
+    def stream(self) -> int:
+        """The next random stream: one for each layer that draws."""
+        self._streams += 1
+        return self._streams
+
+    def emit(self, op: Op, /, want: Iterable[str] = (), **given: Any) -> Tensor:
+        """Append a call. Outputs that are not given are allocated from the shape string, optional ones only if in `want`.
+
+        Arrays that belong to a layer's state are passed as arrays, tensors of the graph as tensors. Returns the first output.
+        """
+        tensors = {k: self._as_tensor(given.get(k)) for k in op.arrays}
+        scalars = {k: v for k, v in given.items() if k not in op.arrays}
+        dims = op.infer({k: t.shape for k, t in tensors.items() if t is not None}, scalars)
+        requires_grad = any(t is not None and t.requires_grad for t in tensors.values())
+        for k in op.outputs:
+            array = op.arrays[k]
+            if tensors[k] is None and (not array.optional or k in want):
+                tensors[k] = self.tensor(array.shape(dims), array.dtype, requires_grad)
+        self._append(op, tensors, scalars)
+        self._tape.append(_Entry(op, tensors, scalars, self.layer))
+        first = tensors[op.outputs[0]]
+        assert first is not None
+        return first
+
+    def keep(self, op: Op, /, **fields: Any) -> None:
+        """A call that changes a layer's own state: a training step makes it after its guard, beside the optimizer's."""
+        self.kept.append(replace(call(op, **fields), layer=self.layer))
+
+    def output(self, name: str) -> Tensor:
+        """Another output of the call emitted last."""
+        tensor = self._tape[-1].tensors[name]
+        assert tensor is not None
+        return tensor
+
+    def reshape(self, x: Tensor, shape: Sequence[int]) -> Tensor:
+        """The same buffer in another shape: costs nothing."""
+        y = Tensor(x.array.reshape(shape), x.requires_grad)
+        self._tape.append(_Entry(None, {"x": x, "y": y}, {}, self.layer))
+        return y
+
+    def add_gradient(self, x: Tensor, dx: Tensor) -> None:
+        """Add one contribution to the gradient of x (the loss gives the first one)."""
+        self._gradients.setdefault(x, []).append(dx)
+
+    def backward(self) -> None:
+        """Append the gradient call of every entry of the tape, last first (the chain rule)."""
+        for entry in reversed(self._tape):
+            self.layer = entry.layer
+            if entry.op is None:
+                self._reshape_backward(entry)
+            elif entry.op.alias_gradient:
+                self._alias_backward(entry)
+            elif entry.op.gradients:
+                self._op_backward(entry)
+        for x in [x for x in self._gradients if x.gradient is not None]:
+            self.gradient(x)
+        self._tape.clear()
+
+    def gradient(self, x: Tensor) -> Tensor | None:
+        """The gradient of x, its contributions added up; None where nothing flows back to x."""
+        parts = self._gradients.get(x, [])
+        while len(parts) > 1:
+            a, b = parts.pop(0), parts.pop(0)
+            y = Tensor(x.gradient) if x.gradient is not None and not parts else self.tensor(x.shape)
+            self._append(add, {"a": a, "b": b, "y": y}, {})
+            parts.insert(0, y)
+        return parts[0] if parts else None
+
+    def _op_backward(self, entry: _Entry) -> None:
+        assert entry.op is not None
+        ops = entry.op.gradients
+        flowing = {name for op in ops for name in op.arrays}
+        outgoing = {f"d{k}": t for k in entry.op.outputs if (t := entry.tensors[k]) is not None}
+        flows = {name: self.gradient(t) for name, t in outgoing.items() if name in flowing}
+        if not any(flows.values()) or not any(t and t.requires_grad for t in entry.tensors.values()):
+            return
+        # What an op wrote, the next one may read.
+        written: dict[str, Tensor | None] = {}
+        targets: list[tuple[Tensor, Tensor]] = []
+        for op in ops:
+            tensors: dict[str, Tensor | None] = {}
+            for name, array in op.arrays.items():
+                source = entry.tensors.get(name.removeprefix("d")) if name in op.outputs else None
+                if name not in op.outputs:
+                    known = flows if name in flows else written if name in written else entry.tensors
+                    tensors[name] = known[name]
+                elif source is None or (array.optional and not source.requires_grad):
+                    tensors[name] = None
+                else:
+                    tensors[name] = target = self._gradient_target(source)
+                    targets.append((source, target))
+            scalars = {k: v for k, v in entry.scalars.items() if k in op.scalars}
+            self._allocate(op, tensors, scalars)
+            self._append(op, tensors, scalars)
+            written |= {name: tensors[name] for name in op.outputs}
+        for source, target in targets:
+            self.add_gradient(source, target)
+
+    def _allocate(self, op: Op, tensors: dict[str, Tensor | None], scalars: dict[str, Any]) -> None:
+        """Buffers for the required outputs of a gradient op that are nobody's gradient, such as partial sums."""
+        missing = [name for name in op.outputs if tensors[name] is None and not op.arrays[name].optional]
+        if missing:
+            dims = op.infer({k: t.shape for k, t in tensors.items() if t is not None}, scalars)
+            for name in missing:
+                tensors[name] = self.tensor(op.arrays[name].shape(dims), op.arrays[name].dtype)
+
+    def _gradient_target(self, x: Tensor) -> Tensor:
+        """Where to write a contribution: straight into a parameter's gradient if it is the first one."""
+        if x.gradient is not None and x not in self._gradients:
+            return Tensor(x.gradient)
+        return self.tensor(x.shape)
+
+    def _alias_backward(self, entry: _Entry) -> None:
+        assert entry.op is not None
+        for name, output in entry.op.alias_gradient.items():
+            source, y = entry.tensors[name], entry.tensors[output]
+            assert y is not None
+            dy = self.gradient(y)
+            if source is not None and source.requires_grad and dy is not None:
+                self.add_gradient(source, dy)
+
+    def _reshape_backward(self, entry: _Entry) -> None:
+        x, y = entry.tensors["x"], entry.tensors["y"]
+        assert x is not None
+        assert y is not None
+        dy = self.gradient(y)
+        if dy is not None and x.requires_grad:
+            self.add_gradient(x, Tensor(dy.array.reshape(x.shape)))
+
+    def _append(self, op: Op, tensors: dict[str, Tensor | None], scalars: dict[str, Any]) -> None:
+        fields = {**{k: t and t.array for k, t in tensors.items()}, **scalars}
+        op.check(fields)
+        self.instructions.append(Instruction(op, op.complete(fields), self.layer))
+
+    @staticmethod
+    def _as_tensor(value: Any) -> Tensor | None:
+        return value if value is None or isinstance(value, Tensor) else Tensor(value)
+
+
+def call(op: Op, /, **fields: Any) -> Instruction:
+    """An instruction outside any graph: optimizer steps, batches, counters."""
+    op.check(fields)
+    return Instruction(op, op.complete(fields))

@@ -1,0 +1,60 @@
+"""Padding between the rows of matrices.
+
+Rows a multiple of 1 KiB apart fall into a few sets of a cache, so that products have to copy them first: about 2 % of a step
+(benchmarks/LOG.md). A matrix that only products touch, and ops that say so by `Op.padded`, gets a cache line behind each row.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..system.memory import padded_matrix
+from .builder import Instruction
+from .plan import OwnLossPlan, Plan, Spec
+from .tensor import address
+
+# Bytes from row to row, or a multiple, at which rows crowd into a few sets.
+CROWDED = 1024
+
+
+def padded(plan: Plan, spec: Spec) -> Plan:
+    """Give matrices padded rows where products gain by it; what is handed out stays as it is."""
+    fixed = [*plan.handed_out]
+    if spec.training:  # inputs are gathered into whatever rows they have
+        moving = [address(plan.inputs[one.name]) for one in spec.inputs if not one.in_place]
+        fixed = [array for array in fixed if address(array) not in moving]
+    to = _new_arrays([i for part in plan.parts.values() for i in part], fixed)
+    changes: dict[str, Any] = {name: [_moved(i, to) for i in part] for name, part in plan.parts.items()}
+    changes["inputs"] = {name: to.get(address(x), x) for name, x in plan.inputs.items()}
+    changes["bytes"] = plan.bytes + sum(a.strides[0] * len(a) - a.nbytes for a in to.values())
+    if isinstance(plan, OwnLossPlan):
+        changes["dout"] = to.get(address(plan.dout), plan.dout)
+    return replace(plan, **changes)
+
+
+def _new_arrays(instructions: Iterable[Instruction], fixed: Iterable[np.ndarray]) -> dict[int, np.ndarray]:
+    """A matrix with padded rows, by the old one's address, for every matrix that gains by it and may move."""
+    seen: dict[int, np.ndarray] = {}
+    stay = {address(array) for array in fixed}
+    for instruction in instructions:
+        for name, array in instruction.fields.items():
+            if not isinstance(array, np.ndarray):
+                continue
+            first = seen.setdefault(address(array), array)
+            if name not in instruction.op.padded or first.shape != array.shape:
+                stay.add(address(array))
+    return {
+        at: padded_matrix(array.shape, array.dtype)
+        for at, array in seen.items()
+        if at not in stay and array.ndim == 2 and array.size and array.strides[0] % CROWDED == 0
+    }
+
+
+def _moved(instruction: Instruction, to: dict[int, np.ndarray]) -> Instruction:
+    """The same call on the new arrays."""
+    fields = {
+        k: to.get(address(v), v) if isinstance(v, np.ndarray) else v for k, v in instruction.fields.items()
+    }
+    return replace(instruction, fields=fields)

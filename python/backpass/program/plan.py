@@ -1,0 +1,114 @@
+"""What a plan is asked for, and what it is: buffers and instructions for one shape of batch."""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .builder import Instruction, TargetTransform
+
+
+class InputSpec(NamedTuple):
+    """One input of a network for one batch: its name, its shape (batch included) and dtype."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    # True if the layers read the rows from their source, so that the plan needs no memory for them.
+    in_place: bool = False
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a plan is built for: inference, unless a target or `own_loss` asks for training."""
+
+    inputs: tuple[InputSpec, ...]
+    # Of the target: shape without the batch, and dtype.
+    target: tuple[tuple[int, ...], np.dtype[Any]] | None = None
+    weighted: bool = False
+    # Whether the gradient of the output comes from outside, and that of the input is wanted.
+    own_loss: bool = False
+    # Whether rows of matrices have padding between them where that helps products.
+    padded: bool = False
+
+    @property
+    def training(self) -> bool:
+        """Whether layers act as in training."""
+        return self.own_loss or self.target is not None
+
+    @property
+    def rows(self) -> int:
+        """The size of the batch."""
+        return self.inputs[0].shape[0]
+
+
+@dataclass
+class Plan:
+    """Buffers and instructions of inference for one shape of batch. All plans of a model share its parameters."""
+
+    inputs: dict[str, np.ndarray]
+    out: np.ndarray
+    forward: list[Instruction]
+    # Size of all arrays but the parameters.
+    bytes: int = 0
+    # Executors that were compiled of it, by name.
+    compiled: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def x(self) -> np.ndarray:
+        """The first input: of most networks the only one."""
+        return next(iter(self.inputs.values()))
+
+    @property
+    def parts(self) -> dict[str, list[Instruction]]:
+        """The lists of instructions by the names of their fields, in the order in which a step runs them."""
+        return {"forward": self.forward}
+
+    @property
+    def handed_out(self) -> list[np.ndarray]:
+        """The arrays that somebody outside the plan reads or writes."""
+        return [*self.inputs.values(), self.out]
+
+
+@dataclass
+class BackwardPlan(Plan):
+    """What the plans of training have in common: the backward pass."""
+
+    backward: list[Instruction] = field(default_factory=list)
+    # Run after the guard: running statistics.
+    kept: list[Instruction] = field(default_factory=list)
+    targets: list[TargetTransform] = field(default_factory=list)
+    loss: np.ndarray = field(default_factory=lambda: np.zeros(1))
+    # The weight of the batch in the mean loss of an epoch.
+    count: np.ndarray = field(default_factory=lambda: np.ones(1))
+
+    @property
+    def parts(self) -> dict[str, list[Instruction]]:
+        return {"forward": self.forward, "backward": self.backward, "kept": self.kept}
+
+
+@dataclass
+class TrainingPlan(BackwardPlan):
+    """Forward pass, loss and backward pass."""
+
+    target: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    weight: np.ndarray | None = None
+    loss_part: list[Instruction] = field(default_factory=list)
+
+    @property
+    def parts(self) -> dict[str, list[Instruction]]:
+        return {
+            "forward": self.forward, "loss_part": self.loss_part, "backward": self.backward, "kept": self.kept,
+        }  # fmt: skip
+
+
+@dataclass
+class OwnLossPlan(BackwardPlan):
+    """Forward and backward pass around a loss that is computed outside."""
+
+    dout: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    dx: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def handed_out(self) -> list[np.ndarray]:
+        return [*super().handed_out, *self.dx.values()]

@@ -1,0 +1,71 @@
+"""Tensors of a program, and the flat vectors that hold all parameters and gradients of a model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..system.memory import ALIGNMENT, aligned
+
+# Parameters start at multiples of this many elements: aligned for float32 and float64.
+ITEM = ALIGNMENT // 4
+
+
+@dataclass(eq=False)
+class Tensor:
+    """A buffer and its place in the graph."""
+
+    array: np.ndarray
+    requires_grad: bool = False
+    # Where a parameter's gradient goes.
+    gradient: np.ndarray | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+
+class Parameters:
+    """All parameters of a model in one flat vector, all gradients in another; layers see views."""
+
+    def __init__(self, dtype: Any) -> None:
+        self.dtype = np.dtype(dtype)
+        self.shapes: list[tuple[int, ...]] = []
+        self.offsets: list[int] = []
+        self.size = 0
+        self._tensors: dict[int, Tensor] = {}
+        self.params = self.grads = np.zeros(0, self.dtype)
+
+    def add(self, shape: Sequence[int]) -> int:
+        """Reserve a parameter; returns its number."""
+        self.shapes.append(tuple(shape))
+        self.offsets.append(self.size)
+        count = prod(shape)
+        self.size += -(-count // ITEM) * ITEM
+        return len(self.shapes) - 1
+
+    def allocate(self) -> None:
+        """Make the flat vectors; the padding between parameters stays zero for ever."""
+        self.params = aligned((self.size,), self.dtype)
+        self.grads = aligned((self.size,), self.dtype)
+
+    def view(self, number: int, flat: np.ndarray) -> np.ndarray:
+        """The part of a flat vector that belongs to a parameter."""
+        shape, start = self.shapes[number], self.offsets[number]
+        return flat[start : start + prod(shape)].reshape(shape)
+
+    def tensor(self, number: int) -> Tensor:
+        """A parameter as a tensor of the graph: the same object each time, so that shared layers add their gradients up."""
+        if number not in self._tensors:
+            self._tensors[number] = Tensor(
+                self.view(number, self.params), True, self.view(number, self.grads)
+            )
+        return self._tensors[number]
+
+
+def address(array: np.ndarray) -> int:
+    """Where an array's data start: the same for all its reshaped views."""
+    start: int = array.__array_interface__["data"][0]
+    return start

@@ -1,0 +1,28 @@
+"""What the estimators need of scikit-learn's insides, in one place: names with an underscore may move between its versions."""
+
+from typing import Any
+
+from sklearn.metrics._scorer import _BaseScorer
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.multiclass import _check_partial_fit_first_call as check_partial_fit_first_call
+from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+
+__all__ = [
+    "Interval", "Options", "StrOptions", "check_partial_fit_first_call", "check_sample_weight", "is_scorer", "metric_of",
+    "sign_of",
+]  # fmt: skip
+
+
+def is_scorer(metric: Any) -> bool:
+    """Whether this is what sklearn.metrics.make_scorer or get_scorer gives."""
+    return isinstance(metric, _BaseScorer)
+
+
+def sign_of(scorer: Any) -> int:
+    """1 if more of the scorer's metric is better, -1 if less."""
+    return int(scorer._sign)
+
+
+def metric_of(scorer: Any) -> str:
+    """The name of the function that the scorer calls."""
+    return str(scorer._score_func.__name__)

@@ -1,0 +1,1 @@
+"""ELMClassifier and ELMRegressor: extreme learning machines."""

@@ -1,0 +1,161 @@
+"""ELMClassifier: an extreme learning machine with one output for each class."""
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from scipy.special import expit
+from sklearn.base import ClassifierMixin
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
+
+from ...model import Model
+from ..class_weights import weights_of_classes
+from ..parameters import keep_parameters
+from .base import BaseELM
+from .settings import check_settings
+
+
+class ELMClassifier(ClassifierMixin, BaseELM):  # type: ignore[misc, unused-ignore]
+    """Classification by an extreme learning machine: ridge regression on targets of -1 and 1, one output for each class.
+
+    Args, memory and attributes: see ELMRegressor; besides:
+        class_weight: None, "balanced", which counts rows with their sample_weight, {class: weight}, or (several labels a row)
+            a list of dicts; multiplied with sample_weight.
+
+    y holds classes (N,), or labels of 0 and 1 (N, K) that may occur together. Two classes and single labels have one output each.
+    `classes_` are the classes (for several labels 0 ... K - 1).
+    """
+
+    def __init__(
+        self,
+        n_hidden: int = 500,
+        activation: str = "tanh",
+        alpha: Any = 0.1,
+        *,
+        alphas: Any = None,
+        weight_scale: float = 1.0,
+        bias_scale: float = 1.0,
+        fit_intercept: bool = True,
+        solver: str = "auto",
+        chunk_size: int | None = None,
+        class_weight: Any = None,
+        random_state: Any = None,
+        backend: str = "auto",
+        n_threads: int | None = None,
+    ) -> None:
+        keep_parameters(self, locals())
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "ELMClassifier":
+        """Draw the hidden layer and solve. X (N, I), dense or sparse; y (N,) or (N, K); sample_weight (N,)."""
+        check_settings(self)
+        self._fit(*self._checked(X, y, sample_weight, reset=True, classes=None))
+        return self
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> "ELMClassifier":
+        """Take in more rows: the result is that of one `fit` on all rows so far, but for rounding. Goes on after `fit`, too.
+
+        classes: all classes that will ever come; needed at the first call. With alpha "loo" the ridge is the one that
+        `fit` chose, or the first call on its rows. ValueError: class_weight is "balanced", which needs all rows at once.
+        """
+        check_settings(self)
+        first = not hasattr(self, "moments_")
+        if first and classes is None:
+            raise ValueError("classes is None, expected all classes at the first call of partial_fit")
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                f"class_weight is {self.class_weight!r}, but partial_fit does not know all rows; give a dict"
+            )
+        if not first and classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise ValueError(f"classes is {classes!r}, but at the first call it was {self.classes_.tolist()}")
+        self._partial_fit(*self._checked(X, y, sample_weight, reset=first, classes=classes))
+        return self
+
+    def _checked(
+        self, X: Any, y: Any, sample_weight: Any, reset: bool, classes: Any
+    ) -> tuple[Any, np.ndarray, np.ndarray]:
+        X, y = validate_data(
+            self, X, y, accept_sparse="csr", dtype=(np.float64, np.float32), multi_output=True, reset=reset
+        )
+        check_classification_targets(y)
+        w = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        multilabel = type_of_target(y) == "multilabel-indicator"
+        if not multilabel and y.ndim == 2:
+            if y.shape[1] > 1:
+                raise ValueError(
+                    f"y has shape {y.shape}, expected (N,) classes, or (N, K) labels of 0 and 1;"
+                    " for several outputs of several classes wrap this in sklearn.multioutput.MultiOutputClassifier"
+                )
+            y = column_or_1d(y, warn=True)
+        if reset:
+            self._multilabel = multilabel
+            known = np.arange(y.shape[1]) if multilabel else unique_labels(y if classes is None else classes)
+            if len(known) < 2 and not multilabel:
+                raise ValueError(f"y holds one class ({known.tolist()}), expected at least two classes")
+            self.classes_ = known
+        if multilabel != self._multilabel:
+            raise ValueError("y has another form than in the fit before: classes (N,) or labels (N, K)")
+        if multilabel:
+            if self.class_weight is not None:
+                w = w * weights_of_classes(self.class_weight, self.classes_, y, w)
+            dense = y.toarray() if sparse.issparse(y) else y
+            return X, 2.0 * dense - 1, w
+        if unknown := set(np.unique(y).tolist()) - set(self.classes_.tolist()):
+            raise ValueError(
+                f"y holds the classes {sorted(unknown, key=str)}, expected those of {self.classes_.tolist()}"
+            )
+        if self.class_weight is not None:
+            w = w * weights_of_classes(self.class_weight, self.classes_, y, w)
+        coded = LabelBinarizer(neg_label=-1).fit(self.classes_).transform(y)
+        return X, coded.astype(np.float64), w
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """The outputs, near 1 for a class and near -1 against it: (N,) for two classes, else (N, K); float64."""
+        out = self._outputs(X)
+        return out[:, 0] if out.shape[1] == 1 and not self._multilabel else out
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The class of every row, (N,); several labels: 0 or 1 for each, (N, K)."""
+        scores = self.decision_function(X)
+        if self._multilabel:
+            return (scores > 0).astype(np.int64)
+        best = (scores > 0).astype(np.int64) if scores.ndim == 1 else scores.argmax(axis=1)
+        out: np.ndarray = self.classes_[best]
+        return out
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities, (N, K), in the order of `classes_`; not calibrated (see sklearn's CalibratedClassifierCV).
+
+        Least squares estimates p = (d + 1) / 2 for the outputs d, which may leave [0, 1]. softmax(K p) does not, and equals p to
+        first order where all classes are equally likely; with several labels sigmoid(2 d) for each, likewise.
+        """
+        scores = self.decision_function(X)
+        if self._multilabel:
+            return np.asarray(expit(2 * scores))
+        scores = np.column_stack([-scores, scores]) if scores.ndim == 1 else scores * (len(self.classes_) / 2)
+        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+    def to_mlp(self, **options: Any) -> Model:
+        """The network as a bp.Model whose softmax is `predict_proba`, and which backpropagation can go on training.
+
+            model = elm.to_mlp(optimizer=optim.Adam(lr=1e-4))
+            model.fit(X, np.searchsorted(elm.classes_, y), epochs=10)
+
+        The loss is the cross entropy of class indices (bce_with_logits of y as float for several labels).
+        options: for bp.Model: loss, optimizer, seed, dtype (default: that of X), backend, threads.
+        """
+        check_is_fitted(self, "coef_")
+        coef, intercept = self.coef_, self.intercept_
+        if self._multilabel:
+            return self._to_mlp(2 * coef, 2 * intercept, "bce_with_logits", options)
+        if len(coef) == 1:
+            coef, intercept = np.concatenate([-coef, coef]), np.concatenate([-intercept, intercept])
+        scale = len(self.classes_) / 2
+        return self._to_mlp(scale * coef, scale * intercept, "cross_entropy", options)

@@ -1,0 +1,56 @@
+"""The constructor arguments of the extreme learning machines, checked when `fit` needs them, as scikit-learn wants it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from ... import nn
+from ...backends.threads import MOST as MOST_THREADS
+from ...checks import flag, is_name, is_whole, real
+
+MOST = 2**31 - 1
+
+ACTIVATIONS: dict[str, Callable[[], nn.Layer]] = {
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "identity": nn.Identity,
+    "leaky_relu": nn.LeakyReLU,
+    "logistic": nn.Sigmoid,
+    "relu": nn.ReLU,
+    "sigmoid": nn.Sigmoid,
+    "silu": nn.SiLU,
+    "softplus": nn.Softplus,
+    "tanh": nn.Tanh,
+}
+
+
+def check_settings(elm: Any) -> None:
+    """Complain of the first argument of the constructor that does not fit."""
+    for name, most in (("n_hidden", MOST), ("chunk_size", MOST), ("n_threads", MOST_THREADS)):
+        value = getattr(elm, name)
+        if not (is_whole(value) and 1 <= value <= most) and not (value is None and name != "n_hidden"):
+            raise ValueError(f"{name} is {value!r}, expected an integer from 1 to {most}")
+    for name, known in (("activation", [*ACTIVATIONS]), ("solver", ["auto", "cholesky", "svd"])):
+        if not is_name(getattr(elm, name), known):
+            raise ValueError(f"{name} is {getattr(elm, name)!r}, expected one of {known}")
+    flag("fit_intercept", elm.fit_intercept)
+    try:
+        check_random_state(elm.random_state)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"random_state is {elm.random_state!r:.80}: {error}") from error
+    for name in ("weight_scale", "bias_scale"):
+        number(name, getattr(elm, name))
+    if elm.alpha is not None and not (isinstance(elm.alpha, str) and elm.alpha == "loo"):
+        number("alpha", elm.alpha, "a number of at least 0, 'loo' or None")
+    if elm.alphas is not None:
+        grid = np.asarray(elm.alphas)
+        if grid.ndim != 1 or not grid.size or grid.dtype.kind not in "fiu" or not (grid > 0).all():
+            raise ValueError(f"alphas is {elm.alphas!r}, expected a list of numbers above 0, or None")
+
+
+def number(name: str, value: Any, expected: str = "a number of at least 0") -> None:
+    """Check a finite number of at least 0."""
+    if not 0 <= real(value) < np.inf:
+        raise ValueError(f"{name} is {value!r}, expected {expected}")

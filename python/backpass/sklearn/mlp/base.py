@@ -1,0 +1,220 @@
+"""What MLPClassifier and MLPRegressor share: parameters, initial weights, fit and partial_fit, pickling."""
+
+from dataclasses import replace
+from itertools import pairwise
+from threading import Lock
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils.validation import validate_data
+
+from ...errors import NonFiniteError
+from ...losses import Loss
+from ..compat import check_sample_weight
+from .lbfgs import minimise
+from .network import Design, Network, sharing
+from .parameters import CONSTRAINTS, check_numbers, check_together, hidden_sizes
+from .solver import STOCHASTIC, make_optimizer, optimizer_key
+from .stochastic import Training, check_callbacks
+from .targets import OUTPUT, Task
+
+NOT_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and need to be"
+    " preprocessed."
+)
+_building = Lock()  # predict may be called by many threads
+
+
+class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
+    """The common part of the MLP estimators."""
+
+    _parameter_constraints: dict[str, list[Any]] = CONSTRAINTS
+    _score_name: str
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, eval_set: Any = None) -> Self:
+        """Train on X (N, features), dense or sparse, and y (N,) or (N, outputs); the labels of a multi-label y are 0 and 1.
+
+        sample_weight: (N,). eval_set: (X, y) or a list of such pairs; with early_stopping the first takes the place of the split.
+        """
+        self.__dict__.pop("evals_result_", None)
+        self._fit(X, y, sample_weight, incremental=False, eval_set=eval_set)
+        return self
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, incremental: bool, eval_set: Any = None) -> None:
+        check_numbers(self)
+        self._validate_params()
+        check_callbacks(self.callbacks)
+        check_together(self)
+        hidden = hidden_sizes(self.hidden_layer_sizes)
+        if incremental and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        if eval_set is not None and self.solver not in STOCHASTIC:
+            raise ValueError(
+                f"eval_set is given, but solver='lbfgs' has no epochs; choose one of {STOCHASTIC}"
+            )
+        first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        X, y = self._validate_input(X, y, incremental, first)
+        weight = None if sample_weight is None else check_sample_weight(sample_weight, X, dtype=X.dtype)
+        y, weight = self._prepare(y, weight, incremental)
+        weight = None if weight is None else np.ascontiguousarray(weight, dtype=X.dtype)
+        units = (X.shape[1], *map(int, hidden), y.shape[1])
+        if not first:
+            self._check_units(units)
+        self.n_outputs_ = y.shape[1]
+        loss, self.out_activation_ = self._loss()
+        if callable(loss) and weight is not None:
+            raise ValueError(
+                "sample_weight or class_weight is given, but the loss is a callable: weight the rows inside it"
+            )
+        self._random_state = check_random_state(self.random_state)
+        if first:
+            self._initialise(units, X.dtype)
+            self.__dict__.pop("_carried", None)
+        if self.solver in STOCHASTIC:
+            self._start_records(first)
+        network = self._network_for(units, X.dtype, loss, first)
+        task = self._task(loss, y, weight, X.dtype)
+        if isinstance(self.loss, Loss):
+            task.target = self.loss.targets(task.target, (self.n_outputs_,), X.dtype)
+        try:
+            if self.solver in STOCHASTIC:
+                with sharing():
+                    Training(self, network, X, task, incremental, eval_set).run()
+            else:
+                self.loss_, self.n_iter_ = minimise(network, X, task, self)
+        except NonFiniteError as error:
+            raise ValueError(f"{NOT_FINITE} ({error})") from error
+        if not all(np.isfinite(a).all() for a in (*self.coefs_, *self.intercepts_)):
+            raise ValueError(NOT_FINITE)
+
+    def _validated(self, X: Any, y: Any, reset: bool, **options: Any) -> tuple[Any, Any]:
+        """X in the dtype to train with, and y, (N,) if it is one column: scikit-learn's checks."""
+        dtype = (np.float64, np.float32) if self.dtype is None else np.dtype(self.dtype)
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            dtype=dtype,
+            order="C",
+            reset=reset,
+            **options,
+        )
+        return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+
+    def _initialise(self, units: tuple[int, ...], dtype: Any) -> None:
+        """Glorot and Bengio's uniform weights, drawn as scikit-learn draws them: W then b, layer by layer."""
+        self.n_iter_ = self.t_ = self._no_improvement_count = 0
+        self.n_layers_ = len(units)
+        self.coefs_: list[np.ndarray] = []
+        self.intercepts_: list[np.ndarray] = []
+        for inputs, outputs in pairwise(units):
+            bound = np.sqrt((2 if self.activation == "logistic" else 6) / (inputs + outputs))
+            for arrays, shape in ((self.coefs_, (inputs, outputs)), (self.intercepts_, (outputs,))):
+                arrays.append(self._random_state.uniform(-bound, bound, shape).astype(dtype, copy=False))
+
+    def _start_records(self, first: bool) -> None:
+        """What a run compares itself with: new at first, and where a warm start judges by something else than before."""
+        if first or not hasattr(self, "loss_curve_"):
+            self.loss_curve_: list[float] = []
+        elif (getattr(self, "validation_scores_", None) is not None) == bool(self.early_stopping):
+            return
+        self._no_improvement_count = 0
+        self.best_loss_ = None if self.early_stopping else np.inf
+        self.validation_scores_: list[float] | None = [] if self.early_stopping else None
+        self.best_validation_score_ = -np.inf if self.early_stopping else None
+
+    def _trained_units(self) -> tuple[int, ...]:
+        return (self.coefs_[0].shape[0], *(len(b) for b in self.intercepts_))
+
+    def _check_units(self, units: tuple[int, ...]) -> None:
+        """Refuse to go on with another network than the one there is."""
+        *hidden, outputs = self._trained_units()[1:]
+        if [*units[1:-1]] != hidden:
+            raise ValueError(
+                f"hidden_layer_sizes is {self.hidden_layer_sizes!r:.80}, expected {hidden}: partial_fit and warm_start go on"
+                " with the network there is"
+            )
+        if units[-1] != outputs:
+            raise ValueError(
+                f"y has {units[-1]} outputs, expected {outputs}: partial_fit and warm_start go on with the network there is"
+            )
+
+    def _network_for(
+        self, units: tuple[int, ...], dtype: Any, loss: Any, fresh: bool, as_built: bool = False
+    ) -> Network:
+        """The network to train: the last one if it was built alike, else a new one that goes on from what there is.
+
+        as_built: the layers are those that a pickle remembers; parameters set since then count from the next fit on.
+        """
+        design = self._design(units, dtype)
+        last: Network | None = self.__dict__.get("_network")
+        if fresh or last is None or last.design != design:
+            carried = None if fresh else last.carried() if last else self.__dict__.pop("_carried", None)
+            seed = int(self._random_state.randint(2**31 - 1)) if self.dropout and fresh else 0
+            built = carried["built"] if carried and as_built else {}
+            design = replace(design, seed=carried["seed"] if carried else seed, **built)
+            self._network = Network(design, loss, make_optimizer(self))
+            if carried:
+                self._network.carry_on(carried)
+        self._network.adopt(self)
+        return self._network
+
+    def _design(self, units: tuple[int, ...], dtype: Any) -> Design:
+        return Design(
+            units=units,
+            activation=self.activation,
+            dropout=float(self.dropout),
+            batch_norm=bool(self.batch_norm),
+            layer_norm=bool(self.layer_norm),
+            residual=bool(self.residual),
+            loss=(self.loss, self.out_activation_, getattr(self, "label_smoothing", 0)),
+            optimizer=optimizer_key(self),
+            backend=self.backend,
+            threads=self.n_threads,
+            dtype=np.dtype(dtype).name,
+        )
+
+    def _raw(self, X: Any) -> np.ndarray:
+        """The output of the network after its activation, (N, n_outputs_); X is checked."""
+        with _building:
+            network: Network | None = self.__dict__.get("_network")
+            if network is None:  # after a pickle
+                network = self._network_for(
+                    self._trained_units(), self.coefs_[0].dtype, self._loss()[0], fresh=False, as_built=True
+                )
+            network.adopt(self)
+        return OUTPUT[self.out_activation_](network.predict(X))
+
+    def _checked(self, X: Any) -> Any:
+        return validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Arrays and parameters; the network, which is made anew, leaves its moments."""
+        state: dict[str, Any] = {**super().__getstate__()}
+        state.pop("_optimizer", None)
+        if network := state.pop("_network", None):
+            state["_carried"] = network.carried()
+        return state
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    # what the two estimators say for themselves
+
+    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
+        raise TypeError(f"{type(self).__name__} has to define _validate_input")
+
+    def _prepare(self, y: Any, weight: Any, incremental: bool) -> tuple[np.ndarray, np.ndarray | None]:
+        raise TypeError(f"{type(self).__name__} has to define _prepare")
+
+    def _loss(self) -> tuple[Any, str]:
+        raise TypeError(f"{type(self).__name__} has to define _loss")
+
+    def _task(self, loss: Any, y: np.ndarray, weight: np.ndarray | None, dtype: Any) -> Task:
+        raise TypeError(f"{type(self).__name__} has to define _task")

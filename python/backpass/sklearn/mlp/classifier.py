@@ -1,0 +1,178 @@
+"""MLPClassifier: scikit-learn's, trained by backpass."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import (
+    check_classification_targets,
+    type_of_target,
+    unique_labels,
+)
+from sklearn.utils.validation import check_is_fitted
+
+from ..class_weights import weights_of_classes
+from ..compat import check_partial_fit_first_call
+from ..parameters import keep_parameters
+from .base import BaseMLP
+from .parameters import CLASSIFIER, CONSTRAINTS, DOCUMENTATION
+from .solver import stochastic
+from .targets import Task, classification_loss, classification_task
+
+
+class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-learn has no types
+    __doc__ = f"""Multi-layer perceptron classifier; parameters, attributes and methods are those of
+    sklearn.neural_network.MLPClassifier.
+    {DOCUMENTATION}        loss: "log_loss" (default), "focal" (Lin et al. 2017; each class by itself, scaled to a sum of 1),
+            a loss of `backpass.losses` or a callable (output, y) -> (value, gradient) on logits (N, n_outputs_) and y in 0 and 1.
+        label_smoothing: share of the targets' mass that goes to all classes alike, default 0.
+        class_weight: "balanced", which counts rows with their sample_weight, a dict {{class: weight}}, or a list of dicts for
+            multi-label y; multiplied with sample_weight.
+    """
+
+    _parameter_constraints = CONSTRAINTS | CLASSIFIER
+    _score_name = "accuracy"
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: str = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        loss: Any = "log_loss",
+        label_smoothing: float = 0.0,
+        class_weight: Any = None,
+        dropout: float = 0.0,
+        batch_norm: bool = False,
+        layer_norm: bool = False,
+        residual: bool = False,
+        weight_decay: float | None = None,
+        clip_grad_norm: float | None = None,
+        lr_schedule: Any = None,
+        eval_metric: Any = None,
+        callbacks: Any = None,
+        n_threads: int | None = None,
+        backend: str = "auto",
+        dtype: str | None = None,
+    ) -> None:
+        keep_parameters(self, locals())
+
+    @available_if(stochastic)  # type: ignore[untyped-decorator]
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> "MLPClassifier":
+        """One epoch over X and y. classes: all labels there are, needed at the first call."""
+        if check_partial_fit_first_call(self, classes):
+            labels = y if type_of_target(y).startswith("multilabel") else classes
+            self._label_binarizer = LabelBinarizer().fit(labels)
+        self._fit(X, y, sample_weight, incremental=True)
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable label of each row, (N,); of multi-label problems all probable ones, (N, labels)."""
+        check_is_fitted(self, "coefs_")
+        return self._predict(self._checked(X))
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """The probability of each class in the order of `classes_`, (N, classes)."""
+        check_is_fitted(self, "coefs_")
+        out = self._raw(self._checked(X))
+        if self.n_outputs_ == 1:
+            return np.column_stack([1 - out[:, 0], out[:, 0]])
+        if self.out_activation_ == "logistic" and self._label_binarizer.y_type_ == "multiclass":
+            total = np.maximum(out.sum(axis=1, keepdims=True), np.finfo(out.dtype).tiny)
+            return np.asarray(out / total)
+        return out
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """The logarithm of `predict_proba`."""
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(self.predict_proba(X)))
+
+    def _predict(self, X: Any) -> np.ndarray:
+        return self._labels(self._raw(X))
+
+    def _labels(self, out: np.ndarray) -> np.ndarray:
+        """Labels of outputs, or of targets."""
+        if out.dtype == np.int64 and out.ndim == 1:
+            return np.asarray(self.classes_[out])
+        # of several labels a sparse matrix if that is what y was, as in scikit-learn
+        labels: np.ndarray = self._label_binarizer.inverse_transform(out[:, 0] if out.shape[1] == 1 else out)
+        return labels
+
+    def _score(self, X: Any, y: Any, weight: Any) -> float:
+        return float(accuracy_score(y, self._predict(X), sample_weight=weight))
+
+    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
+        X, y = self._validated(X, y, reset)
+        if not hasattr(self, "classes_") or not (self.warm_start or incremental):
+            try:
+                self._label_binarizer = LabelBinarizer().fit(y)
+            except (TypeError, ValueError):
+                check_classification_targets(y)  # says better what is wrong with continuous or mixed values
+                raise
+            self.classes_ = self._label_binarizer.classes_
+            return X, y
+        labels = unique_labels(y)
+        if self.warm_start and set(labels) != set(self.classes_):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the previous call to fit. Previously"
+                f" got {self.classes_}, `y` has {labels}"
+            )
+        if np.setdiff1d(labels, self.classes_).size:
+            raise ValueError(
+                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {labels}."
+            )
+        return X, y
+
+    def _prepare(self, y: Any, weight: Any, incremental: bool) -> tuple[np.ndarray, np.ndarray | None]:
+        if self.class_weight is not None:
+            if incremental and self.class_weight == "balanced":
+                raise ValueError(
+                    "class_weight is 'balanced', but partial_fit does not see all rows: expected a dict"
+                )
+            of_class = weights_of_classes(self.class_weight, self.classes_, y, weight)
+            weight = of_class if weight is None else weight * of_class
+        return self._binarized(y), weight
+
+    def _binarized(self, y: Any) -> np.ndarray:
+        """(N, n_outputs_) booleans, as LabelBinarizer makes them, but quicker where y holds plain classes."""
+        kind, classes = self._label_binarizer.y_type_, self.classes_
+        if kind.startswith("multilabel") or len(classes) < 2:
+            made = np.asarray(self._label_binarizer.transform(y))
+            return made.reshape(len(made), -1).astype(bool)
+        codes = np.searchsorted(classes, y)[:, None]
+        return np.asarray(codes == 1 if len(classes) == 2 else codes == np.arange(len(classes)))
+
+    def _loss(self) -> tuple[Any, str]:
+        kind = self._label_binarizer.y_type_
+        return classification_loss(self.loss, kind == "multiclass", self.label_smoothing)
+
+    def _task(self, loss: Any, y: np.ndarray, weight: np.ndarray | None, dtype: Any) -> Task:
+        return classification_task(loss, y, weight, self.label_smoothing, dtype)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

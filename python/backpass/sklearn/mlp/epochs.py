@@ -1,0 +1,121 @@
+"""The epochs of an MLP estimator: the rows in a given order, scikit-learn's penalty in the loss."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ...data.feed import Feed, Position
+from ...data.inputs import Inputs
+from ...data.sparse import SparseRows, is_sparse
+from ...ops import l2_gradient, l2_loss
+from ...ops.clip import partial_sums
+from ...program import BackwardPlan, Instruction, call
+from ...system.memory import aligned
+from ...training.loops import BatchLoop
+from .network import Network, block_rows, threads_of
+
+# Shapes of which partial_fit keeps the programs and their buffers.
+KEPT = 8
+
+
+def penalty(
+    network: Network, loss: np.ndarray, count: np.ndarray, alpha: float, share: float
+) -> list[Instruction]:
+    """loss = share · loss + ½ alpha Σ W² / count, and its gradient: the intercepts are not penalised."""
+    if alpha == 0 and share == 1:
+        return []
+    sizes = [len(partial_sums(coef.size)) for coef in network.coefs]
+    partials = np.zeros(sum(sizes))
+    out, start = [], 0
+    for layer, size in zip(network.linear, sizes, strict=True):
+        tensor = layer.tensor("weight")
+        assert tensor is not None
+        assert tensor.gradient is not None
+        fields = {"weight": tensor.array.reshape(-1), "dweight": tensor.gradient.reshape(-1)}
+        part = partials[start : start + size]
+        out.append(call(l2_gradient, **fields, count=count, partials=part, alpha=alpha))
+        start += size
+    return [*out, call(l2_loss, partials=partials, count=count, loss=loss, alpha=alpha, share=share)]
+
+
+class Epochs(BatchLoop):
+    """The loop of a run and the buffers it reads. A sparse X that the network cannot read is made dense block by block.
+
+    `order` holds the rows of the coming epoch in their order.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        X: Any,
+        y: np.ndarray,
+        weight: np.ndarray | None,
+        batch_size: int,
+        alpha: float,
+        share: float,
+        copy: bool = False,
+    ) -> None:
+        self.network, self.alpha, self.share, self.rows = network, alpha, share, X.shape[0]
+        self.order = np.arange(self.rows)
+        self.data: tuple[Any, np.ndarray, np.ndarray | None] | None = (X, y, weight)
+        self.block, dtype = self.rows, network.model.dtype
+        # The first row of the block that is trained on.
+        self.start = 0
+        sparse = network.reads_sparse(X)
+        self.copied = not sparse and (copy or is_sparse(X))
+        if sparse:
+            X = SparseRows(X, dtype)
+        elif self.copied:  # buffers of their own, for whole batches, filled from what `load` brings
+            fitting = block_rows(X.shape[1], dtype) // (KEPT if copy else 1)
+            self.block = min(self.rows, max(fitting // batch_size, 1) * batch_size)
+            X = aligned((self.block, X.shape[1]), dtype)
+            y = aligned((self.block, *y.shape[1:]), y.dtype)
+            weight = None if weight is None else aligned((self.block,), dtype)
+        feed = Feed.of(Inputs({"x": X}, {"x": "number"}), y, weight)
+        super().__init__(network.model.engine, feed, batch_size, self.rows)
+
+    def penalty(self, loss: np.ndarray, count: np.ndarray) -> list[Instruction]:
+        return penalty(self.network, loss, count, self.alpha, self.share)
+
+    def weight(self, plan: BackwardPlan, rows: int) -> np.ndarray:
+        return np.full(1, float(rows))  # as in scikit-learn, whatever the rows weigh
+
+    def threads(self) -> int:
+        return threads_of(self.network.model)
+
+    def load(self, X: Any, y: np.ndarray, weight: np.ndarray | None) -> None:
+        """Other data of the same shape for the next epoch."""
+        self.data = (X, y, weight)
+
+    def unload(self) -> None:
+        """Let go of the data, which may be large, until the next `load`."""
+        self.data = None
+
+    def begin(self, number: int, position: Position) -> None:
+        self.feed.go_to(Position())
+        self.start = 0
+
+    def position(self) -> Position:
+        position = self.feed.position()
+        return position._replace(rows=self.start + position.rows)
+
+    def slices(self, pace: Callable[[], int]) -> Iterator[None]:
+        for start in range(0, self.rows, self.block):
+            self.start = start
+            part = self.order[self.start : self.start + self.block]
+            self.feed.cursor[0] = 0
+            if self.copied:
+                self._fill(part)
+            else:
+                self.feed.index[:] = part
+            yield from self.train(len(part), pace)
+
+    def _fill(self, part: np.ndarray) -> None:
+        assert self.data is not None
+        X, y, weight = self.data
+        feed, rows = self.feed, X[part]
+        feed.inputs.array("x")[: len(part)] = rows.toarray() if is_sparse(rows) else rows
+        feed.y[: len(part)] = y[part]
+        if feed.weight is not None and weight is not None:
+            feed.weight[: len(part)] = weight[part]

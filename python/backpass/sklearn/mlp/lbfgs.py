@@ -1,0 +1,78 @@
+"""The lbfgs solver of the MLP estimators: SciPy's L-BFGS-B over our loss and gradient of all rows at once."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+from sklearn.exceptions import ConvergenceWarning
+
+from ...data.feed import Feed
+from ...data.inputs import Inputs
+from ...data.sparse import SparseRows, is_sparse
+from ...engine.step import loss_and_gradients
+from .epochs import penalty
+from .network import Network, sharing, threads_of
+from .targets import Task
+
+
+def minimise(network: Network, X: Any, task: Task, estimator: Any) -> tuple[float, int]:
+    """Train the network; its last loss and the number of iterations."""
+    model = network.model
+    engine = model.engine
+    sparse = network.reads_sparse(X)
+    rows: Any = SparseRows(X, model.dtype) if sparse else X.toarray() if is_sparse(X) else X
+    feed = Feed.of(Inputs({"x": rows}, {"x": "number"}), task.target, task.weight)
+    target = (task.target.shape[1:], task.target.dtype)
+    plan = engine.plans.training(
+        feed.inputs.specs(feed.inputs.rows, model.dtype), target, task.weight is not None
+    )
+    if not sparse:
+        plan.x[...] = rows
+    plan.target[...] = task.target
+    if plan.weight is not None and task.weight is not None:
+        plan.weight[...] = task.weight
+    added = penalty(network, plan.loss, plan.count, estimator.alpha, task.share)
+    program = model.backend.compile([*feed.read(loss_and_gradients(plan), plan), *added])
+    params, grads = model.parameters(), model.gradients()
+    offset = task.mean_offset()
+
+    def evaluate(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        spread(flat, params)
+        program.run(1, threads_of(model))
+        return float(plan.loss[0]) + offset, np.concatenate([g.ravel() for g in grads]).astype(np.float64)
+
+    def report(intermediate_result: Any) -> None:
+        print(f"loss = {intermediate_result.fun:.8f}")
+
+    with sharing():
+        found = minimize(
+            evaluate,
+            np.concatenate([p.ravel() for p in params]).astype(np.float64),
+            method="L-BFGS-B",
+            jac=True,
+            callback=report if estimator.verbose else None,
+            options={"maxfun": estimator.max_fun, "maxiter": estimator.max_iter, "gtol": estimator.tol},
+        )
+    spread(found.x, params)
+    engine.plans.clear()  # they hold all rows
+    if found.status != 0:
+        message = found.message if isinstance(found.message, str) else found.message.decode("latin1")
+        warnings.warn(
+            f"lbfgs failed to converge after {found.nit} iteration(s) (status={found.status}):\n{message}\n\n"
+            "Increase the number of iterations (max_iter, max_fun), or scale the data to a similar range.",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
+    return float(found.fun), min(int(found.nit), estimator.max_iter)
+
+
+def spread(flat: np.ndarray, arrays: list[np.ndarray]) -> None:
+    """Copy consecutive parts of a vector into arrays."""
+    start = 0
+    with np.errstate(
+        over="ignore"
+    ):  # what is too large for float32 becomes infinite, and the estimator says so
+        for array in arrays:
+            array[...] = flat[start : start + array.size].reshape(array.shape)
+            start += array.size

@@ -1,0 +1,176 @@
+"""The network of an MLP estimator: its layers, its bp.Model, and the arrays that scikit-learn calls coefs_ and intercepts_."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from ... import nn
+from ...backends import get_num_threads
+from ...data.sparse import is_sparse
+from ...losses import Loss
+from ...model import Model
+from ...optim import Optimizer
+
+ACTIVATIONS: dict[str, Callable[[], nn.Layer]] = {  # scikit-learn's four names, then what else there is
+    "identity": nn.Identity, "logistic": nn.Sigmoid, "tanh": nn.Tanh, "relu": nn.ReLU,
+    "elu": nn.ELU, "gelu": nn.GELU, "leaky_relu": nn.LeakyReLU, "silu": nn.SiLU, "softplus": nn.Softplus,
+}  # fmt: skip
+# Of a sparse X that are dense at a time, and of all buffers of partial_fit.
+BLOCK_BYTES = 1 << 26
+_counting = Lock()
+# How many estimators of this process train at this moment, in threads such as GridSearchCV's.
+_training = 0
+
+
+@contextmanager
+def sharing() -> Iterator[None]:
+    """While one more estimator trains, all share the threads."""
+    global _training
+    with _counting:
+        _training += 1
+    try:
+        yield
+    finally:
+        with _counting:
+            _training -= 1
+
+
+def threads_of(model: Model) -> int:
+    """The threads for the next call: n_threads, else this estimator's part, 0 for all. The results do not depend on it."""
+    return model.engine.threads or (max(1, get_num_threads() // _training) if _training > 1 else 0)
+
+
+def block_rows(features: int, dtype: np.dtype[Any]) -> int:
+    """Rows of a sparse X that are made dense at a time."""
+    return max(BLOCK_BYTES // max(dtype.itemsize * features, 1), 1)
+
+
+@dataclass(frozen=True)
+class Design:
+    """All that a network is built from; equal designs can share one."""
+
+    units: tuple[int, ...]  # of the input, the hidden layers, the output
+    activation: str = "relu"
+    dropout: float = 0.0
+    batch_norm: bool = False
+    layer_norm: bool = False
+    residual: bool = False
+    loss: Any = None  # a name for messages and equality, a Loss or a callable
+    optimizer: tuple[Any, ...] = ()
+    backend: str = "auto"
+    threads: int | None = None
+    dtype: str = "float64"
+    seed: int = field(default=0, compare=False)
+
+    def layers(self) -> tuple[nn.Sequential, list[nn.Linear]]:
+        """Linear, norm, activation, dropout for each hidden layer, then a linear one; and the linear layers alone."""
+        blocks: list[nn.Layer] = []
+        linear = [nn.Linear(i, o, init="zeros") for i, o in pairwise(self.units)]
+        for layer in linear[:-1]:
+            size = layer.out_features
+            block: list[nn.Layer] = [
+                layer,
+                *([nn.BatchNorm1d(size)] if self.batch_norm else []),
+                *([nn.LayerNorm(size)] if self.layer_norm else []),
+                ACTIVATIONS[self.activation](),
+                *([nn.Dropout(self.dropout)] if self.dropout else []),
+            ]
+            if self.residual and layer.in_features == size:
+                block = [nn.Residual(*block)]
+            blocks += block
+        return nn.Sequential(*blocks, linear[-1]), linear
+
+
+# What the layers of a design depend on.
+BUILT = ("activation", "dropout", "batch_norm", "layer_norm", "residual")
+
+
+class Network:
+    """A model for a design, and views of its weights in scikit-learn's layout: writing to them changes the network."""
+
+    def __init__(self, design: Design, loss: Loss | Callable[..., Any], optimizer: Optimizer) -> None:
+        self.design = design
+        net, self.linear = design.layers()
+        settings: dict[str, Any] = {"backend": design.backend, "dtype": design.dtype}
+        self.model = Model(
+            net,
+            loss,
+            optimizer,
+            threads=design.threads,
+            seed=design.seed,
+            **settings,
+        )
+        self.coefs = [layer.view("weight").T for layer in self.linear]
+        self.intercepts = [layer.view("bias") for layer in self.linear]
+        # Of partial_fit, by shape.
+        self.epochs: dict[Any, Any] = {}
+
+    def reads_sparse(self, X: Any) -> bool:
+        """Whether X is sparse and nothing but the first linear layer reads it, so that it may stay so."""
+        return is_sparse(X) and self.model.net.reads_sparse and self.model.engine.loss_function is None
+
+    def adopt(self, estimator: Any) -> None:
+        """Take the weights over from an estimator whose coefs_ or intercepts_ are not this network's own arrays."""
+        for name, own in (("coefs_", self.coefs), ("intercepts_", self.intercepts)):
+            given = getattr(estimator, name)
+            if all(a is b for a, b in zip(given, own, strict=True)):
+                continue
+            for to, array in zip(own, given, strict=True):
+                to[...] = array
+            setattr(estimator, name, list(own))
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The raw output, before the output activation: (N, outputs)."""
+        if self.reads_sparse(X) or not is_sparse(X):
+            return self.model.predict(X)
+        X, rows = X.tocsr(), block_rows(X.shape[1], self.model.dtype)
+        parts = [
+            self.model.predict(X[start : start + rows].toarray()) for start in range(0, X.shape[0], rows)
+        ]
+        return np.concatenate(parts)
+
+    def carried(self) -> dict[str, Any]:
+        """What a pickle keeps besides coefs_ and intercepts_: layers, moments, steps, norms."""
+        return {
+            "built": {name: getattr(self.design, name) for name in BUILT},
+            "optimizer": type(self.model.optimizer).__name__,
+            "moments": {k: np.array(v) for k, v in self.model.engine.optimizer_state.items()},
+            "steps": int(self.model.engine.step_count[0]),
+            "seed": self.design.seed,
+            "others": {k: np.array(v) for k, v in self.model.state_dict().items() if k not in self._own()},
+        }
+
+    def carry_on(self, carried: dict[str, Any]) -> None:
+        """Go on from what `carried` gave, as far as it fits: another optimizer starts afresh."""
+        state = self.model.state_dict()
+        if all(k in state and state[k].shape == v.shape for k, v in carried["others"].items()):
+            self.model.load_state_dict(state | carried["others"])
+        known = self.model.engine.optimizer_state
+        if carried["optimizer"] == type(self.model.optimizer).__name__ and all(
+            k in known and known[k].shape == v.shape for k, v in carried["moments"].items()
+        ):
+            for name, array in carried["moments"].items():
+                known[name][...] = array
+            self.model.engine.step_count[0] = carried["steps"]
+
+    def snapshot(self) -> list[np.ndarray]:
+        """Copies of all that training changes in the network, for `restore`."""
+        return [np.array(a) for a in self._all()]
+
+    def restore(self, arrays: Sequence[np.ndarray]) -> None:
+        """Bring a snapshot back."""
+        for to, array in zip(self._all(), arrays, strict=True):
+            to[...] = array
+
+    def _all(self) -> list[np.ndarray]:
+        states = [a for _, layer in self.model.net.walk() for a in layer.state.values()]
+        return [*self.model.parameters(), *states]
+
+    def _own(self) -> set[str]:
+        names = {id(layer): name for name, layer in self.model.net.walk()}
+        return {f"{names[id(layer)]}.{key}" for layer in self.linear for key in ("weight", "bias")}

@@ -1,0 +1,105 @@
+"""MLPRegressor: scikit-learn's, trained by backpass."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from ..parameters import dense_targets, keep_parameters
+from .base import BaseMLP
+from .parameters import CONSTRAINTS, DOCUMENTATION, REGRESSOR
+from .solver import stochastic
+from .targets import Task, regression_loss, regression_task
+
+
+class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc] # scikit-learn has no types
+    __doc__ = f"""Multi-layer perceptron regressor; parameters, attributes and methods are those of
+    sklearn.neural_network.MLPRegressor.
+    {DOCUMENTATION}        loss: "squared_error" (default), "poisson", "absolute_error" (or "mae"), "huber", "quantile" (the
+            median), a loss of `backpass.losses` such as QuantileLoss(0.9), or a callable (output, y) -> (value, gradient)
+            on arrays (N, n_outputs_).
+    """
+
+    _parameter_constraints = CONSTRAINTS | REGRESSOR
+    _score_name = "r2"
+
+    def __init__(
+        self,
+        loss: Any = "squared_error",
+        hidden_layer_sizes: Any = (100,),
+        activation: str = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        dropout: float = 0.0,
+        batch_norm: bool = False,
+        layer_norm: bool = False,
+        residual: bool = False,
+        weight_decay: float | None = None,
+        clip_grad_norm: float | None = None,
+        lr_schedule: Any = None,
+        eval_metric: Any = None,
+        callbacks: Any = None,
+        n_threads: int | None = None,
+        backend: str = "auto",
+        dtype: str | None = None,
+    ) -> None:
+        keep_parameters(self, locals())
+
+    @available_if(stochastic)  # type: ignore[untyped-decorator]
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> "MLPRegressor":
+        """One epoch over X and y."""
+        self._fit(X, y, sample_weight, incremental=True)
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The prediction for each row, (N,) or (N, outputs)."""
+        check_is_fitted(self, "coefs_")
+        return self._predict(self._checked(X))
+
+    def _predict(self, X: Any) -> np.ndarray:
+        out = self._raw(X)
+        return out[:, 0] if out.shape[1] == 1 else out
+
+    def _labels(self, target: np.ndarray) -> np.ndarray:
+        return target
+
+    def _score(self, X: Any, y: Any, weight: Any) -> float:
+        pred = self._predict(X)
+        with np.errstate(over="ignore", invalid="ignore"):  # a run that is about to diverge
+            return float(r2_score(y, pred, sample_weight=weight)) if np.isfinite(pred).all() else float("nan")
+
+    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
+        X, y = self._validated(X, y, reset, y_numeric=True)
+        return X, dense_targets(y)
+
+    def _prepare(self, y: Any, weight: Any, incremental: bool) -> tuple[np.ndarray, np.ndarray | None]:
+        return y.reshape(len(y), -1), weight
+
+    def _loss(self) -> tuple[Any, str]:
+        return regression_loss(self.loss)
+
+    def _task(self, loss: Any, y: np.ndarray, weight: np.ndarray | None, dtype: Any) -> Task:
+        return regression_task(self.loss, y, weight, dtype)

@@ -1,0 +1,205 @@
+"""The run of a stochastic solver, judged by scikit-learn's rules: shuffle, train, judge, stop."""
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+from sklearn.base import is_classifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+
+from ...callbacks.dispatch import checked_callbacks
+from ...data.sparse import is_sparse
+from ...errors import NonFiniteError
+from ...training.fingerprint import NO_DATA
+from ...training.resume import FitOptions
+from ...training.run import train
+from .epochs import KEPT, Epochs
+from .evaluation import Evaluation
+from .network import Network
+from .solver import Rate
+from .targets import Task
+
+
+def check_callbacks(callbacks: Any) -> None:
+    """TypeError names the one that is no callback."""
+    checked_callbacks(callbacks or ())
+
+
+class Training:
+    """One call of fit or partial_fit: the judge of its run."""
+
+    def __init__(
+        self, estimator: Any, network: Network, X: Any, task: Task, incremental: bool, eval_set: Any
+    ) -> None:
+        self.estimator, self.network, self.incremental = estimator, network, incremental
+        if (
+            not incremental
+            or not hasattr(estimator, "_optimizer")
+            or estimator._optimizer.model is not network.model
+        ):
+            estimator._optimizer = Rate(estimator, network.model, reset=not incremental)
+        self.rate: Rate = estimator._optimizer
+        self.evaluation = Evaluation(estimator, eval_set)
+        own = {f"val_{estimator._score_name}": "max"} if estimator.early_stopping else {}
+        self.better = self.evaluation.better | own
+        self.held_out: tuple[Any, ...] | None = None
+        if estimator.early_stopping and not self.evaluation:
+            X, task = self._hold_out(X, task)
+        self.task, self.rows = task, int(X.shape[0])
+        self.size = self._batch_size()
+        self.epochs = self._epochs(X)
+        self.best = network.snapshot() if estimator.early_stopping else []
+        self.order = np.arange(self.rows)
+        # A step that was not finite in the epoch that ends.
+        self.diverged: NonFiniteError | None = None
+
+    def _batch_size(self) -> int:
+        size: Any = self.estimator.batch_size
+        if size == "auto":
+            size = min(200, self.rows)
+            while self.estimator.batch_norm and size > 2 and self.rows % size == 1:
+                size -= 1  # a last batch of one row has no variance
+            return int(size)
+        if size > self.rows:
+            warnings.warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
+                stacklevel=5,
+            )
+        return min(int(size), self.rows)
+
+    def _hold_out(self, X: Any, task: Task) -> tuple[Any, Task]:
+        """Split the validation rows off, as scikit-learn does: stratified only where there is one output of classes."""
+        estimator = self.estimator
+        classes = is_classifier(estimator)
+        rows, held = train_test_split(
+            np.arange(X.shape[0]),
+            random_state=estimator._random_state,
+            test_size=estimator.validation_fraction,
+            stratify=task.target > 0.5 if classes and estimator.n_outputs_ == 1 else None,
+        )
+        if len(held) < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
+            )
+        weight = None if task.weight is None else task.weight[held]
+        self.held_out = (X[held], estimator._labels(task.target[held]), weight)
+        return X[rows], task.of(rows)
+
+    def _epochs(self, X: Any) -> Epochs:
+        """The loop; partial_fit keeps it for the next batch of the same shape, unless it reads a sparse X itself."""
+        task, network, alpha = self.task, self.network, self.estimator.alpha
+        given = (network, X, task.target, task.weight, self.size, alpha, task.share)
+        if not self.incremental or network.reads_sparse(X):
+            return Epochs(*given)
+        key = (X.shape, self.size, alpha, task.weight is None, task.target.shape, is_sparse(X))
+        if len(network.epochs) >= KEPT:
+            network.epochs.clear()
+        if key not in network.epochs:
+            network.epochs[key] = Epochs(*given, copy=True)
+        epochs: Epochs = network.epochs[key]
+        epochs.load(X, task.target, task.weight)
+        return epochs
+
+    def run(self) -> None:
+        """Train until it converges, max_iter is reached, or somebody stops it."""
+        estimator, model = self.estimator, self.network.model
+        estimator.n_iter_ = 0
+        options = FitOptions(model, estimator.max_iter, self.size, callbacks=list(estimator.callbacks or ()))
+        try:
+            train(model.engine, lambda run: self.epochs, self.rows, NO_DATA, options, self)
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=4)
+        finally:
+            model.engine.last_run = None  # an estimator goes on by scikit-learn's rules
+            if self.incremental:
+                self.epochs.unload()
+        if estimator.early_stopping:
+            self.network.restore(self.best)
+
+    # -- the judge of the run -----------------------------------------------------------------------------------------
+
+    fingerprint = NO_DATA
+
+    def epoch_begins(self, epoch: int) -> None:
+        """The order of the rows, and a learning rate of the user's."""
+        estimator = self.estimator
+        if estimator.shuffle:
+            # The draw of sklearn.utils.shuffle, whose checks cost more than an epoch of a small data set.
+            shuffled = np.arange(self.rows)
+            estimator._random_state.shuffle(shuffled)
+            self.order = self.order[shuffled]
+        self.epochs.order = self.order
+        self.rate.epoch_begins(len(estimator.loss_curve_) if self.incremental else estimator.n_iter_)
+        self.diverged = None
+
+    def forgives(self, error: NonFiniteError) -> bool:
+        """With early stopping better weights are kept, so that a step that diverged is no error."""
+        self.diverged = error
+        return bool(self.estimator.early_stopping)
+
+    def judge(self, epoch: int, logs: dict[str, float]) -> None:
+        """The epoch's loss as scikit-learn states it, and the metrics."""
+        estimator = self.estimator
+        loss = math.nan if self.diverged else logs["loss"] + self.task.mean_offset(self.order, self.size)
+        estimator.n_iter_ += 1
+        estimator.t_ += self.rows
+        estimator.loss_ = loss
+        estimator.loss_curve_.append(loss)
+        if estimator.verbose:
+            print(f"Iteration {estimator.n_iter_}, loss = {loss:.8f}")
+        logs |= {"loss": loss, **self.evaluation.epoch()}
+        self._count_improvement(logs)
+
+    def epoch_ends(self, epoch: int) -> bool:
+        """scikit-learn's rules of when to stop."""
+        estimator = self.estimator
+        self.rate.epoch_ends(estimator.t_)
+        if self.diverged:
+            warnings.warn(f"Training diverged: {self.diverged}", ConvergenceWarning, stacklevel=7)
+            return True
+        if self._converged() or self.incremental or self.network.model.stop_training:
+            return True
+        if estimator.n_iter_ == estimator.max_iter:
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization"
+                " hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=7,
+            )
+        return False
+
+    def _count_improvement(self, logs: dict[str, float]) -> None:
+        """Count the epochs without improvement: of the validation score with early stopping, else of the loss."""
+        estimator = self.estimator
+        if not estimator.early_stopping:
+            better = estimator.loss_ <= estimator.best_loss_ - estimator.tol
+            estimator.best_loss_ = min(estimator.best_loss_, estimator.loss_)
+        else:
+            score = math.nan if self.diverged else self._score()
+            estimator.validation_scores_.append(score)
+            logs[f"val_{estimator._score_name}"] = score
+            if estimator.verbose:
+                print(f"Validation score: {score:f}")
+            better = not score < estimator.best_validation_score_ + estimator.tol
+            if score > estimator.best_validation_score_:
+                estimator.best_validation_score_ = score
+                self.best = self.network.snapshot()
+        estimator._no_improvement_count = 0 if better else estimator._no_improvement_count + 1
+
+    def _score(self) -> float:
+        """The score of the rows that were held out, else of the first eval_set."""
+        X, y, weight = self.held_out or self.evaluation.first()
+        return float(self.estimator._score(X, y, weight))
+
+    def _converged(self) -> bool:
+        estimator = self.estimator
+        if estimator._no_improvement_count <= estimator.n_iter_no_change:
+            return False
+        what = "Validation score" if estimator.early_stopping else "Training loss"
+        reason = f"{what} did not improve more than tol={estimator.tol:f} for {estimator.n_iter_no_change} consecutive epochs."
+        if self.rate.stops(reason, estimator.verbose):
+            return True
+        estimator._no_improvement_count = 0
+        return False

@@ -1,0 +1,1 @@
+"""Runs: the epochs of `fit`, with all that goes around them."""

@@ -1,0 +1,51 @@
+"""One chunk of data: (X, y) or (X, y, sample_weight), of arrays or of paths of .npy files."""
+
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from ..checks import as_path
+from ..data.inputs import Inputs
+from ..engine.engine import Engine
+from ..engine.inputs import checked_data
+
+EXPECTED = "expected a pair (X, y) or a triple (X, y, sample_weight), of arrays or of paths of .npy files"
+
+
+def is_sequence_of_chunks(X: Any) -> bool:
+    """Whether X has len() and [i] and is no array."""
+    return hasattr(X, "__len__") and hasattr(X, "__getitem__") and not hasattr(X, "__array__")
+
+
+def are_chunks(data: Any) -> bool:
+    """Whether a tuple or list holds chunks, rather than being one."""
+    return isinstance(data, tuple | list) and len(data) > 0 and all(map(_is_chunk, data))
+
+
+def _is_chunk(one: Any) -> bool:
+    return (
+        isinstance(one, tuple | list)
+        and len(one) in (2, 3)
+        and all(hasattr(part, "__array__") or isinstance(part, str | PathLike) for part in one)
+    )
+
+
+def checked_chunk(
+    engine: Engine, name: str, chunk: Any, class_weight: Any = None
+) -> tuple[Inputs, np.ndarray, np.ndarray | None]:
+    """The inputs, targets and weights of one chunk; complaints begin with its name."""
+    if not isinstance(chunk, tuple | list) or len(chunk) not in (2, 3):
+        raise ValueError(f"{name} is a {type(chunk).__name__}, {EXPECTED}")
+    X, y, weight = (*(mapped(name, part) for part in chunk), None)[:3]
+    try:
+        return checked_data(engine, X, y, weight, class_weight)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {error}") from None
+
+
+def mapped(name: str, part: Any) -> Any:
+    """A path of a .npy file as a memory map, all else as it is."""
+    if isinstance(part, str | PathLike):
+        return np.load(as_path(name, part), mmap_mode="r", allow_pickle=False)
+    return part

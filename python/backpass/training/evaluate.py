@@ -1,0 +1,122 @@
+"""The loss, the metric, the classes and the score of a model's predictions."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..data import arrays
+from ..data.inputs import Inputs
+from ..engine.engine import Engine
+from ..engine.inputs import check_weighed, checked_data
+from ..engine.own_loss import call_loss
+from ..engine.passes import predict, predict_inputs
+from ..losses.base import ClassLoss
+from ..ops.formulas import sigmoid
+from ..program import Builder, Tensor
+from .chunk import checked_chunk, is_sequence_of_chunks
+
+
+def evaluated(
+    engine: Engine, inputs: Inputs, target: np.ndarray, weight: np.ndarray | None = None
+) -> dict[str, float]:
+    """Loss and metric of checked data."""
+    engine.refresh()
+    pred = predict_inputs(engine, inputs)
+    if engine.loss_function:
+        return {"loss": call_loss(engine, pred, target)[0]}
+    builder = Builder(engine.dtype, training=False)
+    loss, _ = engine.loss.emit(builder, Tensor(pred), target, weight)
+    engine.backend.compile(builder.instructions).run(1, engine.threads)
+    logs = {"loss": float(loss.array[0])}
+    if engine.loss.metric:
+        correct = engine.loss.correct(pred, target)
+        counts = np.ones(len(pred)) if weight is None else weight.reshape(len(pred), -1)[:, 0]
+        each = np.broadcast_to(counts.reshape(-1, *[1] * (correct.ndim - 1)), correct.shape)
+        if target.dtype == np.int64:  # what the loss ignores does not count here either
+            each = each * ((target >= 0) & (target < pred.shape[-1]))
+        logs[engine.loss.metric] = float(np.average(correct, weights=each)) if each.any() else 0.0
+    return logs
+
+
+def evaluate(engine: Engine, X: Any, y: Any, sample_weight: Any) -> dict[str, float]:
+    """What `Model.evaluate` does: of arrays, or of a sequence of chunks."""
+    if y is None and not hasattr(X, "__array__"):
+        return evaluated_chunks(engine, "X", X)
+    inputs, target, weight = checked_data(engine, X, y, sample_weight, take=arrays.readable)
+    check_weighed(weight, sample_weight, None)
+    return evaluated(engine, inputs, target, weight)
+
+
+def evaluated_chunks(engine: Engine, name: str, chunks: Any) -> dict[str, float]:
+    """Loss and metric over all chunks, each weighed by its rows, or by their weights."""
+    if not is_sequence_of_chunks(chunks) or not len(chunks):
+        raise TypeError(
+            f"{name} is a {type(chunks).__name__} and y is None, expected y, or a sequence of chunks (X, y)"
+        )
+    if engine.loss_function:
+        raise ValueError(f"{name} are chunks, but the loss is a callable; expected arrays, or memory maps")
+    parts: list[dict[str, float]] = []
+    counts: list[float] = []
+    for number in range(len(chunks)):
+        inputs, target, weight = checked_chunk(engine, f"{name}[{number}]", chunks[number])
+        count = float(inputs.rows if weight is None else weight.reshape(inputs.rows, -1)[:, 0].sum())
+        if count:
+            parts.append(evaluated(engine, inputs, target, weight))
+            counts.append(count)
+    if not parts:
+        raise ValueError(
+            f"sample_weight is 0 everywhere in all chunks of {name}, expected at least one row that counts"
+        )
+    return {key: float(np.average([part[key] for part in parts], weights=counts)) for key in parts[0]}
+
+
+def probabilities(engine: Engine, pred: np.ndarray) -> np.ndarray:
+    """Probabilities of the classes for the network's output."""
+    kind = engine.builtin_loss.wants if engine.builtin_loss else ""
+    if kind == "log probabilities":
+        return np.asarray(np.exp(pred))
+    if kind != "logits":
+        raise RuntimeError(
+            f"the loss is {engine.loss_function or engine.loss!r}, which is not one of classes: predict(X) gives its numbers"
+        )
+    if isinstance(engine.builtin_loss, ClassLoss):
+        shifted = np.exp(pred - pred.max(axis=-1, keepdims=True, initial=-np.inf))
+        return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
+    positive = np.asarray(sigmoid(pred))
+    return np.concatenate([1 - positive, positive], axis=1) if positive.shape[1:] == (1,) else positive
+
+
+def classes(engine: Engine, pred: np.ndarray) -> np.ndarray:
+    """The most probable classes for the network's output."""
+    likely = probabilities(engine, pred)
+    single = isinstance(engine.builtin_loss, ClassLoss) or pred.shape[1:] == (1,)
+    return np.asarray(likely.argmax(axis=-1) if single else likely > 0.5).astype(np.int64)
+
+
+def score(
+    engine: Engine, X: Any, y: Any, sample_weight: Any, evaluation: Callable[..., dict[str, float]]
+) -> float:
+    """Accuracy where the targets are classes, else the mean over the outputs of R² = 1 - Σ w (y - pred)² / Σ w (y - mean)²."""
+    if engine.builtin_loss is None:
+        raise RuntimeError(
+            "score needs to know what the network predicts, but the loss is a callable: score predict(X)"
+        )
+    if engine.builtin_loss.metric:
+        return evaluation(X, y, sample_weight)[engine.builtin_loss.metric]
+    pred = predict(engine, X).astype(np.float64)
+    target = arrays.as_array("y", y).astype(np.float64)
+    if target.ndim == 1 and pred.shape[1:] == (1,):
+        target = target[:, None]
+    if target.shape != pred.shape:
+        raise ValueError(f"y has shape {target.shape}, expected {pred.shape} like the network's output")
+    weight = (
+        np.ones(len(target)) if sample_weight is None else arrays.as_array("sample_weight", sample_weight)
+    )
+    if weight.shape != (len(target),):
+        raise ValueError(f"sample_weight has shape {weight.shape}, expected ({len(target)},)")
+    rows, wanted, each = pred.reshape(len(pred), -1), target.reshape(len(target), -1), weight[:, None]
+    mean = np.average(wanted, axis=0, weights=weight)
+    residual, total = (each * (wanted - rows) ** 2).sum(axis=0), (each * (wanted - mean) ** 2).sum(axis=0)
+    r2 = np.where(total > 0, 1 - residual / np.where(total > 0, total, 1), np.where(residual > 0, 0.0, 1.0))
+    return float(r2.mean())

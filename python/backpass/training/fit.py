@@ -1,0 +1,136 @@
+"""fit: data, checked and lined up for a run."""
+
+from typing import Any
+
+from ..data.feed import Feed
+from ..data.inputs import Inputs
+from ..data.order import Order
+from ..data.targets import classes_of
+from ..engine import advice
+from ..engine.engine import Engine
+from ..engine.history import History
+from ..engine.inputs import check_weighed, checked_data, checked_validation
+from ..engine.run import Run
+from ..errors import NonFiniteError
+from ..system.signals import held, opened
+from .chunk import are_chunks, checked_chunk, is_sequence_of_chunks
+from .chunks import ChunkLoop, Chunks
+from .evaluate import evaluated, evaluated_chunks
+from .fingerprint import NO_DATA, Fingerprint
+from .loops import EpochLoop, Loop
+from .resume import FitOptions
+from .run import train
+
+
+class Validation:
+    """Judges each epoch by data that are held out."""
+
+    def __init__(self, engine: Engine, data: tuple[Any, ...] = (), chunks: Any = None) -> None:
+        """data: checked inputs, targets and weights; or chunks: a sequence of such, read whenever they come."""
+        self.engine, self.data, self.chunks = engine, data, chunks
+        self.fingerprint = NO_DATA
+        if chunks is not None:
+            parts = [checked_chunk(engine, f"validation_data[{i}]", chunk) for i, chunk in enumerate(chunks)]
+            self.fingerprint = Fingerprint.of([part for chunk in parts for part in chunk], engine.dtype)
+        elif data:
+            self.fingerprint = Fingerprint.of(data, engine.dtype)
+        metric = engine.builtin_loss.metric if engine.builtin_loss else None
+        known = {"val_loss": "min"} | ({f"val_{metric}": "max"} if metric else {})
+        self.better = known if data or chunks is not None else {}
+
+    def epoch_begins(self, epoch: int) -> None:
+        pass
+
+    def judge(self, epoch: int, logs: dict[str, float]) -> None:
+        if self.chunks is not None:
+            found = opened(evaluated_chunks, self.engine, "validation_data", self.chunks)
+        else:
+            found = opened(evaluated, self.engine, *self.data) if self.data else {}
+        logs |= {f"val_{name}": value for name, value in found.items()}
+
+    def forgives(self, error: NonFiniteError) -> bool:
+        return False
+
+    def epoch_ends(self, epoch: int) -> bool:
+        return False
+
+
+@held()
+def fit(
+    engine: Engine, X: Any, y: Any, sample_weight: Any, class_weight: Any, options: FitOptions
+) -> History:
+    """What `Model.fit` does, after it has checked its other arguments."""
+    if y is None and hasattr(X, "tensors"):  # a TensorDataset of PyTorch's
+        X, y = X.tensors
+    if y is None and not hasattr(X, "__array__"):
+        return _fit_chunks(engine, X, sample_weight, class_weight, options)
+    inputs, target, weight = opened(checked_data, engine, X, y, sample_weight, class_weight)
+    check_weighed(weight, sample_weight, class_weight)
+    advice.of_targets(target, engine.builtin_loss)
+    if options.validation_split:
+        (inputs, target, weight), held_out = split(inputs, target, weight, options.validation_split)
+        validation = Validation(engine, held_out)
+    else:
+        validation = opened(_validation, engine, options.validation_data)
+
+    def loop(run: Run) -> Loop:
+        feed = Feed.of(inputs, target, weight)
+        classes = classes_of(engine.builtin_loss, target) if run.sampler else None
+        order = Order(engine.backend, engine.seed, feed.index, run.shuffle, classes)
+        return EpochLoop(engine, feed, run.batch_size, order, run.rows)
+
+    data = opened(Fingerprint.of, (inputs, target, weight), engine.dtype)
+    return train(engine, loop, inputs.rows, data, options, validation)
+
+
+def _fit_chunks(
+    engine: Engine, source: Any, sample_weight: Any, class_weight: Any, options: FitOptions
+) -> History:
+    """What `fit` does where X is a sequence of chunks."""
+    if not is_sequence_of_chunks(source):
+        what = f"X is a {type(source).__name__} and y is None"
+        hint = "; of a loader give the arrays of its dataset" if hasattr(source, "__iter__") else ""
+        raise TypeError(f"{what}, expected y, or X with len() and [i]: a sequence of chunks (X, y){hint}")
+    refused: list[tuple[str, Any, str]] = [
+        ("sample_weight", sample_weight, "it in them, as (X, y, sample_weight)"),
+        ("sampler", options.sampler, "None (class_weight serves)"),
+        ("validation_split", options.validation_split or None, "validation_data=(X, y)"),
+    ]
+    for name, value, expected in refused:
+        if value is not None:
+            raise ValueError(f"{name} is {value!r:.80}, but X are chunks, expected {expected}")
+    if engine.loss_function:
+        raise ValueError("X are chunks, but the loss is a callable; expected arrays, or memory maps")
+    chunks = opened(Chunks, engine, source, class_weight)
+    validation = opened(_validation, engine, options.validation_data)
+    return train(
+        engine,
+        lambda run: ChunkLoop(engine, chunks, run),
+        sum(chunks.sizes),
+        chunks.fingerprint,
+        options,
+        validation,
+    )
+
+
+def _validation(engine: Engine, data: Any) -> Validation:
+    if are_chunks(data):
+        return Validation(engine, chunks=data)
+    return Validation(engine, checked_validation(engine, data))
+
+
+def split(
+    inputs: Inputs, target: Any, weight: Any, fraction: float
+) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """The first rows to train on, and the last `fraction` of them to validate with, as in Keras."""
+    held_out = int(inputs.rows * fraction)
+    at = inputs.rows - held_out
+    if not held_out or not at:
+        raise ValueError(
+            f"validation_split is {fraction}, which of {inputs.rows} rows leaves {at} to train on and {held_out} to validate"
+        )
+    parts = [
+        (inputs.part(rows), target[rows], None if weight is None else weight[rows])
+        for rows in (slice(0, at), slice(at, inputs.rows))
+    ]
+    return parts[0], parts[1]

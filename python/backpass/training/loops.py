@@ -1,0 +1,153 @@
+"""The epochs of a run: one program call for many steps; Python only between slices of about 50 ms."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import numpy as np
+
+from ..data.feed import Feed, Position
+from ..data.order import Order
+from ..engine.engine import Engine
+from ..engine.nonfinite import raise_non_finite
+from ..engine.own_loss import OwnLossStep
+from ..engine.step import loss_and_gradients, step
+from ..program import Instruction
+from ..program.plan import BackwardPlan
+from ..system.exclusive import switched
+from ..system.signals import deliver, held
+
+SLICE_SECONDS = 0.05
+
+
+class Loop(Protocol):
+    """What `fit` needs of whatever computes an epoch."""
+
+    def begin(self, number: int, position: Position) -> None:
+        """Get ready for one epoch, from `position` on."""
+
+    def slices(self, pace: Callable[[], int]) -> Iterator[None]:
+        """Run it; yields after each slice of about 50 ms, or `pace()` steps."""
+
+    def position(self) -> Position:
+        """How much of the epoch is done, at any moment after `begin`."""
+
+    def logs(self) -> dict[str, float]:
+        """The loss of the rows done so far."""
+
+
+class Steps(Protocol):
+    """A program of training steps."""
+
+    def run(self, steps: int, threads: int) -> int:
+        """Run so many steps, or to one that is not finite; returns the number of whole steps done."""
+
+
+class BatchLoop:
+    """The programs of a run: one for whole batches, one for the rest of an epoch.
+
+    They are compiled when they are first needed, and again after a setting has changed.
+    """
+
+    def __init__(self, engine: Engine, feed: Feed, size: int, rows: int) -> None:
+        self.engine, self.feed, self.size = engine, feed, size
+        self.seconds_per_step = SLICE_SECONDS
+        self._sizes = [count for count in (size, rows % size) if count]
+        self._compile()
+
+    def _compile(self) -> None:
+        self.engine.refresh()
+        self._version = self.engine.version
+        self.programs = {count: self.program(count) for count in self._sizes}
+
+    def program(self, rows: int) -> tuple[Steps, BackwardPlan]:
+        """What trains on batches of so many rows."""
+        feed, engine = self.feed, self.engine
+        specs = feed.inputs.specs(rows, engine.dtype)
+        if engine.loss_function:
+            plan = engine.plans.own_loss(specs)
+            own = OwnLossStep(engine, plan, feed.counters(engine.step_count), rows, self.penalty)
+            return _OwnLossSteps(own, feed, rows), plan
+        target = (feed.y.shape[1:], feed.y.dtype)
+        training = engine.plans.training(specs, target, feed.weight is not None)
+        instructions = step(
+            training,
+            engine,
+            feed.counters(engine.step_count),
+            before=feed.gather(training),
+            passes=feed.read(loss_and_gradients(training), training),
+            penalty=self.penalty(training.loss, training.count),
+            count=self.weight(training, rows),
+            rows=rows,
+        )
+        return engine.backend.compile(instructions, engine.halt), training
+
+    def penalty(self, loss: np.ndarray, count: np.ndarray) -> list[Instruction]:
+        """What comes on top of a batch's loss and gradients; `count` is the weight of its rows."""
+        return []
+
+    def weight(self, plan: BackwardPlan, rows: int) -> np.ndarray:
+        """What a batch counts in the epoch's mean loss: (1,)."""
+        return plan.count
+
+    def threads(self) -> int:
+        """For the next steps; 0: all there are."""
+        return self.engine.threads
+
+    def logs(self) -> dict[str, float]:
+        """The mean loss of the epoch so far."""
+        return {"loss": self.feed.position().loss}
+
+    def train(self, rows: int, pace: Callable[[], int]) -> Iterator[None]:
+        """Train on the rows from the cursor to `rows`, the last batch as small as need be; yields after each slice."""
+        engine = self.engine
+        while left := rows - int(self.feed.cursor[0]):
+            engine.refresh()
+            if engine.version != self._version:
+                self._compile()
+            size = min(left, self.size)
+            program, plan = self.programs[size]
+            steps = max(1, min(left // size, pace(), int(SLICE_SECONDS / self.seconds_per_step)))
+            engine.plans.trained = plan
+            start = time.perf_counter()
+            ran = switched(engine.usage, program.run, steps, self.threads())
+            self.seconds_per_step = max((time.perf_counter() - start) / steps, 1e-9)
+            if ran < steps and engine.halt[0]:
+                raise_non_finite(engine, plan)
+            yield
+
+
+class EpochLoop(BatchLoop):
+    """An epoch over arrays."""
+
+    def __init__(self, engine: Engine, feed: Feed, size: int, order: Order, rows: int) -> None:
+        super().__init__(engine, feed, size, rows)
+        self.order, self.rows = order, rows
+
+    def position(self) -> Position:
+        return self.feed.position()
+
+    def begin(self, number: int, position: Position) -> None:
+        self.feed.go_to(position)
+        self.order.begin(number)
+
+    def slices(self, pace: Callable[[], int]) -> Iterator[None]:
+        return self.train(self.rows, pace)
+
+
+class _OwnLossSteps:
+    """Steps on one batch of a feed after the other; none of them is torn by a signal."""
+
+    def __init__(self, step: OwnLossStep, feed: Feed, rows: int) -> None:
+        self.step, self.feed, self.rows = step, feed, rows
+
+    def run(self, steps: int, threads: int) -> int:
+        feed = self.feed
+        with held() as between_steps:
+            for _ in range(steps):
+                start = int(feed.cursor[0])
+                rows = feed.index[start : start + self.rows]
+                self.step.run(feed.inputs.batch(rows), feed.y[rows], threads)
+                if between_steps:
+                    deliver()
+        return steps
