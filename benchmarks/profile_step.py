@@ -32,6 +32,7 @@ def program_of(workload: Workload, threads: int) -> NativeExecutor:
     loop = EpochLoop(model.engine, feed, workload.batch, order, inputs.rows)
     executor, _ = loop.programs[workload.batch]
     assert isinstance(executor, NativeExecutor)
+    executor.wound_back = feed.cursor  # type: ignore[attr-defined]
     return executor
 
 
