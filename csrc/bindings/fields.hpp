@@ -1,4 +1,4 @@
-// Ring 3: fills an op struct's fields from a Python dict by name. Names no op.
+// Fills the fields of an op struct from a Python dict, by name.
 #pragma once
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>

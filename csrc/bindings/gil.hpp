@@ -1,4 +1,4 @@
-// Ring 3: giving up the GIL and waiting for it, in a thread that may outlive the interpreter.
+// Giving up the GIL and waiting for it, in a thread that may outlive the interpreter.
 #pragma once
 #include <Python.h>
 

@@ -1,4 +1,4 @@
-// Ring 3: the Python module _core. It names no op: calls arrive as (name, fields) and find their struct in the list.
+// The Python module _core. A call arrives as (name, fields) and finds its struct in the list of ops.
 #include <pybind11/stl.h>
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Ring 1: augmentation (ops/augment.hpp): normal noise, and images moved, mirrored and cut.
+// Augmentation: normal noise; images shifted, mirrored and partly cut out.
 #include "kernel.hpp"
 #include "philox.hpp"
 #include "rows.hpp"

@@ -1,4 +1,4 @@
-// Ring 1: batch normalisation of (B, C, L) (ops/norm.hpp). The variance takes a second pass.
+// Batch normalisation of (B, C, L). The variance takes a second pass, for accuracy.
 //
 // Where L is 1 a vector holds neighbouring channels of one row, else a stretch of one channel.
 #include "channels.hpp"

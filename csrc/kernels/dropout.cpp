@@ -1,4 +1,4 @@
-// Ring 1: dropout (ops/pointwise.hpp); its gradient is a plain product, in pointwise.cpp.
+// Dropout.
 #include "kernel.hpp"
 #include "philox.hpp"
 #include "rows.hpp"
@@ -44,8 +44,18 @@ void dropout_forward(const DropoutForward<T>& op, Range range, Scratch) {
     }
 }
 
+// dx = dy mask
+template <class T>
+void dropout_backward(const DropoutBackward<T>& op, Range range, Scratch) {
+    const T *mask = op.mask.data, *dy = op.dy.data;
+    T* dx = op.dx.data;
+    columns<T>(covered(range, kElementPiece, op.dy.size()),
+               [&](Index i, int n) BP_INLINED { put(dx + i, get(dy + i, n) * get(mask + i, n), n); });
+}
+
 }  // namespace
 
 BACKPASS_KERNEL(DropoutForward, dropout_forward)
+BACKPASS_KERNEL(DropoutBackward, dropout_backward)
 
 }  // namespace backpass::BACKPASS_ISA

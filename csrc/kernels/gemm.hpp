@@ -1,4 +1,4 @@
-// Ring 1: matrix products C = A · B for the shapes of training. Packer and epilogue are functors.
+// Matrix products C = A · B for the shapes of training. Packer and epilogue are functors.
 //
 // Every element of C is one chain of FMAs over k in order, whatever the tile, the blocking or the other rows: that is why
 // a row of a forward pass has the same bits in a batch of one and in a batch of a thousand.

@@ -1,4 +1,4 @@
-// Ring 1: how a kernel enters its ISA's table. Included by every file of kernels.
+// How a kernel enters the table of its instruction set. Included by every .cpp file of kernels.
 #pragma once
 #include "../ops/ops.hpp"
 

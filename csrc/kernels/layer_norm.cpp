@@ -1,4 +1,4 @@
-// Ring 1: layer normalisation of (..., C), row by row (ops/norm.hpp). The variance takes a second pass.
+// Layer normalisation of (..., C), row by row. The variance takes a second pass, for accuracy.
 #include "channels.hpp"
 #include "kernel.hpp"
 

@@ -1,4 +1,4 @@
-// Ring 1: linear_forward and linear_backward: three matrix products, with bias, activation and slope in their epilogues.
+// linear_forward and linear_backward: three matrix products, with bias, activation and slope in their epilogues.
 #include "activate.hpp"
 #include "bias.hpp"
 #include "gemm.hpp"

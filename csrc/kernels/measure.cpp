@@ -1,4 +1,4 @@
-// Ring 1: the health of a step (ops/measure.hpp).
+// Measurements while training, and the core's peak.
 #include <cmath>
 
 #include "kernel.hpp"
@@ -66,10 +66,31 @@ void saturated_units(const SaturatedUnits<T>& op, Range, Scratch) {
     op.share.data[0] = op.y.size() ? double(sum(far)) / double(op.y.size()) : 0;
 }
 
+// y = x, then `rounds` times y = y factor + term. Twelve vectors at a time hide the latency of a multiply-add everywhere.
+template <class T>
+void multiply_add(const MultiplyAdd<T>& op, Range range, Scratch) {
+    constexpr int w = width<T>, together = 12;
+    const vec<T> factor = broadcast<T>(T(op.factor)), term = broadcast<T>(T(op.term));
+    const Range elements = covered(range, kElementPiece, op.x.size());
+    for (Index i = elements.begin; i < elements.end; i += together * w) {
+        const auto lanes = [&](int v) BP_INLINED {
+            const Index left = elements.end - i - v * w;
+            return int(left < 0 ? 0 : left < w ? left : w);
+        };
+        vec<T> y[together];
+        for (int v = 0; v < together; ++v) y[v] = lanes(v) ? get(op.x.data + i + v * w, lanes(v)) : vec<T>{};
+        for (Index round = 0; round < op.rounds; ++round)
+            for (int v = 0; v < together; ++v) y[v] = fma(y[v], factor, term);
+        for (int v = 0; v < together; ++v)
+            if (lanes(v)) put(op.y.data + i + v * w, y[v], lanes(v));
+    }
+}
+
 }  // namespace
 
 BACKPASS_KERNEL(PartNorms, part_norms)
 BACKPASS_KERNEL(DeadUnits, dead_units)
 BACKPASS_KERNEL(SaturatedUnits, saturated_units)
+BACKPASS_KERNEL(MultiplyAdd, multiply_add)
 
 }  // namespace backpass::BACKPASS_ISA

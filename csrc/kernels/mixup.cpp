@@ -1,4 +1,4 @@
-// Ring 1: mixup (ops/mixup.hpp). All bits are those of NumPy: nothing is fused.
+// Mixup. The bits are those of NumPy, because each product is rounded before the sum.
 #include "kernel.hpp"
 #include "philox.hpp"
 #include "rows.hpp"

@@ -1,4 +1,4 @@
-// Ring 1: how the operands of a product are read: in place, transposed, or copied where their strides would thrash a cache.
+// How the operands of a product are read: in place, transposed, or copied where their strides would thrash a cache.
 #pragma once
 #include "lanes.hpp"
 

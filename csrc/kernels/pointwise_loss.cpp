@@ -1,5 +1,4 @@
-// Ring 1: losses with real targets, and their gradients (ops/loss.hpp). One task each, so that the sum over
-// the batch, in double, has one order.
+// Losses with real targets, and their gradients. One task each: the sum over the batch, in double, has one order.
 #include "formulas.hpp"
 #include "kernel.hpp"
 #include "sums.hpp"

@@ -1,4 +1,4 @@
-// Ring 1: softmax and its logarithm over the last dimension, row by row (ops/softmax.hpp).
+// Softmax and its logarithm over the last dimension, row by row.
 #include "kernel.hpp"
 #include "rows.hpp"
 #include "vmath.hpp"

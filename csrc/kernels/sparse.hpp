@@ -1,4 +1,4 @@
-// Ring 1: products whose A is mostly zeros: pixels, one-hot categories, counts of words.
+// Products whose A is mostly zeros: pixels, one-hot categories, counts of words.
 //
 // Steps of k at which all rows of a tile of A are +0 are left out, which does not change a chain of FMAs if B is finite: the
 // bits are those of gemm.hpp (but for -0 where a chain underflowed to it). Low tiles, because fewer rows share more zeros.

@@ -1,4 +1,4 @@
-// Ring 1: sparse_linear_forward and sparse_linear_backward: the chains of FMAs of kernels/linear.cpp without the zeros.
+// sparse_linear_forward and sparse_linear_backward: the chains of FMAs of linear.cpp, without the zeros.
 #include "activate.hpp"
 #include "bias.hpp"
 #include "kernel.hpp"

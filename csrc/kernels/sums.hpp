@@ -32,6 +32,19 @@ BP_INLINE void sum_rows(Index rows, Index piece, vec<T> (&total)[N], F add) {
     }
 }
 
+constexpr Index kSquaresPiece = 1024;  // elements, few enough to add up in T
+constexpr Index kSquaresAhead = 512;   // elements that are prefetched ahead
+
+// Σ g² over at most kSquaresPiece elements.
+template <class T>
+BP_INLINE double sum_of_squares(const T* g, Index n) {
+    return double(sum(sum_columns<T>(n, [=](Index i, int lanes) BP_INLINED {
+        __builtin_prefetch(g + i + kSquaresAhead);
+        const vec<T> v = get(g + i, lanes);
+        return v * v;
+    })));
+}
+
 // ---- losses -----------------------------------------------------------------------------------------------
 
 // A sum of many vectors, in double.

@@ -1,7 +1,6 @@
-// Ring 1: optimizer steps: each one pass over the parameters, gradients and moments (python/backpass/optim/).
+// Optimizer steps: each one pass over the parameters, gradients and moments.
 #include <cmath>
 
-#include "sums.hpp"
 #include "sweep.hpp"
 #include "vmath.hpp"
 
@@ -91,6 +90,17 @@ void nadam_step(const NadamStep<T>& op, Range range, Scratch) {
     });
 }
 
+// μ(t) = β1 (1 - ½ 0.96^(t decay)), t = step + 1; mu_product *= μ(t);
+// c0 = (1 - μ(t)) / (1 - mu_product), c1 = μ(t+1) / (1 - mu_product μ(t+1))
+void nadam_momentum(const NadamMomentum& op, Range, Scratch) {
+    const double t = double(op.step.data[0]) + 1;
+    const double mu = op.beta1 * (1 - 0.5 * std::pow(0.96, t * op.momentum_decay));
+    const double following = op.beta1 * (1 - 0.5 * std::pow(0.96, (t + 1) * op.momentum_decay));
+    const double product = op.mu_product.data[0] *= mu;
+    op.coefficients.data[0] = (1 - mu) / (1 - product);
+    op.coefficients.data[1] = following / (1 - product * following);
+}
+
 // v = α v + (1-α) g²; a = α a + (1-α) g; u = g / (√(v - a²) + eps), without a: √v; b = μ b + u; p -= lr b,
 // without b: lr u
 template <class T>
@@ -155,63 +165,15 @@ void lion_step(const LionStep<T>& op, Range range, Scratch) {
     sweep<true>(op, range, f, slot(op.m));
 }
 
-constexpr Index kSquaresAhead = 512;  // elements that are fetched ahead
-
-// Σ g² over at most 1024 elements: few enough to add up in T.
-template <class T>
-BP_INLINE double sum_of_squares(const T* g, Index n) {
-    return double(sum(sum_columns<T>(n, [=](Index i, int lanes) BP_INLINED {
-        __builtin_prefetch(g + i + kSquaresAhead);
-        const vec<T> v = get(g + i, lanes);
-        return v * v;
-    })));
-}
-
-// partials[p] = Σ g² over chunk p; 0 beyond the gradient
-template <class T>
-void gradient_norm(const GradientNorm<T>& op, Range range, Scratch) {
-    const Index size = op.grads.size();
-    for (Index p = range.begin; p < range.end; ++p) {
-        const Index cut = (p + 1) * kUpdatePiece, end = cut < size ? cut : size;
-        double total = 0;
-        for (Index i = p * kUpdatePiece; i < end; i += 1024)
-            total += sum_of_squares(op.grads.data + i, end - i < 1024 ? end - i : 1024);
-        op.partials.data[p] = total;
-    }
-}
-
-// dweight += α weight / count; partials[p] = Σ weight² over chunk p; 0 beyond the weights
-template <class T>
-void l2_gradient(const L2Gradient<T>& op, Range range, Scratch) {
-    const Index size = op.weight.size();
-    const double count = op.count.data[0];
-    const T decay = T(op.alpha / (count == 0 ? 1 : count));
-    const T* const weight = op.weight.data;
-    T* const dweight = op.dweight.data;
-    for (Index p = range.begin; p < range.end; ++p) {
-        const auto [begin, end] = covered({p, p + 1}, kUpdatePiece, size);
-        double total = 0;
-        for (Index i = begin; i < end; i += 1024) {
-            const Index n = end - i < 1024 ? end - i : 1024;
-            total += sum_of_squares(weight + i, n);
-            columns<T>(Range{i, i + n}, [&](Index at, int lanes) BP_INLINED {
-                put(dweight + at, get(dweight + at, lanes) + decay * get(weight + at, lanes), lanes);
-            });
-        }
-        op.partials.data[p] = total;
-    }
-}
-
 }  // namespace
 
 BACKPASS_KERNEL(SgdStep, sgd_step)
 BACKPASS_KERNEL(AdamStep, adam_step)
 BACKPASS_KERNEL(NadamStep, nadam_step)
+BACKPASS_KERNEL_UNTYPED(NadamMomentum, nadam_momentum)
 BACKPASS_KERNEL(RmspropStep, rmsprop_step)
 BACKPASS_KERNEL(AdagradStep, adagrad_step)
 BACKPASS_KERNEL(AdadeltaStep, adadelta_step)
 BACKPASS_KERNEL(LionStep, lion_step)
-BACKPASS_KERNEL(GradientNorm, gradient_norm)
-BACKPASS_KERNEL(L2Gradient, l2_gradient)
 
 }  // namespace backpass::BACKPASS_ISA

@@ -1,4 +1,4 @@
-// Ring 0: tensors and the lists of activations and pointwise losses, shared by everything. No behaviour.
+// What all of csrc shares: tensors, ranges of tasks, scratch memory, and the named choices of ops.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -70,5 +70,10 @@ enum class Pointwise {
 inline constexpr const char* kPointwiseNames[] = {"mse",       "half_mse",        "l1",      "huber",
                                                   "smooth_l1", "bce_with_logits", "poisson", "poisson_rate",
                                                   "quantile",  "hinge",           "focal",   "soft_nll"};
+
+// "mean" divides by the sum of the weights (and the number of outputs, if they are not classes), "sum" by nothing,
+// "batchmean" by the weights alone.
+enum class Reduction { mean, sum, batchmean };
+inline constexpr const char* kReductionNames[] = {"mean", "sum", "batchmean"};
 
 }  // namespace backpass

@@ -1,4 +1,4 @@
-// Ring 2: instruction sets. Compiled with baseline flags: this is the code that finds out what the CPU can do.
+// Instruction sets. Compiled with baseline flags, because this code finds out what the CPU can do.
 #include "isa.hpp"
 
 #include <cstdlib>

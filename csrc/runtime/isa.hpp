@@ -1,4 +1,4 @@
-// Ring 2: the instruction sets that this build has and this CPU runs, and which one is used.
+// The instruction sets that this build has and this CPU runs, and which one is used.
 #pragma once
 #include <string>
 #include <vector>

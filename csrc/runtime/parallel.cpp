@@ -1,4 +1,4 @@
-// Ring 2: the thread pool. Workers spin for a moment between two pieces of work and then sleep; a forked child starts afresh.
+// The thread pool. Workers spin for a moment between two pieces of work, then sleep. A forked child starts with none.
 #include "parallel.hpp"
 
 #include "isa.hpp"

@@ -1,4 +1,4 @@
-// Ring 2: the thread pool, and the only policy on when to use it.
+// The thread pool, and the only policy on when to use it.
 #pragma once
 #include <chrono>
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Ring 2: the interpreter. An instruction is a function pointer, its op and the number of its tasks.
+// The interpreter. An instruction is a function pointer, its op and the number of its tasks.
 #include "program.hpp"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Ring 2: a program: the list of instructions of a training step or an inference, and the loop that runs it.
+// A program: the instructions of a training step or an inference, and the loop that runs them.
 #pragma once
 #include <string>
 #include <vector>

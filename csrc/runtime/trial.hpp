@@ -1,5 +1,5 @@
-// Ring 2: whether threads pay for a program, by trying both. The cost model knows the ops, but not the machine: two CPUs may be
-// one core, or another guest's half of the time. Results have the same bits either way, so the clock may decide.
+// Do threads pay for a program? Both ways are tried, because the cost model knows the ops but not the machine: two CPUs may
+// share one core, or another guest may take half of the time. Results have the same bits either way, so the clock may decide.
 #pragma once
 #include <algorithm>
 

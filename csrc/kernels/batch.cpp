@@ -1,7 +1,4 @@
-// Ring 1: what steers a run: shuffle, gather, counters, clipping by norm, learning rates
-// (python/backpass/batches.py, optim/).
-#include <cmath>
-
+// Batches: the order of an epoch, rows gathered into a batch, counters.
 #include "kernel.hpp"
 #include "philox.hpp"
 #include "rows.hpp"
@@ -124,77 +121,9 @@ void advance(const Advance& op, Range, Scratch) {
     op.total.data[1] += count;
 }
 
-// norm = √Σ partials; scale = min(1, max_norm / (norm + 1e-6)); halt = 1 if loss or norm is not finite
-void clip_scale(const ClipScale& op, Range, Scratch) {
-    double total = 0;
-    for (Index p = 0; p < op.partials.size(); ++p) total += op.partials.data[p];
-    const double norm = std::sqrt(total), ratio = op.max_norm / (norm + 1e-6);
-    op.norm.data[0] = norm;
-    op.scale.data[0] = ratio < 1 ? ratio : 1;
-    op.halt.data[0] = !(__builtin_isfinite(op.loss.data[0]) && __builtin_isfinite(norm));
-}
-
-// loss = share · loss + ½ α Σ partials / count
-void l2_loss(const L2Loss& op, Range, Scratch) {
-    double total = 0;
-    for (Index p = 0; p < op.partials.size(); ++p) total += op.partials.data[p];
-    const double count = op.count.data[0];
-    op.loss.data[0] = op.share * op.loss.data[0] + 0.5 * op.alpha * total / (count == 0 ? 1 : count);
-}
-
-// μ(t) = β1 (1 - ½ 0.96^(t decay)), t = step + 1; mu_product *= μ(t);
-// c0 = (1 - μ(t)) / (1 - mu_product), c1 = μ(t+1) / (1 - mu_product μ(t+1))
-void nadam_momentum(const NadamMomentum& op, Range, Scratch) {
-    const double t = double(op.step.data[0]) + 1;
-    const double mu = op.beta1 * (1 - 0.5 * std::pow(0.96, t * op.momentum_decay));
-    const double following = op.beta1 * (1 - 0.5 * std::pow(0.96, (t + 1) * op.momentum_decay));
-    const double product = op.mu_product.data[0] *= mu;
-    op.coefficients.data[0] = (1 - mu) / (1 - product);
-    op.coefficients.data[1] = following / (1 - product * following);
-}
-
-// lr = initial · factor^⌊step / every⌋
-void step_schedule(const StepSchedule& op, Range, Scratch) {
-    op.lr.data[0] = op.initial * std::pow(op.factor, double(op.step.data[0] / op.every));
-}
-
-// lr = initial · factor^(step / every)
-void exponential_schedule(const ExponentialSchedule& op, Range, Scratch) {
-    op.lr.data[0] = op.initial * std::pow(op.factor, double(op.step.data[0]) / double(op.every));
-}
-
-// Half a cosine from `from` at t = 0 to `to` at t = 1.
-double half_cosine(double from, double to, double t) {
-    return to + 0.5 * (from - to) * (1 + std::cos(3.14159265358979323846 * t));
-}
-
-// Linear from 0 over the warm-up, then from initial to end along half a cosine
-void cosine_schedule(const CosineSchedule& op, Range, Scratch) {
-    const double step = double(op.step.data[0]), warmup = double(op.warmup_steps);
-    const double rest = double(op.total_steps) - warmup, t = (step - warmup) / (rest < 1 ? 1 : rest);
-    op.lr.data[0] =
-        step < warmup ? op.initial * (step + 1) / warmup : half_cosine(op.initial, op.end, t < 1 ? t : 1);
-}
-
-// From initial/25 to initial over 30 % of the steps, then to initial/250,000, both along half a cosine
-void one_cycle_schedule(const OneCycleSchedule& op, Range, Scratch) {
-    const double last = double(op.total_steps) - 1, peak = 0.3 * double(op.total_steps) - 1;
-    const double step = double(op.step.data[0]), at = step < last ? step : last, fall = last - peak;
-    op.lr.data[0] =
-        at <= peak ? half_cosine(op.initial / 25, op.initial, at / peak)
-                   : half_cosine(op.initial, op.initial / 25e4, (at - peak) / (fall < 1e-9 ? 1e-9 : fall));
-}
-
-// lr = initial · Π factors[k] over the milestones[k] ≤ step
-void piecewise_schedule(const PiecewiseSchedule& op, Range, Scratch) {
-    double product = 1;
-    for (Index k = 0; k < op.factors.size(); ++k)
-        if (op.milestones.data[k] <= op.step.data[0]) product *= op.factors.data[k];
-    op.lr.data[0] = op.initial * product;
-}
-
 }  // namespace
 
+BACKPASS_KERNEL_UNTYPED(Shuffle, shuffle_index)
 BACKPASS_KERNEL(GatherFloat, gather)
 BACKPASS_KERNEL(GatherDouble, gather)
 BACKPASS_KERNEL(GatherInt8, gather)
@@ -204,15 +133,6 @@ BACKPASS_KERNEL(GatherUint16, gather)
 BACKPASS_KERNEL(GatherInt32, gather)
 BACKPASS_KERNEL(GatherInt64, gather)
 BACKPASS_KERNEL_UNTYPED(GatherLabels, gather)
-BACKPASS_KERNEL_UNTYPED(Shuffle, shuffle_index)
 BACKPASS_KERNEL_UNTYPED(Advance, advance)
-BACKPASS_KERNEL_UNTYPED(ClipScale, clip_scale)
-BACKPASS_KERNEL_UNTYPED(L2Loss, l2_loss)
-BACKPASS_KERNEL_UNTYPED(NadamMomentum, nadam_momentum)
-BACKPASS_KERNEL_UNTYPED(StepSchedule, step_schedule)
-BACKPASS_KERNEL_UNTYPED(ExponentialSchedule, exponential_schedule)
-BACKPASS_KERNEL_UNTYPED(CosineSchedule, cosine_schedule)
-BACKPASS_KERNEL_UNTYPED(OneCycleSchedule, one_cycle_schedule)
-BACKPASS_KERNEL_UNTYPED(PiecewiseSchedule, piecewise_schedule)
 
 }  // namespace backpass::BACKPASS_ISA
