@@ -1,8 +1,8 @@
 // Augmentation: normal noise; images shifted, mirrored and partly cut out.
 #include "kernel.hpp"
-#include "philox.hpp"
-#include "rows.hpp"
-#include "vmath.hpp"
+#include "vector/loops.hpp"
+#include "vector/philox.hpp"
+#include "vector/vmath.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {

@@ -1,7 +1,7 @@
 // Batches: the order of an epoch, rows gathered into a batch, counters.
 #include "kernel.hpp"
-#include "philox.hpp"
-#include "rows.hpp"
+#include "vector/loops.hpp"
+#include "vector/philox.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {

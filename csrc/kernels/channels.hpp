@@ -1,6 +1,6 @@
 // The loops of normalisations: over channels side by side in vectors, or along one channel of (B, C, L).
 #pragma once
-#include "sums.hpp"
+#include "vector/sums.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {

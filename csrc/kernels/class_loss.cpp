@@ -1,7 +1,7 @@
 // Losses with class indices, and their gradients. One task each: the sum over the batch, in double, has one order.
 #include "kernel.hpp"
-#include "sums.hpp"
-#include "vmath.hpp"
+#include "vector/sums.hpp"
+#include "vector/vmath.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {

@@ -1,7 +1,7 @@
 // Dropout.
 #include "kernel.hpp"
-#include "philox.hpp"
-#include "rows.hpp"
+#include "vector/loops.hpp"
+#include "vector/philox.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {

@@ -1,6 +1,6 @@
 // Ops that go element by element: activations and addition.
-#include "activate.hpp"
 #include "kernel.hpp"
+#include "matmul/activate.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {

@@ -4,7 +4,7 @@
 // The slope of an activation is taken at s: y = value(z), or z itself where stores_slope() (then the forward
 // pass computes it and keeps it for the backward pass).
 #pragma once
-#include "vmath.hpp"
+#include "vector/vmath.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {

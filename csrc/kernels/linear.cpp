@@ -1,9 +1,9 @@
 // linear_forward and linear_backward: three matrix products, with bias, activation and slope in their epilogues.
-#include "activate.hpp"
-#include "bias.hpp"
-#include "gemm.hpp"
 #include "kernel.hpp"
-#include "sparse.hpp"
+#include "matmul/activate.hpp"
+#include "matmul/epilogue.hpp"
+#include "matmul/gemm.hpp"
+#include "matmul/skip_zeros.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
@@ -27,33 +27,6 @@ BP_INLINE Share next_share(const Grid& grid, Range& tasks, bool all_rows = false
     return {r * grid.m / grid.rows, (r + rows) * grid.m / grid.rows, n0, n1 < grid.n ? n1 : grid.n};
 }
 
-struct Plain {
-    template <class T>
-    BP_INLINE vec<T> column(Index, int, bool) const {
-        return vec<T>{};
-    }
-    template <class V>
-    BP_INLINE V apply(V value, V, Index, Index, int, bool) const {
-        return value;
-    }
-};
-
-// Biased where the product is computed transposed: bias goes down the rows.
-template <class T>
-struct BiasedRows {
-    const T* bias;
-    bool relu;
-
-    template <class>
-    BP_INLINE vec<T> column(Index, int, bool) const {
-        return vec<T>{};
-    }
-    BP_INLINE vec<T> apply(vec<T> z, vec<T>, Index row, Index, int, bool) const {
-        z = bias ? z + bias[row] : z;
-        return relu ? max(vec<T>{}, z) : z;
-    }
-};
-
 // Few columns would leave most lanes idle: they are computed transposed, piece by piece, and turned back into rows of out, which
 // are ld apart. product(from, to, c): columns [from, to) of the transposed product, `columns` x (to - from), into c.
 constexpr Index kTurnedPiece = 128;
@@ -68,22 +41,6 @@ BP_INLINE void turned(Index from, Index to, Index columns, T* out, Index ld, Scr
             for (Index j = 0; j < columns; ++j) out[i * ld + j] = c[j * kTurnedPiece + i - begin];
     }
 }
-
-// dx where relu let x through, else 0.
-template <class T>
-struct WhereReLU {
-    const T* x;
-    Index ld;
-
-    template <class>
-    BP_INLINE vec<T> column(Index, int, bool) const {
-        return vec<T>{};
-    }
-    BP_INLINE vec<T> apply(vec<T> dx, vec<T>, Index row, Index col, int lanes, bool masked) const {
-        const T* at = x + row * ld + col;
-        return select((masked ? load_tail(at, lanes) : load(at)) > vec<T>{}, dx, vec<T>{});
-    }
-};
 
 template <class T>
 void linear_forward(const LinearForward<T>& op, Range range, Scratch scratch) {

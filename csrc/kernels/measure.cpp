@@ -2,7 +2,7 @@
 #include <cmath>
 
 #include "kernel.hpp"
-#include "sums.hpp"
+#include "vector/sums.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {

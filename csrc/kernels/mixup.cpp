@@ -1,7 +1,7 @@
 // Mixup. The bits are those of NumPy, because each product is rounded before the sum.
 #include "kernel.hpp"
-#include "philox.hpp"
-#include "rows.hpp"
+#include "vector/loops.hpp"
+#include "vector/philox.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {

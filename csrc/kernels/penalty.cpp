@@ -1,6 +1,6 @@
 // The L2 penalty: its gradient and its part of the loss.
 #include "kernel.hpp"
-#include "sums.hpp"
+#include "vector/sums.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {

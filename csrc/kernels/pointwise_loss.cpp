@@ -1,7 +1,7 @@
 // Losses with real targets, and their gradients. One task each: the sum over the batch, in double, has one order.
 #include "formulas.hpp"
 #include "kernel.hpp"
-#include "sums.hpp"
+#include "vector/sums.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {

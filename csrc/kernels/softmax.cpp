@@ -1,7 +1,7 @@
 // Softmax and its logarithm over the last dimension, row by row.
 #include "kernel.hpp"
-#include "rows.hpp"
-#include "vmath.hpp"
+#include "vector/loops.hpp"
+#include "vector/vmath.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {

@@ -1,7 +1,7 @@
 // sparse_linear_forward and sparse_linear_backward: the chains of FMAs of linear.cpp, without the zeros.
-#include "activate.hpp"
-#include "bias.hpp"
 #include "kernel.hpp"
+#include "matmul/activate.hpp"
+#include "matmul/epilogue.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {

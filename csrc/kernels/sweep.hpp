@@ -4,7 +4,7 @@
 #include <type_traits>
 
 #include "kernel.hpp"
-#include "rows.hpp"
+#include "vector/loops.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {

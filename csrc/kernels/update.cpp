@@ -2,20 +2,21 @@
 #include <cmath>
 
 #include "sweep.hpp"
-#include "vmath.hpp"
+#include "vector/denormals.hpp"
+#include "vector/vmath.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-// The moments of parameters whose gradient is zero for long decay to denormals and would stay there: see FlushTiny. Not where eps
-// is so small that a flushed root could be seen beside it.
+// May denormals count as zero? Without it, the moments of parameters whose gradient stays zero decay to denormals and remain
+// there. A tiny eps forbids it, because beside such an eps a flushed root would show.
 BP_INLINE bool may_flush(double eps) { return eps >= 1e-15; }
 
 // v = μ v + (1 - dampening) g (v = g at the first step); p -= lr v, or lr (g + μ v) with Nesterov; no v: lr g
 template <class T>
 void sgd_step(const SgdStep<T>& op, Range range, Scratch) {
     using V = vec<T>;
-    const FlushTiny flush(true);
+    const FlushDenormals flush(true);
     const T rate = T(op.lr.data[0]), momentum = T(op.momentum);
     const T share = T(op.step.data[0] == 0 ? 1 : 1 - op.dampening);
     if (!op.velocity) return sweep<false>(op, range, [=](V& p, V g) BP_INLINED { p -= rate * g; });
@@ -57,7 +58,7 @@ struct Moments {
 template <class T>
 void adam_step(const AdamStep<T>& op, Range range, Scratch) {
     using V = vec<T>;
-    const FlushTiny flush(may_flush(op.eps));
+    const FlushDenormals flush(may_flush(op.eps));
     Moments<T> moments(op);
     if (op.eps_hat) moments.unbias_eps();
     const T rate = T(op.lr.data[0] / (1 - std::pow(op.beta1, moments.t)));
@@ -77,7 +78,7 @@ void adam_step(const AdamStep<T>& op, Range range, Scratch) {
 template <class T>
 void nadam_step(const NadamStep<T>& op, Range range, Scratch) {
     using V = vec<T>;
-    const FlushTiny flush(may_flush(op.eps));
+    const FlushDenormals flush(may_flush(op.eps));
     const Moments<T> moments(op);
     const double lr = op.lr.data[0];
     const T rate0 = T(lr * op.coefficients.data[0]), rate1 = T(lr * op.coefficients.data[1]);
@@ -106,7 +107,7 @@ void nadam_momentum(const NadamMomentum& op, Range, Scratch) {
 template <class T>
 void rmsprop_step(const RmspropStep<T>& op, Range range, Scratch) {
     using V = vec<T>;
-    const FlushTiny flush(may_flush(op.eps));
+    const FlushDenormals flush(may_flush(op.eps));
     const T rate = T(op.lr.data[0]), keep = T(op.alpha), share = T(1 - op.alpha);
     const T eps = T(op.eps), momentum = T(op.momentum);
     either(bool(op.grad_avg), [&]<bool Centered>(std::bool_constant<Centered>) BP_INLINED {
@@ -127,7 +128,7 @@ void rmsprop_step(const RmspropStep<T>& op, Range range, Scratch) {
 template <class T>
 void adagrad_step(const AdagradStep<T>& op, Range range, Scratch) {
     using V = vec<T>;
-    const FlushTiny flush(may_flush(op.eps));
+    const FlushDenormals flush(may_flush(op.eps));
     const T rate = T(op.lr.data[0] / (1 + double(op.step.data[0]) * op.lr_decay)), eps = T(op.eps);
     const auto f = [=](V& p, V g, V& total) BP_INLINED {
         total += g * g;
@@ -140,7 +141,7 @@ void adagrad_step(const AdagradStep<T>& op, Range range, Scratch) {
 template <class T>
 void adadelta_step(const AdadeltaStep<T>& op, Range range, Scratch) {
     using V = vec<T>;
-    const FlushTiny flush(may_flush(op.eps));
+    const FlushDenormals flush(may_flush(op.eps));
     const T rate = T(op.lr.data[0]), keep = T(op.rho), share = T(1 - op.rho), eps = T(op.eps);
     const auto f = [=](V& p, V g, V& v, V& delta) BP_INLINED {
         v = keep * v + share * g * g;

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "../ops/ops.hpp"
-#include "parallel.hpp"
+#include "pool.hpp"
 #include "trial.hpp"
 
 namespace backpass {

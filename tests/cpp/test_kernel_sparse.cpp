@@ -1,7 +1,7 @@
 // Products that leave out zeros, of one ISA row: the bits of gemm.hpp.
 #include "kernel_test.hpp"
-#include "kernels/gemm.hpp"
-#include "kernels/sparse.hpp"
+#include "kernels/matmul/gemm.hpp"
+#include "kernels/matmul/skip_zeros.hpp"
 
 namespace {
 

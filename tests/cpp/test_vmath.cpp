@@ -6,8 +6,8 @@
 #include <limits>
 
 #include "check.hpp"
-#include "kernels/lanes.hpp"
-#include "kernels/vmath.hpp"
+#include "kernels/vector/lanes.hpp"
+#include "kernels/vector/vmath.hpp"
 
 namespace {
 

@@ -1,4 +1,4 @@
-// One vector type per ISA row and what the kernels do with it. The only #ifdef on an ISA in the project.
+// The vector type of each instruction set, and the operations on it. Every #ifdef on an instruction set stands here.
 //
 // Plain operators (+ - * / & | ^ << >> < == ...) are the compiler's: a comparison gives an ivec, all ones
 // where true, and `T op vec` broadcasts the scalar. Functions are only for what operators cannot say.
@@ -11,7 +11,7 @@
 #include <arm_neon.h>
 #endif
 
-#include "../ops/types.hpp"
+#include "../../ops/types.hpp"
 
 #ifndef BACKPASS_ISA
 #error "BACKPASS_ISA names the row: baseline, avx2, avx512 or neon"
@@ -310,35 +310,6 @@ BP_INLINE V power_of_two(V n) {
     return as_float((as_bits(n + T(f32 ? 0x1.8p23 : 0x1.8p52)) << (f32 ? 23 : 52)) + as_bits(one));
 }
 
-// While it lives, what underflows in this thread is zero: arithmetic on denormals costs up to a hundred cycles. `on`: whether.
-class FlushTiny {
-  public:
-#if BP_NEON
-    BP_INLINE explicit FlushTiny(bool on) : on_(on) {
-        __asm__ volatile("mrs %0, fpcr" : "=r"(before_));
-        if (on_) __asm__ volatile("msr fpcr, %0" ::"r"(before_ | std::uint64_t(1) << 24));
-    }
-    BP_INLINE ~FlushTiny() {
-        if (on_) __asm__ volatile("msr fpcr, %0" ::"r"(before_));
-    }
-
-  private:
-    bool on_;
-    std::uint64_t before_;
-#else
-    BP_INLINE explicit FlushTiny(bool on) : on_(on), before_(_mm_getcsr()) {
-        if (on_) _mm_setcsr(before_ | 0x8040);  // flush to zero, denormals are zero
-    }
-    BP_INLINE ~FlushTiny() {
-        if (on_) _mm_setcsr(before_);
-    }
-
-  private:
-    bool on_;
-    unsigned before_;
-#endif
-};
-
 #if BP_NEON
 #define BP_REGISTER(v) "+w"(v)
 #else
@@ -383,6 +354,25 @@ BP_INLINE vec<std::uint64_t> multiply_even(vec<std::uint32_t> a, vec<std::uint32
     return (W)vmull_u32(vmovn_u64((uint64x2_t)a), vmovn_u64((uint64x2_t)b));
 #endif
 }
+
+// ---- state of the floating-point unit ---------------------------------------------------------------------
+
+// The word that controls this thread's floating-point arithmetic, and its bits under which denormals count as zero.
+#if BP_NEON
+using ControlWord = std::uint64_t;
+constexpr ControlWord kDenormalsAreZero = ControlWord(1) << 24;
+BP_INLINE ControlWord control_word() {
+    ControlWord word;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(word));
+    return word;
+}
+BP_INLINE void set_control_word(ControlWord word) { __asm__ volatile("msr fpcr, %0" ::"r"(word)); }
+#else
+using ControlWord = unsigned;
+constexpr ControlWord kDenormalsAreZero = 0x8040;  // as results (FTZ) and as operands (DAZ)
+BP_INLINE ControlWord control_word() { return _mm_getcsr(); }
+BP_INLINE void set_control_word(ControlWord word) { _mm_setcsr(word); }
+#endif
 
 }  // namespace
 }  // namespace backpass::BACKPASS_ISA

@@ -1,7 +1,7 @@
 // Sums: along a row, down the rows, and over a whole batch, where a loss divides by its weight.
 #pragma once
-#include "../ops/fields.hpp"
-#include "rows.hpp"
+#include "../../ops/fields.hpp"
+#include "loops.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {

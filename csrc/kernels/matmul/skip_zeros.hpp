@@ -3,8 +3,8 @@
 // Steps of k at which all rows of a tile of A are +0 are left out, which does not change a chain of FMAs if B is finite: the
 // bits are those of gemm.hpp (but for -0 where a chain underflowed to it). Low tiles, because fewer rows share more zeros.
 #pragma once
+#include "../vector/loops.hpp"
 #include "pack.hpp"
-#include "rows.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {

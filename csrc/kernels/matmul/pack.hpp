@@ -1,6 +1,6 @@
 // How the operands of a product are read: in place, transposed, or copied where their strides would thrash a cache.
 #pragma once
-#include "lanes.hpp"
+#include "../vector/lanes.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {

@@ -1,5 +1,5 @@
 // The thread pool. Workers spin for a moment between two pieces of work, then sleep. A forked child starts with none.
-#include "parallel.hpp"
+#include "pool.hpp"
 
 #include "isa.hpp"
 

@@ -1,7 +1,7 @@
 // An activation over n elements in a row, forward and backward; alone, or after a product.
 #pragma once
-#include "formulas.hpp"
-#include "rows.hpp"
+#include "../formulas.hpp"
+#include "../vector/loops.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
