@@ -41,6 +41,18 @@ std::vector<std::string> op_names(OpList<List...>) {
     return {List::name...};
 }
 
+template <std::size_t N>
+std::vector<std::string> listed(const char* const (&names)[N]) {
+    return {names, names + N};
+}
+
+std::vector<std::pair<std::string, bool>> activations() {
+    std::vector<std::pair<std::string, bool>> found;
+    for (int i = 0; i < count_of(kActivationNames); ++i)
+        found.emplace_back(kActivationNames[i], stores_slope(Activation(i)));
+    return found;
+}
+
 bool interrupted() {
     const auto state = wait_for_gil([] { return PyGILState_Ensure(); });
     const bool told = PyErr_CheckSignals() != 0;
@@ -140,7 +152,13 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
              "Copy x into the buffer `input`, run once, return a copy of the buffer `output`; None if x has "
              "another shape or dtype.");
     m.attr("compiler") = __VERSION__;
+    m.attr("max_dims") = kMaxDims;
+    m.attr("chunk") = kUpdatePiece;  // elements of a partial sum over a flat vector
     m.def("ops", [] { return op_names(Ops{}); }, "The names of all ops; twice where there are two dtypes.");
+    m.def("activations", &activations,
+          "(name, whether the forward pass stores the slope) of every activation.");
+    m.def("pointwise", [] { return listed(kPointwiseNames); }, "The names of all pointwise losses.");
+    m.def("reductions", [] { return listed(kReductionNames); }, "The names of all reductions of a loss.");
     m.def("available_isas", &available_isas, "Instruction sets that this CPU runs, fastest first.");
     m.def("choose_isa", &choose_isa, py::arg("name") = "",
           "The instruction set in use for `name`, BACKPASS_ISA or the fastest.");

@@ -1,8 +1,8 @@
 // Activations and pointwise losses, value and slope: python/backpass/formulas.py on vectors, in the same
 // order.
 //
-// The slope of an activation is taken at s: y = value(z), or z itself where stores_slope() (then the forward
-// pass computes it and keeps it for the backward pass).
+// The slope of an activation is taken at s: y = value(z), or z itself where stores_slope(). Then the forward pass computes the
+// slope and stores it for the backward pass.
 #pragma once
 #include "vector/vmath.hpp"
 
@@ -21,13 +21,11 @@ BP_INLINE void dispatch(Enum which, F&& f, std::integer_sequence<int, I...>) {
 }
 template <class F>
 BP_INLINE void dispatch(Activation which, F&& f) {
-    dispatch(which, f,
-             std::make_integer_sequence<int, int(sizeof kActivationNames / sizeof *kActivationNames)>{});
+    dispatch(which, f, std::make_integer_sequence<int, count_of(kActivationNames)>{});
 }
 template <class F>
 BP_INLINE void dispatch(Pointwise which, F&& f) {
-    dispatch(which, f,
-             std::make_integer_sequence<int, int(sizeof kPointwiseNames / sizeof *kPointwiseNames)>{});
+    dispatch(which, f, std::make_integer_sequence<int, count_of(kPointwiseNames)>{});
 }
 
 template <class V>
@@ -55,10 +53,6 @@ BP_INLINE V gelu_inner(V z) {
 }
 
 // ---- activations ------------------------------------------------------------------------------------------
-
-constexpr bool stores_slope(Activation a) {
-    return a == Activation::gelu || a == Activation::gelu_tanh || a == Activation::silu;
-}
 
 template <Activation A, class V>
 BP_INLINE V value(V z, [[maybe_unused]] lane<V> alpha) {

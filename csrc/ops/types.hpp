@@ -48,32 +48,56 @@ struct Scratch {
     void* data;
 };
 
-// Names and order of python/backpass/formulas.py.
-enum class Activation { identity, relu, leaky_relu, tanh, sigmoid, elu, softplus, gelu, gelu_tanh, silu };
-inline constexpr const char* kActivationNames[] = {"identity", "relu", "leaky_relu", "tanh", "sigmoid", "elu",
-                                                   "softplus", "gelu", "gelu_tanh",  "silu"};
+// ---- named choices ----------------------------------------------------------------------------------------
 
-enum class Pointwise {
-    mse,
-    half_mse,
-    l1,
-    huber,
-    smooth_l1,
-    bce_with_logits,
-    poisson,
-    poisson_rate,
-    quantile,
-    hinge,
-    focal,
-    soft_nll
-};
-inline constexpr const char* kPointwiseNames[] = {"mse",       "half_mse",        "l1",      "huber",
-                                                  "smooth_l1", "bce_with_logits", "poisson", "poisson_rate",
-                                                  "quantile",  "hinge",           "focal",   "soft_nll"};
+// One list makes an enum and the array of its names; count_of(names) is their number. Python's formulas have the same names.
+#define BACKPASS_ENUMERATOR(name, ...) name,
+#define BACKPASS_NAME(name, ...) #name,
+template <int N>
+BP_INLINE constexpr int count_of(const char* const (&)[N]) {
+    return N;
+}
 
-// "mean" divides by the sum of the weights (and the number of outputs, if they are not classes), "sum" by nothing,
-// "batchmean" by the weights alone.
-enum class Reduction { mean, sum, batchmean };
-inline constexpr const char* kReductionNames[] = {"mean", "sum", "batchmean"};
+// X(name, stores_slope): does the forward pass store the slope, because y does not determine it?
+#define BACKPASS_ACTIVATIONS(X) \
+    X(identity, false)          \
+    X(relu, false)              \
+    X(leaky_relu, false)        \
+    X(tanh, false)              \
+    X(sigmoid, false)           \
+    X(elu, false)               \
+    X(softplus, false)          \
+    X(gelu, true)               \
+    X(gelu_tanh, true)          \
+    X(silu, true)
+enum class Activation { BACKPASS_ACTIVATIONS(BACKPASS_ENUMERATOR) };
+inline constexpr const char* kActivationNames[] = {BACKPASS_ACTIVATIONS(BACKPASS_NAME)};
+
+#define BACKPASS_STORES_SLOPE(name, stores) stores,
+BP_INLINE constexpr bool stores_slope(Activation activation) {
+    constexpr bool stores[] = {BACKPASS_ACTIVATIONS(BACKPASS_STORES_SLOPE)};
+    return stores[int(activation)];
+}
+
+#define BACKPASS_POINTWISE(X) \
+    X(mse)                    \
+    X(half_mse)               \
+    X(l1)                     \
+    X(huber)                  \
+    X(smooth_l1)              \
+    X(bce_with_logits)        \
+    X(poisson)                \
+    X(poisson_rate)           \
+    X(quantile)               \
+    X(hinge)                  \
+    X(focal)                  \
+    X(soft_nll)
+enum class Pointwise { BACKPASS_POINTWISE(BACKPASS_ENUMERATOR) };
+inline constexpr const char* kPointwiseNames[] = {BACKPASS_POINTWISE(BACKPASS_NAME)};
+
+// What a loss is divided by. mean: the weights times the outputs of a row, which are 1 for classes; batchmean: the weights.
+#define BACKPASS_REDUCTIONS(X) X(mean) X(sum) X(batchmean)
+enum class Reduction { BACKPASS_REDUCTIONS(BACKPASS_ENUMERATOR) };
+inline constexpr const char* kReductionNames[] = {BACKPASS_REDUCTIONS(BACKPASS_NAME)};
 
 }  // namespace backpass

@@ -83,7 +83,7 @@ void backward(T, Case c, bool dx_wanted = true) {
 template <class T>
 void apart_or_together(T, int64_t rows, int64_t inputs, int64_t outputs, Activation activation) {
     constexpr int64_t gap = 3;
-    const bool slope = naive::stores_slope(activation);
+    const bool slope = stores_slope(activation);
     const Array<T> x({rows, inputs}), weight({inputs, outputs}), dy({rows, outputs}), kept({rows, inputs});
     const auto wide = [&](int64_t columns) { return Array<T>::filled({rows, columns + gap}); };
     const auto copy = [&](const Array<T>& from, const Array<T>& to, int64_t columns) {
@@ -156,7 +156,7 @@ void check(T t) {
     }
     for (const Activation activation : naive::kActivations)
         for (const bool bias : {false, true}) {
-            const bool needed = naive::stores_slope(activation);
+            const bool needed = stores_slope(activation);
             for (const int64_t n : {1, 19, 40}) {
                 forward(t, {5, 7, n, activation, bias, false}), forward(t, {5, 7, n, activation, bias, true});
                 backward(t, {5, n, 7, activation, bias, true});
