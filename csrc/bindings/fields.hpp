@@ -29,7 +29,7 @@ class FromDict {
     }
     template <class T>
     void operator()(const char* name, Tensor<T>& tensor, Need need = Need::required,
-                    Rows rows = Rows::together) {
+                    Rows rows = Rows::contiguous) {
         if (wrong_) return;
         const py::object value = take(name);
         if (value.is_none()) {
@@ -46,15 +46,15 @@ class FromDict {
         }
         if (array.ndim() > kMaxDims)
             throw py::value_error(where(name) + "has more than " + std::to_string(kMaxDims) + " dimensions");
-        const bool together = array.flags() & py::array::c_style;
-        if (!(together || (rows == Rows::apart && lies_apart(array))) ||
+        const bool contiguous = array.flags() & py::array::c_style;
+        if (!(contiguous || (rows == Rows::padded && has_padded_rows(array))) ||
             reinterpret_cast<std::uintptr_t>(array.data()) % alignof(Item))
             throw py::value_error(where(name) + "is not C-contiguous and aligned");
         if (!std::is_const_v<T> && !array.writeable()) throw py::value_error(where(name) + "is read-only");
         tensor.data = static_cast<T*>(const_cast<void*>(array.data()));
         tensor.ndim = int(array.ndim());
         for (int i = 0; i < tensor.ndim; ++i) tensor.shape[i] = array.shape(i);
-        if (!together) tensor.gap = array.strides(0) / array.itemsize() - array.shape(1);
+        if (!contiguous) tensor.gap = array.strides(0) / array.itemsize() - array.shape(1);
         keep_.append(array);
     }
     void operator()(const char* name, double& value) { scalar(name, value, "a number"); }
@@ -88,8 +88,8 @@ class FromDict {
     }
 
   private:
-    // A matrix whose rows are whole, and in order, but not one right behind the other.
-    static bool lies_apart(const py::array& array) {
+    // Is it a matrix whose rows are contiguous, in order, and separated by a gap?
+    static bool has_padded_rows(const py::array& array) {
         return array.ndim() == 2 && array.strides(1) == array.itemsize() &&
                array.strides(0) % array.itemsize() == 0 &&
                array.strides(0) / array.itemsize() >= array.shape(1);

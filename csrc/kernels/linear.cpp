@@ -8,15 +8,15 @@
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-// A share of a product with `rows` x `cols` tasks.
-struct Share {
+// Rows m0 .. m1 and columns n0 .. n1 of a product.
+struct Piece {
     Index m0, m1, n0, n1;
 };
 constexpr Index kTogether = 256;  // columns
 
 // The share of the first of some tasks, and of those behind it in one row of the grid: a thread that has them all reads A once.
 // With all_rows also of whole rows of tasks below: it reads B once.
-BP_INLINE Share next_share(const Grid& grid, Range& tasks, bool all_rows = false) {
+BP_INLINE Piece next_piece(const Grid& grid, Range& tasks, bool all_rows = false) {
     const Index r = tasks.begin / grid.cols, c = tasks.begin % grid.cols;
     const Index left = tasks.end - tasks.begin, most = grid.cols - c < left ? grid.cols - c : left;
     Index count = 1;
@@ -51,7 +51,7 @@ void linear_forward(const LinearForward<T>& op, Range range, Scratch scratch) {
     const Biased<T> epilogue{op.bias.data, !sweep && op.activation == Activation::relu};
     const bool narrow = O <= width<T> / 4, sparse = !narrow && sparse_in_rows(op.x, O);
     while (range.begin < range.end) {
-        const Share s = next_share(grid, range, sparse);
+        const Piece s = next_piece(grid, range, sparse);
         const Operand<T> x{op.x.data, op.x.ld(), 1};
         if (narrow)  // yᵀ = weightᵀ xᵀ
             turned(s.m0, s.m1, O, op.y.data, op.y.ld(), scratch, [&](Index from, Index to, T* c) BP_INLINED {
@@ -80,9 +80,9 @@ BP_INLINE Index turned_columns(Index B, Index I, Index O) {
     return pays && rest <= width<T> / 2 ? rest : 0;
 }
 
-// A share of dweight (I, O) = xᵀ dy: x is read down its columns, no transpose.
+// A piece of dweight (I, O) = xᵀ dy: x is read down its columns, no transpose.
 template <class T>
-BP_INLINE void weight_gradient(const LinearBackward<T>& op, Share s, bool sparse, Scratch scratch) {
+BP_INLINE void weight_gradient(const LinearBackward<T>& op, Piece s, bool sparse, Scratch scratch) {
     const Index B = op.x.rows(), I = op.x.cols(), O = op.dy.cols();
     const Operand<T> x{op.x.data, 1, op.x.ld()};
     if (sparse && sparse_gemm(x, op.dy.data, op.dy.ld(), op.dweight.data, O, s.m0, s.m1, s.n0, s.n1, B,
@@ -107,13 +107,13 @@ void linear_backward(const LinearBackward<T>& op, Range range, Scratch scratch) 
     Range first{range.begin, range.end < tasks ? range.end : tasks};
     const bool sparse = first.begin < first.end && sparse_in_columns(op.x, O);
     while (first.begin < first.end) {
-        const Share s = next_share(weights, first, sparse);
+        const Piece s = next_piece(weights, first, sparse);
         weight_gradient(op, s, sparse, scratch);
         if (s.m0 == 0 && op.dbias) sum_rows(op.dy, op.dbias.data, s.n0, s.n1);
     }
     Range rest{range.begin > tasks ? range.begin - tasks : 0, range.end - tasks};
     while (rest.begin < rest.end) {  // dx (B, I) = dy weightᵀ
-        const Share s = next_share(inputs, rest);
+        const Piece s = next_piece(inputs, rest);
         const Operand<T> dy{op.dy.data, op.dy.ld(), 1};
         const Transposed<T> weight{op.weight.data, O};
         if (op.activation == Activation::relu && !op.slope) {

@@ -18,35 +18,35 @@ void sgd_step(const SgdStep<T>& op, Range range, Scratch) {
     using V = vec<T>;
     const FlushDenormals flush(true);
     const T rate = T(op.lr.data[0]), momentum = T(op.momentum);
-    const T share = T(op.step.data[0] == 0 ? 1 : 1 - op.dampening);
+    const T gain = T(op.step.data[0] == 0 ? 1 : 1 - op.dampening);
     if (!op.velocity) return sweep<false>(op, range, [=](V& p, V g) BP_INLINED { p -= rate * g; });
     either(op.nesterov, [&]<bool Nesterov>(std::bool_constant<Nesterov>) BP_INLINED {
         const auto f = [=](V& p, V g, V& v) BP_INLINED {
-            v = momentum * v + share * g;
+            v = momentum * v + gain * g;
             p -= rate * (Nesterov ? g + momentum * v : v);
         };
         sweep<false>(op, range, f, slot(op.velocity));
     });
 }
 
-// What Adam and NAdam share: m = β1 m + (1-β1) g; v = β2 v + (1-β2) g²; √(v/(1-β2ᵗ)) + eps, t = step + 1
+// The moments of Adam and NAdam: m = β1 m + (1-β1) g; v = β2 v + (1-β2) g²; √(v/(1-β2ᵗ)) + eps, t = step + 1
 template <class T>
 struct Moments {
     double t;
-    T share1, keep2, share2, unbias, eps;
+    T one_minus_beta1, beta2, one_minus_beta2, unbias, eps;
 
     template <class Op>
     BP_INLINE explicit Moments(const Op& op)
         : t(double(op.step.data[0]) + 1),
-          share1(T(1 - op.beta1)),
-          keep2(T(op.beta2)),
-          share2(T(1 - op.beta2)),
+          one_minus_beta1(T(1 - op.beta1)),
+          beta2(T(op.beta2)),
+          one_minus_beta2(T(1 - op.beta2)),
           unbias(T(1 / std::sqrt(1 - std::pow(op.beta2, t)))),
           eps(T(op.eps)) {}
     BP_INLINE void unbias_eps() { eps *= unbias; }  // √(v/(1-β2ᵗ)) + eps/√(1-β2ᵗ)
     BP_INLINE void update(vec<T> g, vec<T>& m, vec<T>& v) const {
-        m += share1 * (g - m);
-        v = keep2 * v + share2 * g * g;
+        m += one_minus_beta1 * (g - m);
+        v = beta2 * v + one_minus_beta2 * g * g;
     }
     BP_INLINE vec<T> over_root(vec<T> a, vec<T> v) const {
         return BACKPASS_ISA::over_root(a, v, unbias, eps);
@@ -108,13 +108,13 @@ template <class T>
 void rmsprop_step(const RmspropStep<T>& op, Range range, Scratch) {
     using V = vec<T>;
     const FlushDenormals flush(may_flush(op.eps));
-    const T rate = T(op.lr.data[0]), keep = T(op.alpha), share = T(1 - op.alpha);
+    const T rate = T(op.lr.data[0]), alpha = T(op.alpha), one_minus_alpha = T(1 - op.alpha);
     const T eps = T(op.eps), momentum = T(op.momentum);
     either(bool(op.grad_avg), [&]<bool Centered>(std::bool_constant<Centered>) BP_INLINED {
         either(bool(op.velocity), [&]<bool Momentum>(std::bool_constant<Momentum>) BP_INLINED {
             const auto f = [=](V& p, V g, V& v, V& a, V& b) BP_INLINED {
-                v = keep * v + share * g * g;
-                if constexpr (Centered) a += share * (g - a);
+                v = alpha * v + one_minus_alpha * g * g;
+                if constexpr (Centered) a += one_minus_alpha * (g - a);
                 const V u = over_root(g, Centered ? max(V{}, v - a * a) : v, T(1), eps);
                 b = Momentum ? momentum * b + u : u;
                 p -= rate * b;
@@ -142,11 +142,11 @@ template <class T>
 void adadelta_step(const AdadeltaStep<T>& op, Range range, Scratch) {
     using V = vec<T>;
     const FlushDenormals flush(may_flush(op.eps));
-    const T rate = T(op.lr.data[0]), keep = T(op.rho), share = T(1 - op.rho), eps = T(op.eps);
+    const T rate = T(op.lr.data[0]), rho = T(op.rho), one_minus_rho = T(1 - op.rho), eps = T(op.eps);
     const auto f = [=](V& p, V g, V& v, V& delta) BP_INLINED {
-        v = keep * v + share * g * g;
+        v = rho * v + one_minus_rho * g * g;
         const V u = sqrt((delta + eps) / (v + eps)) * g;
-        delta = keep * delta + share * u * u;
+        delta = rho * delta + one_minus_rho * u * u;
         p -= rate * u;
     };
     sweep<false>(op, range, f, slot(op.v), slot(op.delta));
@@ -156,12 +156,12 @@ void adadelta_step(const AdadeltaStep<T>& op, Range range, Scratch) {
 template <class T>
 void lion_step(const LionStep<T>& op, Range range, Scratch) {
     using V = vec<T>;
-    const T rate = T(op.lr.data[0]), keep1 = T(op.beta1), share1 = T(1 - op.beta1);
-    const T keep2 = T(op.beta2), share2 = T(1 - op.beta2);
+    const T rate = T(op.lr.data[0]), beta1 = T(op.beta1), one_minus_beta1 = T(1 - op.beta1);
+    const T beta2 = T(op.beta2), one_minus_beta2 = T(1 - op.beta2);
     const auto f = [=](V& p, V g, V& m) BP_INLINED {
-        const V x = keep1 * m + share1 * g, one = broadcast<T>(1);
+        const V x = beta1 * m + one_minus_beta1 * g, one = broadcast<T>(1);
         p -= rate * select(x > T(0), one, select(x < T(0), -one, x));  // 0 and NaN are their own sign
-        m = keep2 * m + share2 * g;
+        m = beta2 * m + one_minus_beta2 * g;
     };
     sweep<true>(op, range, f, slot(op.m));
 }

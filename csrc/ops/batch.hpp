@@ -19,7 +19,7 @@ struct Gather {
         field("source", source);
         field("index", index);
         field("cursor", cursor);
-        field("out", out, apart);
+        field("out", out, padded);
     }
     const char* invalid() const {
         if (source.ndim != 2 || out.ndim != 2 || source.shape[1] != out.shape[1])

@@ -12,9 +12,10 @@ namespace backpass {
 enum class Need { required, optional };
 inline constexpr Need optional = Need::optional;
 
-// Whether the rows of a matrix may lie apart, so that they do not share a few sets of a cache (Op.apart in Python).
-enum class Rows { together, apart };
-inline constexpr Rows apart = Rows::apart;
+// Whether the rows of a matrix may be padded: separated by a gap, so that they spread over the sets of a cache
+// (Op.padded_rows in Python).
+enum class Rows { contiguous, padded };
+inline constexpr Rows padded = Rows::padded;
 
 // ---- checks of shapes -------------------------------------------------------------------------------------
 

@@ -29,11 +29,11 @@ struct LinearForward {
 
     template <class Visit>
     void fields(Visit&& field) {
-        field("x", x, apart);
+        field("x", x, padded);
         field("weight", weight);
         field("bias", bias, optional);
-        field("y", y, apart);
-        field("slope", slope, optional, apart);
+        field("y", y, padded);
+        field("slope", slope, optional, padded);
         field("activation", activation, kActivationNames);
         field("alpha", alpha);
     }
@@ -63,11 +63,11 @@ struct LinearBackward {
 
     template <class Visit>
     void fields(Visit&& field) {
-        field("x", x, apart);
+        field("x", x, padded);
         field("weight", weight);
-        field("dy", dy, apart);
-        field("slope", slope, optional, apart);
-        field("dx", dx, optional, apart);
+        field("dy", dy, padded);
+        field("slope", slope, optional, padded);
+        field("dx", dx, optional, padded);
         field("dweight", dweight);
         field("dbias", dbias, optional);
         field("activation", activation, kActivationNames);

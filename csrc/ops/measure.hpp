@@ -40,7 +40,7 @@ struct DeadUnits {
 
     template <class Visit>
     void fields(Visit&& field) {
-        field("y", y, apart);
+        field("y", y, padded);
         field("sample", sample);
         field("fired", fired);
         field("share", share);
@@ -65,7 +65,7 @@ struct SaturatedUnits {
 
     template <class Visit>
     void fields(Visit&& field) {
-        field("y", y, apart);
+        field("y", y, padded);
         field("share", share);
         field("centre", centre);
         field("reach", reach);

@@ -48,8 +48,8 @@ struct SparseLinearForward : SparseRows<T> {
         this->row_fields(field);
         field("weight", weight);
         field("bias", bias, optional);
-        field("y", y, apart);
-        field("slope", slope, optional, apart);
+        field("y", y, padded);
+        field("slope", slope, optional, padded);
         field("activation", activation, kActivationNames);
         field("alpha", alpha);
     }
@@ -78,7 +78,7 @@ struct SparseLinearBackward : SparseRows<T> {
     template <class Visit>
     void fields(Visit&& field) {
         this->row_fields(field);
-        field("dy", dy, apart);
+        field("dy", dy, padded);
         field("dweight", dweight);
         field("dbias", dbias, optional);
     }

@@ -11,14 +11,14 @@ namespace backpass {
 
 inline constexpr int kMaxDims = 6;
 
-// An array that somebody else owns; C-contiguous, but rows that a field lets lie `apart` have a gap behind them.
-// data == nullptr: the optional argument was not given.
+// A view of an array that the caller owns. It is C-contiguous, except that a field may allow padded rows.
+// data == nullptr: an optional array is absent.
 template <class T>
 struct Tensor {
     T* data = nullptr;
     int ndim = 0;
     std::int64_t shape[kMaxDims] = {};
-    std::int64_t gap = 0;  // elements between the end of a row and the next one
+    std::int64_t gap = 0;  // elements of padding behind each row
 
     BP_INLINE explicit operator bool() const { return data != nullptr; }
     BP_INLINE std::int64_t size() const {

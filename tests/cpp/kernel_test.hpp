@@ -117,7 +117,7 @@ class Array {
     T& operator[](std::int64_t i) const { return data()[i]; }
     operator Tensor<T>() const { return tensor<T>(); }
     operator Tensor<const T>() const { return tensor<const T>(); }
-    // The same memory without the last columns: a matrix whose rows lie apart.
+    // The same memory without the last columns: a matrix with padded rows.
     Tensor<T> but_last(std::int64_t gap) const {
         Tensor<T> t = tensor<T>();
         t.shape[t.ndim - 1] -= gap, t.gap = gap;

@@ -97,12 +97,12 @@ void batch_norm(T, int64_t rows, int64_t size, int64_t length, int64_t bits) {
     for (int64_t c = 0; c < size; ++c) {
         const auto at = [&](int64_t k) { return (k / length * size + c) * length + k % length; };
         const Moments m(count, [&](int64_t k) { return double(x[at(k)]); });
-        const double inv = 1 / std::sqrt(m.var + kEps), share = momentum < 0 ? 1.0 / 4 : momentum;
+        const double inv = 1 / std::sqrt(m.var + kEps), mixed = momentum < 0 ? 1.0 / 4 : momentum;
         CHECK(is_close(mean[c], m.mean, 16, 3) && is_close(inv_std[c], inv, kUlps));
         if (running && count > 1) {
             const double unbiased = m.var * double(count) / double(count - 1);
-            CHECK(is_close(running_mean[c], (1 - share) * double(old_mean[c]) + share * m.mean, 16, 3));
-            CHECK(is_close(running_var[c], (1 - share) * double(old_var[c]) + share * unbiased, 16, 9));
+            CHECK(is_close(running_mean[c], (1 - mixed) * double(old_mean[c]) + mixed * m.mean, 16, 3));
+            CHECK(is_close(running_var[c], (1 - mixed) * double(old_var[c]) + mixed * unbiased, 16, 9));
         }
         double db = 0, dw = 0;
         const auto normal = [&](int64_t k) { return (double(x[at(k)]) - m.mean) * inv; };
