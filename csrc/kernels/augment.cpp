@@ -7,18 +7,11 @@
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-// The polynomials of python/backpass/nn/gaussian_noise.py (Giles 2010).
-constexpr double kCentre[] = {2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087,
-                              -0.00125372503, -0.00417768164, 0.246640727,    1.50140941};
-constexpr double kTail[] = {-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773,
-                            -0.0076224613,   0.00943887047,  1.00167406,    2.83297682};
-
-template <class V, int N>
-BP_INLINE V polynomial(V x, const double (&coefficients)[N]) {
-    V value = broadcast<lane<V>>(lane<V>(coefficients[0]));
-    for (int i = 1; i < N; ++i) value = fma(value, x, broadcast<lane<V>>(lane<V>(coefficients[i])));
-    return value;
-}
+// Polynomials of the inverse error function (Giles 2010), lowest coefficient first.
+constexpr double kCentre[] = {1.50140941,      0.246640727,    -0.00417768164, -0.00125372503, 0.00021858087,
+                              -4.39150654e-06, -3.5233877e-06, 3.43273939e-07, 2.81022636e-08};
+constexpr double kTail[] = {2.83297682,     1.00167406,    0.00943887047,  -0.0076224613,  0.00573950773,
+                            -0.00367342844, 0.00134934322, 0.000100950558, -0.000200214257};
 
 // The upper 23 bits of each word as a number.
 template <class T>
@@ -37,8 +30,8 @@ template <class T>
 BP_INLINE vec<T> normal(const Word* words) {
     const vec<T> x = (upper_bits<T>(words) + T(0.5)) * T(0x1p-22) - T(1);
     const vec<T> w = -log((T(1) - x) * (T(1) + x));
-    const vec<T> factor = select<vec<T>>(w < broadcast<T>(5), polynomial(w - T(2.5), kCentre),
-                                         polynomial(sqrt(w) - T(3), kTail));
+    const vec<T> factor =
+        select<vec<T>>(w < broadcast<T>(5), horner(w - T(2.5), kCentre), horner(sqrt(w) - T(3), kTail));
     return T(1.4142135623730951) * x * factor;
 }
 
@@ -54,8 +47,8 @@ void gaussian_noise(const GaussianNoise<T>& op, Range range, Scratch) {
         draw(words, std::uint64_t(block / kDrawBlock), std::uint64_t(op.step.data[0]),
              std::uint64_t(op.stream), std::uint64_t(op.seed));
         const Range elements{block, end - block < kDrawBlock ? end : block + kDrawBlock};
-        columns<T>(elements, [&](Index i, int n) BP_INLINED {
-            put(y + i, get(x + i, n) + scale * normal<T>(words + (i - block)), n);
+        each_vector<T>(elements, [&](Index i, int n) BP_INLINED {
+            store_some(y + i, load_some(x + i, n) + scale * normal<T>(words + (i - block)), n);
         });
     }
 }

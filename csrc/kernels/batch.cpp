@@ -115,8 +115,8 @@ void gather(const Gather<T, Source>& op, Range range, Scratch) {
 // step += 1; cursor += rows; total += (loss count, count)
 void advance(const Advance& op, Range, Scratch) {
     const double count = op.count.data[0];
-    op.step.data[0] = plus(op.step.data[0], 1);
-    op.cursor.data[0] = plus(op.cursor.data[0], op.rows);
+    op.step.data[0] = wrapping_add(op.step.data[0], 1);
+    op.cursor.data[0] = wrapping_add(op.cursor.data[0], op.rows);
     op.total.data[0] += op.loss.data[0] * count;
     op.total.data[1] += count;
 }

@@ -11,7 +11,7 @@ struct Vectors {
     static constexpr int count = K;
 };
 template <class T, class F>
-BP_INLINE void channels(Range range, F f) {
+BP_INLINE void each_channel_group(Range range, F f) {
     constexpr int w = width<T>;
     auto [c, end] = range;
     for (; c + 4 * w <= end; c += 4 * w) f(Vectors<4>{}, c, w);
@@ -20,7 +20,7 @@ BP_INLINE void channels(Range range, F f) {
 }
 
 struct Shape {
-    Index rows, size, length;
+    Index rows, channels, length;
 };
 template <class T>
 BP_INLINE Shape shape_of(const Tensor<T>& x) {
@@ -29,10 +29,10 @@ BP_INLINE Shape shape_of(const Tensor<T>& x) {
 
 // f(i, n) for the vectors of channel c: n elements at i.
 template <class T, class F>
-BP_INLINE void each_vector(Shape shape, Index c, F f) {
+BP_INLINE void along_channel(Shape shape, Index c, F f) {
     for (Index b = 0; b < shape.rows; ++b) {
-        const Index at = (b * shape.size + c) * shape.length;
-        columns<T>(shape.length, [&](Index l, int n) BP_INLINED { f(at + l, n); });
+        const Index at = (b * shape.channels + c) * shape.length;
+        each_vector<T>(shape.length, [&](Index l, int n) BP_INLINED { f(at + l, n); });
     }
 }
 
@@ -40,8 +40,8 @@ BP_INLINE void each_vector(Shape shape, Index c, F f) {
 template <class T, class... F>
 BP_INLINE void sum_channel(Shape shape, Index c, vec<T> (&sums)[sizeof...(F)], F... f) {
     sum_rows<T>(shape.rows, 1 + kRowsOfSum / (shape.length + 1), sums, [&](Index b, vec<T>* part) BP_INLINED {
-        const Index at = (b * shape.size + c) * shape.length;
-        ((*part++ += sum_columns<T>(shape.length, [&](Index l, int n) BP_INLINED { return f(at + l, n); })),
+        const Index at = (b * shape.channels + c) * shape.length;
+        ((*part++ += sum_vectors<T>(shape.length, [&](Index l, int n) BP_INLINED { return f(at + l, n); })),
          ...);
     });
 }

@@ -42,7 +42,7 @@ struct Smoothing {
     double hard, soft, soft_total, divisor;
 
     BP_INLINE T at(Index c) const { return T(soft) * (weight ? weight[c] : T(1)); }
-    BP_INLINE vec<T> at(Index c, int n) const { return T(soft) * get_or(T(1), weight, c, n); }
+    BP_INLINE vec<T> at(Index c, int n) const { return T(soft) * load_or(T(1), weight, c, n); }
 };
 
 // Classes up to this many: width<T> rows at a time, transposed, so that no lane is idle.
@@ -70,7 +70,7 @@ BP_INLINE void narrow_rows(const SoftmaxCrossEntropy<T>& op, const Smoothing<T>&
     // f(i, n, v) for the vectors of the rows. One may reach into the next row, which comes later, but not
     // beyond the last.
     vec<T> column[kNarrow] = {};
-    const auto each_vector = [&](auto f) BP_INLINED {
+    const auto each_part = [&](auto f) BP_INLINED {
         for (int r = 0; r < count; ++r)
             for (Index k = 0; k < classes; k += lanes) {
                 const Index i = r * classes + k;
@@ -80,7 +80,7 @@ BP_INLINE void narrow_rows(const SoftmaxCrossEntropy<T>& op, const Smoothing<T>&
     const auto transpose_all = [&]() BP_INLINED {
         for (Index k = 0; k < classes; k += lanes) transpose<T>(column + k);
     };
-    each_vector([&](Index i, int n, vec<T>& v) BP_INLINED { v = get(x + i, n); });
+    each_part([&](Index i, int n, vec<T>& v) BP_INLINED { v = load_some(x + i, n); });
     transpose_all();
 
     const vec<T> hit = load(hard), step = load(scale);
@@ -108,7 +108,7 @@ BP_INLINE void narrow_rows(const SoftmaxCrossEntropy<T>& op, const Smoothing<T>&
     const vec<T> part = (Plain ? broadcast<T>(1) : sum_q) / total;
     for (Index c = 0; c < classes; ++c) column[c] = (column[c] * part - wanted(c)) * step;
     transpose_all();
-    each_vector([&](Index i, int n, vec<T>& v) BP_INLINED { put(g + i, v, n); });
+    each_part([&](Index i, int n, vec<T>& v) BP_INLINED { store_some(g + i, v, n); });
 }
 
 // One row of any number of classes; its loss.
@@ -120,23 +120,24 @@ BP_INLINE double wide_row(const SoftmaxCrossEntropy<T>& op, const Smoothing<T>& 
     T* g = op.dpred ? op.dpred.data + b * classes : nullptr;
     const Label label = label_of(op, b);
     vec<T> top = broadcast<T>(lowest), parts{}, smooth{};
-    columns<T>(classes, [&](Index c, int n) BP_INLINED { top = max(top, first(get(x + c, n), n, lowest)); });
+    each_vector<T>(classes, [&](Index c, int n)
+                                BP_INLINED { top = max(top, keep_first(load_some(x + c, n), n, lowest)); });
     top = broadcast<T>(reduce_max(top));
     const T chosen = x[label.at] - top[0];
-    columns<T>(classes, [&](Index c, int n) BP_INLINED {
-        const vec<T> shifted = get(x + c, n) - top, e = exp(shifted);
-        if (!Plain && q.soft != 0) smooth += first(q.at(c, n) * shifted, n);
-        parts += first(e, n);
-        if (g) put(g + c, e, n);
+    each_vector<T>(classes, [&](Index c, int n) BP_INLINED {
+        const vec<T> shifted = load_some(x + c, n) - top, e = exp(shifted);
+        if (!Plain && q.soft != 0) smooth += keep_first(q.at(c, n) * shifted, n);
+        parts += keep_first(e, n);
+        if (g) store_some(g + c, e, n);
     });
     const T total = sum(parts), log_total = log(broadcast<T>(total))[0];
     const T hard = Plain ? T(1) : T(q.hard * class_weight(op, label.at)), sum_q = hard + T(q.soft_total);
     if (g) {
         const T step = T(label.weight / q.divisor), part = (Plain ? step : step * sum_q) / total;
-        columns<T>(classes, [&](Index c, int n) BP_INLINED {
-            vec<T> v = get(g + c, n) * part;
+        each_vector<T>(classes, [&](Index c, int n) BP_INLINED {
+            vec<T> v = load_some(g + c, n) * part;
             if (!Plain) v -= q.at(c, n) * step;
-            put(g + c, v, n);
+            store_some(g + c, v, n);
         });
         g[label.at] -= step * hard;
     }

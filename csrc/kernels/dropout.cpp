@@ -36,10 +36,10 @@ void dropout_forward(const DropoutForward<T>& op, Range range, Scratch) {
         Word words[kDrawBlock];
         draw(words, std::uint64_t(block / kDrawBlock), step, stream, seed);
         const Range elements{block, end - block < kDrawBlock ? end : block + kDrawBlock};
-        columns<T>(elements, [&](Index i, int n) BP_INLINED {
+        each_vector<T>(elements, [&](Index i, int n) BP_INLINED {
             const vec<T> m = mask_of<T>(words + (i - block), threshold, scale);
-            put(mask + i, m, n);
-            put(y + i, get(x + i, n) * m, n);
+            store_some(mask + i, m, n);
+            store_some(y + i, load_some(x + i, n) * m, n);
         });
     }
 }
@@ -49,8 +49,9 @@ template <class T>
 void dropout_backward(const DropoutBackward<T>& op, Range range, Scratch) {
     const T *mask = op.mask.data, *dy = op.dy.data;
     T* dx = op.dx.data;
-    columns<T>(covered(range, kElementPiece, op.dy.size()),
-               [&](Index i, int n) BP_INLINED { put(dx + i, get(dy + i, n) * get(mask + i, n), n); });
+    each_vector<T>(covered(range, kElementPiece, op.dy.size()), [&](Index i, int n) BP_INLINED {
+        store_some(dx + i, load_some(dy + i, n) * load_some(mask + i, n), n);
+    });
 }
 
 }  // namespace

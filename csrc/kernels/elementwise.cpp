@@ -26,8 +26,9 @@ template <class T>
 void add(const Add<T>& op, Range range, Scratch) {
     const T *a = op.a.data, *b = op.b.data;
     T* y = op.y.data;
-    columns<T>(covered(range, kElementPiece, op.a.size()),
-               [&](Index i, int n) BP_INLINED { put(y + i, get(a + i, n) + get(b + i, n), n); });
+    each_vector<T>(covered(range, kElementPiece, op.a.size()), [&](Index i, int n) BP_INLINED {
+        store_some(y + i, load_some(a + i, n) + load_some(b + i, n), n);
+    });
 }
 
 }  // namespace

@@ -12,7 +12,7 @@ namespace {
 struct Piece {
     Index m0, m1, n0, n1;
 };
-constexpr Index kTogether = 256;  // columns
+constexpr Index kPieceColumns = 256;  // columns
 
 // The share of the first of some tasks, and of those behind it in one row of the grid: a thread that has them all reads A once.
 // With all_rows also of whole rows of tasks below: it reads B once.
@@ -20,7 +20,7 @@ BP_INLINE Piece next_piece(const Grid& grid, Range& tasks, bool all_rows = false
     const Index r = tasks.begin / grid.cols, c = tasks.begin % grid.cols;
     const Index left = tasks.end - tasks.begin, most = grid.cols - c < left ? grid.cols - c : left;
     Index count = 1;
-    while (count < most && (count + 1) * grid.piece <= kTogether) ++count;
+    while (count < most && (count + 1) * grid.piece <= kPieceColumns) ++count;
     const Index rows = all_rows && count == grid.cols ? left / grid.cols : 1;
     tasks.begin += rows * count;
     const Index n0 = c * grid.piece, n1 = n0 + count * grid.piece;
@@ -29,16 +29,16 @@ BP_INLINE Piece next_piece(const Grid& grid, Range& tasks, bool all_rows = false
 
 // Few columns would leave most lanes idle: they are computed transposed, piece by piece, and turned back into rows of out, which
 // are ld apart. product(from, to, c): columns [from, to) of the transposed product, `columns` x (to - from), into c.
-constexpr Index kTurnedPiece = 128;
+constexpr Index kTransposedPiece = 128;
 template <class T, class Product>
-BP_INLINE void turned(Index from, Index to, Index columns, T* out, Index ld, Scratch scratch,
-                      Product product) {
+BP_INLINE void transposed_product(Index from, Index to, Index columns, T* out, Index ld, Scratch scratch,
+                                  Product product) {
     T* const c = static_cast<T*>(scratch.data) + kPackedElements<T>;
-    for (Index begin = from; begin < to; begin += kTurnedPiece) {
-        const Index end = to - begin < kTurnedPiece ? to : begin + kTurnedPiece;
+    for (Index begin = from; begin < to; begin += kTransposedPiece) {
+        const Index end = to - begin < kTransposedPiece ? to : begin + kTransposedPiece;
         product(begin, end, c);
         for (Index i = begin; i < end; ++i)
-            for (Index j = 0; j < columns; ++j) out[i * ld + j] = c[j * kTurnedPiece + i - begin];
+            for (Index j = 0; j < columns; ++j) out[i * ld + j] = c[j * kTransposedPiece + i - begin];
     }
 }
 
@@ -54,10 +54,12 @@ void linear_forward(const LinearForward<T>& op, Range range, Scratch scratch) {
         const Piece s = next_piece(grid, range, sparse);
         const Operand<T> x{op.x.data, op.x.ld(), 1};
         if (narrow)  // yᵀ = weightᵀ xᵀ
-            turned(s.m0, s.m1, O, op.y.data, op.y.ld(), scratch, [&](Index from, Index to, T* c) BP_INLINED {
-                gemm(Operand<T>{op.weight.data, 1, O}, Transposed<T>{op.x.data, op.x.ld()}, c - from,
-                     kTurnedPiece, 0, O, from, to, I, BiasedRows<T>{epilogue.bias, epilogue.relu}, scratch);
-            });
+            transposed_product(s.m0, s.m1, O, op.y.data, op.y.ld(), scratch,
+                               [&](Index from, Index to, T* c) BP_INLINED {
+                                   gemm(Operand<T>{op.weight.data, 1, O}, Transposed<T>{op.x.data, op.x.ld()},
+                                        c - from, kTransposedPiece, 0, O, from, to, I,
+                                        BiasedRows<T>{epilogue.bias, epilogue.relu}, scratch);
+                               });
         else if (!sparse || !sparse_gemm(x, op.weight.data, O, op.y.data, op.y.ld(), s.m0, s.m1, s.n0, s.n1,
                                          I, epilogue, scratch))
             gemm(x, RowMajor<T>{op.weight.data, O}, op.y.data, op.y.ld(), s.m0, s.m1, s.n0, s.n1, I, epilogue,
@@ -73,7 +75,7 @@ void linear_forward(const LinearForward<T>& op, Range range, Scratch scratch) {
 
 // How many of the last columns of dweight are computed transposed: where it pays, as measured.
 template <class T>
-BP_INLINE Index turned_columns(Index B, Index I, Index O) {
+BP_INLINE Index transposed_columns(Index B, Index I, Index O) {
     const Index rest = O % width<T>;
     if (O < width<T>) return rest <= width<T> * 3 / 4 ? rest : 0;
     const bool pays = O > 2 * width<T> && O <= 16 * width<T> && I >= width<T> && B >= 16;
@@ -88,16 +90,17 @@ BP_INLINE void weight_gradient(const LinearBackward<T>& op, Piece s, bool sparse
     if (sparse && sparse_gemm(x, op.dy.data, op.dy.ld(), op.dweight.data, O, s.m0, s.m1, s.n0, s.n1, B,
                               Biased<T>{nullptr, false}, scratch))
         return;
-    const Index middle = s.n1 == O ? O - turned_columns<T>(B, I, O) : s.n1;
+    const Index middle = s.n1 == O ? O - transposed_columns<T>(B, I, O) : s.n1;
     if (s.n0 < middle)
         gemm(x, RowMajor<T>{op.dy.data, op.dy.ld()}, op.dweight.data, O, s.m0, s.m1, s.n0, middle, B, Plain{},
              scratch);
     if (middle < s.n1)  // dweightᵀ = dyᵀ x
-        turned(s.m0, s.m1, O - middle, op.dweight.data + middle, O, scratch,
-               [&](Index from, Index to, T* c) BP_INLINED {
-                   gemm(Operand<T>{op.dy.data + middle, 1, op.dy.ld()}, RowMajor<T>{op.x.data, op.x.ld()},
-                        c - from, kTurnedPiece, 0, O - middle, from, to, B, Plain{}, scratch);
-               });
+        transposed_product(s.m0, s.m1, O - middle, op.dweight.data + middle, O, scratch,
+                           [&](Index from, Index to, T* c) BP_INLINED {
+                               gemm(Operand<T>{op.dy.data + middle, 1, op.dy.ld()},
+                                    RowMajor<T>{op.x.data, op.x.ld()}, c - from, kTransposedPiece, 0,
+                                    O - middle, from, to, B, Plain{}, scratch);
+                           });
 }
 
 template <class T>
@@ -109,7 +112,7 @@ void linear_backward(const LinearBackward<T>& op, Range range, Scratch scratch) 
     while (first.begin < first.end) {
         const Piece s = next_piece(weights, first, sparse);
         weight_gradient(op, s, sparse, scratch);
-        if (s.m0 == 0 && op.dbias) sum_rows(op.dy, op.dbias.data, s.n0, s.n1);
+        if (s.m0 == 0 && op.dbias) bias_gradient(op.dy, op.dbias.data, s.n0, s.n1);
     }
     Range rest{range.begin > tasks ? range.begin - tasks : 0, range.end - tasks};
     while (rest.begin < rest.end) {  // dx (B, I) = dy weightᵀ

@@ -19,7 +19,7 @@ void part_norms(const PartNorms<T>& op, Range range, Scratch) {
     for (Index l = range.begin; l < range.end; ++l) {
         Sum<double> total;
         const auto add = [&](Index i, int n) BP_INLINED {
-            const vec<T> d = get(flat + i, n) - get_or(T(0), before, i, n);
+            const vec<T> d = load_some(flat + i, n) - load_or(T(0), before, i, n);
             if constexpr (sizeof(T) == 8) {
                 total.add(d * d);
             } else {
@@ -30,7 +30,7 @@ void part_norms(const PartNorms<T>& op, Range range, Scratch) {
                 total.add(low * low), total.add(high * high);
             }
         };
-        columns<T>(Range{place(l - 1), place(l)}, add);
+        each_vector<T>(Range{place(l - 1), place(l)}, add);
         op.norms.data[l] = std::sqrt(total.total());
     }
 }
@@ -39,15 +39,15 @@ void part_norms(const PartNorms<T>& op, Range range, Scratch) {
 template <class T>
 void dead_units(const DeadUnits<T>& op, Range, Scratch) {
     const Index rows = op.y.rows(), units = op.y.cols(), sample = op.sample.data[0];
-    const Index seen = plus(sample, 1), window = op.window < seen ? op.window : seen;
+    const Index seen = wrapping_add(sample, 1), window = op.window < seen ? op.window : seen;
     Index dead = 0;
-    columns<T>(units, [&](Index o, int n) BP_INLINED {
+    each_vector<T>(units, [&](Index o, int n) BP_INLINED {
         vec<T> largest{};
-        for (Index b = 0; b < rows; ++b) largest = max(get(op.y.data + b * op.y.ld() + o, n), largest);
+        for (Index b = 0; b < rows; ++b) largest = max(load_some(op.y.data + b * op.y.ld() + o, n), largest);
         for (int k = 0; k < n; ++k) {
             std::int64_t& fired = op.fired.data[o + k];
             if (largest[k] > 0) fired = sample;
-            dead += minus(sample, fired) >= window;
+            dead += wrapping_subtract(sample, fired) >= window;
         }
     });
     op.share.data[0] = units ? double(dead) / double(units) : 0;
@@ -60,8 +60,8 @@ void saturated_units(const SaturatedUnits<T>& op, Range, Scratch) {
     const vec<T> centre = broadcast<T>(T(op.centre)), reach = broadcast<T>(T(op.reach));
     ivec<T> far{};
     for (Index b = 0; b < rows; ++b)
-        columns<T>(units, [&](Index o, int n) BP_INLINED {
-            far -= first(abs(get(op.y.data + b * op.y.ld() + o, n) - centre), n) > reach;
+        each_vector<T>(units, [&](Index o, int n) BP_INLINED {
+            far -= keep_first(abs(load_some(op.y.data + b * op.y.ld() + o, n) - centre), n) > reach;
         });
     op.share.data[0] = op.y.size() ? double(sum(far)) / double(op.y.size()) : 0;
 }
@@ -78,11 +78,12 @@ void multiply_add(const MultiplyAdd<T>& op, Range range, Scratch) {
             return int(left < 0 ? 0 : left < w ? left : w);
         };
         vec<T> y[together];
-        for (int v = 0; v < together; ++v) y[v] = lanes(v) ? get(op.x.data + i + v * w, lanes(v)) : vec<T>{};
+        for (int v = 0; v < together; ++v)
+            y[v] = lanes(v) ? load_some(op.x.data + i + v * w, lanes(v)) : vec<T>{};
         for (Index round = 0; round < op.rounds; ++round)
             for (int v = 0; v < together; ++v) y[v] = fma(y[v], factor, term);
         for (int v = 0; v < together; ++v)
-            if (lanes(v)) put(op.y.data + i + v * w, y[v], lanes(v));
+            if (lanes(v)) store_some(op.y.data + i + v * w, y[v], lanes(v));
     }
 }
 

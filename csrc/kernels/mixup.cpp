@@ -38,8 +38,9 @@ void mixup(const Mixup<T>& op, Range range, Scratch) {
         if (std::uint64_t(partner) >= std::uint64_t(rows)) continue;
         const T *own = op.from.data + b * cols, *other = op.from.data + partner * cols;
         T* to = op.to.data + b * cols;
-        columns<T>(cols, [&](Index i, int n)
-                             BP_INLINED { put(to + i, mixture(get(own + i, n), get(other + i, n)), n); });
+        each_vector<T>(cols, [&](Index i, int n) BP_INLINED {
+            store_some(to + i, mixture(load_some(own + i, n), load_some(other + i, n)), n);
+        });
     }
 }
 
@@ -52,8 +53,9 @@ void mixed_loss(const MixedLoss<T>& op, Range range, Scratch) {
         op.count.data[0] = own * op.count_a.data[0] + other * op.count_b.data[0];
     }
     const Mixture<T> mixture(own);
-    columns<T>(covered(range, kElementPiece, op.gradient.size()), [&](Index i, int n) BP_INLINED {
-        put(op.gradient.data + i, mixture(get(op.dpred_a.data + i, n), get(op.dpred_b.data + i, n)), n);
+    each_vector<T>(covered(range, kElementPiece, op.gradient.size()), [&](Index i, int n) BP_INLINED {
+        store_some(op.gradient.data + i,
+                   mixture(load_some(op.dpred_a.data + i, n), load_some(op.dpred_b.data + i, n)), n);
     });
 }
 

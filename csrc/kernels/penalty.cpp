@@ -19,8 +19,9 @@ void l2_gradient(const L2Gradient<T>& op, Range range, Scratch) {
         for (Index i = begin; i < end; i += kSquaresPiece) {
             const Index n = end - i < kSquaresPiece ? end - i : kSquaresPiece;
             total += sum_of_squares(weight + i, n);
-            columns<T>(Range{i, i + n}, [&](Index at, int lanes) BP_INLINED {
-                put(dweight + at, get(dweight + at, lanes) + decay * get(weight + at, lanes), lanes);
+            each_vector<T>(Range{i, i + n}, [&](Index at, int lanes) BP_INLINED {
+                store_some(dweight + at,
+                           load_some(dweight + at, lanes) + decay * load_some(weight + at, lanes), lanes);
             });
         }
         op.partials.data[p] = total;

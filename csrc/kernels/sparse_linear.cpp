@@ -19,7 +19,7 @@ struct Nonzeros {
 // Those of a row of the batch.
 template <class T>
 BP_INLINE Nonzeros<T> nonzeros(const SparseRows<T>& x, Index b) {
-    const Index at = plus(x.cursor.data[0], b), N = x.starts.size(), Z = x.values.size();
+    const Index at = wrapping_add(x.cursor.data[0], b), N = x.starts.size(), Z = x.values.size();
     if (std::uint64_t(at) >= std::uint64_t(N)) return {nullptr, nullptr, 0};
     const Index row = x.index.data[at];
     if (std::uint64_t(row) >= std::uint64_t(N)) return {nullptr, nullptr, 0};
@@ -55,12 +55,12 @@ __attribute__((noinline)) void forward_row(const SparseLinearForward<T>& op, con
              [&](const T* weight, T value) BP_INLINED {
 #pragma GCC unroll 8
                  for (int v = 0; v < Vectors; ++v)
-                     acc[v] = fma(broadcast<T>(value), get(weight + v * w, lanes(v)), acc[v]);
+                     acc[v] = fma(broadcast<T>(value), load_some(weight + v * w, lanes(v)), acc[v]);
              });
 #pragma GCC unroll 8
     for (int v = 0; v < Vectors; ++v) {
         const auto column = epilogue.template column<T>(n + v * w, lanes(v), lanes(v) < w);
-        put(y + n + v * w, epilogue.apply(acc[v], column, 0, 0, 0, false), lanes(v));
+        store_some(y + n + v * w, epilogue.apply(acc[v], column, 0, 0, 0, false), lanes(v));
     }
 }
 
@@ -103,12 +103,14 @@ void sparse_linear_backward(const SparseLinearBackward<T>& op, Range range, Scra
     for (Index b = 0; b < B; ++b) {
         const T* const dy = op.dy.data + b * op.dy.ld();
         for_each(nonzeros(op, b), begin, end, dweight, O, O, [&](T* row, T value) BP_INLINED {
-            columns<T>(O, [&](Index n, int lanes) BP_INLINED {
-                put(row + n, fma(broadcast<T>(value), get(dy + n, lanes), get(row + n, lanes)), lanes);
+            each_vector<T>(O, [&](Index n, int lanes) BP_INLINED {
+                store_some(row + n,
+                           fma(broadcast<T>(value), load_some(dy + n, lanes), load_some(row + n, lanes)),
+                           lanes);
             });
         });
     }
-    if (range.begin == 0 && op.dbias) sum_rows(op.dy, op.dbias.data, 0, O);
+    if (range.begin == 0 && op.dbias) bias_gradient(op.dy, op.dbias.data, 0, O);
 }
 
 }  // namespace

@@ -25,13 +25,13 @@ BP_INLINE Slot<T> slot(const Tensor<T>& t) {
 }
 
 template <class T, bool Given>
-BP_INLINE vec<T> get(Slot<T, Given> slot, Index i, int n) {
-    if constexpr (Given) return get(slot.data + i, n);
+BP_INLINE vec<T> load_some(Slot<T, Given> slot, Index i, int n) {
+    if constexpr (Given) return load_some(slot.data + i, n);
     return vec<T>{};
 }
 template <class T, bool Given>
-BP_INLINE void put(Slot<T, Given> slot, Index i, vec<T> v, int n) {
-    if constexpr (Given) put(slot.data + i, v, n);
+BP_INLINE void store_some(Slot<T, Given> slot, Index i, vec<T> v, int n) {
+    if constexpr (Given) store_some(slot.data + i, v, n);
 }
 
 // f with the flag as a template argument.
@@ -57,7 +57,7 @@ BP_INLINE void sweep(const Update<T>& op, Range range, F f, Slots... slots) {
     const bool plain = op.weight_decay == 0 && op.clip_value == std::numeric_limits<double>::infinity();
     either(plain, [&]<bool Plain>(std::bool_constant<Plain>) BP_INLINED {
         const auto update = [=](Index i, int n) BP_INLINED {
-            vec<T> p = get(params + i, n), g = get(grads + i, n) * scale;
+            vec<T> p = load_some(params + i, n), g = load_some(grads + i, n) * scale;
             if constexpr (!Plain) {
                 g = min(limit, max(-limit, g));  // a NaN stays one
                 if constexpr (Decoupled)
@@ -67,9 +67,9 @@ BP_INLINE void sweep(const Update<T>& op, Range range, F f, Slots... slots) {
             }
             [&](auto... moments) BP_INLINED {
                 f(p, g, moments...);
-                put(params + i, p, n);
-                (put(slots, i, moments, n), ...);
-            }(get(slots, i, n)...);
+                store_some(params + i, p, n);
+                (store_some(slots, i, moments, n), ...);
+            }(load_some(slots, i, n)...);
         };
         auto [i, end] = covered(range, kUpdatePiece, op.params.size());
         for (; i + 2 * w <= end; i += 2 * w) {

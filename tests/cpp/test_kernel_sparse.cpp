@@ -15,7 +15,7 @@ struct PlusColumn {
 
     template <class>
     vec<T> column(Index col, int lanes, bool) const {
-        return get(bias + col, lanes);
+        return load_some(bias + col, lanes);
     }
     vec<T> apply(vec<T> value, vec<T> column, Index, Index, int, bool) const { return value + column; }
 };
@@ -63,13 +63,13 @@ void products(T, bool columns, int64_t M, int64_t N, int64_t K, int64_t percent,
 template <class T>
 void samples(T) {
     const auto x = Array<T>::filled({64, 256}, 0);
-    CHECK(left_of<T>(x).in_rows == 0 && left_of<T>(x).in_columns == 0);
+    CHECK(remaining_steps<T>(x).in_rows == 0 && remaining_steps<T>(x).in_columns == 0);
     for (int64_t i = 0; i < x.size(); ++i) x[i] = i % 256 < 64;
-    CHECK(left_of<T>(x).in_rows == 0.25 && left_of<T>(x).in_columns == 0.25);
+    CHECK(remaining_steps<T>(x).in_rows == 0.25 && remaining_steps<T>(x).in_columns == 0.25);
     for (int64_t i = 0; i < x.size(); ++i) x[i] = 1;
-    CHECK(left_of<T>(x).in_rows == 1 && left_of<T>(x).in_columns == 1);
+    CHECK(remaining_steps<T>(x).in_rows == 1 && remaining_steps<T>(x).in_columns == 1);
     x[0] = T(-0.0);  // its sign may show in a product
-    CHECK(left_of<T>(x).in_rows == 1);
+    CHECK(remaining_steps<T>(x).in_rows == 1);
 }
 
 // The ops themselves, on an x that they find sparse; with a weight of infinity, 0 · inf is NaN as ever.

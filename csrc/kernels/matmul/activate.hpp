@@ -11,10 +11,10 @@ template <class T>
 void activate(Activation activation, const T* z, T* y, T* kept, Index n, T alpha) {
     dispatch(activation, [&](auto tag) {
         constexpr Activation A = decltype(tag)::value;
-        columns<T>(n, [&](Index i, int lanes) BP_INLINED {
-            const vec<T> zi = get(z + i, lanes), yi = value<A>(zi, alpha);
-            put(y + i, yi, lanes);
-            if (kept) put(kept + i, slope<A>(stores_slope(A) ? zi : yi, alpha), lanes);
+        each_vector<T>(n, [&](Index i, int lanes) BP_INLINED {
+            const vec<T> zi = load_some(z + i, lanes), yi = value<A>(zi, alpha);
+            store_some(y + i, yi, lanes);
+            if (kept) store_some(kept + i, slope<A>(stores_slope(A) ? zi : yi, alpha), lanes);
         });
     });
 }
@@ -23,8 +23,8 @@ void activate(Activation activation, const T* z, T* y, T* kept, Index n, T alpha
 template <class T>
 void multiply_slope(Activation activation, const T* y, const T* kept, const T* dy, T* dx, Index n, T alpha) {
     const auto multiply = [&](const T* from, auto slope_at) BP_INLINED {
-        columns<T>(n, [&](Index i, int lanes) BP_INLINED {
-            put(dx + i, get(dy + i, lanes) * slope_at(get(from + i, lanes)), lanes);
+        each_vector<T>(n, [&](Index i, int lanes) BP_INLINED {
+            store_some(dx + i, load_some(dy + i, lanes) * slope_at(load_some(from + i, lanes)), lanes);
         });
     };
     if (kept) return multiply(kept, [](vec<T> s) BP_INLINED { return s; });

@@ -70,7 +70,7 @@ struct WhereReLU {
 
 // dbias[n0 .. n1] = Σ dy over the rows, first to last
 template <class T>
-void sum_rows(const Tensor<const T>& dy, T* dbias, Index n0, Index n1) {
+void bias_gradient(const Tensor<const T>& dy, T* dbias, Index n0, Index n1) {
     const Index B = dy.rows(), ld = dy.ld();
     for (Index n = n0; n < n1; n += width<T>) {
         const int lanes = int(n1 - n < width<T> ? n1 - n : width<T>);

@@ -23,9 +23,9 @@ BP_INLINE std::uint64_t steps_of(const T* const* rows, Index count) {
     std::uint64_t word = 0;
     for (Index k = 0; k < count; k += width<T>) {
         const int lanes = count - k < width<T> ? int(count - k) : width<T>;
-        auto any = as_int(get(rows[0] + k, lanes));
+        auto any = as_int(load_some(rows[0] + k, lanes));
 #pragma GCC unroll 4
-        for (int r = 1; r < Rows; ++r) any |= as_int(get(rows[r] + k, lanes));
+        for (int r = 1; r < Rows; ++r) any |= as_int(load_some(rows[r] + k, lanes));
         word |= std::uint64_t(nonzero_lanes(any)) << k;
     }
     return word;
@@ -62,7 +62,7 @@ void find_in_columns(Operand<T> a, Index M, Index K, Index words, std::uint64_t*
 #pragma GCC unroll 4
                     for (int v = 0; v < together; ++v) {
                         const T* at = a.data + (m + v * w) + k * a.step;
-                        const auto here = (uvec<double>)get(at, whole ? w : n[v]);
+                        const auto here = (uvec<double>)load_some(at, whole ? w : n[v]);
                         bits[v] = bits[v] + bits[v] - (uvec<double>)(here != uvec<double>{});
                     }
             };
@@ -99,7 +99,7 @@ __attribute__((noinline)) void sparse_tile(const SparseTile<T>& of, const T* con
 #pragma GCC unroll 4
     for (int m = 0; m < rows; ++m)
 #pragma GCC unroll 7
-        for (int v = 0; v < Vectors; ++v) acc[m][v] = of.first ? vec<T>{} : get(c[m] + v * w, lanes(v));
+        for (int v = 0; v < Vectors; ++v) acc[m][v] = of.first ? vec<T>{} : load_some(c[m] + v * w, lanes(v));
 
     for (Index i = 0; i < of.words; ++i)
         for (std::uint64_t word = words[i]; word; word &= word - 1) {
@@ -128,7 +128,7 @@ __attribute__((noinline)) void sparse_tile(const SparseTile<T>& of, const T* con
         for (int m = 0; m < rows; ++m) {
             const vec<T> z =
                 of.last ? epilogue.apply(acc[m][v], column, 0, col, lanes(v), masked) : acc[m][v];
-            put(c[m] + v * w, z, lanes(v));
+            store_some(c[m] + v * w, z, lanes(v));
         }
     }
 }
@@ -153,7 +153,7 @@ bool pack_panel(const T* b, Index ldb, Index K, Index columns, int tail, T* to) 
     };
     for (Index k = 0; k < K; ++k, b += ldb) {
         for (Index n = 0; n < last; n += w) keep(load(b + n), k, n);
-        keep(get(b + last, tail), k, last);
+        keep(load_some(b + last, tail), k, last);
     }
     return sum(zero[0] + zero[1]) == 0;
 }
@@ -198,13 +198,13 @@ bool sparse_gemm(Operand<T> a, const T* b, Index ldb, T* c, Index ldc, Index m0,
 
 // ---- whether it pays --------------------------------------------------------------------------------------
 
-// What share of the steps is left, as a few rows of x show it: of tiles of x, and of tiles of xᵀ.
-struct Left {
+// Fractions of the steps that remain for tiles of x and for tiles of xᵀ, estimated from a few rows of x.
+struct Remaining {
     double in_rows, in_columns;
 };
 
 template <class T>
-Left left_of(const Tensor<const T>& x) {
+Remaining remaining_steps(const Tensor<const T>& x) {
     constexpr Index samples = 2;  // of as many rows as a tile has
     constexpr std::uint64_t tiles = kSparseRows == 4 ? 0x1111111111111111 : 0x5555555555555555;
     Index in_rows = 0, in_columns = 0;
@@ -234,11 +234,11 @@ BP_INLINE bool large_enough(const Tensor<const T>& x, Index columns) {
 }
 template <class T>
 BP_INLINE bool sparse_in_rows(const Tensor<const T>& x, Index columns) {
-    return large_enough(x, columns) && left_of(x).in_rows <= 0.75;
+    return large_enough(x, columns) && remaining_steps(x).in_rows <= 0.75;
 }
 template <class T>
 BP_INLINE bool sparse_in_columns(const Tensor<const T>& x, Index columns) {
-    return large_enough(x, columns) && left_of(x).in_columns <= 0.5;
+    return large_enough(x, columns) && remaining_steps(x).in_columns <= 0.5;
 }
 
 }  // namespace

@@ -7,37 +7,37 @@ namespace {
 
 // The first n lanes; of a whole vector n is the constant width<T>, and the test disappears.
 template <class T>
-BP_INLINE vec<T> get(const T* p, int n) {
+BP_INLINE vec<T> load_some(const T* p, int n) {
     return n == width<T> ? load(p) : load_tail(p, n);
 }
 template <class T>
-BP_INLINE void put(T* p, vec<T> v, int n) {
+BP_INLINE void store_some(T* p, vec<T> v, int n) {
     n == width<T> ? store(p, v) : store_tail(p, v, n);
 }
 
 // What stands at p + i, or `other` everywhere where p is null.
 template <class T>
-BP_INLINE vec<T> get_or(T other, const T* p, Index i, int n) {
-    return p ? get(p + i, n) : broadcast<T>(other);
+BP_INLINE vec<T> load_or(T other, const T* p, Index i, int n) {
+    return p ? load_some(p + i, n) : broadcast<T>(other);
 }
 
 // v in the first n lanes, `other` in the rest.
 template <class V>
-BP_INLINE V first(V v, int n, lane<V> other = 0) {
+BP_INLINE V keep_first(V v, int n, lane<V> other = 0) {
     using Int = lane<ivec<lane<V>>>;
     return n == width<lane<V>> ? v : select<V>(iota<Int>() < Int(n), v, broadcast<lane<V>>(other));
 }
 
 // f(i, n) for the vectors of the elements [begin, end): n of them at i.
 template <class T, class F>
-BP_INLINE void columns(Range elements, F f) {
+BP_INLINE void each_vector(Range elements, F f) {
     auto [i, end] = elements;
     for (; i + width<T> <= end; i += width<T>) f(i, width<T>);
     if (i < end) f(i, int(end - i));
 }
 template <class T, class F>
-BP_INLINE void columns(Index size, F f) {
-    columns<T>(Range{0, size}, f);
+BP_INLINE void each_vector(Index size, F f) {
+    each_vector<T>(Range{0, size}, f);
 }
 
 // What some tasks cover of `size` elements, rows or channels, of which each task has a piece.

@@ -24,8 +24,8 @@ namespace {
 using Index = std::int64_t;
 
 // a + b, a - b; a forged counter wraps around, which is defined, rather than overflow
-BP_INLINE Index plus(Index a, Index b) { return Index(std::uint64_t(a) + std::uint64_t(b)); }
-BP_INLINE Index minus(Index a, Index b) { return Index(std::uint64_t(a) - std::uint64_t(b)); }
+BP_INLINE Index wrapping_add(Index a, Index b) { return Index(std::uint64_t(a) + std::uint64_t(b)); }
+BP_INLINE Index wrapping_subtract(Index a, Index b) { return Index(std::uint64_t(a) - std::uint64_t(b)); }
 
 #if defined(__AVX512F__) && defined(__AVX512DQ__)
 #define BP_AVX512 1

@@ -8,14 +8,14 @@ namespace {
 
 // The sum of f(i, n) over `size` elements, lane by lane.
 template <class T, class F>
-BP_INLINE vec<T> sum_columns(Index size, F f) {
+BP_INLINE vec<T> sum_vectors(Index size, F f) {
     constexpr int w = width<T>;
     vec<T> a{}, b{}, c{}, d{};
     Index i = 0;
     for (; i + 4 * w <= size; i += 4 * w)
         a += f(i, w), b += f(i + w, w), c += f(i + 2 * w, w), d += f(i + 3 * w, w);
     for (; i + w <= size; i += w) a += f(i, w);
-    if (i < size) b += first(f(i, int(size - i)), int(size - i));
+    if (i < size) b += keep_first(f(i, int(size - i)), int(size - i));
     return (a + b) + (c + d);
 }
 
@@ -38,9 +38,9 @@ constexpr Index kSquaresAhead = 512;   // elements that are prefetched ahead
 // Σ g² over at most kSquaresPiece elements.
 template <class T>
 BP_INLINE double sum_of_squares(const T* g, Index n) {
-    return double(sum(sum_columns<T>(n, [=](Index i, int lanes) BP_INLINED {
+    return double(sum(sum_vectors<T>(n, [=](Index i, int lanes) BP_INLINED {
         __builtin_prefetch(g + i + kSquaresAhead);
-        const vec<T> v = get(g + i, lanes);
+        const vec<T> v = load_some(g + i, lanes);
         return v * v;
     })));
 }

@@ -10,12 +10,18 @@ namespace {
 
 // c[0] + c[1] x + c[2] x^2 + ...
 template <class V>
-BP_INLINE V polynomial(V, lane<V> c) {
+BP_INLINE V horner(V, lane<V> c) {
     return broadcast<lane<V>>(c);
 }
 template <class V, class... Rest>
-BP_INLINE V polynomial(V x, lane<V> c, Rest... rest) {
-    return fma(x, polynomial(x, rest...), broadcast<lane<V>>(c));
+BP_INLINE V horner(V x, lane<V> c, Rest... rest) {
+    return fma(x, horner(x, rest...), broadcast<lane<V>>(c));
+}
+template <class V, int N>
+BP_INLINE V horner(V x, const double (&c)[N]) {
+    V value = broadcast<lane<V>>(lane<V>(c[N - 1]));
+    for (int i = N - 1; i-- > 0;) value = fma(value, x, broadcast<lane<V>>(lane<V>(c[i])));
+    return value;
 }
 
 // |magnitude| with the sign of x, for a magnitude without a sign of its own or with that of x.
@@ -59,11 +65,11 @@ BP_INLINE Exponential<V> exponential(V x) {
     const V r = fma(n, broadcast<T>(-kLn2Low<V>), high);
     V q;
     if constexpr (is_float<V>)
-        q = polynomial(r, 0.5f, 0.16666576f, 0.041666552f, 0.008363233f, 0.001392625f);
+        q = horner(r, 0.5f, 0.16666576f, 0.041666552f, 0.008363233f, 0.001392625f);
     else
-        q = polynomial(r, 0.5000000000000001, 0.16666666666666669, 0.041666666666623824, 0.008333333333330039,
-                       0.0013888888917367081, 0.00019841269863171557, 2.4801521057868204e-05,
-                       2.7557268276905696e-06, 2.7620201591031547e-07, 2.5100472505694996e-08);
+        q = horner(r, 0.5000000000000001, 0.16666666666666669, 0.041666666666623824, 0.008333333333330039,
+                   0.0013888888917367081, 0.00019841269863171557, 2.4801521057868204e-05,
+                   2.7557268276905696e-06, 2.7620201591031547e-07, 2.5100472505694996e-08);
     if constexpr (kFused)
         return {n, fma(r * r, q, r)};
     else  // more roundings: r at least enters unrounded
@@ -95,8 +101,8 @@ BP_INLINE V tanh(V x) {
     V small;
     if constexpr (is_float<V>) {
         const V z = a * a;
-        small = fma(a * z,
-                    polynomial(z, -0.3333333f, 0.13333113f, -0.053909376f, 0.021309063f, -0.006609614f), a);
+        small =
+            fma(a * z, horner(z, -0.3333333f, 0.13333113f, -0.053909376f, 0.021309063f, -0.006609614f), a);
     } else {
         small = abs(fma(s, p, s - T(1))) / d;
     }
@@ -138,15 +144,15 @@ template <class V>
 BP_INLINE V logarithm_sum(V k, V f) {
     using T = lane<V>;
     if constexpr (is_float<V>) {
-        const V t = polynomial(f, -0.5f, 0.3333333f, -0.24999997f, 0.20000716f, -0.16667803f, 0.14249058f,
-                               -0.12425687f, 0.1168542f, -0.11479734f, 0.06971612f);
+        const V t = horner(f, -0.5f, 0.3333333f, -0.24999997f, 0.20000716f, -0.16667803f, 0.14249058f,
+                           -0.12425687f, 0.1168542f, -0.11479734f, 0.06971612f);
         const V rest = fma(k, broadcast<T>(kLn2Low<V>), f * f * t);
         return fma(k, broadcast<T>(kLn2High<V>), f + rest);
     } else {  // 2 atanh(s) with s = f / (2 + f), arranged so that f enters unrounded
         const V s = f / (f + T(2)), z = s * s, half_square = T(0.5) * f * f;
-        const V r = z * polynomial(z, 0.6666666666666666, 0.40000000000000885, 0.28571428570799784,
-                                   0.22222222392581045, 0.18181795547521137, 0.15386244737621665,
-                                   0.13268638369266825, 0.13088034850927555);
+        const V r =
+            z * horner(z, 0.6666666666666666, 0.40000000000000885, 0.28571428570799784, 0.22222222392581045,
+                       0.18181795547521137, 0.15386244737621665, 0.13268638369266825, 0.13088034850927555);
         const V rest = fma(k, broadcast<T>(kLn2Low<V>), s * (half_square + r));
         return fma(k, broadcast<T>(kLn2High<V>), f - (half_square - rest));
     }
@@ -207,12 +213,12 @@ BP_INLINE V erf(V x) {
     if constexpr (is_float<V>) {
         const V a = at_most(3.93f, abs(x)), z = a * a;  // beyond it erf rounds to 1
         const V small = fma(a,
-                            polynomial(z, 0.12837917f, -0.37612632f, 0.112836696f, -0.02685796f,
-                                       0.0051974873f, -0.00081029156f, 8.20417e-05f),
+                            horner(z, 0.12837917f, -0.37612632f, 0.112836696f, -0.02685796f, 0.0051974873f,
+                                   -0.00081029156f, 8.20417e-05f),
                             a);
         const auto [n, p] =
-            exponential(polynomial(a, 0.00033105534f, -1.1302817f, -0.6317367f, -0.110170685f, 0.026476284f,
-                                   -0.0047802893f, 0.00060149265f, -4.6645586e-05f, 1.6684398e-06f));
+            exponential(horner(a, 0.00033105534f, -1.1302817f, -0.6317367f, -0.110170685f, 0.026476284f,
+                               -0.0047802893f, 0.00060149265f, -4.6645586e-05f, 1.6684398e-06f));
         const V s = power_of_two(n);  // s (1 + p) = erfc(a)
         return with_sign(select(a < 0.95f, small, fma(-s, p, 1.0f - s)), x);
     } else {
