@@ -1,4 +1,4 @@
-// Products that leave out zeros, of one ISA row: the bits of gemm.hpp.
+// Products that skip zeros, of one ISA row: the bits of gemm.hpp.
 #include "kernel_test.hpp"
 #include "kernels/matmul/gemm.hpp"
 #include "kernels/matmul/skip_zeros.hpp"
