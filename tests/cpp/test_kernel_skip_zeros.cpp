@@ -43,11 +43,12 @@ void products(T, bool columns, int64_t M, int64_t N, int64_t K, int64_t percent,
     const auto dense = Array<T>::filled({M, N}), sparse = Array<T>::filled({M, N});
     const Operand<T> operand{a.data(), columns ? 1 : K, columns ? M : 1};
     const PlusColumn<T> epilogue{bias.data()};
-    gemm(operand, RowMajor<T>{b.data(), N}, dense.data(), N, m0, M, n0, N, K, epilogue,
-         Scratch{scratch.data()});
+    const RowMajor<T> row_major{b.data(), N};
+    const Piece piece{m0, M, n0, N};
+    gemm(operand, row_major, Output<T>{dense.data(), N}, piece, K, epilogue, Scratch{scratch.data()});
     const auto compute = [&] {
-        return sparse_gemm<T>(operand, b.data(), N, sparse.data(), N, m0, M, n0, N, K, epilogue,
-                              Scratch{scratch.data()});
+        return sparse_gemm(operand, row_major, Output<T>{sparse.data(), N}, piece, K, epilogue,
+                           Scratch{scratch.data()});
     };
     CHECK(compute());
     CHECK(same(dense, sparse));

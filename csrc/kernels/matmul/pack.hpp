@@ -5,23 +5,46 @@
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-constexpr int kTileRows =
-    kRegisters == 32 ? 14 : 6;  // 14 x 2 (6 x 2) accumulators leave room for two of B and one of A
+// ---- sizes ------------------------------------------------------------------------------------------------
+
+// A tile of C is kTileRows x kTileVectors accumulators. They leave registers for the vectors of B and one element of A.
+constexpr int kTileRows = kRegisters == 32 ? 14 : 6;
 constexpr int kTileVectors = 2;
 template <class T>
 constexpr int kPanel = kTileVectors * width<T>;  // columns of B that a tile reads
+
+// A block of B is 256 or 512 KiB: it stays in the L2 cache, beside what passes through.
+constexpr Index kBlockK = 256;
+constexpr Index kBlockColumns = 256;
+
+// Strides in bytes at which rows crowd into few sets of an L1 cache, whose 64 sets of lines repeat every 4 KiB.
+constexpr Index kOneSet = 4096, kTwoSets = 2048, kFourSets = 1024;
+
+// When copies pay, as measured (benchmarks/LOG.md).
+constexpr Index kWorthCopying = 64;  // steps of k
+constexpr Index kReadsOfPacked = 4;  // tiles that read a packed B
+constexpr Index kLargeB = 1 << 20;   // bytes of B beyond which it leaves the L2 cache between two tiles
+constexpr Index kManyColumns = 256;  // of B, for which a copied A is read often
+constexpr Index kFarRows = 2048;     // bytes between rows of C from which fetching them for writing pays
+constexpr Index kRowsAhead = 16;     // rows that are fetched ahead of a copy
+
+// A copied tile of A: kCopiedHeight is kTileRows, filled up to whole vectors. Rows are kCopiedStride apart, which spreads them
+// over the sets of the cache. Of an A that is read down its columns, several tiles are copied at once: each line holds parts of
+// them all.
+constexpr Index kCopiedHeight = 16;
+constexpr Index kCopiedStride = kBlockK + 16;
+constexpr Index kCopiedTiles = 8;
+static_assert(kCopiedHeight >= kTileRows && kCopiedHeight % (64 / sizeof(float)) == 0);
+
+// Elements of the scratch memory that gemm may use.
 template <class T>
-constexpr Index kLine = 64 / Index(sizeof(T));  // of a cache
+constexpr Index kPackedElements =
+    kBlockK * (kBlockColumns + kCopiedHeight * kCopiedTiles) + kCopiedHeight * kCopiedStride;
 
-constexpr Index kBlockK = 256;        // k of one pass over C
-constexpr Index kBlockColumns = 256;  // 256 or 512 KiB of B: with what passes by, they stay in the L2 cache
-constexpr Index kPackedStride = kBlockK + 16;  // of a copied row of A: not a multiple of a cache's set
-constexpr Index kCopiedTiles = 8;    // of A read down its columns: each of their lines holds several
-constexpr Index kManyColumns = 256;  // of B: a copy of A is read often enough
-constexpr Index kRowsAhead = 16;     // that are fetched of a matrix which is being copied
+template <class T>
+constexpr Index kLine = 64 / Index(sizeof(T));  // elements of a cache line
 
-template <class T>  // of scratch that gemm may use
-constexpr Index kPackedElements = kBlockK * (kBlockColumns + 16 * kCopiedTiles) + 16 * kPackedStride;
+// ---- operands ---------------------------------------------------------------------------------------------
 
 // A(m, k) = data[m * row + k * step]; one of row and step is 1.
 template <class T>
@@ -30,13 +53,25 @@ struct Operand {
     Index row, step;
 };
 
+// C, row-major: element (m, n) is data[m * ld + n].
+template <class T>
+struct Output {
+    T* data;
+    Index ld;
+};
+
+// Rows m0 .. m1 and columns n0 .. n1 of a product.
+struct Piece {
+    Index m0, m1, n0, n1;
+};
+
 template <class T>
 BP_INLINE void prefetch_to_write(T* c, Index ldc, int rows, int columns) {
     for (int r = 0; r < rows; ++r)
         for (int n = 0; n < columns; n += int(kLine<T>)) __builtin_prefetch(c + r * ldc + n, 1);
 }
 
-// B row-major, read in place: rows are `ld` apart. Where that would thrash the caches, the first tile packs it as it reads.
+// B, row-major: element (k, n) is data[k * ld + n]. Read in place, or packed by the first tiles where that would thrash a cache.
 template <class T>
 struct RowMajor {
     const T* data;
@@ -50,7 +85,7 @@ struct RowMajor {
     }
 };
 
-// B = Wᵀ for a row-major W: element (k, n) is data[n * ld + k]. Packed by transposing squares in registers.
+// B = Wᵀ for a row-major W: element (k, n) is data[n * ld + k]. Always packed, by transposing squares in registers.
 template <class T>
 struct Transposed {
     const T* data;
@@ -78,17 +113,21 @@ struct Transposed {
     }
 };
 
-// The rows of A for one tile after the other: copied where they lie a multiple of 1 KiB apart, which would make them fight for
-// few sets of a cache in every step of k. For few columns of B a copy pays only if that is all of one set.
+// Does it pay to copy the rows of A? Rows a multiple of 1 KiB apart fight for few sets of a cache in every step of k. For few
+// columns of B a copy pays only if all rows share one set.
+template <class T>
+BP_INLINE bool worth_copying(const Operand<T>& a, Index columns, Index K) {
+    const Index stride = (a.step == 1 ? a.row : a.step) * Index(sizeof(T));
+    return K >= kWorthCopying &&
+           (columns >= kManyColumns ? stride % kFourSets == 0
+                                    : a.step == 1 && columns >= kPanel<T> && stride % kOneSet == 0);
+}
+
+// The rows of A for one tile after the other, in place or copied.
 template <class T>
 class CopiedRows {
   public:
-    BP_INLINE CopiedRows(Operand<T> a, Index columns, Index K, T* to) : a_(a), to_(to) {
-        const Index stride = (a.step == 1 ? a.row : a.step) * Index(sizeof(T));
-        copies_ =
-            K >= 64 && (columns >= kManyColumns ? stride % 1024 == 0
-                                                : a.step == 1 && columns >= kPanel<T> && stride % 4096 == 0);
-    }
+    BP_INLINE CopiedRows(Operand<T> a, bool copies, T* to) : a_(a), to_(to), copies_(copies) {}
 
     // Rows of tile t, k0 <= k < k0 + count; to be asked for t = 0, 1, 2, ...
     template <class Tiles>
@@ -97,10 +136,10 @@ class CopiedRows {
         if (!copies_) return {a_.data + m * a_.row + k0 * a_.step, a_.row, a_.step};
         if (a_.step == 1) {
             copy_rows(a_.data + m * a_.row + k0, int(tiles.begin(t + 1) - m), count);
-            return {to_, kPackedStride, 1};
+            return {to_, kCopiedStride, 1};
         }
         if (t % kCopiedTiles == 0) copy_columns(tiles, t, k0, count);
-        return {to_ + t % kCopiedTiles * kBlockK * 16, 1, 16};
+        return {to_ + t % kCopiedTiles * kBlockK * kCopiedHeight, 1, kCopiedHeight};
     }
 
   private:
@@ -108,7 +147,7 @@ class CopiedRows {
         constexpr int w = width<T>;
         const Index whole = count / w * w;
         T* to = to_;
-        for (int r = 0; r < rows; ++r, from += a_.row, to += kPackedStride) {
+        for (int r = 0; r < rows; ++r, from += a_.row, to += kCopiedStride) {
             for (Index i = 0; i < whole; i += w) {
                 __builtin_prefetch(from + i + 4 * a_.row);
                 store(to + i, load(from + i));
@@ -116,8 +155,8 @@ class CopiedRows {
             if (whole < count) store(to + whole, load_tail(from + whole, int(count - whole)));
         }
     }
-    // Row by row of what is stored, for a line of it holds several tiles. Whole vectors, whatever follows the tile, except in
-    // the last row, which may end the matrix.
+    // Copies in storage order, because one cache line spans several tiles. Whole vectors are loaded even past the end of a
+    // tile, except in the last row, where they could leave the matrix.
     template <class Tiles>
     void copy_columns(const Tiles& tiles, Index t, Index k0, Index count) const {
         constexpr int w = width<T>;
@@ -127,18 +166,19 @@ class CopiedRows {
             begin[last] = from + tiles.begin(t + last);
         --last;
         const Index lines = (begin[last] - begin[0] + kLine<T> - 1) / kLine<T>;
-        const T* ahead = begin[0] + kRowsAhead / 2 * a_.step;  // more would push each other out of the cache
+        // Half as far ahead as elsewhere: more rows would push each other out of the cache.
+        const T* ahead = begin[0] + kRowsAhead / 2 * a_.step;
         T* to = to_;
         Index row = 0;
-        for (Index i = 1; i < count; ++i, to += 16, row += a_.step, ahead += a_.step) {
+        for (Index i = 1; i < count; ++i, to += kCopiedHeight, row += a_.step, ahead += a_.step) {
             for (Index line = 0; line < lines; ++line) __builtin_prefetch(ahead + line * kLine<T>);
             for (int g = 0; g < last; ++g)
                 for (int m = 0; m < kTileRows; m += w)
-                    store(to + g * (kBlockK * 16) + m, load(begin[g] + row + m));
+                    store(to + g * (kBlockK * kCopiedHeight) + m, load(begin[g] + row + m));
         }
         for (int g = 0; g < last; ++g)
             for (Index m = 0, height = begin[g + 1] - begin[g]; m < height; m += w)
-                store(to + g * (kBlockK * 16) + m,
+                store(to + g * (kBlockK * kCopiedHeight) + m,
                       load_tail(begin[g] + row + m, int(height - m < w ? height - m : w)));
     }
 

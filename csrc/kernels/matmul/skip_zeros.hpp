@@ -158,38 +158,38 @@ bool pack_panel(const T* b, Index ldb, Index K, Index columns, int tail, T* to) 
     return sum(zero[0] + zero[1]) == 0;
 }
 
-// Rows m0 .. m1 and columns n0 .. n1 of C = A · B, as `gemm` computes them; b's rows are ldb apart. The epilogue must not ask
-// for the row. False, and C is not complete, if B is not finite.
+// A piece of C = A · B as gemm() computes it, with an epilogue that ignores the row. Returns false, and leaves C incomplete, if
+// B has a number that is not finite.
 template <class T, class Epilogue>
-bool sparse_gemm(Operand<T> a, const T* b, Index ldb, T* c, Index ldc, Index m0, Index m1, Index n0, Index n1,
-                 Index K, const Epilogue& epilogue, Scratch scratch) {
+bool sparse_gemm(Operand<T> a, RowMajor<T> b, Output<T> c, Piece piece, Index K, const Epilogue& epilogue,
+                 Scratch scratch) {
     constexpr Index w = width<T>, panel = kSparseVectors * w;
     const auto counts = std::make_integer_sequence<int, kSparseVectors>{};
     T* const packed = static_cast<T*>(scratch.data);
     std::uint64_t* const found = reinterpret_cast<std::uint64_t*>(packed + kSparseK * panel);
-    for (Index m = m0; m < m1; m += kSparseBlockRows)
+    for (Index m = piece.m0; m < piece.m1; m += kSparseBlockRows)
         for (Index k0 = 0; k0 < K; k0 += kSparseK) {
-            const Index M = m1 - m < kSparseBlockRows ? m1 - m : kSparseBlockRows;
+            const Index M = piece.m1 - m < kSparseBlockRows ? piece.m1 - m : kSparseBlockRows;
             const Index k = K - k0 < kSparseK ? K - k0 : kSparseK, words = (k + kWord - 1) / kWord;
             const Operand<T> block{a.data + m * a.row + k0 * a.step, a.row, a.step};
             if (a.step == 1)
                 find_in_rows(block, M, k, words, found);
             else
                 find_in_columns(block, M, k, words, found);
-            for (Index n = n0; n < n1; n += panel) {
-                const Index columns = n1 - n < panel ? n1 - n : panel;
+            for (Index n = piece.n0; n < piece.n1; n += panel) {
+                const Index columns = piece.n1 - n < panel ? piece.n1 - n : panel;
                 const int tail = int((columns - 1) % w + 1), vectors = int((columns + w - 1) / w);
-                const auto tile = sparse_tile_of<T, Epilogue>(vectors, counts);
-                if (!pack_panel(b + k0 * ldb + n, ldb, k, columns, tail, packed)) return false;
-                const SparseTile<T> of{a.step, packed, words, n, tail, k0 == 0, k0 + k == K};
+                const auto compute_tile = sparse_tile_of<T, Epilogue>(vectors, counts);
+                if (!pack_panel(b.at(k0, n), b.ld, k, columns, tail, packed)) return false;
+                const SparseTile<T> tile{a.step, packed, words, n, tail, k0 == 0, k0 + k == K};
                 for (Index t = 0; t < M; t += kSparseRows) {
                     const T* rows[kSparseRows];
                     T* to[kSparseRows];
                     for (int r = 0; r < kSparseRows; ++r) {
                         const Index row = t + r < M ? t + r : M - 1;
-                        rows[r] = block.data + row * a.row, to[r] = c + (m + row) * ldc + n;
+                        rows[r] = block.data + row * a.row, to[r] = c.data + (m + row) * c.ld + n;
                     }
-                    tile(of, rows, found + t / kSparseRows * words, to, epilogue);
+                    compute_tile(tile, rows, found + t / kSparseRows * words, to, epilogue);
                 }
             }
         }
