@@ -7,18 +7,19 @@ namespace backpass {
 // Fields and checks of a loss with class indices.
 template <class T>
 struct ClassLoss : Loss<T, std::int64_t> {
+    using Base = Loss<T, std::int64_t>;
+    using Base::pred, Base::target, Base::sample_weight;
     Tensor<const T> weight;
     std::int64_t ignore_index = -100;
 
     template <class Visit>
     void common(Visit&& field) {
-        Loss<T, std::int64_t>::common(field);
+        Base::common(field);
         field("weight", weight, optional);
         field("ignore_index", ignore_index);
     }
     const char* invalid() const {
-        const auto& pred = this->pred;
-        if (pred.ndim < 1 || !all_have_size(pred.rows(), this->target, this->sample_weight))
+        if (pred.ndim < 1 || !all_have_size(pred.rows(), target, sample_weight))
             return "target and sample_weight must be (...) for pred (..., C)";
         return has_size(weight, pred.cols()) ? this->mismatch() : "weight must be (C,)";
     }

@@ -104,10 +104,7 @@ struct MixedLoss {
     }
     double flops() const { return 3.0 * double(gradient.size()); }
     double bytes() const { return 3.0 * sizeof(T) * double(gradient.size()); }
-    std::int64_t tasks() const {
-        const std::int64_t count = pieces(gradient.size(), kElementPiece);
-        return count == 0 ? 1 : count;
-    }
+    std::int64_t tasks() const { return gradient.size() == 0 ? 1 : pieces(gradient.size(), kElementPiece); }
 };
 
 using MixupOps = decltype(BothDtypes<MixupForward, MixupBackward, MixedLoss>{} + OpList<MixupDraw>{});

@@ -78,7 +78,7 @@ class Pool {
         next_.store(0, std::memory_order_relaxed);
         const std::uint64_t round = (gate_.load(std::memory_order_relaxed) & ~kLow) + kRound;
         gate_.store(round | std::uint64_t(helpers) << kHelpersAt | kOpen, std::memory_order_seq_cst);
-        for (int id = 0; id < helpers; ++id) workers_[id]->wake();
+        for (int id = 0; id < helpers; ++id) workers_[std::size_t(id)]->wake();
         take_part(scratch_of_caller(), interrupt);
         gate_.fetch_and(
             ~kOpen,
