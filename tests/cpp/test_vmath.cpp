@@ -1,5 +1,6 @@
 // Vector primitives and functions of one ISA row: ulp bounds against libm in higher precision, special
 // values, tails.
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
