@@ -12,9 +12,9 @@ namespace backpass {
 
 // take() waits for the GIL. An interpreter that is ending never gives it to a daemon thread: before Python 3.14 it ends the
 // thread from within, by unwinding its frames, which std::terminate would answer in a destructor. This one sleeps until the
-// process is gone, as Python 3.14 does.
+// process is gone, as Python 3.14 does. The sanitizer would object to libstdc++, which binds a __forced_unwind& to nothing.
 template <class F>
-[[gnu::no_sanitize("null")]] auto wait_for_gil(F take) {  // libstdc++ binds __forced_unwind& to nothing
+__attribute__((no_sanitize("null"))) auto wait_for_gil(F take) {
 #ifdef __GLIBCXX__
     try {
         return take();
