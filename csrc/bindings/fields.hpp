@@ -12,7 +12,7 @@ namespace backpass {
 
 namespace py = pybind11;
 
-// An array is of another dtype than the struct's: the next struct of the same name may fit.
+// An array's dtype differs from the struct's. The next struct of the same name may fit.
 struct WrongDtype {
     const char* name;
     py::dtype given, expected;
@@ -41,7 +41,8 @@ class FromDict {
         using Item = std::remove_const_t<T>;
         const auto expected = py::dtype::of<Item>();
         if (!array.dtype().is(expected) && !array.dtype().equal(expected)) {
-            wrong_ = WrongDtype{name, array.dtype(), expected};  // no exception: it would take 7 us
+            // An exception would take 7 µs.
+            wrong_ = WrongDtype{name, array.dtype(), expected};
             return;
         }
         if (array.ndim() > kMaxDims)
@@ -79,7 +80,8 @@ class FromDict {
                               known);
     }
 
-    // After all fields: what was of another dtype, and ended the reading; throws if the dict has what the struct has not.
+    // To be called after all fields. Returns the wrong dtype that ended the reading, if any. Throws if the dict has a field that
+    // the struct lacks.
     const std::optional<WrongDtype>& finish() const {
         if (!wrong_ && taken_ != fields_.size())
             throw py::type_error(std::string(op_) + ": an argument in " +

@@ -13,7 +13,7 @@
 namespace backpass {
 namespace {
 
-// The op struct that bears this name and whose dtypes fit.
+// The op struct with this name whose dtypes fit.
 template <class... List>
 AnyOp make_op(OpList<List...>, const std::string& name, const py::dict& fields, py::list& keep) {
     std::optional<AnyOp> made;
@@ -60,21 +60,21 @@ bool interrupted() {
     return told;
 }
 
-// A program and the arrays it works on, kept alive with it.
+// A program, with references that keep its arrays alive.
 class BoundProgram {
   public:
     BoundProgram(const std::vector<std::pair<std::string, py::dict>>& calls, const std::string& isa,
                  const std::optional<py::array_t<std::int64_t>>& halt)
         : halt_(checked(halt)), program_(make(calls), choose_isa(isa), halt ? halt->data() : nullptr) {}
 
-    // One pass for one input: the commonest call of all from Python, so it takes no detour. None if x is not what `input` is.
+    // One pass for one input. It is the commonest call from Python, so everything happens here. None if x does not fit `input`.
     std::optional<py::array> infer(const py::array& input, const py::array& output, const py::handle& x,
                                    int threads) {
         if (!(input.flags() & output.flags() & py::array::c_style) || !input.writeable())
             throw py::value_error("infer: input and output must be C-contiguous, input writable");
         if (input.dtype().kind() != 'f' || output.dtype().kind() != 'f')
             throw py::type_error("infer: input and output must be float32 or float64");
-        // No subclass: a masked array has values that do not count.
+        // A subclass is refused: a masked array has values that do not count.
         if (Py_TYPE(x.ptr()) != py::detail::npy_api::get().PyArray_Type_) return std::nullopt;
         const auto given = py::reinterpret_borrow<py::array>(x);
         const bool fits = given.ndim() == input.ndim() && given.dtype().is(input.dtype()) &&
@@ -104,7 +104,7 @@ class BoundProgram {
     std::int64_t run(std::int64_t steps, int threads) {
         const int n = threads > 0 ? threads : get_num_threads();
         if (program_.seconds() * double(steps) < 5e-6)
-            return program_.run(steps, 1, nullptr);  // shorter than giving up the GIL
+            return program_.run(steps, 1, nullptr);  // shorter than releasing the GIL
         std::int64_t done;
         {
             const WithoutGil without_gil;

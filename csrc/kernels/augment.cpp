@@ -13,7 +13,7 @@ constexpr double kCentre[] = {1.50140941,      0.246640727,    -0.00417768164, -
 constexpr double kTail[] = {2.83297682,     1.00167406,    0.00943887047,  -0.0076224613,  0.00573950773,
                             -0.00367342844, 0.00134934322, 0.000100950558, -0.000200214257};
 
-// The upper 23 bits of each word as a number.
+// The upper 23 bits of each random word, as a number.
 template <class T>
 BP_INLINE vec<T> upper_bits(const Word* words) {
     if constexpr (sizeof(T) == 4) {
@@ -25,7 +25,7 @@ BP_INLINE vec<T> upper_bits(const Word* words) {
     }
 }
 
-// A standard normal from each word.
+// A standard normal number from each random word.
 template <class T>
 BP_INLINE vec<T> normal(const Word* words) {
     const vec<T> x = (upper_bits<T>(words) + T(0.5)) * T(0x1p-22) - T(1);
@@ -53,7 +53,7 @@ void gaussian_noise(const GaussianNoise<T>& op, Range range, Scratch) {
     }
 }
 
-// How one image is moved: pixel (i, j) of the result shows (i - down, j' - right), j' = j or mirrored.
+// How one image is moved: pixel (i, j) of the result shows pixel (i - down, j' - right), where j' is j or its mirror image.
 struct Move {
     Index down, right, top, left;
     bool mirrored;
@@ -68,7 +68,7 @@ BP_INLINE Move move_of(const ImageMoves& moves, const Word* words, Index height,
             double(words[2]) < moves.flip * 0x1p32};
 }
 
-// visit(to, from): for every pixel of the result, where it is and what it shows (-1: nothing).
+// visit(to, from) for every pixel of the result: its place, and the place of the pixel that it shows, or -1.
 template <class Visit>
 BP_INLINE void pixels(const ImageMoves& moves, const Move& move, Index height, Index width, Visit visit) {
     for (Index i = 0; i < height; ++i) {
@@ -83,7 +83,7 @@ BP_INLINE void pixels(const ImageMoves& moves, const Move& move, Index height, I
     }
 }
 
-// work(image, move) for the images of some tasks.
+// work(image, move) for each image of some tasks.
 template <class Work>
 BP_INLINE void images(const ImageMoves& moves, Range range, const std::int64_t (&shape)[kMaxDims],
                       Work work) {

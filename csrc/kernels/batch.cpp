@@ -8,7 +8,7 @@ namespace {
 
 constexpr Word kShuffleStream = 0xB0000000;
 
-// Fisher and Yates: for i = N-1 .. 1, swap i and j = ⌊draw[i] (i + 1) / 2³²⌋
+// Fisher and Yates: for i = N-1 .. 1, swap places i and j = ⌊draw[i] (i + 1) / 2³²⌋
 void shuffle_index(const Shuffle& op, Range, Scratch) {
     Index* const index = op.index.data;
     const Index size = op.index.size();
@@ -28,8 +28,9 @@ void shuffle_index(const Shuffle& op, Range, Scratch) {
     }
 }
 
-constexpr Index kGatherAhead = 16384;  // bytes between the row that is copied and the one that is fetched
-constexpr Index kMostAhead = 64;       // rows: lines of short ones would push each other out of L1
+// Distance of the prefetch in bytes, and its limit in rows: more lines of short rows would push each other out of the L1 cache.
+constexpr Index kGatherAhead = 16384;
+constexpr Index kMostAhead = 64;
 
 BP_INLINE void fetch(std::uint64_t address) { __builtin_prefetch((const void*)address); }
 
@@ -40,8 +41,8 @@ BP_INLINE void copy(char* to, const char* from) {
     __builtin_memcpy(to, &v, Bytes);
 }
 
-// A row of at least Bytes, in pieces of Bytes, of which the last may overlap the one before. The row at `next` is fetched line by
-// line meanwhile: a whole row at once would stall.
+// Copy a row of at least Bytes in pieces of Bytes; the last piece may overlap the one before. Meanwhile the row at `next` is
+// prefetched line by line, because a whole row at once would stall.
 template <int Bytes>
 BP_INLINE void copy_row(char* to, const char* from, std::uint64_t next, Index bytes) {
     for (Index i = 0; i + Bytes < bytes; i += Bytes) {
@@ -52,7 +53,7 @@ BP_INLINE void copy_row(char* to, const char* from, std::uint64_t next, Index by
     copy<Bytes>(to + bytes - Bytes, from + bytes - Bytes);
 }
 
-// A row of another dtype, in the same way.
+// Convert a row to another dtype. Meanwhile the row at `next` is prefetched line by line.
 template <class T, class Source>
 BP_INLINE void convert_row(T* to, const Source* from, std::uint64_t next, Index columns) {
     constexpr Index line = 64 / Index(sizeof(Source));
@@ -65,7 +66,7 @@ BP_INLINE void convert_row(T* to, const Source* from, std::uint64_t next, Index 
     for (; i < columns; ++i) to[i] = T(from[i]);
 }
 
-// row(to, from, next) for the rows [begin, end) of out that there are; next: the address of a later row of the source.
+// row(to, from, next) for those rows [begin, end) of out that exist in source. next: address of a later row of source.
 template <class T, class Source, class Row>
 BP_INLINE void gather_rows(const Gather<T, Source>& op, Index begin, Index end, Row row) {
     const Index size = op.source.shape[0], columns = op.out.cols(), bytes = columns * Index(sizeof(Source));
@@ -75,7 +76,8 @@ BP_INLINE void gather_rows(const Gather<T, Source>& op, Index begin, Index end, 
     T* to = op.out.data + begin * op.out.ld();
     for (Index b = begin; b < end; ++b, to += op.out.ld()) {
         if (std::uint64_t(index[b]) >= std::uint64_t(size)) continue;
-        // No prefetcher foresees a shuffled order. In whole numbers, which wrap around: a forged index may point anywhere.
+        // The hardware cannot predict a shuffled order. Addresses are integers, which wrap around, because a forged index may
+        // point anywhere.
         const Index later = index[b + ahead < known ? b + ahead : b];
         row(to, op.source.data + index[b] * columns,
             std::uint64_t(op.source.data) + std::uint64_t(later) * std::uint64_t(bytes));
@@ -90,8 +92,7 @@ BP_INLINE void copy_rows(const Gather<T>& op, Index begin, Index end) {
     });
 }
 
-// out[b] = source[index[cursor + b]]; a row that index does not have, or one that it names outside source,
-// stays as it is
+// out[b] = source[index[cursor + b]]. Row b stays as it is if cursor + b lies outside index, or the index outside source.
 template <class T, class Source>
 void gather(const Gather<T, Source>& op, Range range, Scratch) {
     const Index cursor = op.cursor.data[0];

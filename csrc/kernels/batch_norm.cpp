@@ -1,13 +1,13 @@
 // Batch normalisation of (B, C, L). The variance takes a second pass, for accuracy.
 //
-// Where L is 1 a vector holds neighbouring channels of one row, else a stretch of one channel.
+// If L is 1, a vector holds neighbouring channels of one row; otherwise it holds neighbours of one channel.
 #include "channels.hpp"
 #include "kernel.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-// Mean and variance of n channels at c are known: keep them. Returns 1/√(var + eps).
+// Store the statistics of n channels at c. Returns 1/√(var + eps).
 template <class T>
 BP_INLINE vec<T> keep_statistics(const BatchNormForward<T>& op, Index c, int n, vec<T> mean, vec<T> var) {
     const vec<T> inv_std = T(1) / sqrt(var + T(op.eps));
@@ -70,7 +70,7 @@ void batch_norm_forward(const BatchNormForward<T>& op, Range range, Scratch) {
     }
 }
 
-// running += momentum (new - running) where new is finite; momentum < 0: 1 / number of batches
+// running += momentum (new - running), where new is finite. momentum < 0 stands for 1 / number of batches.
 template <class T>
 void batch_norm_track(const BatchNormTrack<T>& op, Range, Scratch) {
     const std::uint64_t batches = std::uint64_t(op.batches.data[0]) + 1;
@@ -123,8 +123,7 @@ void batch_norm_inference(const BatchNormInference<T>& op, Range range, Scratch)
         });
 }
 
-// x̂ = (x - mean) inv_std; dweight = Σ dy x̂; dbias = Σ dy; dx = weight inv_std (dy - (dbias + x̂ dweight) /
-// count)
+// x̂ = (x - mean) inv_std; dweight = Σ dy x̂; dbias = Σ dy; dx = weight inv_std (dy - (dbias + x̂ dweight) / count)
 template <class T>
 void batch_norm_backward(const BatchNormBackward<T>& op, Range range, Scratch) {
     const Shape shape = shape_of(op.x);

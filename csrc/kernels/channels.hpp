@@ -1,11 +1,11 @@
-// The loops of normalisations: over channels side by side in vectors, or along one channel of (B, C, L).
+// Loops of normalisations: over neighbouring channels in vectors, or along one channel of (B, C, L).
 #pragma once
 #include "vector/sums.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-// f(Vectors<K>, c, n): K vectors of channels at c, or the first n of the last one.
+// f(Vectors<K>, c, n) for each group of channels: K vectors at c, of n lanes each.
 template <int K>
 struct Vectors {
     static constexpr int count = K;
@@ -24,10 +24,11 @@ struct Shape {
 };
 template <class T>
 BP_INLINE Shape shape_of(const Tensor<T>& x) {
-    return {x.size() > 0 ? x.shape[0] : 0, x.shape[1], x.shape[2]};  // no loop over empty rows
+    // Zero rows if they are empty: NumPy has arrays of 2^40 empty rows.
+    return {x.size() > 0 ? x.shape[0] : 0, x.shape[1], x.shape[2]};
 }
 
-// f(i, n) for the vectors of channel c: n elements at i.
+// f(i, n) for each vector of channel c: n elements at i.
 template <class T, class F>
 BP_INLINE void along_channel(Shape shape, Index c, F f) {
     for (Index b = 0; b < shape.rows; ++b) {

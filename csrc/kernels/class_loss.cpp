@@ -6,8 +6,8 @@
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-// The class of row b and the row's weight. A target that is no class weighs NaN, and so does the loss;
-// nothing is read there.
+// The class of row b and the weight of the row. A target outside the classes gets weight NaN, which makes the loss NaN, and
+// class 0, so that reading is safe.
 struct Label {
     Index at;
     double weight;
@@ -16,7 +16,7 @@ template <class Op>
 BP_INLINE Label label_of(const Op& op, Index b) {
     const Index target = op.target.data[b];
     const double weight = op.sample_weight ? double(op.sample_weight.data[b]) : 1;
-    if (target == op.ignore_index) return {0, 0 * weight};  // NaN stays NaN
+    if (target == op.ignore_index) return {0, 0 * weight};  // a weight of NaN stays NaN
     if (target < 0 || target >= op.pred.cols()) return {0, __builtin_nan("")};
     return {target, weight};
 }
@@ -34,8 +34,8 @@ BP_INLINE double total_weight(const Op& op) {
     return total;
 }
 
-// q of one batch: at the target hard · weight, everywhere soft · weight. Plain: q is 1 at the target, 0
-// elsewhere.
+// Smoothed targets q of one batch: soft · weight for every class, plus hard · weight for the target. Without weights and
+// smoothing (Plain) q is 1 for the target and 0 elsewhere.
 template <class T>
 struct Smoothing {
     const T* weight;
@@ -45,10 +45,10 @@ struct Smoothing {
     BP_INLINE vec<T> at(Index c, int n) const { return T(soft) * load_or(T(1), weight, c, n); }
 };
 
-// Classes up to this many: width<T> rows at a time, transposed, so that no lane is idle.
+// Up to this many classes, width<T> rows are computed at a time, transposed, so that every lane works.
 constexpr Index kNarrow = 16;
 
-// Rows b ... b + count of at most kNarrow classes; count <= width<T>. sums[lane] += loss.
+// Rows b .. b + count, with count <= width<T>, of at most kNarrow classes. sums[lane] += loss.
 template <bool Plain, class T>
 BP_INLINE void narrow_rows(const SoftmaxCrossEntropy<T>& op, const Smoothing<T>& q, Index b, int count,
                            double* sums) {
@@ -67,8 +67,8 @@ BP_INLINE void narrow_rows(const SoftmaxCrossEntropy<T>& op, const Smoothing<T>&
         chosen[r] = r < count ? x[r * classes + label.at] : T(0);
         hard[r] = Plain ? T(1) : T(q.hard * class_weight(op, label.at));
     }
-    // f(i, n, v) for the vectors of the rows. One may reach into the next row, which comes later, but not
-    // beyond the last.
+    // f(i, n, v) for each vector of the rows. A vector may run into the following row (overwritten later), never past the
+    // last row.
     vec<T> column[kNarrow] = {};
     const auto each_part = [&](auto f) BP_INLINED {
         for (int r = 0; r < count; ++r)
@@ -111,7 +111,7 @@ BP_INLINE void narrow_rows(const SoftmaxCrossEntropy<T>& op, const Smoothing<T>&
     each_part([&](Index i, int n, vec<T>& v) BP_INLINED { store_some(g + i, v, n); });
 }
 
-// One row of any number of classes; its loss.
+// The loss and the gradient of one row of any number of classes.
 template <bool Plain, class T>
 BP_INLINE double wide_row(const SoftmaxCrossEntropy<T>& op, const Smoothing<T>& q, Index b) {
     constexpr T lowest = -T(__builtin_inf());
@@ -166,7 +166,7 @@ template <class T>
 void softmax_cross_entropy(const SoftmaxCrossEntropy<T>& op, Range, Scratch) {
     const Index classes = op.pred.cols();
     const double total = total_weight(op), divisor = divisor_of(op, total);
-    double loss = total;  // without classes: 0, or NaN for a target that is no class
+    double loss = total;  // for zero classes: 0, or NaN if there is a target
     if (classes > 0 && !op.weight && op.label_smoothing == 0) {
         loss = all_rows<true>(op, Smoothing<T>{nullptr, 1, 0, 0, divisor}) / divisor;
     } else if (classes > 0) {

@@ -1,4 +1,4 @@
-// The norm of the gradient, and what follows from it.
+// The norm of the gradient, the scale that clips it, and the guard.
 #include <cmath>
 
 #include "kernel.hpp"
@@ -7,7 +7,7 @@
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-// partials[p] = Σ g² over chunk p; 0 beyond the gradient
+// partials[p] = Σ g² over chunk p; 0 for chunks beyond the gradient
 template <class T>
 void gradient_norm(const GradientNorm<T>& op, Range range, Scratch) {
     const Index size = op.grads.size();

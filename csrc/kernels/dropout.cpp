@@ -1,4 +1,4 @@
-// Dropout.
+// Dropout: a mask from random words, and products with it.
 #include "kernel.hpp"
 #include "vector/loops.hpp"
 #include "vector/philox.hpp"
@@ -8,7 +8,7 @@ namespace {
 
 static_assert(kElementPiece % kDrawBlock == 0, "a task starts with a block of the draw");
 
-// scale where a word reaches the threshold, else 0.
+// scale where a random word reaches the threshold, 0 elsewhere.
 template <class T>
 BP_INLINE vec<T> mask_of(const Word* words, Word threshold, T scale) {
     if constexpr (sizeof(T) == 4) {

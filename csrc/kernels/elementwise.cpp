@@ -13,7 +13,7 @@ void activation_forward(const ActivationForward<T>& op, Range range, Scratch) {
     activate(op.activation, op.x.data + i, op.y.data + i, kept, end - i, T(op.alpha));
 }
 
-// dx = dy f'(x): the slope that the forward pass kept, or from y
+// dx = dy f'(x), with the slope that the forward pass stored, or else from y
 template <class T>
 void activation_backward(const ActivationBackward<T>& op, Range range, Scratch) {
     const auto [i, end] = covered(range, kElementPiece, op.y.size());

@@ -1,5 +1,4 @@
-// Activations and pointwise losses, value and slope: python/backpass/formulas.py on vectors, in the same
-// order.
+// Activations and pointwise losses, value and slope: Python's formulas on vectors.
 //
 // The slope of an activation is taken at s: y = value(z), or z itself where stores_slope(). Then the forward pass computes the
 // slope and stores it for the backward pass.
@@ -14,7 +13,7 @@ struct Tag {
     static constexpr auto value = Enumerator;
 };
 
-// Calls f(Tag<a>{}): inside, `a.value` is a compile-time constant.
+// Call f(Tag<which>{}): the enumerator becomes a compile-time constant.
 template <class Enum, class F, int... I>
 BP_INLINE void dispatch(Enum which, F&& f, std::integer_sequence<int, I...>) {
     (void)((int(which) == I && (f(Tag<Enum(I)>{}), true)) || ...);
@@ -57,7 +56,7 @@ BP_INLINE V gelu_inner(V z) {
 template <Activation A, class V>
 BP_INLINE V value(V z, [[maybe_unused]] lane<V> alpha) {
     using T = lane<V>;
-    constexpr T threshold = 20;  // beyond it softplus(z) is z
+    constexpr T threshold = 20;  // above it softplus(z) = z
     if constexpr (A == Activation::identity) return z;
     if constexpr (A == Activation::relu) return select(z < T(0), constant<V>(0), z);
     if constexpr (A == Activation::leaky_relu) return select(z < T(0), alpha * z, z);

@@ -10,9 +10,8 @@ namespace {
 
 constexpr Index kPieceColumns = 256;
 
-// The piece of C that the first of some tasks computes, together with the tasks beside it in the grid, up to kPieceColumns:
-// a thread that does them all reads A once. all_rows adds the rows of tasks below, if the piece spans all columns: then the
-// thread reads B once.
+// Take the next tasks from the grid as one piece of C: the first task and those beside it, up to kPieceColumns, so that A is read
+// once. With all_rows a piece that spans all columns also takes the tasks below, so that B is read once.
 BP_INLINE Piece next_piece(const Grid& grid, Range& tasks, bool all_rows = false) {
     const Index r = tasks.begin / grid.cols, c = tasks.begin % grid.cols;
     const Index left = tasks.end - tasks.begin, most = grid.cols - c < left ? grid.cols - c : left;
@@ -24,8 +23,8 @@ BP_INLINE Piece next_piece(const Grid& grid, Range& tasks, bool all_rows = false
     return {r * grid.m / grid.rows, (r + rows) * grid.m / grid.rows, n0, n1 < grid.n ? n1 : grid.n};
 }
 
-// A product with few columns would leave most lanes idle. Its transpose is computed, kTransposedPiece columns at a time, and
-// copied into rows [from, to) of out. product(begin, end, c): columns [begin, end) of the transpose, which has `columns` rows.
+// For a product with few columns, which would leave most lanes idle: compute its transpose, kTransposedPiece columns at a time,
+// and copy it into rows [from, to) of out. product(begin, end, c) computes columns [begin, end) of the transpose.
 constexpr Index kTransposedPiece = 128;
 template <class T, class Product>
 BP_INLINE void transposed_product(Index from, Index to, Index columns, Output<T> out, Scratch scratch,
@@ -73,7 +72,7 @@ void linear_forward(const LinearForward<T>& op, Range range, Scratch scratch) {
     }
 }
 
-// How many of the last columns of dweight are computed transposed: where it pays, as measured.
+// Number of last columns of dweight for which the transpose pays, as measured.
 template <class T>
 BP_INLINE Index transposed_columns(Index B, Index I, Index O) {
     const Index rest = O % width<T>;

@@ -35,7 +35,7 @@ void part_norms(const PartNorms<T>& op, Range range, Scratch) {
     }
 }
 
-// fired[o] = sample where y > 0 in any row; share = mean of sample - fired >= window, at most sample + 1
+// fired[o] = sample where y > 0 in any row; share = the fraction of units with sample - fired >= min(window, sample + 1)
 template <class T>
 void dead_units(const DeadUnits<T>& op, Range, Scratch) {
     const Index rows = op.y.rows(), units = op.y.cols(), sample = op.sample.data[0];
@@ -53,10 +53,11 @@ void dead_units(const DeadUnits<T>& op, Range, Scratch) {
     op.share.data[0] = units ? double(dead) / double(units) : 0;
 }
 
-// share of the elements with |y - centre| > reach
+// share = the fraction of elements with |y - centre| > reach
 template <class T>
 void saturated_units(const SaturatedUnits<T>& op, Range, Scratch) {
-    const Index units = op.y.cols(), rows = units ? op.y.rows() : 0;  // NumPy has arrays of 2^40 empty rows
+    // NumPy has arrays of 2^40 empty rows.
+    const Index units = op.y.cols(), rows = units ? op.y.rows() : 0;
     const vec<T> centre = broadcast<T>(T(op.centre)), reach = broadcast<T>(T(op.reach));
     ivec<T> far{};
     for (Index b = 0; b < rows; ++b)
@@ -66,7 +67,7 @@ void saturated_units(const SaturatedUnits<T>& op, Range, Scratch) {
     op.share.data[0] = op.y.size() ? double(sum(far)) / double(op.y.size()) : 0;
 }
 
-// y = x, then `rounds` times y = y factor + term. Twelve vectors at a time hide the latency of a multiply-add everywhere.
+// y = x, then `rounds` times y = y factor + term. Twelve vectors at a time hide the latency of a multiply-add on every CPU.
 template <class T>
 void multiply_add(const MultiplyAdd<T>& op, Range range, Scratch) {
     constexpr int w = width<T>, together = 12;

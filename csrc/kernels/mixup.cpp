@@ -6,7 +6,7 @@
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-// own a + other b, each product rounded
+// own a + other b, with both products rounded
 template <class T>
 struct Mixture {
     T own, other;
@@ -27,7 +27,7 @@ void mixup_draw(const MixupDraw& op, Range, Scratch) {
     for (Index b = 0; b < rows; ++b) op.partner.data[b] = s < b ? s - b + rows : s - b;
 }
 
-// to[b] = share from[b] + (1 - share) from[partner[b]]; a row whose partner is outside stays as it is
+// to[b] = share from[b] + (1 - share) from[partner[b]]. A row whose partner is outside stays as it is.
 template <class T>
 void mixup(const Mixup<T>& op, Range range, Scratch) {
     const Mixture<T> mixture(op.share.data[0]);
@@ -44,7 +44,7 @@ void mixup(const Mixup<T>& op, Range range, Scratch) {
     }
 }
 
-// loss = share loss_a + (1 - share) loss_b, and so its gradient and its count
+// loss = share loss_a + (1 - share) loss_b; gradient and count are mixed alike.
 template <class T>
 void mixed_loss(const MixedLoss<T>& op, Range range, Scratch) {
     const double own = op.share.data[0], other = 1 - own;

@@ -5,7 +5,7 @@
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-// dweight += α weight / count; partials[p] = Σ weight² over chunk p; 0 beyond the weights
+// dweight += α weight / count; partials[p] = Σ weight² over chunk p; 0 for chunks beyond the weights
 template <class T>
 void l2_gradient(const L2Gradient<T>& op, Range range, Scratch) {
     const Index size = op.weight.size();

@@ -62,8 +62,8 @@ struct Gaussian {
     }
 };
 
-// Lanes of two vectors that hold pairs -> the first (0) or second (1) of each pair, and back: the lower or
-// upper half.
+// Shuffles between two vectors of pairs and two vectors of their members. OfPairs: the first (0) or second (1) of each pair.
+// AsPairs: the lower (0) or upper (1) half of the pairs.
 template <int Second>
 struct OfPairs {
     static constexpr int at(int i) { return 2 * i + Second; }
@@ -82,7 +82,7 @@ void gaussian_nll(const GaussianNll<T>& op, Range, Scratch) {
     const T *pred = op.pred.data, *target = op.target.data, *weight = op.sample_weight.data, eps = T(op.eps);
     T* const dpred = op.dpred.data;
     Sum<T> loss;
-    if (outputs == 1)  // (mean, variance) pairs: a vector takes a row in each lane
+    if (outputs == 1)  // pairs (mean, variance), a row in each lane
         each_vector<T>(rows, [&](Index b, int n) BP_INLINED {
             const int low = 2 * n < w ? 2 * n : w, high = 2 * n - low;
             const vec<T> p = load_some(pred + 2 * b, low), q = load_some(pred + 2 * b + low, high);

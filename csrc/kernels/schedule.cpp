@@ -16,7 +16,7 @@ void exponential_schedule(const ExponentialSchedule& op, Range, Scratch) {
     op.lr.data[0] = op.initial * std::pow(op.factor, double(op.step.data[0]) / double(op.every));
 }
 
-// Half a cosine from `from` at t = 0 to `to` at t = 1.
+// Half a period of a cosine, from `from` at t = 0 to `to` at t = 1.
 double half_cosine(double from, double to, double t) {
     return to + 0.5 * (from - to) * (1 + std::cos(3.14159265358979323846 * t));
 }

@@ -6,14 +6,14 @@
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-// f(offset) for the rows of the tasks.
+// f(offset) for each row of some tasks.
 template <class Op, class F>
 BP_INLINE void each_row(const Op& op, Range range, Index rows, Index size, F f) {
     const auto [begin, end] = covered(range, op.rows_per_task(), rows);
     for (Index row = begin; row < end; ++row) f(row * size);
 }
 
-// y = e^x / Σ e^x, or its logarithm. A NaN spoils Σ, and with it the row.
+// y = e^x / Σ e^x, or its logarithm. A NaN makes Σ and with it the whole row NaN.
 template <class T>
 void softmax_forward(const SoftmaxForward<T>& op, Range range, Scratch) {
     const Index size = op.x.cols();

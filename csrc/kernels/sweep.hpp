@@ -1,4 +1,4 @@
-// One pass of an optimizer step over parameters, gradients and moments; the step is a function of vectors.
+// One pass of an optimizer step over parameters, gradients and moments. The step is a function of vectors.
 #pragma once
 #include <limits>
 #include <type_traits>
@@ -9,8 +9,7 @@
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-// One moment of every parameter; Given is false for an optional one that is absent: it reads as zero and is
-// not written.
+// One moment of every parameter. Given is false if the moment is absent: it reads as zero, and stores are dropped.
 template <class T, bool Given = true>
 struct Slot {
     T* data;
@@ -34,7 +33,7 @@ BP_INLINE void store_some(Slot<T, Given> slot, Index i, vec<T> v, int n) {
     if constexpr (Given) store_some(slot.data + i, v, n);
 }
 
-// f with the flag as a template argument.
+// Call f with the flag as a compile-time constant.
 template <class F>
 BP_INLINE void either(bool flag, F f) {
     if (flag)
@@ -43,12 +42,13 @@ BP_INLINE void either(bool flag, F f) {
         f(std::false_type{});
 }
 
-// f(p, g, slots...) for every vector of the range, then what it left in p and the slots is stored.
-// g = limit(scale grads, clip_value), and the decay is done: g += λ p, or p -= lr λ p if decoupled.
+// f(p, g, slots...) for every vector of the range; p and the slots are stored afterwards. Before the call g is scaled and
+// limited to clip_value, and weight decay is applied: g += λ p, or p -= lr λ p if decoupled.
 template <bool Decoupled, class T, class F, class... Slots>
 BP_INLINE void sweep(const Update<T>& op, Range range, F f, Slots... slots) {
     constexpr int w = width<T>;
-    static_assert(kUpdatePiece % (2 * w) == 0);  // so that the cut into tasks moves no element between loops
+    // An element belongs to the same of the two loops below, however the range is cut into tasks.
+    static_assert(kUpdatePiece % (2 * w) == 0);
     T* const params = op.params.data;
     const T* const grads = op.grads.data;
     const vec<T> scale = broadcast<T>(T(op.scale.data[0])), limit = broadcast<T>(T(op.clip_value));
@@ -59,7 +59,7 @@ BP_INLINE void sweep(const Update<T>& op, Range range, F f, Slots... slots) {
         const auto update = [=](Index i, int n) BP_INLINED {
             vec<T> p = load_some(params + i, n), g = load_some(grads + i, n) * scale;
             if constexpr (!Plain) {
-                g = min(limit, max(-limit, g));  // a NaN stays one
+                g = min(limit, max(-limit, g));  // a NaN passes through
                 if constexpr (Decoupled)
                     p *= decay;
                 else

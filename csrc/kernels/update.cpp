@@ -12,7 +12,7 @@ namespace {
 // there. A tiny eps forbids it, because beside such an eps a flushed root would show.
 BP_INLINE bool may_flush(double eps) { return eps >= 1e-15; }
 
-// v = μ v + (1 - dampening) g (v = g at the first step); p -= lr v, or lr (g + μ v) with Nesterov; no v: lr g
+// v = μ v + (1 - dampening) g, or g at the first step; p -= lr v, or lr (g + μ v) with Nesterov, or lr g without v
 template <class T>
 void sgd_step(const SgdStep<T>& op, Range range, Scratch) {
     using V = vec<T>;
@@ -53,8 +53,7 @@ struct Moments {
     }
 };
 
-// m and v; p -= lr/(1-β1ᵗ) m / (√(v/(1-β2ᵗ)) + eps); max_v, if given, is the largest v so far and stands for
-// it
+// Moments as above; p -= lr/(1-β1ᵗ) m / (√(v/(1-β2ᵗ)) + eps). If max_v is given, it takes the place of v: the largest v so far.
 template <class T>
 void adam_step(const AdamStep<T>& op, Range range, Scratch) {
     using V = vec<T>;
@@ -74,7 +73,7 @@ void adam_step(const AdamStep<T>& op, Range range, Scratch) {
     });
 }
 
-// m and v; p -= lr (c0 g + c1 m) / (√(v/(1-β2ᵗ)) + eps)
+// Moments as above; p -= lr (c0 g + c1 m) / (√(v/(1-β2ᵗ)) + eps)
 template <class T>
 void nadam_step(const NadamStep<T>& op, Range range, Scratch) {
     using V = vec<T>;
@@ -102,8 +101,8 @@ void nadam_momentum(const NadamMomentum& op, Range, Scratch) {
     op.coefficients.data[1] = following / (1 - product * following);
 }
 
-// v = α v + (1-α) g²; a = α a + (1-α) g; u = g / (√(v - a²) + eps), without a: √v; b = μ b + u; p -= lr b,
-// without b: lr u
+// v = α v + (1-α) g²; a = α a + (1-α) g; u = g / (√(v - a²) + eps), or g / (√v + eps) without a;
+// b = μ b + u; p -= lr b, or lr u without b
 template <class T>
 void rmsprop_step(const RmspropStep<T>& op, Range range, Scratch) {
     using V = vec<T>;

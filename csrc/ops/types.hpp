@@ -3,9 +3,10 @@
 #include <cstddef>
 #include <cstdint>
 
-// Forced inline, so that no kernel object carries a weak copy compiled for a newer CPU (see csrc/README.md).
+// Forced inline: an object of one instruction set must never hold a copy that the linker could use elsewhere (csrc/README.md).
 #define BP_INLINE __attribute__((always_inline)) inline
-#define BP_INLINED __attribute__((always_inline))  // the same for a lambda: [](auto a) BP_INLINED { ... }
+// Forced inline for a lambda: [](auto a) BP_INLINED { ... }
+#define BP_INLINED __attribute__((always_inline))
 
 namespace backpass {
 
@@ -26,23 +27,24 @@ struct Tensor {
         for (int i = 0; i < ndim; ++i) n *= shape[i];
         return n;
     }
-    // The tensor as a matrix: the last dimension is the columns, all the others together the rows.
+    // The tensor as a matrix: the last dimension counts the columns, the product of all others the rows.
     BP_INLINE std::int64_t cols() const { return ndim == 0 ? 1 : shape[ndim - 1]; }
     BP_INLINE std::int64_t rows() const {
         std::int64_t n = 1;
         for (int i = 0; i + 1 < ndim; ++i) n *= shape[i];
         return n;
     }
-    BP_INLINE std::int64_t ld() const { return cols() + gap; }  // leading dimension: from row to row
+    // Leading dimension: elements from one row to the next.
+    BP_INLINE std::int64_t ld() const { return cols() + gap; }
 };
 
-// Work items [begin, end) of an op, cut the same way whatever the number of threads.
+// Tasks [begin, end) of an op; or elements, rows or channels.
 struct Range {
     std::int64_t begin;
     std::int64_t end;
 };
 
-// Memory of one thread, 64-byte aligned: where a product packs its operands.
+// Working memory of one thread, 64-byte aligned: products pack their operands there.
 inline constexpr std::size_t kScratchBytes = 2 << 20;
 struct Scratch {
     void* data;

@@ -28,13 +28,16 @@
 namespace backpass {
 namespace {
 
-constexpr int kMostWorkers = 0xfff0;  // the gate counts them in 16 bits
-constexpr int kSpins = 4000;          // about 50 µs: longer than the serial stretches inside a step
-constexpr double kWorthSeconds =
-    6e-6;  // of each thread: below, what the cores hand each other costs more than one more of them saves
-constexpr double kFlopsPerSecond = 5e10, kBytesPerSecond = 2e10;  // of one core, roughly
+// The gate counts workers in 16 bits.
+constexpr int kMostWorkers = 0xfff0;
+// A worker spins about 50 µs before it sleeps: longer than the serial stretches inside a step.
+constexpr int kSpins = 4000;
+// Least work per thread, in seconds: below it, cache traffic between cores costs more than another thread saves.
+constexpr double kWorthSeconds = 6e-6;
+// The speed of one core, roughly.
+constexpr double kFlopsPerSecond = 5e10, kBytesPerSecond = 2e10;
 
-// The CPU that this thread runs on; -1 where nobody tells.
+// The CPU that this thread runs on; -1 where the system cannot tell.
 int current_cpu() {
 #ifdef __linux__
     return sched_getcpu();
@@ -43,9 +46,9 @@ int current_cpu() {
 #endif
 }
 
-// Move a thread to another CPU of the process. Linux wakes a worker where it last ran and leaves it there for milliseconds even
-// if the caller, who waits for it, computes on that very CPU and another one is idle (seen where CPUs share no cache in the
-// system's eyes, as in virtual machines): two threads then take longer than one.
+// Move a thread to another CPU of the process. Linux wakes a worker on the CPU where it last ran. The worker stays there for
+// milliseconds, even if the caller computes on that CPU and another CPU is idle: two threads then take longer than one. Seen in
+// virtual machines, whose CPUs seem to share no cache.
 void leave_cpu([[maybe_unused]] std::thread::native_handle_type thread, [[maybe_unused]] int cpu) {
 #ifdef __linux__
     cpu_set_t allowed;
@@ -57,7 +60,7 @@ void leave_cpu([[maybe_unused]] std::thread::native_handle_type thread, [[maybe_
 
 void* new_scratch() { return ::operator new(kScratchBytes, std::align_val_t(64)); }
 
-// The scratch memory of a thread that runs programs, as long as the thread lives.
+// The scratch memory of the calling thread; freed when the thread ends.
 void* scratch_of_caller() {
     struct Free {
         void operator()(void* data) const { ::operator delete(data, std::align_val_t(64)); }
@@ -68,7 +71,8 @@ void* scratch_of_caller() {
 
 class Pool {
   public:
-    std::mutex busy;  // held by the session that uses the pool
+    // Held by the session that uses the pool.
+    std::mutex busy;
 
     bool run(const Work& work, int threads, Interrupt* interrupt) {
         hire(threads - 1);
@@ -80,17 +84,17 @@ class Pool {
         gate_.store(round | std::uint64_t(helpers) << kHelpersAt | kOpen, std::memory_order_seq_cst);
         for (int id = 0; id < helpers; ++id) workers_[std::size_t(id)]->wake();
         take_part(scratch_of_caller(), interrupt);
-        gate_.fetch_and(
-            ~kOpen,
-            std::memory_order_acq_rel);  // who has not entered by now stays out: nobody waits for a sleeper
+        // Workers that have not entered by now stay out, so that the caller never waits for a sleeper.
+        gate_.fetch_and(~kOpen, std::memory_order_acq_rel);
         while (gate_.load(std::memory_order_acquire) & kInside) pause();
         return !(interrupt && interrupt->requested());
     }
 
-    ~Pool() = delete;  // workers live as long as the process
+    // Workers live as long as the process.
+    ~Pool() = delete;
 
   private:
-    // gate: number of the round | how many workers are wanted | open | how many are inside
+    // The gate is one word, from its high bits: number of the round | workers wanted | open | workers inside.
     static constexpr std::uint64_t kInside = 0xffff, kOpen = 0x10000, kLow = 0x1ffffffff, kRound = kLow + 1;
     static constexpr int kHelpersAt = 17;
 
@@ -105,7 +109,7 @@ class Pool {
         }
     };
 
-    // So many workers, or as many as memory and the system's limits allow: no result depends on their number.
+    // Start workers until there are `wanted`, or fewer if memory or a limit of the system runs out. Results stay the same.
     void hire(int wanted) {
         while (int(workers_.size()) < wanted && int(workers_.size()) < most_) {
             void* scratch = nullptr;
@@ -133,7 +137,7 @@ class Pool {
         }
     }
 
-    // Whether this worker is wanted in a round that it has not seen.
+    // Is this worker wanted in a round that it has not seen?
     static bool calls(std::uint64_t gate, int id, std::uint64_t seen) {
         return (gate & kOpen) && id < int(gate >> kHelpersAt & kInside) && gate / kRound != seen;
     }
@@ -169,23 +173,23 @@ class Pool {
     alignas(64) std::atomic<std::uint64_t> gate_{0};
     alignas(64) std::atomic<std::int64_t> next_{0};
     alignas(64) Work work_{};
-    int cpu_ = -1;  // of the caller
+    int cpu_ = -1;  // where the caller computes
     std::vector<std::unique_ptr<Worker>> workers_;
-    int most_ = kMostWorkers;  // fewer once one could not be had
+    int most_ = kMostWorkers;  // lowered when a worker could not be started
 };
 
 std::atomic<int> num_threads{1};
-Pool* pool =
-    nullptr;  // never freed: a worker may outlive the module, and a forked child must not touch its parent's
+// Never freed: a worker may outlive the module, and a forked child must leave its parent's pool alone.
+Pool* pool = nullptr;
 
-void start_afresh() { pool = new Pool; }
+void make_pool() { pool = new Pool; }
 
 Pool& the_pool() {
     static const bool once = [] {
-        start_afresh();
+        make_pool();
 #ifndef _WIN32
-        pthread_atfork(nullptr, nullptr,
-                       start_afresh);  // the child has no workers: it makes its own when it needs them
+        // A forked child has no workers. Its new pool starts some when it needs them.
+        pthread_atfork(nullptr, nullptr, make_pool);
 #endif
         return true;
     }();
@@ -198,7 +202,7 @@ Pool& the_pool() {
 int get_num_threads() { return num_threads.load(); }
 void set_num_threads(int threads) { num_threads.store(threads < 1 ? 1 : threads); }
 
-// What threadpoolctl finds in the loaded module and calls (python/backpass/threadpools.py).
+// threadpoolctl finds these functions in the loaded module and calls them.
 extern "C" {
 BACKPASS_EXPORT int backpass_get_num_threads() { return get_num_threads(); }
 BACKPASS_EXPORT void backpass_set_num_threads(int threads) { set_num_threads(threads); }

@@ -1,4 +1,4 @@
-// The thread pool, and the only policy on when to use it.
+// The thread pool, and the policy on when to use it.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -8,28 +8,29 @@
 
 namespace backpass {
 
-// Items [0, tasks) to be done by call(context, range, scratch), in any order, by any thread.
+// Tasks [0, tasks), done by call(context, range, scratch) in any order, by any thread.
 struct Work {
     void (*call)(const void* context, Range range, Scratch scratch);
     const void* context;
     std::int64_t tasks;
 };
 
-// The number of threads that programs use unless they say otherwise.
+// The default number of threads of a program; at least 1.
 int get_num_threads();
-void set_num_threads(int threads);  // at least 1
+void set_num_threads(int threads);
 
-// About how long one thread works on an op.
+// Estimated seconds of one thread.
 double estimated_seconds(double flops, double bytes);
 
-// How many threads work of this size can use, each of them with enough to do: at least 1. Depends on the op alone.
+// How many threads have enough to do in work of this size: at least 1. Depends on the op alone.
 int useful_threads(double flops, double bytes, std::int64_t tasks);
 
-// Asks now and then, between two tasks of the calling thread, whether the run should stop.
+// Should the run stop? The calling thread asks between two tasks.
 class Interrupt {
   public:
     explicit Interrupt(bool (*ask)()) : ask_(ask), last_(std::chrono::steady_clock::now()) {}
-    bool requested();  // asks at most every 50 ms; once true, stays true
+    // Calls `ask` at most every 50 ms. Once true, stays true.
+    bool requested();
 
   private:
     bool (*ask_)();
@@ -37,20 +38,20 @@ class Interrupt {
     std::chrono::steady_clock::time_point last_;
 };
 
-// One run of a program. With more than one thread it takes the pool, unless another Python thread's run has it: then
-// everything runs in the caller's thread.
+// One run of a program. A run with several threads takes the pool. While another Python thread's run holds the pool, all work
+// is done in the caller's thread.
 class Session {
   public:
     explicit Session(int threads);
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
 
-    // threads: that this work can use. interrupt: null where the work is too short to be stopped, or must not be. Returns
-    // whether all of it is done.
+    // threads: how many this work can use. interrupt: null if the work is too short to be stopped, or must be finished.
+    // Returns whether all tasks are done.
     bool run(const Work& work, int threads, Interrupt* interrupt);
 
   private:
-    std::unique_lock<std::mutex> owned_;  // of the pool
+    std::unique_lock<std::mutex> owned_;  // the pool, if this session holds it
     int threads_;
     void* scratch_;
 };

@@ -15,8 +15,10 @@ void call(const void* context, Range range, Scratch scratch) {
     reinterpret_cast<Kernel<Op>>(instruction.kernel)(*std::get_if<Op>(&instruction.op), range, scratch);
 }
 
-constexpr double kPatience = 0.1;  // seconds: such a run is over before anybody could notice
-constexpr double kGlance = 0.01;   // what is shorter is never stopped within
+// Seconds. A shorter run is over before a user would notice: it is never stopped.
+constexpr double kPatience = 0.1;
+// Seconds. A longer step is stopped between its instructions, a longer instruction between its tasks.
+constexpr double kGlance = 0.01;
 
 template <class Op>
 Instruction compile(const Op& op, const Kernels& table) {
@@ -30,7 +32,7 @@ Instruction compile(const Op& op, const Kernels& table) {
             estimated_seconds(op.flops(), op.bytes()) > kGlance};
 }
 
-// Whether one of the op's outputs is the word `halt`.
+// Is one of the op's outputs the word `halt`?
 bool writes(AnyOp& op, const std::int64_t* halt) {
     bool found = false;
     const auto look = [&]<class Field>(const char*, Field& field, const auto&...) {
@@ -90,7 +92,7 @@ std::int64_t Program::run(std::int64_t steps, int threads, bool (*interrupted)()
     Session session(std::min(threads, most_threads_));
     Interrupt interrupt(interrupted);
     const bool patient = seconds_ * double(steps) < kPatience;
-    const bool glances = seconds_ > kGlance;  // at every instruction, else at every step
+    const bool glances = seconds_ > kGlance;  // asks at every instruction instead of every step
     const bool trying = threads > 1 && most_threads_ > 1 && trial_.wanted();
     auto began = std::chrono::steady_clock::now();
     for (std::int64_t step = 0; step < steps; ++step) {

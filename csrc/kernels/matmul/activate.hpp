@@ -1,4 +1,4 @@
-// An activation over n elements in a row, forward and backward; alone, or after a product.
+// An activation over n neighbouring elements, forward and backward: as an op of its own, or after a product.
 #pragma once
 #include "../formulas.hpp"
 #include "../vector/loops.hpp"
@@ -6,7 +6,7 @@
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-// y = f(z), and kept = f'(z) unless that is null. z and y may be the same.
+// y = f(z); kept = f'(z), unless kept is null. y may be z.
 template <class T>
 void activate(Activation activation, const T* z, T* y, T* kept, Index n, T alpha) {
     dispatch(activation, [&](auto tag) {
@@ -19,7 +19,7 @@ void activate(Activation activation, const T* z, T* y, T* kept, Index n, T alpha
     });
 }
 
-// dx = dy f'(z): what the forward pass kept, or where that is null from y = f(z). dx may be dy.
+// dx = dy f'(z), with the slope that the forward pass stored in kept, or from y = f(z) if kept is null. dx may be dy.
 template <class T>
 void multiply_slope(Activation activation, const T* y, const T* kept, const T* dy, T* dx, Index n, T alpha) {
     const auto multiply = [&](const T* from, auto slope_at) BP_INLINED {

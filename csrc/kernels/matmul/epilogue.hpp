@@ -68,7 +68,7 @@ struct WhereReLU {
     }
 };
 
-// dbias[n0 .. n1] = Σ dy over the rows, first to last
+// dbias[n0 .. n1] = Σ dy over the rows, from the first to the last
 template <class T>
 void bias_gradient(const Tensor<const T>& dy, T* dbias, Index n0, Index n1) {
     const Index B = dy.rows(), ld = dy.ld();

@@ -20,13 +20,13 @@ struct Tile {
     T* packed;  // where the panel of B is packed as the tile reads it, or null
     T* c;
     Index ldc;
-    Index row, col;    // of C, for the epilogue
+    Index row, col;    // the place in C, for the epilogue
     int tail;          // lanes of the last vector of columns
-    bool first, last;  // does the chain start here, at zero? does it end here, with the epilogue?
+    bool first, last;  // starts the chains, from zero; ends them, with the epilogue
 };
 
-// acc[m][v] += A(m, k) · B(k, v) over all k. The last vector of columns has `tail` lanes if Masked. Pack: the panel of B is
-// packed for the tiles to come, which is hidden behind the FMAs of this one.
+// acc[m][v] += A(m, k) · B(k, v) over all k. Masked: the last vector of columns has `tail` lanes. Pack: the panel of B is packed
+// for later tiles, hidden behind the FMAs.
 template <int Rows, int Vectors, bool Masked, bool Pack, class T>
 BP_INLINE void multiply(vec<T> (&acc)[Rows][Vectors], const Tile<T>& tile) {
     const Operand<T> a = tile.a;
@@ -61,7 +61,7 @@ BP_INLINE void multiply(vec<T> (&acc)[Rows][Vectors], const Tile<T>& tile) {
 
 template <int Rows, int Vectors, bool Masked, bool Pack, class T, class Epilogue>
 __attribute__((noinline)) void compute(const Tile<T>& tile, const Epilogue& epilogue) {
-    // Copies, because a store to C could otherwise change the tile in the compiler's eyes.
+    // Local copies, because the compiler must assume that a store to C changes the tile.
     T* const c = tile.c;
     const Index ldc = tile.ldc, row = tile.row, first_col = tile.col;
     const int tail = tile.tail;
@@ -94,7 +94,7 @@ __attribute__((noinline)) void compute(const Tile<T>& tile, const Epilogue& epil
     }
 }
 
-// compute() for a tile of so many rows. A tile that packs has kTileRows.
+// compute() for a tile of `rows` rows; kTileRows if it packs.
 template <int Vectors, bool Masked, class T, class Epilogue, int... Rows>
 BP_INLINE void compute_rows(int rows, std::integer_sequence<int, Rows...>, const Tile<T>& tile,
                             const Epilogue& epilogue) {
@@ -106,7 +106,7 @@ BP_INLINE void compute_rows(int rows, std::integer_sequence<int, Rows...>, const
 
 // ---- blocking ---------------------------------------------------------------------------------------------
 
-// Rows m0 .. m1 of C cut into tiles of even height, so that none is left with a row or two.
+// Rows m0 .. m1 of C, cut into tiles of even height: their heights differ by at most one row (fill_first: except the first).
 struct RowTiles {
     Index count, m0, m1, origin, height, higher;
 
@@ -131,11 +131,11 @@ struct RowTiles {
 template <class T, class B>
 struct Blocking {
     RowTiles rows;
-    Index panels;       // of columns
+    Index panels;       // of B
     Index most_k;       // steps of k in one pass over C
-    bool packs_b;       // the tiles of the first rows pack B as they read it
-    bool copies_a;      // the rows of A are copied tile by tile
-    bool prefetches_c;  // the rows of the next tile of C are fetched for writing
+    bool packs_b;       // the first tile of each panel packs it, hidden behind the FMAs
+    bool copies_a;      // the rows of A are copied, tile by tile
+    bool prefetches_c;  // the next tile of C is prefetched for writing
 
     BP_INLINE Blocking(const Operand<T>& a, const B& b, Index ldc, const Piece& piece, Index K)
         : rows(piece.m0, piece.m1) {
@@ -164,7 +164,7 @@ void gemm_block(Operand<T> a, const B& b, Output<T> c, Piece piece, Index K, con
     const auto row_counts = std::make_integer_sequence<int, kTileRows>{};
 
     Index k0 = 0;
-    do {  // once even if K is 0: C = epilogue(0)
+    do {  // at least once: for K = 0, C = epilogue(0)
         const Index k = K - k0 < blocking.most_k ? K - k0 : blocking.most_k;
         const Index next = K - k0 - k < blocking.most_k ? K - k0 - k : blocking.most_k;
         if constexpr (B::must_pack) b.pack(k0, k, piece.n0, piece.n1, packed_b);
@@ -199,7 +199,7 @@ void gemm_block(Operand<T> a, const B& b, Output<T> c, Piece piece, Index K, con
                     compute_rows<1, true>(height, row_counts, tile, epilogue);
                 if (blocking.prefetches_c) prefetch_to_write(tile.c + height * c.ld, c.ld, height, panel);
                 if constexpr (!B::must_pack)
-                    if (blocking.packs_b && next) {  // each tile fetches its part of the next block of B
+                    if (blocking.packs_b && next) {  // each tile prefetches its part of the next block of B
                         const Index part = t * blocking.panels + p, parts = rows.count * blocking.panels;
                         b.prefetch(k0 + k + part * next / parts, k0 + k + (part + 1) * next / parts, piece.n0,
                                    piece.n1);

@@ -17,26 +17,26 @@ constexpr int kPanel = kTileVectors * width<T>;  // columns of B that a tile rea
 constexpr Index kBlockK = 256;
 constexpr Index kBlockColumns = 256;
 
-// Strides in bytes at which rows crowd into few sets of an L1 cache, whose 64 sets of lines repeat every 4 KiB.
+// Strides in bytes at which rows crowd into one, two or four sets of an L1 cache: its 64 sets of lines repeat every 4 KiB.
 constexpr Index kOneSet = 4096, kTwoSets = 2048, kFourSets = 1024;
 
 // When copies pay, as measured (benchmarks/LOG.md).
 constexpr Index kWorthCopying = 64;  // steps of k
 constexpr Index kReadsOfPacked = 4;  // tiles that read a packed B
 constexpr Index kLargeB = 1 << 20;   // bytes of B beyond which it leaves the L2 cache between two tiles
-constexpr Index kManyColumns = 256;  // of B, for which a copied A is read often
-constexpr Index kFarRows = 2048;     // bytes between rows of C from which fetching them for writing pays
-constexpr Index kRowsAhead = 16;     // rows that are fetched ahead of a copy
+constexpr Index kManyColumns = 256;  // columns of B, for which a copied A is read often
+constexpr Index kFarRows = 2048;     // bytes between rows of C, from which on a prefetch for writing pays
+constexpr Index kRowsAhead = 16;     // distance of the prefetch of a copy, in rows
 
-// A copied tile of A: kCopiedHeight is kTileRows, filled up to whole vectors. Rows are kCopiedStride apart, which spreads them
-// over the sets of the cache. Of an A that is read down its columns, several tiles are copied at once: each line holds parts of
-// them all.
+// Copied tiles of A. An A read along its rows is copied to rows kCopiedStride apart, which spread over the sets of the cache. An A
+// read down its columns is copied to columns of kCopiedHeight, which is kTileRows rounded up to whole vectors. There several
+// tiles are copied at once, because one cache line spans them.
 constexpr Index kCopiedHeight = 16;
 constexpr Index kCopiedStride = kBlockK + 16;
 constexpr Index kCopiedTiles = 8;
 static_assert(kCopiedHeight >= kTileRows && kCopiedHeight % (64 / sizeof(float)) == 0);
 
-// Elements of the scratch memory that gemm may use.
+// Elements of the scratch memory that gemm() uses.
 template <class T>
 constexpr Index kPackedElements =
     kBlockK * (kBlockColumns + kCopiedHeight * kCopiedTiles) + kCopiedHeight * kCopiedStride;
@@ -71,7 +71,7 @@ BP_INLINE void prefetch_to_write(T* c, Index ldc, int rows, int columns) {
         for (int n = 0; n < columns; n += int(kLine<T>)) __builtin_prefetch(c + r * ldc + n, 1);
 }
 
-// B, row-major: element (k, n) is data[k * ld + n]. Read in place, or packed by the first tiles where that would thrash a cache.
+// B, row-major: element (k, n) is data[k * ld + n]. If B's strides or size would thrash the cache, the first tiles pack it.
 template <class T>
 struct RowMajor {
     const T* data;
@@ -113,7 +113,7 @@ struct Transposed {
     }
 };
 
-// Does it pay to copy the rows of A? Rows a multiple of 1 KiB apart fight for few sets of a cache in every step of k. For few
+// Does it pay to copy the rows of A? Rows a multiple of 1 KiB apart compete for few sets of a cache at every step of k. For few
 // columns of B a copy pays only if all rows share one set.
 template <class T>
 BP_INLINE bool worth_copying(const Operand<T>& a, Index columns, Index K) {
@@ -129,7 +129,7 @@ class CopiedRows {
   public:
     BP_INLINE CopiedRows(Operand<T> a, bool copies, T* to) : a_(a), to_(to), copies_(copies) {}
 
-    // Rows of tile t, k0 <= k < k0 + count; to be asked for t = 0, 1, 2, ...
+    // Rows of tile t, k0 <= k < k0 + count. Called for t = 0, 1, 2, ...
     template <class Tiles>
     BP_INLINE Operand<T> tile(const Tiles& tiles, Index t, Index k0, Index count) const {
         const Index m = tiles.begin(t);

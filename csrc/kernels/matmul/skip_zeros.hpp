@@ -1,7 +1,7 @@
-// Products whose A is mostly zeros: pixels, one-hot categories, counts of words.
+// Products that skip the zeros of A: pixels, one-hot categories, counts of words.
 //
-// Steps of k at which all rows of a tile of A are +0 are left out, which does not change a chain of FMAs if B is finite: the
-// bits are those of gemm.hpp (but for -0 where a chain underflowed to it). Low tiles, because fewer rows share more zeros.
+// A tile skips the steps of k at which all of its rows of A are +0. If B is finite, such a step leaves a chain of FMAs as it is:
+// the bits are those of gemm.hpp, except for a chain that underflowed to -0. Tiles are low, because fewer rows share more zeros.
 #pragma once
 #include "../vector/loops.hpp"
 #include "pack.hpp"
@@ -11,13 +11,13 @@ namespace {
 
 constexpr int kSparseRows = kRegisters == 32 ? 4 : 2;
 constexpr int kSparseVectors = kBytes == 64 ? 7 : 6;
-constexpr Index kWord = 64;               // steps of k, a bit each
-constexpr Index kSparseK = 16 * kWord;    // of one pass over C
-constexpr Index kSparseBlockRows = 1024;  // whose words are kept
+constexpr Index kWord = 64;               // steps of k in a word, one bit each
+constexpr Index kSparseK = 16 * kWord;    // steps of k in one pass over C
+constexpr Index kSparseBlockRows = 1024;  // rows of A whose words are stored at a time
 constexpr Index kSparseWords = kSparseK / kWord * (kSparseBlockRows / kSparseRows);
 static_assert(kSparseK * kSparseVectors * kBytes + kSparseWords * 8 <= Index(kScratchBytes));
 
-// Bit k: whether any of rows[0][k], rows[1][k], ... is not +0; k < count <= kWord.
+// A word whose bit k says whether any of rows[0][k], rows[1][k], ... differs from +0; k < count <= kWord.
 template <int Rows, class T>
 BP_INLINE std::uint64_t steps_of(const T* const* rows, Index count) {
     std::uint64_t word = 0;
@@ -31,7 +31,7 @@ BP_INLINE std::uint64_t steps_of(const T* const* rows, Index count) {
     return word;
 }
 
-// The words of all tiles of M rows, `words` for each, where A is read along its rows.
+// The words of all tiles of M rows, `words` for each tile, for an A that is read along its rows.
 template <class T>
 void find_in_rows(Operand<T> a, Index M, Index K, Index words, std::uint64_t* to) {
     for (Index m = 0; m < M; m += kSparseRows, to += words) {
@@ -44,10 +44,10 @@ void find_in_rows(Operand<T> a, Index M, Index K, Index words, std::uint64_t* to
     }
 }
 
-// The same where A is read down its columns: each 8 bytes of a row push one bit into a lane of their own.
+// The words of all tiles for an A that is read down its columns: each 8 bytes of a row push one bit into their own lane.
 template <class T>
 void find_in_columns(Operand<T> a, Index M, Index K, Index words, std::uint64_t* to) {
-    constexpr int w = width<T>, together = 4, columns = together * w;  // whole lines of the cache
+    constexpr int w = width<T>, together = 4, columns = together * w;  // whole cache lines
     constexpr int lanes = kSparseRows * int(sizeof(T)) / 8;            // of a tile
     for (Index m = 0; m < M; m += columns, to += columns / kSparseRows * words) {
         const Index left = M - m < columns ? M - m : columns;
@@ -78,17 +78,17 @@ void find_in_columns(Operand<T> a, Index M, Index K, Index words, std::uint64_t*
     }
 }
 
-// What all tiles of a product have in common; b and c begin at the tile's columns.
+// The fields that all tiles of a panel have in common.
 template <class T>
 struct SparseTile {
-    Index step;  // of A
-    const T* b;  // packed
+    Index step;  // of A, from k to k + 1
+    const T* b;  // the packed panel
     Index words, col;
     int tail;  // lanes of the last vector
     bool first, last;
 };
 
-// One tile of C; rows that it lacks repeat the last one.
+// One tile of C: rows a[0], a[1], ... of A give rows c[0], c[1], ... A tile with fewer rows repeats its last one.
 template <int Vectors, class T, class Epilogue>
 __attribute__((noinline)) void sparse_tile(const SparseTile<T>& of, const T* const* a,
                                            const std::uint64_t* words, T* const* c,
@@ -114,7 +114,7 @@ __attribute__((noinline)) void sparse_tile(const SparseTile<T>& of, const T* con
                 const vec<T> bv = load(b + v * w);
 #pragma GCC unroll 4
                 for (int m = 0; m < rows - 1; ++m) acc[m][v] = fma(av[m], bv, acc[m][v]);
-                // Out of memory each time: with 28 accumulators and B there is no register left for it.
+                // Read from memory each time: 28 accumulators, three rows of A and B fill the registers.
                 if constexpr (kBytes == 64) __asm__("" : "+r"(lowest));
                 acc[rows - 1][v] = fma(broadcast<T>(*lowest), bv, acc[rows - 1][v]);
             }
@@ -135,13 +135,13 @@ __attribute__((noinline)) void sparse_tile(const SparseTile<T>& of, const T* con
 
 template <class T, class Epilogue, int... Vectors>
 BP_INLINE auto sparse_tile_of(int vectors, std::integer_sequence<int, Vectors...>) {
-    using Tile =
+    using Compute =
         void (*)(const SparseTile<T>&, const T* const*, const std::uint64_t*, T* const*, const Epilogue&);
-    static constexpr Tile tiles[] = {&sparse_tile<Vectors + 1, T, Epilogue>...};
-    return tiles[vectors - 1];
+    static constexpr Compute computes[] = {&sparse_tile<Vectors + 1, T, Epilogue>...};
+    return computes[vectors - 1];
 }
 
-// The columns of B that a tile reads, in whole vectors and aligned; false if any is not finite.
+// Copy the columns of B that a tile reads, as whole aligned vectors. Returns whether all of them are finite.
 template <class T>
 bool pack_panel(const T* b, Index ldb, Index K, Index columns, int tail, T* to) {
     constexpr int w = width<T>;
@@ -205,7 +205,7 @@ struct Remaining {
 
 template <class T>
 Remaining remaining_steps(const Tensor<const T>& x) {
-    constexpr Index samples = 2;  // of as many rows as a tile has
+    constexpr Index samples = 2;  // each has the rows of one tile
     constexpr std::uint64_t tiles = kSparseRows == 4 ? 0x1111111111111111 : 0x5555555555555555;
     Index in_rows = 0, in_columns = 0;
     for (Index s = 0; s < samples; ++s) {
@@ -222,23 +222,26 @@ Remaining remaining_steps(const Tensor<const T>& x) {
             in_rows += __builtin_popcountll(any);
         }
     }
-    // Of both kinds as many: of columns there are kSparseRows times fewer tiles, and as many times more steps.
+    // One divisor for both: xᵀ has kSparseRows times fewer tiles, each with kSparseRows times more steps.
     const double all = double(samples * (x.cols() / kWord * kWord));
     return {double(in_rows) / all, double(in_columns) / all};
 }
 
-// Whether they are worth leaving out, as measured (benchmarks/LOG.md): of x · b and of xᵀ · b, with so many columns in b.
+// Does it pay to skip the zeros of x, in x · b and in xᵀ · b, if b has so many columns? Limits as measured (benchmarks/LOG.md).
+constexpr Index kLeastRows = 32, kLeastProducts = 1 << 20;
+constexpr double kMostInRows = 0.75, kMostInColumns = 0.5;
 template <class T>
 BP_INLINE bool large_enough(const Tensor<const T>& x, Index columns) {
-    return x.rows() >= 32 && x.cols() >= kWord && columns >= width<T> && x.size() * columns >= 1 << 20;
+    return x.rows() >= kLeastRows && x.cols() >= kWord && columns >= width<T> &&
+           x.size() * columns >= kLeastProducts;
 }
 template <class T>
 BP_INLINE bool sparse_in_rows(const Tensor<const T>& x, Index columns) {
-    return large_enough(x, columns) && remaining_steps(x).in_rows <= 0.75;
+    return large_enough(x, columns) && remaining_steps(x).in_rows <= kMostInRows;
 }
 template <class T>
 BP_INLINE bool sparse_in_columns(const Tensor<const T>& x, Index columns) {
-    return large_enough(x, columns) && remaining_steps(x).in_columns <= 0.5;
+    return large_enough(x, columns) && remaining_steps(x).in_columns <= kMostInColumns;
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-// While it lives, denormals count as zero in this thread, if `on`.
+// Denormals count as zero in this thread while the object lives, if `on`.
 class FlushDenormals {
   public:
     BP_INLINE explicit FlushDenormals(bool on) : on_(on), before_(control_word()) {

@@ -1,4 +1,4 @@
-// Between the lanes of vectors: shuffles, sums and maxima, the transposed square.
+// Operations between the lanes of vectors: shuffles, sums, maxima, the transpose of a square.
 #pragma once
 #include "simd.hpp"
 
@@ -20,7 +20,7 @@ struct From {
     static constexpr int at(int i) { return i + Shift; }
 };
 
-// Halves are combined until one lane is left: always the same order.
+// Combine halves until one lane is left, in an order that is fixed.
 template <class V, class Op>
 BP_INLINE lane<V> reduce(V v, Op op) {
     constexpr int lanes = sizeof(V) / sizeof(lane<V>), half = lanes / 2;
@@ -38,11 +38,11 @@ BP_INLINE lane<V> sum(V v) {
     return reduce(v, [](auto a, auto b) BP_INLINED { return a + b; });
 }
 template <class V>
-BP_INLINE lane<V> reduce_max(V v) {  // NaN: anything
+BP_INLINE lane<V> reduce_max(V v) {  // any number, if a lane is NaN
     return reduce(v, [](auto a, auto b) BP_INLINED { return a > b ? a : b; });
 }
 
-// Interleaves groups of G lanes inside each 16 bytes, from their low or high halves (unpack).
+// Interleave groups of G lanes inside each 16 bytes, from the low or the high halves (unpack).
 template <int G, int Lane16, int Half, int Width>
 struct Zip {
     static constexpr int at(int i) {
@@ -50,18 +50,18 @@ struct Zip {
         return (i - in) + Half * (Lane16 / 2) + group / 2 * G + in % G + group % 2 * Width;
     }
 };
-// Takes every second group of 16 bytes of two vectors, the even or the odd ones.
+// Take the even or the odd groups of 16 bytes of two vectors.
 template <int Lane16, int Odd>
 struct Unzip {
     static constexpr int at(int i) { return (i / Lane16 * 2 + Odd) * Lane16 + i % Lane16; }
 };
 
-// rows[i][j] <-> rows[j][i], width x width, in log2(width) steps of one shuffle a row.
+// Transpose width x width lanes, rows[i][j] <-> rows[j][i], in log2(width) steps of one shuffle a row.
 template <class T>
 BP_INLINE void transpose(vec<T>* rows) {
     constexpr int n = width<T>, in = 16 / int(sizeof(T)), across = n / in;
     vec<T> t[n];
-    for (int r = 0; r < n; r += in) {  // the in x in blocks inside 16 bytes
+    for (int r = 0; r < n; r += in) {  // first the in x in blocks inside 16 bytes
         if constexpr (in == 4) {
             using Low = Zip<1, 4, 0, n>;
             using High = Zip<1, 4, 1, n>;
@@ -77,7 +77,7 @@ BP_INLINE void transpose(vec<T>* rows) {
             t[r + 1] = shuffle<Zip<1, 2, 1, n>>(rows[r], rows[r + 1]);
         }
     }
-    for (int c = 0; c < in; ++c) {  // then the 16-byte blocks among themselves
+    for (int c = 0; c < in; ++c) {  // then the 16-byte blocks
         if constexpr (across == 4) {
             using Even = Unzip<in, 0>;
             using Odd = Unzip<in, 1>;

@@ -1,11 +1,11 @@
-// The loops of kernels that go through memory from end to end: whole vectors, and a last one of fewer lanes.
+// Loops through memory from end to end: whole vectors, then a last vector of fewer lanes.
 #pragma once
 #include "lanes.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-// The first n lanes; of a whole vector n is the constant width<T>, and the test disappears.
+// Load or store the first n lanes. For whole vectors n is the constant width<T>, and the test disappears.
 template <class T>
 BP_INLINE vec<T> load_some(const T* p, int n) {
     return n == width<T> ? load(p) : load_tail(p, n);
@@ -15,7 +15,7 @@ BP_INLINE void store_some(T* p, vec<T> v, int n) {
     n == width<T> ? store(p, v) : store_tail(p, v, n);
 }
 
-// What stands at p + i, or `other` everywhere where p is null.
+// The first n lanes at p + i; `other` in all lanes if p is null.
 template <class T>
 BP_INLINE vec<T> load_or(T other, const T* p, Index i, int n) {
     return p ? load_some(p + i, n) : broadcast<T>(other);
@@ -28,7 +28,7 @@ BP_INLINE V keep_first(V v, int n, lane<V> other = 0) {
     return n == width<lane<V>> ? v : select<V>(iota<Int>() < Int(n), v, broadcast<lane<V>>(other));
 }
 
-// f(i, n) for the vectors of the elements [begin, end): n of them at i.
+// f(i, n) for each vector of the elements [begin, end): n elements at i.
 template <class T, class F>
 BP_INLINE void each_vector(Range elements, F f) {
     auto [i, end] = elements;
@@ -40,7 +40,7 @@ BP_INLINE void each_vector(Index size, F f) {
     each_vector<T>(Range{0, size}, f);
 }
 
-// What some tasks cover of `size` elements, rows or channels, of which each task has a piece.
+// The elements, rows or channels of some tasks, if each task has a piece of `size`.
 BP_INLINE Range covered(Range tasks, Index piece, Index size) {
     const Index end = tasks.end * piece;
     return {tasks.begin > 0 ? tasks.begin * piece : 0, end < size ? end : size};

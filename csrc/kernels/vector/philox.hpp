@@ -1,5 +1,5 @@
-// Philox4x32-10 (Salmon et al. 2011): random numbers as a function of counter, step, stream and seed, with
-// the bits of python/backpass/random.py.
+// Philox4x32-10 (Salmon et al. 2011): random words as a function of counter, step, stream and seed. Python's philox gives the
+// same bits.
 #pragma once
 #include "simd.hpp"
 
@@ -7,10 +7,10 @@ namespace backpass::BACKPASS_ISA {
 namespace {
 
 using Word = std::uint32_t;
-using Wide = vec<std::uint64_t>;  // a word in the low half of each lane; the high halves hold anything
+using Wide = vec<std::uint64_t>;  // a word in the low half of each lane; the high half is ignored
 
-constexpr int kDrawLanes = 16,
-              kDrawBlock = 4 * kDrawLanes;  // element 64 c + 16 w + l is word w of counter 16 c + l
+// Element 64 c + 16 w + l of a draw is word w of counter 16 c + l.
+constexpr int kDrawLanes = 16, kDrawBlock = 4 * kDrawLanes;
 
 // The ten rounds: x[0..3] becomes the four words of each counter.
 BP_INLINE void philox(Wide* x, std::uint64_t seed) {
@@ -27,7 +27,7 @@ BP_INLINE void philox(Wide* x, std::uint64_t seed) {
     }
 }
 
-// The 64 words of block c. Even and odd counters go apart, so that their words lie side by side in the end.
+// The 64 words of block c. Even and odd counters are computed separately, so that their words interleave in the end.
 BP_INLINE void draw(Word* out, std::uint64_t c, std::uint64_t step, std::uint64_t stream,
                     std::uint64_t seed) {
     for (int l = 0; l < kDrawLanes; l += width<Word>) {

@@ -1,7 +1,7 @@
 // The vector type of each instruction set, and the operations on it. Every #ifdef on an instruction set stands here.
 //
-// Plain operators (+ - * / & | ^ << >> < == ...) are the compiler's: a comparison gives an ivec, all ones
-// where true, and `T op vec` broadcasts the scalar. Functions are only for what operators cannot say.
+// The compiler defines operators (+ - * / & | ^ << >> < == ...) on vectors. A comparison gives an ivec, all ones where true.
+// `T op vec` broadcasts the scalar. The functions below are what operators cannot say.
 #pragma once
 #include <type_traits>
 #include <utility>
@@ -17,13 +17,13 @@
 #error "BACKPASS_ISA names the row: baseline, avx2, avx512 or neon"
 #endif
 
-// Everything is inlined into the kernels and local to their file, so that no copy can be shared between rows.
+// Everything is inlined into the kernels and local to their file: two instruction sets can never share a copy.
 namespace backpass::BACKPASS_ISA {
 namespace {
 
 using Index = std::int64_t;
 
-// a + b, a - b; a forged counter wraps around, which is defined, rather than overflow
+// a + b and a - b modulo 2^64: an overflow, as of a forged counter, is defined.
 BP_INLINE Index wrapping_add(Index a, Index b) { return Index(std::uint64_t(a) + std::uint64_t(b)); }
 BP_INLINE Index wrapping_subtract(Index a, Index b) { return Index(std::uint64_t(a) - std::uint64_t(b)); }
 
@@ -79,8 +79,8 @@ BP_INLINE void store(T* p, std::type_identity_t<vec<T>> v) {
 
 template <class T>
 BP_INLINE vec<T> broadcast(std::type_identity_t<T> x) {
-    return x - vec<T>{};
-}  // keeps -0
+    return x - vec<T>{};  // + would turn -0 into 0
+}
 
 template <class T>
 BP_INLINE vec<T> iota() {  // 0, 1, 2, ...
@@ -88,7 +88,7 @@ BP_INLINE vec<T> iota() {  // 0, 1, 2, ...
                BP_INLINED { return vec<T>{T(I)...}; }(std::make_integer_sequence<int, width<T>>{});
 }
 
-// The first n lanes, 0 <= n <= width, and zeros; memory beyond them is not touched.
+// Load the first n lanes, 0 <= n <= width, and zeros. Memory beyond the n lanes is left alone.
 template <class T>
 BP_INLINE vec<T> load_tail(const T* p, int n) {
 #if BP_AVX512
@@ -142,21 +142,22 @@ BP_INLINE auto as_int(V v) {
     return (ivec<lane<V>>)v;
 }
 template <class V>
-BP_INLINE auto as_bits(V v) {
+BP_INLINE auto as_bits(V v) {  // unsigned, so that arithmetic wraps around
     return (uvec<lane<V>>)v;
-}  // unsigned: wraps around
+}
 template <class I>
 BP_INLINE auto as_float(I v) {
     return (vec<std::conditional_t<sizeof(lane<I>) == 4, float, double>>)v;
 }
 
-// Integers held in floats <-> integers; float64 needs |x| < 2^51 (and lanes outside the range give anything).
+// Convert between integers and floats that hold integers. In float64 |x| must be below 2^51; other lanes are arbitrary.
 template <class V>
 BP_INLINE auto to_int(V v) {
     using T = lane<V>;
 #if BP_AVX2 || BP_SSE
     if constexpr (sizeof(T) == 8)
-        return (ivec<T>)(as_bits(v + 0x1.8p52) - 0x4338000000000000u);  // no instruction: by the mantissa
+        // By the mantissa, for want of an instruction.
+        return (ivec<T>)(as_bits(v + 0x1.8p52) - 0x4338000000000000u);
     else
 #endif
         return __builtin_convertvector(v, ivec<T>);
@@ -172,7 +173,7 @@ BP_INLINE auto to_float(I v) {
         return __builtin_convertvector(v, vec<T>);
 }
 
-// Bit i: whether lane i of these integers is not 0.
+// A word whose bit i says whether lane i of an integer vector is nonzero.
 template <class I>
 BP_INLINE unsigned nonzero_lanes(I v) {
     constexpr bool f32 = sizeof(lane<I>) == 4;
@@ -213,8 +214,8 @@ BP_INLINE V abs(V v) {
     return as_float(as_int(v) & lane<ivec<T>>(sizeof(T) == 4 ? 0x7fffffff : 0x7fffffffffffffff));
 }
 
-// BP_CALL(f, ...): the intrinsic f of this row (maskz: GCC 12 warns about the undefined lanes of the plain
-// ones).
+// BP_CALL(f, ...) calls the intrinsic f of this instruction set. With AVX-512 it is the maskz form, because GCC 12 warns of
+// undefined lanes in the plain one.
 #if BP_AVX512
 #define BP_CALL(op, ...) _mm512_maskz_##op(sizeof(lane<V>) == 4 ? 0xffff : 0xff, __VA_ARGS__)
 using float_register = __m512;
@@ -229,7 +230,7 @@ using float_register = __m128;
 using double_register = __m128d;
 #endif
 
-// a * b + c: one rounding, except on the baseline row, which has no such instruction.
+// a * b + c with one rounding; with two on the baseline, which has no such instruction.
 template <class V>
 BP_INLINE V fma(V a, V b, V c) {
 #if BP_AVX512 || BP_AVX2
@@ -262,7 +263,7 @@ BP_INLINE V sqrt(V v) {
 #endif
 }
 
-// 1/√v and 1/v to 14 bits, where the row has instructions for them that are worth it: a start for Newton's method.
+// 1/√v and 1/v to 14 bits, the start of Newton's method. Only AVX-512 has instructions for them that pay.
 #if BP_AVX512
 constexpr bool kEstimates = true;
 BP_INLINE vec<float> rsqrt_estimate(vec<float> v) {
@@ -277,7 +278,7 @@ BP_INLINE vec<float> rsqrt_estimate(vec<float> v) { return 1.0f / sqrt(v); }
 BP_INLINE vec<float> reciprocal_estimate(vec<float> v) { return 1.0f / v; }
 #endif
 
-// min and max return b when either is NaN: write min(limit, x) to let a NaN in x through.
+// min and max return b if either is NaN: min(limit, x) lets a NaN in x through.
 template <class V>
 BP_INLINE V min(V a, V b) {
 #if BP_NEON
@@ -301,7 +302,7 @@ BP_INLINE V max(V a, V b) {
 #endif
 }
 
-// 2^n for a whole number n, as a float, with a normal result.
+// 2^n as a float, for a whole number n and a normal result.
 template <class V>
 BP_INLINE V power_of_two(V n) {
     using T = lane<V>;
@@ -316,15 +317,14 @@ BP_INLINE V power_of_two(V n) {
 #define BP_REGISTER(v) "+x"(v)
 #endif
 
-// v itself, rounded: not fused into the sum it goes into.
+// v, rounded: the compiler cannot fuse it into a sum.
 template <class V>
 BP_INLINE V rounded(V v) {
     __asm__("" : BP_REGISTER(v));
     return v;
 }
 
-// v * 2^n rounded once, for a whole number |n| < 2 * the exponent range: denormal results are right, large
-// ones inf.
+// v * 2^n rounded once, for a whole number |n| below twice the exponent range. Denormal results are right, large ones inf.
 template <class V>
 BP_INLINE V scale(V v, V n) {
 #if BP_AVX512
@@ -336,12 +336,12 @@ BP_INLINE V scale(V v, V n) {
     using T = lane<V>;
     constexpr T round = T(sizeof(T) == 4 ? 0x1.8p23 : 0x1.8p52);
     const V half = (n * T(0.5) + round) - round;
-    // Fused into the caller's sum, inf would come out finite.
+    // rounded(), because inf fused into the caller's sum would come out finite.
     return rounded(v * power_of_two(half) * power_of_two(n - half));
 #endif
 }
 
-// 64-bit products of the even uint32 lanes (0, 2, 4, ...): what a counter-based generator is made of.
+// 64-bit products of the even uint32 lanes (0, 2, 4, ...), for counter-based random numbers.
 BP_INLINE vec<std::uint64_t> multiply_even(vec<std::uint32_t> a, vec<std::uint32_t> b) {
     using W = vec<std::uint64_t>;
 #if BP_AVX512

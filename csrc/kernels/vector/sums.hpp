@@ -1,4 +1,4 @@
-// Sums: along a row, down the rows, and over a whole batch, where a loss divides by its weight.
+// Sums: along a row, down the rows, and over a whole batch for a loss.
 #pragma once
 #include "../../ops/fields.hpp"
 #include "loops.hpp"
@@ -19,9 +19,9 @@ BP_INLINE vec<T> sum_vectors(Index size, F f) {
     return (a + b) + (c + d);
 }
 
-constexpr Index kRowsOfSum = 64;  // rows that are summed in one go
+constexpr Index kRowsOfSum = 64;  // rows of one part of a sum
 
-// N sums over rows in parts of `piece` rows, for accuracy: add(b, part) adds row b.
+// N sums over rows, in parts of `piece` rows for accuracy. add(b, part) adds row b.
 template <class T, int N, class F>
 BP_INLINE void sum_rows(Index rows, Index piece, vec<T> (&total)[N], F add) {
     for (Index b = 0; b < rows;) {
@@ -33,7 +33,7 @@ BP_INLINE void sum_rows(Index rows, Index piece, vec<T> (&total)[N], F add) {
 }
 
 constexpr Index kSquaresPiece = 1024;  // elements, few enough to add up in T
-constexpr Index kSquaresAhead = 512;   // elements that are prefetched ahead
+constexpr Index kSquaresAhead = 512;   // distance of the prefetch, in elements
 
 // Σ g² over at most kSquaresPiece elements.
 template <class T>
@@ -67,8 +67,7 @@ struct Sum {
     }
 };
 
-// What the loss and its gradient are divided by, for rows that together weigh `total`, each with `outputs`
-// values.
+// The divisor of a loss and its gradient, for rows of total weight `total` with `outputs` values each.
 template <class Op>
 BP_INLINE double divisor_of(const Op& op, double total, Index outputs = 1) {
     const bool sum = op.reduction == Reduction::sum;

@@ -1,7 +1,6 @@
-// exp, expm1, log, log1p, tanh, sigmoid, erf on vectors: branch-free, right at 0, inf, NaN, denormals.
+// exp, expm1, log, log1p, tanh, sigmoid and erf on vectors: free of branches; right at 0, inf, NaN and denormals.
 //
-// The polynomials are Chebyshev interpolants computed for this file; tests/cpp/test_vmath.cpp measures every
-// function.
+// The polynomials are Chebyshev interpolants computed for this file. tests/cpp/test_vmath.cpp measures every function.
 #pragma once
 #include "simd.hpp"
 
@@ -24,13 +23,13 @@ BP_INLINE V horner(V x, const double (&c)[N]) {
     return value;
 }
 
-// |magnitude| with the sign of x, for a magnitude without a sign of its own or with that of x.
+// |magnitude| with the sign of x. The magnitude must be positive or have the sign of x.
 template <class V>
 BP_INLINE V with_sign(V magnitude, V x) {
     return as_float(as_int(magnitude) | (as_int(x) & as_int(broadcast<lane<V>>(lane<V>(-0.0)))));
 }
 
-// Limits that let a NaN through.
+// Limits. A NaN in x passes through.
 template <class V>
 BP_INLINE V at_least(lane<V> low, V x) {
     return max(broadcast<lane<V>>(low), x);
@@ -43,7 +42,7 @@ BP_INLINE V at_most(lane<V> high, V x) {
 template <class V>
 inline constexpr bool is_float = sizeof(lane<V>) == 4;
 
-// ln 2 in two parts; a whole number of exponent size times the first is exact.
+// ln 2 in two parts. The product of the first with any exponent is exact.
 template <class V>
 inline constexpr lane<V> kLn2High = lane<V>(is_float<V> ? 0.693359375 : 0x1.62e42feep-1);
 template <class V>
@@ -72,7 +71,7 @@ BP_INLINE Exponential<V> exponential(V x) {
                    2.7557268276905696e-06, 2.7620201591031547e-07, 2.5100472505694996e-08);
     if constexpr (kFused)
         return {n, fma(r * r, q, r)};
-    else  // more roundings: r at least enters unrounded
+    else  // two roundings instead of one, so at least r enters unrounded
         return {n, high + (r * r * q - n * kLn2Low<V>)};
 }
 
@@ -86,7 +85,7 @@ template <class V>
 BP_INLINE V expm1(V x) {
     using T = lane<V>;
     const auto [n, p] = exponential(at_most(is_float<V> ? 89 : 710, at_least(is_float<V> ? -20 : -40, x)));
-    const V half = power_of_two(n - T(1));  // 2^n itself may be too large
+    const V half = power_of_two(n - T(1));  // because 2^n may overflow
     const V y = T(2) * fma(half, p, half - T(0.5));
     return with_sign(select(n == T(0), p, y), x);
 }
@@ -113,16 +112,16 @@ template <class V>
 BP_INLINE V sigmoid(V x) {
     using T = lane<V>;
     const auto [n, p] = exponential(at_least(is_float<V> ? -104 : -746, -abs(x)));
-    const V s = power_of_two(at_least(-64, n));  // s (1 + p) = e^-|x|, as far as 1 feels it
+    const V s = power_of_two(at_least(-64, n));  // s (1 + p) = e^-|x|, as far as it changes 1 + e^-|x|
     const V whole = s + T(1), d = fma(s, p, whole), lost = fma(s, p, whole - d);
     const V q = T(1) / d;  // sigmoid(|x|)
-    // times e^-|x|, with the rounding of d put right, it is sigmoid(-|x|)
+    // q e^-|x|, corrected for the rounding of d, is sigmoid(-|x|).
     return select(x >= T(0), q, scale(fma(q, p - lost * q, q), n));
 }
 
 // ---- logarithms -------------------------------------------------------------------------------------------
 
-// u = 2^k m with sqrt(1/2) <= m < sqrt(2), for a normal u > 0; `bits` is k in the place of the exponent.
+// u = 2^k m with sqrt(1/2) <= m < sqrt(2), for a normal u > 0. `bits` is k at the position of the exponent.
 template <class V>
 struct Logarithm {
     V k, m;
@@ -158,7 +157,7 @@ BP_INLINE V logarithm_sum(V k, V f) {
     }
 }
 
-// What log(u) is where u is not positive and finite; y elsewhere.
+// y where u is positive and finite; elsewhere what log(u) is there.
 template <class V>
 BP_INLINE V logarithm_edges(V y, V u) {
     using T = lane<V>;
@@ -183,20 +182,19 @@ BP_INLINE V log1p(V x) {
     using T = lane<V>;
     const V u = x + T(1), lost = x - (u - T(1));
     const auto [k, m, bits] = logarithm(u);
-    const V two_over_power = as_float(as_bits(broadcast<T>(2)) - bits);  // 2^(1 - k): a number for every k
+    const V two_over_power = as_float(as_bits(broadcast<T>(2)) - bits);  // 2^(1 - k), finite for every k
     const V y = logarithm_sum(k, (m - T(1)) + lost * two_over_power * T(0.5));
     return with_sign(logarithm_edges(y, u), x);
 }
 
 // ---- quotient by a root ------------------------------------------------------------------------------------
 
-// a / (√v c + eps) for v >= 0, to about 2 ulp. Two estimates and a Newton step each are half the price of a root and
-// a division.
+// a / (√v c + eps) for v >= 0, to about 2 ulp. Two estimates with a Newton step each cost half of a root and a division.
 template <class V>
 BP_INLINE V over_root(V a, V v, lane<V> c, lane<V> eps) {
     if constexpr (is_float<V> && kEstimates) {
-        v = at_most(0x1.fffffep127f, v);                          // of inf the root would be inf * 0
-        const V y = at_most(0x1.fffffep127f, rsqrt_estimate(v));  // v = 0: finite, so that the root is 0
+        v = at_most(0x1.fffffep127f, v);                          // the root of inf would be inf * 0
+        const V y = at_most(0x1.fffffep127f, rsqrt_estimate(v));  // finite for v = 0, so that the root is 0
         const V estimate = v * y;
         const V root = fma(fma(-estimate, estimate, v), 0.5f * y, estimate);
         const V d = root * c + eps, x = reciprocal_estimate(d), q = a * x;
