@@ -20,16 +20,16 @@ constexpr double kPatience = 0.1;
 // Seconds. A longer step is stopped between its instructions, a longer instruction between its tasks.
 constexpr double kGlance = 0.01;
 
+[[noreturn]] void refuse(const char* name, const char* what) {
+    throw std::invalid_argument(std::string(name) + ": " + what);
+}
+
+// All of an instruction that depends on the type of its op.
 template <class Op>
-Instruction compile(const Op& op, const Kernels& table) {
+Compiled compile(const Op& op, const Kernels& table) {
+    if (const char* what = op.invalid()) refuse(Op::name, what);
     const auto kernel = static_cast<const Entry<Op>&>(table).kernel;
-    const std::int64_t tasks = op.tasks();
-    return {op,
-            &call<Op>,
-            reinterpret_cast<void (*)()>(kernel),
-            tasks,
-            useful_threads(op.flops(), op.bytes(), tasks),
-            estimated_seconds(op.flops(), op.bytes()) > kGlance};
+    return {&call<Op>, reinterpret_cast<void (*)()>(kernel), op.tasks(), {Op::name, op.flops(), op.bytes()}};
 }
 
 // Is one of the op's outputs the word `halt`?
@@ -44,33 +44,25 @@ bool writes(AnyOp& op, const std::int64_t* halt) {
 
 }  // namespace
 
-std::string invalid(const AnyOp& op) {
-    return std::visit(
-        [](const auto& o) {
-            const char* what = o.invalid();
-            return what ? std::string(o.name) + ": " + what : std::string();
-        },
-        op);
-}
-
 Program::Program(std::vector<AnyOp> ops, const std::string& isa, const std::int64_t* halt)
     : halt_(halt), guard_(ops.size()) {
     const Kernels& table = kernels(isa);
     for (AnyOp& op : ops) {
-        if (const std::string what = invalid(op); !what.empty()) throw std::invalid_argument(what);
+        const Compiled compiled = std::visit([&](const auto& o) { return compile(o, table); }, op);
+        const auto [name, flops, bytes] = compiled.cost;
+        const double seconds = estimated_seconds(flops, bytes);
+        const int threads = useful_threads(flops, bytes, compiled.tasks);
         if (guard_ == ops.size() && writes(op, halt)) guard_ = instructions_.size();
-        instructions_.push_back(std::visit([&](const auto& o) { return compile(o, table); }, op));
-        seconds_ += std::visit([](const auto& o) { return estimated_seconds(o.flops(), o.bytes()); }, op);
-        most_threads_ = std::max(most_threads_, instructions_.back().threads);
+        instructions_.push_back({compiled, op, threads, seconds > kGlance});
+        seconds_ += seconds;
+        most_threads_ = std::max(most_threads_, threads);
     }
     trial_ = Trial(seconds_);
 }
 
 std::vector<Cost> Program::costs() const {
     std::vector<Cost> costs;
-    for (const Instruction& instruction : instructions_)
-        costs.push_back(
-            std::visit([](const auto& o) { return Cost{o.name, o.flops(), o.bytes()}; }, instruction.op));
+    for (const Instruction& instruction : instructions_) costs.push_back(instruction.cost);
     return costs;
 }
 

@@ -9,20 +9,25 @@
 
 namespace backpass {
 
-// An op with its kernel, ready to run. The caller owns the op's arrays.
-struct Instruction {
-    AnyOp op;
-    void (*call)(const void* context, Range range, Scratch scratch);
-    void (*kernel)();
-    std::int64_t tasks;
-    int threads;   // how many it can use
-    bool lengthy;  // may be interrupted between its tasks
-};
-
 // The cost of an instruction, as its op states it.
 struct Cost {
     const char* name;
     double flops, bytes;
+};
+
+// How to run an op: its kernel behind a call that knows the type of the op.
+struct Compiled {
+    void (*call)(const void* context, Range range, Scratch scratch);
+    void (*kernel)();
+    std::int64_t tasks;
+    Cost cost;
+};
+
+// An op, ready to run. The caller owns the op's arrays.
+struct Instruction : Compiled {
+    AnyOp op;
+    int threads;   // how many it can use
+    bool lengthy;  // may be interrupted between its tasks
 };
 
 class Program {
@@ -50,8 +55,5 @@ class Program {
     int most_threads_ = 1;  // the most that any instruction can use
     Trial trial_{0};
 };
-
-// What is wrong with an op's fields, after the op's name; empty if all is right.
-std::string invalid(const AnyOp& op);
 
 }  // namespace backpass
