@@ -20,7 +20,7 @@ struct PlusColumn {
     vec<T> apply(vec<T> value, vec<T> column, Index, Index, int, bool) const { return value + column; }
 };
 
-// Numbers of which so many in a hundred are not 0.
+// Set all but `percent` of a hundred numbers to 0, at random.
 template <class T>
 void thin_out(const Array<T>& a, int64_t percent) {
     for (int64_t i = 0; i < a.size(); ++i)
@@ -32,7 +32,7 @@ bool same(const Array<T>& a, const Array<T>& b) {
     return std::memcmp(a.data(), b.data(), std::size_t(a.size()) * sizeof(T)) == 0;
 }
 
-// A down its columns or along its rows; of C the rows from `m0` and the columns from `n0` on.
+// One product, with A read down its columns or along its rows: rows of C from m0 on, columns from n0 on.
 template <class T>
 void products(T, bool columns, int64_t M, int64_t N, int64_t K, int64_t percent, int64_t m0, int64_t n0) {
     testing = "sparse_gemm";
@@ -73,7 +73,7 @@ void samples(T) {
     CHECK(remaining_steps<T>(x).in_rows == 1);
 }
 
-// The ops themselves, on an x that they find sparse; with a weight of infinity, 0 · inf is NaN as ever.
+// linear_forward and linear_backward on an x that they find sparse. With an infinite weight, 0 · inf is NaN.
 template <class T>
 void layers(T, int64_t B, int64_t I, int64_t O, int64_t percent) {
     const Array<T> x({B, I}), weight({I, O}), dy({B, O});
