@@ -27,7 +27,8 @@ void part_norms(const PartNorms<T>& op, Range range, Scratch) {
                 const auto low = __builtin_convertvector(shuffle<From<0>, vec<T>, half>(d, d), vec<double>);
                 const auto high =
                     __builtin_convertvector(shuffle<From<half>, vec<T>, half>(d, d), vec<double>);
-                total.add(low * low), total.add(high * high);
+                total.add(low * low);
+                total.add(high * high);
             }
         };
         each_vector<T>(Range{place(l - 1), place(l)}, add);

@@ -10,6 +10,7 @@ struct Grid {
     std::int64_t m, n, rows, cols, piece;
 
     BP_INLINE static Grid over(std::int64_t m, std::int64_t n) {
+        // A quarter of the columns in multiples of 32, at least 64 and at most 256; 128 rows, or 512 of a wide product.
         const std::int64_t part = (n / 4 + 31) / 32 * 32;
         const std::int64_t piece = part < 64 ? 64 : part > 256 ? 256 : part;
         const std::int64_t rows = pieces(m, n >= 1024 ? 512 : 128);

@@ -34,7 +34,8 @@ class Trial {
         ++steps_;
         if (spent_ < kBlockSeconds) return;
         best_[block_ % 2] = std::min(best_[block_ % 2], spent_ / steps_);
-        spent_ = steps_ = 0, settling_ = true;
+        spent_ = steps_ = 0;
+        settling_ = true;
         ++block_;
         // Noise can only make threads look slow, never fast, so one clear win ends the trial.
         if (block_ % 2 == 0 && best_[0] < kClearly * best_[1]) block_ = kBlocks;

@@ -187,7 +187,8 @@ bool sparse_gemm(Operand<T> a, RowMajor<T> b, Output<T> c, Piece piece, Index K,
                     T* to[kSparseRows];
                     for (int r = 0; r < kSparseRows; ++r) {
                         const Index row = t + r < M ? t + r : M - 1;
-                        rows[r] = block.data + row * a.row, to[r] = c.data + (m + row) * c.ld + n;
+                        rows[r] = block.data + row * a.row;
+                        to[r] = c.data + (m + row) * c.ld + n;
                     }
                     compute_tile(tile, rows, found + t / kSparseRows * words, to, epilogue);
                 }

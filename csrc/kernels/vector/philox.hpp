@@ -23,7 +23,8 @@ BP_INLINE void philox(Wide* x, std::uint64_t seed) {
         x[1] = b;
         x[2] = (a >> 32) ^ x[3] ^ std::uint64_t(k1);
         x[3] = a;
-        k0 += 0x9E3779B9, k1 += 0xBB67AE85;
+        k0 += 0x9E3779B9;
+        k1 += 0xBB67AE85;
     }
 }
 
