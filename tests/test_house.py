@@ -235,7 +235,7 @@ IF_ISA = re.compile(
     r"\b_*(?:SSE|AVX|FMA|F16C|BMI|ARM|NEON|aarch64|x86_64|i386|M_X64|M_ARM64|BP_(?:SSE|AVX|NEON))\w*",
     re.MULTILINE,
 )
-KNOWS_ISA = {"kernels/simd.hpp", "runtime/isa.cpp"}
+KNOWS_ISA = {"kernels/vector/simd.hpp", "runtime/isa.cpp"}
 
 
 def crossed_includes(path: str, source: str) -> Iterator[str]:
@@ -286,19 +286,19 @@ def test_every_cpp_file_stands_in_a_ring() -> None:
 @pytest.mark.parametrize(
     ("path", "source"),
     [
-        ("ops/ops.hpp", '#include "kernels/simd.hpp"'),
+        ("ops/ops.hpp", '#include "kernels/vector/simd.hpp"'),
         ("ops/ops.hpp", "#include <pybind11/numpy.h>"),
-        ("kernels/dense.cpp", '#include "runtime/parallel.hpp"'),
-        ("kernels/dense.cpp", '  #  include "../runtime/parallel.hpp"'),
+        ("kernels/dense.cpp", '#include "runtime/pool.hpp"'),
+        ("kernels/dense.cpp", '  #  include "../runtime/pool.hpp"'),
         ("kernels/dense.cpp", "#include <Python.h>"),
         ("kernels/dense.cpp", "#include <vector>"),
-        ("kernels/gemm.hpp", "#ifdef __AVX2__\n#endif"),
-        ("kernels/gemm.hpp", "#if 1\n#elif defined(__x86_64__)\n#endif"),
-        ("kernels/vmath.hpp", "#if BP_AVX512\n#endif"),
-        ("runtime/program.cpp", '#include "kernels/gemm.hpp"'),
+        ("kernels/matmul/gemm.hpp", "#ifdef __AVX2__\n#endif"),
+        ("kernels/matmul/gemm.hpp", "#if 1\n#elif defined(__x86_64__)\n#endif"),
+        ("kernels/vector/vmath.hpp", "#if BP_AVX512\n#endif"),
+        ("runtime/program.cpp", '#include "kernels/matmul/gemm.hpp"'),
         ("runtime/program.cpp", '#include "bindings/module.hpp"'),
         ("runtime/program.cpp", "#include <pybind11/pybind11.h>"),
-        ("bindings/module.cpp", '#include "kernels/gemm.hpp"'),
+        ("bindings/module.cpp", '#include "kernels/matmul/gemm.hpp"'),
         ("bindings/module.cpp", "#ifndef __ARM_NEON\n#endif"),
     ],
 )
@@ -311,10 +311,10 @@ def test_cpp_check_sees(path: str, source: str) -> None:
     [
         (
             "kernels/dense.cpp",
-            '#include <cstdint>\n#include "kernels/gemm.hpp"\n#include "ops/ops.hpp"\n#include "simd.hpp"',
+            '#include <cstdint>\n#include "matmul/gemm.hpp"\n#include "ops/ops.hpp"\n#include "vector/simd.hpp"',
         ),
-        ("kernels/simd.hpp", "#if defined(__AVX2__) && defined(__FMA__)"),
-        ("runtime/parallel.cpp", "#include <thread>\n#ifdef __linux__\n#ifndef BACKPASS_ISA_ROWS"),
+        ("kernels/vector/simd.hpp", "#if defined(__AVX2__) && defined(__FMA__)"),
+        ("runtime/pool.cpp", "#include <thread>\n#ifdef __linux__\n#ifndef BACKPASS_ISA_ROWS"),
         (
             "bindings/module.cpp",
             '#include <pybind11/pybind11.h>\n#include "runtime/program.hpp"\n#include "ops/ops.hpp"',

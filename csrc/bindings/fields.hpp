@@ -1,4 +1,4 @@
-// Ring 3: fills an op struct's fields from a Python dict by name. Names no op.
+// Fills the fields of an op struct from a Python dict, by name.
 #pragma once
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
@@ -12,7 +12,7 @@ namespace backpass {
 
 namespace py = pybind11;
 
-// An array is of another dtype than the struct's: the next struct of the same name may fit.
+// An array's dtype differs from the struct's. The next struct of the same name may fit.
 struct WrongDtype {
     const char* name;
     py::dtype given, expected;
@@ -29,7 +29,7 @@ class FromDict {
     }
     template <class T>
     void operator()(const char* name, Tensor<T>& tensor, Need need = Need::required,
-                    Rows rows = Rows::together) {
+                    Rows rows = Rows::contiguous) {
         if (wrong_) return;
         const py::object value = take(name);
         if (value.is_none()) {
@@ -41,20 +41,21 @@ class FromDict {
         using Item = std::remove_const_t<T>;
         const auto expected = py::dtype::of<Item>();
         if (!array.dtype().is(expected) && !array.dtype().equal(expected)) {
-            wrong_ = WrongDtype{name, array.dtype(), expected};  // no exception: it would take 7 us
+            // An exception would take 7 µs.
+            wrong_ = WrongDtype{name, array.dtype(), expected};
             return;
         }
         if (array.ndim() > kMaxDims)
             throw py::value_error(where(name) + "has more than " + std::to_string(kMaxDims) + " dimensions");
-        const bool together = array.flags() & py::array::c_style;
-        if (!(together || (rows == Rows::apart && lies_apart(array))) ||
+        const bool contiguous = array.flags() & py::array::c_style;
+        if (!(contiguous || (rows == Rows::padded && has_padded_rows(array))) ||
             reinterpret_cast<std::uintptr_t>(array.data()) % alignof(Item))
             throw py::value_error(where(name) + "is not C-contiguous and aligned");
         if (!std::is_const_v<T> && !array.writeable()) throw py::value_error(where(name) + "is read-only");
         tensor.data = static_cast<T*>(const_cast<void*>(array.data()));
         tensor.ndim = int(array.ndim());
         for (int i = 0; i < tensor.ndim; ++i) tensor.shape[i] = array.shape(i);
-        if (!together) tensor.gap = array.strides(0) / array.itemsize() - array.shape(1);
+        if (!contiguous) tensor.gap = array.strides(0) / array.itemsize() - array.shape(1);
         keep_.append(array);
     }
     void operator()(const char* name, double& value) { scalar(name, value, "a number"); }
@@ -79,7 +80,8 @@ class FromDict {
                               known);
     }
 
-    // After all fields: what was of another dtype, and ended the reading; throws if the dict has what the struct has not.
+    // To be called after all fields. Returns the wrong dtype that ended the reading, if any. Throws if the dict has a field that
+    // the struct lacks.
     const std::optional<WrongDtype>& finish() const {
         if (!wrong_ && taken_ != fields_.size())
             throw py::type_error(std::string(op_) + ": an argument in " +
@@ -88,8 +90,8 @@ class FromDict {
     }
 
   private:
-    // A matrix whose rows are whole, and in order, but not one right behind the other.
-    static bool lies_apart(const py::array& array) {
+    // Is it a matrix whose rows are contiguous, in order, and separated by a gap?
+    static bool has_padded_rows(const py::array& array) {
         return array.ndim() == 2 && array.strides(1) == array.itemsize() &&
                array.strides(0) % array.itemsize() == 0 &&
                array.strides(0) / array.itemsize() >= array.shape(1);

@@ -1,4 +1,4 @@
-// Ring 3: giving up the GIL and waiting for it, in a thread that may outlive the interpreter.
+// Releasing and taking the GIL, in a thread that may outlive the interpreter.
 #pragma once
 #include <Python.h>
 
@@ -10,11 +10,11 @@
 
 namespace backpass {
 
-// take() waits for the GIL. An interpreter that is ending never gives it to a daemon thread: before Python 3.14 it ends the
-// thread from within, by unwinding its frames, which std::terminate would answer in a destructor. This one sleeps until the
-// process is gone, as Python 3.14 does.
+// take() waits for the GIL. An interpreter that shuts down never gives it to a daemon thread. Before Python 3.14 it unwinds the
+// frames of that thread instead, which would call std::terminate in a destructor. Here the thread sleeps until the process ends,
+// as Python 3.14 lets it. no_sanitize: libstdc++ binds a __forced_unwind& to null.
 template <class F>
-[[gnu::no_sanitize("null")]] auto wait_for_gil(F take) {  // libstdc++ binds __forced_unwind& to nothing
+__attribute__((no_sanitize("null"))) auto wait_for_gil(F take) {
 #ifdef __GLIBCXX__
     try {
         return take();

@@ -1,4 +1,4 @@
-// Ring 3: the Python module _core. It names no op: calls arrive as (name, fields) and find their struct in the list.
+// The Python module _core. A call arrives as (name, fields) and finds its struct in the list of ops.
 #include <pybind11/stl.h>
 
 #include <algorithm>
@@ -13,7 +13,7 @@
 namespace backpass {
 namespace {
 
-// The op struct that bears this name and whose dtypes fit.
+// The op struct with this name whose dtypes fit.
 template <class... List>
 AnyOp make_op(OpList<List...>, const std::string& name, const py::dict& fields, py::list& keep) {
     std::optional<AnyOp> made;
@@ -41,6 +41,18 @@ std::vector<std::string> op_names(OpList<List...>) {
     return {List::name...};
 }
 
+template <std::size_t N>
+std::vector<std::string> listed(const char* const (&names)[N]) {
+    return {names, names + N};
+}
+
+std::vector<std::pair<std::string, bool>> activations() {
+    std::vector<std::pair<std::string, bool>> found;
+    for (int i = 0; i < count_of(kActivationNames); ++i)
+        found.emplace_back(kActivationNames[i], stores_slope(Activation(i)));
+    return found;
+}
+
 bool interrupted() {
     const auto state = wait_for_gil([] { return PyGILState_Ensure(); });
     const bool told = PyErr_CheckSignals() != 0;
@@ -48,21 +60,21 @@ bool interrupted() {
     return told;
 }
 
-// A program and the arrays it works on, kept alive with it.
+// A program, with references that keep its arrays alive.
 class BoundProgram {
   public:
     BoundProgram(const std::vector<std::pair<std::string, py::dict>>& calls, const std::string& isa,
                  const std::optional<py::array_t<std::int64_t>>& halt)
         : halt_(checked(halt)), program_(make(calls), choose_isa(isa), halt ? halt->data() : nullptr) {}
 
-    // One pass for one input: the commonest call of all from Python, so it takes no detour. None if x is not what `input` is.
+    // One pass for one input. It is the commonest call from Python, so everything happens here. None if x does not fit `input`.
     std::optional<py::array> infer(const py::array& input, const py::array& output, const py::handle& x,
                                    int threads) {
         if (!(input.flags() & output.flags() & py::array::c_style) || !input.writeable())
             throw py::value_error("infer: input and output must be C-contiguous, input writable");
         if (input.dtype().kind() != 'f' || output.dtype().kind() != 'f')
             throw py::type_error("infer: input and output must be float32 or float64");
-        // No subclass: a masked array has values that do not count.
+        // A subclass is refused: a masked array has values that do not count.
         if (Py_TYPE(x.ptr()) != py::detail::npy_api::get().PyArray_Type_) return std::nullopt;
         const auto given = py::reinterpret_borrow<py::array>(x);
         const bool fits = given.ndim() == input.ndim() && given.dtype().is(input.dtype()) &&
@@ -92,7 +104,7 @@ class BoundProgram {
     std::int64_t run(std::int64_t steps, int threads) {
         const int n = threads > 0 ? threads : get_num_threads();
         if (program_.seconds() * double(steps) < 5e-6)
-            return program_.run(steps, 1, nullptr);  // shorter than giving up the GIL
+            return program_.run(steps, 1, nullptr);  // shorter than releasing the GIL
         std::int64_t done;
         {
             const WithoutGil without_gil;
@@ -140,7 +152,13 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
              "Copy x into the buffer `input`, run once, return a copy of the buffer `output`; None if x has "
              "another shape or dtype.");
     m.attr("compiler") = __VERSION__;
+    m.attr("max_dims") = kMaxDims;
+    m.attr("chunk") = kUpdatePiece;  // elements of a partial sum over a flat vector
     m.def("ops", [] { return op_names(Ops{}); }, "The names of all ops; twice where there are two dtypes.");
+    m.def("activations", &activations,
+          "(name, whether the forward pass stores the slope) of every activation.");
+    m.def("pointwise", [] { return listed(kPointwiseNames); }, "The names of all pointwise losses.");
+    m.def("reductions", [] { return listed(kReductionNames); }, "The names of all reductions of a loss.");
     m.def("available_isas", &available_isas, "Instruction sets that this CPU runs, fastest first.");
     m.def("choose_isa", &choose_isa, py::arg("name") = "",
           "The instruction set in use for `name`, BACKPASS_ISA or the fastest.");

@@ -1,26 +1,19 @@
-// Ring 1: augmentation (ops/augment.hpp): normal noise, and images moved, mirrored and cut.
+// Augmentation: normal noise; images shifted, mirrored and partly cut out.
 #include "kernel.hpp"
-#include "philox.hpp"
-#include "rows.hpp"
-#include "vmath.hpp"
+#include "vector/loops.hpp"
+#include "vector/philox.hpp"
+#include "vector/vmath.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-// The polynomials of python/backpass/nn/gaussian_noise.py (Giles 2010).
-constexpr double kCentre[] = {2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087,
-                              -0.00125372503, -0.00417768164, 0.246640727,    1.50140941};
-constexpr double kTail[] = {-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773,
-                            -0.0076224613,   0.00943887047,  1.00167406,    2.83297682};
+// Polynomials of the inverse error function (Giles 2010), lowest coefficient first.
+constexpr double kCentre[] = {1.50140941,      0.246640727,    -0.00417768164, -0.00125372503, 0.00021858087,
+                              -4.39150654e-06, -3.5233877e-06, 3.43273939e-07, 2.81022636e-08};
+constexpr double kTail[] = {2.83297682,     1.00167406,    0.00943887047,  -0.0076224613,  0.00573950773,
+                            -0.00367342844, 0.00134934322, 0.000100950558, -0.000200214257};
 
-template <class V, int N>
-BP_INLINE V polynomial(V x, const double (&coefficients)[N]) {
-    V value = broadcast<lane<V>>(lane<V>(coefficients[0]));
-    for (int i = 1; i < N; ++i) value = fma(value, x, broadcast<lane<V>>(lane<V>(coefficients[i])));
-    return value;
-}
-
-// The upper 23 bits of each word as a number.
+// The upper 23 bits of each random word, as a number.
 template <class T>
 BP_INLINE vec<T> upper_bits(const Word* words) {
     if constexpr (sizeof(T) == 4) {
@@ -32,13 +25,13 @@ BP_INLINE vec<T> upper_bits(const Word* words) {
     }
 }
 
-// A standard normal from each word.
+// A standard normal number from each random word.
 template <class T>
 BP_INLINE vec<T> normal(const Word* words) {
     const vec<T> x = (upper_bits<T>(words) + T(0.5)) * T(0x1p-22) - T(1);
     const vec<T> w = -log((T(1) - x) * (T(1) + x));
-    const vec<T> factor = select<vec<T>>(w < broadcast<T>(5), polynomial(w - T(2.5), kCentre),
-                                         polynomial(sqrt(w) - T(3), kTail));
+    const vec<T> factor =
+        select<vec<T>>(w < broadcast<T>(5), horner(w - T(2.5), kCentre), horner(sqrt(w) - T(3), kTail));
     return T(1.4142135623730951) * x * factor;
 }
 
@@ -54,13 +47,13 @@ void gaussian_noise(const GaussianNoise<T>& op, Range range, Scratch) {
         draw(words, std::uint64_t(block / kDrawBlock), std::uint64_t(op.step.data[0]),
              std::uint64_t(op.stream), std::uint64_t(op.seed));
         const Range elements{block, end - block < kDrawBlock ? end : block + kDrawBlock};
-        columns<T>(elements, [&](Index i, int n) BP_INLINED {
-            put(y + i, get(x + i, n) + scale * normal<T>(words + (i - block)), n);
+        each_vector<T>(elements, [&](Index i, int n) BP_INLINED {
+            store_some(y + i, load_some(x + i, n) + scale * normal<T>(words + (i - block)), n);
         });
     }
 }
 
-// How one image is moved: pixel (i, j) of the result shows (i - down, j' - right), j' = j or mirrored.
+// How one image is moved: pixel (i, j) of the result shows pixel (i - down, j' - right), where j' is j or its mirror image.
 struct Move {
     Index down, right, top, left;
     bool mirrored;
@@ -75,7 +68,7 @@ BP_INLINE Move move_of(const ImageMoves& moves, const Word* words, Index height,
             double(words[2]) < moves.flip * 0x1p32};
 }
 
-// visit(to, from): for every pixel of the result, where it is and what it shows (-1: nothing).
+// visit(to, from) for every pixel of the result: its place, and the place of the pixel that it shows, or -1.
 template <class Visit>
 BP_INLINE void pixels(const ImageMoves& moves, const Move& move, Index height, Index width, Visit visit) {
     for (Index i = 0; i < height; ++i) {
@@ -90,7 +83,7 @@ BP_INLINE void pixels(const ImageMoves& moves, const Move& move, Index height, I
     }
 }
 
-// work(image, move) for the images of some tasks.
+// work(image, move) for each image of some tasks.
 template <class Work>
 BP_INLINE void images(const ImageMoves& moves, Range range, const std::int64_t (&shape)[kMaxDims],
                       Work work) {

@@ -1,17 +1,17 @@
-// The loops of normalisations: over channels side by side in vectors, or along one channel of (B, C, L).
+// Loops of normalisations: over neighbouring channels in vectors, or along one channel of (B, C, L).
 #pragma once
-#include "sums.hpp"
+#include "vector/sums.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-// f(Vectors<K>, c, n): K vectors of channels at c, or the first n of the last one.
+// f(Vectors<K>, c, n) for each group of channels: K vectors at c, of n lanes each.
 template <int K>
 struct Vectors {
     static constexpr int count = K;
 };
 template <class T, class F>
-BP_INLINE void channels(Range range, F f) {
+BP_INLINE void each_channel_group(Range range, F f) {
     constexpr int w = width<T>;
     auto [c, end] = range;
     for (; c + 4 * w <= end; c += 4 * w) f(Vectors<4>{}, c, w);
@@ -20,19 +20,20 @@ BP_INLINE void channels(Range range, F f) {
 }
 
 struct Shape {
-    Index rows, size, length;
+    Index rows, channels, length;
 };
 template <class T>
 BP_INLINE Shape shape_of(const Tensor<T>& x) {
-    return {x.size() > 0 ? x.shape[0] : 0, x.shape[1], x.shape[2]};  // no loop over empty rows
+    // Zero rows if they are empty: NumPy has arrays of 2^40 empty rows.
+    return {x.size() > 0 ? x.shape[0] : 0, x.shape[1], x.shape[2]};
 }
 
-// f(i, n) for the vectors of channel c: n elements at i.
+// f(i, n) for each vector of channel c: n elements at i.
 template <class T, class F>
-BP_INLINE void each_vector(Shape shape, Index c, F f) {
+BP_INLINE void along_channel(Shape shape, Index c, F f) {
     for (Index b = 0; b < shape.rows; ++b) {
-        const Index at = (b * shape.size + c) * shape.length;
-        columns<T>(shape.length, [&](Index l, int n) BP_INLINED { f(at + l, n); });
+        const Index at = (b * shape.channels + c) * shape.length;
+        each_vector<T>(shape.length, [&](Index l, int n) BP_INLINED { f(at + l, n); });
     }
 }
 
@@ -40,8 +41,8 @@ BP_INLINE void each_vector(Shape shape, Index c, F f) {
 template <class T, class... F>
 BP_INLINE void sum_channel(Shape shape, Index c, vec<T> (&sums)[sizeof...(F)], F... f) {
     sum_rows<T>(shape.rows, 1 + kRowsOfSum / (shape.length + 1), sums, [&](Index b, vec<T>* part) BP_INLINED {
-        const Index at = (b * shape.size + c) * shape.length;
-        ((*part++ += sum_columns<T>(shape.length, [&](Index l, int n) BP_INLINED { return f(at + l, n); })),
+        const Index at = (b * shape.channels + c) * shape.length;
+        ((*part++ += sum_vectors<T>(shape.length, [&](Index l, int n) BP_INLINED { return f(at + l, n); })),
          ...);
     });
 }

@@ -1,14 +1,14 @@
-// Ring 1: dropout (ops/pointwise.hpp); its gradient is a plain product, in pointwise.cpp.
+// Dropout: a mask from random words, and products with it.
 #include "kernel.hpp"
-#include "philox.hpp"
-#include "rows.hpp"
+#include "vector/loops.hpp"
+#include "vector/philox.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
 
 static_assert(kElementPiece % kDrawBlock == 0, "a task starts with a block of the draw");
 
-// scale where a word reaches the threshold, else 0.
+// scale where a random word reaches the threshold, 0 elsewhere.
 template <class T>
 BP_INLINE vec<T> mask_of(const Word* words, Word threshold, T scale) {
     if constexpr (sizeof(T) == 4) {
@@ -36,16 +36,27 @@ void dropout_forward(const DropoutForward<T>& op, Range range, Scratch) {
         Word words[kDrawBlock];
         draw(words, std::uint64_t(block / kDrawBlock), step, stream, seed);
         const Range elements{block, end - block < kDrawBlock ? end : block + kDrawBlock};
-        columns<T>(elements, [&](Index i, int n) BP_INLINED {
+        each_vector<T>(elements, [&](Index i, int n) BP_INLINED {
             const vec<T> m = mask_of<T>(words + (i - block), threshold, scale);
-            put(mask + i, m, n);
-            put(y + i, get(x + i, n) * m, n);
+            store_some(mask + i, m, n);
+            store_some(y + i, load_some(x + i, n) * m, n);
         });
     }
+}
+
+// dx = dy mask
+template <class T>
+void dropout_backward(const DropoutBackward<T>& op, Range range, Scratch) {
+    const T *mask = op.mask.data, *dy = op.dy.data;
+    T* dx = op.dx.data;
+    each_vector<T>(covered(range, kElementPiece, op.dy.size()), [&](Index i, int n) BP_INLINED {
+        store_some(dx + i, load_some(dy + i, n) * load_some(mask + i, n), n);
+    });
 }
 
 }  // namespace
 
 BACKPASS_KERNEL(DropoutForward, dropout_forward)
+BACKPASS_KERNEL(DropoutBackward, dropout_backward)
 
 }  // namespace backpass::BACKPASS_ISA

@@ -1,10 +1,9 @@
-// Activations and pointwise losses, value and slope: python/backpass/formulas.py on vectors, in the same
-// order.
+// Activations and pointwise losses, value and slope: Python's formulas on vectors.
 //
-// The slope of an activation is taken at s: y = value(z), or z itself where stores_slope() (then the forward
-// pass computes it and keeps it for the backward pass).
+// The slope of an activation is taken at s: y = value(z), or z itself where stores_slope(). Then the forward pass computes the
+// slope and stores it for the backward pass.
 #pragma once
-#include "vmath.hpp"
+#include "vector/vmath.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
@@ -14,20 +13,18 @@ struct Tag {
     static constexpr auto value = Enumerator;
 };
 
-// Calls f(Tag<a>{}): inside, `a.value` is a compile-time constant.
+// Call f(Tag<which>{}): the enumerator becomes a compile-time constant.
 template <class Enum, class F, int... I>
 BP_INLINE void dispatch(Enum which, F&& f, std::integer_sequence<int, I...>) {
     (void)((int(which) == I && (f(Tag<Enum(I)>{}), true)) || ...);
 }
 template <class F>
 BP_INLINE void dispatch(Activation which, F&& f) {
-    dispatch(which, f,
-             std::make_integer_sequence<int, int(sizeof kActivationNames / sizeof *kActivationNames)>{});
+    dispatch(which, f, std::make_integer_sequence<int, count_of(kActivationNames)>{});
 }
 template <class F>
 BP_INLINE void dispatch(Pointwise which, F&& f) {
-    dispatch(which, f,
-             std::make_integer_sequence<int, int(sizeof kPointwiseNames / sizeof *kPointwiseNames)>{});
+    dispatch(which, f, std::make_integer_sequence<int, count_of(kPointwiseNames)>{});
 }
 
 template <class V>
@@ -56,14 +53,10 @@ BP_INLINE V gelu_inner(V z) {
 
 // ---- activations ------------------------------------------------------------------------------------------
 
-constexpr bool stores_slope(Activation a) {
-    return a == Activation::gelu || a == Activation::gelu_tanh || a == Activation::silu;
-}
-
 template <Activation A, class V>
 BP_INLINE V value(V z, [[maybe_unused]] lane<V> alpha) {
     using T = lane<V>;
-    constexpr T threshold = 20;  // beyond it softplus(z) is z
+    constexpr T threshold = 20;  // above it softplus(z) = z
     if constexpr (A == Activation::identity) return z;
     if constexpr (A == Activation::relu) return select(z < T(0), constant<V>(0), z);
     if constexpr (A == Activation::leaky_relu) return select(z < T(0), alpha * z, z);

@@ -1,17 +1,17 @@
-// Ring 1: how a kernel enters its ISA's table. Included by every file of kernels.
+// How a kernel enters the table of its instruction set. Included by every .cpp file of kernels.
 #pragma once
 #include "../ops/ops.hpp"
 
 namespace backpass::BACKPASS_ISA {
 
-// Specialised once for every op, in the file of its family; table.cpp takes the address.
+// Specialised once for every op, in the file of its family. table.cpp takes the address.
 template <class Op>
 void kernel(const Op& op, Range range, Scratch scratch);
 
 }  // namespace backpass::BACKPASS_ISA
 
-// Register FUNCTION as the kernel of the op struct OP, for both dtypes (KERNEL) or for a struct without one
-// (KERNEL_UNTYPED). Stands after the anonymous namespace, inside backpass::BACKPASS_ISA.
+// Register FUNCTION as the kernel of an op: KERNEL for a template of both dtypes, KERNEL_UNTYPED for a plain struct. Stands
+// behind the anonymous namespace, inside backpass::BACKPASS_ISA.
 #define BACKPASS_KERNEL_UNTYPED(OP, FUNCTION)                     \
     template <>                                                   \
     void kernel<OP>(const OP& op, Range range, Scratch scratch) { \

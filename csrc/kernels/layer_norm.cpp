@@ -1,4 +1,4 @@
-// Ring 1: layer normalisation of (..., C), row by row (ops/norm.hpp). The variance takes a second pass.
+// Layer normalisation of (..., C), row by row. The variance takes a second pass, for accuracy.
 #include "channels.hpp"
 #include "kernel.hpp"
 
@@ -14,18 +14,19 @@ void layer_norm_forward(const LayerNormForward<T>& op, Range range, Scratch) {
     for (Index r = begin; r < end; ++r) {
         const T* x = op.x.data + r * size;
         T* y = op.y.data + r * size;
-        const auto mean_of = [&](auto f) BP_INLINED { return sum(sum_columns<T>(size, f)) / count; };
-        const vec<T> mean = broadcast<T>(mean_of([&](Index i, int n) BP_INLINED { return get(x + i, n); }));
+        const auto mean_of = [&](auto f) BP_INLINED { return sum(sum_vectors<T>(size, f)) / count; };
+        const vec<T> mean =
+            broadcast<T>(mean_of([&](Index i, int n) BP_INLINED { return load_some(x + i, n); }));
         const T var = mean_of([&](Index i, int n) BP_INLINED {
-            const vec<T> d = get(x + i, n) - mean;
+            const vec<T> d = load_some(x + i, n) - mean;
             return d * d;
         });
         const vec<T> inv_std = T(1) / sqrt(broadcast<T>(var + T(op.eps)));
         op.mean.data[r] = mean[0];
         op.inv_std.data[r] = inv_std[0];
-        columns<T>(size, [&](Index i, int n) BP_INLINED {
-            const vec<T> normal = (get(x + i, n) - mean) * inv_std;
-            put(y + i, normal * get_or(T(1), weight, i, n) + get_or(T(0), bias, i, n), n);
+        each_vector<T>(size, [&](Index i, int n) BP_INLINED {
+            const vec<T> normal = (load_some(x + i, n) - mean) * inv_std;
+            store_some(y + i, normal * load_or(T(1), weight, i, n) + load_or(T(0), bias, i, n), n);
         });
     }
 }
@@ -39,15 +40,15 @@ BP_INLINE void layer_norm_dx(const LayerNormBackward<T>& op, Range rows) {
         const T *x = op.x.data + r * size, *dy = op.dy.data + r * size;
         T* dx = op.dx.data + r * size;
         const vec<T> mean = broadcast<T>(op.mean.data[r]), inv_std = broadcast<T>(op.inv_std.data[r]);
-        const auto normal = [&](Index i, int n) BP_INLINED { return (get(x + i, n) - mean) * inv_std; };
+        const auto normal = [&](Index i, int n) BP_INLINED { return (load_some(x + i, n) - mean) * inv_std; };
         const auto g = [&](Index i, int n) BP_INLINED {
-            return weight ? get(dy + i, n) * get(weight + i, n) : get(dy + i, n);
+            return weight ? load_some(dy + i, n) * load_some(weight + i, n) : load_some(dy + i, n);
         };
-        const auto mean_of = [&](auto f) BP_INLINED { return sum(sum_columns<T>(size, f)) / count; };
+        const auto mean_of = [&](auto f) BP_INLINED { return sum(sum_vectors<T>(size, f)) / count; };
         const T shift = mean_of(g);
         const T slope = mean_of([&](Index i, int n) BP_INLINED { return g(i, n) * normal(i, n); });
-        columns<T>(size, [&](Index i, int n) BP_INLINED {
-            put(dx + i, inv_std * (g(i, n) - (shift + normal(i, n) * slope)), n);
+        each_vector<T>(size, [&](Index i, int n) BP_INLINED {
+            store_some(dx + i, inv_std * (g(i, n) - (shift + normal(i, n) * slope)), n);
         });
     }
 }
@@ -56,20 +57,20 @@ BP_INLINE void layer_norm_dx(const LayerNormBackward<T>& op, Range rows) {
 template <class T>
 BP_INLINE void layer_norm_dweight(const LayerNormBackward<T>& op, Range columns) {
     const Index size = op.x.cols();
-    channels<T>(columns, [&](auto vectors, Index c, int n) BP_INLINED {
+    each_channel_group<T>(columns, [&](auto vectors, Index c, int n) BP_INLINED {
         constexpr int K = decltype(vectors)::count, w = width<T>;
         vec<T> sums[2 * K] = {};  // dbias, dweight
         sum_rows<T>(op.x.rows(), kRowsOfSum, sums, [&](Index r, vec<T>* part) BP_INLINED {
             for (int k = 0; k < K; ++k) {
                 const Index i = r * size + c + k * w;
-                const vec<T> d = get(op.dy.data + i, n);
+                const vec<T> d = load_some(op.dy.data + i, n);
                 part[k] += d;
-                part[K + k] += d * ((get(op.x.data + i, n) - op.mean.data[r]) * op.inv_std.data[r]);
+                part[K + k] += d * ((load_some(op.x.data + i, n) - op.mean.data[r]) * op.inv_std.data[r]);
             }
         });
         for (int k = 0; k < K; ++k) {
-            if (op.dbias) put(op.dbias.data + c + k * w, sums[k], n);
-            if (op.dweight) put(op.dweight.data + c + k * w, sums[K + k], n);
+            if (op.dbias) store_some(op.dbias.data + c + k * w, sums[k], n);
+            if (op.dweight) store_some(op.dweight.data + c + k * w, sums[K + k], n);
         }
     });
 }

@@ -1,89 +1,43 @@
-// Ring 1: linear_forward and linear_backward: three matrix products, with bias, activation and slope in their epilogues.
-#include "activate.hpp"
-#include "bias.hpp"
-#include "gemm.hpp"
+// linear_forward and linear_backward: three matrix products, with bias, activation and slope in their epilogues.
 #include "kernel.hpp"
-#include "sparse.hpp"
+#include "matmul/activate.hpp"
+#include "matmul/epilogue.hpp"
+#include "matmul/gemm.hpp"
+#include "matmul/skip_zeros.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-// A share of a product with `rows` x `cols` tasks.
-struct Share {
-    Index m0, m1, n0, n1;
-};
-constexpr Index kTogether = 256;  // columns
+constexpr Index kPieceColumns = 256;
 
-// The share of the first of some tasks, and of those behind it in one row of the grid: a thread that has them all reads A once.
-// With all_rows also of whole rows of tasks below: it reads B once.
-BP_INLINE Share next_share(const Grid& grid, Range& tasks, bool all_rows = false) {
+// Take the next tasks from the grid as one piece of C: the first task and those beside it, up to kPieceColumns, so that A is read
+// once. With all_rows a piece that spans all columns also takes the tasks below, so that B is read once.
+BP_INLINE Piece next_piece(const Grid& grid, Range& tasks, bool all_rows = false) {
     const Index r = tasks.begin / grid.cols, c = tasks.begin % grid.cols;
     const Index left = tasks.end - tasks.begin, most = grid.cols - c < left ? grid.cols - c : left;
     Index count = 1;
-    while (count < most && (count + 1) * grid.piece <= kTogether) ++count;
+    while (count < most && (count + 1) * grid.piece <= kPieceColumns) ++count;
     const Index rows = all_rows && count == grid.cols ? left / grid.cols : 1;
     tasks.begin += rows * count;
     const Index n0 = c * grid.piece, n1 = n0 + count * grid.piece;
     return {r * grid.m / grid.rows, (r + rows) * grid.m / grid.rows, n0, n1 < grid.n ? n1 : grid.n};
 }
 
-struct Plain {
-    template <class T>
-    BP_INLINE vec<T> column(Index, int, bool) const {
-        return vec<T>{};
-    }
-    template <class V>
-    BP_INLINE V apply(V value, V, Index, Index, int, bool) const {
-        return value;
-    }
-};
-
-// Biased where the product is computed transposed: bias goes down the rows.
-template <class T>
-struct BiasedRows {
-    const T* bias;
-    bool relu;
-
-    template <class>
-    BP_INLINE vec<T> column(Index, int, bool) const {
-        return vec<T>{};
-    }
-    BP_INLINE vec<T> apply(vec<T> z, vec<T>, Index row, Index, int, bool) const {
-        z = bias ? z + bias[row] : z;
-        return relu ? max(vec<T>{}, z) : z;
-    }
-};
-
-// Few columns would leave most lanes idle: they are computed transposed, piece by piece, and turned back into rows of out, which
-// are ld apart. product(from, to, c): columns [from, to) of the transposed product, `columns` x (to - from), into c.
-constexpr Index kTurnedPiece = 128;
+// For a product with few columns, which would leave most lanes idle: compute its transpose, kTransposedPiece columns at a time,
+// and copy it into rows [from, to) of out. product(begin, end, c) computes columns [begin, end) of the transpose.
+constexpr Index kTransposedPiece = 128;
 template <class T, class Product>
-BP_INLINE void turned(Index from, Index to, Index columns, T* out, Index ld, Scratch scratch,
-                      Product product) {
+BP_INLINE void transposed_product(Index from, Index to, Index columns, Output<T> out, Scratch scratch,
+                                  Product product) {
     T* const c = static_cast<T*>(scratch.data) + kPackedElements<T>;
-    for (Index begin = from; begin < to; begin += kTurnedPiece) {
-        const Index end = to - begin < kTurnedPiece ? to : begin + kTurnedPiece;
-        product(begin, end, c);
+    for (Index begin = from; begin < to; begin += kTransposedPiece) {
+        const Index end = to - begin < kTransposedPiece ? to : begin + kTransposedPiece;
+        product(begin, end, Output<T>{c - begin, kTransposedPiece});
         for (Index i = begin; i < end; ++i)
-            for (Index j = 0; j < columns; ++j) out[i * ld + j] = c[j * kTurnedPiece + i - begin];
+            for (Index j = 0; j < columns; ++j)
+                out.data[i * out.ld + j] = c[j * kTransposedPiece + i - begin];
     }
 }
-
-// dx where relu let x through, else 0.
-template <class T>
-struct WhereReLU {
-    const T* x;
-    Index ld;
-
-    template <class>
-    BP_INLINE vec<T> column(Index, int, bool) const {
-        return vec<T>{};
-    }
-    BP_INLINE vec<T> apply(vec<T> dx, vec<T>, Index row, Index col, int lanes, bool masked) const {
-        const T* at = x + row * ld + col;
-        return select((masked ? load_tail(at, lanes) : load(at)) > vec<T>{}, dx, vec<T>{});
-    }
-};
 
 template <class T>
 void linear_forward(const LinearForward<T>& op, Range range, Scratch scratch) {
@@ -93,54 +47,81 @@ void linear_forward(const LinearForward<T>& op, Range range, Scratch scratch) {
         op.slope || (op.activation != Activation::identity && op.activation != Activation::relu);
     const Biased<T> epilogue{op.bias.data, !sweep && op.activation == Activation::relu};
     const bool narrow = O <= width<T> / 4, sparse = !narrow && sparse_in_rows(op.x, O);
+    const Operand<T> x{op.x.data, op.x.ld(), 1};
+    const RowMajor<T> weight{op.weight.data, O};
+    const Output<T> y{op.y.data, op.y.ld()};
     while (range.begin < range.end) {
-        const Share s = next_share(grid, range, sparse);
-        const Operand<T> x{op.x.data, op.x.ld(), 1};
-        if (narrow)  // yᵀ = weightᵀ xᵀ
-            turned(s.m0, s.m1, O, op.y.data, op.y.ld(), scratch, [&](Index from, Index to, T* c) BP_INLINED {
-                gemm(Operand<T>{op.weight.data, 1, O}, Transposed<T>{op.x.data, op.x.ld()}, c - from,
-                     kTurnedPiece, 0, O, from, to, I, BiasedRows<T>{epilogue.bias, epilogue.relu}, scratch);
+        const Piece piece = next_piece(grid, range, sparse);
+        const auto [m0, m1, n0, n1] = piece;
+        if (narrow) {  // yᵀ = weightᵀ xᵀ
+            const Operand<T> weight_t{op.weight.data, 1, O};
+            const Transposed<T> x_t{op.x.data, op.x.ld()};
+            const BiasedRows<T> rows_epilogue{epilogue.bias, epilogue.relu};
+            transposed_product(m0, m1, O, y, scratch, [&](Index begin, Index end, Output<T> c) BP_INLINED {
+                gemm(weight_t, x_t, c, Piece{0, O, begin, end}, I, rows_epilogue, scratch);
             });
-        else if (!sparse || !sparse_gemm(x, op.weight.data, O, op.y.data, op.y.ld(), s.m0, s.m1, s.n0, s.n1,
-                                         I, epilogue, scratch))
-            gemm(x, RowMajor<T>{op.weight.data, O}, op.y.data, op.y.ld(), s.m0, s.m1, s.n0, s.n1, I, epilogue,
-                 scratch);
+        } else if (!sparse || !sparse_gemm(x, weight, y, piece, I, epilogue, scratch)) {
+            gemm(x, weight, y, piece, I, epilogue, scratch);
+        }
         if (sweep)
-            for (Index m = s.m0; m < s.m1; ++m) {
-                T* y = op.y.data + m * op.y.ld() + s.n0;
-                T* slope = op.slope ? op.slope.data + m * op.slope.ld() + s.n0 : nullptr;
-                activate(op.activation, y, y, slope, s.n1 - s.n0, T(op.alpha));
+            for (Index m = m0; m < m1; ++m) {
+                T* row = y.data + m * y.ld + n0;
+                T* slope = op.slope ? op.slope.data + m * op.slope.ld() + n0 : nullptr;
+                activate(op.activation, row, row, slope, n1 - n0, T(op.alpha));
             }
     }
 }
 
-// How many of the last columns of dweight are computed transposed: where it pays, as measured.
+// Number of last columns of dweight for which the transpose pays, as measured.
 template <class T>
-BP_INLINE Index turned_columns(Index B, Index I, Index O) {
+BP_INLINE Index transposed_columns(Index B, Index I, Index O) {
     const Index rest = O % width<T>;
     if (O < width<T>) return rest <= width<T> * 3 / 4 ? rest : 0;
     const bool pays = O > 2 * width<T> && O <= 16 * width<T> && I >= width<T> && B >= 16;
     return pays && rest <= width<T> / 2 ? rest : 0;
 }
 
-// A share of dweight (I, O) = xᵀ dy: x is read down its columns, no transpose.
+// A piece of dweight (I, O) = xᵀ dy. x is read down its columns, which needs no transpose.
 template <class T>
-BP_INLINE void weight_gradient(const LinearBackward<T>& op, Share s, bool sparse, Scratch scratch) {
+BP_INLINE void weight_gradient(const LinearBackward<T>& op, Piece piece, bool sparse, Scratch scratch) {
+    const auto [m0, m1, n0, n1] = piece;
     const Index B = op.x.rows(), I = op.x.cols(), O = op.dy.cols();
-    const Operand<T> x{op.x.data, 1, op.x.ld()};
-    if (sparse && sparse_gemm(x, op.dy.data, op.dy.ld(), op.dweight.data, O, s.m0, s.m1, s.n0, s.n1, B,
-                              Biased<T>{nullptr, false}, scratch))
-        return;
-    const Index middle = s.n1 == O ? O - turned_columns<T>(B, I, O) : s.n1;
-    if (s.n0 < middle)
-        gemm(x, RowMajor<T>{op.dy.data, op.dy.ld()}, op.dweight.data, O, s.m0, s.m1, s.n0, middle, B, Plain{},
-             scratch);
-    if (middle < s.n1)  // dweightᵀ = dyᵀ x
-        turned(s.m0, s.m1, O - middle, op.dweight.data + middle, O, scratch,
-               [&](Index from, Index to, T* c) BP_INLINED {
-                   gemm(Operand<T>{op.dy.data + middle, 1, op.dy.ld()}, RowMajor<T>{op.x.data, op.x.ld()},
-                        c - from, kTurnedPiece, 0, O - middle, from, to, B, Plain{}, scratch);
-               });
+    const Operand<T> x_t{op.x.data, 1, op.x.ld()};
+    const RowMajor<T> dy{op.dy.data, op.dy.ld()};
+    const Output<T> dweight{op.dweight.data, O};
+    if (sparse && sparse_gemm(x_t, dy, dweight, piece, B, Biased<T>{nullptr, false}, scratch)) return;
+    const Index middle = n1 == O ? O - transposed_columns<T>(B, I, O) : n1;
+    if (n0 < middle) gemm(x_t, dy, dweight, Piece{m0, m1, n0, middle}, B, Plain{}, scratch);
+    if (middle < n1) {  // dweightᵀ = dyᵀ x
+        const Index columns = O - middle;
+        const Operand<T> dy_t{op.dy.data + middle, 1, op.dy.ld()};
+        const RowMajor<T> x{op.x.data, op.x.ld()};
+        const Output<T> out{op.dweight.data + middle, O};
+        transposed_product(m0, m1, columns, out, scratch,
+                           [&](Index begin, Index end, Output<T> c) BP_INLINED {
+                               gemm(dy_t, x, c, Piece{0, columns, begin, end}, B, Plain{}, scratch);
+                           });
+    }
+}
+
+// A piece of dx (B, I) = dy weightᵀ, times the slope of the activation that produced x.
+template <class T>
+BP_INLINE void input_gradient(const LinearBackward<T>& op, Piece piece, Scratch scratch) {
+    const auto [m0, m1, n0, n1] = piece;
+    const Index O = op.dy.cols();
+    const Operand<T> dy{op.dy.data, op.dy.ld(), 1};
+    const Transposed<T> weight_t{op.weight.data, O};
+    const Output<T> dx{op.dx.data, op.dx.ld()};
+    if (op.activation == Activation::relu && !op.slope)
+        return gemm(dy, weight_t, dx, piece, O, WhereReLU<T>{op.x.data, op.x.ld()}, scratch);
+    gemm(dy, weight_t, dx, piece, O, Plain{}, scratch);
+    if (op.activation == Activation::identity && !op.slope) return;
+    for (Index m = m0; m < m1; ++m) {
+        T* row = dx.data + m * dx.ld + n0;
+        const T* x = op.x.data + m * op.x.ld() + n0;
+        const T* slope = op.slope ? op.slope.data + m * op.slope.ld() + n0 : nullptr;
+        multiply_slope(op.activation, x, slope, row, row, n1 - n0, T(op.alpha));
+    }
 }
 
 template <class T>
@@ -150,29 +131,12 @@ void linear_backward(const LinearBackward<T>& op, Range range, Scratch scratch) 
     Range first{range.begin, range.end < tasks ? range.end : tasks};
     const bool sparse = first.begin < first.end && sparse_in_columns(op.x, O);
     while (first.begin < first.end) {
-        const Share s = next_share(weights, first, sparse);
-        weight_gradient(op, s, sparse, scratch);
-        if (s.m0 == 0 && op.dbias) sum_rows(op.dy, op.dbias.data, s.n0, s.n1);
+        const Piece piece = next_piece(weights, first, sparse);
+        weight_gradient(op, piece, sparse, scratch);
+        if (piece.m0 == 0 && op.dbias) bias_gradient(op.dy, op.dbias.data, piece.n0, piece.n1);
     }
     Range rest{range.begin > tasks ? range.begin - tasks : 0, range.end - tasks};
-    while (rest.begin < rest.end) {  // dx (B, I) = dy weightᵀ
-        const Share s = next_share(inputs, rest);
-        const Operand<T> dy{op.dy.data, op.dy.ld(), 1};
-        const Transposed<T> weight{op.weight.data, O};
-        if (op.activation == Activation::relu && !op.slope) {
-            gemm(dy, weight, op.dx.data, op.dx.ld(), s.m0, s.m1, s.n0, s.n1, O,
-                 WhereReLU<T>{op.x.data, op.x.ld()}, scratch);
-            continue;
-        }
-        gemm(dy, weight, op.dx.data, op.dx.ld(), s.m0, s.m1, s.n0, s.n1, O, Plain{}, scratch);
-        if (op.activation != Activation::identity || op.slope)
-            for (Index m = s.m0; m < s.m1; ++m) {
-                T* dx = op.dx.data + m * op.dx.ld() + s.n0;
-                const T* slope = op.slope ? op.slope.data + m * op.slope.ld() + s.n0 : nullptr;
-                multiply_slope(op.activation, op.x.data + m * op.x.ld() + s.n0, slope, dx, dx, s.n1 - s.n0,
-                               T(op.alpha));
-            }
-    }
+    while (rest.begin < rest.end) input_gradient(op, next_piece(inputs, rest), scratch);
 }
 
 }  // namespace

@@ -1,12 +1,12 @@
-// Ring 1: mixup (ops/mixup.hpp). All bits are those of NumPy: nothing is fused.
+// Mixup. The bits are those of NumPy, because each product is rounded before the sum.
 #include "kernel.hpp"
-#include "philox.hpp"
-#include "rows.hpp"
+#include "vector/loops.hpp"
+#include "vector/philox.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-// own a + other b, each product rounded
+// own a + other b, with both products rounded
 template <class T>
 struct Mixture {
     T own, other;
@@ -27,7 +27,7 @@ void mixup_draw(const MixupDraw& op, Range, Scratch) {
     for (Index b = 0; b < rows; ++b) op.partner.data[b] = s < b ? s - b + rows : s - b;
 }
 
-// to[b] = share from[b] + (1 - share) from[partner[b]]; a row whose partner is outside stays as it is
+// to[b] = share from[b] + (1 - share) from[partner[b]]. A row whose partner is outside stays as it is.
 template <class T>
 void mixup(const Mixup<T>& op, Range range, Scratch) {
     const Mixture<T> mixture(op.share.data[0]);
@@ -38,12 +38,13 @@ void mixup(const Mixup<T>& op, Range range, Scratch) {
         if (std::uint64_t(partner) >= std::uint64_t(rows)) continue;
         const T *own = op.from.data + b * cols, *other = op.from.data + partner * cols;
         T* to = op.to.data + b * cols;
-        columns<T>(cols, [&](Index i, int n)
-                             BP_INLINED { put(to + i, mixture(get(own + i, n), get(other + i, n)), n); });
+        each_vector<T>(cols, [&](Index i, int n) BP_INLINED {
+            store_some(to + i, mixture(load_some(own + i, n), load_some(other + i, n)), n);
+        });
     }
 }
 
-// loss = share loss_a + (1 - share) loss_b, and so its gradient and its count
+// loss = share loss_a + (1 - share) loss_b; gradient and count are mixed alike.
 template <class T>
 void mixed_loss(const MixedLoss<T>& op, Range range, Scratch) {
     const double own = op.share.data[0], other = 1 - own;
@@ -52,8 +53,9 @@ void mixed_loss(const MixedLoss<T>& op, Range range, Scratch) {
         op.count.data[0] = own * op.count_a.data[0] + other * op.count_b.data[0];
     }
     const Mixture<T> mixture(own);
-    columns<T>(covered(range, kElementPiece, op.gradient.size()), [&](Index i, int n) BP_INLINED {
-        put(op.gradient.data + i, mixture(get(op.dpred_a.data + i, n), get(op.dpred_b.data + i, n)), n);
+    each_vector<T>(covered(range, kElementPiece, op.gradient.size()), [&](Index i, int n) BP_INLINED {
+        store_some(op.gradient.data + i,
+                   mixture(load_some(op.dpred_a.data + i, n), load_some(op.dpred_b.data + i, n)), n);
     });
 }
 

@@ -1,8 +1,7 @@
-// Ring 1: losses with real targets, and their gradients (ops/loss.hpp). One task each, so that the sum over
-// the batch, in double, has one order.
+// Losses with real targets, and their gradients. One task each: the sum over the batch, in double, has one order.
 #include "formulas.hpp"
 #include "kernel.hpp"
-#include "sums.hpp"
+#include "vector/sums.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
@@ -26,23 +25,24 @@ void pointwise_loss(const PointwiseLoss<T>& op, Range, Scratch) {
     dispatch(op.kind, [&](auto tag) BP_INLINED {
         constexpr Pointwise formula = decltype(tag)::value;
         const auto piece = [&](Index i, int n, vec<T> w, vec<T> scale) BP_INLINED {
-            const vec<T> p = get(op.pred.data + i, n), t = get(op.target.data + i, n);
-            loss.add(first(w * value<formula>(p, t, alpha), n));
-            if (op.dpred) put(op.dpred.data + i, slope<formula>(p, t, alpha) * scale, n);
+            const vec<T> p = load_some(op.pred.data + i, n), t = load_some(op.target.data + i, n);
+            loss.add(keep_first(w * value<formula>(p, t, alpha), n));
+            if (op.dpred) store_some(op.dpred.data + i, slope<formula>(p, t, alpha) * scale, n);
         };
         if (!weight) {
             const vec<T> one = broadcast<T>(1), scale = broadcast<T>(T(1 / divisor));
-            columns<T>(rows * outputs, [&](Index i, int n) BP_INLINED { piece(i, n, one, scale); });
+            each_vector<T>(rows * outputs, [&](Index i, int n) BP_INLINED { piece(i, n, one, scale); });
         } else if (outputs == 1) {
-            columns<T>(rows, [&](Index i, int n) BP_INLINED {
-                const vec<T> w = get(weight + i, n);
+            each_vector<T>(rows, [&](Index i, int n) BP_INLINED {
+                const vec<T> w = load_some(weight + i, n);
                 piece(i, n, w, w / T(divisor));
             });
         } else {
             for (Index b = 0; b < rows; ++b) {
                 const vec<T> w = broadcast<T>(weight[b]),
                              scale = broadcast<T>(T(double(weight[b]) / divisor));
-                columns<T>(outputs, [&](Index o, int n) BP_INLINED { piece(b * outputs + o, n, w, scale); });
+                each_vector<T>(outputs,
+                               [&](Index o, int n) BP_INLINED { piece(b * outputs + o, n, w, scale); });
             }
         }
     });
@@ -62,8 +62,8 @@ struct Gaussian {
     }
 };
 
-// Lanes of two vectors that hold pairs -> the first (0) or second (1) of each pair, and back: the lower or
-// upper half.
+// Shuffles between two vectors of pairs and two vectors of their members. OfPairs: the first (0) or second (1) of each pair.
+// AsPairs: the lower (0) or upper (1) half of the pairs.
 template <int Second>
 struct OfPairs {
     static constexpr int at(int i) { return 2 * i + Second; }
@@ -82,30 +82,30 @@ void gaussian_nll(const GaussianNll<T>& op, Range, Scratch) {
     const T *pred = op.pred.data, *target = op.target.data, *weight = op.sample_weight.data, eps = T(op.eps);
     T* const dpred = op.dpred.data;
     Sum<T> loss;
-    if (outputs == 1)  // (mean, variance) pairs: a vector takes a row in each lane
-        columns<T>(rows, [&](Index b, int n) BP_INLINED {
+    if (outputs == 1)  // pairs (mean, variance), a row in each lane
+        each_vector<T>(rows, [&](Index b, int n) BP_INLINED {
             const int low = 2 * n < w ? 2 * n : w, high = 2 * n - low;
-            const vec<T> p = get(pred + 2 * b, low), q = get(pred + 2 * b + low, high);
-            const vec<T> wb = get_or(T(1), weight, b, n);
-            const Gaussian<T> g(shuffle<OfPairs<0>>(p, q), shuffle<OfPairs<1>>(p, q), get(target + b, n), eps,
-                                wb, wb / T(divisor));
-            loss.add(first(g.loss, n));
+            const vec<T> p = load_some(pred + 2 * b, low), q = load_some(pred + 2 * b + low, high);
+            const vec<T> wb = load_or(T(1), weight, b, n);
+            const Gaussian<T> g(shuffle<OfPairs<0>>(p, q), shuffle<OfPairs<1>>(p, q),
+                                load_some(target + b, n), eps, wb, wb / T(divisor));
+            loss.add(keep_first(g.loss, n));
             if (!dpred) return;
-            put(dpred + 2 * b, shuffle<AsPairs<w, 0>>(g.dmean, g.dvariance), low);
-            put(dpred + 2 * b + low, shuffle<AsPairs<w, 1>>(g.dmean, g.dvariance), high);
+            store_some(dpred + 2 * b, shuffle<AsPairs<w, 0>>(g.dmean, g.dvariance), low);
+            store_some(dpred + 2 * b + low, shuffle<AsPairs<w, 1>>(g.dmean, g.dvariance), high);
         });
     else
         for (Index b = 0; b < rows; ++b) {
             const T wb = weight ? weight[b] : T(1);
             const vec<T> all = broadcast<T>(wb), scale = broadcast<T>(T(double(wb) / divisor));
-            columns<T>(outputs, [&](Index o, int n) BP_INLINED {
+            each_vector<T>(outputs, [&](Index o, int n) BP_INLINED {
                 const Index mean = 2 * b * outputs + o, variance = mean + outputs;
-                const Gaussian<T> g(get(pred + mean, n), get(pred + variance, n),
-                                    get(target + b * outputs + o, n), eps, all, scale);
-                loss.add(first(g.loss, n));
+                const Gaussian<T> g(load_some(pred + mean, n), load_some(pred + variance, n),
+                                    load_some(target + b * outputs + o, n), eps, all, scale);
+                loss.add(keep_first(g.loss, n));
                 if (!dpred) return;
-                put(dpred + mean, g.dmean, n);
-                put(dpred + variance, g.dvariance, n);
+                store_some(dpred + mean, g.dmean, n);
+                store_some(dpred + variance, g.dvariance, n);
             });
         }
     op.loss.data[0] = loss.total() / divisor;

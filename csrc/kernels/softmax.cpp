@@ -1,19 +1,19 @@
-// Ring 1: softmax and its logarithm over the last dimension, row by row (ops/softmax.hpp).
+// Softmax and its logarithm over the last dimension, row by row.
 #include "kernel.hpp"
-#include "rows.hpp"
-#include "vmath.hpp"
+#include "vector/loops.hpp"
+#include "vector/vmath.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-// f(offset) for the rows of the tasks.
+// f(offset) for each row of some tasks.
 template <class Op, class F>
 BP_INLINE void each_row(const Op& op, Range range, Index rows, Index size, F f) {
     const auto [begin, end] = covered(range, op.rows_per_task(), rows);
     for (Index row = begin; row < end; ++row) f(row * size);
 }
 
-// y = e^x / Σ e^x, or its logarithm. A NaN spoils Σ, and with it the row.
+// y = e^x / Σ e^x, or its logarithm. A NaN makes Σ and with it the whole row NaN.
 template <class T>
 void softmax_forward(const SoftmaxForward<T>& op, Range range, Scratch) {
     const Index size = op.x.cols();
@@ -24,26 +24,29 @@ void softmax_forward(const SoftmaxForward<T>& op, Range range, Scratch) {
         T* y = op.y.data + offset;
         if (size <= width<T>) {
             const int n = int(size);
-            const vec<T> v = get(x, n), shifted = v - reduce_max(first(v, n, lowest));
-            const vec<T> e = exp(shifted), total = broadcast<T>(sum(first(e, n)));
-            put(y, log_of ? shifted - log(total) : e / total, n);
+            const vec<T> v = load_some(x, n), shifted = v - reduce_max(keep_first(v, n, lowest));
+            const vec<T> e = exp(shifted), total = broadcast<T>(sum(keep_first(e, n)));
+            store_some(y, log_of ? shifted - log(total) : e / total, n);
             return;
         }
         vec<T> top = broadcast<T>(lowest), parts{};
-        columns<T>(size, [&](Index i, int n) BP_INLINED { top = max(top, first(get(x + i, n), n, lowest)); });
+        each_vector<T>(size, [&](Index i, int n)
+                                 BP_INLINED { top = max(top, keep_first(load_some(x + i, n), n, lowest)); });
         top = broadcast<T>(reduce_max(top));
-        columns<T>(size, [&](Index i, int n) BP_INLINED {
-            const vec<T> e = exp(get(x + i, n) - top);
-            parts += first(e, n);
-            if (!log_of) put(y + i, e, n);
+        each_vector<T>(size, [&](Index i, int n) BP_INLINED {
+            const vec<T> e = exp(load_some(x + i, n) - top);
+            parts += keep_first(e, n);
+            if (!log_of) store_some(y + i, e, n);
         });
         const vec<T> total = broadcast<T>(sum(parts));
         if (log_of) {
             const vec<T> shift = log(total);
-            columns<T>(size, [&](Index i, int n) BP_INLINED { put(y + i, get(x + i, n) - top - shift, n); });
+            each_vector<T>(size, [&](Index i, int n)
+                                     BP_INLINED { store_some(y + i, load_some(x + i, n) - top - shift, n); });
         } else {
             const vec<T> scale = T(1) / total;
-            columns<T>(size, [&](Index i, int n) BP_INLINED { put(y + i, get(y + i, n) * scale, n); });
+            each_vector<T>(
+                size, [&](Index i, int n) BP_INLINED { store_some(y + i, load_some(y + i, n) * scale, n); });
         }
     });
 }
@@ -57,13 +60,14 @@ void softmax_backward(const SoftmaxBackward<T>& op, Range range, Scratch) {
         const T *y = op.y.data + offset, *dy = op.dy.data + offset;
         T* dx = op.dx.data + offset;
         vec<T> parts{};
-        columns<T>(size, [&](Index i, int n) BP_INLINED {
-            parts += log_of ? get(dy + i, n) : get(y + i, n) * get(dy + i, n);  // zero beyond the row
+        each_vector<T>(size, [&](Index i, int n) BP_INLINED {
+            parts += log_of ? load_some(dy + i, n)
+                            : load_some(y + i, n) * load_some(dy + i, n);  // zero beyond the row
         });
         const vec<T> total = broadcast<T>(sum(parts));
-        columns<T>(size, [&](Index i, int n) BP_INLINED {
-            const vec<T> v = get(y + i, n), d = get(dy + i, n);
-            put(dx + i, log_of ? d - exp(v) * total : v * (d - total), n);
+        each_vector<T>(size, [&](Index i, int n) BP_INLINED {
+            const vec<T> v = load_some(y + i, n), d = load_some(dy + i, n);
+            store_some(dx + i, log_of ? d - exp(v) * total : v * (d - total), n);
         });
     });
 }

@@ -1,13 +1,13 @@
-// Ring 1: sparse_linear_forward and sparse_linear_backward: the chains of FMAs of kernels/linear.cpp without the zeros.
-#include "activate.hpp"
-#include "bias.hpp"
+// sparse_linear_forward and sparse_linear_backward: the chains of FMAs of linear.cpp, without the zeros.
 #include "kernel.hpp"
+#include "matmul/activate.hpp"
+#include "matmul/epilogue.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-constexpr int kRowVectors = kRegisters == 32 ? 8 : 6;  // of y that are computed at once
-constexpr Index kAhead = 8;                            // nonzeros whose weights are fetched
+constexpr int kRowVectors = kRegisters == 32 ? 8 : 6;  // vectors of a row of y that are computed at once
+constexpr Index kAhead = 8;                            // distance of the prefetch, in nonzeros
 
 template <class T>
 struct Nonzeros {
@@ -16,10 +16,10 @@ struct Nonzeros {
     Index count;
 };
 
-// Those of a row of the batch.
+// The nonzeros of row b of the batch; none where cursor, index or starts and ends are out of range.
 template <class T>
 BP_INLINE Nonzeros<T> nonzeros(const SparseRows<T>& x, Index b) {
-    const Index at = plus(x.cursor.data[0], b), N = x.starts.size(), Z = x.values.size();
+    const Index at = wrapping_add(x.cursor.data[0], b), N = x.starts.size(), Z = x.values.size();
     if (std::uint64_t(at) >= std::uint64_t(N)) return {nullptr, nullptr, 0};
     const Index row = x.index.data[at];
     if (std::uint64_t(row) >= std::uint64_t(N)) return {nullptr, nullptr, 0};
@@ -28,8 +28,8 @@ BP_INLINE Nonzeros<T> nonzeros(const SparseRows<T>& x, Index b) {
     return {x.columns.data + begin, x.values.data + begin, end - begin};
 }
 
-// f(row, value) for each of them whose column is among first .. last: `row` is that of a matrix that begins with `first`, whose
-// rows are ld apart, and of which f wants `some` elements.
+// f(row, value) for each nonzero with a column in first .. last. `row` is row `column - first` of the matrix, whose leading
+// dimension is ld; `some` elements of later rows are prefetched.
 template <class T, class U, class F>
 BP_INLINE void for_each(const Nonzeros<T>& x, Index first, Index last, U* matrix, Index ld, Index some, F f) {
     for (Index j = 0; j < x.count; ++j) {
@@ -44,7 +44,7 @@ BP_INLINE void for_each(const Nonzeros<T>& x, Index first, Index last, U* matrix
     }
 }
 
-// Columns n .. of one row of y; tail: lanes of the last vector.
+// Columns from n on of one row of y. tail: lanes of the last vector.
 template <int Vectors, class T>
 __attribute__((noinline)) void forward_row(const SparseLinearForward<T>& op, const Nonzeros<T>& x, T* y,
                                            Index n, int tail, const Biased<T>& epilogue) {
@@ -55,12 +55,12 @@ __attribute__((noinline)) void forward_row(const SparseLinearForward<T>& op, con
              [&](const T* weight, T value) BP_INLINED {
 #pragma GCC unroll 8
                  for (int v = 0; v < Vectors; ++v)
-                     acc[v] = fma(broadcast<T>(value), get(weight + v * w, lanes(v)), acc[v]);
+                     acc[v] = fma(broadcast<T>(value), load_some(weight + v * w, lanes(v)), acc[v]);
              });
 #pragma GCC unroll 8
     for (int v = 0; v < Vectors; ++v) {
         const auto column = epilogue.template column<T>(n + v * w, lanes(v), lanes(v) < w);
-        put(y + n + v * w, epilogue.apply(acc[v], column, 0, 0, 0, false), lanes(v));
+        store_some(y + n + v * w, epilogue.apply(acc[v], column, 0, 0, 0, false), lanes(v));
     }
 }
 
@@ -96,19 +96,22 @@ void sparse_linear_forward(const SparseLinearForward<T>& op, Range range, Scratc
 
 template <class T>
 void sparse_linear_backward(const SparseLinearBackward<T>& op, Range range, Scratch) {
-    const Index O = op.dweight.cols(), B = O ? op.dy.rows() : 0;  // NumPy has arrays of 2^40 empty rows
+    // NumPy has arrays of 2^40 empty rows.
+    const Index O = op.dweight.cols(), B = O ? op.dy.rows() : 0;
     const auto [begin, end] = covered(range, op.rows_per_task(), op.dweight.rows());
     T* const dweight = op.dweight.data + begin * O;
     if (begin < end) __builtin_memset(dweight, 0, std::size_t(end - begin) * std::size_t(O) * sizeof(T));
     for (Index b = 0; b < B; ++b) {
         const T* const dy = op.dy.data + b * op.dy.ld();
         for_each(nonzeros(op, b), begin, end, dweight, O, O, [&](T* row, T value) BP_INLINED {
-            columns<T>(O, [&](Index n, int lanes) BP_INLINED {
-                put(row + n, fma(broadcast<T>(value), get(dy + n, lanes), get(row + n, lanes)), lanes);
+            each_vector<T>(O, [&](Index n, int lanes) BP_INLINED {
+                store_some(row + n,
+                           fma(broadcast<T>(value), load_some(dy + n, lanes), load_some(row + n, lanes)),
+                           lanes);
             });
         });
     }
-    if (range.begin == 0 && op.dbias) sum_rows(op.dy, op.dbias.data, 0, O);
+    if (range.begin == 0 && op.dbias) bias_gradient(op.dy, op.dbias.data, 0, O);
 }
 
 }  // namespace

@@ -1,16 +1,15 @@
-// One pass of an optimizer step over parameters, gradients and moments; the step is a function of vectors.
+// One pass of an optimizer step over parameters, gradients and moments. The step is a function of vectors.
 #pragma once
 #include <limits>
 #include <type_traits>
 
 #include "kernel.hpp"
-#include "rows.hpp"
+#include "vector/loops.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-// One moment of every parameter; Given is false for an optional one that is absent: it reads as zero and is
-// not written.
+// One moment of every parameter. Given is false if the moment is absent: it reads as zero, and stores are dropped.
 template <class T, bool Given = true>
 struct Slot {
     T* data;
@@ -25,16 +24,16 @@ BP_INLINE Slot<T> slot(const Tensor<T>& t) {
 }
 
 template <class T, bool Given>
-BP_INLINE vec<T> get(Slot<T, Given> slot, Index i, int n) {
-    if constexpr (Given) return get(slot.data + i, n);
+BP_INLINE vec<T> load_some(Slot<T, Given> slot, Index i, int n) {
+    if constexpr (Given) return load_some(slot.data + i, n);
     return vec<T>{};
 }
 template <class T, bool Given>
-BP_INLINE void put(Slot<T, Given> slot, Index i, vec<T> v, int n) {
-    if constexpr (Given) put(slot.data + i, v, n);
+BP_INLINE void store_some(Slot<T, Given> slot, Index i, vec<T> v, int n) {
+    if constexpr (Given) store_some(slot.data + i, v, n);
 }
 
-// f with the flag as a template argument.
+// Call f with the flag as a compile-time constant.
 template <class F>
 BP_INLINE void either(bool flag, F f) {
     if (flag)
@@ -43,12 +42,13 @@ BP_INLINE void either(bool flag, F f) {
         f(std::false_type{});
 }
 
-// f(p, g, slots...) for every vector of the range, then what it left in p and the slots is stored.
-// g = limit(scale grads, clip_value), and the decay is done: g += λ p, or p -= lr λ p if decoupled.
+// f(p, g, slots...) for every vector of the range; p and the slots are stored afterwards. Before the call g is scaled and
+// limited to clip_value, and weight decay is applied: g += λ p, or p -= lr λ p if decoupled.
 template <bool Decoupled, class T, class F, class... Slots>
 BP_INLINE void sweep(const Update<T>& op, Range range, F f, Slots... slots) {
     constexpr int w = width<T>;
-    static_assert(kUpdatePiece % (2 * w) == 0);  // so that the cut into tasks moves no element between loops
+    // An element belongs to the same of the two loops below, however the range is cut into tasks.
+    static_assert(kUpdatePiece % (2 * w) == 0);
     T* const params = op.params.data;
     const T* const grads = op.grads.data;
     const vec<T> scale = broadcast<T>(T(op.scale.data[0])), limit = broadcast<T>(T(op.clip_value));
@@ -57,9 +57,9 @@ BP_INLINE void sweep(const Update<T>& op, Range range, F f, Slots... slots) {
     const bool plain = op.weight_decay == 0 && op.clip_value == std::numeric_limits<double>::infinity();
     either(plain, [&]<bool Plain>(std::bool_constant<Plain>) BP_INLINED {
         const auto update = [=](Index i, int n) BP_INLINED {
-            vec<T> p = get(params + i, n), g = get(grads + i, n) * scale;
+            vec<T> p = load_some(params + i, n), g = load_some(grads + i, n) * scale;
             if constexpr (!Plain) {
-                g = min(limit, max(-limit, g));  // a NaN stays one
+                g = min(limit, max(-limit, g));  // a NaN passes through
                 if constexpr (Decoupled)
                     p *= decay;
                 else
@@ -67,9 +67,9 @@ BP_INLINE void sweep(const Update<T>& op, Range range, F f, Slots... slots) {
             }
             [&](auto... moments) BP_INLINED {
                 f(p, g, moments...);
-                put(params + i, p, n);
-                (put(slots, i, moments, n), ...);
-            }(get(slots, i, n)...);
+                store_some(params + i, p, n);
+                (store_some(slots, i, moments, n), ...);
+            }(load_some(slots, i, n)...);
         };
         auto [i, end] = covered(range, kUpdatePiece, op.params.size());
         for (; i + 2 * w <= end; i += 2 * w) {

@@ -1,4 +1,4 @@
-// Ring 1: fills this ISA's table of kernels from the list of ops. Never edited.
+// Fills the table of kernels of one instruction set from the list of ops. Never edited.
 #include "kernel.hpp"
 
 namespace backpass::BACKPASS_ISA {

@@ -1,64 +1,63 @@
-// Ring 1: optimizer steps: each one pass over the parameters, gradients and moments (python/backpass/optim/).
+// Optimizer steps: each one pass over the parameters, gradients and moments.
 #include <cmath>
 
-#include "sums.hpp"
 #include "sweep.hpp"
-#include "vmath.hpp"
+#include "vector/denormals.hpp"
+#include "vector/vmath.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-// The moments of parameters whose gradient is zero for long decay to denormals and would stay there: see FlushTiny. Not where eps
-// is so small that a flushed root could be seen beside it.
+// May denormals count as zero? Without it, the moments of parameters whose gradient stays zero decay to denormals and remain
+// there. A tiny eps forbids it, because beside such an eps a flushed root would show.
 BP_INLINE bool may_flush(double eps) { return eps >= 1e-15; }
 
-// v = μ v + (1 - dampening) g (v = g at the first step); p -= lr v, or lr (g + μ v) with Nesterov; no v: lr g
+// v = μ v + (1 - dampening) g, or g at the first step; p -= lr v, or lr (g + μ v) with Nesterov, or lr g without v
 template <class T>
 void sgd_step(const SgdStep<T>& op, Range range, Scratch) {
     using V = vec<T>;
-    const FlushTiny flush(true);
+    const FlushDenormals flush(true);
     const T rate = T(op.lr.data[0]), momentum = T(op.momentum);
-    const T share = T(op.step.data[0] == 0 ? 1 : 1 - op.dampening);
+    const T gain = T(op.step.data[0] == 0 ? 1 : 1 - op.dampening);
     if (!op.velocity) return sweep<false>(op, range, [=](V& p, V g) BP_INLINED { p -= rate * g; });
     either(op.nesterov, [&]<bool Nesterov>(std::bool_constant<Nesterov>) BP_INLINED {
         const auto f = [=](V& p, V g, V& v) BP_INLINED {
-            v = momentum * v + share * g;
+            v = momentum * v + gain * g;
             p -= rate * (Nesterov ? g + momentum * v : v);
         };
         sweep<false>(op, range, f, slot(op.velocity));
     });
 }
 
-// What Adam and NAdam share: m = β1 m + (1-β1) g; v = β2 v + (1-β2) g²; √(v/(1-β2ᵗ)) + eps, t = step + 1
+// The moments of Adam and NAdam: m = β1 m + (1-β1) g; v = β2 v + (1-β2) g²; √(v/(1-β2ᵗ)) + eps, t = step + 1
 template <class T>
 struct Moments {
     double t;
-    T share1, keep2, share2, unbias, eps;
+    T one_minus_beta1, beta2, one_minus_beta2, unbias, eps;
 
     template <class Op>
     BP_INLINE explicit Moments(const Op& op)
         : t(double(op.step.data[0]) + 1),
-          share1(T(1 - op.beta1)),
-          keep2(T(op.beta2)),
-          share2(T(1 - op.beta2)),
+          one_minus_beta1(T(1 - op.beta1)),
+          beta2(T(op.beta2)),
+          one_minus_beta2(T(1 - op.beta2)),
           unbias(T(1 / std::sqrt(1 - std::pow(op.beta2, t)))),
           eps(T(op.eps)) {}
     BP_INLINE void unbias_eps() { eps *= unbias; }  // √(v/(1-β2ᵗ)) + eps/√(1-β2ᵗ)
     BP_INLINE void update(vec<T> g, vec<T>& m, vec<T>& v) const {
-        m += share1 * (g - m);
-        v = keep2 * v + share2 * g * g;
+        m += one_minus_beta1 * (g - m);
+        v = beta2 * v + one_minus_beta2 * g * g;
     }
     BP_INLINE vec<T> over_root(vec<T> a, vec<T> v) const {
         return BACKPASS_ISA::over_root(a, v, unbias, eps);
     }
 };
 
-// m and v; p -= lr/(1-β1ᵗ) m / (√(v/(1-β2ᵗ)) + eps); max_v, if given, is the largest v so far and stands for
-// it
+// Moments as above; p -= lr/(1-β1ᵗ) m / (√(v/(1-β2ᵗ)) + eps). If max_v is given, it takes the place of v: the largest v so far.
 template <class T>
 void adam_step(const AdamStep<T>& op, Range range, Scratch) {
     using V = vec<T>;
-    const FlushTiny flush(may_flush(op.eps));
+    const FlushDenormals flush(may_flush(op.eps));
     Moments<T> moments(op);
     if (op.eps_hat) moments.unbias_eps();
     const T rate = T(op.lr.data[0] / (1 - std::pow(op.beta1, moments.t)));
@@ -74,11 +73,11 @@ void adam_step(const AdamStep<T>& op, Range range, Scratch) {
     });
 }
 
-// m and v; p -= lr (c0 g + c1 m) / (√(v/(1-β2ᵗ)) + eps)
+// Moments as above; p -= lr (c0 g + c1 m) / (√(v/(1-β2ᵗ)) + eps)
 template <class T>
 void nadam_step(const NadamStep<T>& op, Range range, Scratch) {
     using V = vec<T>;
-    const FlushTiny flush(may_flush(op.eps));
+    const FlushDenormals flush(may_flush(op.eps));
     const Moments<T> moments(op);
     const double lr = op.lr.data[0];
     const T rate0 = T(lr * op.coefficients.data[0]), rate1 = T(lr * op.coefficients.data[1]);
@@ -91,19 +90,30 @@ void nadam_step(const NadamStep<T>& op, Range range, Scratch) {
     });
 }
 
-// v = α v + (1-α) g²; a = α a + (1-α) g; u = g / (√(v - a²) + eps), without a: √v; b = μ b + u; p -= lr b,
-// without b: lr u
+// μ(t) = β1 (1 - ½ 0.96^(t decay)), t = step + 1; mu_product *= μ(t);
+// c0 = (1 - μ(t)) / (1 - mu_product), c1 = μ(t+1) / (1 - mu_product μ(t+1))
+void nadam_momentum(const NadamMomentum& op, Range, Scratch) {
+    const double t = double(op.step.data[0]) + 1;
+    const double mu = op.beta1 * (1 - 0.5 * std::pow(0.96, t * op.momentum_decay));
+    const double following = op.beta1 * (1 - 0.5 * std::pow(0.96, (t + 1) * op.momentum_decay));
+    const double product = op.mu_product.data[0] *= mu;
+    op.coefficients.data[0] = (1 - mu) / (1 - product);
+    op.coefficients.data[1] = following / (1 - product * following);
+}
+
+// v = α v + (1-α) g²; a = α a + (1-α) g; u = g / (√(v - a²) + eps), or g / (√v + eps) without a;
+// b = μ b + u; p -= lr b, or lr u without b
 template <class T>
 void rmsprop_step(const RmspropStep<T>& op, Range range, Scratch) {
     using V = vec<T>;
-    const FlushTiny flush(may_flush(op.eps));
-    const T rate = T(op.lr.data[0]), keep = T(op.alpha), share = T(1 - op.alpha);
+    const FlushDenormals flush(may_flush(op.eps));
+    const T rate = T(op.lr.data[0]), alpha = T(op.alpha), one_minus_alpha = T(1 - op.alpha);
     const T eps = T(op.eps), momentum = T(op.momentum);
     either(bool(op.grad_avg), [&]<bool Centered>(std::bool_constant<Centered>) BP_INLINED {
         either(bool(op.velocity), [&]<bool Momentum>(std::bool_constant<Momentum>) BP_INLINED {
             const auto f = [=](V& p, V g, V& v, V& a, V& b) BP_INLINED {
-                v = keep * v + share * g * g;
-                if constexpr (Centered) a += share * (g - a);
+                v = alpha * v + one_minus_alpha * g * g;
+                if constexpr (Centered) a += one_minus_alpha * (g - a);
                 const V u = over_root(g, Centered ? max(V{}, v - a * a) : v, T(1), eps);
                 b = Momentum ? momentum * b + u : u;
                 p -= rate * b;
@@ -117,7 +127,7 @@ void rmsprop_step(const RmspropStep<T>& op, Range range, Scratch) {
 template <class T>
 void adagrad_step(const AdagradStep<T>& op, Range range, Scratch) {
     using V = vec<T>;
-    const FlushTiny flush(may_flush(op.eps));
+    const FlushDenormals flush(may_flush(op.eps));
     const T rate = T(op.lr.data[0] / (1 + double(op.step.data[0]) * op.lr_decay)), eps = T(op.eps);
     const auto f = [=](V& p, V g, V& total) BP_INLINED {
         total += g * g;
@@ -130,12 +140,12 @@ void adagrad_step(const AdagradStep<T>& op, Range range, Scratch) {
 template <class T>
 void adadelta_step(const AdadeltaStep<T>& op, Range range, Scratch) {
     using V = vec<T>;
-    const FlushTiny flush(may_flush(op.eps));
-    const T rate = T(op.lr.data[0]), keep = T(op.rho), share = T(1 - op.rho), eps = T(op.eps);
+    const FlushDenormals flush(may_flush(op.eps));
+    const T rate = T(op.lr.data[0]), rho = T(op.rho), one_minus_rho = T(1 - op.rho), eps = T(op.eps);
     const auto f = [=](V& p, V g, V& v, V& delta) BP_INLINED {
-        v = keep * v + share * g * g;
+        v = rho * v + one_minus_rho * g * g;
         const V u = sqrt((delta + eps) / (v + eps)) * g;
-        delta = keep * delta + share * u * u;
+        delta = rho * delta + one_minus_rho * u * u;
         p -= rate * u;
     };
     sweep<false>(op, range, f, slot(op.v), slot(op.delta));
@@ -145,61 +155,14 @@ void adadelta_step(const AdadeltaStep<T>& op, Range range, Scratch) {
 template <class T>
 void lion_step(const LionStep<T>& op, Range range, Scratch) {
     using V = vec<T>;
-    const T rate = T(op.lr.data[0]), keep1 = T(op.beta1), share1 = T(1 - op.beta1);
-    const T keep2 = T(op.beta2), share2 = T(1 - op.beta2);
+    const T rate = T(op.lr.data[0]), beta1 = T(op.beta1), one_minus_beta1 = T(1 - op.beta1);
+    const T beta2 = T(op.beta2), one_minus_beta2 = T(1 - op.beta2);
     const auto f = [=](V& p, V g, V& m) BP_INLINED {
-        const V x = keep1 * m + share1 * g, one = broadcast<T>(1);
+        const V x = beta1 * m + one_minus_beta1 * g, one = broadcast<T>(1);
         p -= rate * select(x > T(0), one, select(x < T(0), -one, x));  // 0 and NaN are their own sign
-        m = keep2 * m + share2 * g;
+        m = beta2 * m + one_minus_beta2 * g;
     };
     sweep<true>(op, range, f, slot(op.m));
-}
-
-constexpr Index kSquaresAhead = 512;  // elements that are fetched ahead
-
-// Σ g² over at most 1024 elements: few enough to add up in T.
-template <class T>
-BP_INLINE double sum_of_squares(const T* g, Index n) {
-    return double(sum(sum_columns<T>(n, [=](Index i, int lanes) BP_INLINED {
-        __builtin_prefetch(g + i + kSquaresAhead);
-        const vec<T> v = get(g + i, lanes);
-        return v * v;
-    })));
-}
-
-// partials[p] = Σ g² over chunk p; 0 beyond the gradient
-template <class T>
-void gradient_norm(const GradientNorm<T>& op, Range range, Scratch) {
-    const Index size = op.grads.size();
-    for (Index p = range.begin; p < range.end; ++p) {
-        const Index cut = (p + 1) * kUpdatePiece, end = cut < size ? cut : size;
-        double total = 0;
-        for (Index i = p * kUpdatePiece; i < end; i += 1024)
-            total += sum_of_squares(op.grads.data + i, end - i < 1024 ? end - i : 1024);
-        op.partials.data[p] = total;
-    }
-}
-
-// dweight += α weight / count; partials[p] = Σ weight² over chunk p; 0 beyond the weights
-template <class T>
-void l2_gradient(const L2Gradient<T>& op, Range range, Scratch) {
-    const Index size = op.weight.size();
-    const double count = op.count.data[0];
-    const T decay = T(op.alpha / (count == 0 ? 1 : count));
-    const T* const weight = op.weight.data;
-    T* const dweight = op.dweight.data;
-    for (Index p = range.begin; p < range.end; ++p) {
-        const auto [begin, end] = covered({p, p + 1}, kUpdatePiece, size);
-        double total = 0;
-        for (Index i = begin; i < end; i += 1024) {
-            const Index n = end - i < 1024 ? end - i : 1024;
-            total += sum_of_squares(weight + i, n);
-            columns<T>(Range{i, i + n}, [&](Index at, int lanes) BP_INLINED {
-                put(dweight + at, get(dweight + at, lanes) + decay * get(weight + at, lanes), lanes);
-            });
-        }
-        op.partials.data[p] = total;
-    }
 }
 
 }  // namespace
@@ -207,11 +170,10 @@ void l2_gradient(const L2Gradient<T>& op, Range range, Scratch) {
 BACKPASS_KERNEL(SgdStep, sgd_step)
 BACKPASS_KERNEL(AdamStep, adam_step)
 BACKPASS_KERNEL(NadamStep, nadam_step)
+BACKPASS_KERNEL_UNTYPED(NadamMomentum, nadam_momentum)
 BACKPASS_KERNEL(RmspropStep, rmsprop_step)
 BACKPASS_KERNEL(AdagradStep, adagrad_step)
 BACKPASS_KERNEL(AdadeltaStep, adadelta_step)
 BACKPASS_KERNEL(LionStep, lion_step)
-BACKPASS_KERNEL(GradientNorm, gradient_norm)
-BACKPASS_KERNEL(L2Gradient, l2_gradient)
 
 }  // namespace backpass::BACKPASS_ISA

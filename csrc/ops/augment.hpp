@@ -1,11 +1,12 @@
-// Ring 0: augmentation while training (nn/gaussian_noise.py, nn/image_augmentation.py).
+// Augmentation while training: noise on any input; images shifted, mirrored and partly cut out.
 #pragma once
-#include "pointwise.hpp"
+#include "fields.hpp"
 
 namespace backpass {
 
-inline constexpr std::int64_t kImageWords = 8;  // random words that each image has
-inline constexpr std::int64_t kImagePiece = 8;  // images of one task: those of one block of a random draw
+// A task is the 8 images that one block of a random draw serves, 8 words each.
+inline constexpr std::int64_t kImageWords = 8;
+inline constexpr std::int64_t kImagePiece = 8;
 
 // y = x + std · normal
 template <class T>
@@ -19,8 +20,12 @@ struct GaussianNoise {
 
     template <class Visit>
     void fields(Visit&& field) {
-        field("x", x), field("step", step), field("y", y);
-        field("std", std), field("seed", seed), field("stream", stream);
+        field("x", x);
+        field("step", step);
+        field("y", y);
+        field("std", std);
+        field("seed", seed);
+        field("stream", stream);
     }
     const char* invalid() const {
         if (!has_size(step, 1)) return "step must be (1,)";
@@ -31,7 +36,7 @@ struct GaussianNoise {
     std::int64_t tasks() const { return pieces(x.size(), kElementPiece); }
 };
 
-// What forward and backward share: how images (B, C, H, W) are moved.
+// How images (B, C, H, W) are moved: the fields that forward and backward have in common.
 struct ImageMoves {
     Tensor<const std::int64_t> step;
     std::int64_t shift = 0, cutout = 0, seed = 0, stream = 0;
@@ -39,8 +44,12 @@ struct ImageMoves {
 
     template <class Visit>
     void fields(Visit&& field) {
-        field("step", step), field("shift", shift), field("flip", flip), field("cutout", cutout);
-        field("seed", seed), field("stream", stream);
+        field("step", step);
+        field("shift", shift);
+        field("flip", flip);
+        field("cutout", cutout);
+        field("seed", seed);
+        field("stream", stream);
     }
     template <class A, class B>
     const char* invalid_for(const A& from, const B& to) const {
@@ -66,7 +75,9 @@ struct AugmentImagesForward {
 
     template <class Visit>
     void fields(Visit&& field) {
-        field("x", x), field("y", y), moves.fields(field);
+        field("x", x);
+        field("y", y);
+        moves.fields(field);
     }
     const char* invalid() const { return moves.invalid_for(x, y); }
     double flops() const { return double(x.size()); }
@@ -83,12 +94,16 @@ struct AugmentImagesBackward {
 
     template <class Visit>
     void fields(Visit&& field) {
-        field("dy", dy), field("dx", dx), moves.fields(field);
+        field("dy", dy);
+        field("dx", dx);
+        moves.fields(field);
     }
     const char* invalid() const { return moves.invalid_for(dy, dx); }
     double flops() const { return double(dy.size()); }
     double bytes() const { return 2.0 * sizeof(T) * double(dy.size()); }
     std::int64_t tasks() const { return dy.size() == 0 ? 0 : pieces(dy.shape[0], kImagePiece); }
 };
+
+using AugmentOps = BothDtypes<GaussianNoise, AugmentImagesForward, AugmentImagesBackward>;
 
 }  // namespace backpass

@@ -1,20 +1,21 @@
-// Ring 0: the linear layer (python/backpass/nn/linear.py). x (B, I) · weight (I, O) + bias (O) -> y (B, O).
+// The linear layer. x (B, I) · weight (I, O) + bias (O) -> y (B, O).
 #pragma once
 #include "fields.hpp"
 
 namespace backpass {
 
-// How a product with m x n elements is cut into tasks: `rows` x `cols` of them, each `piece` columns wide. Wide products get
-// large pieces, which reuse what they pack; narrow ones get small pieces, so that there is something to share.
+// How a product of m x n elements is cut into tasks: `rows` x `cols` of them, each `piece` columns wide. Wide products get
+// large pieces, which reuse what they pack. Narrow products get small pieces, so that several threads have work.
 struct Grid {
     std::int64_t m, n, rows, cols, piece;
 
     BP_INLINE static Grid over(std::int64_t m, std::int64_t n) {
+        // A quarter of the columns in multiples of 32, at least 64 and at most 256; 128 rows, or 512 of a wide product.
         const std::int64_t part = (n / 4 + 31) / 32 * 32;
         const std::int64_t piece = part < 64 ? 64 : part > 256 ? 256 : part;
         const std::int64_t rows = pieces(m, n >= 1024 ? 512 : 128);
-        return {m, n, rows < 1 ? 1 : rows, pieces(n, piece),
-                piece};  // a task even without rows: db is its to write
+        // At least one task even for zero rows: it has to write dbias.
+        return {m, n, rows < 1 ? 1 : rows, pieces(n, piece), piece};
     }
     BP_INLINE std::int64_t tasks() const { return rows * cols; }
 };
@@ -29,9 +30,13 @@ struct LinearForward {
 
     template <class Visit>
     void fields(Visit&& field) {
-        field("x", x, apart), field("weight", weight), field("bias", bias, optional), field("y", y, apart),
-            field("slope", slope, optional, apart);
-        field("activation", activation, kActivationNames), field("alpha", alpha);
+        field("x", x, padded);
+        field("weight", weight);
+        field("bias", bias, optional);
+        field("y", y, padded);
+        field("slope", slope, optional, padded);
+        field("activation", activation, kActivationNames);
+        field("alpha", alpha);
     }
     const char* invalid() const {
         if (weight.ndim != 2) return "weight must be (I, O)";
@@ -47,7 +52,8 @@ struct LinearForward {
     std::int64_t tasks() const { return grid().tasks(); }
 };
 
-// dweight = xᵀ dy, dbias = Σ dy, dx = (dy weightᵀ) · slope of the activation that produced x. Tasks: dweight's, then dx's.
+// dweight = xᵀ dy, dbias = Σ dy, dx = (dy weightᵀ) · slope of the activation that produced x.
+// Tasks: those of dweight, then those of dx.
 template <class T>
 struct LinearBackward {
     static constexpr const char* name = "linear_backward";
@@ -58,10 +64,15 @@ struct LinearBackward {
 
     template <class Visit>
     void fields(Visit&& field) {
-        field("x", x, apart), field("weight", weight), field("dy", dy, apart);
-        field("slope", slope, optional, apart), field("dx", dx, optional, apart);
-        field("dweight", dweight), field("dbias", dbias, optional);
-        field("activation", activation, kActivationNames), field("alpha", alpha);
+        field("x", x, padded);
+        field("weight", weight);
+        field("dy", dy, padded);
+        field("slope", slope, optional, padded);
+        field("dx", dx, optional, padded);
+        field("dweight", dweight);
+        field("dbias", dbias, optional);
+        field("activation", activation, kActivationNames);
+        field("alpha", alpha);
     }
     const char* invalid() const {
         if (weight.ndim != 2 || !is_matrix(dweight, weight.shape[0], weight.shape[1]) || dweight.ndim != 2)
@@ -81,5 +92,7 @@ struct LinearBackward {
     BP_INLINE Grid input_grid() const { return dx ? Grid::over(dx.rows(), dx.cols()) : Grid{}; }
     std::int64_t tasks() const { return weight_grid().tasks() + input_grid().tasks(); }
 };
+
+using LinearOps = BothDtypes<LinearForward, LinearBackward>;
 
 }  // namespace backpass

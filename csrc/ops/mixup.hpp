@@ -1,12 +1,11 @@
-// Ring 0: mixup (nn/mixup.py, losses/mixed.py).
+// Mixup: each row is mixed with a partner row, and so are the losses of both targets.
 #pragma once
-#include "control.hpp"
-#include "pointwise.hpp"
+#include "fields.hpp"
 
 namespace backpass {
 
 // share = a random quantile; partner[b] = (s - b) mod B
-struct MixupDraw : Control {
+struct MixupDraw : SmallOp {
     static constexpr const char* name = "mixup_draw";
     Tensor<const std::int64_t> step;
     Tensor<const double> quantiles;
@@ -16,15 +15,19 @@ struct MixupDraw : Control {
 
     template <class Visit>
     void fields(Visit&& field) {
-        field("step", step), field("quantiles", quantiles), field("share", share), field("partner", partner);
-        field("seed", seed), field("stream", stream);
+        field("step", step);
+        field("quantiles", quantiles);
+        field("share", share);
+        field("partner", partner);
+        field("seed", seed);
+        field("stream", stream);
     }
     const char* invalid() const {
         return has_size(step, 1) && has_size(share, 1) ? nullptr : "step and share must be (1,)";
     }
 };
 
-// What forward and backward share: each row is mixed with its partner's.
+// to[b] = share from[b] + (1 - share) from[partner[b]]: the forward pass and, on gradients, the backward pass.
 template <class T>
 struct Mixup {
     Tensor<const T> from;
@@ -49,8 +52,10 @@ struct MixupForward : Mixup<T> {
 
     template <class Visit>
     void fields(Visit&& field) {
-        field("x", this->from), field("y", this->to), field("share", this->share),
-            field("partner", this->partner);
+        field("x", this->from);
+        field("y", this->to);
+        field("share", this->share);
+        field("partner", this->partner);
     }
 };
 
@@ -60,12 +65,15 @@ struct MixupBackward : Mixup<T> {
 
     template <class Visit>
     void fields(Visit&& field) {
-        field("dy", this->from), field("dx", this->to), field("share", this->share),
-            field("partner", this->partner);
+        field("dy", this->from);
+        field("dx", this->to);
+        field("share", this->share);
+        field("partner", this->partner);
     }
 };
 
-// loss = share loss_a + (1 - share) loss_b, and so its gradient and its count
+// loss = share loss_a + (1 - share) loss_b; gradient and count are mixed alike.
+// At least one task even without a gradient: it has to write loss and count.
 template <class T>
 struct MixedLoss {
     static constexpr const char* name = "mixed_loss";
@@ -76,10 +84,16 @@ struct MixedLoss {
 
     template <class Visit>
     void fields(Visit&& field) {
-        field("loss_a", loss_a), field("loss_b", loss_b), field("count_a", count_a),
-            field("count_b", count_b);
-        field("share", share), field("dpred_a", dpred_a), field("dpred_b", dpred_b);
-        field("loss", loss), field("count", count), field("gradient", gradient);
+        field("loss_a", loss_a);
+        field("loss_b", loss_b);
+        field("count_a", count_a);
+        field("count_b", count_b);
+        field("share", share);
+        field("dpred_a", dpred_a);
+        field("dpred_b", dpred_b);
+        field("loss", loss);
+        field("count", count);
+        field("gradient", gradient);
     }
     const char* invalid() const {
         if (!all_have_size(1, loss_a, loss_b, count_a, count_b, share, loss, count))
@@ -90,10 +104,9 @@ struct MixedLoss {
     }
     double flops() const { return 3.0 * double(gradient.size()); }
     double bytes() const { return 3.0 * sizeof(T) * double(gradient.size()); }
-    std::int64_t tasks() const {
-        const std::int64_t count = pieces(gradient.size(), kElementPiece);
-        return count == 0 ? 1 : count;
-    }
+    std::int64_t tasks() const { return gradient.size() == 0 ? 1 : pieces(gradient.size(), kElementPiece); }
 };
+
+using MixupOps = decltype(BothDtypes<MixupForward, MixupBackward, MixedLoss>{} + OpList<MixupDraw>{});
 
 }  // namespace backpass

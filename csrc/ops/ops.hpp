@@ -1,22 +1,33 @@
-// Ring 0: the list of ops. Binding, table of kernels, variant and interpreter follow from it.
+// All ops: the lists of the families, joined. Binding, tables of kernels and interpreter follow from `Ops`.
 #pragma once
 #include <variant>
 
 #include "augment.hpp"
-#include "control.hpp"
+#include "batch.hpp"
+#include "batch_norm.hpp"
+#include "class_loss.hpp"
+#include "clip.hpp"
+#include "dropout.hpp"
+#include "elementwise.hpp"
+#include "layer_norm.hpp"
 #include "linear.hpp"
-#include "loss.hpp"
 #include "measure.hpp"
 #include "mixup.hpp"
-#include "norm.hpp"
-#include "pointwise.hpp"
+#include "penalty.hpp"
+#include "pointwise_loss.hpp"
+#include "schedule.hpp"
 #include "softmax.hpp"
 #include "sparse_linear.hpp"
 #include "update.hpp"
 
 namespace backpass {
 
-// One kernel: work items [range.begin, range.end) of the op's tasks().
+using Ops = decltype(LinearOps{} + SparseLinearOps{} + ElementwiseOps{} + DropoutOps{} + SoftmaxOps{} +
+                     BatchNormOps{} + LayerNormOps{} + AugmentOps{} + MixupOps{} + ClassLossOps{} +
+                     PointwiseLossOps{} + UpdateOps{} + ClipOps{} + PenaltyOps{} + ScheduleOps{} +
+                     BatchOps{} + MeasureOps{});
+
+// A kernel does the tasks [range.begin, range.end) of its op.
 template <class Op>
 using Kernel = void (*)(const Op&, Range, Scratch);
 
@@ -25,32 +36,16 @@ struct Entry {
     Kernel<Op> kernel = nullptr;
 };
 
-template <class... Ops>
-struct OpList {
-    using Variant = std::variant<Ops...>;
-    struct Table : Entry<Ops>... {};  // one row of kernels: all ops for one instruction set
+// What a list of ops gives: one type for any of them, and the kernels of all for one instruction set.
+template <class List>
+struct Of;
+template <class... Op>
+struct Of<OpList<Op...>> {
+    using Any = std::variant<Op...>;
+    struct Table : Entry<Op>... {};
 };
 
-// Each template twice, then the ops that know no model dtype.
-template <template <class> class... Typed>
-struct BothDtypes {
-    template <class... Untyped>
-    using With = OpList<Typed<float>..., Typed<double>..., Untyped...>;
-};
-
-using Ops =
-    BothDtypes<LinearForward, LinearBackward, SparseLinearForward, SparseLinearBackward, ActivationForward,
-               ActivationBackward, Add, MultiplyAdd, DropoutForward, DropoutBackward, SoftmaxForward,
-               SoftmaxBackward, BatchNormForward, BatchNormTrack, BatchNormInference, BatchNormBackward,
-               LayerNormForward, LayerNormBackward, SoftmaxCrossEntropy, Nll, PointwiseLoss, GaussianNll,
-               SgdStep, AdamStep, NadamStep, RmspropStep, AdagradStep, AdadeltaStep, LionStep, GradientNorm,
-               L2Gradient, GaussianNoise, AugmentImagesForward, AugmentImagesBackward, MixupForward,
-               MixupBackward, MixedLoss, PartNorms, DeadUnits, SaturatedUnits, GatherFloat, GatherDouble,
-               GatherInt8, GatherUint8, GatherInt16, GatherUint16, GatherInt32, GatherInt64>::
-        With<GatherLabels, Shuffle, Advance, MixupDraw, ClipScale, L2Loss, NadamMomentum, StepSchedule,
-             ExponentialSchedule, CosineSchedule, OneCycleSchedule, PiecewiseSchedule>;
-
-using AnyOp = Ops::Variant;
-using Kernels = Ops::Table;
+using AnyOp = Of<Ops>::Any;
+using Kernels = Of<Ops>::Table;
 
 }  // namespace backpass

@@ -1,4 +1,4 @@
-// Ring 0: softmax over the last dimension (nn/softmax.py).
+// Softmax and its logarithm over the last dimension.
 #pragma once
 #include "fields.hpp"
 
@@ -15,7 +15,9 @@ struct SoftmaxForward {
 
     template <class Visit>
     void fields(Visit&& field) {
-        field("x", x), field("y", y), field("log", log);
+        field("x", x);
+        field("y", y);
+        field("log", log);
     }
     const char* invalid() const {
         return x.ndim >= 1 && is_matrix(y, x.rows(), x.cols()) ? nullptr : "x and y must be (..., C)";
@@ -35,7 +37,10 @@ struct SoftmaxBackward {
 
     template <class Visit>
     void fields(Visit&& field) {
-        field("y", y), field("dy", dy), field("dx", dx), field("log", log);
+        field("y", y);
+        field("dy", dy);
+        field("dx", dx);
+        field("log", log);
     }
     const char* invalid() const {
         return y.ndim >= 1 && is_matrix(dy, y.rows(), y.cols()) && is_matrix(dx, y.rows(), y.cols())
@@ -47,5 +52,7 @@ struct SoftmaxBackward {
     BP_INLINE std::int64_t rows_per_task() const { return rows_of(kSoftmaxPiece, y.cols()); }
     BP_INLINE std::int64_t tasks() const { return y.size() == 0 ? 0 : pieces(y.rows(), rows_per_task()); }
 };
+
+using SoftmaxOps = BothDtypes<SoftmaxForward, SoftmaxBackward>;
 
 }  // namespace backpass

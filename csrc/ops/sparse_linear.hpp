@@ -1,11 +1,11 @@
-// Ring 0: a linear layer on sparse rows (python/backpass/nn/sparse_linear.py): what `gather` and `linear` do for dense ones.
+// A linear layer on sparse rows: what `gather` and the linear ops do for dense ones.
 #pragma once
 #include "fields.hpp"
 
 namespace backpass {
 
-// Rows of a matrix (N, I) without its zeros: row r has values[starts[r] .. ends[r]] in these columns. The batch are the rows
-// index[cursor], index[cursor + 1], ...; one that index does not have, or that lies outside, is empty.
+// Rows of a matrix (N, I) by their stored values: row r has values[starts[r] .. ends[r]] in columns[starts[r] .. ends[r]].
+// The batch consists of the rows index[cursor], index[cursor + 1], ...; a row outside index or outside the matrix is empty.
 template <class T>
 struct SparseRows {
     Tensor<const std::int64_t> starts, ends, columns;
@@ -14,8 +14,12 @@ struct SparseRows {
 
     template <class Visit>
     void row_fields(Visit&& field) {
-        field("starts", starts), field("ends", ends), field("columns", columns), field("values", values);
-        field("index", index), field("cursor", cursor);
+        field("starts", starts);
+        field("ends", ends);
+        field("columns", columns);
+        field("values", values);
+        field("index", index);
+        field("cursor", cursor);
     }
     const char* invalid_rows() const {
         const std::int64_t N = starts.size(), Z = values.size();
@@ -24,7 +28,7 @@ struct SparseRows {
                    ? nullptr
                    : "starts, ends and index must be (N,), columns and values (Z,), cursor (1,)";
     }
-    // Multiplications by a row of so many outputs, on average.
+    // Multiplications for one row of so many outputs, on average.
     double work(std::int64_t outputs) const {
         const double rows = double(starts.size() ? starts.size() : 1);
         return double(values.size()) / rows * double(outputs);
@@ -42,9 +46,12 @@ struct SparseLinearForward : SparseRows<T> {
     template <class Visit>
     void fields(Visit&& field) {
         this->row_fields(field);
-        field("weight", weight), field("bias", bias, optional), field("y", y, apart),
-            field("slope", slope, optional, apart);
-        field("activation", activation, kActivationNames), field("alpha", alpha);
+        field("weight", weight);
+        field("bias", bias, optional);
+        field("y", y, padded);
+        field("slope", slope, optional, padded);
+        field("activation", activation, kActivationNames);
+        field("alpha", alpha);
     }
     const char* invalid() const {
         if (weight.ndim != 2) return "weight must be (I, O)";
@@ -61,7 +68,7 @@ struct SparseLinearForward : SparseRows<T> {
     std::int64_t tasks() const { return y.size() == 0 ? 0 : pieces(y.rows(), rows_per_task()); }
 };
 
-// dweight = xᵀ dy, dbias = Σ dy. Tasks: rows of dweight.
+// dweight = xᵀ dy, dbias = Σ dy. A task is some rows of dweight.
 template <class T>
 struct SparseLinearBackward : SparseRows<T> {
     static constexpr const char* name = "sparse_linear_backward";
@@ -71,7 +78,9 @@ struct SparseLinearBackward : SparseRows<T> {
     template <class Visit>
     void fields(Visit&& field) {
         this->row_fields(field);
-        field("dy", dy, apart), field("dweight", dweight), field("dbias", dbias, optional);
+        field("dy", dy, padded);
+        field("dweight", dweight);
+        field("dbias", dbias, optional);
     }
     const char* invalid() const {
         if (dy.ndim != 2 || dweight.ndim != 2 || dy.shape[1] != dweight.shape[1])
@@ -83,15 +92,18 @@ struct SparseLinearBackward : SparseRows<T> {
     double bytes() const {
         return double(sizeof(T)) * (double(dweight.size()) + 2.0 * double(dy.rows()) * this->work(dy.cols()));
     }
-    // A task looks at all the columns of the batch, so there are few.
+    // Few tasks, because each of them scans the columns of the whole batch.
     BP_INLINE std::int64_t rows_per_task() const {
         const std::int64_t some = pieces(dweight.rows(), 16), least = rows_of(16384, dweight.cols());
         return some > least ? some : least;
     }
-    std::int64_t tasks() const {  // a task even without rows: dbias is its to write
+    // At least one task even for zero rows: it has to write dbias.
+    std::int64_t tasks() const {
         const std::int64_t count = pieces(dweight.rows(), rows_per_task());
         return count < 1 ? 1 : count;
     }
 };
+
+using SparseLinearOps = BothDtypes<SparseLinearForward, SparseLinearBackward>;
 
 }  // namespace backpass

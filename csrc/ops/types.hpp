@@ -1,24 +1,25 @@
-// Ring 0: tensors and the lists of activations and pointwise losses, shared by everything. No behaviour.
+// What all of csrc shares: tensors, ranges of tasks, scratch memory, and the named choices of ops.
 #pragma once
 #include <cstddef>
 #include <cstdint>
 
-// Forced inline, so that no kernel object carries a weak copy compiled for a newer CPU (see csrc/README.md).
+// Forced inline: an object of one instruction set must never hold a copy that the linker could use elsewhere (csrc/README.md).
 #define BP_INLINE __attribute__((always_inline)) inline
-#define BP_INLINED __attribute__((always_inline))  // the same for a lambda: [](auto a) BP_INLINED { ... }
+// Forced inline for a lambda: [](auto a) BP_INLINED { ... }
+#define BP_INLINED __attribute__((always_inline))
 
 namespace backpass {
 
 inline constexpr int kMaxDims = 6;
 
-// An array that somebody else owns; C-contiguous, but rows that a field lets lie `apart` have a gap behind them.
-// data == nullptr: the optional argument was not given.
+// A view of an array that the caller owns. It is C-contiguous, except that a field may allow padded rows.
+// data == nullptr: an optional array is absent.
 template <class T>
 struct Tensor {
     T* data = nullptr;
     int ndim = 0;
     std::int64_t shape[kMaxDims] = {};
-    std::int64_t gap = 0;  // elements between the end of a row and the next one
+    std::int64_t gap = 0;  // elements of padding behind each row
 
     BP_INLINE explicit operator bool() const { return data != nullptr; }
     BP_INLINE std::int64_t size() const {
@@ -26,49 +27,79 @@ struct Tensor {
         for (int i = 0; i < ndim; ++i) n *= shape[i];
         return n;
     }
-    // The tensor as a matrix: the last dimension is the columns, all the others together the rows.
+    // The tensor as a matrix: the last dimension counts the columns, the product of all others the rows.
     BP_INLINE std::int64_t cols() const { return ndim == 0 ? 1 : shape[ndim - 1]; }
     BP_INLINE std::int64_t rows() const {
         std::int64_t n = 1;
         for (int i = 0; i + 1 < ndim; ++i) n *= shape[i];
         return n;
     }
-    BP_INLINE std::int64_t ld() const { return cols() + gap; }  // leading dimension: from row to row
+    // Leading dimension: elements from one row to the next.
+    BP_INLINE std::int64_t ld() const { return cols() + gap; }
 };
 
-// Work items [begin, end) of an op, cut the same way whatever the number of threads.
+// Tasks [begin, end) of an op; or elements, rows or channels.
 struct Range {
     std::int64_t begin;
     std::int64_t end;
 };
 
-// Memory of one thread, 64-byte aligned: where a product packs its operands.
+// Working memory of one thread, 64-byte aligned: products pack their operands there.
 inline constexpr std::size_t kScratchBytes = 2 << 20;
 struct Scratch {
     void* data;
 };
 
-// Names and order of python/backpass/formulas.py.
-enum class Activation { identity, relu, leaky_relu, tanh, sigmoid, elu, softplus, gelu, gelu_tanh, silu };
-inline constexpr const char* kActivationNames[] = {"identity", "relu", "leaky_relu", "tanh", "sigmoid", "elu",
-                                                   "softplus", "gelu", "gelu_tanh",  "silu"};
+// ---- named choices ----------------------------------------------------------------------------------------
 
-enum class Pointwise {
-    mse,
-    half_mse,
-    l1,
-    huber,
-    smooth_l1,
-    bce_with_logits,
-    poisson,
-    poisson_rate,
-    quantile,
-    hinge,
-    focal,
-    soft_nll
-};
-inline constexpr const char* kPointwiseNames[] = {"mse",       "half_mse",        "l1",      "huber",
-                                                  "smooth_l1", "bce_with_logits", "poisson", "poisson_rate",
-                                                  "quantile",  "hinge",           "focal",   "soft_nll"};
+// One list makes an enum and the array of its names; count_of(names) is their number. Python's formulas have the same names.
+#define BACKPASS_ENUMERATOR(name, ...) name,
+#define BACKPASS_NAME(name, ...) #name,
+template <int N>
+BP_INLINE constexpr int count_of(const char* const (&)[N]) {
+    return N;
+}
+
+// X(name, stores_slope): does the forward pass store the slope, because y does not determine it?
+#define BACKPASS_ACTIVATIONS(X) \
+    X(identity, false)          \
+    X(relu, false)              \
+    X(leaky_relu, false)        \
+    X(tanh, false)              \
+    X(sigmoid, false)           \
+    X(elu, false)               \
+    X(softplus, false)          \
+    X(gelu, true)               \
+    X(gelu_tanh, true)          \
+    X(silu, true)
+enum class Activation { BACKPASS_ACTIVATIONS(BACKPASS_ENUMERATOR) };
+inline constexpr const char* kActivationNames[] = {BACKPASS_ACTIVATIONS(BACKPASS_NAME)};
+
+#define BACKPASS_STORES_SLOPE(name, stores) stores,
+BP_INLINE constexpr bool stores_slope(Activation activation) {
+    constexpr bool stores[] = {BACKPASS_ACTIVATIONS(BACKPASS_STORES_SLOPE)};
+    return stores[int(activation)];
+}
+
+#define BACKPASS_POINTWISE(X) \
+    X(mse)                    \
+    X(half_mse)               \
+    X(l1)                     \
+    X(huber)                  \
+    X(smooth_l1)              \
+    X(bce_with_logits)        \
+    X(poisson)                \
+    X(poisson_rate)           \
+    X(quantile)               \
+    X(hinge)                  \
+    X(focal)                  \
+    X(soft_nll)
+enum class Pointwise { BACKPASS_POINTWISE(BACKPASS_ENUMERATOR) };
+inline constexpr const char* kPointwiseNames[] = {BACKPASS_POINTWISE(BACKPASS_NAME)};
+
+// What a loss is divided by. mean: the weights times the outputs of a row, which are 1 for classes; batchmean: the weights.
+#define BACKPASS_REDUCTIONS(X) X(mean) X(sum) X(batchmean)
+enum class Reduction { BACKPASS_REDUCTIONS(BACKPASS_ENUMERATOR) };
+inline constexpr const char* kReductionNames[] = {BACKPASS_REDUCTIONS(BACKPASS_NAME)};
 
 }  // namespace backpass

@@ -1,4 +1,4 @@
-// Ring 0: optimizer steps over one flat span (python/backpass/optim/), and the norm they are clipped to.
+// Optimizer steps over one flat span of parameters.
 #pragma once
 #include <limits>
 
@@ -6,10 +6,7 @@
 
 namespace backpass {
 
-inline constexpr std::int64_t kUpdatePiece =
-    16384;  // parameters of one task; also the chunk of a partial sum of squares
-
-// What every update reads: parameters, gradients, and this step's learning rate and gradient scale.
+// Fields of every optimizer step: parameters, gradients, this step's learning rate and gradient scale.
 template <class T>
 struct Update {
     Tensor<T> params;
@@ -19,8 +16,12 @@ struct Update {
 
     template <class Visit>
     void common(Visit&& field) {
-        field("params", params), field("grads", grads), field("lr", lr), field("scale", scale);
-        field("weight_decay", weight_decay), field("clip_value", clip_value);
+        field("params", params);
+        field("grads", grads);
+        field("lr", lr);
+        field("scale", scale);
+        field("weight_decay", weight_decay);
+        field("clip_value", clip_value);
     }
     template <class... Slots>
     const char* mismatch(const Slots&... slots) const {
@@ -45,8 +46,11 @@ struct SgdStep : Update<T> {
     template <class Visit>
     void fields(Visit&& field) {
         this->common(field);
-        field("velocity", velocity, optional), field("step", step);
-        field("momentum", momentum), field("dampening", dampening), field("nesterov", nesterov);
+        field("velocity", velocity, optional);
+        field("step", step);
+        field("momentum", momentum);
+        field("dampening", dampening);
+        field("nesterov", nesterov);
     }
     const char* invalid() const { return has_size(step, 1) ? this->mismatch(velocity) : "step must be (1,)"; }
 };
@@ -62,8 +66,14 @@ struct AdamStep : Update<T> {
     template <class Visit>
     void fields(Visit&& field) {
         this->common(field);
-        field("m", m), field("v", v), field("max_v", max_v, optional), field("step", step);
-        field("beta1", beta1), field("beta2", beta2), field("eps", eps), field("decoupled", decoupled);
+        field("m", m);
+        field("v", v);
+        field("max_v", max_v, optional);
+        field("step", step);
+        field("beta1", beta1);
+        field("beta2", beta2);
+        field("eps", eps);
+        field("decoupled", decoupled);
         field("eps_hat", eps_hat);
     }
     const char* invalid() const {
@@ -83,8 +93,14 @@ struct NadamStep : Update<T> {
     template <class Visit>
     void fields(Visit&& field) {
         this->common(field);
-        field("m", m), field("v", v), field("coefficients", coefficients), field("step", step);
-        field("beta1", beta1), field("beta2", beta2), field("eps", eps), field("decoupled", decoupled);
+        field("m", m);
+        field("v", v);
+        field("coefficients", coefficients);
+        field("step", step);
+        field("beta1", beta1);
+        field("beta2", beta2);
+        field("eps", eps);
+        field("decoupled", decoupled);
     }
     const char* invalid() const {
         return has_size(step, 1) && has_size(coefficients, 2) ? this->mismatch(m, v)
@@ -101,8 +117,12 @@ struct RmspropStep : Update<T> {
     template <class Visit>
     void fields(Visit&& field) {
         this->common(field);
-        field("v", v), field("grad_avg", grad_avg, optional), field("velocity", velocity, optional);
-        field("alpha", alpha), field("eps", eps), field("momentum", momentum);
+        field("v", v);
+        field("grad_avg", grad_avg, optional);
+        field("velocity", velocity, optional);
+        field("alpha", alpha);
+        field("eps", eps);
+        field("momentum", momentum);
     }
     const char* invalid() const { return this->mismatch(v, grad_avg, velocity); }
 };
@@ -117,7 +137,10 @@ struct AdagradStep : Update<T> {
     template <class Visit>
     void fields(Visit&& field) {
         this->common(field);
-        field("total", total), field("step", step), field("lr_decay", lr_decay), field("eps", eps);
+        field("total", total);
+        field("step", step);
+        field("lr_decay", lr_decay);
+        field("eps", eps);
     }
     const char* invalid() const { return has_size(step, 1) ? this->mismatch(total) : "step must be (1,)"; }
 };
@@ -131,7 +154,10 @@ struct AdadeltaStep : Update<T> {
     template <class Visit>
     void fields(Visit&& field) {
         this->common(field);
-        field("v", v), field("delta", delta), field("rho", rho), field("eps", eps);
+        field("v", v);
+        field("delta", delta);
+        field("rho", rho);
+        field("eps", eps);
     }
     const char* invalid() const { return this->mismatch(v, delta); }
 };
@@ -145,53 +171,37 @@ struct LionStep : Update<T> {
     template <class Visit>
     void fields(Visit&& field) {
         this->common(field);
-        field("m", m), field("beta1", beta1), field("beta2", beta2);
+        field("m", m);
+        field("beta1", beta1);
+        field("beta2", beta2);
     }
     const char* invalid() const { return this->mismatch(m); }
 };
 
-// partials[p] = Σ g² over chunk p; one task a chunk, so that the sum does not depend on the threads.
-template <class T>
-struct GradientNorm {
-    static constexpr const char* name = "gradient_norm";
-    Tensor<const T> grads;
-    Tensor<double> partials;
+// The momentum schedule of NAdam: coefficients of the gradient and of m for this step.
+struct NadamMomentum : SmallOp {
+    static constexpr const char* name = "nadam_momentum";
+    Tensor<const std::int64_t> step;
+    Tensor<double> mu_product, coefficients;
+    double beta1 = 0.9, momentum_decay = 4e-3;
 
     template <class Visit>
     void fields(Visit&& field) {
-        field("grads", grads), field("partials", partials);
-    }
-    const char* invalid() const { return nullptr; }
-    double flops() const { return 2.0 * double(grads.size()); }
-    double bytes() const { return double(sizeof(T)) * double(grads.size()); }
-    std::int64_t tasks() const { return partials.size(); }
-};
-
-// dweight += α weight / count; partials[p] = Σ weight² over chunk p, one task each.
-template <class T>
-struct L2Gradient {
-    static constexpr const char* name = "l2_gradient";
-    Tensor<const T> weight;
-    Tensor<const double> count;
-    Tensor<T> dweight;
-    Tensor<double> partials;
-    double alpha = 0;
-
-    template <class Visit>
-    void fields(Visit&& field) {
-        field("weight", weight), field("count", count), field("dweight", dweight),
-            field("partials", partials);
-        field("alpha", alpha);
+        field("step", step);
+        field("mu_product", mu_product);
+        field("coefficients", coefficients);
+        field("beta1", beta1);
+        field("momentum_decay", momentum_decay);
     }
     const char* invalid() const {
-        if (!same_size(weight, dweight)) return "weight and dweight must have one size";
-        if (partials.size() < pieces(weight.size(), kUpdatePiece))
-            return "partials must have a place for each 16384 weights";
-        return has_size(count, 1) ? nullptr : "count must be (1,)";
+        return has_size(step, 1) && has_size(mu_product, 1) && has_size(coefficients, 2)
+                   ? nullptr
+                   : "step and mu_product must be (1,), coefficients (2,)";
     }
-    double flops() const { return 4.0 * double(weight.size()); }
-    double bytes() const { return 3.0 * sizeof(T) * double(weight.size()); }
-    std::int64_t tasks() const { return partials.size(); }
 };
+
+using UpdateOps =
+    decltype(BothDtypes<SgdStep, AdamStep, NadamStep, RmspropStep, AdagradStep, AdadeltaStep, LionStep>{} +
+             OpList<NadamMomentum>{});
 
 }  // namespace backpass

@@ -1,8 +1,12 @@
-// Ring 2: instruction sets. Compiled with baseline flags: this is the code that finds out what the CPU can do.
+// Instruction sets. Compiled with baseline flags, because this code finds out what the CPU can do.
 #include "isa.hpp"
 
 #include <cstdlib>
+#include <initializer_list>
 #include <stdexcept>
+#if defined(__x86_64__) || defined(_M_X64)
+#include <cpuid.h>
+#endif
 
 #ifndef BACKPASS_ISA_ROWS
 #error "BACKPASS_ISA_ROWS lists the rows of this build, slowest first: ROW(baseline) ROW(avx2) ..."
@@ -19,18 +23,62 @@ BACKPASS_ISA_ROWS
 
 namespace {
 
-bool runs(const std::string& isa) {
 #if defined(__x86_64__) || defined(_M_X64)
-    if (isa == "avx2")
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-               __builtin_cpu_supports("bmi2");
-    if (isa == "avx512")
-        return runs("avx2") && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-               __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
-               __builtin_cpu_supports("avx512vl");
-#endif
-    return isa == "baseline" || isa == "neon";
+// Bits of CPUID, by leaf and register, and of XCR0: the registers that the operating system saves.
+// __builtin_cpu_supports knows fewer features, and needs a library that Windows does not link.
+struct Features {
+    unsigned leaf1_ecx = 0, leaf7_ebx = 0, extended1_ecx = 0, xcr0 = 0;
+
+    bool contain(const Features& wanted) const {
+        return (leaf1_ecx & wanted.leaf1_ecx) == wanted.leaf1_ecx &&
+               (leaf7_ebx & wanted.leaf7_ebx) == wanted.leaf7_ebx &&
+               (extended1_ecx & wanted.extended1_ecx) == wanted.extended1_ecx &&
+               (xcr0 & wanted.xcr0) == wanted.xcr0;
+    }
+};
+
+constexpr unsigned bits(std::initializer_list<int> positions) {
+    unsigned word = 0;
+    for (const int position : positions) word |= 1u << position;
+    return word;
 }
+
+constexpr int kOsxsave = 27;
+// All that -march=x86-64-v3 may use beyond v2.
+constexpr Features kV3{
+    .leaf1_ecx = bits({12 /* FMA */, 22 /* MOVBE */, kOsxsave, 28 /* AVX */, 29 /* F16C */}),
+    .leaf7_ebx = bits({3 /* BMI1 */, 5 /* AVX2 */, 8 /* BMI2 */}),
+    .extended1_ecx = bits({5 /* LZCNT */}),
+    .xcr0 = bits({1 /* XMM */, 2 /* YMM */}),
+};
+// All that -march=x86-64-v4 may use beyond v3.
+constexpr Features kV4{
+    .leaf7_ebx = bits({16 /* AVX512F */, 17 /* DQ */, 28 /* CD */, 30 /* BW */, 31 /* VL */}),
+    .xcr0 = bits({5 /* masks */, 6 /* upper halves of ZMM0-15 */, 7 /* ZMM16-31 */}),
+};
+
+Features features_of_cpu() {
+    Features found;
+    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+    if (__get_cpuid(1, &eax, &ebx, &ecx, &edx)) found.leaf1_ecx = ecx;
+    if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) found.leaf7_ebx = ebx;
+    if (__get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx)) found.extended1_ecx = ecx;
+    if (found.leaf1_ecx & 1u << kOsxsave) {
+        __asm__ volatile("xgetbv" : "=a"(eax), "=d"(edx) : "c"(0));
+        found.xcr0 = eax;
+    }
+    return found;
+}
+
+bool runs(const std::string& isa) {
+    static const Features cpu = features_of_cpu();
+    if (isa == "avx2") return cpu.contain(kV3);
+    if (isa == "avx512") return cpu.contain(kV3) && cpu.contain(kV4);
+    return isa == "baseline";
+}
+#else
+bool runs(const std::string& isa) { return isa == "neon"; }
+#endif
 
 struct Row {
     const char* isa;

@@ -1,4 +1,4 @@
-// Ring 2: the instruction sets that this build has and this CPU runs, and which one is used.
+// Instruction sets: which ones this build has and this CPU runs, and which one is used.
 #pragma once
 #include <string>
 #include <vector>
@@ -7,16 +7,17 @@
 
 namespace backpass {
 
-// Names of the rows this CPU runs, fastest first.
+// Instruction sets that this CPU runs, fastest first.
 std::vector<std::string> available_isas();
 
-// The row that `name` asks for; "" means BACKPASS_ISA from the environment, else the fastest. Throws std::invalid_argument.
+// The instruction set that `name` asks for. "": BACKPASS_ISA of the environment, or else the fastest. Throws
+// std::invalid_argument.
 std::string choose_isa(const std::string& name);
 
-// Tells the CPU that this thread is waiting in a loop.
+// Tell the CPU that this thread waits in a loop.
 void pause();
 
-// The kernels of a row that choose_isa returned.
+// The kernels of an instruction set that choose_isa() returned.
 const Kernels& kernels(const std::string& isa);
 
 }  // namespace backpass

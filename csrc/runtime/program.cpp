@@ -1,4 +1,4 @@
-// Ring 2: the interpreter. An instruction is a function pointer, its op and the number of its tasks.
+// The interpreter. An instruction is a function pointer, its op and the number of its tasks.
 #include "program.hpp"
 
 #include <algorithm>
@@ -15,22 +15,24 @@ void call(const void* context, Range range, Scratch scratch) {
     reinterpret_cast<Kernel<Op>>(instruction.kernel)(*std::get_if<Op>(&instruction.op), range, scratch);
 }
 
-constexpr double kPatience = 0.1;  // seconds: such a run is over before anybody could notice
-constexpr double kGlance = 0.01;   // what is shorter is never stopped within
+// Seconds. A shorter run is over before a user would notice: it is never stopped.
+constexpr double kPatience = 0.1;
+// Seconds. A longer step is stopped between its instructions, a longer instruction between its tasks.
+constexpr double kGlance = 0.01;
 
-template <class Op>
-Instruction compile(const Op& op, const Kernels& table) {
-    const auto kernel = static_cast<const Entry<Op>&>(table).kernel;
-    const std::int64_t tasks = op.tasks();
-    return {op,
-            &call<Op>,
-            reinterpret_cast<void (*)()>(kernel),
-            tasks,
-            useful_threads(op.flops(), op.bytes(), tasks),
-            estimated_seconds(op.flops(), op.bytes()) > kGlance};
+[[noreturn]] void refuse(const char* name, const char* what) {
+    throw std::invalid_argument(std::string(name) + ": " + what);
 }
 
-// Whether one of the op's outputs is the word `halt`.
+// All of an instruction that depends on the type of its op.
+template <class Op>
+Compiled compile(const Op& op, const Kernels& table) {
+    if (const char* what = op.invalid()) refuse(Op::name, what);
+    const auto kernel = static_cast<const Entry<Op>&>(table).kernel;
+    return {&call<Op>, reinterpret_cast<void (*)()>(kernel), op.tasks(), {Op::name, op.flops(), op.bytes()}};
+}
+
+// Is one of the op's outputs the word `halt`?
 bool writes(AnyOp& op, const std::int64_t* halt) {
     bool found = false;
     const auto look = [&]<class Field>(const char*, Field& field, const auto&...) {
@@ -42,33 +44,25 @@ bool writes(AnyOp& op, const std::int64_t* halt) {
 
 }  // namespace
 
-std::string invalid(const AnyOp& op) {
-    return std::visit(
-        [](const auto& o) {
-            const char* what = o.invalid();
-            return what ? std::string(o.name) + ": " + what : std::string();
-        },
-        op);
-}
-
 Program::Program(std::vector<AnyOp> ops, const std::string& isa, const std::int64_t* halt)
     : halt_(halt), guard_(ops.size()) {
     const Kernels& table = kernels(isa);
     for (AnyOp& op : ops) {
-        if (const std::string what = invalid(op); !what.empty()) throw std::invalid_argument(what);
+        const Compiled compiled = std::visit([&](const auto& o) { return compile(o, table); }, op);
+        const auto [name, flops, bytes] = compiled.cost;
+        const double seconds = estimated_seconds(flops, bytes);
+        const int threads = useful_threads(flops, bytes, compiled.tasks);
         if (guard_ == ops.size() && writes(op, halt)) guard_ = instructions_.size();
-        instructions_.push_back(std::visit([&](const auto& o) { return compile(o, table); }, op));
-        seconds_ += std::visit([](const auto& o) { return estimated_seconds(o.flops(), o.bytes()); }, op);
-        most_threads_ = std::max(most_threads_, instructions_.back().threads);
+        instructions_.push_back({compiled, op, threads, seconds > kGlance});
+        seconds_ += seconds;
+        most_threads_ = std::max(most_threads_, threads);
     }
     trial_ = Trial(seconds_);
 }
 
 std::vector<Cost> Program::costs() const {
     std::vector<Cost> costs;
-    for (const Instruction& instruction : instructions_)
-        costs.push_back(
-            std::visit([](const auto& o) { return Cost{o.name, o.flops(), o.bytes()}; }, instruction.op));
+    for (const Instruction& instruction : instructions_) costs.push_back(instruction.cost);
     return costs;
 }
 
@@ -90,7 +84,7 @@ std::int64_t Program::run(std::int64_t steps, int threads, bool (*interrupted)()
     Session session(std::min(threads, most_threads_));
     Interrupt interrupt(interrupted);
     const bool patient = seconds_ * double(steps) < kPatience;
-    const bool glances = seconds_ > kGlance;  // at every instruction, else at every step
+    const bool glances = seconds_ > kGlance;  // asks at every instruction instead of every step
     const bool trying = threads > 1 && most_threads_ > 1 && trial_.wanted();
     auto began = std::chrono::steady_clock::now();
     for (std::int64_t step = 0; step < steps; ++step) {

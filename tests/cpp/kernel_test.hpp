@@ -1,5 +1,4 @@
-// What the tests of kernels share: arrays between guards, a kernel run with its tasks cut in every way,
-// comparisons.
+// For the tests of kernels: arrays between guards, kernels run with their tasks cut in every way, comparisons.
 #pragma once
 #include <sys/mman.h>
 #include <unistd.h>
@@ -31,7 +30,7 @@ inline const char* testing = "nothing";  // what is being tested, for a crash
 
 // ---- arrays between guards --------------------------------------------------------------------------------
 
-// Memory that ends where the next page may be neither read nor written, and begins after a canary.
+// Memory between a canary and a page that may be neither read nor written.
 class Guarded {
   public:
     static constexpr std::size_t kCanary = 128;
@@ -79,7 +78,7 @@ class Guarded {
     Region region_{};
 };
 
-// Numbers that look random: the same ones in every run.
+// Pseudo-random numbers, the same in every run.
 class Random {
   public:
     explicit Random(std::uint64_t seed) : state_(seed * 2 + 1) {}
@@ -117,7 +116,7 @@ class Array {
     T& operator[](std::int64_t i) const { return data()[i]; }
     operator Tensor<T>() const { return tensor<T>(); }
     operator Tensor<const T>() const { return tensor<const T>(); }
-    // The same memory without the last columns: a matrix whose rows lie apart.
+    // The same memory without the last columns: a matrix with padded rows.
     Tensor<T> but_last(std::int64_t gap) const {
         Tensor<T> t = tensor<T>();
         t.shape[t.ndim - 1] -= gap, t.gap = gap;
@@ -248,7 +247,7 @@ void run(const Op& op) {
 
 // ---- comparing --------------------------------------------------------------------------------------------
 
-// Is `got` what was computed in double, but for `ulps` roundings of numbers as large as `scale`?
+// Does `got` equal `want`, which was computed in double, up to `ulps` roundings of numbers as large as `scale`?
 template <class T>
 bool is_close(T got, double want, double ulps, double scale = 1) {
     if (std::isnan(want) || std::isinf(want)) return std::isnan(want) ? std::isnan(got) : double(got) == want;

@@ -1,23 +1,25 @@
-// Activations and pointwise losses as python/backpass/formulas.py writes them, in double with the library's
-// functions.
+// Activations and pointwise losses in double with the functions of the C library, one by one as Python's formulas define them.
 #pragma once
+#include <array>
 #include <cmath>
 
 #include "ops/types.hpp"
 
 namespace backpass::naive {
 
-inline constexpr Activation kActivations[] = {
-    Activation::identity,  Activation::relu, Activation::leaky_relu, Activation::tanh,
-    Activation::sigmoid,   Activation::elu,  Activation::softplus,   Activation::gelu,
-    Activation::gelu_tanh, Activation::silu};
+// Every enumerator that has a name.
+template <class Enum, std::size_t N>
+constexpr std::array<Enum, N> all(const char* const (&)[N]) {
+    std::array<Enum, N> found{};
+    for (std::size_t i = 0; i < N; ++i) found[i] = Enum(i);
+    return found;
+}
+
+inline constexpr auto kActivations = all<Activation>(kActivationNames);
+static_assert(kActivations.size() == 10,
+              "new activation: add it to value() and slope() below, then count it here");
 inline constexpr double kAlpha = 0.5;  // where an activation has one
 inline constexpr double kPi = 3.14159265358979323846;
-
-// Whether the backward pass needs a stored slope, because y does not tell it.
-inline bool stores_slope(Activation a) {
-    return a == Activation::gelu || a == Activation::gelu_tanh || a == Activation::silu;
-}
 
 inline double sigmoid(double z) { return 1 / (1 + std::exp(-z)); }
 inline double normal_cdf(double z) { return 0.5 * (1 + std::erf(z / std::sqrt(2.0))); }
@@ -79,10 +81,9 @@ inline double slope(Activation a, double z) {
 
 // ---- pointwise losses: prediction p, target t; a is the loss's parameter ----------------------------------
 
-inline constexpr Pointwise kLosses[] = {
-    Pointwise::mse,       Pointwise::half_mse,        Pointwise::l1,      Pointwise::huber,
-    Pointwise::smooth_l1, Pointwise::bce_with_logits, Pointwise::poisson, Pointwise::poisson_rate,
-    Pointwise::quantile,  Pointwise::hinge,           Pointwise::focal,   Pointwise::soft_nll};
+inline constexpr auto kLosses = all<Pointwise>(kPointwiseNames);
+static_assert(kLosses.size() == 12,
+              "new pointwise loss: add it to value() and slope() below, then count it here");
 
 inline double value(Pointwise loss, double p, double t, double a) {
     const double d = p - t, m = std::fabs(d);

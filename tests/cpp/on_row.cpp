@@ -1,5 +1,4 @@
-// on_row ROW COMMAND...: runs a test that was compiled for an ISA row; exit code 77, skipped, on a CPU
-// without it.
+// on_row ROW COMMAND...: runs a test that was compiled for an ISA row. On a CPU without it the exit code is 77: skipped.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>

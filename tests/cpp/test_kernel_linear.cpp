@@ -79,21 +79,21 @@ void backward(T, Case c, bool dx_wanted = true) {
         }
 }
 
-// Rows that lie apart: the same bits, and nothing is written between them.
+// Padded rows give the same bits as contiguous ones, and the padding stays untouched.
 template <class T>
-void apart_or_together(T, int64_t rows, int64_t inputs, int64_t outputs, Activation activation) {
+void padded_or_contiguous(T, int64_t rows, int64_t inputs, int64_t outputs, Activation activation) {
     constexpr int64_t gap = 3;
-    const bool slope = naive::stores_slope(activation);
+    const bool slope = stores_slope(activation);
     const Array<T> x({rows, inputs}), weight({inputs, outputs}), dy({rows, outputs}), kept({rows, inputs});
     const auto wide = [&](int64_t columns) { return Array<T>::filled({rows, columns + gap}); };
     const auto copy = [&](const Array<T>& from, const Array<T>& to, int64_t columns) {
         for (int64_t b = 0; b < rows; ++b)
             std::copy(&from[b * columns], &from[b * columns] + columns, &to[b * (columns + gap)]);
     };
-    const auto same = [&](const Array<T>& together, const Array<T>& apart, int64_t columns) {
+    const auto same = [&](const Array<T>& contiguous, const Array<T>& padded, int64_t columns) {
         for (int64_t b = 0; b < rows; ++b) {
-            const T* row = &apart[b * (columns + gap)];
-            CHECK(std::memcmp(row, &together[b * columns], std::size_t(columns) * sizeof(T)) == 0);
+            const T* row = &padded[b * (columns + gap)];
+            CHECK(std::memcmp(row, &contiguous[b * columns], std::size_t(columns) * sizeof(T)) == 0);
             CHECK(std::all_of(row + columns, row + columns + gap, [](T each) { return each == T(77); }));
         }
     };
@@ -156,7 +156,7 @@ void check(T t) {
     }
     for (const Activation activation : naive::kActivations)
         for (const bool bias : {false, true}) {
-            const bool needed = naive::stores_slope(activation);
+            const bool needed = stores_slope(activation);
             for (const int64_t n : {1, 19, 40}) {
                 forward(t, {5, 7, n, activation, bias, false}), forward(t, {5, 7, n, activation, bias, true});
                 backward(t, {5, n, 7, activation, bias, true});
@@ -171,7 +171,7 @@ void check(T t) {
     for (const Activation activation : {Activation::relu, Activation::tanh, Activation::gelu})
         for (const int64_t inputs : {7, 300})
             for (const int64_t outputs : {1, 3, 50, 523})
-                apart_or_together(t, 61, inputs, outputs, activation);
+                padded_or_contiguous(t, 61, inputs, outputs, activation);
     if (stride == 512) both({61, stride, stride + 7, Activation::tanh});
     both({66, stride, 1031}), backward(t, {66, 1031, stride});  // copies of A, up to where its memory ends
     both({66, 70, 4103});

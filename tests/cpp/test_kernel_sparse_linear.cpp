@@ -7,7 +7,7 @@ namespace {
 using namespace backpass;
 using std::int64_t;
 
-// A matrix (N, I) with so many numbers in each row, and the order in which a batch takes its rows.
+// A matrix (N, I) with `each` numbers in every row, and the order in which a batch takes the rows.
 template <class T>
 struct Rows {
     int64_t N, I;
@@ -95,7 +95,7 @@ void backward(const Rows<T>& rows, int64_t B, int64_t O, bool bias) {
     }
 }
 
-// Rows, columns and places that do not exist are left out; nothing else is read or written.
+// Rows, columns and places out of range are skipped, and nothing outside the arrays is read or written.
 template <class T>
 void forged(T) {
     using Limits = std::numeric_limits<int64_t>;
@@ -125,7 +125,7 @@ void forged(T) {
     }
 }
 
-// NumPy has arrays of very many empty rows: nothing is to be done for them, and at once.
+// NumPy has arrays of 2^40 empty rows: they are done at once.
 template <class T>
 void no_outputs(T) {
     const Rows<T> rows(40, 50, 6);

@@ -167,10 +167,9 @@ void check_throws(F f, const char* part) {
 void check_invalid() {
     Training training(0);
     LinearForward<float> linear = std::get<LinearForward<float>>(training.ops()[0]);
-    CHECK(invalid(linear).empty());
-    linear.x.shape[1] += 1;
-    CHECK(invalid(linear).find("linear_forward: ") == 0);
     const std::string isa = choose_isa("");
+    Program({linear}, isa, nullptr);
+    linear.x.shape[1] += 1;
     check_throws([&] { Program({linear}, isa, nullptr); }, "linear_forward: x must be");
     check_throws([&] { Program({}, "mmx", nullptr); }, "mmx");
     check_throws([&] { choose_isa("mmx"); }, isa.c_str());

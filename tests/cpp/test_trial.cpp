@@ -8,8 +8,8 @@ using backpass::Trial;
 
 constexpr double kStep = 2e-3;  // so that one step is one block
 
-// `steps` steps that take `parallel` or `serial` seconds; the share of them that used threads.
-double share(Trial& trial, int steps, double parallel, double serial) {
+// `steps` steps that take `parallel` or `serial` seconds; the fraction of them that used threads.
+double fraction_with_threads(Trial& trial, int steps, double parallel, double serial) {
     int with_threads = 0;
     for (int i = 0; i < steps; ++i) {
         with_threads += trial.parallel();
@@ -20,24 +20,25 @@ double share(Trial& trial, int steps, double parallel, double serial) {
 
 void check_the_faster_way_wins() {
     Trial slower(kStep), faster(kStep);
-    CHECK(share(slower, 1000, 2 * kStep, kStep) < 0.03);
-    CHECK(share(faster, 1000, kStep, 2 * kStep) > 0.97);
+    CHECK(fraction_with_threads(slower, 1000, 2 * kStep, kStep) < 0.03);
+    CHECK(fraction_with_threads(faster, 1000, kStep, 2 * kStep) > 0.97);
     Trial clearly(kStep);
-    CHECK(share(clearly, 20, kStep, 2 * kStep) == 0.95);  // one serial step says enough
+    CHECK(fraction_with_threads(clearly, 20, kStep, 2 * kStep) == 0.95);  // one serial step says enough
 }
 
 void check_both_ways_are_tried_again() {
     Trial trial(kStep);
-    CHECK(share(trial, 200, kStep, 2 * kStep) > 0.95);
-    CHECK(share(trial, 2000, 4 * kStep, 2 * kStep) < 0.2);  // somebody came and took the other CPU
-    CHECK(share(trial, 2000, kStep, 2 * kStep) > 0.8);      // and went
+    CHECK(fraction_with_threads(trial, 200, kStep, 2 * kStep) > 0.95);
+    CHECK(fraction_with_threads(trial, 2000, 4 * kStep, 2 * kStep) <
+          0.2);  // somebody came and took the other CPU
+    CHECK(fraction_with_threads(trial, 2000, kStep, 2 * kStep) > 0.8);  // and went
 }
 
 void check_one_slow_step_decides_nothing() {
     Trial trial(kStep);
     CHECK(trial.parallel());
     trial.done(50 * kStep);  // the workers were asleep
-    CHECK(share(trial, 1000, kStep, 2 * kStep) > 0.95);
+    CHECK(fraction_with_threads(trial, 1000, kStep, 2 * kStep) > 0.95);
 }
 
 void check_short_steps_are_timed_in_blocks() {

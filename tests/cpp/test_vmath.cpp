@@ -1,13 +1,14 @@
 // Vector primitives and functions of one ISA row: ulp bounds against libm in higher precision, special
 // values, tails.
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <limits>
 
 #include "check.hpp"
-#include "kernels/lanes.hpp"
-#include "kernels/vmath.hpp"
+#include "kernels/vector/lanes.hpp"
+#include "kernels/vector/vmath.hpp"
 
 namespace {
 

@@ -76,11 +76,12 @@ class Arrays {
         (*this)(name, tensor, Need::required, rows);
     }
     template <class T>
-    void operator()(const char*, Tensor<T>& tensor, Need need = Need::required, Rows rows = Rows::together) {
+    void operator()(const char*, Tensor<T>& tensor, Need need = Need::required,
+                    Rows rows = Rows::contiguous) {
         using Item = std::remove_const_t<T>;
         if (need == Need::optional && bytes_.ConsumeBool()) return;
         shape(tensor);
-        if (rows == Rows::apart && tensor.ndim == 2)
+        if (rows == Rows::padded && tensor.ndim == 2)
             tensor.gap = bytes_.ConsumeIntegralInRange<int64_t>(0, 20);
         const int64_t items_with_gaps =
             tensor.size() + (tensor.size() ? (tensor.rows() - 1) * tensor.gap : 0);

@@ -1,0 +1,103 @@
+// Batches: shuffle the order of an epoch, gather the rows of a batch, advance the counters.
+#pragma once
+#include "fields.hpp"
+
+namespace backpass {
+
+inline constexpr std::int64_t kGatherPiece = 65536;  // elements of one task, in whole rows
+
+// out[b] = source[index[cursor + b]]: rows of the data, converted from their dtype Source to the model's.
+template <class T, class Source = T>
+struct Gather {
+    static constexpr const char* name = "gather";
+    Tensor<const Source> source;
+    Tensor<const std::int64_t> index, cursor;
+    Tensor<T> out;
+
+    template <class Visit>
+    void fields(Visit&& field) {
+        field("source", source);
+        field("index", index);
+        field("cursor", cursor);
+        field("out", out, padded);
+    }
+    const char* invalid() const {
+        if (source.ndim != 2 || out.ndim != 2 || source.shape[1] != out.shape[1])
+            return "source must be (N, F), out (B, F)";
+        return has_size(index, source.shape[0]) && has_size(cursor, 1) ? nullptr
+                                                                       : "index must be (N,), cursor (1,)";
+    }
+    double flops() const { return 0; }
+    double bytes() const { return double(sizeof(T) + sizeof(Source)) * double(out.size()); }
+    BP_INLINE std::int64_t rows_per_task() const { return rows_of(kGatherPiece, out.cols()); }
+    BP_INLINE std::int64_t tasks() const { return out.size() == 0 ? 0 : pieces(out.rows(), rows_per_task()); }
+};
+
+// One alias for each dtype that the data may have (NUMBERS in Python's contract).
+template <class T>
+using GatherFloat = Gather<T, float>;
+template <class T>
+using GatherDouble = Gather<T, double>;
+template <class T>
+using GatherInt8 = Gather<T, std::int8_t>;
+template <class T>
+using GatherUint8 = Gather<T, std::uint8_t>;
+template <class T>
+using GatherInt16 = Gather<T, std::int16_t>;
+template <class T>
+using GatherUint16 = Gather<T, std::uint16_t>;
+template <class T>
+using GatherInt32 = Gather<T, std::int32_t>;
+template <class T>
+using GatherInt64 = Gather<T, std::int64_t>;
+
+struct GatherLabels : Gather<std::int64_t> {
+    static constexpr const char* name = "gather_labels";
+};
+
+// index = a permutation of 0 .. N-1 for this epoch
+struct Shuffle : SmallOp {
+    static constexpr const char* name = "shuffle";
+    Tensor<const std::int64_t> epoch;
+    Tensor<std::int64_t> index;
+    std::int64_t seed = 0;
+
+    template <class Visit>
+    void fields(Visit&& field) {
+        field("epoch", epoch);
+        field("index", index);
+        field("seed", seed);
+    }
+    const char* invalid() const { return has_size(epoch, 1) ? nullptr : "epoch must be (1,)"; }
+};
+
+// step += 1; cursor += rows; total += (loss count, count)
+struct Advance : SmallOp {
+    static constexpr const char* name = "advance";
+    Tensor<const double> loss, count;
+    Tensor<std::int64_t> step, cursor;
+    Tensor<double> total;
+    std::int64_t rows = 0;
+
+    template <class Visit>
+    void fields(Visit&& field) {
+        field("loss", loss);
+        field("count", count);
+        field("step", step);
+        field("cursor", cursor);
+        field("total", total);
+        field("rows", rows);
+    }
+    const char* invalid() const {
+        return has_size(loss, 1) && has_size(count, 1) && has_size(step, 1) && has_size(cursor, 1) &&
+                       has_size(total, 2)
+                   ? nullptr
+                   : "loss, count, step and cursor must be (1,), total (2,)";
+    }
+};
+
+using BatchOps = decltype(BothDtypes<GatherFloat, GatherDouble, GatherInt8, GatherUint8, GatherInt16,
+                                     GatherUint16, GatherInt32, GatherInt64>{} +
+                          OpList<GatherLabels, Shuffle, Advance>{});
+
+}  // namespace backpass
