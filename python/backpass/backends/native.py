@@ -6,7 +6,29 @@ from typing import Any
 import numpy as np
 
 from .. import _core
+from ..ops.contract import CHUNK, MAX_DIMS
+from ..ops.formulas import ACTIVATIONS, POINTWISE
 from .base import Backend, Call, Executor
+
+
+STATED_TWICE = {
+    "activations": [(name, formula.stores_slope) for name, formula in ACTIVATIONS.items()],
+    "pointwise": [*POINTWISE],
+    "chunk": CHUNK,
+    "max_dims": MAX_DIMS,
+}
+
+
+def _check_build() -> None:
+    """ImportError where the compiled module was built from other sources than this package."""
+    for name, here in STATED_TWICE.items():
+        compiled = getattr(_core, name, None)
+        compiled = compiled() if callable(compiled) else compiled
+        if compiled != here:
+            raise ImportError(f"the compiled module says {name} is {compiled}, the package {here}: install backpass again")
+
+
+_check_build()
 
 
 def available_isas() -> list[str]:

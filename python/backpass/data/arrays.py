@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from ..ops import NUMBERS
+from ..ops.contract import MAX_DIMS
 
-# The most dimensions that the C++ kernels take.
-MAX_DIMS = 6
 # Elements looked at at a time: a memory-mapped X larger than memory is fine.
 CHUNK = 1 << 22
 

@@ -33,6 +33,8 @@ Sizes = Callable[[Dims, Mapping[str, Any]], Dims]
 
 # Elements to a partial sum over a flat vector: one cut for any number of threads and every backend.
 CHUNK = 16384
+# The most dimensions of an array.
+MAX_DIMS = 6
 
 NUMBERS = (*map(np.dtype, ("float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "int64")),)
 FIXED = ("int64", "float64", "int32", "uint8", "number")
