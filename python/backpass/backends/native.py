@@ -10,7 +10,6 @@ from ..ops.contract import CHUNK, MAX_DIMS
 from ..ops.formulas import ACTIVATIONS, POINTWISE
 from .base import Backend, Call, Executor
 
-
 STATED_TWICE = {
     "activations": [(name, formula.stores_slope) for name, formula in ACTIVATIONS.items()],
     "pointwise": [*POINTWISE],
@@ -25,7 +24,9 @@ def _check_build() -> None:
         compiled = getattr(_core, name, None)
         compiled = compiled() if callable(compiled) else compiled
         if compiled != here:
-            raise ImportError(f"the compiled module says {name} is {compiled}, the package {here}: install backpass again")
+            raise ImportError(
+                f"the compiled module says {name} is {compiled}, the package {here}: install backpass again"
+            )
 
 
 _check_build()
