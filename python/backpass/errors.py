@@ -1,6 +1,11 @@
 """Exceptions that callers may want to catch."""
 
+import os
+import sys
+import warnings
 from collections.abc import Iterable
+
+HERE = os.path.dirname(__file__)
 
 
 class NonFiniteError(ArithmeticError):
@@ -30,6 +35,14 @@ class MissingError(DamagedError, FileNotFoundError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """A warning that points to the line of the user's that led to it, however deep in the package it arose."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and (frame.f_code.co_filename.startswith(HERE) or "contextlib" in frame.f_code.co_filename):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

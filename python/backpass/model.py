@@ -178,8 +178,8 @@ class Model:
 
     # -- training -----------------------------------------------------------------------------------------------------
 
-    @explained(INSTEAD)
     @reentrant
+    @explained(INSTEAD)
     def fit(
         self,
         X: ArrayLike | Any,

@@ -2,11 +2,10 @@
 
 import importlib
 import os
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..errors import did_you_mean
+from ..errors import did_you_mean, warn
 from .base import Backend
 
 # name -> class, and what to do where it is missing
@@ -132,11 +131,10 @@ def _warn_once(name: str) -> None:
     global _warned
     if not _warned:
         _warned = True
-        warnings.warn(
+        warn(
             f"the native backend does not work here ({_missing['native']}), so backpass runs on {name}, which is slower;"
             f" {KNOWN['native'][1]}. `python -m backpass doctor` says more",
             RuntimeWarning,
-            stacklevel=4,
         )
 
 

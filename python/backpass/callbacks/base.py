@@ -3,14 +3,13 @@
 import math
 import re
 import sys
-import warnings
 from collections.abc import Mapping
 from itertools import product
 from typing import Any, Literal
 
 from ..checks import is_name, is_number, is_whole, real
 from ..described import Described
-from ..errors import did_you_mean
+from ..errors import did_you_mean, warn
 
 Logs = Mapping[str, float]
 Mode = Literal["auto", "min", "max"]
@@ -204,11 +203,10 @@ class Monitor(Callback):
             return True
         if not self._told:
             self._told = True
-            warnings.warn(
+            warn(
                 f"{type(self).__name__}: monitor is {self.monitor!r}, but an epoch logged only {sorted(logs)}; epochs without"
                 " it are passed over",
                 RuntimeWarning,
-                stacklevel=2,
             )
         return False
 

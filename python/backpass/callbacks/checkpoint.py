@@ -3,12 +3,11 @@
 import os
 import re
 import time
-import warnings
 import zlib
 from typing import Any
 
 from ..checks import as_path
-from ..errors import CheckpointError
+from ..errors import CheckpointError, warn
 from .base import Logs, Mode, Monitor
 
 EVERY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(s|seconds?|min|minutes?|steps?|epochs?)\s*")
@@ -104,10 +103,9 @@ class ModelCheckpoint(Monitor):
         try:
             self._save()
         except (CheckpointError, MemoryError) as error:
-            warnings.warn(
+            warn(
                 f"ModelCheckpoint: {str(error) or 'out of memory'}; training goes on, with the file before",
                 RuntimeWarning,
-                stacklevel=2,
             )
             self._wrote(failed=True)
             return False

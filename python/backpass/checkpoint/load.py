@@ -2,7 +2,6 @@
 
 import json
 import os
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from ..checks import as_path
 from ..engine.engine import Engine
-from ..errors import CheckpointError, DamagedError
+from ..errors import CheckpointError, DamagedError, warn
 from ..losses import Loss
 from ..nn import Layer
 from ..optim import Optimizer
@@ -95,7 +94,7 @@ def _newest(path: Path) -> tuple[Path, tuple[contents.Tensors, dict[str, str]]]:
                 found = files.read(older)
             except CheckpointError:
                 continue
-            warnings.warn(f"{error}. Loaded {older}, the checkpoint before it", RuntimeWarning, stacklevel=5)
+            warn(f"{error}. Loaded {older}, the checkpoint before it", RuntimeWarning)
             return older, found
         raise
 

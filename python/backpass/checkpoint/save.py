@@ -8,7 +8,6 @@ executed: it may only name classes of backpass (`describe.py`).
 
 import json
 import os
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy as np
 from .._version import __version__
 from ..checks import as_path
 from ..engine.engine import Engine
-from ..errors import CheckpointError
+from ..errors import CheckpointError, warn
 from . import contents, describe, files
 
 FORMAT = 1
@@ -78,9 +77,8 @@ def _description(engine: Engine, path: Path) -> dict[str, Any]:
         except describe.UnknownError as error:
             made[part] = {"unknown": str(error)}
             if isinstance(error, describe.ChangedError):
-                warnings.warn(
+                warn(
                     f"{path} cannot describe its {part} ({error}): it will load with bp.load(path, {HOW[part]}) only",
                     RuntimeWarning,
-                    stacklevel=4,
                 )
     return made

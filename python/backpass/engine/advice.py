@@ -1,9 +1,8 @@
 """Warnings of what is legal and usually a mistake."""
 
-import warnings
-
 import numpy as np
 
+from ..errors import warn
 from ..losses import Loss
 from ..nn import Layer
 
@@ -17,12 +16,12 @@ def of_network(net: Layer, loss: Loss | None) -> None:
         return
     last = next((layer for _, layer in reversed([*net.walk()]) if next(layer.children(), None) is None), net)
     if loss.wants == "logits" and last.gives == "probabilities":
-        _warn(
+        warn(
             f"loss {type(loss).__name__} takes the output before {last!r}, which the network ends with: leave that layer out;"
             " model.predict_proba(X) gives probabilities"
         )
     if loss.wants == "log probabilities" and last.gives in ("logits", "probabilities"):
-        _warn(
+        warn(
             f"loss {type(loss).__name__} takes log probabilities, but the network ends with {last!r}: add nn.LogSoftmax()"
         )
 
@@ -33,11 +32,8 @@ def of_targets(target: np.ndarray, loss: Loss | None) -> None:
         return
     largest = float(np.abs(target).max())
     if largest >= LARGE_TARGETS:
-        _warn(
+        warn(
             f"y reaches {largest:.3g}; a network learns targets of size 1 best: train on (y - y.mean()) / y.std(), and undo that"
             " in predictions"
         )
 
-
-def _warn(message: str) -> None:
-    warnings.warn(message, UserWarning, stacklevel=6)

@@ -10,9 +10,9 @@ def batch_norm_forward(x, weight, bias, y, mean, inv_std, var, eps: float = 1e-5
     """y = (x - mean) inv_std weight + bias, inv_std = 1/√(var + eps), var the biased variance of the batch."""
     axes, column = (0, 2), (None, slice(None), None)
     count = max(x.shape[0] * x.shape[2], 1)
-    mean[...] = np.sum(x, axis=axes) / count
+    mean[...] = np.sum(x, axis=axes, dtype=np.float64) / count
     np.subtract(x, mean[column], out=y)
-    biased = np.sum(y * y, axis=axes) / count
+    biased = np.sum(y * y, axis=axes, dtype=np.float64) / count
     inv_std[...] = 1 / np.sqrt(biased + eps)
     if var is not None:
         var[...] = biased

@@ -58,7 +58,16 @@ class BatchLoop:
     def _compile(self) -> None:
         self.engine.refresh()
         self._version = self.engine.version
-        self.programs = {count: self.program(count) for count in self._sizes}
+        self.programs = {count: self._checked(count) for count in self._sizes}
+
+    def _checked(self, rows: int) -> tuple[Steps, BackwardPlan]:
+        try:
+            return self.program(rows)
+        except ValueError as error:
+            if rows == self.size:
+                raise
+            advice = f"the last batch of an epoch has {rows} of {self.size} rows: drop_last=True leaves it out"
+            raise ValueError(f"{error}; {advice}") from None
 
     def program(self, rows: int) -> tuple[Steps, BackwardPlan]:
         """What trains on batches of so many rows."""

@@ -1,6 +1,5 @@
 """The run that `fit` makes: a new one, or the interrupted one that it finishes."""
 
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from ..callbacks import Callback
 from ..checks import is_whole
 from ..engine.engine import Engine
 from ..engine.run import Run
+from ..errors import warn
 from .fingerprint import Fingerprint
 
 
@@ -89,9 +89,7 @@ def checked_batch_size(batch_size: int | None, rows: int) -> int:
     if not is_whole(batch_size) or batch_size < 1:
         raise ValueError(f"batch_size is {batch_size!r}, expected an integer of at least 1")
     if batch_size > rows:
-        warnings.warn(
-            f"batch_size is {batch_size}, but X has only {rows} rows; a step takes all of them", stacklevel=6
-        )
+        warn(f"batch_size is {batch_size}, but X has only {rows} rows; a step takes all of them")
     return min(int(batch_size), rows)
 
 
@@ -113,10 +111,7 @@ def carry_on(interrupted: Run, callbacks: Sequence[Callback]) -> None:
             except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
                 raise ValueError(f"resume is True, but {key[0]} cannot go on: {error}") from None
     if missing := [name for (name, _), state in states.items() if state]:
-        warnings.warn(
-            f"the interrupted run had {', '.join(missing)} among its callbacks; it goes on without",
-            stacklevel=5,
-        )
+        warn(f"the interrupted run had {', '.join(missing)} among its callbacks; it goes on without")
 
 
 def _numbered(names: Sequence[str], values: Sequence[Any]) -> Iterator[tuple[tuple[str, int], Any]]:
