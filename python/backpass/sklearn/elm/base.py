@@ -24,8 +24,9 @@ Chunks = Iterator[tuple[np.ndarray, np.ndarray]]
 
 
 class BaseELM(BaseEstimator):  # type: ignore[misc, unused-ignore]
-    """See ELMRegressor."""
+    """The common part of the extreme learning machines."""
 
+    # Written by tests/test_sklearn_constructors.py, from the table in parameters.py.
     def __init__(
         self,
         n_hidden: int = 500,

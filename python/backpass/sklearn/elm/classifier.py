@@ -12,22 +12,45 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, colu
 
 from ...model import Model
 from ..class_weights import weights_of_classes
-from ..parameters import keep_parameters
+from ..parameters import documentation, keep_parameters
 from .base import BaseELM
+from .documentation import ATTRIBUTES, MEMORY, MODEL, RAISES
+from .parameters import CLASSIFIER
 from .settings import check_settings
 
 
 class ELMClassifier(ClassifierMixin, BaseELM):  # type: ignore[misc, unused-ignore]
-    """Classification by an extreme learning machine: ridge regression on targets of -1 and 1, one output for each class.
+    __doc__ = f"""Extreme learning machine for classification: ridge regression on targets of -1 and 1, one output for each class.
 
-    Args, memory and attributes: see ELMRegressor; besides:
-        class_weight: None, "balanced", which counts rows with their sample_weight, {class: weight}, or (several labels a row)
-            a list of dicts; multiplied with sample_weight.
+    The outputs are f(x Wᵀ + c) βᵀ + b.
 
-    y holds classes (N,), or labels of 0 and 1 (N, K) that may occur together. Two classes and single labels have one output each.
-    `classes_` are the classes (for several labels 0 ... K - 1).
+    {MODEL}
+
+    Args:
+        {documentation(CLASSIFIER)}
+
+    Attributes:
+        classes_: the labels, sorted (K,); of a multi-label y the numbers of its columns.
+        {ATTRIBUTES}
+
+    Shapes: X (N, features), dense or sparse. y (N,) of any labels, or (N, K) of 0 and 1 that may occur together. Two classes
+    have one output, as single labels have.
+
+    {MEMORY}
+
+    Raises:
+        {RAISES}
+
+    Source: Huang, Zhu and Siew 2006 (the model), Allen 1974 (PRESS), Chan, Golub and LeVeque 1983 (sums over chunks).
+
+    Example:
+        >>> from backpass.sklearn import ELMClassifier
+        >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], ["even", "odd", "odd", "even"]
+        >>> ELMClassifier(20, random_state=0).fit(X, y).predict(X)
+        array(['even', 'odd', 'odd', 'even'], dtype='<U4')
     """
 
+    # Written by tests/test_sklearn_constructors.py, from the table in parameters.py.
     def __init__(
         self,
         n_hidden: int = 500,

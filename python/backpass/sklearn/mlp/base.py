@@ -13,9 +13,9 @@ from sklearn.utils.validation import validate_data
 from ...errors import NonFiniteError
 from ...losses import Loss
 from ..compat import check_sample_weight
+from .checks import check_numbers, check_together, hidden_sizes
 from .lbfgs import minimise
 from .network import Design, Network, sharing
-from .parameters import CONSTRAINTS, check_numbers, check_together, hidden_sizes
 from .solver import STOCHASTIC, make_optimizer, optimizer_key
 from .stochastic import Training, check_callbacks
 from .targets import OUTPUT, Task
@@ -30,7 +30,7 @@ _building = Lock()  # predict may be called by many threads
 class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
     """The common part of the MLP estimators."""
 
-    _parameter_constraints: dict[str, list[Any]] = CONSTRAINTS
+    _parameter_constraints: dict[str, list[Any]]
     _score_name: str
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, eval_set: Any = None) -> Self:

@@ -16,26 +16,45 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..class_weights import weights_of_classes
 from ..compat import check_partial_fit_first_call
-from ..parameters import keep_parameters
+from ..parameters import constraints, documentation, keep_parameters
 from .base import BaseMLP
-from .parameters import CLASSIFIER, CONSTRAINTS, DOCUMENTATION
+from .documentation import ATTRIBUTES, RAISES, SOURCES
+from .parameters import CLASSIFIER
 from .solver import stochastic
 from .targets import Task, classification_loss, classification_task
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-learn has no types
-    __doc__ = f"""Multi-layer perceptron classifier; parameters, attributes and methods are those of
-    sklearn.neural_network.MLPClassifier.
-    {DOCUMENTATION}        loss: "log_loss" (default), "focal" (Lin et al. 2017; each class by itself, scaled to a sum of 1),
-            a loss of `backpass.losses` or a callable (output, y) -> (value, gradient) on logits (N, n_outputs_) and y in 0 and 1.
-        label_smoothing: share of the targets' mass that goes to all classes alike, default 0.
-        class_weight: "balanced", which counts rows with their sample_weight, a dict {{class: weight}}, or a list of dicts for
-            multi-label y; multiplied with sample_weight.
+    __doc__ = f"""Multi-layer perceptron classifier, trained by backpropagation: scikit-learn's class with a faster engine.
+
+    Parameters, attributes and methods of sklearn.neural_network.MLPClassifier mean what they mean there. One seed gives the
+    same run in both, but for rounding.
+
+    Args:
+        {documentation(CLASSIFIER)}
+
+    Attributes:
+        classes_: the labels, sorted; of a multi-label y the numbers of its columns.
+        {ATTRIBUTES.format(score="accuracy")}
+
+    Shapes: X (N, features), dense or sparse. y (N,) of any labels, or (N, labels) of 0 and 1 that may occur together.
+
+    Raises:
+        {RAISES}
+
+    Source: {SOURCES}
+
+    Example:
+        >>> from backpass.sklearn import MLPClassifier
+        >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], ["even", "odd", "odd", "even"]
+        >>> MLPClassifier((8,), "tanh", solver="lbfgs", random_state=0).fit(X, y).predict(X)
+        array(['even', 'odd', 'odd', 'even'], dtype='<U4')
     """
 
-    _parameter_constraints = CONSTRAINTS | CLASSIFIER
+    _parameter_constraints = constraints(CLASSIFIER)
     _score_name = "accuracy"
 
+    # Written by tests/test_sklearn_constructors.py, from the table in parameters.py.
     def __init__(
         self,
         hidden_layer_sizes: Any = (100,),
@@ -50,7 +69,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
         max_iter: int = 200,
         shuffle: bool = True,
         random_state: Any = None,
-        tol: float = 1e-4,
+        tol: float = 0.0001,
         verbose: bool | int = False,
         warm_start: bool = False,
         momentum: float = 0.9,
@@ -59,7 +78,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
         validation_fraction: float = 0.1,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
-        epsilon: float = 1e-8,
+        epsilon: float = 1e-08,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
         loss: Any = "log_loss",

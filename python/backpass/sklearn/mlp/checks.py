@@ -1,0 +1,58 @@
+"""Checks of the MLP estimators' parameters beyond scikit-learn's: numbers, and parameters that do not go together."""
+
+from typing import Any
+
+import numpy as np
+
+from ...checks import is_whole, real
+from .solver import STOCHASTIC
+
+# What lbfgs, which takes all rows at once, can do nothing with.
+ONLY_STEPS = ("dropout", "batch_norm", "callbacks", "weight_decay", "clip_grad_norm", "lr_schedule")
+
+# Where an optimizer or a model refuses a bool, which scikit-learn takes for a number.
+NO_BOOL = ("learning_rate_init", "beta_1", "beta_2", "epsilon", "n_threads")
+
+
+def check_numbers(estimator: Any) -> None:
+    """Refuse what scikit-learn's constraints fail on, or take for a number that is none."""
+    for name in estimator._parameter_constraints:
+        value = getattr(estimator, name)
+        if (
+            isinstance(value, np.timedelta64)
+            or (is_whole(value) and np.isinf(real(value)))
+            or (name in NO_BOOL and isinstance(value, bool | np.bool_))
+        ):
+            raise ValueError(f"{name} is {value!r:.80}, expected a number that a float can hold")
+
+
+def check_together(estimator: Any) -> None:
+    """Refuse parameters that another one leaves without effect, as far as scikit-learn does not have them."""
+    if estimator.solver not in STOCHASTIC:
+        for name in ONLY_STEPS:
+            if value := getattr(estimator, name):
+                raise ValueError(
+                    f"{name} is {value!r:.80}, but solver='lbfgs' has no steps; choose one of {STOCHASTIC}"
+                )
+    elif (
+        estimator.solver == "sgd"
+        and estimator.learning_rate != "constant"
+        and estimator.lr_schedule is not None
+    ):
+        raise ValueError(
+            f"lr_schedule is {estimator.lr_schedule!r:.80}, but learning_rate is {estimator.learning_rate!r}: expected"
+            " learning_rate='constant' where a schedule sets the rate"
+        )
+
+
+def hidden_sizes(sizes: Any) -> list[int]:
+    """hidden_layer_sizes as a list."""
+    try:
+        hidden = [*sizes]
+    except TypeError:
+        hidden = [sizes]
+    if not all(is_whole(size) and size < 2**31 for size in hidden):
+        raise ValueError(f"hidden_layer_sizes is {sizes!r:.80}, expected integers from 1 to {2**31 - 1}")
+    if any(size <= 0 for size in hidden):
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")  # scikit-learn's words
+    return [int(size) for size in hidden]
