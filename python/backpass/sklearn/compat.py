@@ -3,13 +3,13 @@
 from typing import Any
 
 from sklearn.metrics._scorer import _BaseScorer
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import Interval, InvalidParameterError, Options, StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call as check_partial_fit_first_call
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
 __all__ = [
-    "Interval", "Options", "StrOptions", "check_partial_fit_first_call", "check_sample_weight", "is_scorer", "metric_of",
-    "sign_of",
+    "Interval", "InvalidParameterError", "Options", "StrOptions", "check_partial_fit_first_call", "check_sample_weight",
+    "is_scorer", "metric_of", "sign_of",
 ]  # fmt: skip
 
 

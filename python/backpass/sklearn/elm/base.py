@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ... import nn, optim
+from ...described import explained
 from ...model import Model
+from ..elsewhere import OF_ELM
+from ..estimator import Estimator
 from ..parameters import keep_parameters
 from .settings import ACTIVATIONS
 from .solve import EPS, Moments, Spectrum, cholesky, leave_one_out
@@ -23,10 +25,13 @@ GRID = np.logspace(-8, 2, 21)  # of alpha, in units of the mean eigenvalue of S
 Chunks = Iterator[tuple[np.ndarray, np.ndarray]]
 
 
-class BaseELM(BaseEstimator):  # type: ignore[misc, unused-ignore]
+class BaseELM(Estimator):
     """The common part of the extreme learning machines."""
 
+    _elsewhere = OF_ELM
+
     # Written by tests/test_sklearn_constructors.py, from the table in parameters.py.
+    @explained(OF_ELM)
     def __init__(
         self,
         n_hidden: int = 500,

@@ -10,8 +10,10 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
+from ...described import explained
 from ...model import Model
 from ..class_weights import weights_of_classes
+from ..elsewhere import OF_ELM, OF_ELM_FIT
 from ..parameters import documentation, keep_parameters
 from .base import BaseELM
 from .documentation import ATTRIBUTES, MEMORY, MODEL, RAISES
@@ -51,6 +53,7 @@ class ELMClassifier(ClassifierMixin, BaseELM):  # type: ignore[misc, unused-igno
     """
 
     # Written by tests/test_sklearn_constructors.py, from the table in parameters.py.
+    @explained(OF_ELM)
     def __init__(
         self,
         n_hidden: int = 500,
@@ -75,12 +78,14 @@ class ELMClassifier(ClassifierMixin, BaseELM):  # type: ignore[misc, unused-igno
         tags.classifier_tags.multi_label = True
         return tags
 
+    @explained(OF_ELM_FIT)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "ELMClassifier":
         """Draw the hidden layer and solve. X (N, I), dense or sparse; y (N,) or (N, K); sample_weight (N,)."""
         check_settings(self)
         self._fit(*self._checked(X, y, sample_weight, reset=True, classes=None))
         return self
 
+    @explained(OF_ELM_FIT)
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> "ELMClassifier":
         """Take in more rows: the result is that of one `fit` on all rows so far, but for rounding. Goes on after `fit`, too.
 

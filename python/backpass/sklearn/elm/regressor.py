@@ -6,7 +6,9 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from ...described import explained
 from ...model import Model
+from ..elsewhere import OF_ELM_FIT
 from ..parameters import documentation
 from ..reading import dense_targets
 from .base import BaseELM
@@ -47,12 +49,14 @@ class ELMRegressor(RegressorMixin, BaseELM):  # type: ignore[misc, unused-ignore
         tags.target_tags.multi_output = True
         return tags
 
+    @explained(OF_ELM_FIT)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "ELMRegressor":
         """Draw the hidden layer and solve. X (N, I), dense or sparse; y (N,) or (N, K); sample_weight (N,)."""
         check_settings(self)
         self._fit(*self._checked(X, y, sample_weight, reset=True))
         return self
 
+    @explained(OF_ELM_FIT)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> "ELMRegressor":
         """Take in more rows: the result is that of one `fit` on all rows so far, but for rounding. Goes on after `fit`, too.
 

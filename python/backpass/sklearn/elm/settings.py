@@ -9,6 +9,7 @@ from sklearn.utils import check_random_state
 from ... import nn
 from ...backends.threads import MOST as MOST_THREADS
 from ...checks import flag, is_name, is_whole, real
+from ..hints import value_hint
 
 MOST = 2**31 - 1
 
@@ -34,7 +35,8 @@ def check_settings(elm: Any) -> None:
             raise ValueError(f"{name} is {value!r}, expected an integer from 1 to {most}")
     for name, known in (("activation", [*ACTIVATIONS]), ("solver", ["auto", "cholesky", "svd"])):
         if not is_name(getattr(elm, name), known):
-            raise ValueError(f"{name} is {getattr(elm, name)!r}, expected one of {known}")
+            hint = value_hint(name, getattr(elm, name), known)
+            raise ValueError(f"{name} is {getattr(elm, name)!r}, expected one of {known}{hint}")
     flag("fit_intercept", elm.fit_intercept)
     try:
         check_random_state(elm.random_state)

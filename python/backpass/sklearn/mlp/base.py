@@ -6,13 +6,15 @@ from threading import Lock
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import validate_data
 
+from ...described import explained
 from ...errors import NonFiniteError
 from ...losses import Loss
 from ..compat import check_sample_weight
+from ..elsewhere import OF_FIT, OF_MLP
+from ..estimator import Estimator
 from .checks import check_numbers, check_together, hidden_sizes
 from .lbfgs import minimise
 from .network import Design, Network, sharing
@@ -27,12 +29,13 @@ NOT_FINITE = (
 _building = Lock()  # predict may be called by many threads
 
 
-class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
+class BaseMLP(Estimator):
     """The common part of the MLP estimators."""
 
-    _parameter_constraints: dict[str, list[Any]]
+    _elsewhere = OF_MLP
     _score_name: str
 
+    @explained(OF_FIT)
     def fit(self, X: Any, y: Any, sample_weight: Any = None, eval_set: Any = None) -> Self:
         """Train on X (N, features), dense or sparse, and y (N,) or (N, outputs); the labels of a multi-label y are 0 and 1.
 

@@ -14,8 +14,10 @@ from sklearn.utils.multiclass import (
 )
 from sklearn.utils.validation import check_is_fitted
 
+from ...described import explained
 from ..class_weights import weights_of_classes
 from ..compat import check_partial_fit_first_call
+from ..elsewhere import OF_FIT, OF_MLP
 from ..parameters import constraints, documentation, keep_parameters
 from .base import BaseMLP
 from .documentation import ATTRIBUTES, RAISES, SOURCES
@@ -55,6 +57,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
     _score_name = "accuracy"
 
     # Written by tests/test_sklearn_constructors.py, from the table in parameters.py.
+    @explained(OF_MLP)
     def __init__(
         self,
         hidden_layer_sizes: Any = (100,),
@@ -100,6 +103,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
         keep_parameters(self, locals())
 
     @available_if(stochastic)  # type: ignore[untyped-decorator]
+    @explained(OF_FIT)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> "MLPClassifier":
         """One epoch over X and y. classes: all labels there are, needed at the first call."""
         if check_partial_fit_first_call(self, classes):

@@ -4,11 +4,12 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.metrics import get_scorer
+from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.utils.validation import check_array, check_consistent_length
 
 from ...checks import is_number
 from ..compat import is_scorer, metric_of, sign_of
+from ..hints import value_hint
 
 
 class Evaluation:
@@ -58,7 +59,8 @@ class Evaluation:
             try:
                 self.scorer = get_scorer(metric)
             except ValueError as error:
-                raise ValueError(f"eval_metric is {metric!r:.80}: {error}") from error
+                hint = value_hint("eval_metric", metric, get_scorer_names())
+                raise ValueError(f"eval_metric is {metric!r:.80}: {str(error).rstrip('.')}{hint}") from error
             if metric.startswith("neg_"):
                 self.sign, self.name, better = -1, metric.removeprefix("neg_"), "min"
             else:

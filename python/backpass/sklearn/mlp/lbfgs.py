@@ -62,7 +62,7 @@ def minimise(network: Network, X: Any, task: Task, estimator: Any) -> tuple[floa
             f"lbfgs failed to converge after {found.nit} iteration(s) (status={found.status}):\n{message}\n\n"
             "Increase the number of iterations (max_iter, max_fun), or scale the data to a similar range.",
             ConvergenceWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     return float(found.fun), min(int(found.nit), estimator.max_iter)
 

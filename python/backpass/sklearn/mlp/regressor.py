@@ -8,6 +8,8 @@ from sklearn.metrics import r2_score
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from ...described import explained
+from ..elsewhere import OF_FIT, OF_MLP
 from ..parameters import constraints, documentation, keep_parameters
 from ..reading import dense_targets
 from .base import BaseMLP
@@ -47,6 +49,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc] # scikit-lear
     _score_name = "r2"
 
     # Written by tests/test_sklearn_constructors.py, from the table in parameters.py.
+    @explained(OF_MLP)
     def __init__(
         self,
         loss: Any = "squared_error",
@@ -90,6 +93,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc] # scikit-lear
         keep_parameters(self, locals())
 
     @available_if(stochastic)  # type: ignore[untyped-decorator]
+    @explained(OF_FIT)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> "MLPRegressor":
         """One epoch over X and y."""
         self._fit(X, y, sample_weight, incremental=True)

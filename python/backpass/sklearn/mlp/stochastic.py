@@ -65,7 +65,7 @@ class Training:
         if size > self.rows:
             warnings.warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
-                stacklevel=5,
+                stacklevel=6,
             )
         return min(int(size), self.rows)
 
@@ -110,7 +110,7 @@ class Training:
         try:
             train(model.engine, lambda run: self.epochs, self.rows, NO_DATA, options, self)
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=4)
+            warnings.warn("Training interrupted by user.", stacklevel=5)
         finally:
             model.engine.last_run = None  # an estimator goes on by scikit-learn's rules
             if self.incremental:
@@ -157,7 +157,7 @@ class Training:
         estimator = self.estimator
         self.rate.epoch_ends(estimator.t_)
         if self.diverged:
-            warnings.warn(f"Training diverged: {self.diverged}", ConvergenceWarning, stacklevel=7)
+            warnings.warn(f"Training diverged: {self.diverged}", ConvergenceWarning, stacklevel=8)
             return True
         if self._converged() or self.incremental or self.network.model.stop_training:
             return True
@@ -166,7 +166,7 @@ class Training:
                 f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization"
                 " hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=7,
+                stacklevel=8,
             )
         return False
 

@@ -1,0 +1,43 @@
+"""The base of all four estimators: scikit-learn's, whose refusals say what may be meant."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Self
+
+from sklearn.base import BaseEstimator
+
+from .compat import InvalidParameterError, StrOptions
+from .hints import name_hint, value_hint
+
+
+class Estimator(BaseEstimator):  # type: ignore[misc, unused-ignore] # scikit-learn has no types
+    """Base of the estimators."""
+
+    _parameter_constraints: dict[str, list[Any]]
+    # Parameters of other libraries, and what to do instead.
+    _elsewhere: Mapping[str, str]
+
+    def set_params(self, **params: Any) -> Self:
+        """Change constructor parameters by name; they act at the next fit or partial_fit."""
+        names = self._get_param_names()
+        try:
+            super().set_params(**params)
+        except ValueError as error:
+            unknown = [name for name in params if name.partition("__")[0] not in names]
+            hint = name_hint(unknown[0], names, self._elsewhere) if unknown else ""
+            raise ValueError(f"{str(error).rstrip('.') if hint else error}{hint}") from None
+        return self
+
+    def _validate_params(self) -> None:
+        """scikit-learn's check of the constructor's parameters."""
+        try:
+            super()._validate_params()
+        except InvalidParameterError as error:
+            match = re.match(r"The '(\w+)' parameter", str(error))
+            hint = self._hint(match[1]) if match else ""
+            raise InvalidParameterError(f"{str(error).rstrip('.') if hint else error}{hint}") from None
+
+    def _hint(self, name: str) -> str:
+        allowed = self._parameter_constraints[name]
+        options = [option for one in allowed if isinstance(one, StrOptions) for option in one.options]
+        return value_hint(name, getattr(self, name), sorted(options), "boolean" in allowed)
