@@ -1,16 +1,31 @@
 """What the estimators need of scikit-learn's insides, in one place: names with an underscore may move between its versions."""
 
+import inspect
 from typing import Any
 
+import numpy as np
 from sklearn.metrics._scorer import _BaseScorer
 from sklearn.utils._param_validation import Interval, InvalidParameterError, Options, StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call as check_partial_fit_first_call
-from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+from sklearn.utils.validation import _check_sample_weight
 
 __all__ = [
     "Interval", "InvalidParameterError", "Options", "StrOptions", "check_partial_fit_first_call", "check_sample_weight",
     "is_scorer", "metric_of", "sign_of",
 ]  # fmt: skip
+
+
+# scikit-learn 1.9 refuses weights that are all 0 unless told not to.
+ZEROS = {"allow_all_zero_weights": True}
+ZEROS = {
+    name: value for name, value in ZEROS.items() if name in inspect.signature(_check_sample_weight).parameters
+}
+
+
+def check_sample_weight(sample_weight: Any, X: Any, dtype: Any, not_negative: bool = False) -> np.ndarray:
+    """sample_weight as (N,) numbers, ones for None; all of them may be 0."""
+    weight = _check_sample_weight(sample_weight, X, dtype=dtype, ensure_non_negative=not_negative, **ZEROS)
+    return np.asarray(weight)
 
 
 def is_scorer(metric: Any) -> bool:

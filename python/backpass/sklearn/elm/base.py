@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from ... import nn, optim
 from ...described import explained
@@ -15,6 +15,7 @@ from ...model import Model
 from ..elsewhere import OF_ELM
 from ..estimator import Estimator
 from ..parameters import keep_parameters
+from ..reading import validated
 from .settings import ACTIVATIONS
 from .solve import EPS, Moments, Spectrum, cholesky, leave_one_out
 
@@ -73,12 +74,8 @@ class BaseELM(Estimator):
 
     # -- fitting ----------------------------------------------------------------------------------------------------
 
-    def _start(self, X: Any, targets: int, w: np.ndarray) -> None:
+    def _start(self, X: Any, targets: int) -> None:
         """Draw the random layer, and forget all rows."""
-        if not w.any():
-            raise ValueError(
-                "sample_weight (times class_weight) is 0 everywhere, expected at least one row that counts"
-            )
         features = X.shape[1]
         random = check_random_state(self.random_state)
         scale = self.weight_scale / np.sqrt(features)
@@ -128,7 +125,7 @@ class BaseELM(Estimator):
 
     def _fit(self, X: Any, Y: np.ndarray, w: np.ndarray) -> None:
         """All of `fit` behind the checks: X (N, I), Y (N, K) and w (N,) float64."""
-        self._start(X, Y.shape[1], w)
+        self._start(X, Y.shape[1])
         self._accumulate(X, Y, w)
         alpha = 0.0 if self.alpha is None else self.alpha
 
@@ -147,7 +144,7 @@ class BaseELM(Estimator):
             if isinstance(alpha, str):
                 self._fit(X, Y, w)
                 return
-            self._start(X, Y.shape[1], w)
+            self._start(X, Y.shape[1])
         elif Y.shape[1] != self.moments_.cross.shape[1]:
             raise ValueError(
                 f"y has {Y.shape[1]} outputs, expected {self.moments_.cross.shape[1]} as in the fit before"
@@ -203,7 +200,7 @@ class BaseELM(Estimator):
     def _outputs(self, X: Any) -> np.ndarray:
         """The K outputs for every row of X, (N, K) float64."""
         check_is_fitted(self, "coef_")
-        X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
+        X = validated(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
         out = np.empty((X.shape[0], len(self.coef_)))
         for part in self._parts(X):
             out[part] = self._hidden_units(X[part]) @ self.coef_.T + self.intercept_

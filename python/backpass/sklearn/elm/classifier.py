@@ -7,14 +7,16 @@ from scipy import sparse
 from scipy.special import expit
 from sklearn.base import ClassifierMixin
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.multiclass import type_of_target, unique_labels
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from ...described import explained
 from ...model import Model
-from ..class_weights import weights_of_classes
+from ..compat import check_sample_weight
 from ..elsewhere import OF_ELM, OF_ELM_FIT
 from ..parameters import documentation, keep_parameters
+from ..reading import check_classes, check_order, validated
+from ..weights import row_weights
 from .base import BaseELM
 from .documentation import ATTRIBUTES, MEMORY, MODEL, RAISES
 from .parameters import CLASSIFIER
@@ -82,17 +84,18 @@ class ELMClassifier(ClassifierMixin, BaseELM):  # type: ignore[misc, unused-igno
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "ELMClassifier":
         """Draw the hidden layer and solve. X (N, I), dense or sparse; y (N,) or (N, K); sample_weight (N,)."""
         check_settings(self)
-        self._fit(*self._checked(X, y, sample_weight, reset=True, classes=None))
+        self._fit(*self._checked(X, y, sample_weight))
         return self
 
     @explained(OF_ELM_FIT)
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> "ELMClassifier":
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> "ELMClassifier":
         """Take in more rows: the result is that of one `fit` on all rows so far, but for rounding. Goes on after `fit`, too.
 
         classes: all classes that will ever come; needed at the first call. With alpha "loo" the ridge is the one that
         `fit` chose, or the first call on its rows. ValueError: class_weight is "balanced", which needs all rows at once.
         """
         check_settings(self)
+        check_order(y, sample_weight, classes)
         first = not hasattr(self, "moments_")
         if first and classes is None:
             raise ValueError("classes is None, expected all classes at the first call of partial_fit")
@@ -102,17 +105,17 @@ class ELMClassifier(ClassifierMixin, BaseELM):  # type: ignore[misc, unused-igno
             )
         if not first and classes is not None and not np.array_equal(np.unique(classes), self.classes_):
             raise ValueError(f"classes is {classes!r}, but at the first call it was {self.classes_.tolist()}")
-        self._partial_fit(*self._checked(X, y, sample_weight, reset=first, classes=classes))
+        self._partial_fit(*self._checked(X, y, sample_weight, classes, part=not first))
         return self
 
     def _checked(
-        self, X: Any, y: Any, sample_weight: Any, reset: bool, classes: Any
+        self, X: Any, y: Any, sample_weight: Any, classes: Any = None, part: bool = False
     ) -> tuple[Any, np.ndarray, np.ndarray]:
-        X, y = validate_data(
-            self, X, y, accept_sparse="csr", dtype=(np.float64, np.float32), multi_output=True, reset=reset
+        X, y = validated(
+            self, X, y, accept_sparse="csr", dtype=(np.float64, np.float32), multi_output=True, reset=not part
         )
-        check_classification_targets(y)
-        w = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        check_classes(y)
+        w = check_sample_weight(sample_weight, X, np.float64, not_negative=True)
         multilabel = type_of_target(y) == "multilabel-indicator"
         if not multilabel and y.ndim == 2:
             if y.shape[1] > 1:
@@ -121,7 +124,7 @@ class ELMClassifier(ClassifierMixin, BaseELM):  # type: ignore[misc, unused-igno
                     " for several outputs of several classes wrap this in sklearn.multioutput.MultiOutputClassifier"
                 )
             y = column_or_1d(y, warn=True)
-        if reset:
+        if not part:
             self._multilabel = multilabel
             known = np.arange(y.shape[1]) if multilabel else unique_labels(y if classes is None else classes)
             if len(known) < 2 and not multilabel:
@@ -130,18 +133,21 @@ class ELMClassifier(ClassifierMixin, BaseELM):  # type: ignore[misc, unused-igno
         if multilabel != self._multilabel:
             raise ValueError("y has another form than in the fit before: classes (N,) or labels (N, K)")
         if multilabel:
-            if self.class_weight is not None:
-                w = w * weights_of_classes(self.class_weight, self.classes_, y, w)
+            w = self._row_weights(w, y, part)
             dense = y.toarray() if sparse.issparse(y) else y
             return X, 2.0 * dense - 1, w
         if unknown := set(np.unique(y).tolist()) - set(self.classes_.tolist()):
             raise ValueError(
                 f"y holds the classes {sorted(unknown, key=str)}, expected those of {self.classes_.tolist()}"
             )
-        if self.class_weight is not None:
-            w = w * weights_of_classes(self.class_weight, self.classes_, y, w)
+        w = self._row_weights(w, y, part)
         coded = LabelBinarizer(neg_label=-1).fit(self.classes_).transform(y)
         return X, coded.astype(np.float64), w
+
+    def _row_weights(self, sample_weight: np.ndarray, y: Any, part: bool) -> np.ndarray:
+        weight = row_weights(sample_weight, self.class_weight, self.classes_, y, part)
+        assert weight is not None
+        return weight
 
     def decision_function(self, X: Any) -> np.ndarray:
         """The outputs, near 1 for a class and near -1 against it: (N,) for two classes, else (N, K); float64."""

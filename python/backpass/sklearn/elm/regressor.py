@@ -4,13 +4,15 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from ...described import explained
 from ...model import Model
+from ..compat import check_sample_weight
 from ..elsewhere import OF_ELM_FIT
 from ..parameters import documentation
-from ..reading import dense_targets
+from ..reading import dense_targets, validated
+from ..weights import check_some_weight
 from .base import BaseELM
 from .documentation import ATTRIBUTES, MEMORY, MODEL, RAISES
 from .parameters import REGRESSOR
@@ -53,7 +55,7 @@ class ELMRegressor(RegressorMixin, BaseELM):  # type: ignore[misc, unused-ignore
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "ELMRegressor":
         """Draw the hidden layer and solve. X (N, I), dense or sparse; y (N,) or (N, K); sample_weight (N,)."""
         check_settings(self)
-        self._fit(*self._checked(X, y, sample_weight, reset=True))
+        self._fit(*self._checked(X, y, sample_weight))
         return self
 
     @explained(OF_ELM_FIT)
@@ -63,11 +65,13 @@ class ELMRegressor(RegressorMixin, BaseELM):  # type: ignore[misc, unused-ignore
         With alpha "loo" the ridge is the one that `fit` chose, or the first call on its rows: later none are kept to leave out.
         """
         check_settings(self)
-        self._partial_fit(*self._checked(X, y, sample_weight, reset=not hasattr(self, "moments_")))
+        self._partial_fit(*self._checked(X, y, sample_weight, part=hasattr(self, "moments_")))
         return self
 
-    def _checked(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Any, np.ndarray, np.ndarray]:
-        X, y = validate_data(
+    def _checked(
+        self, X: Any, y: Any, sample_weight: Any, part: bool = False
+    ) -> tuple[Any, np.ndarray, np.ndarray]:
+        X, y = validated(
             self,
             X,
             y,
@@ -75,11 +79,12 @@ class ELMRegressor(RegressorMixin, BaseELM):  # type: ignore[misc, unused-ignore
             dtype=(np.float64, np.float32),
             multi_output=True,
             y_numeric=True,
-            reset=reset,
+            reset=not part,
         )
         y = dense_targets(y).astype(np.float64, copy=False)
-        w = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        if reset:
+        w = check_sample_weight(sample_weight, X, np.float64, not_negative=True)
+        check_some_weight(w, part)
+        if not part:
             self._flat_y = y.ndim == 1
         return X, y.reshape(len(y), -1), w
 

@@ -7,7 +7,6 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.utils import check_random_state, column_or_1d
-from sklearn.utils.validation import validate_data
 
 from ...described import explained
 from ...errors import NonFiniteError
@@ -15,6 +14,8 @@ from ...losses import Loss
 from ..compat import check_sample_weight
 from ..elsewhere import OF_FIT, OF_MLP
 from ..estimator import Estimator
+from ..reading import validated
+from ..weights import check_some_weight
 from .checks import check_numbers, check_together, hidden_sizes
 from .lbfgs import minimise
 from .network import Design, Network, sharing
@@ -60,6 +61,7 @@ class BaseMLP(Estimator):
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         X, y = self._validate_input(X, y, incremental, first)
         weight = None if sample_weight is None else check_sample_weight(sample_weight, X, dtype=X.dtype)
+        check_some_weight(weight, part=incremental)
         y, weight = self._prepare(y, weight, incremental)
         weight = None if weight is None else np.ascontiguousarray(weight, dtype=X.dtype)
         units = (X.shape[1], *map(int, hidden), y.shape[1])
@@ -95,7 +97,7 @@ class BaseMLP(Estimator):
     def _validated(self, X: Any, y: Any, reset: bool, **options: Any) -> tuple[Any, Any]:
         """X in the dtype to train with, and y, (N,) if it is one column: scikit-learn's checks."""
         dtype = (np.float64, np.float32) if self.dtype is None else np.dtype(self.dtype)
-        X, y = validate_data(
+        X, y = validated(
             self,
             X,
             y,
@@ -193,7 +195,7 @@ class BaseMLP(Estimator):
         return OUTPUT[self.out_activation_](network.predict(X))
 
     def _checked(self, X: Any) -> Any:
-        return validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        return validated(self, X, accept_sparse=["csr", "csc"], reset=False)
 
     def __getstate__(self) -> dict[str, Any]:
         """Arrays and parameters; the network, which is made anew, leaves its moments."""

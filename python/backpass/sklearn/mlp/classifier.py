@@ -8,17 +8,17 @@ from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import (
-    check_classification_targets,
     type_of_target,
     unique_labels,
 )
 from sklearn.utils.validation import check_is_fitted
 
 from ...described import explained
-from ..class_weights import weights_of_classes
 from ..compat import check_partial_fit_first_call
 from ..elsewhere import OF_FIT, OF_MLP
 from ..parameters import constraints, documentation, keep_parameters
+from ..reading import check_classes, check_order
+from ..weights import row_weights
 from .base import BaseMLP
 from .documentation import ATTRIBUTES, RAISES, SOURCES
 from .parameters import CLASSIFIER
@@ -106,6 +106,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
     @explained(OF_FIT)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> "MLPClassifier":
         """One epoch over X and y. classes: all labels there are, needed at the first call."""
+        check_order(y, sample_weight, classes)
         if check_partial_fit_first_call(self, classes):
             labels = y if type_of_target(y).startswith("multilabel") else classes
             self._label_binarizer = LabelBinarizer().fit(labels)
@@ -153,7 +154,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
             try:
                 self._label_binarizer = LabelBinarizer().fit(y)
             except (TypeError, ValueError):
-                check_classification_targets(y)  # says better what is wrong with continuous or mixed values
+                check_classes(y)  # says better what is wrong with continuous or mixed values
                 raise
             self.classes_ = self._label_binarizer.classes_
             return X, y
@@ -175,8 +176,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
                 raise ValueError(
                     "class_weight is 'balanced', but partial_fit does not see all rows: expected a dict"
                 )
-            of_class = weights_of_classes(self.class_weight, self.classes_, y, weight)
-            weight = of_class if weight is None else weight * of_class
+            weight = row_weights(weight, self.class_weight, self.classes_, y, part=incremental)
         return self._binarized(y), weight
 
     def _binarized(self, y: Any) -> np.ndarray:

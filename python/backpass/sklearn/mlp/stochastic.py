@@ -84,6 +84,11 @@ class Training:
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
             )
         weight = None if task.weight is None else task.weight[held]
+        if task.weight is not None and not (task.weight[held].any() and task.weight[rows].any()):
+            raise ValueError(
+                "sample_weight (times class_weight) is zero for all rows that early_stopping=True holds out, or for all others:"
+                " expected another random_state or validation_fraction"
+            )
         self.held_out = (X[held], estimator._labels(task.target[held]), weight)
         return X[rows], task.of(rows)
 
