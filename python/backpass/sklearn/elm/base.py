@@ -16,7 +16,7 @@ from ..elsewhere import OF_ELM
 from ..estimator import Estimator
 from ..parameters import keep_parameters
 from ..reading import validated
-from .settings import ACTIVATIONS
+from .settings import ACTIVATIONS, check_drawn, settings_of
 from .solve import EPS, Moments, Spectrum, cholesky, leave_one_out
 
 CHUNK_BYTES = 1 << 25  # of float64 numbers in a chunk of rows
@@ -76,6 +76,9 @@ class BaseELM(Estimator):
 
     def _start(self, X: Any, targets: int) -> None:
         """Draw the random layer, and forget all rows."""
+        for name in ("alphas_", "loo_errors_", "loo_error_"):
+            self.__dict__.pop(name, None)
+        self._drawn = settings_of(self)
         features = X.shape[1]
         random = check_random_state(self.random_state)
         scale = self.weight_scale / np.sqrt(features)
@@ -149,9 +152,20 @@ class BaseELM(Estimator):
             raise ValueError(
                 f"y has {Y.shape[1]} outputs, expected {self.moments_.cross.shape[1]} as in the fit before"
             )
+        else:
+            self._go_on()
         self._accumulate(X, Y, w)
         alpha = self.alpha_ if isinstance(alpha, str) else float(alpha)
         self._set(alpha, self._coef(alpha))
+
+    def _go_on(self) -> None:
+        """Take up parameters that were set since the layer was drawn; refuse those that cannot act any more."""
+        check_drawn(self, self._drawn)
+        settings = settings_of(self)
+        if settings["backend"] != self._drawn["backend"]:
+            self.hidden_.backend = self.backend
+        self.hidden_.threads = self.n_threads
+        self._drawn = settings
 
     def _coef(self, alpha: float, rows: Callable[[], Chunks] | None = None, count: int = 0) -> np.ndarray:
         """β (L, K) for one alpha; `rows` gives the rows again, where there are any."""

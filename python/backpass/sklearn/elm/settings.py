@@ -56,3 +56,35 @@ def number(name: str, value: Any, expected: str = "a number of at least 0") -> N
     """Check a finite number of at least 0."""
     if not 0 <= real(value) < np.inf:
         raise ValueError(f"{name} is {value!r}, expected {expected}")
+
+
+# Parameters of the random layer and of the sums over the rows: they are settled when the layer is drawn.
+SETTLED = ("n_hidden", "activation", "weight_scale", "bias_scale", "fit_intercept", "random_state")
+
+
+def settings_of(elm: Any) -> dict[str, Any]:
+    """What partial_fit compares with what it was when the layer was drawn: numbers, strings, lists and None."""
+    state = elm.random_state
+    return {name: getattr(elm, name) for name in (*SETTLED, "alpha", "backend")} | {
+        "random_state": "a RandomState" if isinstance(state, np.random.RandomState) else state,
+        "alphas": None if elm.alphas is None else np.asarray(elm.alphas).tolist(),
+    }
+
+
+def check_drawn(elm: Any, drawn: dict[str, Any]) -> None:
+    """Refuse parameters of partial_fit that were changed too late to act. drawn: `settings_of` when the layer was drawn."""
+    settings = settings_of(elm)
+    for name in SETTLED:
+        if settings[name] != drawn[name]:
+            raise ValueError(
+                f"{name} is {settings[name]!r}, expected {drawn[name]!r}: partial_fit goes on with the hidden layer that was"
+                " drawn; fit draws another one"
+            )
+    if not isinstance(elm.alpha, str):
+        return
+    for name in ("alpha", "alphas"):
+        if settings[name] != drawn[name]:
+            raise ValueError(
+                f"{name} is {settings[name]!r:.80}, but partial_fit keeps no rows to leave out: give it to the first call, or a"
+                " number as alpha"
+            )

@@ -1,5 +1,6 @@
 """What MLPClassifier and MLPRegressor share: parameters, initial weights, fit and partial_fit, pickling."""
 
+import math
 from dataclasses import replace
 from itertools import pairwise
 from threading import Lock
@@ -16,11 +17,11 @@ from ..elsewhere import OF_FIT, OF_MLP
 from ..estimator import Estimator
 from ..reading import validated
 from ..weights import check_some_weight
-from .checks import check_numbers, check_together, hidden_sizes
+from .checks import check_callbacks, check_numbers, check_together, hidden_sizes
 from .lbfgs import minimise
 from .network import Design, Network, sharing
 from .solver import STOCHASTIC, make_optimizer, optimizer_key
-from .stochastic import Training, check_callbacks
+from .stochastic import Training
 from .targets import OUTPUT, Task
 
 NOT_FINITE = (
@@ -49,7 +50,7 @@ class BaseMLP(Estimator):
     def _fit(self, X: Any, y: Any, sample_weight: Any, incremental: bool, eval_set: Any = None) -> None:
         check_numbers(self)
         self._validate_params()
-        check_callbacks(self.callbacks)
+        check_callbacks(self, incremental)
         check_together(self)
         hidden = hidden_sizes(self.hidden_layer_sizes)
         if incremental and self.early_stopping:
@@ -91,7 +92,7 @@ class BaseMLP(Estimator):
                 self.loss_, self.n_iter_ = minimise(network, X, task, self)
         except NonFiniteError as error:
             raise ValueError(f"{NOT_FINITE} ({error})") from error
-        if not all(np.isfinite(a).all() for a in (*self.coefs_, *self.intercepts_)):
+        if not network.is_finite():
             raise ValueError(NOT_FINITE)
 
     def _validated(self, X: Any, y: Any, reset: bool, **options: Any) -> tuple[Any, Any]:
@@ -113,6 +114,7 @@ class BaseMLP(Estimator):
     def _initialise(self, units: tuple[int, ...], dtype: Any) -> None:
         """Glorot and Bengio's uniform weights, drawn as scikit-learn draws them: W then b, layer by layer."""
         self.n_iter_ = self.t_ = self._no_improvement_count = 0
+        self.loss_ = math.nan
         self.n_layers_ = len(units)
         self.coefs_: list[np.ndarray] = []
         self.intercepts_: list[np.ndarray] = []
@@ -200,7 +202,6 @@ class BaseMLP(Estimator):
     def __getstate__(self) -> dict[str, Any]:
         """Arrays and parameters; the network, which is made anew, leaves its moments."""
         state: dict[str, Any] = {**super().__getstate__()}
-        state.pop("_optimizer", None)
         if network := state.pop("_network", None):
             state["_carried"] = network.carried()
         return state

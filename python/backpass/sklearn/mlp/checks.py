@@ -4,7 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from ...callbacks import Monitor, ReduceLROnPlateau
+from ...callbacks.dispatch import checked_callbacks
 from ...checks import is_whole, real
+from ...optim.schedules import Schedule
 from .solver import STOCHASTIC
 
 # What lbfgs, which takes all rows at once, can do nothing with.
@@ -43,6 +46,24 @@ def check_together(estimator: Any) -> None:
             f"lr_schedule is {estimator.lr_schedule!r:.80}, but learning_rate is {estimator.learning_rate!r}: expected"
             " learning_rate='constant' where a schedule sets the rate"
         )
+
+
+def check_callbacks(estimator: Any, incremental: bool) -> None:
+    """Refuse what is no callback, and callbacks that could not act. incremental: in partial_fit."""
+    callable_rate = callable(estimator.lr_schedule) and not isinstance(estimator.lr_schedule, Schedule)
+    inverse = estimator.solver == "sgd" and estimator.learning_rate == "invscaling"
+    for number, callback in enumerate(checked_callbacks(estimator.callbacks or ())):
+        name = type(callback).__name__
+        if incremental and isinstance(callback, Monitor) and callback.monitor:
+            raise ValueError(
+                f"callbacks[{number}] is {name}, which compares epochs, but each call of partial_fit is a run of one epoch:"
+                " expected fit"
+            )
+        if isinstance(callback, ReduceLROnPlateau) and (callable_rate or inverse):
+            setter = "lr_schedule, a callable," if callable_rate else "learning_rate='invscaling'"
+            raise ValueError(
+                f"callbacks[{number}] is {name}, but {setter} sets the learning rate of each epoch"
+            )
 
 
 def hidden_sizes(sizes: Any) -> list[int]:

@@ -109,6 +109,8 @@ class Network:
         self.intercepts = [layer.view("bias") for layer in self.linear]
         # Of partial_fit, by shape.
         self.epochs: dict[Any, Any] = {}
+        # What the learning rate depended on in the last run.
+        self.rate_settings: list[Any] = []
 
     def reads_sparse(self, X: Any) -> bool:
         """Whether X is sparse and nothing but the first linear layer reads it, so that it may stay so."""
@@ -142,12 +144,14 @@ class Network:
             "moments": {k: np.array(v) for k, v in self.model.engine.optimizer_state.items()},
             "steps": int(self.model.engine.step_count[0]),
             "seed": self.design.seed,
+            "rate": self.rate_settings,
             "others": {k: np.array(v) for k, v in self.model.state_dict().items() if k not in self._own()},
         }
 
     def carry_on(self, carried: dict[str, Any]) -> None:
         """Go on from what `carried` gave, as far as it fits: another optimizer starts afresh."""
         state = self.model.state_dict()
+        self.rate_settings = carried["rate"]
         if all(k in state and state[k].shape == v.shape for k, v in carried["others"].items()):
             self.model.load_state_dict(state | carried["others"])
         known = self.model.engine.optimizer_state
@@ -157,6 +161,10 @@ class Network:
             for name, array in carried["moments"].items():
                 known[name][...] = array
             self.model.engine.step_count[0] = carried["steps"]
+
+    def is_finite(self) -> bool:
+        """Whether all weights are finite."""
+        return all(bool(np.isfinite(array).all()) for array in self.model.parameters())
 
     def snapshot(self) -> list[np.ndarray]:
         """Copies of all that training changes in the network, for `restore`."""

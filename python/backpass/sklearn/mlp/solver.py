@@ -6,6 +6,7 @@ from typing import Any
 from ... import optim
 from ...checks import is_number, real
 from ...optim.schedules import Schedule
+from .network import Network
 
 STOCHASTIC = ("sgd", "adam", "adamw", "nadam", "rmsprop", "adagrad", "lion")
 
@@ -38,8 +39,8 @@ def make_optimizer(estimator: Any) -> optim.Optimizer:
 
 def initial_rate(estimator: Any) -> float:
     """learning_rate_init, or the number that `optim.schedules.constant` gives."""
-    given = estimator.lr_schedule
-    return float(given if is_number(given) else estimator.learning_rate_init)
+    schedule = estimator.lr_schedule
+    return float(schedule if is_number(schedule) else estimator.learning_rate_init)
 
 
 def optimizer_key(estimator: Any) -> tuple[Any, ...]:
@@ -71,13 +72,25 @@ def stochastic(estimator: Any) -> bool:
 class Rate:
     """The learning rate of a run: constant, invscaling or adaptive (these two for sgd alone), or a callable of the epoch."""
 
-    def __init__(self, estimator: Any, model: Any, reset: bool) -> None:
-        self.model = model
+    def __init__(self, estimator: Any, network: Network, restart: bool) -> None:
+        """restart: whether the rate starts again, as in fit; in partial_fit it does where its parameters have changed."""
+        self.model = network.model
         self.mode = estimator.learning_rate if estimator.solver == "sgd" else "constant"
         self.initial, self.power_t = initial_rate(estimator), estimator.power_t
-        self.given = estimator.lr_schedule
-        if reset and not isinstance(self.given, Schedule):
+        self.schedule = estimator.lr_schedule
+        settings = self._settings()
+        changed = network.rate_settings not in ([], settings)
+        network.rate_settings = settings
+        if (restart or changed) and not isinstance(self.schedule, Schedule):
             self.learning_rate = self.initial
+            if not restart:
+                self.epoch_ends(estimator.t_)
+
+    def _settings(self) -> list[Any]:
+        """What the rate depends on, as numbers and strings, which a pickle keeps."""
+        kind = "callable" if callable(self.schedule) else "number"
+        power_t = float(self.power_t) if self.mode == "invscaling" else None
+        return ["schedule" if isinstance(self.schedule, Schedule) else kind, self.mode, power_t, self.initial]
 
     @property
     def learning_rate(self) -> float:
@@ -86,16 +99,21 @@ class Rate:
 
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:
-        before = self.model.lr
+        previous = self.model.lr
         self.model.lr = value
         velocity = self.model.engine.optimizer_state.get("velocity")
-        if velocity is not None and value > 0 and before != value and type(self.model.optimizer) is optim.SGD:
-            velocity *= before / value  # scikit-learn's velocity holds the rate of the step that made it
+        if (
+            velocity is not None
+            and value > 0
+            and previous != value
+            and type(self.model.optimizer) is optim.SGD
+        ):
+            velocity *= previous / value  # scikit-learn's velocity holds the rate of the step that made it
 
     def epoch_begins(self, epoch: int) -> None:
         """A callable schedule gives the rate of each epoch, which count from 0."""
-        if callable(self.given) and not isinstance(self.given, Schedule):
-            rate = self.given(epoch)
+        if callable(self.schedule) and not isinstance(self.schedule, Schedule):
+            rate = self.schedule(epoch)
             if not 0 <= real(rate) < math.inf:
                 raise ValueError(
                     f"lr_schedule returned {rate!r:.80} for epoch {epoch}, expected a finite number of at least 0"

@@ -9,7 +9,7 @@ from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
-from ...callbacks.dispatch import checked_callbacks
+from ...callbacks import TerminateOnNaN
 from ...data.sparse import is_sparse
 from ...errors import NonFiniteError
 from ...training.fingerprint import NO_DATA
@@ -22,11 +22,6 @@ from .solver import Rate
 from .targets import Task
 
 
-def check_callbacks(callbacks: Any) -> None:
-    """TypeError names the one that is no callback."""
-    checked_callbacks(callbacks or ())
-
-
 class Training:
     """One call of fit or partial_fit: the judge of its run."""
 
@@ -34,23 +29,21 @@ class Training:
         self, estimator: Any, network: Network, X: Any, task: Task, incremental: bool, eval_set: Any
     ) -> None:
         self.estimator, self.network, self.incremental = estimator, network, incremental
-        if (
-            not incremental
-            or not hasattr(estimator, "_optimizer")
-            or estimator._optimizer.model is not network.model
-        ):
-            estimator._optimizer = Rate(estimator, network.model, reset=not incremental)
-        self.rate: Rate = estimator._optimizer
+        self.rate = Rate(estimator, network, restart=not incremental)
         self.evaluation = Evaluation(estimator, eval_set)
         own = {f"val_{estimator._score_name}": "max"} if estimator.early_stopping else {}
         self.better = self.evaluation.better | own
+        self.callbacks = list(estimator.callbacks or ())
         self.held_out: tuple[Any, ...] | None = None
         if estimator.early_stopping and not self.evaluation:
             X, task = self._hold_out(X, task)
         self.task, self.rows = task, int(X.shape[0])
         self.size = self._batch_size()
         self.epochs = self._epochs(X)
-        self.best = network.snapshot() if estimator.early_stopping else []
+        # Whether a run that diverges ends without a word.
+        self.terminates = any(isinstance(callback, TerminateOnNaN) for callback in self.callbacks)
+        # The weights of the best epoch with early stopping, of the last one that was finite with TerminateOnNaN.
+        self.best = network.snapshot() if estimator.early_stopping or self.terminates else []
         self.order = np.arange(self.rows)
         # A step that was not finite in the epoch that ends.
         self.diverged: NonFiniteError | None = None
@@ -111,7 +104,7 @@ class Training:
         """Train until it converges, max_iter is reached, or somebody stops it."""
         estimator, model = self.estimator, self.network.model
         estimator.n_iter_ = 0
-        options = FitOptions(model, estimator.max_iter, self.size, callbacks=list(estimator.callbacks or ()))
+        options = FitOptions(model, estimator.max_iter, self.size, callbacks=self.callbacks)
         try:
             train(model.engine, lambda run: self.epochs, self.rows, NO_DATA, options, self)
         except KeyboardInterrupt:
@@ -120,7 +113,7 @@ class Training:
             model.engine.last_run = None  # an estimator goes on by scikit-learn's rules
             if self.incremental:
                 self.epochs.unload()
-        if estimator.early_stopping:
+        if estimator.early_stopping or (self.terminates and not self.network.is_finite()):
             self.network.restore(self.best)
 
     # -- the judge of the run -----------------------------------------------------------------------------------------
@@ -136,6 +129,8 @@ class Training:
             estimator._random_state.shuffle(shuffled)
             self.order = self.order[shuffled]
         self.epochs.order = self.order
+        if self.terminates and not estimator.early_stopping:
+            self.best = self.network.snapshot()
         self.rate.epoch_begins(len(estimator.loss_curve_) if self.incremental else estimator.n_iter_)
         self.diverged = None
 
@@ -162,7 +157,8 @@ class Training:
         estimator = self.estimator
         self.rate.epoch_ends(estimator.t_)
         if self.diverged:
-            warnings.warn(f"Training diverged: {self.diverged}", ConvergenceWarning, stacklevel=8)
+            if not self.terminates:
+                warnings.warn(f"Training diverged: {self.diverged}", ConvergenceWarning, stacklevel=8)
             return True
         if self._converged() or self.incremental or self.network.model.stop_training:
             return True
