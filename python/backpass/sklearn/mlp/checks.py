@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 
 from ...callbacks import Monitor, ReduceLROnPlateau
-from ...callbacks.dispatch import checked_callbacks
+from ...callbacks.dispatch import checked_callbacks, is_ours
 from ...checks import is_whole, real
+from ...errors import did_you_mean
 from ...optim.schedules import Schedule
 from .solver import STOCHASTIC
 
@@ -64,6 +65,22 @@ def check_callbacks(estimator: Any, incremental: bool) -> None:
             raise ValueError(
                 f"callbacks[{number}] is {name}, but {setter} sets the learning rate of each epoch"
             )
+
+
+def check_monitors(callbacks: Any, logged: list[str], score: str) -> None:
+    """Refuse a monitor that no epoch logs. logged: the names in the logs; score: the metric of the estimator's score."""
+    if not all(map(is_ours, callbacks)):
+        return  # others may log it
+    for callback in callbacks:
+        if not isinstance(callback, Monitor) or callback.monitor in ("", *logged):
+            continue
+        name, monitor = type(callback).__name__, callback.monitor
+        hint = did_you_mean(monitor, logged)
+        if monitor.startswith("val_") and not any(one.startswith("val_") for one in logged):
+            hint = f"; fit(eval_set=...) logs 'val_' and the eval_metric, such as 'val_{score}', as does early_stopping=True"
+        elif monitor == "val_loss":
+            hint = "; eval_metric='neg_log_loss' or 'neg_mean_squared_error' logs a loss, under its name behind 'val_'"
+        raise ValueError(f"{name}: monitor is {monitor!r}, but an epoch logs only {logged}{hint}")
 
 
 def hidden_sizes(sizes: Any) -> list[int]:

@@ -50,23 +50,26 @@ class Evaluation:
         self.function = self.scorer = None
         # Of what is reported: scikit-learn negates metrics of which less is better.
         self.sign, self.name, better = 1, self.estimator._score_name, "max"
-        if is_scorer(metric):
-            self.scorer, self.sign, self.name = metric, sign_of(metric), metric_of(metric)
-            better = "max" if self.sign > 0 else "min"
-        elif callable(metric):
+        if callable(metric) and not is_scorer(metric):
             self.function, self.name, better = metric, getattr(metric, "__name__", type(metric).__name__), ""
         elif metric is not None:
-            try:
-                self.scorer = get_scorer(metric)
-            except ValueError as error:
-                hint = value_hint("eval_metric", metric, get_scorer_names())
-                raise ValueError(f"eval_metric is {metric!r:.80}: {str(error).rstrip('.')}{hint}") from error
-            if metric.startswith("neg_"):
-                self.sign, self.name, better = -1, metric.removeprefix("neg_"), "min"
-            else:
-                self.name = metric
+            self.scorer, self.name = self._scorer(metric)
+            self.sign = sign_of(self.scorer)
+            better = "max" if self.sign > 0 else "min"
         # By the name in the logs: what is better, "" where nobody says.
         self.better = {self._logged(i): better for i in range(len(self.pairs))}
+
+    @staticmethod
+    def _scorer(metric: Any) -> tuple[Any, str]:
+        """The scorer, and the name of its metric."""
+        if is_scorer(metric):
+            return metric, metric_of(metric)
+        try:
+            scorer = get_scorer(metric)
+        except ValueError as error:
+            hint = value_hint("eval_metric", metric, get_scorer_names())
+            raise ValueError(f"eval_metric is {metric!r:.80}: {str(error).rstrip('.')}{hint}") from error
+        return scorer, metric.removeprefix("neg_") if sign_of(scorer) < 0 else metric
 
     def _logged(self, number: int) -> str:
         return f"val_{number}_{self.name}" if number else f"val_{self.name}"

@@ -15,6 +15,7 @@ from ...errors import NonFiniteError
 from ...training.fingerprint import NO_DATA
 from ...training.resume import FitOptions
 from ...training.run import train
+from .checks import check_monitors
 from .epochs import KEPT, Epochs
 from .evaluation import Evaluation
 from .network import Network
@@ -34,6 +35,7 @@ class Training:
         own = {f"val_{estimator._score_name}": "max"} if estimator.early_stopping else {}
         self.better = self.evaluation.better | own
         self.callbacks = list(estimator.callbacks or ())
+        check_monitors(self.callbacks, ["loss", *self.better, "lr"], estimator._score_name)
         self.held_out: tuple[Any, ...] | None = None
         if estimator.early_stopping and not self.evaluation:
             X, task = self._hold_out(X, task)
