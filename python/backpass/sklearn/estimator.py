@@ -39,5 +39,10 @@ class Estimator(BaseEstimator):  # type: ignore[misc, unused-ignore] # scikit-le
 
     def _hint(self, name: str) -> str:
         allowed = self._parameter_constraints[name]
-        options = [option for one in allowed if isinstance(one, StrOptions) for option in one.options]
+        options = [
+            option
+            for constraint in allowed
+            if isinstance(constraint, StrOptions)
+            for option in constraint.options
+        ]
         return value_hint(name, getattr(self, name), sorted(options), "boolean" in allowed)

@@ -30,8 +30,8 @@ def value_hint(name: str, value: Any, options: Iterable[str] = (), flag: bool = 
         return "; did you mean a list of one?" if isinstance(value, Callback) else ""
     if isinstance(value, float) and value.is_integer():
         return f"; did you mean {int(value)}?"
-    kind = value if isinstance(value, type) else type(value)
-    return did_you_mean(kind.__name__, options) if kind.__module__.startswith("backpass.") else ""
+    cls = value if isinstance(value, type) else type(value)
+    return did_you_mean(cls.__name__, options) if cls.__module__.startswith("backpass.") else ""
 
 
 def name_hint(name: str, known: Iterable[str], elsewhere: Mapping[str, str]) -> str:

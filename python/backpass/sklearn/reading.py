@@ -18,8 +18,8 @@ def validated(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
         reason = _reason("X", X) or (_reason("y", *y) if options.get("y_numeric") else "")
         if not reason:
             raise
-        kind = ValueError if isinstance(error, ValueError) else TypeError
-        raise kind(f"{error}\n{reason}") from error
+        refusal = ValueError if isinstance(error, ValueError) else TypeError
+        raise refusal(f"{error}\n{reason}") from error
 
 
 def _reason(name: str, values: Any) -> str:

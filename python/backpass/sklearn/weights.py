@@ -9,31 +9,31 @@ from ..checks import real
 
 
 def row_weights(
-    sample_weight: np.ndarray | None, class_weight: Any, classes: np.ndarray, y: Any, part: bool = False
+    sample_weight: np.ndarray | None, class_weight: Any, classes: np.ndarray, y: Any, partial: bool = False
 ) -> np.ndarray | None:
     """(N,) sample_weight times the weights of the classes; None if neither is there.
 
     Args:
         y: (N,) classes, or (N, K) labels of 0 and 1, whose weights are multiplied; dense or sparse.
-        part: whether these rows are one part of the data, as in partial_fit: a part may weigh nothing.
+        partial: whether these rows are one part of the data, as in partial_fit: a part may weigh nothing.
     """
-    check_some_weight(sample_weight, part)
+    check_some_weight(sample_weight, partial)
     if class_weight is None:
         return sample_weight
     of_class = class_weights(class_weight, classes, y, sample_weight)
-    if not part and not of_class.any():
+    if not partial and not of_class.any():
         raise ValueError(f"class_weight is {class_weight!r:.200}, which makes the weight of every row zero")
     weight = of_class if sample_weight is None else sample_weight * of_class
-    if not part and not weight.any():
+    if not partial and not weight.any():
         raise ValueError(
             f"class_weight is {class_weight!r:.200}, which makes the weight zero of every row whose sample_weight is not"
         )
     return np.asarray(weight)
 
 
-def check_some_weight(sample_weight: np.ndarray | None, part: bool = False) -> None:
+def check_some_weight(sample_weight: np.ndarray | None, partial: bool = False) -> None:
     """ValueError if all rows weigh nothing, unless they are one part of the data."""
-    if sample_weight is not None and not part and not sample_weight.any():
+    if sample_weight is not None and not partial and not sample_weight.any():
         raise ValueError("sample_weight is zero for every row, expected at least one row that counts")
 
 
@@ -58,10 +58,10 @@ def class_weights(
             f"class_weight is {class_weight!r:.200}, expected None, 'balanced' or a list of {y.shape[1]} dicts, one for each"
             " label"
         )
-    both = np.array([0, 1])
+    binary = np.array([0, 1])
     factors = [
-        _by_dict(one, both, column, f"class_weight[{label}]")
-        for label, (one, column) in enumerate(zip(class_weight, columns.T, strict=True))
+        _by_dict(weights, binary, column, f"class_weight[{label}]")
+        for label, (weights, column) in enumerate(zip(class_weight, columns.T, strict=True))
     ]
     return np.asarray(np.prod(factors, axis=0))
 

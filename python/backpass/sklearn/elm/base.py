@@ -103,17 +103,17 @@ class BaseELM(Estimator):
     def _activation(self) -> str:
         """The name of the hidden layer's activation."""
         layer = dict(self.hidden_.net.children())["1"]
-        return next(name for name, made in ACTIVATIONS.items() if made is type(layer))
+        return next(name for name, cls in ACTIVATIONS.items() if cls is type(layer))
 
-    def _parts(self, X: Any) -> Iterator[slice]:
+    def _row_slices(self, X: Any) -> Iterator[slice]:
         """The rows of X that are in memory as hidden units and targets at a time."""
         size = int(self.chunk_size or max(CHUNK_BYTES // (8 * max(X.shape[1], len(self.moments_.mean))), 1))
         return (slice(start, start + size) for start in range(0, X.shape[0], size))
 
     def _chunks(self, X: Any, Y: np.ndarray, w: np.ndarray) -> Chunks:
         """Rows (hidden units, targets) in float64 and their weights, some at a time."""
-        for part in self._parts(X):
-            yield np.hstack([self._hidden_units(X[part]), Y[part]], dtype=np.float64), w[part]
+        for rows in self._row_slices(X):
+            yield np.hstack([self._hidden_units(X[rows]), Y[rows]], dtype=np.float64), w[rows]
 
     def _hidden_units(self, X: Any) -> np.ndarray:
         busy = self.__dict__.setdefault(
@@ -216,8 +216,8 @@ class BaseELM(Estimator):
         check_is_fitted(self, "coef_")
         X = validated(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
         out = np.empty((X.shape[0], len(self.coef_)))
-        for part in self._parts(X):
-            out[part] = self._hidden_units(X[part]) @ self.coef_.T + self.intercept_
+        for rows in self._row_slices(X):
+            out[rows] = self._hidden_units(X[rows]) @ self.coef_.T + self.intercept_
         return out
 
     def _to_mlp(self, coef: np.ndarray, intercept: np.ndarray, loss: str, options: dict[str, Any]) -> Model:
@@ -225,7 +225,7 @@ class BaseELM(Estimator):
         outputs, units = coef.shape
         activation = ACTIVATIONS[self._activation()]  # of the fit, whatever the parameters say by now
         net = nn.Sequential(nn.Linear(self.n_features_in_, units), activation(), nn.Linear(units, outputs))
-        given = {"backend": self.backend, "threads": self.n_threads, "dtype": self.hidden_.dtype}
-        model = Model(net, options.pop("loss", loss), **{**given, **options})
+        settings = {"backend": self.backend, "threads": self.n_threads, "dtype": self.hidden_.dtype}
+        model = Model(net, options.pop("loss", loss), **{**settings, **options})
         model.load_state_dict(self.hidden_.state_dict() | {"2.weight": coef, "2.bias": intercept})
         return model

@@ -96,23 +96,29 @@ class ELMClassifier(ClassifierMixin, BaseELM):  # type: ignore[misc, unused-igno
         """
         check_settings(self)
         check_order(y, sample_weight, classes)
-        first = not hasattr(self, "moments_")
-        if first and classes is None:
+        first_call = not hasattr(self, "moments_")
+        if first_call and classes is None:
             raise ValueError("classes is None, expected all classes at the first call of partial_fit")
         if isinstance(self.class_weight, str):
             raise ValueError(
                 f"class_weight is {self.class_weight!r}, but partial_fit does not know all rows; give a dict"
             )
-        if not first and classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+        if not first_call and classes is not None and not np.array_equal(np.unique(classes), self.classes_):
             raise ValueError(f"classes is {classes!r}, but at the first call it was {self.classes_.tolist()}")
-        self._partial_fit(*self._checked(X, y, sample_weight, classes, part=not first))
+        self._partial_fit(*self._checked(X, y, sample_weight, classes, partial=not first_call))
         return self
 
     def _checked(
-        self, X: Any, y: Any, sample_weight: Any, classes: Any = None, part: bool = False
+        self, X: Any, y: Any, sample_weight: Any, classes: Any = None, partial: bool = False
     ) -> tuple[Any, np.ndarray, np.ndarray]:
         X, y = validated(
-            self, X, y, accept_sparse="csr", dtype=(np.float64, np.float32), multi_output=True, reset=not part
+            self,
+            X,
+            y,
+            accept_sparse="csr",
+            dtype=(np.float64, np.float32),
+            multi_output=True,
+            reset=not partial,
         )
         check_classes(y)
         w = check_sample_weight(sample_weight, X, np.float64, not_negative=True)
@@ -124,28 +130,28 @@ class ELMClassifier(ClassifierMixin, BaseELM):  # type: ignore[misc, unused-igno
                     " for several outputs of several classes wrap this in sklearn.multioutput.MultiOutputClassifier"
                 )
             y = column_or_1d(y, warn=True)
-        if not part:
+        if not partial:
             self._multilabel = multilabel
-            known = np.arange(y.shape[1]) if multilabel else unique_labels(y if classes is None else classes)
-            if len(known) < 2 and not multilabel:
-                raise ValueError(f"y holds one class ({known.tolist()}), expected at least two classes")
-            self.classes_ = known
+            labels = np.arange(y.shape[1]) if multilabel else unique_labels(y if classes is None else classes)
+            if len(labels) < 2 and not multilabel:
+                raise ValueError(f"y holds one class ({labels.tolist()}), expected at least two classes")
+            self.classes_ = labels
         if multilabel != self._multilabel:
             raise ValueError("y has another form than in the fit before: classes (N,) or labels (N, K)")
         if multilabel:
-            w = self._row_weights(w, y, part)
+            w = self._row_weights(w, y, partial)
             dense = y.toarray() if sparse.issparse(y) else y
             return X, 2.0 * dense - 1, w
         if unknown := set(np.unique(y).tolist()) - set(self.classes_.tolist()):
             raise ValueError(
                 f"y holds the classes {sorted(unknown, key=str)}, expected those of {self.classes_.tolist()}"
             )
-        w = self._row_weights(w, y, part)
+        w = self._row_weights(w, y, partial)
         coded = LabelBinarizer(neg_label=-1).fit(self.classes_).transform(y)
         return X, coded.astype(np.float64), w
 
-    def _row_weights(self, sample_weight: np.ndarray, y: Any, part: bool) -> np.ndarray:
-        weight = row_weights(sample_weight, self.class_weight, self.classes_, y, part)
+    def _row_weights(self, sample_weight: np.ndarray, y: Any, partial: bool) -> np.ndarray:
+        weight = row_weights(sample_weight, self.class_weight, self.classes_, y, partial)
         assert weight is not None
         return weight
 
@@ -159,8 +165,8 @@ class ELMClassifier(ClassifierMixin, BaseELM):  # type: ignore[misc, unused-igno
         scores = self.decision_function(X)
         if self._multilabel:
             return (scores > 0).astype(np.int64)
-        best = (scores > 0).astype(np.int64) if scores.ndim == 1 else scores.argmax(axis=1)
-        out: np.ndarray = self.classes_[best]
+        indices = (scores > 0).astype(np.int64) if scores.ndim == 1 else scores.argmax(axis=1)
+        out: np.ndarray = self.classes_[indices]
         return out
 
     def predict_proba(self, X: Any) -> np.ndarray:

@@ -65,11 +65,11 @@ class ELMRegressor(RegressorMixin, BaseELM):  # type: ignore[misc, unused-ignore
         With alpha "loo" the ridge is the one that `fit` chose, or the first call on its rows: later none are kept to leave out.
         """
         check_settings(self)
-        self._partial_fit(*self._checked(X, y, sample_weight, part=hasattr(self, "moments_")))
+        self._partial_fit(*self._checked(X, y, sample_weight, partial=hasattr(self, "moments_")))
         return self
 
     def _checked(
-        self, X: Any, y: Any, sample_weight: Any, part: bool = False
+        self, X: Any, y: Any, sample_weight: Any, partial: bool = False
     ) -> tuple[Any, np.ndarray, np.ndarray]:
         X, y = validated(
             self,
@@ -79,12 +79,12 @@ class ELMRegressor(RegressorMixin, BaseELM):  # type: ignore[misc, unused-ignore
             dtype=(np.float64, np.float32),
             multi_output=True,
             y_numeric=True,
-            reset=not part,
+            reset=not partial,
         )
         y = dense_targets(y).astype(np.float64, copy=False)
         w = check_sample_weight(sample_weight, X, np.float64, not_negative=True)
-        check_some_weight(w, part)
-        if not part:
+        check_some_weight(w, partial)
+        if not partial:
             self._flat_y = y.ndim == 1
         return X, y.reshape(len(y), -1), w
 

@@ -32,8 +32,8 @@ class Moments:
     @classmethod
     def zeros(cls, units: int, targets: int, centred: bool) -> "Moments":
         """Of no rows yet."""
-        both = units + targets
-        return cls(units, centred, np.zeros(both), np.zeros((both, both)))
+        size = units + targets
+        return cls(units, centred, np.zeros(size), np.zeros((size, size)))
 
     def add(self, z: np.ndarray, w: np.ndarray) -> None:
         """Take in rows z (n, L + K), which are overwritten, of weights w (n,)."""
@@ -139,15 +139,15 @@ def leave_one_out(
         leverage = (z * z) @ shrink
         if moments.centred:
             leverage += 1 / moments.weight
-        left = 1 - w[:, None] * leverage  # (n, A)
-        known = left > 1e-10
-        errors[~(known | (w == 0)[:, None]).all(axis=0)] = np.inf
-        factor = np.where(known, w[:, None] / np.where(known, left, 1) ** 2, 0)
+        slack = 1 - w[:, None] * leverage  # (n, A)
+        determined = slack > 1e-10
+        errors[~(determined | (w == 0)[:, None]).all(axis=0)] = np.inf
+        factor = np.where(determined, w[:, None] / np.where(determined, slack, 1) ** 2, 0)
         for block in blocks:
-            some = coefs[:, block]  # (r, a, K)
-            residual = (z @ some.reshape(len(some), some.shape[1] * some.shape[2])).reshape(
-                len(z), *some.shape[1:]
-            )
+            block_coefs = coefs[:, block]  # (r, a, K)
+            residual = (
+                z @ block_coefs.reshape(len(block_coefs), block_coefs.shape[1] * block_coefs.shape[2])
+            ).reshape(len(z), *block_coefs.shape[1:])
             residual -= y[:, None]
             errors[block] += np.einsum("nak,nak,na->a", residual, residual, factor[:, block])
     errors /= moments.weight * moments.cross.shape[1]

@@ -59,14 +59,14 @@ class BaseMLP(Estimator):
             raise ValueError(
                 f"eval_set is given, but solver='lbfgs' has no epochs; choose one of {STOCHASTIC}"
             )
-        first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        X, y = self._validate_input(X, y, incremental, first)
+        fresh = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        X, y = self._validate_input(X, y, incremental, fresh)
         weight = None if sample_weight is None else check_sample_weight(sample_weight, X, dtype=X.dtype)
-        check_some_weight(weight, part=incremental)
+        check_some_weight(weight, partial=incremental)
         y, weight = self._prepare(y, weight, incremental)
         weight = None if weight is None else np.ascontiguousarray(weight, dtype=X.dtype)
         units = (X.shape[1], *map(int, hidden), y.shape[1])
-        if not first:
+        if not fresh:
             self._check_units(units)
         self.n_outputs_ = y.shape[1]
         loss, self.out_activation_ = self._loss()
@@ -75,12 +75,12 @@ class BaseMLP(Estimator):
                 "sample_weight or class_weight is given, but the loss is a callable: weight the rows inside it"
             )
         self._random_state = check_random_state(self.random_state)
-        if first:
+        if fresh:
             self._initialise(units, X.dtype)
             self.__dict__.pop("_carried", None)
         if self.solver in STOCHASTIC:
-            self._start_records(first)
-        network = self._network_for(units, X.dtype, loss, first)
+            self._start_records(fresh)
+        network = self._network_for(units, X.dtype, loss, fresh)
         task = self._task(loss, y, weight, X.dtype)
         if isinstance(self.loss, Loss):
             task.target = self.loss.targets(task.target, (self.n_outputs_,), X.dtype)
@@ -123,9 +123,9 @@ class BaseMLP(Estimator):
             for arrays, shape in ((self.coefs_, (inputs, outputs)), (self.intercepts_, (outputs,))):
                 arrays.append(self._random_state.uniform(-bound, bound, shape).astype(dtype, copy=False))
 
-    def _start_records(self, first: bool) -> None:
+    def _start_records(self, fresh: bool) -> None:
         """What a run compares itself with: new at first, and where a warm start judges by something else than before."""
-        if first or not hasattr(self, "loss_curve_"):
+        if fresh or not hasattr(self, "loss_curve_"):
             self.loss_curve_: list[float] = []
         elif (getattr(self, "validation_scores_", None) is not None) == bool(self.early_stopping):
             return
@@ -142,12 +142,12 @@ class BaseMLP(Estimator):
         *hidden, outputs = self._trained_units()[1:]
         if [*units[1:-1]] != hidden:
             raise ValueError(
-                f"hidden_layer_sizes is {self.hidden_layer_sizes!r:.80}, expected {hidden}: partial_fit and warm_start go on"
-                " with the network there is"
+                f"hidden_layer_sizes is {self.hidden_layer_sizes!r:.80}, expected {hidden}: partial_fit and warm_start"
+                " continue with the fitted network"
             )
         if units[-1] != outputs:
             raise ValueError(
-                f"y has {units[-1]} outputs, expected {outputs}: partial_fit and warm_start go on with the network there is"
+                f"y has {units[-1]} outputs, expected {outputs}: partial_fit and warm_start continue with the fitted network"
             )
 
     def _network_for(
@@ -158,17 +158,17 @@ class BaseMLP(Estimator):
         as_built: the layers are those that a pickle remembers; parameters set since then count from the next fit on.
         """
         design = self._design(units, dtype)
-        last: Network | None = self.__dict__.get("_network")
-        if fresh or last is None or last.design != design:
-            carried = None if fresh else last.carried() if last else self.__dict__.pop("_carried", None)
+        network: Network | None = self.__dict__.get("_network")
+        if fresh or network is None or network.design != design:
+            carried = None if fresh else network.carried() if network else self.__dict__.pop("_carried", None)
             seed = int(self._random_state.randint(2**31 - 1)) if self.dropout and fresh else 0
             built = carried["built"] if carried and as_built else {}
             design = replace(design, seed=carried["seed"] if carried else seed, **built)
-            self._network = Network(design, loss, make_optimizer(self))
+            self._network = network = Network(design, loss, make_optimizer(self))
             if carried:
-                self._network.carry_on(carried)
-        self._network.adopt(self)
-        return self._network
+                network.carry_on(carried)
+        network.adopt(self)
+        return network
 
     def _design(self, units: tuple[int, ...], dtype: Any) -> Design:
         return Design(

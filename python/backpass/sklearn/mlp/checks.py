@@ -76,7 +76,7 @@ def check_monitors(callbacks: Any, logged: list[str], score: str) -> None:
             continue
         name, monitor = type(callback).__name__, callback.monitor
         hint = did_you_mean(monitor, logged)
-        if monitor.startswith("val_") and not any(one.startswith("val_") for one in logged):
+        if monitor.startswith("val_") and not any(name.startswith("val_") for name in logged):
             hint = f"; fit(eval_set=...) logs 'val_' and the eval_metric, such as 'val_{score}', as does early_stopping=True"
         elif monitor == "val_loss":
             hint = "; eval_metric='neg_log_loss' or 'neg_mean_squared_error' logs a loss, under its name behind 'val_'"

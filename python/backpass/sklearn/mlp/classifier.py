@@ -176,21 +176,21 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
                 raise ValueError(
                     "class_weight is 'balanced', but partial_fit does not see all rows: expected a dict"
                 )
-            weight = row_weights(weight, self.class_weight, self.classes_, y, part=incremental)
+            weight = row_weights(weight, self.class_weight, self.classes_, y, partial=incremental)
         return self._binarized(y), weight
 
     def _binarized(self, y: Any) -> np.ndarray:
         """(N, n_outputs_) booleans, as LabelBinarizer makes them, but quicker where y holds plain classes."""
-        kind, classes = self._label_binarizer.y_type_, self.classes_
-        if kind.startswith("multilabel") or len(classes) < 2:
-            made = np.asarray(self._label_binarizer.transform(y))
-            return made.reshape(len(made), -1).astype(bool)
+        y_type, classes = self._label_binarizer.y_type_, self.classes_
+        if y_type.startswith("multilabel") or len(classes) < 2:
+            labels = np.asarray(self._label_binarizer.transform(y))
+            return labels.reshape(len(labels), -1).astype(bool)
         codes = np.searchsorted(classes, y)[:, None]
         return np.asarray(codes == 1 if len(classes) == 2 else codes == np.arange(len(classes)))
 
     def _loss(self) -> tuple[Any, str]:
-        kind = self._label_binarizer.y_type_
-        return classification_loss(self.loss, kind == "multiclass", self.label_smoothing)
+        multiclass = self._label_binarizer.y_type_ == "multiclass"
+        return classification_loss(self.loss, multiclass, self.label_smoothing)
 
     def _task(self, loss: Any, y: np.ndarray, weight: np.ndarray | None, dtype: Any) -> Task:
         return classification_task(loss, y, weight, self.label_smoothing, dtype)

@@ -33,8 +33,8 @@ def penalty(
         assert tensor is not None
         assert tensor.gradient is not None
         fields = {"weight": tensor.array.reshape(-1), "dweight": tensor.gradient.reshape(-1)}
-        part = partials[start : start + size]
-        out.append(call(l2_gradient, **fields, count=count, partials=part, alpha=alpha))
+        sums = partials[start : start + size]
+        out.append(call(l2_gradient, **fields, count=count, partials=sums, alpha=alpha))
         start += size
     return [*out, call(l2_loss, partials=partials, count=count, loss=loss, alpha=alpha, share=share)]
 
@@ -103,19 +103,19 @@ class Epochs(BatchLoop):
     def slices(self, pace: Callable[[], int]) -> Iterator[None]:
         for start in range(0, self.rows, self.block):
             self.start = start
-            part = self.order[self.start : self.start + self.block]
+            rows = self.order[self.start : self.start + self.block]
             self.feed.cursor[0] = 0
             if self.copied:
-                self._fill(part)
+                self._fill(rows)
             else:
-                self.feed.index[:] = part
-            yield from self.train(len(part), pace)
+                self.feed.index[:] = rows
+            yield from self.train(len(rows), pace)
 
-    def _fill(self, part: np.ndarray) -> None:
+    def _fill(self, rows: np.ndarray) -> None:
         assert self.data is not None
         X, y, weight = self.data
-        feed, rows = self.feed, X[part]
-        feed.inputs.array("x")[: len(part)] = rows.toarray() if is_sparse(rows) else rows
-        feed.y[: len(part)] = y[part]
+        feed, batch = self.feed, X[rows]
+        feed.inputs.array("x")[: len(rows)] = batch.toarray() if is_sparse(batch) else batch
+        feed.y[: len(rows)] = y[rows]
         if feed.weight is not None and weight is not None:
-            feed.weight[: len(part)] = weight[part]
+            feed.weight[: len(rows)] = weight[rows]

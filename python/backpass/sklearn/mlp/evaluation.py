@@ -33,8 +33,8 @@ class Evaluation:
     def _checked(self, number: int, X: Any, y: Any) -> tuple[Any, Any]:
         """X and y as arrays; ValueError names the set, before an epoch is spent."""
         estimator = self.estimator
-        one = is_classifier(estimator) and not estimator._label_binarizer.y_type_.startswith("multilabel")
-        expected = 1 if one else estimator.n_outputs_
+        single = is_classifier(estimator) and not estimator._label_binarizer.y_type_.startswith("multilabel")
+        expected = 1 if single else estimator.n_outputs_
         try:
             rows = estimator._checked(X)
             y = check_array(y, accept_sparse="csr", ensure_2d=False, dtype=None, input_name="y")

@@ -119,11 +119,11 @@ class Network:
     def adopt(self, estimator: Any) -> None:
         """Take the weights over from an estimator whose coefs_ or intercepts_ are not this network's own arrays."""
         for name, own in (("coefs_", self.coefs), ("intercepts_", self.intercepts)):
-            given = getattr(estimator, name)
-            if all(a is b for a, b in zip(given, own, strict=True)):
+            arrays = getattr(estimator, name)
+            if all(a is b for a, b in zip(arrays, own, strict=True)):
                 continue
-            for to, array in zip(own, given, strict=True):
-                to[...] = array
+            for target, array in zip(own, arrays, strict=True):
+                target[...] = array
             setattr(estimator, name, list(own))
 
     def predict(self, X: Any) -> np.ndarray:
@@ -154,12 +154,12 @@ class Network:
         self.rate_settings = carried["rate"]
         if all(k in state and state[k].shape == v.shape for k, v in carried["others"].items()):
             self.model.load_state_dict(state | carried["others"])
-        known = self.model.engine.optimizer_state
+        buffers = self.model.engine.optimizer_state
         if carried["optimizer"] == type(self.model.optimizer).__name__ and all(
-            k in known and known[k].shape == v.shape for k, v in carried["moments"].items()
+            k in buffers and buffers[k].shape == v.shape for k, v in carried["moments"].items()
         ):
             for name, array in carried["moments"].items():
-                known[name][...] = array
+                buffers[name][...] = array
             self.model.engine.step_count[0] = carried["steps"]
 
     def is_finite(self) -> bool:
@@ -172,8 +172,8 @@ class Network:
 
     def restore(self, arrays: Sequence[np.ndarray]) -> None:
         """Bring a snapshot back."""
-        for to, array in zip(self._all(), arrays, strict=True):
-            to[...] = array
+        for target, array in zip(self._all(), arrays, strict=True):
+            target[...] = array
 
     def _all(self) -> list[np.ndarray]:
         states = [a for _, layer in self.model.net.walk() for a in layer.state.values()]

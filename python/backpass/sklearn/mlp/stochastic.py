@@ -32,8 +32,8 @@ class Training:
         self.estimator, self.network, self.incremental = estimator, network, incremental
         self.rate = Rate(estimator, network, restart=not incremental)
         self.evaluation = Evaluation(estimator, eval_set)
-        own = {f"val_{estimator._score_name}": "max"} if estimator.early_stopping else {}
-        self.better = self.evaluation.better | own
+        score = {f"val_{estimator._score_name}": "max"} if estimator.early_stopping else {}
+        self.better = self.evaluation.better | score
         self.callbacks = list(estimator.callbacks or ())
         check_monitors(self.callbacks, ["loss", *self.better, "lr"], estimator._score_name)
         self.held_out: tuple[Any, ...] | None = None
@@ -90,14 +90,14 @@ class Training:
     def _epochs(self, X: Any) -> Epochs:
         """The loop; partial_fit keeps it for the next batch of the same shape, unless it reads a sparse X itself."""
         task, network, alpha = self.task, self.network, self.estimator.alpha
-        given = (network, X, task.target, task.weight, self.size, alpha, task.share)
+        arguments = (network, X, task.target, task.weight, self.size, alpha, task.share)
         if not self.incremental or network.reads_sparse(X):
-            return Epochs(*given)
+            return Epochs(*arguments)
         key = (X.shape, self.size, alpha, task.weight is None, task.target.shape, is_sparse(X))
         if len(network.epochs) >= KEPT:
             network.epochs.clear()
         if key not in network.epochs:
-            network.epochs[key] = Epochs(*given, copy=True)
+            network.epochs[key] = Epochs(*arguments, copy=True)
         epochs: Epochs = network.epochs[key]
         epochs.load(X, task.target, task.weight)
         return epochs
@@ -200,8 +200,9 @@ class Training:
         estimator = self.estimator
         if estimator._no_improvement_count <= estimator.n_iter_no_change:
             return False
-        what = "Validation score" if estimator.early_stopping else "Training loss"
-        reason = f"{what} did not improve more than tol={estimator.tol:f} for {estimator.n_iter_no_change} consecutive epochs."
+        quantity = "Validation score" if estimator.early_stopping else "Training loss"
+        epochs = f"{estimator.n_iter_no_change} consecutive epochs"
+        reason = f"{quantity} did not improve more than tol={estimator.tol:f} for {epochs}."
         if self.rate.stops(reason, estimator.verbose):
             return True
         estimator._no_improvement_count = 0

@@ -58,8 +58,8 @@ class Task:
 
 def regression_loss(loss: Any) -> tuple[Loss | Callable[..., Any], str]:
     """The loss for a regressor's parameter, and the activation of its output."""
-    made = REGRESSION[loss]() if isinstance(loss, str) else loss
-    return made, "exp" if getattr(made, "kind", "") == "poisson" else "identity"
+    function = REGRESSION[loss]() if isinstance(loss, str) else loss
+    return function, "exp" if getattr(function, "kind", "") == "poisson" else "identity"
 
 
 def regression_task(loss: Any, y: np.ndarray, weight: np.ndarray | None, dtype: Any) -> Task:
