@@ -96,6 +96,9 @@ classifiers = pytest.mark.parametrize("make", CLASSIFIERS.values(), ids=CLASSIFI
         (elm_classifier, {"activation": "ReLU"}, "did you mean 'relu'?"),
         (elm_regressor, {"activation": "swish"}, "did you mean 'silu'?"),
         (elm_regressor, {"solver": "SVD"}, "did you mean 'svd'?"),
+        (elm_regressor, {"alpha": "LOO"}, "did you mean 'loo'?"),
+        (elm_regressor, {"alpha": "0.1"}, "did you mean 0.1?"),
+        (elm_classifier, {"n_hidden": 100.0}, "did you mean 100?"),
     ],
     ids=str,
 )  # fmt: skip
@@ -393,6 +396,39 @@ def test_a_rate_that_is_set_each_epoch_cannot_be_reduced() -> None:
         regressor(lr_schedule=lambda epoch: 0.1, callbacks=[plateau]).fit(X, y)
     with pytest.raises(ValueError, match="ReduceLROnPlateau: the optimizer has a schedule"):
         regressor(lr_schedule=optim.schedules.step(0.1, 9, 0.5), callbacks=[plateau]).fit(X, y)
+
+
+def test_two_cannot_both_keep_their_best_weights() -> None:
+    stopping = bp.EarlyStopping("loss", patience=99)
+    with pytest.raises(
+        ValueError, match=r"callbacks\[0\] is EarlyStopping.*by 'loss', but early_stopping=True"
+    ):
+        classifier(early_stopping=True, callbacks=[stopping]).fit(X, y)
+    for allowed in (
+        bp.EarlyStopping("loss", patience=99, restore_best=False),
+        bp.EarlyStopping("val_accuracy", 99),
+    ):
+        model = classifier(early_stopping=True, callbacks=[allowed], max_iter=9).fit(X, y)
+        assert np.array_equal(
+            model.coefs_[0], classifier(early_stopping=True, max_iter=9).fit(X, y).coefs_[0]
+        )
+
+
+def test_a_solver_that_leave_one_out_does_not_use_is_refused() -> None:
+    with pytest.raises(ValueError, match="solver is 'cholesky', but alpha='loo' takes eigenvalues"):
+        elm_regressor(alpha="loo", solver="cholesky").fit(X, y)
+
+
+def test_a_callable_loss_says_which_weights_it_cannot_use() -> None:
+    def loss(logits: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
+        return 0.0, np.zeros_like(logits)
+
+    for name, model, fit in (
+        ("class_weight", classifier(loss=loss, class_weight="balanced"), {}),
+        ("sample_weight", classifier(loss=loss), {"sample_weight": np.ones(96)}),
+    ):
+        with pytest.raises(ValueError, match=f"^{name} is given, but the loss is a callable"):
+            model.fit(X, y, **fit)
 
 
 def test_a_callback_begins_afresh_in_each_fit() -> None:

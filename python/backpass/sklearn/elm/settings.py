@@ -1,6 +1,6 @@
 """The constructor arguments of the extreme learning machines, checked when `fit` needs them, as scikit-learn wants it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,9 @@ def check_settings(elm: Any) -> None:
     for name, most in (("n_hidden", MOST), ("chunk_size", MOST), ("n_threads", MOST_THREADS)):
         value = getattr(elm, name)
         if not (is_whole(value) and 1 <= value <= most) and not (value is None and name != "n_hidden"):
-            raise ValueError(f"{name} is {value!r}, expected an integer from 1 to {most}")
+            raise ValueError(
+                f"{name} is {value!r}, expected an integer from 1 to {most}{value_hint(name, value)}"
+            )
     for name, known in (("activation", [*ACTIVATIONS]), ("solver", ["auto", "cholesky", "svd"])):
         if not is_name(getattr(elm, name), known):
             hint = value_hint(name, getattr(elm, name), known)
@@ -45,17 +47,23 @@ def check_settings(elm: Any) -> None:
     for name in ("weight_scale", "bias_scale"):
         number(name, getattr(elm, name))
     if elm.alpha is not None and not (isinstance(elm.alpha, str) and elm.alpha == "loo"):
-        number("alpha", elm.alpha, "a number of at least 0, 'loo' or None")
+        number("alpha", elm.alpha, "a number of at least 0, 'loo' or None", ["loo"])
+    elif elm.alpha is not None and elm.solver == "cholesky":
+        raise ValueError(
+            "solver is 'cholesky', but alpha='loo' takes eigenvalues or singular values: expected solver='auto' or 'svd'"
+        )
     if elm.alphas is not None:
         grid = np.asarray(elm.alphas)
         if grid.ndim != 1 or not grid.size or grid.dtype.kind not in "fiu" or not (grid > 0).all():
             raise ValueError(f"alphas is {elm.alphas!r}, expected a list of numbers above 0, or None")
 
 
-def number(name: str, value: Any, expected: str = "a number of at least 0") -> None:
-    """Check a finite number of at least 0."""
+def number(
+    name: str, value: Any, expected: str = "a number of at least 0", options: Sequence[str] = ()
+) -> None:
+    """Check a finite number of at least 0. options: strings in its place, for a hint."""
     if not 0 <= real(value) < np.inf:
-        raise ValueError(f"{name} is {value!r}, expected {expected}")
+        raise ValueError(f"{name} is {value!r}, expected {expected}{value_hint(name, value, options)}")
 
 
 # Parameters of the random layer and of the sums over the rows: they are settled when the layer is drawn.

@@ -71,9 +71,8 @@ class BaseMLP(Estimator):
         self.n_outputs_ = y.shape[1]
         loss, self.out_activation_ = self._loss()
         if callable(loss) and weight is not None:
-            raise ValueError(
-                "sample_weight or class_weight is given, but the loss is a callable: weight the rows inside it"
-            )
+            name = "class_weight" if sample_weight is None else "sample_weight"
+            raise ValueError(f"{name} is given, but the loss is a callable: weight the rows inside it")
         self._random_state = check_random_state(self.random_state)
         if fresh:
             self._initialise(units, X.dtype)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ...callbacks import Monitor, ReduceLROnPlateau
+from ...callbacks import EarlyStopping, Monitor, ReduceLROnPlateau
 from ...callbacks.dispatch import checked_callbacks, is_ours
 from ...checks import is_whole, real
 from ...errors import did_you_mean
@@ -67,20 +67,31 @@ def check_callbacks(estimator: Any, incremental: bool) -> None:
             )
 
 
-def check_monitors(callbacks: Any, logged: list[str], score: str) -> None:
-    """Refuse a monitor that no epoch logs. logged: the names in the logs; score: the metric of the estimator's score."""
-    if not all(map(is_ours, callbacks)):
-        return  # others may log it
-    for callback in callbacks:
-        if not isinstance(callback, Monitor) or callback.monitor in ("", *logged):
-            continue
-        name, monitor = type(callback).__name__, callback.monitor
-        hint = did_you_mean(monitor, logged)
-        if monitor.startswith("val_") and not any(name.startswith("val_") for name in logged):
-            hint = f"; fit(eval_set=...) logs 'val_' and the eval_metric, such as 'val_{score}', as does early_stopping=True"
-        elif monitor == "val_loss":
-            hint = "; eval_metric='neg_log_loss' or 'neg_mean_squared_error' logs a loss, under its name behind 'val_'"
-        raise ValueError(f"{name}: monitor is {monitor!r}, but an epoch logs only {logged}{hint}")
+def check_monitors(estimator: Any, logged: list[str]) -> None:
+    """Refuse a monitor that no epoch logs, and two that would each keep its best weights. logged: the names in the logs."""
+    callbacks, score = estimator.callbacks or (), f"val_{estimator._score_name}"
+    for number, callback in enumerate(callbacks):
+        monitor = callback.monitor if isinstance(callback, Monitor) else ""
+        # Callbacks of the user's may log what the estimator does not.
+        if monitor and monitor not in logged and all(map(is_ours, callbacks)):
+            hint = _monitor_hint(monitor, logged, score)
+            raise ValueError(
+                f"{type(callback).__name__}: monitor is {monitor!r}, but an epoch logs only {logged}{hint}"
+            )
+        restores = isinstance(callback, EarlyStopping) and callback.restore_best
+        if estimator.early_stopping and restores and monitor != score:
+            raise ValueError(
+                f"callbacks[{number}] is {callback!r}, which brings back the best weights by {monitor!r}, but early_stopping=True"
+                f" keeps those by {score!r}: expected restore_best=False, or early_stopping=False"
+            )
+
+
+def _monitor_hint(monitor: str, logged: list[str], score: str) -> str:
+    if monitor.startswith("val_") and not any(name.startswith("val_") for name in logged):
+        return f"; fit(eval_set=...) logs 'val_' and the eval_metric, such as {score!r}, as does early_stopping=True"
+    if monitor == "val_loss":
+        return "; eval_metric='neg_log_loss' or 'neg_mean_squared_error' logs a loss, under its name behind 'val_'"
+    return did_you_mean(monitor, logged)
 
 
 def hidden_sizes(sizes: Any) -> list[int]:

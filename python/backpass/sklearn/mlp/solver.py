@@ -88,9 +88,9 @@ class Rate:
 
     def _settings(self) -> list[Any]:
         """What the rate depends on, as numbers and strings, which a pickle keeps."""
-        kind = "callable" if callable(self.schedule) else "number"
-        power_t = float(self.power_t) if self.mode == "invscaling" else None
-        return ["schedule" if isinstance(self.schedule, Schedule) else kind, self.mode, power_t, self.initial]
+        sources = {"schedule": isinstance(self.schedule, Schedule), "callable": callable(self.schedule)}
+        source = next((name for name, is_source in sources.items() if is_source), "number")
+        return [source, self.mode, float(self.power_t) if self.mode == "invscaling" else None, self.initial]
 
     @property
     def learning_rate(self) -> float:

@@ -35,7 +35,7 @@ class Training:
         score = {f"val_{estimator._score_name}": "max"} if estimator.early_stopping else {}
         self.better = self.evaluation.better | score
         self.callbacks = list(estimator.callbacks or ())
-        check_monitors(self.callbacks, ["loss", *self.better, "lr"], estimator._score_name)
+        check_monitors(estimator, ["loss", *self.better, "lr"])
         self.held_out: tuple[Any, ...] | None = None
         if estimator.early_stopping and not self.evaluation:
             X, task = self._hold_out(X, task)
