@@ -83,6 +83,20 @@ def test_docstrings_name_every_fitted_attribute(estimator: Any) -> None:
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda estimator: estimator.__name__)
+def test_docstrings_of_methods_name_every_argument(estimator: Any) -> None:
+    own = [
+        name
+        for name in dir(estimator)
+        if not name.startswith("_") and getattr(estimator, name).__module__.startswith("backpass.")
+    ]
+    assert {"fit", "partial_fit", "predict"} <= {*own}
+    for name in own:
+        method = getattr(estimator, name)
+        for argument in [*inspect.signature(method).parameters][1:]:
+            assert re.search(rf"\b{argument}\b", method.__doc__), f"{name}: {argument}"
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda estimator: estimator.__name__)
 def test_examples_run(estimator: Any) -> None:
     for test in doctest.DocTestFinder(recurse=False).find(estimator, globs={}):
         assert test.examples

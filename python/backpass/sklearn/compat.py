@@ -1,4 +1,4 @@
-"""What the estimators need of scikit-learn's insides, in one place: names with an underscore may move between its versions."""
+"""Private parts of scikit-learn that the estimators need, in one place: they may move between its versions."""
 
 import inspect
 from typing import Any
@@ -23,21 +23,21 @@ ZEROS = {
 
 
 def check_sample_weight(sample_weight: Any, X: Any, dtype: Any, not_negative: bool = False) -> np.ndarray:
-    """sample_weight as (N,) numbers, ones for None; all of them may be 0."""
+    """Weights of the rows, (N,) numbers, ones for None; all of them may be 0."""
     weight = _check_sample_weight(sample_weight, X, dtype=dtype, ensure_non_negative=not_negative, **ZEROS)
     return np.asarray(weight)
 
 
 def is_scorer(metric: Any) -> bool:
-    """Whether this is what sklearn.metrics.make_scorer or get_scorer gives."""
+    """True for a scorer of sklearn.metrics.make_scorer or get_scorer."""
     return isinstance(metric, _BaseScorer)
 
 
 def sign_of(scorer: Any) -> int:
-    """1 if more of the scorer's metric is better, -1 if less."""
+    """Sign of a scorer: 1 if more of its metric is better, -1 if less."""
     return int(scorer._sign)
 
 
 def metric_of(scorer: Any) -> str:
-    """The name of the function that the scorer calls."""
+    """Name of the function that a scorer calls."""
     return str(scorer._score_func.__name__)

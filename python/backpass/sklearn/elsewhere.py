@@ -1,4 +1,4 @@
-"""Names and values of other libraries, and what they are called here."""
+"""Names and values of other libraries, with their names here."""
 
 # Arguments of other libraries' constructors: what to do instead.
 IN_COMMON = {

@@ -1,4 +1,4 @@
-"""The base of all four estimators: scikit-learn's, whose refusals say what may be meant."""
+"""Base of all four estimators: scikit-learn's base, with hints in its refusals."""
 
 import re
 from collections.abc import Mapping
@@ -11,14 +11,20 @@ from .hints import name_hint, value_hint
 
 
 class Estimator(BaseEstimator):  # type: ignore[misc, unused-ignore] # scikit-learn has no types
-    """Base of the estimators."""
+    """Base of the estimators: parameters by name, checked when fit is called."""
 
     _parameter_constraints: dict[str, list[Any]]
     # Parameters of other libraries, and what to do instead.
     _elsewhere: Mapping[str, str]
 
     def set_params(self, **params: Any) -> Self:
-        """Change constructor parameters by name; they act at the next fit or partial_fit."""
+        """Change constructor parameters; they act at the next fit or partial_fit.
+
+        Args:
+            params: values by name, as in set_params(alpha=0.1).
+
+        Returns the estimator. Raises ValueError: a name that there is not, with the near ones.
+        """
         names = self._get_param_names()
         try:
             super().set_params(**params)
@@ -29,7 +35,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc, unused-ignore] # scikit-le
         return self
 
     def _validate_params(self) -> None:
-        """scikit-learn's check of the constructor's parameters."""
+        """Check the parameters against their constraints; InvalidParameterError names one, and what may be meant."""
         try:
             super()._validate_params()
         except InvalidParameterError as error:

@@ -15,7 +15,7 @@ YES, NO = ("yes", "on", "true"), ("no", "off", "false")
 
 
 def value_hint(name: str, value: Any, options: Iterable[str] = (), flag: bool = False) -> str:
-    """What to add to the refusal of a parameter's value: "; did you mean 'adam'?", or nothing.
+    """Hint for a refused value of a parameter: "; did you mean 'adam'?", or nothing.
 
     Args:
         options: the strings that the parameter may be. flag: whether it may be True or False.
@@ -35,7 +35,7 @@ def value_hint(name: str, value: Any, options: Iterable[str] = (), flag: bool = 
 
 
 def name_hint(name: str, known: Iterable[str], elsewhere: Mapping[str, str]) -> str:
-    """What to add to the refusal of a parameter's name. elsewhere: names of other libraries, and what to do instead."""
+    """Hint for a refused name of a parameter. elsewhere: names of other libraries, and what to do instead."""
     return f"; {elsewhere[name]}" if name in elsewhere else did_you_mean(name, known)
 
 

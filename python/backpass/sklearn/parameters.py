@@ -55,12 +55,12 @@ BACKEND = Parameter(
 
 
 def constraints(parameters: Iterable[Parameter]) -> dict[str, list[Any]]:
-    """What scikit-learn checks, by name."""
+    """Constraints that scikit-learn checks, by name."""
     return {p.name: p.constraint for p in parameters if p.constraint is not None}
 
 
 def documentation(parameters: Iterable[Parameter]) -> str:
-    """The entries of a docstring's `Args:`, each with its default."""
+    """Entries of a docstring's `Args:`, each with its default."""
     wrapped = textwrap.TextWrapper(
         126, initial_indent=" " * 8, subsequent_indent=" " * 12, break_on_hyphens=False
     )
@@ -73,6 +73,6 @@ def _entry(parameter: Parameter) -> str:
 
 
 def keep_parameters(estimator: Any, arguments: dict[str, Any]) -> None:
-    """Each parameter becomes the attribute of its name, as given; arguments: the constructor's `locals()`."""
+    """Keep each parameter as the attribute of its name. arguments: the constructor's `locals()`."""
     for name in estimator._get_param_names():
         setattr(estimator, name, arguments[name])

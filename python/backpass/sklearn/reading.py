@@ -1,4 +1,4 @@
-"""What users pass to fit and partial_fit, read by scikit-learn's checks; refusals say what to do."""
+"""Reading of X, y and the other arguments of fit, by scikit-learn's checks; refusals say what to do."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from ..data.arrays import as_array, check_finite
 
 
 def validated(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
-    """X, or X and y, as scikit-learn's validate_data gives them; a refusal names the column of a frame, and what to do."""
+    """scikit-learn's validate_data for X, or X and y; a refusal names the column of a frame, and what to do."""
     try:
         return validate_data(estimator, X, *y, **options)
     except (RuntimeError, TypeError, ValueError) as error:
@@ -23,7 +23,7 @@ def validated(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
 
 
 def _reason(name: str, values: Any) -> str:
-    """Why values are no numbers, or nothing."""
+    """Reason why values are no numbers, or nothing."""
     try:
         if hasattr(values, "columns"):
             if not len(values.columns):
@@ -54,7 +54,7 @@ def _check_column(name: str, column: Any) -> None:
 
 
 def _holds_numbers(column: Any) -> bool:
-    """Whether a column of Python objects holds numbers."""
+    """True for a column of Python objects that are numbers."""
     try:
         return np.asarray(column).dtype.kind == "O" and np.asarray(column, dtype=np.float64).ndim > 0
     except (RuntimeError, TypeError, ValueError):
@@ -74,7 +74,7 @@ def check_classes(y: Any) -> None:
 
 
 def dense_targets(y: Any) -> np.ndarray:
-    """The y of a regressor, which scikit-learn's checks let through as a sparse matrix or as strings."""
+    """Targets of a regressor as an array; refuses sparse matrices and strings, which scikit-learn's checks let through."""
     if sparse.issparse(y):
         raise TypeError(f"y is a {type(y).__name__}, expected a dense array: y.toarray()")
     if np.asarray(y).dtype.kind in "US":
@@ -108,7 +108,7 @@ def check_order(y: Any, sample_weight: Any, classes: Any) -> None:
 
 
 def _distinct(values: Any) -> set[Any]:
-    """The values as a set; none of what NumPy cannot sort."""
+    """Set of the distinct values; empty for values that NumPy cannot sort."""
     try:
         return set() if sparse.issparse(values) else set(np.unique(np.asarray(values)).tolist())
     except TypeError:

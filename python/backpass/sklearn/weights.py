@@ -1,4 +1,4 @@
-"""What rows weigh: sample_weight times the parameter class_weight of the classifiers."""
+"""Weights of rows: sample_weight times the parameter class_weight of the classifiers."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from ..checks import real
 def row_weights(
     sample_weight: np.ndarray | None, class_weight: Any, classes: np.ndarray, y: Any, partial: bool = False
 ) -> np.ndarray | None:
-    """(N,) sample_weight times the weights of the classes; None if neither is there.
+    """Weights of the rows, (N,): sample_weight times the weights of their classes; None if neither is there.
 
     Args:
         y: (N,) classes, or (N, K) labels of 0 and 1, whose weights are multiplied; dense or sparse.
@@ -40,7 +40,7 @@ def check_some_weight(sample_weight: np.ndarray | None, partial: bool = False) -
 def class_weights(
     class_weight: Any, classes: np.ndarray, y: Any, sample_weight: np.ndarray | None
 ) -> np.ndarray:
-    """(N,) the weight of each row by its class. A class that a dict does not name weighs 1.
+    """Weights of the rows by their classes, (N,). A class that a dict does not name weighs 1.
 
     Args:
         class_weight: "balanced" or {class: weight}; for labels "balanced" or a list of K dicts. "balanced" counts rows with
@@ -81,7 +81,7 @@ def _by_dict(class_weight: Any, classes: np.ndarray, y: np.ndarray, name: str) -
 
 
 def _balanced(y: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray:
-    """All classes weigh the same in sum; a row of weight 0 is none."""
+    """Weights by which all classes weigh the same in sum; a row of weight 0 does not count."""
     codes = np.unique(y, return_inverse=True)[1]
     total = np.bincount(codes, sample_weight).astype(np.float64)
     counts = total > 0

@@ -1,4 +1,4 @@
-"""What the two extreme learning machines share: the random layer, the pass over the rows in chunks, the choice of a solver."""
+"""Base of the two extreme learning machines: random layer, pass over the rows in chunks, choice of a solver."""
 
 from collections.abc import Callable, Iterator
 from threading import Lock
@@ -27,7 +27,7 @@ Chunks = Iterator[tuple[np.ndarray, np.ndarray]]
 
 
 class BaseELM(Estimator):
-    """The common part of the extreme learning machines."""
+    """Base of the extreme learning machines."""
 
     _elsewhere = OF_ELM
 
@@ -106,19 +106,18 @@ class BaseELM(Estimator):
         return next(name for name, cls in ACTIVATIONS.items() if cls is type(layer))
 
     def _row_slices(self, X: Any) -> Iterator[slice]:
-        """The rows of X that are in memory as hidden units and targets at a time."""
+        """Slices of X's rows, each as many as are in memory as hidden units and targets at a time."""
         size = int(self.chunk_size or max(CHUNK_BYTES // (8 * max(X.shape[1], len(self.moments_.mean))), 1))
         return (slice(start, start + size) for start in range(0, X.shape[0], size))
 
     def _chunks(self, X: Any, Y: np.ndarray, w: np.ndarray) -> Chunks:
-        """Rows (hidden units, targets) in float64 and their weights, some at a time."""
+        """Chunks of rows (hidden units, targets) in float64, and their weights."""
         for rows in self._row_slices(X):
             yield np.hstack([self._hidden_units(X[rows]), Y[rows]], dtype=np.float64), w[rows]
 
     def _hidden_units(self, X: Any) -> np.ndarray:
-        busy = self.__dict__.setdefault(
-            "_busy", Lock()
-        )  # a model serves one thread at a time, an estimator any number
+        # A model serves one thread at a time, an estimator any number.
+        busy = self.__dict__.setdefault("_busy", Lock())
         with busy:
             return self.hidden_.predict(X.toarray() if sparse.issparse(X) else X)
 
@@ -127,7 +126,7 @@ class BaseELM(Estimator):
             self.moments_.add(z, weights)
 
     def _fit(self, X: Any, Y: np.ndarray, w: np.ndarray) -> None:
-        """All of `fit` behind the checks: X (N, I), Y (N, K) and w (N,) float64."""
+        """Fit checked data: X (N, I), Y (N, K) and w (N,) float64."""
         self._start(X, Y.shape[1])
         self._accumulate(X, Y, w)
         alpha = 0.0 if self.alpha is None else self.alpha
@@ -141,7 +140,7 @@ class BaseELM(Estimator):
             self._set(float(alpha), self._coef(float(alpha), rows, len(Y)))
 
     def _partial_fit(self, X: Any, Y: np.ndarray, w: np.ndarray) -> None:
-        """Take in more rows and solve again; with "loo" the first rows choose the ridge, for none are kept to leave out."""
+        """Add rows to the sums and solve again. With "loo" the first rows choose the ridge: no rows are kept to leave out."""
         alpha = 0.0 if self.alpha is None else self.alpha
         if not hasattr(self, "moments_"):
             if isinstance(alpha, str):
@@ -168,7 +167,7 @@ class BaseELM(Estimator):
         self._drawn = settings
 
     def _coef(self, alpha: float, rows: Callable[[], Chunks] | None = None, count: int = 0) -> np.ndarray:
-        """β (L, K) for one alpha; `rows` gives the rows again, where there are any."""
+        """Solution β (L, K) for one alpha. rows: gives the rows again, None after partial_fit; count: their number."""
         if self.solver == "cholesky" or (self.solver == "auto" and alpha > 0):
             coef = cholesky(self.moments_, alpha)
             if coef is not None:
@@ -179,7 +178,7 @@ class BaseELM(Estimator):
         return self._spectrum(rows, count).coef(alpha)
 
     def _spectrum(self, rows: Callable[[], Chunks] | None, count: int) -> Spectrum:
-        """By the singular values of the hidden matrix if it is at hand and small enough, else by the eigenvalues of S."""
+        """Spectrum by the singular values of the hidden matrix if it is at hand and small enough, else by S's eigenvalues."""
         if rows is None or 8 * count * int(self.n_hidden) > SVD_BYTES:
             self.solver_ = "eigh"
             return Spectrum.of_gram(self.moments_)
@@ -212,7 +211,7 @@ class BaseELM(Estimator):
     # -- using ------------------------------------------------------------------------------------------------------
 
     def _outputs(self, X: Any) -> np.ndarray:
-        """The K outputs for every row of X, (N, K) float64."""
+        """Outputs for every row of X, (N, K) float64."""
         check_is_fitted(self, "coef_")
         X = validated(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
         out = np.empty((X.shape[0], len(self.coef_)))

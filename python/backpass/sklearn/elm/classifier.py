@@ -82,17 +82,31 @@ class ELMClassifier(ClassifierMixin, BaseELM):  # type: ignore[misc, unused-igno
 
     @explained(OF_ELM_FIT)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "ELMClassifier":
-        """Draw the hidden layer and solve. X (N, I), dense or sparse; y (N,) or (N, K); sample_weight (N,)."""
+        """Draw the hidden layer and solve.
+
+        Args:
+            X: (N, features), dense or sparse. y: (N,) labels, or (N, K) of 0 and 1.
+            sample_weight: (N,) weights of the rows, default None (each row weighs 1).
+
+        Returns the estimator. Raises ValueError or TypeError, which name the argument.
+        """
         check_settings(self)
         self._fit(*self._checked(X, y, sample_weight))
         return self
 
     @explained(OF_ELM_FIT)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> "ELMClassifier":
-        """Take in more rows: the result is that of one `fit` on all rows so far, but for rounding. Goes on after `fit`, too.
+        """Add rows and solve again: but for rounding the result is that of one `fit` on all rows so far, those of `fit` included.
 
-        classes: all classes that will ever come; needed at the first call. With alpha "loo" the ridge is the one that
-        `fit` chose, or the first call on its rows. ValueError: class_weight is "balanced", which needs all rows at once.
+        Args:
+            X: (N, features), dense or sparse. y: (N,) labels, or (N, K) of 0 and 1.
+            sample_weight: (N,) weights of the rows, default None (each row weighs 1). From the second call on all may be 0.
+            classes: all labels that will ever come, needed by the first call alone; default None.
+
+        With alpha="loo" the ridge is the one that `fit`, or the first call, chose: the rows themselves are not kept.
+
+        Returns the estimator. Raises ValueError: a parameter of the random layer was changed since it was drawn;
+        class_weight="balanced", which needs all rows at once; classes that are missing, or in the place of sample_weight.
         """
         check_settings(self)
         check_order(y, sample_weight, classes)
@@ -156,12 +170,12 @@ class ELMClassifier(ClassifierMixin, BaseELM):  # type: ignore[misc, unused-igno
         return weight
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """The outputs, near 1 for a class and near -1 against it: (N,) for two classes, else (N, K); float64."""
+        """Outputs for every row of X, near 1 for a class and near -1 against it: (N,) for two classes, else (N, K); float64."""
         out = self._outputs(X)
         return out[:, 0] if out.shape[1] == 1 and not self._multilabel else out
 
     def predict(self, X: Any) -> np.ndarray:
-        """The class of every row, (N,); several labels: 0 or 1 for each, (N, K)."""
+        """Class of every row of X, (N,); of several labels a row 0 or 1 for each, (N, K)."""
         scores = self.decision_function(X)
         if self._multilabel:
             return (scores > 0).astype(np.int64)
@@ -170,10 +184,11 @@ class ELMClassifier(ClassifierMixin, BaseELM):  # type: ignore[misc, unused-igno
         return out
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Probabilities, (N, K), in the order of `classes_`; not calibrated (see sklearn's CalibratedClassifierCV).
+        """Probabilities of the classes for every row of X, (N, K), in the order of `classes_`.
 
         Least squares estimates p = (d + 1) / 2 for the outputs d, which may leave [0, 1]. softmax(K p) does not, and equals p to
-        first order where all classes are equally likely; with several labels sigmoid(2 d) for each, likewise.
+        first order where all classes are equally likely; with several labels sigmoid(2 d) for each, likewise. Calibrate them
+        with scikit-learn's CalibratedClassifierCV where their size matters.
         """
         scores = self.decision_function(X)
         if self._multilabel:
@@ -183,7 +198,7 @@ class ELMClassifier(ClassifierMixin, BaseELM):  # type: ignore[misc, unused-igno
         return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
     def to_mlp(self, **options: Any) -> Model:
-        """The network as a bp.Model whose softmax is `predict_proba`, and which backpropagation can go on training.
+        """Convert the fitted network to a bp.Model whose softmax is `predict_proba`; backpropagation can go on training it.
 
             model = elm.to_mlp(optimizer=optim.Adam(lr=1e-4))
             model.fit(X, np.searchsorted(elm.classes_, y), epochs=10)

@@ -1,4 +1,4 @@
-"""What the docstrings of ELMClassifier and ELMRegressor share."""
+"""Sections common to the docstrings of ELMClassifier and ELMRegressor."""
 
 MODEL = """W and c are random; only β and b are learned, by ridge regression: (S + αI) βᵀ = C, where S is the
     scatter matrix of the hidden units, and C that of units and targets. One linear solve takes the place of epochs. W is drawn

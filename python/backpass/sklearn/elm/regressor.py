@@ -53,16 +53,29 @@ class ELMRegressor(RegressorMixin, BaseELM):  # type: ignore[misc, unused-ignore
 
     @explained(OF_ELM_FIT)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "ELMRegressor":
-        """Draw the hidden layer and solve. X (N, I), dense or sparse; y (N,) or (N, K); sample_weight (N,)."""
+        """Draw the hidden layer and solve.
+
+        Args:
+            X: (N, features), dense or sparse. y: (N,) or (N, K).
+            sample_weight: (N,) weights of the rows, default None (each row weighs 1).
+
+        Returns the estimator. Raises ValueError or TypeError, which name the argument.
+        """
         check_settings(self)
         self._fit(*self._checked(X, y, sample_weight))
         return self
 
     @explained(OF_ELM_FIT)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> "ELMRegressor":
-        """Take in more rows: the result is that of one `fit` on all rows so far, but for rounding. Goes on after `fit`, too.
+        """Add rows and solve again: but for rounding the result is that of one `fit` on all rows so far, those of `fit` included.
 
-        With alpha "loo" the ridge is the one that `fit` chose, or the first call on its rows: later none are kept to leave out.
+        Args:
+            X: (N, features), dense or sparse. y: (N,) or (N, K).
+            sample_weight: (N,) weights of the rows, default None (each row weighs 1). From the second call on all may be 0.
+
+        With alpha="loo" the ridge is the one that `fit`, or the first call, chose: the rows themselves are not kept.
+
+        Returns the estimator. Raises ValueError: a parameter of the random layer was changed since it was drawn.
         """
         check_settings(self)
         self._partial_fit(*self._checked(X, y, sample_weight, partial=hasattr(self, "moments_")))
@@ -89,12 +102,12 @@ class ELMRegressor(RegressorMixin, BaseELM):  # type: ignore[misc, unused-ignore
         return X, y.reshape(len(y), -1), w
 
     def predict(self, X: Any) -> np.ndarray:
-        """ŷ for every row of X, (N,) or (N, K) like y; float64."""
+        """Prediction ŷ for every row of X, (N,) or (N, K) like y; float64."""
         out = self._outputs(X)
         return out[:, 0] if self._flat_y else out
 
     def to_mlp(self, **options: Any) -> Model:
-        """The network as a bp.Model of the same outputs, all of whose weights backpropagation can go on training.
+        """Convert the fitted network to a bp.Model of the same outputs; backpropagation can go on training it.
 
             model = elm.to_mlp(optimizer=optim.Adam(lr=1e-4))
             model.fit(X, y.reshape(len(y), -1), epochs=10)

@@ -1,4 +1,4 @@
-"""The constructor arguments of the extreme learning machines, checked when `fit` needs them, as scikit-learn wants it."""
+"""Checks of the extreme learning machines' parameters, made when `fit` needs them, as scikit-learn wants it."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -28,7 +28,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Layer]] = {
 
 
 def check_settings(elm: Any) -> None:
-    """Complain of the first argument of the constructor that does not fit."""
+    """Refuse the first parameter that is out of range."""
     for name, most in (("n_hidden", MOST), ("chunk_size", MOST), ("n_threads", MOST_THREADS)):
         value = getattr(elm, name)
         if not (is_whole(value) and 1 <= value <= most) and not (value is None and name != "n_hidden"):
@@ -71,7 +71,7 @@ SETTLED = ("n_hidden", "activation", "weight_scale", "bias_scale", "fit_intercep
 
 
 def settings_of(elm: Any) -> dict[str, Any]:
-    """What partial_fit compares with what it was when the layer was drawn: numbers, strings, lists and None."""
+    """Parameters that partial_fit compares with those of its first call, as numbers, strings, lists and None."""
     state = elm.random_state
     return {name: getattr(elm, name) for name in (*SETTLED, "alpha", "backend")} | {
         "random_state": "a RandomState" if isinstance(state, np.random.RandomState) else state,
@@ -80,7 +80,7 @@ def settings_of(elm: Any) -> dict[str, Any]:
 
 
 def check_drawn(elm: Any, drawn: dict[str, Any]) -> None:
-    """Refuse parameters of partial_fit that were changed too late to act. drawn: `settings_of` when the layer was drawn."""
+    """Refuse parameters that were changed too late to act in partial_fit. drawn: `settings_of` when the layer was drawn."""
     settings = settings_of(elm)
     for name in SETTLED:
         if settings[name] != drawn[name]:

@@ -1,4 +1,4 @@
-"""What MLPClassifier and MLPRegressor share: parameters, initial weights, fit and partial_fit, pickling."""
+"""Base of MLPClassifier and MLPRegressor: checks, initial weights, fit and partial_fit, pickling."""
 
 import math
 from dataclasses import replace
@@ -32,16 +32,23 @@ _building = Lock()  # predict may be called by many threads
 
 
 class BaseMLP(Estimator):
-    """The common part of the MLP estimators."""
+    """Base of the MLP estimators."""
 
     _elsewhere = OF_MLP
     _score_name: str
 
     @explained(OF_FIT)
     def fit(self, X: Any, y: Any, sample_weight: Any = None, eval_set: Any = None) -> Self:
-        """Train on X (N, features), dense or sparse, and y (N,) or (N, outputs); the labels of a multi-label y are 0 and 1.
+        """Train the network: a new one, or with warm_start the last one.
 
-        sample_weight: (N,). eval_set: (X, y) or a list of such pairs; with early_stopping the first takes the place of the split.
+        Args:
+            X: (N, features), dense or sparse.
+            y: (N,) or (N, outputs); several labels a row are 0 and 1.
+            sample_weight: (N,) weights of the rows, default None (each row weighs 1).
+            eval_set: (X, y) or a list of such pairs, which eval_metric judges after each epoch; default None. With
+                early_stopping the first pair takes the place of held-out rows.
+
+        Returns the estimator. Raises ValueError or TypeError, which name the argument.
         """
         self.__dict__.pop("evals_result_", None)
         self._fit(X, y, sample_weight, incremental=False, eval_set=eval_set)
@@ -95,7 +102,7 @@ class BaseMLP(Estimator):
             raise ValueError(NOT_FINITE)
 
     def _validated(self, X: Any, y: Any, reset: bool, **options: Any) -> tuple[Any, Any]:
-        """X in the dtype to train with, and y, (N,) if it is one column: scikit-learn's checks."""
+        """scikit-learn's checks: X in the dtype to train with, and y, (N,) if it is one column."""
         dtype = (np.float64, np.float32) if self.dtype is None else np.dtype(self.dtype)
         X, y = validated(
             self,
@@ -123,7 +130,7 @@ class BaseMLP(Estimator):
                 arrays.append(self._random_state.uniform(-bound, bound, shape).astype(dtype, copy=False))
 
     def _start_records(self, fresh: bool) -> None:
-        """What a run compares itself with: new at first, and where a warm start judges by something else than before."""
+        """Start the records that a run compares itself with: for new weights, or when a warm start judges by another quantity."""
         if fresh or not hasattr(self, "loss_curve_"):
             self.loss_curve_: list[float] = []
         elif (getattr(self, "validation_scores_", None) is not None) == bool(self.early_stopping):
@@ -137,7 +144,7 @@ class BaseMLP(Estimator):
         return (self.coefs_[0].shape[0], *(len(b) for b in self.intercepts_))
 
     def _check_units(self, units: tuple[int, ...]) -> None:
-        """Refuse to go on with another network than the one there is."""
+        """Refuse parameters and targets that the fitted network does not fit."""
         *hidden, outputs = self._trained_units()[1:]
         if [*units[1:-1]] != hidden:
             raise ValueError(
@@ -152,9 +159,9 @@ class BaseMLP(Estimator):
     def _network_for(
         self, units: tuple[int, ...], dtype: Any, loss: Any, fresh: bool, as_built: bool = False
     ) -> Network:
-        """The network to train: the last one if it was built alike, else a new one that goes on from what there is.
+        """Network to train: the last one if it was built alike, else a new one that continues from its weights and moments.
 
-        as_built: the layers are those that a pickle remembers; parameters set since then count from the next fit on.
+        as_built: use the layers that a pickle remembers; parameters set since then count from the next fit on.
         """
         design = self._design(units, dtype)
         network: Network | None = self.__dict__.get("_network")
@@ -185,7 +192,7 @@ class BaseMLP(Estimator):
         )
 
     def _raw(self, X: Any) -> np.ndarray:
-        """The output of the network after its activation, (N, n_outputs_); X is checked."""
+        """Output of the network after its activation, (N, n_outputs_), for a checked X."""
         with _building:
             network: Network | None = self.__dict__.get("_network")
             if network is None:  # after a pickle
@@ -199,7 +206,7 @@ class BaseMLP(Estimator):
         return validated(self, X, accept_sparse=["csr", "csc"], reset=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Arrays and parameters; the network, which is made anew, leaves its moments."""
+        """Arrays and parameters. The network is built anew after a pickle, from the moments and counters it leaves here."""
         state: dict[str, Any] = {**super().__getstate__()}
         if network := state.pop("_network", None):
             state["_carried"] = network.carried()
@@ -210,7 +217,7 @@ class BaseMLP(Estimator):
         tags.input_tags.sparse = True
         return tags
 
-    # what the two estimators say for themselves
+    # What the two estimators define for themselves.
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
         raise TypeError(f"{type(self).__name__} has to define _validate_input")

@@ -11,7 +11,7 @@ from ...errors import did_you_mean
 from ...optim.schedules import Schedule
 from .solver import STOCHASTIC
 
-# What lbfgs, which takes all rows at once, can do nothing with.
+# Parameters without effect in lbfgs, which takes all rows at once.
 ONLY_STEPS = ("dropout", "batch_norm", "callbacks", "weight_decay", "clip_grad_norm", "lr_schedule")
 
 # Where an optimizer or a model refuses a bool, which scikit-learn takes for a number.
@@ -19,7 +19,7 @@ NO_BOOL = ("learning_rate_init", "beta_1", "beta_2", "epsilon", "n_threads")
 
 
 def check_numbers(estimator: Any) -> None:
-    """Refuse what scikit-learn's constraints fail on, or take for a number that is none."""
+    """Refuse values on which scikit-learn's constraints fail, or which they take for numbers although they are none."""
     for name in estimator._parameter_constraints:
         value = getattr(estimator, name)
         if (
@@ -31,7 +31,7 @@ def check_numbers(estimator: Any) -> None:
 
 
 def check_together(estimator: Any) -> None:
-    """Refuse parameters that another one leaves without effect, as far as scikit-learn does not have them."""
+    """Refuse parameters of ours that another parameter leaves without effect."""
     if estimator.solver not in STOCHASTIC:
         for name in ONLY_STEPS:
             if value := getattr(estimator, name):
@@ -50,7 +50,7 @@ def check_together(estimator: Any) -> None:
 
 
 def check_callbacks(estimator: Any, incremental: bool) -> None:
-    """Refuse what is no callback, and callbacks that could not act. incremental: in partial_fit."""
+    """Refuse objects that are no callbacks, and callbacks that could not act. incremental: in partial_fit."""
     callable_rate = callable(estimator.lr_schedule) and not isinstance(estimator.lr_schedule, Schedule)
     inverse = estimator.solver == "sgd" and estimator.learning_rate == "invscaling"
     for number, callback in enumerate(checked_callbacks(estimator.callbacks or ())):
@@ -95,7 +95,7 @@ def _monitor_hint(monitor: str, logged: list[str], score: str) -> str:
 
 
 def hidden_sizes(sizes: Any) -> list[int]:
-    """hidden_layer_sizes as a list."""
+    """List of the hidden layers' sizes; ValueError names hidden_layer_sizes."""
     try:
         hidden = [*sizes]
     except TypeError:

@@ -1,4 +1,4 @@
-"""MLPClassifier: scikit-learn's, trained by backpass."""
+"""MLPClassifier: scikit-learn's classifier, trained by backpass."""
 
 from typing import Any
 
@@ -105,7 +105,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
     @available_if(stochastic)  # type: ignore[untyped-decorator]
     @explained(OF_FIT)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> "MLPClassifier":
-        """One epoch over X and y. classes: all labels there are, needed at the first call."""
+        """Train for one epoch over some of the rows, on top of all epochs so far.
+
+        Args:
+            X: (N, features), dense or sparse. y: (N,) labels, or (N, labels) of 0 and 1.
+            sample_weight: (N,) weights of the rows, default None (each row weighs 1). All of them may be 0.
+            classes: all labels that will ever come, needed by the first call alone; default None.
+
+        Returns the estimator. Raises ValueError where classes are missing, or given in the place of sample_weight.
+        """
         check_order(y, sample_weight, classes)
         if check_partial_fit_first_call(self, classes):
             labels = y if type_of_target(y).startswith("multilabel") else classes
@@ -114,12 +122,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
         return self
 
     def predict(self, X: Any) -> np.ndarray:
-        """The most probable label of each row, (N,); of multi-label problems all probable ones, (N, labels)."""
+        """Most probable label of each row of X, (N,); of several labels a row 0 or 1 for each, (N, labels)."""
         check_is_fitted(self, "coefs_")
         return self._predict(self._checked(X))
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """The probability of each class in the order of `classes_`, (N, classes)."""
+        """Probability of each class for each row of X, in the order of `classes_`, (N, classes)."""
         check_is_fitted(self, "coefs_")
         out = self._raw(self._checked(X))
         if self.n_outputs_ == 1:
@@ -130,7 +138,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
         return out
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
-        """The logarithm of `predict_proba`."""
+        """Logarithm of `predict_proba` for each row of X, (N, classes)."""
         with np.errstate(divide="ignore"):
             return np.asarray(np.log(self.predict_proba(X)))
 
@@ -180,7 +188,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
         return self._binarized(y), weight
 
     def _binarized(self, y: Any) -> np.ndarray:
-        """(N, n_outputs_) booleans, as LabelBinarizer makes them, but quicker where y holds plain classes."""
+        """One-hot targets, (N, n_outputs_) booleans: LabelBinarizer's, but quicker where y holds plain classes."""
         y_type, classes = self._label_binarizer.y_type_, self.classes_
         if y_type.startswith("multilabel") or len(classes) < 2:
             labels = np.asarray(self._label_binarizer.transform(y))

@@ -1,4 +1,4 @@
-"""What the docstrings of MLPClassifier and MLPRegressor share."""
+"""Sections common to the docstrings of MLPClassifier and MLPRegressor."""
 
 ATTRIBUTES = """coefs_, intercepts_: weights (inputs, outputs) and biases (outputs,) of each layer. Writing to them
             changes the network.

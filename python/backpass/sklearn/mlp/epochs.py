@@ -1,4 +1,4 @@
-"""The epochs of an MLP estimator: the rows in a given order, scikit-learn's penalty in the loss."""
+"""Epochs of an MLP estimator: rows in an order of the estimator's, scikit-learn's penalty in the loss."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -22,7 +22,7 @@ KEPT = 8
 def penalty(
     network: Network, loss: np.ndarray, count: np.ndarray, alpha: float, share: float
 ) -> list[Instruction]:
-    """loss = share · loss + ½ alpha Σ W² / count, and its gradient: the intercepts are not penalised."""
+    """Instructions of the L2 penalty: loss = share · loss + ½ alpha Σ W² / count, and its gradient, on weights alone."""
     if alpha == 0 and share == 1:
         return []
     sizes = [len(partial_sums(coef.size)) for coef in network.coefs]
@@ -40,7 +40,7 @@ def penalty(
 
 
 class Epochs(BatchLoop):
-    """The loop of a run and the buffers it reads. A sparse X that the network cannot read is made dense block by block.
+    """Loop of a run and the buffers it reads. A sparse X that the network cannot read is made dense block by block.
 
     `order` holds the rows of the coming epoch in their order.
     """
@@ -85,11 +85,11 @@ class Epochs(BatchLoop):
         return threads_of(self.network.model)
 
     def load(self, X: Any, y: np.ndarray, weight: np.ndarray | None) -> None:
-        """Other data of the same shape for the next epoch."""
+        """Replace the data of the next epoch by others of the same shape."""
         self.data = (X, y, weight)
 
     def unload(self) -> None:
-        """Let go of the data, which may be large, until the next `load`."""
+        """Drop the data, which may be large, until the next `load`."""
         self.data = None
 
     def begin(self, number: int, position: Position) -> None:

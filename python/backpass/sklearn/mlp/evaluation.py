@@ -1,4 +1,4 @@
-"""fit's eval_set and the parameter eval_metric: other data that are judged after each epoch."""
+"""Evaluation of the data sets in fit's eval_set by eval_metric, after each epoch."""
 
 from typing import Any
 
@@ -13,9 +13,9 @@ from ..hints import value_hint
 
 
 class Evaluation:
-    """The data sets of `eval_set`, and the metric's values so far in the estimator's `evals_result_`.
+    """Data sets of `eval_set`; the metric's values go to the estimator's `evals_result_`.
 
-    eval_set: (X, y) or a list of such pairs. A scorer "neg_..." is reported as what it negates.
+    eval_set: (X, y) or a list of such pairs. A scorer that negates its metric ("neg_...") is reported without the sign.
     """
 
     def __init__(self, estimator: Any, eval_set: Any) -> None:
@@ -31,7 +31,7 @@ class Evaluation:
             estimator.evals_result_ = {f"validation_{i}": {self.name: []} for i in range(len(pairs))}
 
     def _checked(self, number: int, X: Any, y: Any) -> tuple[Any, Any]:
-        """X and y as arrays; ValueError names the set, before an epoch is spent."""
+        """Arrays X and y of one data set; ValueError names the set, before an epoch is spent."""
         estimator = self.estimator
         single = is_classifier(estimator) and not estimator._label_binarizer.y_type_.startswith("multilabel")
         expected = 1 if single else estimator.n_outputs_
@@ -48,7 +48,7 @@ class Evaluation:
 
     def _take_metric(self, metric: Any) -> None:
         self.function = self.scorer = None
-        # Of what is reported: scikit-learn negates metrics of which less is better.
+        # scikit-learn negates metrics of which less is better; the values are reported without the sign.
         self.sign, self.name, better = 1, self.estimator._score_name, "max"
         if callable(metric) and not is_scorer(metric):
             self.function, self.name, better = metric, getattr(metric, "__name__", type(metric).__name__), ""
@@ -61,7 +61,7 @@ class Evaluation:
 
     @staticmethod
     def _scorer(metric: Any) -> tuple[Any, str]:
-        """The scorer, and the name of its metric."""
+        """Scorer of a scikit-learn metric, and the name of the metric."""
         if is_scorer(metric):
             return metric, metric_of(metric)
         try:
@@ -82,7 +82,7 @@ class Evaluation:
         return (*self.checked[0], None)
 
     def epoch(self) -> dict[str, float]:
-        """Judge all sets; the values by name for the callbacks: val_<metric>, val_1_<metric>, ..."""
+        """Evaluate all data sets; returns the callbacks' logs: val_<metric>, val_1_<metric>, ..."""
         logs: dict[str, float] = {}
         for i in range(len(self.pairs)):
             value = self._value(i)

@@ -1,4 +1,4 @@
-"""The lbfgs solver of the MLP estimators: SciPy's L-BFGS-B over our loss and gradient of all rows at once."""
+"""Solver lbfgs of the MLP estimators: SciPy's L-BFGS-B over our loss and gradient of all rows at once."""
 
 import warnings
 from typing import Any
@@ -17,7 +17,7 @@ from .targets import Task
 
 
 def minimise(network: Network, X: Any, task: Task, estimator: Any) -> tuple[float, int]:
-    """Train the network; its last loss and the number of iterations."""
+    """Train the network; returns its last loss and the number of iterations."""
     model = network.model
     engine = model.engine
     sparse = network.reads_sparse(X)

@@ -1,4 +1,4 @@
-"""MLPRegressor: scikit-learn's, trained by backpass."""
+"""MLPRegressor: scikit-learn's regressor, trained by backpass."""
 
 from typing import Any
 
@@ -95,12 +95,19 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc] # scikit-lear
     @available_if(stochastic)  # type: ignore[untyped-decorator]
     @explained(OF_FIT)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> "MLPRegressor":
-        """One epoch over X and y."""
+        """Train for one epoch over some of the rows, on top of all epochs so far.
+
+        Args:
+            X: (N, features), dense or sparse. y: (N,) or (N, outputs).
+            sample_weight: (N,) weights of the rows, default None (each row weighs 1). All of them may be 0.
+
+        Returns the estimator. Raises ValueError or TypeError, which name the argument.
+        """
         self._fit(X, y, sample_weight, incremental=True)
         return self
 
     def predict(self, X: Any) -> np.ndarray:
-        """The prediction for each row, (N,) or (N, outputs)."""
+        """Prediction for each row of X, (N,) or (N, outputs)."""
         check_is_fitted(self, "coefs_")
         return self._predict(self._checked(X))
 

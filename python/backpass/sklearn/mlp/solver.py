@@ -12,7 +12,7 @@ STOCHASTIC = ("sgd", "adam", "adamw", "nadam", "rmsprop", "adagrad", "lion")
 
 
 def make_optimizer(estimator: Any) -> optim.Optimizer:
-    """The optimizer that an estimator's parameters ask for; for lbfgs one that is never used."""
+    """Optimizer of an estimator's parameters; for lbfgs one that is never used."""
     schedule = estimator.lr_schedule
     lr = schedule if isinstance(schedule, Schedule) else initial_rate(estimator)
     clip = {"clip_grad_norm": estimator.clip_grad_norm}
@@ -44,7 +44,7 @@ def initial_rate(estimator: Any) -> float:
 
 
 def optimizer_key(estimator: Any) -> tuple[Any, ...]:
-    """What `make_optimizer` reads, for comparison."""
+    """Parameters that `make_optimizer` reads, for comparison."""
     names = (
         *(
             "solver",
@@ -61,7 +61,7 @@ def optimizer_key(estimator: Any) -> tuple[Any, ...]:
 
 
 def stochastic(estimator: Any) -> bool:
-    """Whether partial_fit is there: AttributeError for lbfgs, as in scikit-learn."""
+    """True if the solver has partial_fit; AttributeError for lbfgs, as in scikit-learn."""
     if estimator.solver not in STOCHASTIC:
         raise AttributeError(
             f"partial_fit is only available for stochastic optimizers. {estimator.solver} is not stochastic."
@@ -70,7 +70,7 @@ def stochastic(estimator: Any) -> bool:
 
 
 class Rate:
-    """The learning rate of a run: constant, invscaling or adaptive (these two for sgd alone), or a callable of the epoch."""
+    """Learning rate of a run: constant, invscaling or adaptive (these two for sgd alone), or a callable of the epoch."""
 
     def __init__(self, estimator: Any, network: Network, restart: bool) -> None:
         """restart: whether the rate starts again, as in fit; in partial_fit it does where its parameters have changed."""
@@ -87,14 +87,14 @@ class Rate:
                 self.epoch_ends(estimator.t_)
 
     def _settings(self) -> list[Any]:
-        """What the rate depends on, as numbers and strings, which a pickle keeps."""
+        """Numbers and strings that the rate depends on; a pickle keeps them."""
         sources = {"schedule": isinstance(self.schedule, Schedule), "callable": callable(self.schedule)}
         source = next((name for name, is_source in sources.items() if is_source), "number")
         return [source, self.mode, float(self.power_t) if self.mode == "invscaling" else None, self.initial]
 
     @property
     def learning_rate(self) -> float:
-        """The rate of the last step, or what it was set to since."""
+        """Learning rate of the last step, or of the next one once it has been set."""
         return float(self.model.lr)
 
     @learning_rate.setter
@@ -121,12 +121,12 @@ class Rate:
             self.learning_rate = float(rate)
 
     def epoch_ends(self, samples: int) -> None:
-        """samples: that have been seen since the first fit."""
+        """Set the rate of the next epoch. samples: rows seen since the weights were drawn."""
         if self.mode == "invscaling":
             self.learning_rate = self.initial / (samples + 1) ** self.power_t
 
     def stops(self, reason: str, verbose: bool) -> bool:
-        """Whether a run that no longer improves ends; adaptive first divides the rate by 5, down to 1e-6."""
+        """True if a run that no longer improves ends; an adaptive rate is first divided by 5, down to 1e-6."""
         if self.mode != "adaptive":
             ending, stopping = "Stopping.", True
         elif self.learning_rate <= 1e-6:

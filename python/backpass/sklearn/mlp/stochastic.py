@@ -88,7 +88,7 @@ class Training:
         return X[rows], task.of(rows)
 
     def _epochs(self, X: Any) -> Epochs:
-        """The loop; partial_fit keeps it for the next batch of the same shape, unless it reads a sparse X itself."""
+        """Loop over the epochs; partial_fit keeps it for the next batch of the same shape, unless it reads a sparse X."""
         task, network, alpha = self.task, self.network, self.estimator.alpha
         arguments = (network, X, task.target, task.weight, self.size, alpha, task.share)
         if not self.incremental or network.reads_sparse(X):
@@ -103,7 +103,7 @@ class Training:
         return epochs
 
     def run(self) -> None:
-        """Train until it converges, max_iter is reached, or somebody stops it."""
+        """Train until the run converges, max_iter is reached, or a callback or the user stops it."""
         estimator, model = self.estimator, self.network.model
         estimator.n_iter_ = 0
         options = FitOptions(model, estimator.max_iter, self.size, callbacks=self.callbacks)
@@ -123,7 +123,7 @@ class Training:
     fingerprint = NO_DATA
 
     def epoch_begins(self, epoch: int) -> None:
-        """The order of the rows, and a learning rate of the user's."""
+        """Shuffle the rows, and ask a callable schedule for the learning rate."""
         estimator = self.estimator
         if estimator.shuffle:
             # The draw of sklearn.utils.shuffle, whose checks cost more than an epoch of a small data set.
@@ -137,12 +137,12 @@ class Training:
         self.diverged = None
 
     def forgives(self, error: NonFiniteError) -> bool:
-        """With early stopping better weights are kept, so that a step that diverged is no error."""
+        """True with early stopping, which has kept better weights: a step that diverged ends the run without an error."""
         self.diverged = error
         return bool(self.estimator.early_stopping)
 
     def judge(self, epoch: int, logs: dict[str, float]) -> None:
-        """The epoch's loss as scikit-learn states it, and the metrics."""
+        """Record the epoch's loss, in scikit-learn's terms, and the metrics."""
         estimator = self.estimator
         loss = math.nan if self.diverged else logs["loss"] + self.task.mean_offset(self.order, self.size)
         estimator.n_iter_ += 1
@@ -155,7 +155,7 @@ class Training:
         self._count_improvement(logs)
 
     def epoch_ends(self, epoch: int) -> bool:
-        """scikit-learn's rules of when to stop."""
+        """True if the run is over, by scikit-learn's rules."""
         estimator = self.estimator
         self.rate.epoch_ends(estimator.t_)
         if self.diverged:
@@ -174,7 +174,7 @@ class Training:
         return False
 
     def _count_improvement(self, logs: dict[str, float]) -> None:
-        """Count the epochs without improvement: of the validation score with early stopping, else of the loss."""
+        """Count epochs in a row without an improvement of the validation score (early stopping) or of the loss."""
         estimator = self.estimator
         if not estimator.early_stopping:
             better = estimator.loss_ <= estimator.best_loss_ - estimator.tol
@@ -192,7 +192,7 @@ class Training:
         estimator._no_improvement_count = 0 if better else estimator._no_improvement_count + 1
 
     def _score(self) -> float:
-        """The score of the rows that were held out, else of the first eval_set."""
+        """Score on the held-out rows, or on the first eval_set."""
         X, y, weight = self.held_out or self.evaluation.first()
         return float(self.estimator._score(X, y, weight))
 
