@@ -832,8 +832,28 @@ def test_a_regressor_takes_a_part_that_weighs_nothing() -> None:
 
 
 @pytest.mark.parametrize("make", [classifier, regressor])
-def test_a_last_batch_of_one_row_names_what_to_change(make: Any) -> None:
-    with pytest.raises(ValueError, match="batch_size"):
-        make(batch_norm=True, batch_size=95).fit(X, y)
-    with pytest.warns(UserWarning, match="batch_size.*clipped"):
+def test_a_batch_of_one_row_names_what_to_change(make: Any) -> None:
+    for size in (95, 1, 19, 5):
+        with pytest.raises(
+            ValueError, match=f"batch_size is {size}, which makes a batch of one row out of 96"
+        ):
+            make(batch_norm=True, batch_size=size).fit(X, y)
+    with pytest.raises(ValueError, match=r"batch_size is 43, .* out of 87, but batch_norm=True"):
+        make(batch_norm=True, batch_size=43, early_stopping=True, validation_fraction=9 / 96).fit(X, y)
+    with pytest.warns(UserWarning, match=r"batch_size.*clipped"):
         make(batch_size=1000).fit(X, y)
+
+
+@every
+@pytest.mark.parametrize("weight", ["balanced", {0: 1.0, 1: 2.0}], ids=str)
+def test_weights_of_classes_are_no_sample_weight(make: Any, weight: Any) -> None:
+    with pytest.raises(
+        TypeError, match=r"sample_weight is .*, expected a number for each row; .* class_weight"
+    ):
+        make().fit(X, y, sample_weight=weight)
+
+
+@pytest.mark.parametrize("pairs", [X, [X, y], (X, y, y), {"test": (X, y)}, "test"], ids=type)
+def test_an_eval_set_is_a_tuple_or_a_list_of_tuples(pairs: Any) -> None:
+    with pytest.raises(ValueError, match=r"eval_set is \w+, expected a pair \(X, y\), which is a tuple"):
+        classifier().fit(X, y, eval_set=pairs)

@@ -24,6 +24,11 @@ ZEROS = {
 
 def check_sample_weight(sample_weight: Any, X: Any, dtype: Any, not_negative: bool = False) -> np.ndarray:
     """Weights of the rows, (N,) numbers, ones for None; all of them may be 0."""
+    if isinstance(sample_weight, str | dict):
+        raise TypeError(
+            f"sample_weight is {sample_weight!r:.80}, expected a number for each row; weights of classes are class_weight, a"
+            " parameter of the constructor"
+        )
     weight = _check_sample_weight(sample_weight, X, dtype=dtype, ensure_non_negative=not_negative, **ZEROS)
     return np.asarray(weight)
 

@@ -23,7 +23,7 @@ class Evaluation:
         pairs = [] if eval_set is None else [eval_set] if isinstance(eval_set, tuple) else eval_set
         if not isinstance(pairs, list) or not all(isinstance(p, tuple | list) and len(p) == 2 for p in pairs):
             raise ValueError(
-                f"eval_set is {type(eval_set).__name__}, expected a pair (X, y) or a list of such pairs"
+                f"eval_set is {type(eval_set).__name__}, expected a pair (X, y), which is a tuple, or a list of such pairs"
             )
         self.pairs, self.checked = pairs, [self._checked(i, *pair) for i, pair in enumerate(pairs)]
         self._take_metric(estimator.eval_metric)

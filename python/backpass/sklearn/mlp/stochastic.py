@@ -51,18 +51,23 @@ class Training:
         self.diverged: NonFiniteError | None = None
 
     def _batch_size(self) -> int:
-        size: Any = self.estimator.batch_size
+        size = self.estimator.batch_size
         if size == "auto":
             size = min(200, self.rows)
             while self.estimator.batch_norm and size > 2 and self.rows % size == 1:
-                size -= 1  # a last batch of one row has no variance
-            return int(size)
-        if size > self.rows:
+                size -= 1
+        elif size > self.rows:
             warnings.warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
                 stacklevel=6,
             )
-        return min(int(size), self.rows)
+        rows = min(int(size), self.rows)
+        if self.estimator.batch_norm and 1 in (rows, self.rows % rows):
+            raise ValueError(
+                f"batch_size is {rows}, which makes a batch of one row out of {self.rows}, but batch_norm=True needs two rows:"
+                " expected another batch_size, such as 'auto'"
+            )
+        return rows
 
     def _hold_out(self, X: Any, task: Task) -> tuple[Any, Task]:
         """Split the validation rows off, as scikit-learn does: stratified only where there is one output of classes."""
