@@ -87,24 +87,23 @@ def check_order(y: Any, sample_weight: Any, classes: Any) -> None:
 
     The third positional argument is sample_weight here and in scikit-learn's MLPs, and classes in its other classifiers.
     """
-    rows, labels = np.size(y, 0) if np.ndim(y) else 0, _distinct(y)
+    rows = np.size(y, 0) if np.ndim(y) else 0
     if sample_weight is not None and classes is None:
         weights = np.asarray(sample_weight)
-        of_another_shape = labels and weights.shape not in ((), (rows,))
-        if weights.dtype.kind in "US" or (of_another_shape and labels <= _distinct(weights)):
+        of_another_shape = weights.shape not in ((), (rows,))
+        if weights.dtype.kind in "US" or (of_another_shape and set() < _distinct(y) <= _distinct(weights)):
             raise ValueError(
                 f"sample_weight holds {weights.ravel()[:9].tolist()!r:.80}, which look like classes: expected partial_fit(X, y,"
                 " classes=...)"
             )
-    if classes is not None:
-        array = np.asarray(classes)
-        if array.dtype.kind != "f" or array.shape != (rows,) or np.array_equal(array, y):
-            return
-        if len(_distinct(array)) < rows or not labels <= _distinct(array):
-            raise ValueError(
-                f"classes holds {rows} numbers such as {array[0]:.6g}, which look like weights: expected partial_fit(X, y,"
-                " sample_weight=...)"
-            )
+    array = np.asarray(classes)
+    if array.dtype.kind != "f" or array.shape != (rows,) or np.array_equal(array, y):
+        return
+    if len(_distinct(array)) < rows or not _distinct(y) <= _distinct(array):
+        raise ValueError(
+            f"classes holds {rows} numbers such as {array[0]:.6g}, which look like weights: expected partial_fit(X, y,"
+            " sample_weight=...)"
+        )
 
 
 def _distinct(values: Any) -> set[Any]:
