@@ -180,7 +180,7 @@ def test_a_refused_partial_fit_changes_nothing() -> None:
 
 def test_a_first_partial_fit_without_a_row_that_counts_is_none() -> None:
     elm = ELMClassifier(20, class_weight=dict.fromkeys(LABELS.tolist(), 0.0), random_state=1)
-    with pytest.raises(ValueError, match=r"sample_weight \(times class_weight\) is 0 everywhere"):
+    with pytest.raises(ValueError, match=r"class_weight is \{.*\}, which makes the weight of every row zero"):
         elm.partial_fit(X, LABELS, classes=np.unique(LABELS))
     with pytest.raises(NotFittedError):
         elm.predict(X)

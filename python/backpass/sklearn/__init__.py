@@ -1,5 +1,9 @@
 """Estimators for scikit-learn 1.6 and newer: `pip install backpass[sklearn]`. `import backpass` does not import them."""
 
+from typing import Any
+
+from ..errors import did_you_mean
+
 try:
     import sklearn  # noqa: F401
 except ImportError as error:
@@ -13,3 +17,11 @@ from .mlp.classifier import MLPClassifier
 from .mlp.regressor import MLPRegressor
 
 __all__ = ["ELMClassifier", "ELMRegressor", "MLPClassifier", "MLPRegressor"]
+
+
+def __getattr__(name: str) -> Any:
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{did_you_mean(name, __all__)}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__]

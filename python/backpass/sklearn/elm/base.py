@@ -1,4 +1,4 @@
-"""What the two extreme learning machines share: the random layer, the pass over the rows in chunks, the choice of a solver."""
+"""Base of the two extreme learning machines: random layer, pass over the rows in chunks, choice of a solver."""
 
 from collections.abc import Callable, Iterator
 from threading import Lock
@@ -6,14 +6,17 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from ... import nn, optim
+from ...described import explained
 from ...model import Model
+from ..elsewhere import OF_ELM
+from ..estimator import Estimator
 from ..parameters import keep_parameters
-from .settings import ACTIVATIONS
+from ..reading import validated
+from .settings import ACTIVATIONS, check_drawn, settings_of
 from .solve import EPS, Moments, Spectrum, cholesky, leave_one_out
 
 CHUNK_BYTES = 1 << 25  # of float64 numbers in a chunk of rows
@@ -23,9 +26,13 @@ GRID = np.logspace(-8, 2, 21)  # of alpha, in units of the mean eigenvalue of S
 Chunks = Iterator[tuple[np.ndarray, np.ndarray]]
 
 
-class BaseELM(BaseEstimator):  # type: ignore[misc, unused-ignore]
-    """See ELMRegressor."""
+class BaseELM(Estimator):
+    """Base of the extreme learning machines."""
 
+    _elsewhere = OF_ELM
+
+    # Written by tests/test_sklearn_constructors.py, from the table in parameters.py.
+    @explained(OF_ELM)
     def __init__(
         self,
         n_hidden: int = 500,
@@ -67,12 +74,11 @@ class BaseELM(BaseEstimator):  # type: ignore[misc, unused-ignore]
 
     # -- fitting ----------------------------------------------------------------------------------------------------
 
-    def _start(self, X: Any, targets: int, w: np.ndarray) -> None:
+    def _start(self, X: Any, targets: int) -> None:
         """Draw the random layer, and forget all rows."""
-        if not w.any():
-            raise ValueError(
-                "sample_weight (times class_weight) is 0 everywhere, expected at least one row that counts"
-            )
+        for name in ("alphas_", "loo_errors_", "loo_error_"):
+            self.__dict__.pop(name, None)
+        self._drawn = settings_of(self)
         features = X.shape[1]
         random = check_random_state(self.random_state)
         scale = self.weight_scale / np.sqrt(features)
@@ -97,22 +103,21 @@ class BaseELM(BaseEstimator):  # type: ignore[misc, unused-ignore]
     def _activation(self) -> str:
         """The name of the hidden layer's activation."""
         layer = dict(self.hidden_.net.children())["1"]
-        return next(name for name, made in ACTIVATIONS.items() if made is type(layer))
+        return next(name for name, cls in ACTIVATIONS.items() if cls is type(layer))
 
-    def _parts(self, X: Any) -> Iterator[slice]:
-        """The rows of X that are in memory as hidden units and targets at a time."""
+    def _row_slices(self, X: Any) -> Iterator[slice]:
+        """Slices of X's rows, each as many as are in memory as hidden units and targets at a time."""
         size = int(self.chunk_size or max(CHUNK_BYTES // (8 * max(X.shape[1], len(self.moments_.mean))), 1))
         return (slice(start, start + size) for start in range(0, X.shape[0], size))
 
     def _chunks(self, X: Any, Y: np.ndarray, w: np.ndarray) -> Chunks:
-        """Rows (hidden units, targets) in float64 and their weights, some at a time."""
-        for part in self._parts(X):
-            yield np.hstack([self._hidden_units(X[part]), Y[part]], dtype=np.float64), w[part]
+        """Chunks of rows (hidden units, targets) in float64, and their weights."""
+        for rows in self._row_slices(X):
+            yield np.hstack([self._hidden_units(X[rows]), Y[rows]], dtype=np.float64), w[rows]
 
     def _hidden_units(self, X: Any) -> np.ndarray:
-        busy = self.__dict__.setdefault(
-            "_busy", Lock()
-        )  # a model serves one thread at a time, an estimator any number
+        # A model serves one thread at a time, an estimator any number.
+        busy = self.__dict__.setdefault("_busy", Lock())
         with busy:
             return self.hidden_.predict(X.toarray() if sparse.issparse(X) else X)
 
@@ -121,8 +126,8 @@ class BaseELM(BaseEstimator):  # type: ignore[misc, unused-ignore]
             self.moments_.add(z, weights)
 
     def _fit(self, X: Any, Y: np.ndarray, w: np.ndarray) -> None:
-        """All of `fit` behind the checks: X (N, I), Y (N, K) and w (N,) float64."""
-        self._start(X, Y.shape[1], w)
+        """Fit checked data: X (N, I), Y (N, K) and w (N,) float64."""
+        self._start(X, Y.shape[1])
         self._accumulate(X, Y, w)
         alpha = 0.0 if self.alpha is None else self.alpha
 
@@ -135,23 +140,34 @@ class BaseELM(BaseEstimator):  # type: ignore[misc, unused-ignore]
             self._set(float(alpha), self._coef(float(alpha), rows, len(Y)))
 
     def _partial_fit(self, X: Any, Y: np.ndarray, w: np.ndarray) -> None:
-        """Take in more rows and solve again; with "loo" the first rows choose the ridge, for none are kept to leave out."""
+        """Add rows to the sums and solve again. With "loo" the first rows choose the ridge: no rows are kept to leave out."""
         alpha = 0.0 if self.alpha is None else self.alpha
         if not hasattr(self, "moments_"):
             if isinstance(alpha, str):
                 self._fit(X, Y, w)
                 return
-            self._start(X, Y.shape[1], w)
+            self._start(X, Y.shape[1])
         elif Y.shape[1] != self.moments_.cross.shape[1]:
             raise ValueError(
                 f"y has {Y.shape[1]} outputs, expected {self.moments_.cross.shape[1]} as in the fit before"
             )
+        else:
+            self._go_on()
         self._accumulate(X, Y, w)
         alpha = self.alpha_ if isinstance(alpha, str) else float(alpha)
         self._set(alpha, self._coef(alpha))
 
+    def _go_on(self) -> None:
+        """Take up parameters that were set since the layer was drawn; refuse those that cannot act any more."""
+        check_drawn(self, self._drawn)
+        settings = settings_of(self)
+        if settings["backend"] != self._drawn["backend"]:
+            self.hidden_.backend = self.backend
+        self.hidden_.threads = self.n_threads
+        self._drawn = settings
+
     def _coef(self, alpha: float, rows: Callable[[], Chunks] | None = None, count: int = 0) -> np.ndarray:
-        """β (L, K) for one alpha; `rows` gives the rows again, where there are any."""
+        """Solution β (L, K) for one alpha. rows: gives the rows again, None after partial_fit; count: their number."""
         if self.solver == "cholesky" or (self.solver == "auto" and alpha > 0):
             coef = cholesky(self.moments_, alpha)
             if coef is not None:
@@ -162,7 +178,7 @@ class BaseELM(BaseEstimator):  # type: ignore[misc, unused-ignore]
         return self._spectrum(rows, count).coef(alpha)
 
     def _spectrum(self, rows: Callable[[], Chunks] | None, count: int) -> Spectrum:
-        """By the singular values of the hidden matrix if it is at hand and small enough, else by the eigenvalues of S."""
+        """Spectrum by the singular values of the hidden matrix if it is at hand and small enough, else by S's eigenvalues."""
         if rows is None or 8 * count * int(self.n_hidden) > SVD_BYTES:
             self.solver_ = "eigh"
             return Spectrum.of_gram(self.moments_)
@@ -195,12 +211,12 @@ class BaseELM(BaseEstimator):  # type: ignore[misc, unused-ignore]
     # -- using ------------------------------------------------------------------------------------------------------
 
     def _outputs(self, X: Any) -> np.ndarray:
-        """The K outputs for every row of X, (N, K) float64."""
+        """Outputs for every row of X, (N, K) float64."""
         check_is_fitted(self, "coef_")
-        X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
+        X = validated(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
         out = np.empty((X.shape[0], len(self.coef_)))
-        for part in self._parts(X):
-            out[part] = self._hidden_units(X[part]) @ self.coef_.T + self.intercept_
+        for rows in self._row_slices(X):
+            out[rows] = self._hidden_units(X[rows]) @ self.coef_.T + self.intercept_
         return out
 
     def _to_mlp(self, coef: np.ndarray, intercept: np.ndarray, loss: str, options: dict[str, Any]) -> Model:
@@ -208,7 +224,7 @@ class BaseELM(BaseEstimator):  # type: ignore[misc, unused-ignore]
         outputs, units = coef.shape
         activation = ACTIVATIONS[self._activation()]  # of the fit, whatever the parameters say by now
         net = nn.Sequential(nn.Linear(self.n_features_in_, units), activation(), nn.Linear(units, outputs))
-        given = {"backend": self.backend, "threads": self.n_threads, "dtype": self.hidden_.dtype}
-        model = Model(net, options.pop("loss", loss), **{**given, **options})
+        settings = {"backend": self.backend, "threads": self.n_threads, "dtype": self.hidden_.dtype}
+        model = Model(net, options.pop("loss", loss), **{**settings, **options})
         model.load_state_dict(self.hidden_.state_dict() | {"2.weight": coef, "2.bias": intercept})
         return model

@@ -4,46 +4,46 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
+from ...described import explained
 from ...model import Model
-from ..parameters import dense_targets
+from ..compat import check_sample_weight
+from ..elsewhere import OF_ELM_FIT
+from ..parameters import documentation
+from ..reading import dense_targets, validated
+from ..weights import check_some_weight
 from .base import BaseELM
+from .documentation import ATTRIBUTES, MEMORY, MODEL, RAISES
+from .parameters import REGRESSOR
 from .settings import check_settings
 
 
 class ELMRegressor(RegressorMixin, BaseELM):  # type: ignore[misc, unused-ignore]
-    """Regression by an extreme learning machine (Huang, Zhu and Siew 2006): ŷ = f(x Wᵀ + c) βᵀ + b, where W and c are random.
+    __doc__ = f"""Extreme learning machine for regression (Huang, Zhu and Siew 2006): ŷ = f(x Wᵀ + c) βᵀ + b.
 
-    Only β and b are learned, by ridge regression: one linear solve instead of epochs. X should be standardised (a Pipeline with
-    StandardScaler): W is drawn for inputs of about unit size.
+    {MODEL}
 
     Args:
-        n_hidden: random hidden units L, at least 1.
-        activation: "tanh", "relu", "sigmoid" (or "logistic"), "gelu", "silu", "elu", "leaky_relu", "softplus", "identity".
-        alpha: the ridge: a number of at least 0; None (the same as 0) for the plain Moore-Penrose pseudoinverse; "loo" for the
-            one of `alphas` with the least leave-one-out error, exact and without a refit (PRESS, Allen 1974). With
-            sample_weight the error is weighted, and whole rows are left out.
-        alphas: the grid for "loo", numbers above 0; None: 21 of them, 1e-8 to 1e2 times the mean eigenvalue of S.
-        weight_scale: W ~ N(0, weight_scale² / n_features). bias_scale: c ~ N(0, bias_scale²).
-        fit_intercept: whether b is learned (it is not penalised), else 0.
-        solver: "auto" takes a Cholesky factor of S + αI, and singular values where alpha is 0 or that matrix has a reciprocal
-            condition number below 1e-12; "cholesky" and "svd" insist.
-        chunk_size: rows whose hidden units are in memory at a time; None: as many as make 32 MB.
-        random_state: an int, None or a RandomState; fixes W and c.
-        backend, n_threads: of the hidden layer, see `bp.Model`. The solves run on the LAPACK that SciPy brings, with its threads.
+        {documentation(REGRESSOR)}
 
-    Memory. S is always summed up over chunks of rows, so a fit with K targets needs about 8 (L + K) (L + K + rows of a chunk)
-    bytes besides X and y, however many rows there are. Where singular values are called for: those of the hidden matrix itself,
-    if it has at most 256 MB; else (and after `partial_fit`, which keeps no rows) the eigenvalues of S, which lose what is below
-    1e-7 of the largest singular value. `solver_` says which it was: "cholesky", "svd" or "eigh". Leave-one-out takes the
-    eigenvalues of S, and singular values if the smallest of `alphas` is next to nothing; it passes over the rows a second time.
+    Attributes:
+        {ATTRIBUTES}
 
-    The hidden layer is computed in X's precision (float32 or float64), all else in float64. Chunks of a sparse X are made dense.
+    Shapes: X (N, features), dense or sparse. y (N,) or (N, K).
 
-    Attributes: coef_ β (K, L), intercept_ b (K,), hidden_ (the random layer, a bp.Model), moments_ (the sums that partial_fit
-    adds to), alpha_ (what was used), solver_, n_features_in_, feature_names_in_; with "loo" alphas_, loo_errors_ (mean squared
-    error for each of alphas_), loo_error_ (the least).
+    {MEMORY}
+
+    Raises:
+        {RAISES}
+
+    Source: Huang, Zhu and Siew 2006 (the model), Allen 1974 (PRESS), Chan, Golub and LeVeque 1983 (sums over chunks).
+
+    Example:
+        >>> from backpass.sklearn import ELMRegressor
+        >>> X, y = [[0.0], [0.5], [1.0]], [0.0, 1.0, 0.0]
+        >>> ELMRegressor(20, alpha=1e-9, random_state=0).fit(X, y).predict(X).round(2)
+        array([...0., 1., ...0.])
     """
 
     def __sklearn_tags__(self) -> Any:
@@ -51,23 +51,40 @@ class ELMRegressor(RegressorMixin, BaseELM):  # type: ignore[misc, unused-ignore
         tags.target_tags.multi_output = True
         return tags
 
+    @explained(OF_ELM_FIT)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "ELMRegressor":
-        """Draw the hidden layer and solve. X (N, I), dense or sparse; y (N,) or (N, K); sample_weight (N,)."""
-        check_settings(self)
-        self._fit(*self._checked(X, y, sample_weight, reset=True))
-        return self
+        """Draw the hidden layer and solve.
 
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> "ELMRegressor":
-        """Take in more rows: the result is that of one `fit` on all rows so far, but for rounding. Goes on after `fit`, too.
+        Args:
+            X: (N, features), dense or sparse. y: (N,) or (N, K).
+            sample_weight: (N,) weights of the rows, default None (each row weighs 1).
 
-        With alpha "loo" the ridge is the one that `fit` chose, or the first call on its rows: later none are kept to leave out.
+        Returns the estimator. Raises ValueError or TypeError, which name the argument.
         """
         check_settings(self)
-        self._partial_fit(*self._checked(X, y, sample_weight, reset=not hasattr(self, "moments_")))
+        self._fit(*self._checked(X, y, sample_weight))
         return self
 
-    def _checked(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Any, np.ndarray, np.ndarray]:
-        X, y = validate_data(
+    @explained(OF_ELM_FIT)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> "ELMRegressor":
+        """Add rows and solve again: but for rounding the result is that of one `fit` on all rows so far, those of `fit` included.
+
+        Args:
+            X: (N, features), dense or sparse. y: (N,) or (N, K).
+            sample_weight: (N,) weights of the rows, default None (each row weighs 1). From the second call on all may be 0.
+
+        With alpha="loo" the ridge is the one that `fit`, or the first call, chose: the rows themselves are not kept.
+
+        Returns the estimator. Raises ValueError: a parameter of the random layer was changed since it was drawn.
+        """
+        check_settings(self)
+        self._partial_fit(*self._checked(X, y, sample_weight, partial=hasattr(self, "moments_")))
+        return self
+
+    def _checked(
+        self, X: Any, y: Any, sample_weight: Any, partial: bool = False
+    ) -> tuple[Any, np.ndarray, np.ndarray]:
+        X, y = validated(
             self,
             X,
             y,
@@ -75,21 +92,22 @@ class ELMRegressor(RegressorMixin, BaseELM):  # type: ignore[misc, unused-ignore
             dtype=(np.float64, np.float32),
             multi_output=True,
             y_numeric=True,
-            reset=reset,
+            reset=not partial,
         )
         y = dense_targets(y).astype(np.float64, copy=False)
-        w = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        if reset:
+        w = check_sample_weight(sample_weight, X, np.float64, not_negative=True)
+        check_some_weight(w, partial)
+        if not partial:
             self._flat_y = y.ndim == 1
         return X, y.reshape(len(y), -1), w
 
     def predict(self, X: Any) -> np.ndarray:
-        """ŷ for every row of X, (N,) or (N, K) like y; float64."""
+        """Prediction ŷ for every row of X, (N,) or (N, K) like y; float64."""
         out = self._outputs(X)
         return out[:, 0] if self._flat_y else out
 
     def to_mlp(self, **options: Any) -> Model:
-        """The network as a bp.Model of the same outputs, all of whose weights backpropagation can go on training.
+        """Convert the fitted network to a bp.Model of the same outputs; backpropagation can go on training it.
 
             model = elm.to_mlp(optimizer=optim.Adam(lr=1e-4))
             model.fit(X, y.reshape(len(y), -1), epochs=10)

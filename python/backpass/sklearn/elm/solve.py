@@ -31,12 +31,12 @@ class Moments:
 
     @classmethod
     def zeros(cls, units: int, targets: int, centred: bool) -> "Moments":
-        """Of no rows yet."""
-        both = units + targets
-        return cls(units, centred, np.zeros(both), np.zeros((both, both)))
+        """Moments of no rows."""
+        size = units + targets
+        return cls(units, centred, np.zeros(size), np.zeros((size, size)))
 
     def add(self, z: np.ndarray, w: np.ndarray) -> None:
-        """Take in rows z (n, L + K), which are overwritten, of weights w (n,)."""
+        """Add rows z (n, L + K), which are overwritten, of weights w (n,)."""
         weight = float(w.sum())
         if not weight:
             return
@@ -53,28 +53,28 @@ class Moments:
 
     @property
     def gram(self) -> np.ndarray:
-        """S, (L, L)."""
+        """Scatter matrix S of the units, (L, L)."""
         return self.scatter[: self.units, : self.units]
 
     @property
     def cross(self) -> np.ndarray:
-        """C, (L, K)."""
+        """Scatter matrix C of units and targets, (L, K)."""
         return self.scatter[: self.units, self.units :]
 
     @property
     def noise(self) -> float:
-        """What the eigenvalues of S are by rounding alone, where all rows are the same."""
+        """Size of S's eigenvalues that rounding alone makes, where all rows are equal."""
         mean = self.mean[: self.units]
         return float(self.weight * (mean @ mean) * (8 * EPS) ** 2)
 
     def intercept(self, coef: np.ndarray) -> np.ndarray:
-        """b for the coefficients β (L, K)."""
+        """Intercept b for the coefficients β (L, K)."""
         b: np.ndarray = self.mean[self.units :] - self.mean[: self.units] @ coef
         return b
 
 
 def cholesky(moments: Moments, alpha: float) -> np.ndarray | None:
-    """β by the Cholesky factor of S + αI (LAPACK potrf, potrs); None where the matrix is too ill-conditioned (pocon)."""
+    """Solution β by the Cholesky factor of S + αI (LAPACK potrf, potrs); None where that is too ill-conditioned (pocon)."""
     matrix = moments.gram.copy()
     matrix.flat[:: len(matrix) + 1] += alpha
     norm = np.abs(matrix).sum(axis=0).max()
@@ -87,7 +87,7 @@ def cholesky(moments: Moments, alpha: float) -> np.ndarray | None:
 
 @dataclass
 class Spectrum:
-    """S = V diag(values) Vᵀ without what is zero but for rounding, and Vᵀ C: from here every α is one product away."""
+    """Spectral form S = V diag(values) Vᵀ, eigenvalues of rounding left out, and Vᵀ C: each α then takes one product."""
 
     values: np.ndarray  # (r,) > 0
     vectors: np.ndarray  # V (L, r)
@@ -95,7 +95,7 @@ class Spectrum:
 
     @classmethod
     def of_gram(cls, moments: Moments) -> "Spectrum":
-        """By the eigenvalues of S (LAPACK syevd): singular values below about 1e-7 of the largest are lost."""
+        """Spectrum by the eigenvalues of S (LAPACK syevd): singular values below about 1e-7 of the largest are lost."""
         values, vectors = linalg.eigh(moments.gram, driver="evd")
         kept = values > max(values[-1] * len(values) * EPS, moments.noise)
         vectors = vectors[:, kept]
@@ -103,14 +103,14 @@ class Spectrum:
 
     @classmethod
     def of_rows(cls, h: np.ndarray, y: np.ndarray, noise: float) -> "Spectrum":
-        """By the singular values of the weighted, centred rows h (n, L), y (n, K) themselves (LAPACK gesdd); h is overwritten."""
+        """Spectrum by the singular values of weighted, centred rows h (n, L), y (n, K) (LAPACK gesdd); h is overwritten."""
         u, s, vt = linalg.svd(h, full_matrices=False, overwrite_a=True, check_finite=False)
         kept = s > max(s[0] * max(h.shape) * EPS, noise**0.5)
         s = s[kept]
         return cls(s * s, vt[kept].T, s[:, None] * (u[:, kept].T @ y))
 
     def coef(self, alpha: float) -> np.ndarray:
-        """β (L, K) for one α; 0: that of the Moore-Penrose pseudoinverse, of the least norm among the best."""
+        """Solution β (L, K) for one α; 0 is the Moore-Penrose pseudoinverse, whose norm is the least among the best."""
         out: np.ndarray = self.vectors @ (self.cross / (self.values + alpha)[:, None])
         return out
 
@@ -121,7 +121,7 @@ def leave_one_out(
     chunks: Iterable[tuple[np.ndarray, np.ndarray]],
     alphas: np.ndarray,
 ) -> np.ndarray:
-    """The weighted mean squared error of each row as predicted without that row, for every α (A,): exact, with no refit.
+    """Weighted mean squared leave-one-out error for every α (A,): exact, with no refit.
 
     PRESS (Allen 1974): the residual without row i is eᵢ / (1 - hᵢᵢ), where hᵢᵢ is the leverage of row i,
     wᵢ / Σw + wᵢ Σⱼ zᵢⱼ² / (λⱼ + α) with z = Vᵀ(h - h̄). An α at which a leverage is 1 but for rounding counts as infinitely bad.
@@ -139,15 +139,15 @@ def leave_one_out(
         leverage = (z * z) @ shrink
         if moments.centred:
             leverage += 1 / moments.weight
-        left = 1 - w[:, None] * leverage  # (n, A)
-        known = left > 1e-10
-        errors[~(known | (w == 0)[:, None]).all(axis=0)] = np.inf
-        factor = np.where(known, w[:, None] / np.where(known, left, 1) ** 2, 0)
+        slack = 1 - w[:, None] * leverage  # (n, A)
+        determined = slack > 1e-10
+        errors[~(determined | (w == 0)[:, None]).all(axis=0)] = np.inf
+        factor = np.where(determined, w[:, None] / np.where(determined, slack, 1) ** 2, 0)
         for block in blocks:
-            some = coefs[:, block]  # (r, a, K)
-            residual = (z @ some.reshape(len(some), some.shape[1] * some.shape[2])).reshape(
-                len(z), *some.shape[1:]
-            )
+            block_coefs = coefs[:, block]  # (r, a, K)
+            residual = (
+                z @ block_coefs.reshape(len(block_coefs), block_coefs.shape[1] * block_coefs.shape[2])
+            ).reshape(len(z), *block_coefs.shape[1:])
             residual -= y[:, None]
             errors[block] += np.einsum("nak,nak,na->a", residual, residual, factor[:, block])
     errors /= moments.weight * moments.cross.shape[1]

@@ -1,23 +1,27 @@
-"""What MLPClassifier and MLPRegressor share: parameters, initial weights, fit and partial_fit, pickling."""
+"""Base of MLPClassifier and MLPRegressor: checks, initial weights, fit and partial_fit, pickling."""
 
+import math
 from dataclasses import replace
 from itertools import pairwise
 from threading import Lock
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state, column_or_1d
-from sklearn.utils.validation import validate_data
 
+from ...described import explained
 from ...errors import NonFiniteError
 from ...losses import Loss
 from ..compat import check_sample_weight
+from ..elsewhere import OF_FIT, OF_MLP
+from ..estimator import Estimator
+from ..reading import validated
+from ..weights import check_some_weight
+from .checks import check_callbacks, check_numbers, check_together, hidden_sizes
 from .lbfgs import minimise
 from .network import Design, Network, sharing
-from .parameters import CONSTRAINTS, check_numbers, check_together, hidden_sizes
 from .solver import STOCHASTIC, make_optimizer, optimizer_key
-from .stochastic import Training, check_callbacks
+from .stochastic import Training
 from .targets import OUTPUT, Task
 
 NOT_FINITE = (
@@ -27,16 +31,24 @@ NOT_FINITE = (
 _building = Lock()  # predict may be called by many threads
 
 
-class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
-    """The common part of the MLP estimators."""
+class BaseMLP(Estimator):
+    """Base of the MLP estimators."""
 
-    _parameter_constraints: dict[str, list[Any]] = CONSTRAINTS
+    _elsewhere = OF_MLP
     _score_name: str
 
+    @explained(OF_FIT)
     def fit(self, X: Any, y: Any, sample_weight: Any = None, eval_set: Any = None) -> Self:
-        """Train on X (N, features), dense or sparse, and y (N,) or (N, outputs); the labels of a multi-label y are 0 and 1.
+        """Train the network: a new one, or with warm_start the last one.
 
-        sample_weight: (N,). eval_set: (X, y) or a list of such pairs; with early_stopping the first takes the place of the split.
+        Args:
+            X: (N, features), dense or sparse.
+            y: (N,) or (N, outputs); several labels a row are 0 and 1.
+            sample_weight: (N,) weights of the rows, default None (each row weighs 1).
+            eval_set: (X, y) or a list of such pairs, which eval_metric judges after each epoch; default None. With
+                early_stopping the first pair takes the place of held-out rows.
+
+        Returns the estimator. Raises ValueError or TypeError, which name the argument.
         """
         self.__dict__.pop("evals_result_", None)
         self._fit(X, y, sample_weight, incremental=False, eval_set=eval_set)
@@ -45,7 +57,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
     def _fit(self, X: Any, y: Any, sample_weight: Any, incremental: bool, eval_set: Any = None) -> None:
         check_numbers(self)
         self._validate_params()
-        check_callbacks(self.callbacks)
+        check_callbacks(self, incremental)
         check_together(self)
         hidden = hidden_sizes(self.hidden_layer_sizes)
         if incremental and self.early_stopping:
@@ -54,27 +66,27 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
             raise ValueError(
                 f"eval_set is given, but solver='lbfgs' has no epochs; choose one of {STOCHASTIC}"
             )
-        first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        X, y = self._validate_input(X, y, incremental, first)
+        fresh = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        X, y = self._validate_input(X, y, incremental, fresh)
         weight = None if sample_weight is None else check_sample_weight(sample_weight, X, dtype=X.dtype)
+        check_some_weight(weight, partial=incremental)
         y, weight = self._prepare(y, weight, incremental)
         weight = None if weight is None else np.ascontiguousarray(weight, dtype=X.dtype)
         units = (X.shape[1], *map(int, hidden), y.shape[1])
-        if not first:
+        if not fresh:
             self._check_units(units)
         self.n_outputs_ = y.shape[1]
         loss, self.out_activation_ = self._loss()
         if callable(loss) and weight is not None:
-            raise ValueError(
-                "sample_weight or class_weight is given, but the loss is a callable: weight the rows inside it"
-            )
+            name = "class_weight" if sample_weight is None else "sample_weight"
+            raise ValueError(f"{name} is given, but the loss is a callable: weight the rows inside it")
         self._random_state = check_random_state(self.random_state)
-        if first:
+        if fresh:
             self._initialise(units, X.dtype)
             self.__dict__.pop("_carried", None)
         if self.solver in STOCHASTIC:
-            self._start_records(first)
-        network = self._network_for(units, X.dtype, loss, first)
+            self._start_records(fresh)
+        network = self._network_for(units, X.dtype, loss, fresh)
         task = self._task(loss, y, weight, X.dtype)
         if isinstance(self.loss, Loss):
             task.target = self.loss.targets(task.target, (self.n_outputs_,), X.dtype)
@@ -86,13 +98,13 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
                 self.loss_, self.n_iter_ = minimise(network, X, task, self)
         except NonFiniteError as error:
             raise ValueError(f"{NOT_FINITE} ({error})") from error
-        if not all(np.isfinite(a).all() for a in (*self.coefs_, *self.intercepts_)):
+        if not network.is_finite():
             raise ValueError(NOT_FINITE)
 
     def _validated(self, X: Any, y: Any, reset: bool, **options: Any) -> tuple[Any, Any]:
-        """X in the dtype to train with, and y, (N,) if it is one column: scikit-learn's checks."""
+        """scikit-learn's checks: X in the dtype to train with, and y, (N,) if it is one column."""
         dtype = (np.float64, np.float32) if self.dtype is None else np.dtype(self.dtype)
-        X, y = validate_data(
+        X, y = validated(
             self,
             X,
             y,
@@ -108,6 +120,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
     def _initialise(self, units: tuple[int, ...], dtype: Any) -> None:
         """Glorot and Bengio's uniform weights, drawn as scikit-learn draws them: W then b, layer by layer."""
         self.n_iter_ = self.t_ = self._no_improvement_count = 0
+        self.loss_ = math.nan
         self.n_layers_ = len(units)
         self.coefs_: list[np.ndarray] = []
         self.intercepts_: list[np.ndarray] = []
@@ -116,9 +129,9 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
             for arrays, shape in ((self.coefs_, (inputs, outputs)), (self.intercepts_, (outputs,))):
                 arrays.append(self._random_state.uniform(-bound, bound, shape).astype(dtype, copy=False))
 
-    def _start_records(self, first: bool) -> None:
-        """What a run compares itself with: new at first, and where a warm start judges by something else than before."""
-        if first or not hasattr(self, "loss_curve_"):
+    def _start_records(self, fresh: bool) -> None:
+        """Start the records that a run compares itself with: for new weights, or when a warm start judges by another quantity."""
+        if fresh or not hasattr(self, "loss_curve_"):
             self.loss_curve_: list[float] = []
         elif (getattr(self, "validation_scores_", None) is not None) == bool(self.early_stopping):
             return
@@ -131,37 +144,37 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         return (self.coefs_[0].shape[0], *(len(b) for b in self.intercepts_))
 
     def _check_units(self, units: tuple[int, ...]) -> None:
-        """Refuse to go on with another network than the one there is."""
+        """Refuse parameters and targets that the fitted network does not fit."""
         *hidden, outputs = self._trained_units()[1:]
         if [*units[1:-1]] != hidden:
             raise ValueError(
-                f"hidden_layer_sizes is {self.hidden_layer_sizes!r:.80}, expected {hidden}: partial_fit and warm_start go on"
-                " with the network there is"
+                f"hidden_layer_sizes is {self.hidden_layer_sizes!r:.80}, expected {hidden}: partial_fit and warm_start"
+                " continue with the fitted network"
             )
         if units[-1] != outputs:
             raise ValueError(
-                f"y has {units[-1]} outputs, expected {outputs}: partial_fit and warm_start go on with the network there is"
+                f"y has {units[-1]} outputs, expected {outputs}: partial_fit and warm_start continue with the fitted network"
             )
 
     def _network_for(
         self, units: tuple[int, ...], dtype: Any, loss: Any, fresh: bool, as_built: bool = False
     ) -> Network:
-        """The network to train: the last one if it was built alike, else a new one that goes on from what there is.
+        """Network to train: the last one if it was built alike, else a new one that continues from its weights and moments.
 
-        as_built: the layers are those that a pickle remembers; parameters set since then count from the next fit on.
+        as_built: use the layers that a pickle remembers; parameters set since then count from the next fit on.
         """
         design = self._design(units, dtype)
-        last: Network | None = self.__dict__.get("_network")
-        if fresh or last is None or last.design != design:
-            carried = None if fresh else last.carried() if last else self.__dict__.pop("_carried", None)
+        network: Network | None = self.__dict__.get("_network")
+        if fresh or network is None or network.design != design:
+            carried = None if fresh else network.carried() if network else self.__dict__.pop("_carried", None)
             seed = int(self._random_state.randint(2**31 - 1)) if self.dropout and fresh else 0
             built = carried["built"] if carried and as_built else {}
             design = replace(design, seed=carried["seed"] if carried else seed, **built)
-            self._network = Network(design, loss, make_optimizer(self))
+            self._network = network = Network(design, loss, make_optimizer(self))
             if carried:
-                self._network.carry_on(carried)
-        self._network.adopt(self)
-        return self._network
+                network.carry_on(carried)
+        network.adopt(self)
+        return network
 
     def _design(self, units: tuple[int, ...], dtype: Any) -> Design:
         return Design(
@@ -179,7 +192,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         )
 
     def _raw(self, X: Any) -> np.ndarray:
-        """The output of the network after its activation, (N, n_outputs_); X is checked."""
+        """Output of the network after its activation, (N, n_outputs_), for a checked X."""
         with _building:
             network: Network | None = self.__dict__.get("_network")
             if network is None:  # after a pickle
@@ -190,12 +203,11 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         return OUTPUT[self.out_activation_](network.predict(X))
 
     def _checked(self, X: Any) -> Any:
-        return validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        return validated(self, X, accept_sparse=["csr", "csc"], reset=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Arrays and parameters; the network, which is made anew, leaves its moments."""
+        """Arrays and parameters. The network is built anew after a pickle, from the moments and counters it leaves here."""
         state: dict[str, Any] = {**super().__getstate__()}
-        state.pop("_optimizer", None)
         if network := state.pop("_network", None):
             state["_carried"] = network.carried()
         return state
@@ -205,7 +217,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         tags.input_tags.sparse = True
         return tags
 
-    # what the two estimators say for themselves
+    # What the two estimators define for themselves.
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
         raise TypeError(f"{type(self).__name__} has to define _validate_input")

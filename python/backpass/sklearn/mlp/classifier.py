@@ -1,4 +1,4 @@
-"""MLPClassifier: scikit-learn's, trained by backpass."""
+"""MLPClassifier: scikit-learn's classifier, trained by backpass."""
 
 from typing import Any
 
@@ -8,34 +8,56 @@ from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import (
-    check_classification_targets,
     type_of_target,
     unique_labels,
 )
 from sklearn.utils.validation import check_is_fitted
 
-from ..class_weights import weights_of_classes
+from ...described import explained
 from ..compat import check_partial_fit_first_call
-from ..parameters import keep_parameters
+from ..elsewhere import OF_FIT, OF_MLP
+from ..parameters import constraints, documentation, keep_parameters
+from ..reading import check_classes, check_order
+from ..weights import row_weights
 from .base import BaseMLP
-from .parameters import CLASSIFIER, CONSTRAINTS, DOCUMENTATION
+from .documentation import ATTRIBUTES, RAISES, SOURCES
+from .parameters import CLASSIFIER
 from .solver import stochastic
 from .targets import Task, classification_loss, classification_task
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-learn has no types
-    __doc__ = f"""Multi-layer perceptron classifier; parameters, attributes and methods are those of
-    sklearn.neural_network.MLPClassifier.
-    {DOCUMENTATION}        loss: "log_loss" (default), "focal" (Lin et al. 2017; each class by itself, scaled to a sum of 1),
-            a loss of `backpass.losses` or a callable (output, y) -> (value, gradient) on logits (N, n_outputs_) and y in 0 and 1.
-        label_smoothing: share of the targets' mass that goes to all classes alike, default 0.
-        class_weight: "balanced", which counts rows with their sample_weight, a dict {{class: weight}}, or a list of dicts for
-            multi-label y; multiplied with sample_weight.
+    __doc__ = f"""Multi-layer perceptron classifier, trained by backpropagation: scikit-learn's class with a faster engine.
+
+    Parameters, attributes and methods of sklearn.neural_network.MLPClassifier mean what they mean there. One seed gives the
+    same run in both, but for rounding.
+
+    Args:
+        {documentation(CLASSIFIER)}
+
+    Attributes:
+        classes_: the labels, sorted; of a multi-label y the numbers of its columns.
+        {ATTRIBUTES.format(score="accuracy")}
+
+    Shapes: X (N, features), dense or sparse. y (N,) of any labels, or (N, labels) of 0 and 1 that may occur together.
+
+    Raises:
+        {RAISES}
+
+    Source: {SOURCES}
+
+    Example:
+        >>> from backpass.sklearn import MLPClassifier
+        >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], ["even", "odd", "odd", "even"]
+        >>> MLPClassifier((8,), "tanh", solver="lbfgs", random_state=0).fit(X, y).predict(X)
+        array(['even', 'odd', 'odd', 'even'], dtype='<U4')
     """
 
-    _parameter_constraints = CONSTRAINTS | CLASSIFIER
+    _parameter_constraints = constraints(CLASSIFIER)
     _score_name = "accuracy"
 
+    # Written by tests/test_sklearn_constructors.py, from the table in parameters.py.
+    @explained(OF_MLP)
     def __init__(
         self,
         hidden_layer_sizes: Any = (100,),
@@ -50,7 +72,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
         max_iter: int = 200,
         shuffle: bool = True,
         random_state: Any = None,
-        tol: float = 1e-4,
+        tol: float = 0.0001,
         verbose: bool | int = False,
         warm_start: bool = False,
         momentum: float = 0.9,
@@ -59,7 +81,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
         validation_fraction: float = 0.1,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
-        epsilon: float = 1e-8,
+        epsilon: float = 1e-08,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
         loss: Any = "log_loss",
@@ -81,8 +103,18 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
         keep_parameters(self, locals())
 
     @available_if(stochastic)  # type: ignore[untyped-decorator]
+    @explained(OF_FIT)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> "MLPClassifier":
-        """One epoch over X and y. classes: all labels there are, needed at the first call."""
+        """Train for one epoch over some of the rows, on top of all epochs so far.
+
+        Args:
+            X: (N, features), dense or sparse. y: (N,) labels, or (N, labels) of 0 and 1.
+            sample_weight: (N,) weights of the rows, default None (each row weighs 1). All of them may be 0.
+            classes: all labels that will ever come, needed by the first call alone; default None.
+
+        Returns the estimator. Raises ValueError where classes are missing, or given in the place of sample_weight.
+        """
+        check_order(y, sample_weight, classes)
         if check_partial_fit_first_call(self, classes):
             labels = y if type_of_target(y).startswith("multilabel") else classes
             self._label_binarizer = LabelBinarizer().fit(labels)
@@ -90,12 +122,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
         return self
 
     def predict(self, X: Any) -> np.ndarray:
-        """The most probable label of each row, (N,); of multi-label problems all probable ones, (N, labels)."""
+        """Most probable label of each row of X, (N,); of several labels a row 0 or 1 for each, (N, labels)."""
         check_is_fitted(self, "coefs_")
         return self._predict(self._checked(X))
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """The probability of each class in the order of `classes_`, (N, classes)."""
+        """Probability of each class for each row of X, in the order of `classes_`, (N, classes)."""
         check_is_fitted(self, "coefs_")
         out = self._raw(self._checked(X))
         if self.n_outputs_ == 1:
@@ -106,7 +138,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
         return out
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
-        """The logarithm of `predict_proba`."""
+        """Logarithm of `predict_proba` for each row of X, (N, classes)."""
         with np.errstate(divide="ignore"):
             return np.asarray(np.log(self.predict_proba(X)))
 
@@ -130,7 +162,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
             try:
                 self._label_binarizer = LabelBinarizer().fit(y)
             except (TypeError, ValueError):
-                check_classification_targets(y)  # says better what is wrong with continuous or mixed values
+                check_classes(y)  # says better what is wrong with continuous or mixed values
                 raise
             self.classes_ = self._label_binarizer.classes_
             return X, y
@@ -152,22 +184,21 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
                 raise ValueError(
                     "class_weight is 'balanced', but partial_fit does not see all rows: expected a dict"
                 )
-            of_class = weights_of_classes(self.class_weight, self.classes_, y, weight)
-            weight = of_class if weight is None else weight * of_class
+            weight = row_weights(weight, self.class_weight, self.classes_, y, partial=incremental)
         return self._binarized(y), weight
 
     def _binarized(self, y: Any) -> np.ndarray:
-        """(N, n_outputs_) booleans, as LabelBinarizer makes them, but quicker where y holds plain classes."""
-        kind, classes = self._label_binarizer.y_type_, self.classes_
-        if kind.startswith("multilabel") or len(classes) < 2:
-            made = np.asarray(self._label_binarizer.transform(y))
-            return made.reshape(len(made), -1).astype(bool)
+        """One-hot targets, (N, n_outputs_) booleans: LabelBinarizer's, but quicker where y holds plain classes."""
+        y_type, classes = self._label_binarizer.y_type_, self.classes_
+        if y_type.startswith("multilabel") or len(classes) < 2:
+            labels = np.asarray(self._label_binarizer.transform(y))
+            return labels.reshape(len(labels), -1).astype(bool)
         codes = np.searchsorted(classes, y)[:, None]
         return np.asarray(codes == 1 if len(classes) == 2 else codes == np.arange(len(classes)))
 
     def _loss(self) -> tuple[Any, str]:
-        kind = self._label_binarizer.y_type_
-        return classification_loss(self.loss, kind == "multiclass", self.label_smoothing)
+        multiclass = self._label_binarizer.y_type_ == "multiclass"
+        return classification_loss(self.loss, multiclass, self.label_smoothing)
 
     def _task(self, loss: Any, y: np.ndarray, weight: np.ndarray | None, dtype: Any) -> Task:
         return classification_task(loss, y, weight, self.label_smoothing, dtype)

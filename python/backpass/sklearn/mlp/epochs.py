@@ -1,4 +1,4 @@
-"""The epochs of an MLP estimator: the rows in a given order, scikit-learn's penalty in the loss."""
+"""Epochs of an MLP estimator: rows in an order of the estimator's, scikit-learn's penalty in the loss."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -22,7 +22,7 @@ KEPT = 8
 def penalty(
     network: Network, loss: np.ndarray, count: np.ndarray, alpha: float, share: float
 ) -> list[Instruction]:
-    """loss = share · loss + ½ alpha Σ W² / count, and its gradient: the intercepts are not penalised."""
+    """Instructions of the L2 penalty: loss = share · loss + ½ alpha Σ W² / count, and its gradient, on weights alone."""
     if alpha == 0 and share == 1:
         return []
     sizes = [len(partial_sums(coef.size)) for coef in network.coefs]
@@ -33,14 +33,14 @@ def penalty(
         assert tensor is not None
         assert tensor.gradient is not None
         fields = {"weight": tensor.array.reshape(-1), "dweight": tensor.gradient.reshape(-1)}
-        part = partials[start : start + size]
-        out.append(call(l2_gradient, **fields, count=count, partials=part, alpha=alpha))
+        sums = partials[start : start + size]
+        out.append(call(l2_gradient, **fields, count=count, partials=sums, alpha=alpha))
         start += size
     return [*out, call(l2_loss, partials=partials, count=count, loss=loss, alpha=alpha, share=share)]
 
 
 class Epochs(BatchLoop):
-    """The loop of a run and the buffers it reads. A sparse X that the network cannot read is made dense block by block.
+    """Loop of a run and the buffers it reads. A sparse X that the network cannot read is made dense block by block.
 
     `order` holds the rows of the coming epoch in their order.
     """
@@ -85,11 +85,11 @@ class Epochs(BatchLoop):
         return threads_of(self.network.model)
 
     def load(self, X: Any, y: np.ndarray, weight: np.ndarray | None) -> None:
-        """Other data of the same shape for the next epoch."""
+        """Replace the data of the next epoch by others of the same shape."""
         self.data = (X, y, weight)
 
     def unload(self) -> None:
-        """Let go of the data, which may be large, until the next `load`."""
+        """Drop the data, which may be large, until the next `load`."""
         self.data = None
 
     def begin(self, number: int, position: Position) -> None:
@@ -103,19 +103,19 @@ class Epochs(BatchLoop):
     def slices(self, pace: Callable[[], int]) -> Iterator[None]:
         for start in range(0, self.rows, self.block):
             self.start = start
-            part = self.order[self.start : self.start + self.block]
+            rows = self.order[self.start : self.start + self.block]
             self.feed.cursor[0] = 0
             if self.copied:
-                self._fill(part)
+                self._fill(rows)
             else:
-                self.feed.index[:] = part
-            yield from self.train(len(part), pace)
+                self.feed.index[:] = rows
+            yield from self.train(len(rows), pace)
 
-    def _fill(self, part: np.ndarray) -> None:
+    def _fill(self, rows: np.ndarray) -> None:
         assert self.data is not None
         X, y, weight = self.data
-        feed, rows = self.feed, X[part]
-        feed.inputs.array("x")[: len(part)] = rows.toarray() if is_sparse(rows) else rows
-        feed.y[: len(part)] = y[part]
+        feed, batch = self.feed, X[rows]
+        feed.inputs.array("x")[: len(rows)] = batch.toarray() if is_sparse(batch) else batch
+        feed.y[: len(rows)] = y[rows]
         if feed.weight is not None and weight is not None:
-            feed.weight[: len(part)] = weight[part]
+            feed.weight[: len(rows)] = weight[rows]

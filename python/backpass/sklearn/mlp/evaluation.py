@@ -1,20 +1,21 @@
-"""fit's eval_set and the parameter eval_metric: other data that are judged after each epoch."""
+"""Evaluation of the data sets in fit's eval_set by eval_metric, after each epoch."""
 
 from typing import Any
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.metrics import get_scorer
+from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.utils.validation import check_array, check_consistent_length
 
 from ...checks import is_number
 from ..compat import is_scorer, metric_of, sign_of
+from ..hints import value_hint
 
 
 class Evaluation:
-    """The data sets of `eval_set`, and the metric's values so far in the estimator's `evals_result_`.
+    """Data sets of `eval_set`; the metric's values go to the estimator's `evals_result_`.
 
-    eval_set: (X, y) or a list of such pairs. A scorer "neg_..." is reported as what it negates.
+    eval_set: (X, y) or a list of such pairs. A scorer that negates its metric ("neg_...") is reported without the sign.
     """
 
     def __init__(self, estimator: Any, eval_set: Any) -> None:
@@ -22,7 +23,7 @@ class Evaluation:
         pairs = [] if eval_set is None else [eval_set] if isinstance(eval_set, tuple) else eval_set
         if not isinstance(pairs, list) or not all(isinstance(p, tuple | list) and len(p) == 2 for p in pairs):
             raise ValueError(
-                f"eval_set is {type(eval_set).__name__}, expected a pair (X, y) or a list of such pairs"
+                f"eval_set is {type(eval_set).__name__}, expected a pair (X, y), which is a tuple, or a list of such pairs"
             )
         self.pairs, self.checked = pairs, [self._checked(i, *pair) for i, pair in enumerate(pairs)]
         self._take_metric(estimator.eval_metric)
@@ -30,10 +31,10 @@ class Evaluation:
             estimator.evals_result_ = {f"validation_{i}": {self.name: []} for i in range(len(pairs))}
 
     def _checked(self, number: int, X: Any, y: Any) -> tuple[Any, Any]:
-        """X and y as arrays; ValueError names the set, before an epoch is spent."""
+        """Arrays X and y of one data set; ValueError names the set, before an epoch is spent."""
         estimator = self.estimator
-        one = is_classifier(estimator) and not estimator._label_binarizer.y_type_.startswith("multilabel")
-        expected = 1 if one else estimator.n_outputs_
+        single = is_classifier(estimator) and not estimator._label_binarizer.y_type_.startswith("multilabel")
+        expected = 1 if single else estimator.n_outputs_
         try:
             rows = estimator._checked(X)
             y = check_array(y, accept_sparse="csr", ensure_2d=False, dtype=None, input_name="y")
@@ -47,24 +48,28 @@ class Evaluation:
 
     def _take_metric(self, metric: Any) -> None:
         self.function = self.scorer = None
-        # Of what is reported: scikit-learn negates metrics of which less is better.
+        # scikit-learn negates metrics of which less is better; the values are reported without the sign.
         self.sign, self.name, better = 1, self.estimator._score_name, "max"
-        if is_scorer(metric):
-            self.scorer, self.sign, self.name = metric, sign_of(metric), metric_of(metric)
-            better = "max" if self.sign > 0 else "min"
-        elif callable(metric):
+        if callable(metric) and not is_scorer(metric):
             self.function, self.name, better = metric, getattr(metric, "__name__", type(metric).__name__), ""
         elif metric is not None:
-            try:
-                self.scorer = get_scorer(metric)
-            except ValueError as error:
-                raise ValueError(f"eval_metric is {metric!r:.80}: {error}") from error
-            if metric.startswith("neg_"):
-                self.sign, self.name, better = -1, metric.removeprefix("neg_"), "min"
-            else:
-                self.name = metric
+            self.scorer, self.name = self._scorer(metric)
+            self.sign = sign_of(self.scorer)
+            better = "max" if self.sign > 0 else "min"
         # By the name in the logs: what is better, "" where nobody says.
         self.better = {self._logged(i): better for i in range(len(self.pairs))}
+
+    @staticmethod
+    def _scorer(metric: Any) -> tuple[Any, str]:
+        """Scorer of a scikit-learn metric, and the name of the metric."""
+        if is_scorer(metric):
+            return metric, metric_of(metric)
+        try:
+            scorer = get_scorer(metric)
+        except ValueError as error:
+            hint = value_hint("eval_metric", metric, get_scorer_names())
+            raise ValueError(f"eval_metric is {metric!r:.80}: {str(error).rstrip('.')}{hint}") from error
+        return scorer, metric.removeprefix("neg_") if sign_of(scorer) < 0 else metric
 
     def _logged(self, number: int) -> str:
         return f"val_{number}_{self.name}" if number else f"val_{self.name}"
@@ -77,7 +82,7 @@ class Evaluation:
         return (*self.checked[0], None)
 
     def epoch(self) -> dict[str, float]:
-        """Judge all sets; the values by name for the callbacks: val_<metric>, val_1_<metric>, ..."""
+        """Evaluate all data sets; returns the callbacks' logs: val_<metric>, val_1_<metric>, ..."""
         logs: dict[str, float] = {}
         for i in range(len(self.pairs)):
             value = self._value(i)

@@ -1,4 +1,4 @@
-"""The lbfgs solver of the MLP estimators: SciPy's L-BFGS-B over our loss and gradient of all rows at once."""
+"""Solver lbfgs of the MLP estimators: SciPy's L-BFGS-B over our loss and gradient of all rows at once."""
 
 import warnings
 from typing import Any
@@ -17,7 +17,7 @@ from .targets import Task
 
 
 def minimise(network: Network, X: Any, task: Task, estimator: Any) -> tuple[float, int]:
-    """Train the network; its last loss and the number of iterations."""
+    """Train the network; returns its last loss and the number of iterations."""
     model = network.model
     engine = model.engine
     sparse = network.reads_sparse(X)
@@ -46,7 +46,7 @@ def minimise(network: Network, X: Any, task: Task, estimator: Any) -> tuple[floa
         print(f"loss = {intermediate_result.fun:.8f}")
 
     with sharing():
-        found = minimize(
+        result = minimize(
             evaluate,
             np.concatenate([p.ravel() for p in params]).astype(np.float64),
             method="L-BFGS-B",
@@ -54,17 +54,17 @@ def minimise(network: Network, X: Any, task: Task, estimator: Any) -> tuple[floa
             callback=report if estimator.verbose else None,
             options={"maxfun": estimator.max_fun, "maxiter": estimator.max_iter, "gtol": estimator.tol},
         )
-    spread(found.x, params)
+    spread(result.x, params)
     engine.plans.clear()  # they hold all rows
-    if found.status != 0:
-        message = found.message if isinstance(found.message, str) else found.message.decode("latin1")
+    if result.status != 0:
+        message = result.message if isinstance(result.message, str) else result.message.decode("latin1")
         warnings.warn(
-            f"lbfgs failed to converge after {found.nit} iteration(s) (status={found.status}):\n{message}\n\n"
+            f"lbfgs failed to converge after {result.nit} iteration(s) (status={result.status}):\n{message}\n\n"
             "Increase the number of iterations (max_iter, max_fun), or scale the data to a similar range.",
             ConvergenceWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
-    return float(found.fun), min(int(found.nit), estimator.max_iter)
+    return float(result.fun), min(int(result.nit), estimator.max_iter)
 
 
 def spread(flat: np.ndarray, arrays: list[np.ndarray]) -> None:

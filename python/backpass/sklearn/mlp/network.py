@@ -1,4 +1,4 @@
-"""The network of an MLP estimator: its layers, its bp.Model, and the arrays that scikit-learn calls coefs_ and intercepts_."""
+"""Network of an MLP estimator: layers, bp.Model, and the arrays that scikit-learn calls coefs_ and intercepts_."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,7 +29,7 @@ _training = 0
 
 @contextmanager
 def sharing() -> Iterator[None]:
-    """While one more estimator trains, all share the threads."""
+    """Count one more estimator that trains: all of them share the threads."""
     global _training
     with _counting:
         _training += 1
@@ -41,7 +41,7 @@ def sharing() -> Iterator[None]:
 
 
 def threads_of(model: Model) -> int:
-    """The threads for the next call: n_threads, else this estimator's part, 0 for all. The results do not depend on it."""
+    """Threads of the next call: n_threads, else this estimator's share of all, 0 for all. Results do not depend on it."""
     return model.engine.threads or (max(1, get_num_threads() // _training) if _training > 1 else 0)
 
 
@@ -52,7 +52,7 @@ def block_rows(features: int, dtype: np.dtype[Any]) -> int:
 
 @dataclass(frozen=True)
 class Design:
-    """All that a network is built from; equal designs can share one."""
+    """Description that a network is built from; equal designs can share a network."""
 
     units: tuple[int, ...]  # of the input, the hidden layers, the output
     activation: str = "relu"
@@ -68,7 +68,7 @@ class Design:
     seed: int = field(default=0, compare=False)
 
     def layers(self) -> tuple[nn.Sequential, list[nn.Linear]]:
-        """Linear, norm, activation, dropout for each hidden layer, then a linear one; and the linear layers alone."""
+        """The network (Linear, norm, activation, dropout for each hidden layer, then Linear), and its linear layers alone."""
         blocks: list[nn.Layer] = []
         linear = [nn.Linear(i, o, init="zeros") for i, o in pairwise(self.units)]
         for layer in linear[:-1]:
@@ -86,7 +86,7 @@ class Design:
         return nn.Sequential(*blocks, linear[-1]), linear
 
 
-# What the layers of a design depend on.
+# Fields that decide which layers a design has.
 BUILT = ("activation", "dropout", "batch_norm", "layer_norm", "residual")
 
 
@@ -109,19 +109,21 @@ class Network:
         self.intercepts = [layer.view("bias") for layer in self.linear]
         # Of partial_fit, by shape.
         self.epochs: dict[Any, Any] = {}
+        # Parameters of the learning rate in the last run.
+        self.rate_settings: list[Any] = []
 
     def reads_sparse(self, X: Any) -> bool:
-        """Whether X is sparse and nothing but the first linear layer reads it, so that it may stay so."""
+        """True if X is sparse and may stay sparse: only the first linear layer reads it."""
         return is_sparse(X) and self.model.net.reads_sparse and self.model.engine.loss_function is None
 
     def adopt(self, estimator: Any) -> None:
         """Take the weights over from an estimator whose coefs_ or intercepts_ are not this network's own arrays."""
         for name, own in (("coefs_", self.coefs), ("intercepts_", self.intercepts)):
-            given = getattr(estimator, name)
-            if all(a is b for a, b in zip(given, own, strict=True)):
+            arrays = getattr(estimator, name)
+            if all(a is b for a, b in zip(arrays, own, strict=True)):
                 continue
-            for to, array in zip(own, given, strict=True):
-                to[...] = array
+            for target, array in zip(own, arrays, strict=True):
+                target[...] = array
             setattr(estimator, name, list(own))
 
     def predict(self, X: Any) -> np.ndarray:
@@ -135,28 +137,34 @@ class Network:
         return np.concatenate(parts)
 
     def carried(self) -> dict[str, Any]:
-        """What a pickle keeps besides coefs_ and intercepts_: layers, moments, steps, norms."""
+        """State that a pickle keeps besides coefs_ and intercepts_: layers, moments, steps, norms."""
         return {
             "built": {name: getattr(self.design, name) for name in BUILT},
             "optimizer": type(self.model.optimizer).__name__,
             "moments": {k: np.array(v) for k, v in self.model.engine.optimizer_state.items()},
             "steps": int(self.model.engine.step_count[0]),
             "seed": self.design.seed,
+            "rate": self.rate_settings,
             "others": {k: np.array(v) for k, v in self.model.state_dict().items() if k not in self._own()},
         }
 
     def carry_on(self, carried: dict[str, Any]) -> None:
-        """Go on from what `carried` gave, as far as it fits: another optimizer starts afresh."""
+        """Restore the state of `carried` as far as it fits: another optimizer starts with fresh moments."""
         state = self.model.state_dict()
+        self.rate_settings = carried["rate"]
         if all(k in state and state[k].shape == v.shape for k, v in carried["others"].items()):
             self.model.load_state_dict(state | carried["others"])
-        known = self.model.engine.optimizer_state
+        buffers = self.model.engine.optimizer_state
         if carried["optimizer"] == type(self.model.optimizer).__name__ and all(
-            k in known and known[k].shape == v.shape for k, v in carried["moments"].items()
+            k in buffers and buffers[k].shape == v.shape for k, v in carried["moments"].items()
         ):
             for name, array in carried["moments"].items():
-                known[name][...] = array
+                buffers[name][...] = array
             self.model.engine.step_count[0] = carried["steps"]
+
+    def is_finite(self) -> bool:
+        """True if all weights are finite."""
+        return all(bool(np.isfinite(array).all()) for array in self.model.parameters())
 
     def snapshot(self) -> list[np.ndarray]:
         """Copies of all that training changes in the network, for `restore`."""
@@ -164,8 +172,8 @@ class Network:
 
     def restore(self, arrays: Sequence[np.ndarray]) -> None:
         """Bring a snapshot back."""
-        for to, array in zip(self._all(), arrays, strict=True):
-            to[...] = array
+        for target, array in zip(self._all(), arrays, strict=True):
+            target[...] = array
 
     def _all(self) -> list[np.ndarray]:
         states = [a for _, layer in self.model.net.walk() for a in layer.state.values()]

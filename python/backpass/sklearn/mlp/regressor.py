@@ -1,4 +1,4 @@
-"""MLPRegressor: scikit-learn's, trained by backpass."""
+"""MLPRegressor: scikit-learn's regressor, trained by backpass."""
 
 from typing import Any
 
@@ -8,24 +8,48 @@ from sklearn.metrics import r2_score
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from ..parameters import dense_targets, keep_parameters
+from ...described import explained
+from ..elsewhere import OF_FIT, OF_MLP
+from ..parameters import constraints, documentation, keep_parameters
+from ..reading import dense_targets
 from .base import BaseMLP
-from .parameters import CONSTRAINTS, DOCUMENTATION, REGRESSOR
+from .documentation import ATTRIBUTES, RAISES, SOURCES
+from .parameters import REGRESSOR
 from .solver import stochastic
 from .targets import Task, regression_loss, regression_task
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc] # scikit-learn has no types
-    __doc__ = f"""Multi-layer perceptron regressor; parameters, attributes and methods are those of
-    sklearn.neural_network.MLPRegressor.
-    {DOCUMENTATION}        loss: "squared_error" (default), "poisson", "absolute_error" (or "mae"), "huber", "quantile" (the
-            median), a loss of `backpass.losses` such as QuantileLoss(0.9), or a callable (output, y) -> (value, gradient)
-            on arrays (N, n_outputs_).
+    __doc__ = f"""Multi-layer perceptron regressor, trained by backpropagation: scikit-learn's class with a faster engine.
+
+    Parameters, attributes and methods of sklearn.neural_network.MLPRegressor mean what they mean there. One seed gives the
+    same run in both, but for rounding.
+
+    Args:
+        {documentation(REGRESSOR)}
+
+    Attributes:
+        {ATTRIBUTES.format(score="R²")}
+
+    Shapes: X (N, features), dense or sparse. y (N,) or (N, outputs).
+
+    Raises:
+        {RAISES}
+
+    Source: {SOURCES}
+
+    Example:
+        >>> from backpass.sklearn import MLPRegressor
+        >>> X, y = [[0.0], [0.5], [1.0]], [0.0, 1.0, 0.0]
+        >>> MLPRegressor("squared_error", (8,), "tanh", solver="lbfgs", random_state=0).fit(X, y).predict([[0.5]]).round(1)
+        array([1.])
     """
 
-    _parameter_constraints = CONSTRAINTS | REGRESSOR
+    _parameter_constraints = constraints(REGRESSOR)
     _score_name = "r2"
 
+    # Written by tests/test_sklearn_constructors.py, from the table in parameters.py.
+    @explained(OF_MLP)
     def __init__(
         self,
         loss: Any = "squared_error",
@@ -41,7 +65,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc] # scikit-lear
         max_iter: int = 200,
         shuffle: bool = True,
         random_state: Any = None,
-        tol: float = 1e-4,
+        tol: float = 0.0001,
         verbose: bool | int = False,
         warm_start: bool = False,
         momentum: float = 0.9,
@@ -50,7 +74,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc] # scikit-lear
         validation_fraction: float = 0.1,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
-        epsilon: float = 1e-8,
+        epsilon: float = 1e-08,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
         dropout: float = 0.0,
@@ -69,13 +93,21 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc] # scikit-lear
         keep_parameters(self, locals())
 
     @available_if(stochastic)  # type: ignore[untyped-decorator]
+    @explained(OF_FIT)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> "MLPRegressor":
-        """One epoch over X and y."""
+        """Train for one epoch over some of the rows, on top of all epochs so far.
+
+        Args:
+            X: (N, features), dense or sparse. y: (N,) or (N, outputs).
+            sample_weight: (N,) weights of the rows, default None (each row weighs 1). All of them may be 0.
+
+        Returns the estimator. Raises ValueError or TypeError, which name the argument.
+        """
         self._fit(X, y, sample_weight, incremental=True)
         return self
 
     def predict(self, X: Any) -> np.ndarray:
-        """The prediction for each row, (N,) or (N, outputs)."""
+        """Prediction for each row of X, (N,) or (N, outputs)."""
         check_is_fitted(self, "coefs_")
         return self._predict(self._checked(X))
 

@@ -1,4 +1,4 @@
-"""What an MLP estimator trains on: the loss by name, the targets as it wants them, the weights of the rows."""
+"""Losses by name, targets in the form that the loss wants, and weights of the rows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ NOT_OF_LOGITS = (
 
 @dataclass
 class Task:
-    """Targets, weights and what is left of the loss as scikit-learn states it."""
+    """Targets, weights, and the terms by which scikit-learn's loss differs from ours."""
 
     target: np.ndarray
     weight: np.ndarray | None
@@ -38,13 +38,13 @@ class Task:
     offset: np.ndarray | None = None  # what the loss of each row lacks, a constant
 
     def of(self, rows: np.ndarray) -> "Task":
-        """Some of the rows."""
+        """Task of some of the rows."""
         weight = None if self.weight is None else self.weight[rows]
         offset = None if self.offset is None else self.offset[rows]
         return Task(np.ascontiguousarray(self.target[rows]), weight, self.share, offset)
 
     def mean_offset(self, order: np.ndarray | None = None, batch: int | None = None) -> float:
-        """The offset of an epoch: batches are averaged with the weights of the rows, then by their number of rows."""
+        """Mean offset of an epoch: a batch averages by the weights of its rows, the epoch by the rows of its batches."""
         if self.offset is None:
             return 0.0
         if self.weight is None:
@@ -57,9 +57,9 @@ class Task:
 
 
 def regression_loss(loss: Any) -> tuple[Loss | Callable[..., Any], str]:
-    """The loss for a regressor's parameter, and the activation of its output."""
-    made = REGRESSION[loss]() if isinstance(loss, str) else loss
-    return made, "exp" if getattr(made, "kind", "") == "poisson" else "identity"
+    """Loss object of a regressor's parameter, and the activation of its output."""
+    function = REGRESSION[loss]() if isinstance(loss, str) else loss
+    return function, "exp" if getattr(function, "kind", "") == "poisson" else "identity"
 
 
 def regression_task(loss: Any, y: np.ndarray, weight: np.ndarray | None, dtype: Any) -> Task:
@@ -75,7 +75,7 @@ def regression_task(loss: Any, y: np.ndarray, weight: np.ndarray | None, dtype: 
 def classification_loss(
     loss: Any, multiclass: bool, smoothing: float
 ) -> tuple[Loss | Callable[..., Any], str]:
-    """The loss for a classifier's parameter, and the activation of its output."""
+    """Loss object of a classifier's parameter, and the activation of its output."""
     if type(loss) in NOT_OF_LOGITS:
         raise ValueError(
             f"loss is {type(loss).__name__}, which is not for logits and classes: expected CrossEntropyLoss,"
@@ -114,5 +114,5 @@ def classification_task(
 
 
 def cast(y: np.ndarray, dtype: Any) -> np.ndarray:
-    """C-contiguous, of the model's dtype."""
+    """C-contiguous array of the model's dtype."""
     return np.ascontiguousarray(y, dtype=dtype)

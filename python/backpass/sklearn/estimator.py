@@ -1,0 +1,54 @@
+"""Base of all four estimators: scikit-learn's base, with hints in its refusals."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Self
+
+from sklearn.base import BaseEstimator
+
+from .compat import InvalidParameterError, StrOptions
+from .hints import name_hint, value_hint
+
+
+class Estimator(BaseEstimator):  # type: ignore[misc, unused-ignore] # scikit-learn has no types
+    """Base of the estimators: parameters by name, checked when fit is called."""
+
+    _parameter_constraints: dict[str, list[Any]]
+    # Parameters of other libraries, and what to do instead.
+    _elsewhere: Mapping[str, str]
+
+    def set_params(self, **params: Any) -> Self:
+        """Change constructor parameters; they act at the next fit or partial_fit.
+
+        Args:
+            params: values by name, as in set_params(alpha=0.1).
+
+        Returns the estimator. Raises ValueError: a name that there is not, with the near ones.
+        """
+        names = self._get_param_names()
+        try:
+            super().set_params(**params)
+        except ValueError as error:
+            unknown = [name for name in params if name.partition("__")[0] not in names]
+            hint = name_hint(unknown[0], names, self._elsewhere) if unknown else ""
+            raise ValueError(f"{str(error).rstrip('.') if hint else error}{hint}") from None
+        return self
+
+    def _validate_params(self) -> None:
+        """Check the parameters against their constraints; InvalidParameterError names one, and what may be meant."""
+        try:
+            super()._validate_params()
+        except InvalidParameterError as error:
+            match = re.match(r"The '(\w+)' parameter", str(error))
+            hint = self._hint(match[1]) if match else ""
+            raise InvalidParameterError(f"{str(error).rstrip('.') if hint else error}{hint}") from None
+
+    def _hint(self, name: str) -> str:
+        allowed = self._parameter_constraints[name]
+        options = [
+            option
+            for constraint in allowed
+            if isinstance(constraint, StrOptions)
+            for option in constraint.options
+        ]
+        return value_hint(name, getattr(self, name), sorted(options), "boolean" in allowed)
