@@ -40,7 +40,9 @@ class MissingError(DamagedError, FileNotFoundError):
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """A warning that points to the line of the user's that led to it, however deep in the package it arose."""
     level, frame = 1, sys._getframe()
-    while frame.f_back is not None and (frame.f_code.co_filename.startswith(HERE) or "contextlib" in frame.f_code.co_filename):
+    while frame.f_back is not None and (
+        frame.f_code.co_filename.startswith(HERE) or "contextlib" in frame.f_code.co_filename
+    ):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
 

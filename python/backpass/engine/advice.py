@@ -36,4 +36,3 @@ def of_targets(target: np.ndarray, loss: Loss | None) -> None:
             f"y reaches {largest:.3g}; a network learns targets of size 1 best: train on (y - y.mean()) / y.std(), and undo that"
             " in predictions"
         )
-

@@ -66,7 +66,9 @@ class BatchLoop:
         except ValueError as error:
             if rows == self.size:
                 raise
-            advice = f"the last batch of an epoch has {rows} of {self.size} rows: drop_last=True leaves it out"
+            advice = (
+                f"the last batch of an epoch has {rows} of {self.size} rows: drop_last=True leaves it out"
+            )
             raise ValueError(f"{error}; {advice}") from None
 
     def program(self, rows: int) -> tuple[Steps, BackwardPlan]:
