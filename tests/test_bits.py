@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-import samples
 from backpass.backends import Backend
 from backpass.ops.contract import REGISTRY, Op
-from fence import fenced
+from helpers import samples
+from helpers.fence import fenced
 
 SIZES = {
     "H": 9,

@@ -19,10 +19,9 @@ from backpass.checkpoint import safetensors as tensors
 from backpass.checkpoint import save as checkpoint
 from backpass.ops import add
 from backpass.optim import schedules
-from checkpoints import (
+from helpers.checkpoints import (
     LABELS,
     LABELS_V,
-    TESTS,
     XV,
     Every,
     Stop,
@@ -33,7 +32,7 @@ from checkpoints import (
     model,
     own_loss,
 )
-from children import ENVIRONMENT
+from helpers.processes import ENVIRONMENT
 
 # ---- what a file says ------------------------------------------------------------------------------------------------
 
@@ -246,9 +245,12 @@ def test_the_newest_file_is_never_missing(
 def test_several_writers_of_one_file(tmp_path: Path) -> None:
     """Two processes and two threads: every call succeeds, and whatever file is there is whole."""
     path = tmp_path / "run"
-    code = "import sys, test_checkpoint as t; m = t.model(); [t.checkpoint.save(m.engine, sys.argv[1], 3) for _ in range(100)]"
+    code = (
+        "import sys; from backpass.checkpoint.save import save; from helpers.checkpoints import model; m = model();"
+        "[save(m.engine, sys.argv[1], 3) for _ in range(100)]"
+    )
     command = [sys.executable, "-c", code, str(path)]
-    others = [subprocess.Popen(command, cwd=TESTS, env=ENVIRONMENT, stderr=subprocess.PIPE) for _ in range(2)]
+    others = [subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE) for _ in range(2)]
     models = [model(seed=seed) for seed in (0, 1)]
     failed: list[Exception] = []
 

@@ -18,8 +18,8 @@ import pytest
 
 import backpass as bp
 from backpass.checkpoint import files as storage
-from checkpoints import LABELS, TESTS, X, bits, fit, full, model
-from children import ENVIRONMENT
+from helpers.checkpoints import LABELS, X, bits, fit, full, model
+from helpers.processes import ENVIRONMENT, LONG
 
 # ---- files that are not what they should be --------------------------------------------------------------------------
 
@@ -258,14 +258,14 @@ def test_a_full_disk_leaves_the_old_file(saved: Path, call: str, monkeypatch: py
 def test_a_file_that_may_not_grow(saved: Path) -> None:
     before = saved.read_bytes()
     code = (
-        "import resource, sys, test_checkpoint as t\n"
+        "import resource, sys, backpass as bp\n"
+        "from helpers.checkpoints import model\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))\n"
-        "try: t.model().save(sys.argv[1])\n"
-        "except t.bp.CheckpointError as error: print(error)\n"
+        "try: model().save(sys.argv[1])\n"
+        "except bp.CheckpointError as error: print(error)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, saved],
-        cwd=TESTS,
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
@@ -305,7 +305,7 @@ FULL_DISK = """
 import os, sys, warnings
 from pathlib import Path
 import backpass as bp
-from checkpoints import LABELS, X, bits, fit, model
+from helpers.checkpoints import LABELS, X, bits, fit, model
 folder = Path(sys.argv[1])
 path, rest = folder / "run", folder / "rest"
 def listed(): return sorted(os.listdir(folder)) == ["rest", "run"]
@@ -411,13 +411,13 @@ def test_a_state_that_could_not_be_read_back_is_not_written(saved: Path, state: 
     not hasattr(os, "fork") or not hasattr(signal, "SIGKILL"), reason="needs fork and SIGKILL"
 )
 def test_killed_at_random_moments() -> None:
-    command = [sys.executable, "-W", "ignore", TESTS / "long" / "kills.py", "--kills", "8"]
+    command = [sys.executable, "-W", "ignore", LONG / "kills.py", "--kills", "8"]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_forged_files() -> None:
-    command = [sys.executable, TESTS / "long" / "hostile.py", "--cases", "200", "--seed", "3701721945"]
+    command = [sys.executable, LONG / "hostile.py", "--cases", "200", "--seed", "3701721945"]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
 

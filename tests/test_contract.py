@@ -7,16 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-import backpass as bp
-import samples
 from backpass.backends import Backend
 from backpass.ops import contract
 from backpass.ops.contract import NUMBERS, REGISTRY, Array, Op, as_rows
+from helpers import samples
+from helpers.backends import needs_native
 
 REFUSED = (ValueError, TypeError, KeyError, RuntimeError)
-needs_native = pytest.mark.skipif(
-    "native" not in bp.available_backends(), reason="the native backend is not there"
-)
 
 
 @pytest.fixture

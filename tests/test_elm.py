@@ -13,7 +13,7 @@ from sklearn.linear_model import Ridge, RidgeCV
 
 from backpass.sklearn import ELMClassifier, ELMRegressor
 from backpass.sklearn.elm import base as elm_base
-from elm_rows import LABELS, WEIGHT, X, Y, close, rng
+from helpers.elm_rows import LABELS, WEIGHT, X, Y, close, rng
 
 pytestmark = pytest.mark.skipif(
     "BACKPASS_ISA" in os.environ, reason="once is enough: no kernel is tested here"

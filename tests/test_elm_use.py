@@ -17,7 +17,7 @@ from sklearn.exceptions import NotFittedError
 
 from backpass.sklearn import ELMClassifier, ELMRegressor
 from backpass.sklearn.elm import base as elm_base
-from elm_rows import LABELS, WEIGHT, X, Y, close
+from helpers.elm_rows import LABELS, WEIGHT, X, Y, close
 
 pytestmark = pytest.mark.skipif(
     "BACKPASS_ISA" in os.environ, reason="once is enough: no kernel is tested here"

@@ -8,7 +8,7 @@ import pytest
 import backpass as bp
 from backpass import nn, optim
 from backpass.optim import schedules
-from refusals import LABELS, X, Y, assert_trains, classifier, mse, refused, with_value
+from helpers.refusals import LABELS, X, Y, assert_trains, classifier, mse, refused, with_value
 
 # ---- arguments of fit ------------------------------------------------------------------------------------------------
 

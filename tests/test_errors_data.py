@@ -7,7 +7,7 @@ import pytest
 
 import backpass as bp
 from backpass import nn, optim
-from refusals import LABELS, X, Y, assert_trains, classifier, mse, refused, with_value
+from helpers.refusals import LABELS, X, Y, assert_trains, classifier, mse, refused, with_value
 
 FEATURES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "one dimension": (X[:, 0], ("X has shape (20,)", "expected (N, features)")),

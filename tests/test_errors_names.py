@@ -12,8 +12,8 @@ import pytest
 import backpass as bp
 from backpass import nn, optim
 from backpass.optim import schedules
-from children import ENVIRONMENT
-from refusals import LABELS, X, Y, assert_trains, classifier, refused
+from helpers.processes import ENVIRONMENT
+from helpers.refusals import LABELS, X, Y, assert_trains, classifier, refused
 
 # ---- unknown names and numbers out of range --------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import pytest
 import backpass as bp
 from backpass import optim
 from backpass.backends import Backend
-from fitting import LABELS, X, Y, digest, small, with_everything
+from helpers.fitting import LABELS, X, Y, digest, small, with_everything
 
 # ---- history, validation, callbacks ----------------------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,9 @@ from backpass import nn, optim
 from backpass.backends import Backend
 from backpass.program import TrainingPlan
 from backpass.training import loops
-from children import ENVIRONMENT
-from fitting import LABELS, X, Y, digest, needs_native, small, with_everything
+from helpers.backends import needs_native
+from helpers.fitting import LABELS, X, Y, digest, small, with_everything
+from helpers.processes import ENVIRONMENT
 
 # ---- the same bits ---------------------------------------------------------------------------------------------------
 
@@ -49,10 +49,7 @@ def test_same_bits_for_any_number_of_threads(dtype: str) -> None:
 
 @needs_native
 def test_same_bits_in_another_process() -> None:
-    code = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_fit_bits as test_fit;"
-        "print(test_fit.digest(test_fit.train_everything(2)))"
-    )
+    code = "import test_fit_bits as t; print(t.digest(t.train_everything(2)))"
     done = subprocess.run(
         [sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, timeout=120
     )

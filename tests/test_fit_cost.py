@@ -18,9 +18,9 @@ import backpass as bp
 from backpass import nn
 from backpass.backends import Backend
 from backpass.training import loops
-from children import ENVIRONMENT
-from conftest import not_under_asan
-from fitting import LABELS, X, Y, digest, needs_linux, needs_native, small, step_of_a_run, with_everything
+from helpers.backends import needs_linux, needs_native, not_under_asan
+from helpers.fitting import LABELS, X, Y, digest, small, step_of_a_run, with_everything
+from helpers.processes import ENVIRONMENT
 
 
 def events(batches: int) -> int:
@@ -140,7 +140,7 @@ COUNTING = """
 import ctypes, os, sys
 import numpy as np, backpass as bp
 from backpass import nn, optim
-from fitting import step_of_a_run
+from helpers.fitting import step_of_a_run
 width = 128
 net = nn.Sequential(nn.Linear(6, width), nn.BatchNorm1d(width), nn.GELU(), nn.Dropout(0.3),
     nn.Residual(nn.Linear(width, width), nn.ReLU(), nn.LayerNorm(width)), nn.Linear(width, 3))

@@ -13,7 +13,7 @@ from backpass import nn, optim
 from backpass.backends import Backend
 from backpass.data import arrays as data
 from backpass.data.feed import Feed
-from fitting import LABELS, RNG, X, Y, same_weights, small
+from helpers.fitting import LABELS, RNG, X, Y, same_weights, small
 
 # ---- what X and y may be ---------------------------------------------------------------------------------------------
 

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import samples
 from backpass.backends import Backend
 from backpass.ops.contract import REGISTRY, Op
+from helpers import samples
 
 STEP, LIMIT = 1e-6, 1e-6
 PAIRS = [n for n in samples.OPS if n.endswith("_forward") and n.replace("_forward", "_backward") in REGISTRY]

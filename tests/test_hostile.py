@@ -13,15 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import arguments
-import attacks
 import backpass as bp
 from backpass import nn
 from backpass.backends import Backend
-from children import ENVIRONMENT
-from conftest import once
+from helpers import arguments, attacks
+from helpers.backends import once
+from helpers.processes import ENVIRONMENT, LONG
 
-LONG = Path(__file__).parent / "long"
 SEEDS = st.integers(0, 2**32 - 1)
 QUICK = settings(
     derandomize=True,

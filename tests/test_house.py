@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from children import ENVIRONMENT
+from helpers.processes import ENVIRONMENT
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = ROOT / "python" / "backpass"

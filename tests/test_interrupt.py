@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import backpass as bp
-from children import ENVIRONMENT
-from fitting import needs_native
+from helpers.backends import needs_native
+from helpers.processes import ENVIRONMENT
 
 WITHIN = 0.2  # seconds from the signal to the exception
 INTERRUPTED = """

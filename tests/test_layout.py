@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import backpass as bp
-import samples
 from backpass import nn
 from backpass.backends import get_backend
 from backpass.ops.contract import REGISTRY
 from backpass.program import InputSpec, Instruction
 from backpass.system.memory import padded_matrix
+from helpers import samples
 
 pytestmark = pytest.mark.skipif(
     "native" not in bp.available_backends(), reason="the native backend is not there"

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import backpass as bp
-from children import ENVIRONMENT
-from conftest import not_under_asan, once
+from helpers.backends import not_under_asan, once
+from helpers.processes import ENVIRONMENT
 
 pytestmark = once
 

@@ -11,7 +11,7 @@ import backpass as bp
 from backpass import nn, optim
 from backpass.backends import Backend
 from backpass.engine import plans
-from models import LABELS, X, Y, assert_same, net, on, shared_twice
+from helpers.models import LABELS, X, Y, assert_same, net, on, shared_twice
 
 OPTIMIZERS: list[Callable[[], optim.Optimizer]] = [
     lambda: optim.SGD(lr=0.1, momentum=0.9, nesterov=True), lambda: optim.Adam(clip_grad_norm=0.1), optim.NAdam,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import backpass as bp
-from conftest import once
+from helpers.backends import once
 
 for package in ("tqdm", "ipykernel", "ipywidgets", "nbclient"):
     pytest.importorskip(package, reason=f"{package} is not installed")

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import backpass as bp
-import samples
 from backpass.ops.contract import CHUNK, REGISTRY
 from backpass.ops.update import clipped, decayed
+from helpers import samples
 
 UPDATES = [name for name, op in REGISTRY.items() if "params" in op.outputs]
 SIZE = 5 * CHUNK // 2

@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-import samples
 from backpass.backends import Backend
 from backpass.backends.numpy import NumPyBackend
 from backpass.ops.contract import REGISTRY, Op
-from disguises import backwards, strided, unaligned
+from helpers import samples
+from helpers.disguises import backwards, strided, unaligned
 
 REFERENCE = NumPyBackend()
 FACTOR = 8  # a backend may err this many times as much as NumPy does in the same precision

@@ -6,37 +6,18 @@ import sys
 import sysconfig
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import backpass as bp
-from backpass import nn, optim
-from children import ENVIRONMENT
-from conftest import once
+from backpass import nn
+from helpers.backends import once
+from helpers.processes import ENVIRONMENT, LONG, X, Y, train
 
-LONG = Path(__file__).parent / "long"
-X = np.random.default_rng(0).standard_normal((600, 20)).astype(np.float32)
-Y = np.arange(600) % 3
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 pytestmark = once
-
-
-def train(seed: int, backend: str = "auto", threads: int | None = 2, epochs: int = 2) -> bytes:
-    """The bytes of a trained network; wide enough that the thread pool has something to do (kWorthSeconds)."""
-    net = nn.Sequential(
-        nn.Linear(20, 256),
-        nn.BatchNorm1d(256),
-        nn.ReLU(),
-        nn.Dropout(0.2),
-        nn.Linear(256, 256),
-        nn.Linear(256, 3),
-    )
-    model = bp.Model(net, "cross_entropy", optim.Adam(), seed=seed, backend=backend, threads=threads)
-    model.fit(X, Y, epochs=epochs, batch_size=200)
-    return b"".join(array.tobytes() for array in model.state_dict().values())
 
 
 def in_child(what: Callable[[], bytes]) -> bytes:

@@ -23,7 +23,7 @@ from backpass.program import (
     call,
 )
 from backpass.system.memory import ALIGNMENT, aligned
-from layers import activation_layers
+from helpers.registered import activation_layers
 
 LAYERS = activation_layers()
 

@@ -12,11 +12,10 @@ import pytest
 
 import backpass as bp
 from backpass import nn, optim
-from checkpoints import (
+from helpers.checkpoints import (
     LABELS,
     LABELS_V,
     OPTIMIZERS,
-    TESTS,
     XV,
     Every,
     Stop,
@@ -27,7 +26,7 @@ from checkpoints import (
     own_loss,
     stopping,
 )
-from children import ENVIRONMENT
+from helpers.processes import ENVIRONMENT
 
 CASES: dict[str, Callable[[], bp.Model]] = {
     **{name: lambda make=make: model(make()) for name, make in OPTIMIZERS.items()},
@@ -61,7 +60,6 @@ def resumed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     command = f"import test_resume as t, pathlib; t.go_on(pathlib.Path({str(folder)!r}))"
     done = subprocess.run(
         [sys.executable, "-c", command],
-        cwd=TESTS,
         env=ENVIRONMENT,
         capture_output=True,
         text=True,

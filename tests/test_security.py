@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 
 import backpass
-from children import ENVIRONMENT
-from conftest import once
+from helpers.backends import once
+from helpers.processes import ENVIRONMENT
 
 pytestmark = once
 WATCHED = """
 import sys, os
 import numpy as np, backpass as bp
-from children import ENVIRONMENT
 from backpass import nn
 path, events = sys.argv[1], []
 X, y = np.random.default_rng(0).standard_normal((60, 4)), np.arange(60) % 3

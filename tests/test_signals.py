@@ -16,11 +16,10 @@ import pytest
 import backpass as bp
 from backpass import nn
 from backpass.system.signals import deliver, held, opened
-from children import ENVIRONMENT
-from conftest import once
+from helpers.backends import once
+from helpers.processes import ENVIRONMENT, LONG
 
 pytestmark = [once, pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="no SIGUSR1 on this system")]
-TESTS = Path(__file__).parent
 X = np.random.default_rng(0).standard_normal((4000, 8)).astype(np.float32)
 Y = np.arange(4000) % 3
 
@@ -135,7 +134,7 @@ def test_a_child_of_another_thread_holds_nothing(seen: list[int]) -> None:
 
 
 def test_interrupted_at_random_moments() -> None:
-    command = [sys.executable, TESTS / "long" / "interrupts.py", "--rounds", "3"]
+    command = [sys.executable, LONG / "interrupts.py", "--rounds", "3"]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -9,7 +9,7 @@ import pytest
 import backpass as bp
 from backpass import nn
 from backpass.backends import Backend
-from models import on
+from helpers.models import on
 
 sklearn = pytest.importorskip("sklearn")
 from scipy import sparse  # noqa: E402

@@ -12,7 +12,7 @@ import backpass as bp
 from backpass.backends import Backend, threads
 from backpass.cli.workloads import WORKLOADS
 from backpass.system.quota import quota
-from conftest import UNDER_ASAN
+from helpers.backends import UNDER_ASAN
 
 
 @pytest.fixture(autouse=True)

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conftest import BACKENDS
 from golden.cases import Case, deep, model_of, mse
-from torch_parity import Builder, check_trajectory, runs, to_probability, torch_peer
+from helpers.backends import BACKENDS
+from helpers.torch_parity import Builder, check_trajectory, runs, to_probability, torch_peer
 
 pytestmark = pytest.mark.torch
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from backpass.backends import Backend
-from conftest import BACKENDS
 from golden.cases import CLASSES, GOLDEN, TRAJECTORIES, Case, batches, deep, mlp, model_of, mse, rows
-from torch_parity import LOSS, WEIGHTS, deviation, peer_of, relative, torch_peer
+from helpers.backends import BACKENDS
+from helpers.torch_parity import LOSS, WEIGHTS, deviation, peer_of, relative, torch_peer
 
 pytestmark = pytest.mark.torch
 

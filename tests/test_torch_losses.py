@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from conftest import BACKENDS
 from golden.cases import Case, cross_entropy, mlp, mse
-from torch_parity import Builder, check_trajectory, runs, to_probability
+from helpers.backends import BACKENDS
+from helpers.torch_parity import Builder, check_trajectory, runs, to_probability
 
 pytestmark = pytest.mark.torch
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from conftest import BACKENDS
 from golden.cases import CLASSES, Case, deep, mlp, mse
-from torch_parity import check_trajectory, runs
+from helpers.backends import BACKENDS
+from helpers.torch_parity import check_trajectory, runs
 
 pytestmark = pytest.mark.torch
 

@@ -10,7 +10,7 @@ import pytest
 import backpass as bp
 from backpass import nn, optim
 from backpass.backends import Backend
-from models import LABELS, X, Y, assert_same, net, on
+from helpers.models import LABELS, X, Y, assert_same, net, on
 
 
 def test_state_dict_has_pytorchs_keys_and_layout() -> None:

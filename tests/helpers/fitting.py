@@ -1,11 +1,9 @@
 """Small models and data for the tests of fit."""
 
 import hashlib
-import sys
 from typing import Any
 
 import numpy as np
-import pytest
 
 import backpass as bp
 from backpass import nn
@@ -21,12 +19,6 @@ X = RNG.standard_normal((70, 6)).astype(np.float32)
 Y = RNG.standard_normal((70, 2)).astype(np.float32)
 
 LABELS = RNG.integers(0, 3, 70)
-
-needs_native = pytest.mark.skipif(
-    "native" not in bp.available_backends(), reason="the native backend is not there"
-)
-
-needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="counts allocations through glibc")
 
 
 def small(loss: Any = "mse", outputs: int = 2, **arguments: Any) -> bp.Model:

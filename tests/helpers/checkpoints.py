@@ -2,7 +2,6 @@
 
 import errno
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,6 @@ X = RNG.standard_normal((90, 6)).astype(np.float32)
 LABELS = RNG.integers(0, 3, 90)
 
 XV, LABELS_V = RNG.standard_normal((30, 6)).astype(np.float32), RNG.integers(0, 3, 30)
-
-TESTS = Path(__file__).parent
 
 
 def network() -> nn.Layer:

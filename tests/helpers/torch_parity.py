@@ -13,11 +13,12 @@ import pytest
 
 import backpass as bp
 from backpass.backends import Backend
-from conftest import BACKENDS
 from golden.cases import Case, batches, model_of, rows
+from helpers.backends import BACKENDS
 
 torch_peer = pytest.importorskip(
-    "torch_peer", reason="PyTorch is not installed: live parity is skipped (pip install torch==2.13.0)"
+    "helpers.torch_peer",
+    reason="PyTorch is not installed: live parity is skipped (pip install torch==2.13.0)",
 )
 
 LOSS = {"float64": 1e-10, "float32": 1e-4}

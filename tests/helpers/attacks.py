@@ -13,7 +13,7 @@ import numpy as np
 import backpass as bp
 from backpass import nn, optim
 from backpass.backends import Backend
-from disguises import disguise, numbers
+from helpers.disguises import disguise, numbers
 
 ROWS = 9
 Outcome = tuple[str, Any]  # "raised" and the exception, or "done" and all that came out, as bytes
