@@ -49,7 +49,7 @@ def test_same_bits_for_any_number_of_threads(dtype: str) -> None:
 
 @needs_native
 def test_same_bits_in_another_process() -> None:
-    code = "import test_fit_bits as t; print(t.digest(t.train_everything(2)))"
+    code = "import training.test_fit_bits as t; print(t.digest(t.train_everything(2)))"
     done = subprocess.run(
         [sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, timeout=120
     )

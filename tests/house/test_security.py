@@ -88,7 +88,7 @@ def test_the_rights_of_the_file_before_are_kept(tmp_path: Path) -> None:
 
 def test_environment_variables_are_those_of_the_readme() -> None:
     """Every upper-case word of the sources that looks like one, against README's table and SECURITY.md."""
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
     if not (root / "SECURITY.md").exists():
         pytest.skip("the documents are not beside the tests")
     known = (root / "README.md").read_text("utf-8") + (root / "SECURITY.md").read_text("utf-8")

@@ -15,7 +15,7 @@ import pytest
 
 from helpers.processes import ENVIRONMENT
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / "python" / "backpass"
 CSRC = ROOT / "csrc"
 CHECK_SYMBOLS = ROOT / "tests" / "cpp" / "check_symbols.py"
@@ -71,7 +71,7 @@ def crossed_imports(path: str, source: str) -> Iterator[str]:
     """What the file at `path` imports and may not."""
     room = path.split("/")[0].removesuffix(".py")
     if room not in RANK:
-        yield f"python/backpass/{path}: {room} is no room of tests/test_house.py's ORDER"
+        yield f"python/backpass/{path}: {room} is no room of tests/house/test_house.py's ORDER"
         return
     for line, name in imported(path, source):
         target = name.split(".")[0]

@@ -10,7 +10,7 @@ import pytest
 
 from backpass.cli.workloads import WORKLOADS
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 from peers.apart import AVX512_BLAS, apart
 
 

@@ -57,7 +57,7 @@ def resumed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("resumed")
     for name, make in CASES.items():
         fit(make(), 4, name).save(folder / f"{name}.safetensors")
-    command = f"import test_resume as t, pathlib; t.go_on(pathlib.Path({str(folder)!r}))"
+    command = f"import training.test_resume as t, pathlib; t.go_on(pathlib.Path({str(folder)!r}))"
     done = subprocess.run(
         [sys.executable, "-c", command],
         env=ENVIRONMENT,

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("sklearn")
 
-GUIDES = sorted((Path(__file__).resolve().parent.parent / "docs" / "guides").glob("*.md"))
+GUIDES = sorted((Path(__file__).resolve().parents[2] / "docs" / "guides").glob("*.md"))
 
 
 @pytest.mark.skipif("BACKPASS_ISA" in os.environ, reason="the guides know no instruction sets")
