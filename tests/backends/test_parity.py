@@ -7,7 +7,7 @@ import pytest
 
 from backpass.backends import Backend
 from backpass.backends.numpy import NumPyBackend
-from backpass.ops.contract import REGISTRY, Op
+from backpass.ops.contract import NUMBERS, REGISTRY, Op
 from helpers import samples
 from helpers.disguises import backwards, strided, unaligned
 
@@ -104,3 +104,16 @@ def test_every_op_is_native(native: Backend) -> None:
     from backpass import _core
 
     assert set(_core.ops()) == set(REGISTRY)
+
+
+@pytest.mark.parametrize("source", NUMBERS, ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_gather_converts_as_numpy_does(backend: Backend, dtype: str, source: np.dtype[Any]) -> None:
+    """The smallest and the largest numbers, and halfway between two of the model's dtype."""
+    narrow = min(np.dtype(dtype), source, key=lambda d: d.itemsize)
+    ends = np.finfo(narrow) if source.kind == "f" else np.iinfo(source)
+    halfway = [2**24 + 1, 2**24 + 3] if source.itemsize > 2 else []
+    x = np.resize(np.array([ends.min, ends.max, 1, *halfway], source), (6, 37))
+    out, rows = np.zeros((4, 37), dtype), np.array([5, 0, 3, 3, 1, 2])
+    backend.call("gather", source=x, index=rows, cursor=np.array([1]), out=out)
+    assert np.array_equal(out, x[rows[1:5]].astype(dtype))

@@ -79,16 +79,3 @@ def test_a_row_that_is_not_finite_leaves_the_others_alone(native: Backend) -> No
     got = model.predict(bad)
     assert np.isnan(got[7]).all()
     assert np.array_equal(np.delete(got, 7, 0), np.delete(want, 7, 0))
-
-
-def test_batch_statistics_at_inference_are_those_of_all_rows(backend: Backend) -> None:
-    """BatchNorm1d(track_running_stats=False) normalises what predict is given as one batch, whatever its size."""
-    model = bp.Model(
-        nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4, eps=1e-12, track_running_stats=False)),
-        backend=backend.name,
-        dtype="float64",
-    )
-    X = np.random.default_rng(0).standard_normal((13, 3))
-    out = model.predict(X)
-    np.testing.assert_allclose(out.mean(axis=0), 0, atol=1e-12)
-    np.testing.assert_allclose(out.var(axis=0), 1, atol=1e-9)

@@ -1,4 +1,4 @@
-"""How many threads: environment, affinity, container quota; and that the native backend hears of it."""
+"""How many threads: environment, affinity, container quota; that the native backend hears of it; the same bits for any."""
 
 import os
 import subprocess
@@ -11,7 +11,6 @@ import pytest
 import backpass as bp
 from backpass.backends import Backend, threads
 from backpass.cli.workloads import WORKLOADS
-from backpass.system.quota import quota
 from helpers.backends import UNDER_ASAN
 
 
@@ -95,54 +94,6 @@ def test_a_model_tells_native_the_default_before_its_first_run() -> None:
         [sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["7"]
-
-
-def cgroup(root: Path, lines: str, files: dict[str, str]) -> Path:
-    """A file system with /proc/self/cgroup and the files below /sys/fs/cgroup."""
-    for name, text in {
-        "proc/self/cgroup": lines,
-        **{f"sys/fs/cgroup/{k}": v for k, v in files.items()},
-    }.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text, "utf-8")
-    return root
-
-
-V1 = "12:cpuset:/\n4:cpu,cpuacct:/docker/abc\n1:name=systemd:/x\n"
-
-
-@pytest.mark.parametrize(
-    ("lines", "files", "expected"),
-    [
-        ("0::/\n", {"cpu.max": "150000 100000\n"}, 1.5),
-        ("0::/\n", {"cpu.max": "max 100000\n"}, None),
-        ("0::/\n", {}, None),
-        (
-            "0::/a/b\n",
-            {"a/b/cpu.max": "max 100000", "a/cpu.max": "200000 100000"},
-            2.0,
-        ),  # the parent's limit holds, too
-        ("0::/a/b\n", {"a/b/cpu.max": "50000 100000", "a/cpu.max": "200000 100000"}, 0.5),
-        ("0::/../host/path\n", {"cpu.max": "300000 100000"}, 3.0),  # the path is the host's
-        (
-            V1,
-            {"cpu/docker/abc/cpu.cfs_quota_us": "250000", "cpu/docker/abc/cpu.cfs_period_us": "100000"},
-            2.5,
-        ),
-        (V1, {"cpu/cpu.cfs_quota_us": "100000", "cpu/cpu.cfs_period_us": "50000"}, 2.0),
-        (V1, {"cpu/docker/abc/cpu.cfs_quota_us": "-1", "cpu/docker/abc/cpu.cfs_period_us": "100000"}, None),
-    ],
-)
-def test_quota(
-    lines: str, files: dict[str, str], expected: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.undo()  # the real quota()
-    assert quota(cgroup(tmp_path, lines, files)) == expected
-
-
-def test_quota_without_cgroups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()
-    assert quota(tmp_path) is None
 
 
 @pytest.mark.skipif(

@@ -113,12 +113,6 @@ def test_doctor_says_why_a_backend_is_missing(tmp_path: Path) -> None:
     assert "auto is numpy" in done.stdout
 
 
-def test_show_config() -> None:
-    text = bp.show_config()
-    assert repr(text) == str(text), "a notebook shows the table"
-    assert bp.__version__ in text
-
-
 def test_bench(tmp_path: Path) -> None:
     done = run(
         "bench",
@@ -215,42 +209,3 @@ def test_demo_without_scikit_learn_says_what_to_install(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert 'pip install "backpass[demo]"' in done.stderr
     assert done.stderr.count("\n") == 1
-
-
-@pytest.mark.skipif(find_spec("matplotlib") is None, reason="matplotlib is not installed")
-def test_learning_curves(tmp_path: Path) -> None:
-    history = bp.History()
-    for epoch in range(3):
-        history.append(epoch, {"loss": 3.0 - epoch, "val_loss": 3.5 - epoch, "val_accuracy": epoch / 3})
-    figure = history.plot(str(tmp_path / "one.png"))
-    losses, accuracy = figure.axes
-    assert [line.get_linestyle() for line in losses.lines] == ["-", "--"]
-    assert [text.get_text() for text in losses.get_legend().get_texts()] == ["training", "validation"]
-    assert list(losses.lines[0].get_xdata()) == [1, 2, 3]
-    assert accuracy.get_ylabel() == "accuracy [%]"
-    assert (tmp_path / "one.png").stat().st_size > 1000
-    with pytest.raises(ValueError, match="no epoch"):
-        bp.History().plot()
-
-
-def test_summary() -> None:
-    shared = bp.nn.Linear(4, 4)
-    net = bp.nn.Sequential(
-        bp.nn.Flatten(),
-        shared,
-        bp.nn.BatchNorm1d(4),
-        bp.nn.Residual(shared, bp.nn.ReLU()),
-        bp.nn.Linear(4, 2),
-    )
-    text = bp.Model(net, "cross_entropy").summary()
-    table = {words[0]: words[1:] for words in (line.split() for line in text.splitlines())}
-    assert table["1"] == ["Linear(4,", "4)", "(4,)", "20"]
-    assert table["3.inner.0"] == ["Linear(4,", "4)", "(4,)", "(shared)"]
-    assert table["4"][-2:] == ["(2,)", "10"]
-    assert table["38"][0] == "parameters,"  # 20 + 8 + 10
-    assert bp.Model(bp.nn.Sequential(bp.nn.ReLU())).summary().splitlines()[2].split() == [
-        "0",
-        "ReLU()",
-        "?",
-        "0",
-    ]

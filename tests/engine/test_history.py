@@ -1,6 +1,7 @@
 """History: what of an epoch's logs it keeps, and how it is drawn."""
 
 import math
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -101,3 +102,19 @@ def test_paths_may_be_paths(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     bp.Model(nn.Linear(3, 1), "mse").fit(X, Y, epochs=2).plot(tmp_path / "curves.svg")
     assert "<svg" in (tmp_path / "curves.svg").read_text("utf-8")
+
+
+@pytest.mark.skipif(find_spec("matplotlib") is None, reason="matplotlib is not installed")
+def test_learning_curves(tmp_path: Path) -> None:
+    history = bp.History()
+    for epoch in range(3):
+        history.append(epoch, {"loss": 3.0 - epoch, "val_loss": 3.5 - epoch, "val_accuracy": epoch / 3})
+    figure = history.plot(str(tmp_path / "one.png"))
+    losses, accuracy = figure.axes
+    assert [line.get_linestyle() for line in losses.lines] == ["-", "--"]
+    assert [text.get_text() for text in losses.get_legend().get_texts()] == ["training", "validation"]
+    assert list(losses.lines[0].get_xdata()) == [1, 2, 3]
+    assert accuracy.get_ylabel() == "accuracy [%]"
+    assert (tmp_path / "one.png").stat().st_size > 1000
+    with pytest.raises(ValueError, match="no epoch"):
+        bp.History().plot()

@@ -1,4 +1,4 @@
-"""bp.Model: one step by every road gives the same numbers; evaluation, summary, and programs that come and go."""
+"""bp.Model: one step by every road gives the same numbers; evaluation, and programs that come and go."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -11,7 +11,7 @@ import backpass as bp
 from backpass import nn, optim
 from backpass.backends import Backend
 from backpass.engine import plans
-from helpers.models import LABELS, X, Y, assert_same, net, on, shared_twice
+from helpers.models import LABELS, X, Y, assert_same, net, on
 
 OPTIMIZERS: list[Callable[[], optim.Optimizer]] = [
     lambda: optim.SGD(lr=0.1, momentum=0.9, nesterov=True), lambda: optim.Adam(clip_grad_norm=0.1), optim.NAdam,
@@ -112,21 +112,6 @@ def test_evaluate_uses_the_running_statistics_and_no_dropout() -> None:
     assert all(np.array_equal(v, before[k]) for k, v in model.state_dict().items())
 
 
-def test_summary() -> None:
-    model = bp.Model(net(), "cross_entropy", "adamw")
-    text = model.summary()
-    assert repr(text) == str(text), "a notebook shows the table"
-    for part in ("Linear(6, 16)", "4.inner.0", "(16,)", "(3,)", "cross", "AdamW", "112"):
-        assert part.lower() in text.lower(), part
-    learned = 6 * 16 + 16 + 32 + 16 * 16 + 16 + 32 + 16 * 3 + 3
-    assert f"{learned:,} parameters" in text
-    assert "(shared)" in bp.Model(shared_twice()).summary()
-    assert repr(model).startswith("Model(Sequential(Linear(6, 16), BatchNorm1d(16)")
-    before = model.state_dict()
-    model.summary()
-    assert all(np.array_equal(v, before[k]) for k, v in model.state_dict().items())
-
-
 def test_ever_new_batches_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """The programs of the oldest shapes are forgotten, and made again to the same bits."""
     whole_batch = nn.BatchNorm1d(5, track_running_stats=False)
@@ -170,3 +155,16 @@ def test_a_network_is_free_where_no_model_came_of_it() -> None:
     again, fresh = bp.Model(net), bp.Model(deepcopy(net))
     assert again.state_dict().keys() == fresh.state_dict().keys()
     assert all(np.array_equal(a, b) for a, b in zip(again.parameters(), fresh.parameters(), strict=True))
+
+
+def test_batch_statistics_at_inference_are_those_of_all_rows(backend: Backend) -> None:
+    """BatchNorm1d(track_running_stats=False) normalises what predict is given as one batch, whatever its size."""
+    model = bp.Model(
+        nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4, eps=1e-12, track_running_stats=False)),
+        backend=backend.name,
+        dtype="float64",
+    )
+    X = np.random.default_rng(0).standard_normal((13, 3))
+    out = model.predict(X)
+    np.testing.assert_allclose(out.mean(axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(out.var(axis=0), 1, atol=1e-9)

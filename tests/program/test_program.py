@@ -307,20 +307,6 @@ def test_instructions_are_immutable() -> None:
     )
 
 
-@pytest.mark.parametrize("shape", [(), (0,), (1,), (3, 0, 2), (7, 5), (129,), (2, 3, 4, 5)])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
-def test_aligned(shape: tuple[int, ...], dtype: Any) -> None:
-    arrays = [aligned(shape, dtype) for _ in range(20)]
-    for array in arrays:
-        assert array.shape == shape
-        assert array.dtype == dtype
-        assert not array.size or address(array) % ALIGNMENT == 0  # NumPy may place an empty view anywhere
-        assert array.flags.c_contiguous
-        assert array.flags.writeable
-        assert not array.any()
-    assert not arrays[0].size or len({address(array) for array in arrays}) == 20
-
-
 @pytest.mark.parametrize("loss", ["mse", "cross_entropy", "gaussian_nll"])
 def test_buffers_of_a_plan_are_aligned(loss: str) -> None:
     net = nn.Sequential(

@@ -1,9 +1,7 @@
-"""A signal in the middle of `fit`, and no memory left: the process ends or the model works on."""
+"""No memory left, and the end of the interpreter: the process ends or the model works on."""
 
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,50 +18,6 @@ def needs_limits(test: Callable[..., None]) -> Callable[..., None]:
     """On Linux, and where the limit is not used up by the sanitizer's own memory."""
     linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and limits the address space")
     return linux(not_under_asan("its own memory counts, too")(test))
-
-
-# ---- signals ----------------------------------------------------------------------------------------------------------------
-
-TERMINATED = """
-import signal, sys, time
-import numpy as np, backpass as bp
-from backpass import nn
-class Told(Exception): pass
-def handler(number, frame): raise Told
-if sys.argv[1] == "handler": signal.signal(signal.SIGTERM, handler)
-model = bp.Model(nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 4)), "mse", threads=int(sys.argv[2]))
-X, y = np.ones((1000, 64), np.float32), np.ones((1000, 4), np.float32)
-class Ready(bp.Callback):
-    def on_epoch_begin(self, epoch, logs):
-        if epoch == 1: print("ready", flush=True)
-try:
-    model.fit(X, y, epochs=10**6, callbacks=[Ready()])
-except Told:
-    before = int(model.engine.step_count[0])
-    model.fit(X, y, batch_size=1000)
-    print(int(model.engine.step_count[0]) - before, all(np.isfinite(v).all() for v in model.parameters()))
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM to be handled on Windows")
-@pytest.mark.parametrize("way", ["default", "handler"])
-@pytest.mark.parametrize("threads", [1, 2])
-def test_sigterm(way: str, threads: int) -> None:
-    """Without a handler the process ends at once; with one that raises, fit stops at the next slice and the model is whole."""
-    command = [sys.executable, "-c", TERMINATED, way, str(threads)]
-    with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdout is not None
-        try:
-            assert child.stdout.readline() == "ready\n"
-            time.sleep(0.1)
-            sent = time.perf_counter()
-            child.send_signal(signal.SIGTERM)
-            answer, _ = child.communicate(timeout=30)
-        finally:
-            child.kill()
-    seconds = time.perf_counter() - sent
-    assert (answer, child.returncode) == (("1 True\n", 0) if way == "handler" else ("", -signal.SIGTERM))
-    assert seconds < 3, seconds  # the interpreter's own end included
 
 
 # ---- no memory --------------------------------------------------------------------------------------------------------------

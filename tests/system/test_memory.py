@@ -1,14 +1,16 @@
-"""Arrays in huge pages: apart, zeroed, private, given back."""
+"""Aligned arrays; large ones in huge pages: apart, zeroed, private, given back."""
 
 import gc
 import mmap
 import os
 import sys
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
 
+from backpass.program import address
 from backpass.system.memory import ALIGNMENT, HUGE_PAGE, WORTH_HUGE, aligned
 
 huge = pytest.mark.skipif(not hasattr(mmap, "MADV_HUGEPAGE"), reason="no huge pages on this system")
@@ -87,3 +89,17 @@ def test_what_fits_into_no_memory_is_a_memory_error(shape: tuple[int, ...]) -> N
     with pytest.raises(MemoryError):
         aligned(shape, np.float32)
     assert not aligned((WORTH_HUGE,), np.uint8).any()
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (1,), (3, 0, 2), (7, 5), (129,), (2, 3, 4, 5)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+def test_aligned(shape: tuple[int, ...], dtype: Any) -> None:
+    arrays = [aligned(shape, dtype) for _ in range(20)]
+    for array in arrays:
+        assert array.shape == shape
+        assert array.dtype == dtype
+        assert not array.size or address(array) % ALIGNMENT == 0  # NumPy may place an empty view anywhere
+        assert array.flags.c_contiguous
+        assert array.flags.writeable
+        assert not array.any()
+    assert not arrays[0].size or len({address(array) for array in arrays}) == 20
