@@ -8,7 +8,7 @@ import pytest
 import backpass as bp
 from backpass import nn
 from backpass.backends import Backend
-from helpers.models import X, on
+from helpers.nets import X, on
 
 NETS: dict[str, Callable[[], nn.Layer]] = {
     "linear": lambda: nn.Linear(6, 3),

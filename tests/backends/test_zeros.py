@@ -6,7 +6,7 @@ import pytest
 import backpass as bp
 from backpass import nn
 from backpass.backends import Backend
-from helpers.models import on
+from helpers.nets import on
 
 
 def thin_data(rows: int, features: int, dtype: str) -> np.ndarray:

@@ -7,29 +7,30 @@ import pytest
 
 import backpass as bp
 from backpass import nn, optim
-from helpers.refusals import LABELS, X, Y, assert_trains, classifier, mse, refused, with_value
+from helpers.nets import LABELS, X, Y, small
+from helpers.refusals import assert_trains, refused, with_value
 
 FEATURES: dict[str, tuple[Any, tuple[str, ...]]] = {
-    "one dimension": (X[:, 0], ("X has shape (20,)", "expected (N, features)")),
+    "one dimension": (X[:, 0], ("X has shape (70,)", "expected (N, features)")),
     "a number": (1.5, ("X has shape ()", "expected (N, features)")),
     "None": (None, ("X has dtype object", "expected numbers")),
     "object": (X.astype(object), ("X has dtype object", "expected numbers")),
     "complex": (X.astype(complex), ("X has dtype complex128", "expected numbers")),
     "string": (X.astype(str), ("X has dtype <U", "expected numbers")),
     "bytes": (b"abc", ("X has dtype |S3", "expected numbers")),
-    "datetime": (np.zeros((20, 4), "datetime64[s]"), ("X has dtype datetime64[s]", "expected numbers")),
-    "timedelta": (np.zeros((20, 4), "timedelta64[s]"), ("X has dtype timedelta64[s]", "expected numbers")),
-    "structured": (np.zeros((20, 4), "f4,i4"), ("X has dtype", "expected numbers")),
+    "datetime": (np.zeros((70, 6), "datetime64[s]"), ("X has dtype datetime64[s]", "expected numbers")),
+    "timedelta": (np.zeros((70, 6), "timedelta64[s]"), ("X has dtype timedelta64[s]", "expected numbers")),
+    "structured": (np.zeros((70, 6), "f4,i4"), ("X has dtype", "expected numbers")),
     "dict": ({"a": [1.0]}, ("X holds ['a']", "expected an array for each input: ['x']")),
     "ragged": ([[1.0, 2.0], [3.0]], ("X cannot be read as an array",)),
     "masked": (np.ma.masked_less(X, 0), ("X is a masked array", "expected plain numbers")),
-    "too few features": (X[:, :3], ("X does not fit", "3", "expected 4 features")),
-    "too many features": (np.hstack([X, X]), ("X does not fit", "8", "expected 4 features")),
-    "no rows": (X[:0], ("X is empty", "(0, 4)", "expected at least one row")),
-    "no features": (X[:, :0], ("X is empty", "(20, 0)", "one feature")),
-    "seven dimensions": (X.reshape(20, 1, 1, 1, 1, 1, 4), ("X has 7 dimensions", "expected at most 6")),
+    "too few features": (X[:, :3], ("X does not fit", "3", "expected 6 features")),
+    "too many features": (np.hstack([X, X]), ("X does not fit", "12", "expected 6 features")),
+    "no rows": (X[:0], ("X is empty", "(0, 6)", "expected at least one row")),
+    "no features": (X[:, :0], ("X is empty", "(70, 0)", "one feature")),
+    "seven dimensions": (X.reshape(70, 1, 1, 1, 1, 1, 6), ("X has 7 dimensions", "expected at most 6")),
     "NaN": (with_value(X, np.nan, 7, 2), ("X holds nan", "row 7, column 2", "expected finite")),
-    "NaN in float32": (with_value(X, np.nan, 19, 3, dtype=np.float32), ("X holds nan", "row 19, column 3")),
+    "NaN in float32": (with_value(X, np.nan, 69, 5, dtype=np.float32), ("X holds nan", "row 69, column 5")),
     "infinity": (with_value(X, -np.inf, 0, 1), ("X holds -inf", "row 0, column 1", "expected finite")),
     "inf and -inf, whose sum is NaN": (
         with_value(with_value(X, np.inf, 9, 0), -np.inf, 4, 1),
@@ -46,7 +47,7 @@ FEATURES: dict[str, tuple[Any, tuple[str, ...]]] = {
 @pytest.mark.parametrize("what", FEATURES)
 def test_features(what: str) -> None:
     value, parts = FEATURES[what]
-    model = mse()
+    model = small()
     with refused(*parts, model=model):
         model.fit(value, Y)
     with refused(*parts, model=model):
@@ -79,14 +80,14 @@ def test_finite_numbers_whose_sum_overflows_are_fine() -> None:
 REGRESSION_TARGETS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "a number": (1.0, ("y is a single number", "expected one target for each row")),
     "None": (None, ("y has dtype object", "expected numbers")),
-    "too few rows": (Y[:7], ("y has 7 rows", "X has 20")),
-    "too many rows": (np.vstack([Y, Y]), ("y has 40 rows", "X has 20")),
-    "too few columns": (Y[:, :2], ("y has shape (20, 2)", "expected (N, 3)")),
-    "one dimension": (Y[:, 0], ("y has shape (20,)", "expected (N, 3)")),
-    "one dimension too many": (Y[..., None], ("y has shape (20, 3, 1)", "expected (N, 3)")),
+    "too few rows": (Y[:7], ("y has 7 rows", "X has 70")),
+    "too many rows": (np.vstack([Y, Y]), ("y has 140 rows", "X has 70")),
+    "too few columns": (Y[:, :2], ("y has shape (70, 2)", "expected (N, 3)")),
+    "one dimension": (Y[:, 0], ("y has shape (70,)", "expected (N, 3)")),
+    "one dimension too many": (Y[..., None], ("y has shape (70, 3, 1)", "expected (N, 3)")),
     "complex": (Y.astype(complex), ("y has dtype complex128", "expected numbers")),
     "string": (Y.astype(str), ("y has dtype <U", "expected numbers")),
-    "datetime": (np.zeros((20, 3), "datetime64[D]"), ("y has dtype datetime64[D]", "expected numbers")),
+    "datetime": (np.zeros((70, 3), "datetime64[D]"), ("y has dtype datetime64[D]", "expected numbers")),
     "object": (Y.astype(object), ("y has dtype object", "expected numbers")),
     "ragged": ([[1.0], [1.0, 2.0]], ("y cannot be read as an array",)),
     "masked": (np.ma.masked_less(Y, 0), ("y is a masked array",)),
@@ -102,7 +103,7 @@ REGRESSION_TARGETS: dict[str, tuple[Any, tuple[str, ...]]] = {
 @pytest.mark.parametrize("what", REGRESSION_TARGETS)
 def test_regression_targets(what: str) -> None:
     value, parts = REGRESSION_TARGETS[what]
-    model = mse()
+    model = small()
     for call in (model.fit, model.evaluate, model.step):
         with refused(*parts, model=model):
             call(X, value)
@@ -122,7 +123,7 @@ CLASS_TARGETS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "two ones": (1 - np.eye(3, dtype=int)[LABELS], ("y[0] is [0 1 1]", "rows with a single 1")),
     "strings": (LABELS.astype(str), ("y has dtype <U", "expected numbers")),
     "NaN": (with_value(LABELS, np.nan, 8), ("y holds nan", "row 8")),
-    "too few": (LABELS[:5], ("y has 5 rows", "X has 20")),
+    "too few": (LABELS[:5], ("y has 5 rows", "X has 70")),
     "a number": (1, ("y is a single number",)),
 }
 
@@ -131,7 +132,7 @@ CLASS_TARGETS: dict[str, tuple[Any, tuple[str, ...]]] = {
 @pytest.mark.parametrize("what", CLASS_TARGETS)
 def test_class_targets(what: str, loss: str) -> None:
     value, parts = CLASS_TARGETS[what]
-    model = classifier(loss)
+    model = small(loss)
     for call in (model.fit, model.evaluate, model.step):
         with refused(*parts, model=model):
             call(X, value)
@@ -139,22 +140,22 @@ def test_class_targets(what: str, loss: str) -> None:
 
 
 def test_probabilities() -> None:
-    model = classifier()
+    model = small("cross_entropy")
     with refused("y[0] is", "(sum 0.9)", "whose sum is 1", model=model):
         model.fit(X, np.eye(3)[LABELS] * 0.9)
     with refused("y[0] is", "of at least 0", model=model):
-        model.evaluate(X, np.tile([1.5, -0.5, 0], (20, 1)))
+        model.evaluate(X, np.tile([1.5, -0.5, 0], (70, 1)))
     with refused("weight has shape (2,)", "expected (3,)"):
-        bp.Model(nn.Linear(4, 3), nn.CrossEntropyLoss(weight=[1, 2])).fit(X, np.eye(3)[LABELS])
+        bp.Model(nn.Linear(6, 3), nn.CrossEntropyLoss(weight=[1, 2])).fit(X, np.eye(3)[LABELS])
 
 
 def test_targets_outside_what_a_loss_takes() -> None:
-    model = classifier("bce_with_logits")
+    model = small("bce_with_logits")
     with refused("y reaches from", "expected values in [0, 1]", model=model):
-        model.fit(X, 2 * np.ones((20, 3)))
-    model = classifier("gaussian_nll")
+        model.fit(X, 2 * np.ones((70, 3)))
+    model = small("gaussian_nll")
     with refused("3 outputs", "expected an even number", model=model):
         model.fit(X, Y)
-    model = classifier("hinge")
+    model = small("hinge")
     with refused("y", "expected", "-1", model=model):
-        model.fit(X, np.zeros((20, 3)))
+        model.fit(X, np.zeros((70, 3)))

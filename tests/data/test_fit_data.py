@@ -13,7 +13,7 @@ from backpass import nn, optim
 from backpass.backends import Backend
 from backpass.data import arrays as data
 from backpass.data.feed import Feed
-from helpers.fitting import LABELS, RNG, X, Y, same_weights, small
+from helpers.nets import LABELS, RNG, X, Y, same_weights, small
 
 # ---- what X and y may be ---------------------------------------------------------------------------------------------
 
@@ -57,7 +57,7 @@ def test_kinds_of_arrays_give_the_same_bits(backend: Backend) -> None:
 
 def test_kinds_of_labels(backend: Backend) -> None:
     def trained(y: Any) -> bp.Model:
-        model = small("cross_entropy", 3)
+        model = small("cross_entropy")
         model.backend = backend
         model.fit(X, y, batch_size=16)
         return model
@@ -86,7 +86,7 @@ def test_pandas(backend: Backend) -> None:
 def test_images_through_flatten(backend: Backend) -> None:
     images = RNG.integers(0, 256, (40, 5, 4, 3)).astype(np.uint8)
     made = [
-        bp.Model(nn.Sequential(nn.Flatten(), nn.Linear(60, 4), nn.ReLU(), nn.Linear(4, 2)), "mse")
+        bp.Model(nn.Sequential(nn.Flatten(), nn.Linear(60, 4), nn.ReLU(), nn.Linear(4, 3)), "mse")
         for _ in range(2)
     ]
     for model, x in zip(made, (images, images.reshape(40, 60).astype(np.float32)), strict=True):
@@ -215,9 +215,9 @@ def test_what_is_too_large_for_the_dtype_of_the_model_is_named(monkeypatch: pyte
 
 
 LOSSES = {
-    "cross_entropy": (3, LABELS), "nll": (3, LABELS), "mse": (2, Y), "l1": (2, Y), "huber": (2, Y),
-    "bce_with_logits": (2, (Y > 0) * 1.0), "focal": (2, (Y > 0) * 1.0),
-    "gaussian_nll": (4, Y), "quantile": (2, Y), "hinge": (2, np.sign(Y)), "poisson": (2, np.abs(Y)), "smooth_l1": (2, Y),
+    "cross_entropy": (3, LABELS), "nll": (3, LABELS), "mse": (3, Y), "l1": (3, Y), "huber": (3, Y),
+    "bce_with_logits": (3, (Y > 0) * 1.0), "focal": (3, (Y > 0) * 1.0),
+    "gaussian_nll": (6, Y), "quantile": (3, Y), "hinge": (3, np.sign(Y)), "poisson": (3, np.abs(Y)), "smooth_l1": (3, Y),
 }  # fmt: skip
 
 
@@ -303,11 +303,11 @@ def test_weights_of_sequences() -> None:
     )
     deep = gradients("cross_entropy", 3, x, y, sample_weight=weight, class_weight=[1, 2, 3])
     assert all(np.allclose(a, b, rtol=1e-9, atol=1e-12) for a, b in zip(flat, deep, strict=True))
-    target = np.resize(Y, (12, 5, 2))
-    flat = gradients("mse", 2, x.reshape(60, 6), target.reshape(60, 2), sample_weight=np.repeat(weight, 5))
-    deep = gradients("mse", 2, x, target, sample_weight=weight)
+    target = np.resize(Y, (12, 5, 3))
+    flat = gradients("mse", 3, x.reshape(60, 6), target.reshape(60, 3), sample_weight=np.repeat(weight, 5))
+    deep = gradients("mse", 3, x, target, sample_weight=weight)
     assert all(np.allclose(a, b, rtol=1e-9, atol=1e-12) for a, b in zip(flat, deep, strict=True))
-    model = small("cross_entropy", 3)
+    model = small("cross_entropy")
     deep_logs = model.evaluate(x, y, sample_weight=weight)
     flat_logs = model.evaluate(x.reshape(60, 6), y.ravel(), sample_weight=np.repeat(weight, 5))
     assert deep_logs == pytest.approx(flat_logs)

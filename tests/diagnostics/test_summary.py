@@ -3,7 +3,7 @@
 import numpy as np
 
 import backpass as bp
-from helpers.models import net, shared_twice
+from helpers.nets import net, shared_twice
 
 
 def test_table() -> None:

@@ -5,16 +5,17 @@ import pytest
 
 import backpass as bp
 from backpass import nn
-from helpers.refusals import X, Y, assert_trains, mse, refused, with_value
+from helpers.nets import X, Y, small
+from helpers.refusals import assert_trains, refused, with_value
 
 # ---- step, forward, backward, update, predict ------------------------------------------------------------------------
 
 
 def test_step() -> None:
-    model = mse()
-    with refused("x is empty", "(0, 4)", model=model):
+    model = small()
+    with refused("x is empty", "(0, 6)", model=model):
         model.step(X[:0], Y[:0])
-    with refused("X does not fit", "expected 4 features", model=model):
+    with refused("X does not fit", "expected 6 features", model=model):
         model.step(X[:, 1:], Y)
     with refused("x holds nan", "row 2, column 1", model=model):
         model.step(with_value(X, np.nan, 2, 1), Y)
@@ -22,10 +23,10 @@ def test_step() -> None:
 
 
 def test_predict() -> None:
-    model = mse()
-    with refused("X has shape (4,)", "(N, features)", model=model):
+    model = small()
+    with refused("X has shape (6,)", "(N, features)", model=model):
         model.predict(X[0])
-    with refused("X does not fit", "expected 4 features", model=model):
+    with refused("X does not fit", "expected 6 features", model=model):
         model.predict(X[:, 1:])
     with refused("X has dtype <U", model=model):
         model.predict(X.astype(str))
@@ -34,19 +35,19 @@ def test_predict() -> None:
 
 
 def test_own_loss() -> None:
-    model = mse()
+    model = small()
     with refused("backward() needs a forward(x, training=True)", error=RuntimeError, model=model):
         model.backward(Y)
     model.forward(X)
     with refused("backward() needs a forward(x, training=True)", error=RuntimeError, model=model):
         model.backward(Y)
-    with refused("X does not fit", "expected 4 features", model=model):
+    with refused("X does not fit", "expected 6 features", model=model):
         model.forward(X[:, 1:], training=True)
     model.forward(X, training=True)
     for given, parts in (
-        (Y[:3], ("dout has shape (3, 3)", "(20, 3)")),
-        (Y[:, 0], ("dout has shape (20,)", "(20, 3)")),
-        (1.0, ("dout has shape ()", "(20, 3)")),
+        (Y[:3], ("dout has shape (3, 3)", "(70, 3)")),
+        (Y[:, 0], ("dout has shape (70,)", "(70, 3)")),
+        (1.0, ("dout has shape ()", "(70, 3)")),
         (None, ("dout has dtype object",)),
         (Y.astype(complex), ("dout has dtype complex128",)),
         (Y.astype(str), ("dout has dtype <U",)),
@@ -101,7 +102,7 @@ def test_load_state_dict_changes_nothing_unless_all_fits() -> None:
 
 
 def test_learning_rate() -> None:
-    model = mse()
+    model = small()
     for value in ("x", None, -1, float("nan"), [1], True):
         with refused("lr is", "expected a number", model=model):
             model.lr = value  # type: ignore[assignment]
@@ -110,8 +111,8 @@ def test_learning_rate() -> None:
 
 
 def test_writing_a_weight_of_another_shape() -> None:
-    model = mse()
-    with refused("(3,3)", "(8,4)", model=model):
+    model = small()
+    with refused("(3,3)", "(8,6)", model=model):
         model.net[0].weight = np.zeros((3, 3))
     with pytest.raises(AttributeError, match="has no weight yet"):
         _ = nn.Linear(3, 3).weight

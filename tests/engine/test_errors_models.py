@@ -8,11 +8,12 @@ import pytest
 
 import backpass as bp
 from backpass import nn, optim
-from helpers.refusals import X, Y, assert_trains, refused
+from helpers.nets import X, Y
+from helpers.refusals import assert_trains, refused
 
 
 def made(**arguments: Any) -> Callable[[], Any]:
-    return lambda: bp.Model(**({"net": nn.Sequential(nn.Linear(4, 3))} | arguments))
+    return lambda: bp.Model(**({"net": nn.Sequential(nn.Linear(6, 3))} | arguments))
 
 
 CONSTRUCTIONS: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
@@ -61,12 +62,12 @@ def test_constructions(what: str) -> None:
 
 
 def test_a_layer_belongs_to_one_model() -> None:
-    shared, other = nn.Linear(4, 4), nn.Linear(4, 4)
-    first = bp.Model(nn.Sequential(shared, nn.Linear(4, 3)))
-    with refused("net", "Linear(4, 4)", "already belongs to another model", "deepcopy", model=first):
+    shared, other = nn.Linear(6, 6), nn.Linear(6, 6)
+    first = bp.Model(nn.Sequential(shared, nn.Linear(6, 3)))
+    with refused("net", "Linear(6, 6)", "already belongs to another model", "deepcopy", model=first):
         bp.Model(nn.Sequential(other, shared))
     second = bp.Model(
-        nn.Sequential(other, deepcopy(shared), nn.Linear(4, 3))
+        nn.Sequential(other, deepcopy(shared), nn.Linear(6, 3))
     )  # the failure has not used `other` up
     assert_trains(second, Y)
     assert_trains(first, Y)
@@ -74,7 +75,7 @@ def test_a_layer_belongs_to_one_model() -> None:
 
 def test_a_loss_of_ones_own_that_is_wrong() -> None:
     def model(loss: Any) -> bp.Model:
-        return bp.Model(nn.Sequential(nn.Linear(4, 3)), loss)
+        return bp.Model(nn.Sequential(nn.Linear(6, 3)), loss)
 
     for loss, parts in (
         (lambda p, y: 1.0, ("returned float", "(value, gradient)")),

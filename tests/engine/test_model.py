@@ -11,7 +11,7 @@ import backpass as bp
 from backpass import nn, optim
 from backpass.backends import Backend
 from backpass.engine import plans
-from helpers.models import LABELS, X, Y, assert_same, net, on
+from helpers.nets import LABELS, X, Y, assert_same, net, on
 
 OPTIMIZERS: list[Callable[[], optim.Optimizer]] = [
     lambda: optim.SGD(lr=0.1, momentum=0.9, nesterov=True), lambda: optim.Adam(clip_grad_norm=0.1), optim.NAdam,
@@ -22,11 +22,11 @@ OPTIMIZERS: list[Callable[[], optim.Optimizer]] = [
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_step_is_what_fit_does(backend: Backend, optimizer: Callable[[], optim.Optimizer]) -> None:
     by_fit, by_step = (on(backend, bp.Model(net(), "cross_entropy", optimizer())) for _ in range(2))
-    history = by_fit.fit(X, LABELS, epochs=2, batch_size=16, shuffle=False)
-    losses = [by_step.step(X[i : i + 16], LABELS[i : i + 16]) for _ in range(2) for i in range(0, 48, 16)]
+    history = by_fit.fit(X, LABELS, epochs=2, batch_size=14, shuffle=False)
+    losses = [by_step.step(X[i : i + 14], LABELS[i : i + 14]) for _ in range(2) for i in range(0, 70, 14)]
     assert_same(by_fit, by_step)
-    assert np.allclose(history.history["loss"], [np.mean(losses[:3]), np.mean(losses[3:])], rtol=1e-12)
-    assert by_fit.engine.step_count[0] == by_step.engine.step_count[0] == 6
+    assert np.allclose(history.history["loss"], [np.mean(losses[:5]), np.mean(losses[5:])], rtol=1e-12)
+    assert by_fit.engine.step_count[0] == by_step.engine.step_count[0] == 10
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -35,18 +35,18 @@ def test_own_loop_is_what_fit_does(backend: Backend, optimizer: Callable[[], opt
     by_fit, by_hand = (
         on(backend, bp.Model(net(), "cross_entropy", optimizer(), dtype="float64")) for _ in range(2)
     )
-    by_fit.fit(X, LABELS, epochs=2, batch_size=16, shuffle=False)
+    by_fit.fit(X, LABELS, epochs=2, batch_size=14, shuffle=False)
     for _ in range(2):
-        for i in range(0, 48, 16):
-            out = by_hand.forward(X[i : i + 16], training=True)
+        for i in range(0, 70, 14):
+            out = by_hand.forward(X[i : i + 14], training=True)
             p = np.exp(out - out.max(axis=1, keepdims=True))
             p /= p.sum(axis=1, keepdims=True)
-            p[np.arange(16), LABELS[i : i + 16]] -= 1
-            by_hand.backward(p / 16)
+            p[np.arange(14), LABELS[i : i + 14]] -= 1
+            by_hand.backward(p / 14)
             by_hand.update()
     for name, value in by_fit.state_dict().items():
         assert np.allclose(by_hand.state_dict()[name], value, rtol=1e-7, atol=1e-9), name
-    assert by_hand.engine.step_count[0] == 6
+    assert by_hand.engine.step_count[0] == 10
 
 
 def test_callable_loss_is_the_built_in_one() -> None:
@@ -82,12 +82,12 @@ def test_evaluate(backend: Backend) -> None:
     logits = model.predict(X)
     p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     logs = model.evaluate(X, LABELS)
-    assert logs["loss"] == pytest.approx(-np.log(p[np.arange(48), LABELS]).mean(), rel=1e-12)
+    assert logs["loss"] == pytest.approx(-np.log(p[np.arange(70), LABELS]).mean(), rel=1e-12)
     assert logs["accuracy"] == pytest.approx((p.argmax(axis=1) == LABELS).mean())
-    weight = np.arange(48.0)
+    weight = np.arange(70.0)
     logs = model.evaluate(X, LABELS, sample_weight=weight)
     assert logs["loss"] == pytest.approx(
-        (-np.log(p[np.arange(48), LABELS]) * weight).sum() / weight.sum(), rel=1e-12
+        (-np.log(p[np.arange(70), LABELS]) * weight).sum() / weight.sum(), rel=1e-12
     )
     assert logs["accuracy"] == pytest.approx(((p.argmax(axis=1) == LABELS) * weight).sum() / weight.sum())
     model = on(backend, bp.Model(nn.Linear(6, 3), "mse", dtype="float64"))
@@ -99,7 +99,7 @@ def test_evaluate(backend: Backend) -> None:
 
 def test_ignored_targets_do_not_count_in_the_accuracy() -> None:
     model = bp.Model(nn.Linear(6, 3), "cross_entropy")
-    ignored = np.where(np.arange(48) % 2, LABELS, -100)
+    ignored = np.where(np.arange(70) % 2, LABELS, -100)
     assert model.evaluate(X, ignored) == pytest.approx(model.evaluate(X[1::2], LABELS[1::2]))
 
 

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from backpass import nn
-from helpers.refusals import LABELS, X, classifier, refused
+from helpers.nets import LABELS, X, small
+from helpers.refusals import refused
 
 
 def with_loss(loss: Callable[[], Any], y: Any = LABELS) -> Callable[[], Any]:
-    return lambda: classifier(loss()).fit(X, y)
+    return lambda: small(loss()).fit(X, y)
 
 
 NAN = float("nan")

@@ -8,7 +8,8 @@ import pytest
 
 import backpass as bp
 from backpass import nn
-from helpers.refusals import X, Y, assert_trains, refused
+from helpers.nets import X, Y
+from helpers.refusals import assert_trains, refused
 
 NAN, INF = float("nan"), float("inf")
 
@@ -67,17 +68,17 @@ def test_layers_that_do_not_fit() -> None:
         with refused("X does not fit the network", *parts, model=model):
             model.fit(X, Y)
 
-    refuse(nn.Sequential(nn.Linear(4, 8), nn.Linear(9, 3)), "Linear(9, 3)", "8", "expected 9 features")
-    refuse(nn.Residual(nn.Linear(4, 3)), "Residual", "(4,)", "(3,)", "same shape")
-    refuse(nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(3)), "BatchNorm1d(3)", "(batch, 8)", "(batch, 3)")
-    refuse(nn.Sequential(nn.Linear(4, 8), nn.LayerNorm((2, 4))), "LayerNorm((2, 4))", "(batch, 8)", "(2, 4)")
-    model = bp.Model(nn.Sequential(nn.Softmax(1), nn.Linear(4, 3)))
+    refuse(nn.Sequential(nn.Linear(6, 8), nn.Linear(9, 3)), "Linear(9, 3)", "8", "expected 9 features")
+    refuse(nn.Residual(nn.Linear(6, 3)), "Residual", "(6,)", "(3,)", "same shape")
+    refuse(nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(3)), "BatchNorm1d(3)", "(batch, 8)", "(batch, 3)")
+    refuse(nn.Sequential(nn.Linear(6, 8), nn.LayerNorm((2, 4))), "LayerNorm((2, 4))", "(batch, 8)", "(2, 4)")
+    model = bp.Model(nn.Sequential(nn.Softmax(1), nn.Linear(6, 3)))
     with refused("X does not fit the network", "dim is 1", "3 dimensions", model=model):
-        model.predict(np.zeros((5, 2, 4), np.float32))
+        model.predict(np.zeros((5, 2, 6), np.float32))
 
 
 def test_batch_norm_of_one_row() -> None:
-    model = bp.Model(nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)))
+    model = bp.Model(nn.Sequential(nn.Linear(6, 3), nn.BatchNorm1d(3)))
     with refused("BatchNorm1d(3)", "batch", "one value per channel", "batch_size", model=model):
         model.fit(X, Y, batch_size=1)
     with refused("BatchNorm1d(3)", "batch", "one value per channel", model=model):

@@ -10,7 +10,7 @@ import backpass as bp
 from backpass import nn
 from backpass.backends import Backend
 from backpass.ops import add
-from helpers.models import X, Y, on, shared_twice
+from helpers.nets import X, Y, on, shared_twice
 
 
 def test_input_gradient(backend: Backend) -> None:

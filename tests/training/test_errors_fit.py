@@ -8,7 +8,8 @@ import pytest
 import backpass as bp
 from backpass import nn, optim
 from backpass.optim import schedules
-from helpers.refusals import LABELS, X, Y, assert_trains, classifier, mse, refused, with_value
+from helpers.nets import LABELS, X, Y, small
+from helpers.refusals import assert_trains, refused, with_value
 
 ARGUMENTS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "batch 0": ({"batch_size": 0}, ("batch_size is 0", "at least 1")),
@@ -25,36 +26,36 @@ ARGUMENTS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "epochs True": ({"epochs": True}, ("epochs is True", "expected an integer")),
     "sample_weight too short": (
         {"sample_weight": [1.0, 2.0]},
-        ("sample_weight has shape (2,)", "expected (20,)"),
+        ("sample_weight has shape (2,)", "expected (70,)"),
     ),
     "sample_weight a matrix": (
-        {"sample_weight": np.ones((20, 1))},
-        ("sample_weight has shape (20, 1)", "(20,)"),
+        {"sample_weight": np.ones((70, 1))},
+        ("sample_weight has shape (70, 1)", "(70,)"),
     ),
-    "sample_weight a number": ({"sample_weight": 2.0}, ("sample_weight has shape ()", "(20,)")),
+    "sample_weight a number": ({"sample_weight": 2.0}, ("sample_weight has shape ()", "(70,)")),
     "sample_weight text": ({"sample_weight": "balanced"}, ("sample_weight has dtype", "expected numbers")),
     "sample_weight negative": (
-        {"sample_weight": with_value(np.ones(20), -2, 4)},
+        {"sample_weight": with_value(np.ones(70), -2, 4)},
         ("sample_weight holds -2.0", "at least 0"),
     ),
     "sample_weight NaN": (
-        {"sample_weight": with_value(np.ones(20), np.nan, 4)},
+        {"sample_weight": with_value(np.ones(70), np.nan, 4)},
         ("sample_weight holds nan", "row 4"),
     ),
     "sample_weight inf": (
-        {"sample_weight": with_value(np.ones(20), np.inf, 4)},
+        {"sample_weight": with_value(np.ones(70), np.inf, 4)},
         ("sample_weight holds inf", "row 4"),
     ),
     "sample_weight huge": (
-        {"sample_weight": with_value(np.ones(20), 1e300, 4)},
+        {"sample_weight": with_value(np.ones(70), 1e300, 4)},
         ("sample_weight holds inf", "row 4", "too large"),
     ),
     "sample_weight all 0": (
-        {"sample_weight": np.zeros(20)},
+        {"sample_weight": np.zeros(70)},
         ("sample_weight is 0 everywhere", "expected at least one"),
     ),
     "sample_weight complex": (
-        {"sample_weight": np.ones(20, complex)},
+        {"sample_weight": np.ones(70, complex)},
         ("sample_weight has dtype complex128",),
     ),
     "validation_data an array": (
@@ -75,15 +76,15 @@ ARGUMENTS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "validation_data rows": (
         {"validation_data": (X, LABELS[:3])},
-        ("validation_data: y has 3 rows", "X has 20"),
+        ("validation_data: y has 3 rows", "X has 70"),
     ),
     "validation_data features": (
         {"validation_data": (X[:, 1:], LABELS)},
-        ("validation_data: X", "3", "expected 4"),
+        ("validation_data: X", "5", "expected 6"),
     ),
     "validation_data weight": (
         {"validation_data": (X, LABELS, [1])},
-        ("validation_data: sample_weight has shape (1,)", "(20,)"),
+        ("validation_data: sample_weight has shape (1,)", "(70,)"),
     ),
     "validation_data labels": (
         {"validation_data": (X, LABELS + 9)},
@@ -114,23 +115,23 @@ ARGUMENTS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
 @pytest.mark.parametrize("what", ARGUMENTS)
 def test_arguments_of_fit(what: str) -> None:
     arguments, parts = ARGUMENTS[what]
-    model = classifier()
+    model = small("cross_entropy")
     with refused(*parts, model=model):
         model.fit(X, LABELS, **arguments)
     assert_trains(model, LABELS)
 
 
 def test_arguments_that_do_not_go_together() -> None:
-    model = mse()
+    model = small()
     with refused("class_weight", "neither class indices nor", model=model):
         model.fit(X, Y, class_weight={0: 1.0})
     with pytest.raises(ValueError, match="monitor is 'val_loss'"):
         model.fit(X, Y, callbacks=[bp.EarlyStopping()])
-    model = bp.Model(nn.Sequential(nn.Linear(4, 3)), optimizer=optim.SGD(lr=schedules.cosine(0.1, 10)))
+    model = bp.Model(nn.Sequential(nn.Linear(6, 3)), optimizer=optim.SGD(lr=schedules.cosine(0.1, 10)))
     with refused("ReduceLROnPlateau", "schedule", model=model):
         model.fit(X, Y, callbacks=[bp.ReduceLROnPlateau("loss")])
 
 
-@pytest.mark.parametrize("size", [1, 20, np.int32(7), np.int64(20)])
+@pytest.mark.parametrize("size", [1, 70, np.int32(7), np.int64(70)])
 def test_batch_sizes_at_the_edge(size: Any) -> None:
-    assert np.isfinite(mse().fit(X, Y, batch_size=size).history["loss"]).all()
+    assert np.isfinite(small().fit(X, Y, batch_size=size).history["loss"]).all()

@@ -8,13 +8,13 @@ import pytest
 import backpass as bp
 from backpass import optim
 from backpass.backends import Backend
-from helpers.fitting import LABELS, X, Y, digest, small, with_everything
+from helpers.nets import LABELS, X, Y, digest, small, with_everything
 
 # ---- history, validation, callbacks ----------------------------------------------------------------------------------
 
 
 def test_history() -> None:
-    model = small("cross_entropy", 3)
+    model = small("cross_entropy")
     history = model.fit(X, LABELS, epochs=3, batch_size=16, validation_data=(X[:9], LABELS[:9]))
     assert history.epoch == [0, 1, 2]
     assert set(history.history) == {"loss", "val_loss", "val_accuracy", "lr"}

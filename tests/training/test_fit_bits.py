@@ -13,7 +13,7 @@ from backpass.backends import Backend
 from backpass.program import TrainingPlan
 from backpass.training import loops
 from helpers.backends import needs_native
-from helpers.fitting import LABELS, X, Y, digest, small, with_everything
+from helpers.nets import LABELS, X, Y, digest, small, with_everything
 from helpers.processes import ENVIRONMENT
 
 # ---- the same bits ---------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from backpass import nn
 from backpass.backends import Backend
 from backpass.training import loops
 from helpers.backends import needs_linux, needs_native, not_under_asan
-from helpers.fitting import LABELS, X, Y, digest, small, step_of_a_run, with_everything
+from helpers.nets import LABELS, X, Y, digest, small, step_of_a_run, with_everything
 from helpers.processes import ENVIRONMENT
 
 
@@ -33,7 +33,7 @@ def events(batches: int) -> int:
         nonlocal seen
         seen += 1
 
-    x, y = np.resize(X, (7 * batches, 6)), np.resize(Y, (7 * batches, 2))
+    x, y = np.resize(X, (7 * batches, 6)), np.resize(Y, (7 * batches, 3))
     sys.setprofile(count)
     try:
         model.fit(x, y, batch_size=7)
@@ -59,9 +59,9 @@ def test_no_python_call_per_batch(
 def test_other_python_threads_keep_running(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loops, "SLICE_SECONDS", 100.0)
     model = bp.Model(
-        nn.Sequential(nn.Linear(6, 128), nn.ReLU(), nn.Linear(128, 2)), backend="native", threads=1
+        nn.Sequential(nn.Linear(6, 128), nn.ReLU(), nn.Linear(128, 3)), backend="native", threads=1
     )
-    x, y = np.resize(X, (400_000, 6)), np.resize(Y, (400_000, 2))
+    x, y = np.resize(X, (400_000, 6)), np.resize(Y, (400_000, 3))
     stop, ticks = threading.Event(), 0
 
     def count() -> None:
@@ -140,7 +140,7 @@ COUNTING = """
 import ctypes, os, sys
 import numpy as np, backpass as bp
 from backpass import nn, optim
-from helpers.fitting import step_of_a_run
+from helpers.nets import step_of_a_run
 width = 128
 net = nn.Sequential(nn.Linear(6, width), nn.BatchNorm1d(width), nn.GELU(), nn.Dropout(0.3),
     nn.Residual(nn.Linear(width, width), nn.ReLU(), nn.LayerNorm(width)), nn.Linear(width, 3))
