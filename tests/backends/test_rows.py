@@ -9,6 +9,7 @@ import backpass as bp
 from backpass import nn
 from backpass.backends import Backend
 from helpers.nets import X, on
+from helpers.registered import activation_layers
 
 NETS: dict[str, Callable[[], nn.Layer]] = {
     "linear": lambda: nn.Linear(6, 3),
@@ -28,8 +29,8 @@ NETS: dict[str, Callable[[], nn.Layer]] = {
         nn.Residual(nn.Linear(6, 13), nn.SiLU(), nn.Linear(13, 6)), nn.Dropout(0.5)
     ),
     **{
-        f"{a.__name__} of {width}": lambda a=a, width=width: nn.Sequential(nn.Linear(6, width), a())  # type: ignore[misc]
-        for a in (nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.ELU, nn.Softplus, nn.LeakyReLU)
+        f"{name} of {width}": lambda make=make, width=width: nn.Sequential(nn.Linear(6, width), make())  # type: ignore[misc]
+        for name, make in activation_layers().items()
         for width in (1, 7, 18)
     },
     "activation alone": lambda: nn.Sequential(nn.Tanh(), nn.Identity(), nn.GELU()),

@@ -19,6 +19,7 @@ from backpass.checkpoint import safetensors as tensors
 from backpass.checkpoint import save as checkpoint
 from backpass.ops import add
 from backpass.optim import schedules
+from helpers import nets
 from helpers.checkpoints import (
     LABELS,
     LABELS_V,
@@ -33,6 +34,7 @@ from helpers.checkpoints import (
     own_loss,
 )
 from helpers.processes import ENVIRONMENT
+from helpers.registered import sample_losses
 
 # ---- what a file says ------------------------------------------------------------------------------------------------
 
@@ -47,6 +49,17 @@ def test_loaded_is_what_was_saved(tmp_path: Path) -> None:
     assert repr(loaded.optimizer) == repr(trained.optimizer)
     assert loaded.net[4] is loaded.net[6]  # still shared
     assert [*tmp_path.iterdir()] == [tmp_path / "run.safetensors"]
+
+
+@pytest.mark.parametrize("name", sample_losses())
+def test_every_loss_is_loaded_as_it_was_saved(tmp_path: Path, name: str) -> None:
+    sample = sample_losses()[name]
+    trained = bp.Model(sample.net(nn.Linear(6, sample.outputs)), sample.make())
+    trained.fit(nets.X, sample.y)
+    trained.save(tmp_path / "run")
+    loaded = bp.load(tmp_path / "run")
+    assert repr(loaded.loss) == repr(trained.loss)
+    assert loaded.evaluate(nets.X, sample.y) == trained.evaluate(nets.X, sample.y)
 
 
 def test_other_tools_can_read_it(tmp_path: Path) -> None:

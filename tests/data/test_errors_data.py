@@ -9,6 +9,7 @@ import backpass as bp
 from backpass import nn, optim
 from helpers.nets import LABELS, X, Y, small
 from helpers.refusals import assert_trains, refused, with_value
+from helpers.registered import sample_losses
 
 FEATURES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "one dimension": (X[:, 0], ("X has shape (70,)", "expected (N, features)")),
@@ -128,7 +129,7 @@ CLASS_TARGETS: dict[str, tuple[Any, tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", "nll"])
+@pytest.mark.parametrize("loss", [n for n, sample in sample_losses().items() if sample.of_classes])
 @pytest.mark.parametrize("what", CLASS_TARGETS)
 def test_class_targets(what: str, loss: str) -> None:
     value, parts = CLASS_TARGETS[what]

@@ -14,6 +14,7 @@ from backpass.backends import Backend
 from backpass.data import arrays as data
 from backpass.data.feed import Feed
 from helpers.nets import LABELS, RNG, X, Y, same_weights, small
+from helpers.registered import sample_losses
 
 # ---- what X and y may be ---------------------------------------------------------------------------------------------
 
@@ -214,31 +215,23 @@ def test_what_is_too_large_for_the_dtype_of_the_model_is_named(monkeypatch: pyte
 # ---- weights of rows -------------------------------------------------------------------------------------------------
 
 
-LOSSES = {
-    "cross_entropy": (3, LABELS), "nll": (3, LABELS), "mse": (3, Y), "l1": (3, Y), "huber": (3, Y),
-    "bce_with_logits": (3, (Y > 0) * 1.0), "focal": (3, (Y > 0) * 1.0),
-    "gaussian_nll": (6, Y), "quantile": (3, Y), "hinge": (3, np.sign(Y)), "poisson": (3, np.abs(Y)), "smooth_l1": (3, Y),
-}  # fmt: skip
-
-
 def gradients(loss: Any, outputs: int, x: Any, y: Any, **arguments: Any) -> list[np.ndarray]:
-    last = [nn.LogSoftmax()] if loss == "nll" else []
-    net = nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, outputs), *last)
+    net = sample_losses()[loss].net(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, outputs))
     model = bp.Model(net, loss, optim.SGD(lr=0.0), dtype="float64", seed=3)
     history = model.fit(x, y, batch_size=len(x), shuffle=False, **arguments)
     return [*(g.copy() for g in model.gradients()), np.array(history.history["loss"])]
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", sample_losses())
 def test_whole_sample_weights_are_repeated_rows(loss: str) -> None:
-    outputs, y = LOSSES[loss]
+    sample = sample_losses()[loss]
+    outputs, y = sample.outputs, sample.y
     weight = np.random.default_rng(2).integers(0, 4, 70)
     weighted = gradients(loss, outputs, X, y, sample_weight=weight)
     repeated = gradients(loss, outputs, np.repeat(X, weight, axis=0), np.repeat(y, weight, axis=0))
     for a, b in zip(weighted, repeated, strict=True):
         assert np.allclose(a, b, rtol=1e-9, atol=1e-12)
-    last = [nn.LogSoftmax()] if loss == "nll" else []
-    model = bp.Model(nn.Sequential(nn.Linear(6, outputs), *last), loss, dtype="float64")
+    model = bp.Model(sample.net(nn.Linear(6, outputs)), loss, dtype="float64")
     a, b = (
         model.evaluate(X, y, sample_weight=weight),
         model.evaluate(np.repeat(X, weight, axis=0), np.repeat(y, weight, axis=0)),

@@ -13,15 +13,18 @@ from backpass.backends import Backend
 from backpass.engine import plans
 from helpers.nets import LABELS, X, Y, assert_same, net, on
 
-OPTIMIZERS: list[Callable[[], optim.Optimizer]] = [
-    lambda: optim.SGD(lr=0.1, momentum=0.9, nesterov=True), lambda: optim.Adam(clip_grad_norm=0.1), optim.NAdam,
-    lambda: optim.RMSprop(centered=True, momentum=0.5), lambda: optim.AdamW(lr=optim.schedules.cosine(0.01, 20)),
-]  # fmt: skip
+OPTIMIZERS: dict[str, Callable[[], optim.Optimizer]] = {
+    **optim.NAMES,
+    "nesterov": lambda: optim.SGD(lr=0.1, momentum=0.9, nesterov=True),
+    "clipped": lambda: optim.Adam(clip_grad_norm=0.1),
+    "centered": lambda: optim.RMSprop(centered=True, momentum=0.5),
+    "cosine": lambda: optim.AdamW(lr=optim.schedules.cosine(0.01, 20)),
+}
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_step_is_what_fit_does(backend: Backend, optimizer: Callable[[], optim.Optimizer]) -> None:
-    by_fit, by_step = (on(backend, bp.Model(net(), "cross_entropy", optimizer())) for _ in range(2))
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_step_is_what_fit_does(backend: Backend, name: str) -> None:
+    by_fit, by_step = (on(backend, bp.Model(net(), "cross_entropy", OPTIMIZERS[name]())) for _ in range(2))
     history = by_fit.fit(X, LABELS, epochs=2, batch_size=14, shuffle=False)
     losses = [by_step.step(X[i : i + 14], LABELS[i : i + 14]) for _ in range(2) for i in range(0, 70, 14)]
     assert_same(by_fit, by_step)
@@ -29,11 +32,17 @@ def test_step_is_what_fit_does(backend: Backend, optimizer: Callable[[], optim.O
     assert by_fit.engine.step_count[0] == by_step.engine.step_count[0] == 10
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_own_loop_is_what_fit_does(backend: Backend, optimizer: Callable[[], optim.Optimizer]) -> None:
+def without_noise() -> nn.Layer:
+    """No bias before BatchNorm: its gradient is but rounding, of which Lion takes the sign."""
+    return nn.Sequential(nn.Linear(6, 16, bias=False), net()[1:])
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_own_loop_is_what_fit_does(backend: Backend, name: str) -> None:
     """Cross entropy computed by hand, through forward, backward and update."""
     by_fit, by_hand = (
-        on(backend, bp.Model(net(), "cross_entropy", optimizer(), dtype="float64")) for _ in range(2)
+        on(backend, bp.Model(without_noise(), "cross_entropy", OPTIMIZERS[name](), dtype="float64"))
+        for _ in range(2)
     )
     by_fit.fit(X, LABELS, epochs=2, batch_size=14, shuffle=False)
     for _ in range(2):
@@ -44,8 +53,8 @@ def test_own_loop_is_what_fit_does(backend: Backend, optimizer: Callable[[], opt
             p[np.arange(14), LABELS[i : i + 14]] -= 1
             by_hand.backward(p / 14)
             by_hand.update()
-    for name, value in by_fit.state_dict().items():
-        assert np.allclose(by_hand.state_dict()[name], value, rtol=1e-7, atol=1e-9), name
+    for key, value in by_fit.state_dict().items():
+        assert np.allclose(by_hand.state_dict()[key], value, rtol=1e-7, atol=1e-9), key
     assert by_hand.engine.step_count[0] == 10
 
 

@@ -1,7 +1,7 @@
 """How the tests of live parity hold a run of backpass against PyTorch's: 100 steps of the same network, weights and batches.
 
-float64 agrees to 1e-10 in the losses and 1e-8 in the weights, float32 to 1e-4 in the losses. Where PyTorch is not
-installed, a test module that imports this one is skipped.
+float64 agrees to 1e-10 in the losses and 1e-8 in the weights, float32 to 1e-4 in the losses. PyTorch is imported by the first
+test that runs: to collect these tests costs nothing where they are left out, and where it is not installed they are skipped.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,14 +16,16 @@ from backpass.backends import Backend
 from golden.cases import Case, batches, model_of, rows
 from helpers.backends import BACKENDS
 
-torch_peer = pytest.importorskip(
-    "helpers.torch_peer",
-    reason="PyTorch is not installed: live parity is skipped (pip install torch==2.13.0)",
-)
-
 LOSS = {"float64": 1e-10, "float32": 1e-4}
 WEIGHTS = 1e-8  # float64
 Builder = Callable[[Any], Any]
+
+
+@cache
+def torch_peer() -> Any:
+    """The module of that name."""
+    missing = "PyTorch is not installed: live parity is skipped (pip install torch==2.13.0)"
+    return pytest.importorskip("helpers.torch_peer", reason=missing)
 
 
 def to_probability(layer: str) -> Builder:
@@ -40,7 +42,7 @@ def runs(cases: Iterable[str], core: Iterable[str]) -> list[tuple[str, str, str]
 @cache
 def peer(case: Case, dtype: str) -> Any:
     """PyTorch's run of a case: once, for all backends."""
-    return torch_peer.train(case, model_of(case, bp.get_backend("numpy"), dtype).state_dict(), dtype)
+    return torch_peer().train(case, model_of(case, bp.get_backend("numpy"), dtype).state_dict(), dtype)
 
 
 def deviation(got: Any, want: Any) -> float:
@@ -85,8 +87,8 @@ def check_trained(case: Case, model: bp.Model, want: Any, record: Callable[[str,
     record("predictions", deviation(model.predict(x), want.predictions))
     assert deviation(model.predict(x), want.predictions) <= WEIGHTS
     assert abs(model.evaluate(x, y)["loss"] / want.evaluation - 1) <= WEIGHTS
-    there = torch_peer.net_of(case, ours, "float64").eval()
-    assert deviation(model.predict(x), there(torch_peer.tensor(x)).detach().numpy()) <= 1e-13
+    there = torch_peer().net_of(case, ours, "float64").eval()
+    assert deviation(model.predict(x), there(torch_peer().tensor(x)).detach().numpy()) <= 1e-13
     back = model_of(case, model.backend, "float64")
     back.load_state_dict(want.net.state_dict())
     for key, value in back.state_dict().items():
@@ -96,5 +98,5 @@ def check_trained(case: Case, model: bp.Model, want: Any, record: Callable[[str,
 
 def peer_of(case: Case, model: bp.Model) -> tuple[Any, Any, Any]:
     """The same network, loss and optimizer in PyTorch, for a run that is not `train`."""
-    net = torch_peer.net_of(case, model.state_dict(), "float64")
-    return net, case.loss(torch_peer.nn).double(), torch_peer.optimizer_of(case, net)[0]
+    net = torch_peer().net_of(case, model.state_dict(), "float64")
+    return net, case.loss(torch_peer().nn).double(), torch_peer().optimizer_of(case, net)[0]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.functional import softplus
 from torch.optim import lr_scheduler
 
 from golden.cases import Case, batches, rows
@@ -74,6 +75,12 @@ nn = SimpleNamespace(
         "GaussianNLLLoss": GaussianNLLLoss,
         "QuantileLoss": formula(
             lambda p, y, quantile=0.5: torch.where(y > p, quantile * (y - p), (1 - quantile) * (p - y))
+        ),
+        "FocalLoss": formula(
+            lambda p, y, gamma=2.0: (
+                y * torch.sigmoid(-p) ** gamma * softplus(-p)
+                + (1 - y) * torch.sigmoid(p) ** gamma * softplus(p)
+            )
         ),
         "HingeLoss": formula(lambda p, y, margin=1.0: torch.relu(margin - y * p)),
     }

@@ -101,6 +101,10 @@ CASES = {
         "binary",
         clip={"clip_grad_norm": 1.0},
     ),
+    "focal": loss(lambda nn: nn.FocalLoss(), "binary"),
+    "focal, gamma, sum": loss(
+        lambda nn: nn.FocalLoss(gamma=0.5, reduction="sum"), "share", clip={"clip_grad_norm": 1.0}
+    ),
     "poisson": loss(lambda nn: nn.PoissonNLLLoss(), "count"),
     "poisson, rate": loss(lambda nn: nn.PoissonNLLLoss(log_input=False), "count", to_positive),
     "poisson, rate, sum": loss(

@@ -10,6 +10,7 @@ import backpass as bp
 from backpass import nn
 from backpass.backends import Backend
 from backpass.ops import add
+from helpers.differences import check_gradients
 from helpers.nets import X, Y, on, shared_twice
 
 
@@ -75,30 +76,8 @@ GRAPHS: dict[str, Callable[[], nn.Layer]] = {
 
 @pytest.mark.parametrize("name", GRAPHS)
 def test_gradients_of_graphs(backend: Backend, name: str) -> None:
-    """All parameters and the input against finite differences of the training forward pass."""
     model = on(backend, bp.Model(GRAPHS[name](), dtype="float64"))
-    x = np.random.default_rng(0).standard_normal((5, 6))
-    out = model.forward(x, training=True)
-    weight = np.random.default_rng(3).standard_normal(out.shape)
-    state = {k: v for k, v in model.state_dict().items() if "running" in k}
-
-    def value() -> float:
-        return float((model.forward(x, training=True) * weight).sum())
-
-    value()
-    dx = model.backward(weight)
-    gradients = [*model.gradients(), dx]
-    gradients = [g.copy() for g in gradients]
-    for array, gradient in zip([*model.parameters(), x], gradients, strict=True):
-        for i in np.ndindex(array.shape):
-            keep = array[i]
-            array[i] = keep + 1e-6
-            up = value()
-            array[i] = keep - 1e-6
-            quotient = (up - value()) / 2e-6
-            array[i] = keep
-            assert abs(gradient[i] - quotient) <= 1e-6 * max(1, abs(quotient)), (name, array.shape, i)
-    assert state.keys() <= model.state_dict().keys()
+    check_gradients(model, np.random.default_rng(0).standard_normal((5, 6)))
 
 
 def test_a_shared_layer_has_one_weight() -> None:

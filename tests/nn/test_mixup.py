@@ -10,6 +10,7 @@ import backpass as bp
 from backpass import nn
 from backpass.backends import Backend
 from backpass.nn.mixup import beta_quantiles
+from helpers.registered import SampleLoss, sample_losses
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(40, 6)).astype(np.float32)
@@ -56,8 +57,20 @@ def test_shares_are_beta_distributed() -> None:
     )
 
 
+def takes_blends(sample: SampleLoss) -> bool:
+    """Whether what lies between two targets is a target as well; of classes it is the loss that is mixed."""
+    try:
+        sample.make().targets(0.3 * sample.y + 0.7 * sample.y[::-1], (sample.outputs,), np.dtype(float))
+    except ValueError:
+        return sample.of_classes
+    return True
+
+
+MIXED = {name: sample for name, sample in sample_losses().items() if takes_blends(sample)}
+
+
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("loss", ["cross_entropy", "nll", "mse", "mae", "bce_with_logits", "callable"])
+@pytest.mark.parametrize("loss", [*MIXED, "callable"])
 def test_targets_are_mixed_along(loss: str, weighted: bool, backend: Backend) -> None:
     """One step's loss and gradients against a plain network's on rows and targets that are mixed here."""
 
@@ -65,8 +78,9 @@ def test_targets_are_mixed_along(loss: str, weighted: bool, backend: Backend) ->
         return float(((pred - y) ** 2).mean()), 2 * (pred - y) / y.size
 
     made: Any = squares if loss == "callable" else loss
-    y: Any = LABELS if loss in ("cross_entropy", "nll") else abs(NUMBERS) % 1
-    layers = nn.Sequential(nn.Linear(6, 3), nn.LogSoftmax())
+    sample = MIXED["mse" if loss == "callable" else loss]
+    y: Any = sample.y[:40] if sample.of_classes else sample.y[:40].astype(np.float64)
+    layers = nn.Sequential(nn.Linear(6, sample.outputs), nn.LogSoftmax())
     model = bp.Model(nn.Sequential(nn.MixUp(2.0), layers), made, "sgd", dtype="float64", seed=5)
     plain = bp.Model(nn.Sequential(nn.Identity(), layers.__deepcopy__({})), made, "sgd", dtype="float64")
     plain.load_state_dict(model.state_dict())
@@ -78,7 +92,7 @@ def test_targets_are_mixed_along(loss: str, weighted: bool, backend: Backend) ->
     found = model.fit(X, y, batch_size=40, shuffle=False, sample_weight=weight).history["loss"][0]
     x = X.astype(np.float64)
     mixed = share * x + (1 - share) * x[partner]
-    if y is LABELS or loss == "callable":
+    if sample.of_classes or loss == "callable":
         parts = []
         for rows, part in ((np.arange(40), share), (partner, 1 - share)):
             one = bp.Model(

@@ -215,6 +215,6 @@ def test_state_dict_of_pytorch_is_checked() -> None:
     """The wrong network's weights are refused by both."""
     model = model_of(CASES["network: batch norm"], BACKENDS["numpy"], "float64")
     with pytest.raises(KeyError, match="running_mean"):
-        model.load_state_dict(deep(torch_peer.nn).state_dict())
+        model.load_state_dict(deep(torch_peer().nn).state_dict())
     with pytest.raises(RuntimeError, match="Missing key"):
-        torch_peer.net_of(CASES["network: no bias"], model.state_dict(), "float64")
+        torch_peer().net_of(CASES["network: no bias"], model.state_dict(), "float64")

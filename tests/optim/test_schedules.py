@@ -1,6 +1,7 @@
 """Schedules as objects: values, how they print, what they refuse. (Runs with them: tests/golden and the parity with torch.)"""
 
 import math
+from inspect import isfunction
 from typing import Any
 
 import pytest
@@ -17,6 +18,11 @@ MADE = {
     "one_cycle(0.1, total_steps=100)": {0: 0.004, 29: 0.1, 64: 0.05 + 0.1 / 25e4 / 2, 99: 0.1 / 25e4, 500: 0.1 / 25e4},
     "piecewise(0.1, {10: 0.5, 20: 0.1})": {0: 0.1, 9: 0.1, 10: 0.05, 20: 0.005, 99: 0.005},
 }  # fmt: skip
+
+
+def test_all_are_tested() -> None:
+    made = {name for name, value in vars(s).items() if isfunction(value) and value.__module__ == s.__name__}
+    assert {text.split("(")[0] for text in MADE} == {n for n in made if not n.startswith("_")} - {"constant"}
 
 
 @pytest.mark.parametrize("text", MADE)

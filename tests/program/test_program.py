@@ -23,7 +23,7 @@ from backpass.program import (
     call,
 )
 from backpass.system.memory import ALIGNMENT, aligned
-from helpers.registered import activation_layers
+from helpers.registered import activation_layers, sample_losses
 
 LAYERS = activation_layers()
 
@@ -307,19 +307,18 @@ def test_instructions_are_immutable() -> None:
     )
 
 
-@pytest.mark.parametrize("loss", ["mse", "cross_entropy", "gaussian_nll"])
-def test_buffers_of_a_plan_are_aligned(loss: str) -> None:
-    net = nn.Sequential(
+@pytest.mark.parametrize("name", sample_losses())
+def test_buffers_of_a_plan_are_aligned(name: str) -> None:
+    sample = sample_losses()[name]
+    net = sample.net(
         nn.Linear(7, 13), nn.BatchNorm1d(13), nn.GELU(), nn.Dropout(0.1), nn.Residual(nn.Linear(13, 13), nn.ReLU()),
         nn.LayerNorm(13),
-        nn.Linear(13, 6),
+        nn.Linear(13, sample.outputs),
     )  # fmt: skip
-    model = bp.Model(net, nn.CrossEntropyLoss(weight=np.ones(6)) if loss == "cross_entropy" else loss)
-    target = (
-        ((), np.dtype(np.int64))
-        if loss == "cross_entropy"
-        else ((3,) if loss == "gaussian_nll" else (6,), model.dtype)
-    )
+    loss = sample.make()
+    weight = {"weight": np.ones(sample.outputs)} if "weight" in vars(loss) else {}
+    model = bp.Model(net, type(loss)(**weight))
+    target = (sample.y.shape[1:], sample.y.dtype if sample.of_classes else model.dtype)
     built = model.engine.plans.training((InputSpec("x", (11, 7), model.dtype),), target, True)
     for instruction in step(built, model.engine, model.engine.counters()):
         for name in instruction.op.arrays:

@@ -22,16 +22,16 @@ def test_own_loss(backend: Backend) -> None:
     for x, y in batches(case, "float64"):
         out = model.forward(x, training=True)
         dx = model.backward(4 * (out - y) ** 3)
-        there = torch_peer.tensor(x).requires_grad_()
+        there = torch_peer().tensor(x).requires_grad_()
         optimizer.zero_grad()
         pred = net(there)
-        ((pred - torch_peer.tensor(y)) ** 4).sum().backward()
+        ((pred - torch_peer().tensor(y)) ** 4).sum().backward()
         assert deviation(out, pred.detach().numpy()) <= LOSS["float64"]
         assert deviation(dx, there.grad.numpy()) <= LOSS["float64"]
         for (name, parameter), ours in zip(net.named_parameters(), model.gradients(), strict=True):
             assert deviation(ours, parameter.grad.numpy()) <= LOSS["float64"], name
         model.update()
-        torch_peer.clip(case, net)
+        torch_peer().clip(case, net)
         optimizer.step()
     for ours, parameter in zip(model.parameters(), net.parameters(), strict=True):
         assert deviation(ours, parameter.detach().numpy()) <= WEIGHTS
@@ -83,10 +83,12 @@ def test_fit(name: str, backend: Backend) -> None:
         total = 0.0
         for at in range(0, len(x), ROWS):
             part = slice(at, at + ROWS)
-            w = torch_peer.tensor(weight[part])
+            w = torch_peer().tensor(weight[part])
             optimizer.zero_grad()
             each = (
-                loss(net(torch_peer.tensor(x[part])), torch_peer.tensor(y[part])).reshape(len(w), -1).mean(1)
+                loss(net(torch_peer().tensor(x[part])), torch_peer().tensor(y[part]))
+                .reshape(len(w), -1)
+                .mean(1)
             )
             value = (each * w).sum() / w.sum()
             value.backward()
@@ -95,7 +97,11 @@ def test_fit(name: str, backend: Backend) -> None:
         means.append(total / weight.sum())
         net.eval()
         each = (
-            loss(net(torch_peer.tensor(x)), torch_peer.tensor(y)).reshape(len(x), -1).mean(1).detach().numpy()
+            loss(net(torch_peer().tensor(x)), torch_peer().tensor(y))
+            .reshape(len(x), -1)
+            .mean(1)
+            .detach()
+            .numpy()
         )
         validation.append(
             each.sum() / (y != getattr(loss, "ignore_index", None)).reshape(len(x), -1).all(1).sum()
@@ -109,5 +115,5 @@ def test_fit(name: str, backend: Backend) -> None:
 @pytest.mark.parametrize("name", GOLDEN)
 def test_golden_is_what_pytorch_gives(name: str) -> None:
     case, recorded = GOLDEN[name], json.loads(TRAJECTORIES.read_text("utf-8"))[name]
-    run = torch_peer.train(case, model_of(case, BACKENDS["numpy"], "float64").state_dict(), "float64")
+    run = torch_peer().train(case, model_of(case, BACKENDS["numpy"], "float64").state_dict(), "float64")
     assert relative(run.losses, recorded["losses"]) <= 1e-12, "run tests/golden/make.py"
