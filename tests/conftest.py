@@ -3,6 +3,10 @@
 import os
 from pathlib import Path
 
+# Before NumPy is imported, and for child processes: where all cores are busy, as under xdist, a second thread of its BLAS waits
+# for its turn by spinning, and small products take ten times as long.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import pytest
 
 from backpass.backends import Backend
