@@ -2,8 +2,8 @@
 
     python benchmarks/bench_ops.py [--threads N] [--ops a,b] [--json FILE]
 
-Calls are made from the ops' contracts, as the parity tests make them (tests/samples.py); flops and bytes are the op's own account
-(csrc/ops), of which GFLOP/s means most for products and GB/s for all else. Each figure is the best of a few runs.
+Calls are made from the ops' contracts, as the parity tests make them (tests/helpers/samples.py); flops and bytes are the op's own
+account (csrc/ops), of which GFLOP/s means most for products and GB/s for all else. Each figure is the best of a few runs.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from backpass.program import Instruction
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
-import samples  # noqa: E402
+from helpers import samples  # noqa: E402
 
 SIZES = {
     "cached": {

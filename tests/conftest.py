@@ -1,30 +1,16 @@
-"""Fixtures: every backend that works here, each native instruction set counted as a backend of its own."""
+"""Fixtures: every backend that works here, each native instruction set counted as a backend of its own; the data folder."""
 
 import os
 from pathlib import Path
 
+# Before NumPy is imported, and for child processes: where all cores are busy, as under xdist, a second thread of its BLAS waits
+# for its turn by spinning, and small products take ten times as long.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import pytest
 
-import backpass as bp
 from backpass.backends import Backend
-
-
-def all_backends() -> dict[str, Backend]:
-    """Backend objects by test name; only the native one if BACKPASS_ISA forces an instruction set."""
-    made: dict[str, Backend] = {}
-    if forced := os.environ.get("BACKPASS_ISA"):
-        return {f"native-{forced}": bp.get_backend("native")}
-    for name in bp.available_backends():
-        if name == "native":
-            from backpass.backends.native import NativeBackend, available_isas
-
-            made |= {f"native-{isa}": NativeBackend(isa) for isa in available_isas()}
-        else:
-            made[name] = bp.get_backend(name)
-    return made
-
-
-BACKENDS = all_backends()
+from helpers.backends import BACKENDS, NATIVE
 
 
 @pytest.fixture(params=[*BACKENDS])
@@ -33,7 +19,7 @@ def backend(request: pytest.FixtureRequest) -> Backend:
     return BACKENDS[request.param]
 
 
-@pytest.fixture(params=[name for name in BACKENDS if name.startswith("native")])
+@pytest.fixture(params=NATIVE)
 def native(request: pytest.FixtureRequest) -> Backend:
     """Every instruction set of the native backend in turn."""
     return BACKENDS[request.param]
@@ -46,16 +32,3 @@ def data_dir() -> Path:
     if not path or not Path(path).is_dir():
         pytest.skip("BACKPASS_DATA names no folder: the tests on real data are skipped")
     return Path(path)
-
-
-UNDER_ASAN = "libasan" in os.environ.get("LD_PRELOAD", "")  # nox -s asan
-
-
-def not_under_asan(reason: str) -> pytest.MarkDecorator:
-    """Skips what AddressSanitizer itself makes impossible; all else runs under it."""
-    return pytest.mark.skipif(UNDER_ASAN, reason=f"AddressSanitizer: {reason}")
-
-
-once = pytest.mark.skipif(
-    "BACKPASS_ISA" in os.environ, reason="depends on no kernel: runs once, where no instruction set is forced"
-)

@@ -1,7 +1,7 @@
 """Training runs that backpass and PyTorch can both do, described once: the networks in the API that the two share.
 
-`tests/test_torch_*.py` hold them against a live PyTorch, `tests/test_golden.py` against trajectories that
-`make.py` has recorded. Data and initial weights come from the raw words of Philox, which NumPy promises never to change.
+`tests/*/test_torch_*.py` hold them against a live PyTorch, `test_golden.py` against trajectories that `make.py` has recorded.
+Data and initial weights come from the raw words of Philox, which NumPy promises never to change.
 """
 
 from collections.abc import Callable, Iterator

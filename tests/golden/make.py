@@ -14,8 +14,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import torch
 
 import backpass as bp
-import torch_peer
 from golden.cases import GOLDEN, TRAJECTORIES, model_of
+from helpers import torch_peer
 
 
 def main() -> None:

@@ -21,8 +21,8 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # test_processes
-from test_processes import train
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # helpers
+from helpers.processes import train
 
 EPOCHS = 200  # 0.2 s
 LIMIT = 1.1

@@ -2,7 +2,7 @@
 
     python tests/long/inputs.py --cases 100000 --seed 0 --single
 
-Case number n of seed s is random.Random(s * 10^9 + n); a failure prints it. See tests/attacks.py and tests/arguments.py.
+Case number n of seed s is random.Random(s * 10^9 + n); a failure prints it. See tests/helpers/attacks.py and arguments.py.
 """
 
 import argparse
@@ -15,11 +15,9 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # attacks, arguments, conftest
-import arguments
-import attacks
-import disguises
-from conftest import BACKENDS
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # helpers
+from helpers import arguments, attacks, disguises
+from helpers.backends import BACKENDS
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
     python tests/long/kills.py --kills 200 --seed 0
 
-tests/test_checkpoint_files.py runs a few kills, `nox -s long` two hundred.
+tests/checkpoint/test_checkpoint_files.py runs a few kills, `nox -s long` two hundred.
 """
 
 import argparse

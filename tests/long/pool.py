@@ -4,11 +4,11 @@ import multiprocessing
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # test_processes
-import test_processes
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # helpers
+from helpers.processes import train
 
 if __name__ == "__main__":
-    mine = [test_processes.train(seed) for seed in (0, 1)]
+    mine = [train(seed) for seed in (0, 1)]
     with multiprocessing.get_context(sys.argv[1]).Pool(2) as pool:
-        assert pool.map(test_processes.train, [0, 1]) == mine
+        assert pool.map(train, [0, 1]) == mine
     print("the same")

@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # samples, fence
-import samples
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # helpers
 from backpass import _core
 from backpass.ops.contract import REGISTRY
-from fence import fenced
+from helpers import samples
+from helpers.fence import fenced
 
 REFUSED = (TypeError, ValueError, KeyError, MemoryError)
 INTEGERS = [0, 1, -1, 2, 7, 100, -100, 2**31, -(2**31), 2**62, 2**63 - 1, -(2**63)]

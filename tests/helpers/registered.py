@@ -1,0 +1,121 @@
+"""Layers, losses and activations as the generated tests use them: found in the package, not listed by hand.
+
+What a constructor wants and what data fit are found by trying, so that a new class needs no entry here.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+import backpass as bp
+from backpass import losses, nn
+from backpass.nn.activation import Activation
+from helpers import nets
+
+SIZE = 6  # of whatever a layer wants to know: features, channels, pixels
+ROWS = ((SIZE,), (SIZE, 5), (2, 5, SIZE), (SIZE, 9, 8), (SIZE, 9, 8, 7))  # shapes of a row, tried in turn
+
+
+def choices(cls: type) -> Iterator[dict[str, Any]]:
+    """Arguments for every word that a constructor's Literal annotations offer."""
+    yield {}
+    for name, hint in get_type_hints(cls.__init__).items():
+        if get_origin(hint) is Literal and name in inspect.signature(cls).parameters:
+            yield from ({name: word} for word in get_args(hint))
+
+
+def layer_classes() -> list[type[nn.Layer]]:
+    """All of backpass.nn but the base class."""
+    classes = [getattr(nn, name) for name in nn.__all__]
+    return [c for c in classes if isinstance(c, type) and issubclass(c, nn.Layer) and c is not nn.Layer]
+
+
+@cache
+def activation_layers() -> dict[str, Callable[[], Activation]]:
+    """What makes a layer, by the formula that it computes."""
+    made: dict[str, Callable[[], Activation]] = {}
+    for cls in layer_classes():
+        if issubclass(cls, Activation):
+            for arguments in choices(cls):
+                made.setdefault(cls(**arguments).formula, partial(cls, **arguments))
+    return made
+
+
+def alpha_of(activation: str) -> float:
+    """The parameter of a formula where its layer is made without arguments."""
+    return activation_layers()[activation]().parameter_of_formula()
+
+
+class SampleLayer(NamedTuple):
+    """What makes a small layer, and the shape of one row of what it takes."""
+
+    make: Callable[[], nn.Layer]
+    row: tuple[int, ...]
+
+
+@cache
+def sample_layers() -> dict[str, SampleLayer]:
+    """Every layer, its required arguments taken from their kinds."""
+    return {cls.__name__: SampleLayer(partial(_made, cls), _row(cls)) for cls in layer_classes()}
+
+
+def _made(cls: type[nn.Layer]) -> nn.Layer:
+    given: list[Any] = []
+    for parameter in inspect.signature(cls).parameters.values():
+        if parameter.kind is parameter.VAR_POSITIONAL or "Layer" in str(parameter.annotation):
+            given.append(nn.Linear(SIZE, SIZE))
+        elif parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
+            given.append(SIZE)
+    return cls(*given)
+
+
+def _row(cls: type[nn.Layer]) -> tuple[int, ...]:
+    for shape in ROWS:
+        try:
+            bp.Model(_made(cls), backend="numpy").predict(np.zeros((4, *shape)))
+        except ValueError:
+            continue
+        return shape
+    raise AssertionError(f"{cls.__name__} takes none of {ROWS}: add the shape of a row that it takes")
+
+
+class SampleLoss(NamedTuple):
+    """What makes a loss, the network's outputs for it, and targets for all rows of `nets.X`."""
+
+    make: Callable[[], losses.Loss]
+    outputs: int
+    y: np.ndarray
+
+    @property
+    def of_classes(self) -> bool:
+        """Whether the targets are class indices."""
+        return self.y is nets.LABELS
+
+    def net(self, *layers: nn.Layer) -> nn.Sequential:
+        """The layers, and what has to come last for this loss."""
+        return nn.Sequential(
+            *layers, *([nn.LogSoftmax()] if self.make().wants == "log probabilities" else [])
+        )
+
+
+@cache
+def sample_losses() -> dict[str, SampleLoss]:
+    """Every loss by the name that a model takes, with the first kind of targets that it accepts."""
+    kinds = (nets.LABELS, nets.Y, np.abs(nets.Y), (nets.Y > 0) * 1.0, np.where(nets.Y > 0, 1.0, -1.0))
+    found = {}
+    for name, make in losses.NAMES.items():
+        for outputs, y in ((outputs, y) for outputs in (3, 6) for y in kinds):
+            try:
+                make().targets(y, (outputs,), np.dtype(np.float64))
+            except ValueError:
+                continue
+            found[name] = SampleLoss(make, outputs, y)
+            break
+        else:
+            raise AssertionError(
+                f"the loss {name!r} takes none of the kinds of targets: add the one that it takes"
+            )
+    return found

@@ -1,0 +1,197 @@
+"""PyTorch as backpass's peer: what torch.nn and torch.optim lack, and one run of a case there."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.functional import softplus
+from torch.optim import lr_scheduler
+
+from golden.cases import Case, batches, rows
+
+torch.set_num_threads(1)
+
+
+class Residual(torch.nn.Module):
+    def __init__(self, inner: torch.nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.inner(x)
+
+
+def classes_last(base: type) -> type:
+    """A class-index loss on outputs (batch, ..., C), with its class weights given as a list."""
+
+    class ClassesLast(base):
+        def __init__(self, weight: Any = None, **arguments: Any) -> None:
+            super().__init__(None if weight is None else torch.tensor(weight), **arguments)
+
+        def forward(self, p: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return super().forward(p.movedim(-1, 1), y)
+
+    return ClassesLast
+
+
+def formula(f: Callable[..., torch.Tensor]) -> Callable[..., Any]:
+    """A loss that torch.nn lacks (or spells otherwise): f gives it element by element."""
+
+    def make(reduction: str = "mean", **arguments: Any) -> torch.nn.Module:
+        module = torch.nn.Module()
+        module.forward = lambda p, y: getattr(torch, reduction)(f(p, y, **arguments))
+        return module
+
+    return make
+
+
+def mse(reduction: str = "mean") -> torch.nn.Module:
+    return half_mse() if reduction == "half" else torch.nn.MSELoss(reduction=reduction)
+
+
+half_mse = formula(lambda p, y: (y - p) ** 2 / 2)
+
+
+class GaussianNLLLoss(torch.nn.GaussianNLLLoss):
+    def forward(self, p: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return super().forward(*p.chunk(2, -1)[:1], y, p.chunk(2, -1)[1])
+
+
+nn = SimpleNamespace(
+    **vars(torch.nn)
+    | {
+        "Residual": Residual,
+        "MSELoss": mse,
+        "CrossEntropyLoss": classes_last(torch.nn.CrossEntropyLoss),
+        "NLLLoss": classes_last(torch.nn.NLLLoss),
+        "BCEWithLogitsLoss": lambda pos_weight=1.0, **arguments: torch.nn.BCEWithLogitsLoss(
+            pos_weight=torch.tensor(pos_weight), **arguments
+        ),
+        "PoissonNLLLoss": lambda **arguments: torch.nn.PoissonNLLLoss(full=False, **arguments),
+        "GaussianNLLLoss": GaussianNLLLoss,
+        "QuantileLoss": formula(
+            lambda p, y, quantile=0.5: torch.where(y > p, quantile * (y - p), (1 - quantile) * (p - y))
+        ),
+        "FocalLoss": formula(
+            lambda p, y, gamma=2.0: (
+                y * torch.sigmoid(-p) ** gamma * softplus(-p)
+                + (1 - y) * torch.sigmoid(p) ** gamma * softplus(p)
+            )
+        ),
+        "HingeLoss": formula(lambda p, y, margin=1.0: torch.relu(margin - y * p)),
+    }
+)
+
+
+class Lion(torch.optim.Optimizer):
+    """Algorithm 2 of Chen et al. 2023."""
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-4,
+        betas: tuple[float, float] = (0.9, 0.99),
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self) -> None:
+        for group in self.param_groups:
+            (beta1, beta2), lr = group["betas"], group["lr"]
+            for p in group["params"]:
+                m = self.state[p].setdefault("m", torch.zeros_like(p))
+                direction = torch.sign(beta1 * m + (1 - beta1) * p.grad)
+                self.state[p]["m"] = beta2 * m + (1 - beta2) * p.grad
+                p.sub_(lr * (direction + group["weight_decay"] * p))
+
+
+def warmup_cosine(step: int, warmup: int, total: int, end: float) -> float:
+    """The factor on lr; `end` is a factor, too."""
+    if step < warmup:
+        return (step + 1) / warmup
+    done = min((step - warmup) / (total - warmup), 1)
+    return end + (1 - end) * math.cos(math.pi * done / 2) ** 2
+
+
+SCHEDULES: dict[str, Callable[..., Any]] = {
+    "step": lambda o, lr, every, factor: lr_scheduler.StepLR(o, every, factor),
+    "exponential": lambda o, lr, every, factor: lr_scheduler.ExponentialLR(o, factor ** (1 / every)),
+    "cosine": lambda o, lr, total_steps, end=0.0: lr_scheduler.CosineAnnealingLR(o, total_steps, end),
+    "one_cycle": lambda o, lr, total_steps: lr_scheduler.OneCycleLR(o, lr, total_steps, cycle_momentum=False),
+    "warmup_cosine": lambda o, lr, warmup_steps, total_steps, end=0.0: lr_scheduler.LambdaLR(
+        o, lambda step: warmup_cosine(step, warmup_steps, total_steps, end / lr)
+    ),
+    "piecewise": lambda o, lr, factors: lr_scheduler.LambdaLR(
+        o, lambda step: math.prod(factor for at, factor in factors.items() if step >= at)
+    ),
+}
+
+
+@dataclass
+class Run:
+    """What a run gave: the loss and the learning rate of each step; then, for inference, the outputs and the loss of all rows."""
+
+    net: torch.nn.Module
+    losses: list[float]
+    rates: list[float]
+    predictions: np.ndarray
+    evaluation: float
+
+
+def tensor(array: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array))
+
+
+def net_of(case: Case, state: dict[str, np.ndarray], dtype: str) -> torch.nn.Module:
+    """The network of a case with backpass's weights: the keys and the shapes have to be PyTorch's."""
+    net = case.net(nn).to(getattr(torch, dtype))
+    net.load_state_dict({key: tensor(array) for key, array in state.items()}, strict=True)
+    return net
+
+
+def optimizer_of(case: Case, net: torch.nn.Module) -> tuple[torch.optim.Optimizer, Any]:
+    """The optimizer of a case and its schedule, if any."""
+    hyper = dict(case.hyper)
+    if case.schedule:
+        hyper["lr"] = case.schedule[1]["lr"]
+    optimizer = {**vars(torch.optim), "Lion": Lion}[case.optimizer](net.parameters(), **hyper)
+    return optimizer, SCHEDULES[case.schedule[0]](optimizer, **case.schedule[1]) if case.schedule else None
+
+
+def clip(case: Case, net: torch.nn.Module) -> None:
+    if "clip_grad_norm" in case.clip:
+        torch.nn.utils.clip_grad_norm_(net.parameters(), case.clip["clip_grad_norm"])
+    if "clip_grad_value" in case.clip:
+        torch.nn.utils.clip_grad_value_(net.parameters(), case.clip["clip_grad_value"])
+
+
+def train(case: Case, state: dict[str, np.ndarray], dtype: str) -> Run:
+    """Train a case from given weights."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(getattr(torch, dtype))  # NAdam keeps its product of momenta in the default dtype
+    try:
+        net, loss = net_of(case, state, dtype), case.loss(nn).to(getattr(torch, dtype))
+        optimizer, schedule = optimizer_of(case, net)
+        losses, rates = [], []
+        for x, y in batches(case, dtype):
+            optimizer.zero_grad()
+            value = loss(net(tensor(x)), tensor(y))
+            value.backward()
+            clip(case, net)
+            rates.append(float(optimizer.param_groups[0]["lr"]))
+            optimizer.step()
+            if schedule and len(rates) < case.steps:
+                schedule.step()
+            losses.append(value.item())
+        x, y = rows(case, dtype)
+        net.eval()
+        with torch.no_grad():
+            out = net(tensor(x))
+            return Run(net, losses, rates, out.numpy(), loss(out, tensor(y)).item())
+    finally:
+        torch.set_default_dtype(before)

@@ -1,0 +1,92 @@
+"""Generated from the contracts: every gradient op against central finite differences in float64, on every backend."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from backpass.backends import Backend
+from backpass.ops.contract import REGISTRY, Op
+from helpers import samples
+from helpers.differences import numeric
+
+LIMIT = 1e-6
+PAIRS = [n for n in samples.OPS if n.endswith("_forward") and n.replace("_forward", "_backward") in REGISTRY]
+LOSSES = [n for n in samples.OPS if "dpred" in REGISTRY[n].arrays]
+SIZES = (3, 2, 5, 4, 6, 7)
+
+
+def dims_of(op: Op) -> dict[str, Any]:
+    """Small sizes, a different one for every letter of an op's inputs; rows to choose from are more than a batch has."""
+    sizes = dict(zip(samples.input_letters(op), SIZES, strict=False))
+    return sizes | {"*": (2, 3)} | ({"N": 9, "Z": 40} if "N" in sizes else {})
+
+
+def assert_close(got: np.ndarray, want: np.ndarray, what: str) -> None:
+    scale = max(float(np.abs(want).max(initial=0)), 1.0)
+    assert np.abs(got - want).max(initial=0) <= LIMIT * scale, f"{what}: {got} against {want}"
+
+
+def variants(op: Op) -> list[tuple[set[str], dict[str, Any]]]:
+    return [(absent, chosen) for absent in samples.optional_sets(op) for chosen in samples.scalars(op)]
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_gradient(name: str, backend: Backend) -> None:
+    """Σ R · y for a random R: its gradient by the backward op against finite differences of the forward op."""
+    forward, backward = REGISTRY[name], REGISTRY[name.replace("_forward", "_backward")]
+    for absent, chosen in variants(forward):
+        if "weight" in forward.inputs and chosen.get("activation", "identity") != "identity":
+            continue  # the gradient op takes the slope of the activation before it: test_program
+        fields = samples.call(forward, dims_of(forward), "float64", absent - {"slope"}, chosen)
+        rng = np.random.default_rng(1)
+        weights = rng.standard_normal(fields[forward.outputs[0]].shape)
+
+        def loss(fields: dict[str, Any] = fields, weights: np.ndarray = weights) -> float:
+            call = samples.copied(fields)
+            backend.call(name, **call)
+            return float((call[forward.outputs[0]] * weights).sum())
+
+        done = samples.copied(fields)
+        backend.call(name, **done)
+        given: dict[str, Any] = {f"d{forward.outputs[0]}": weights}
+        for k in backward.arrays:
+            source = k.removeprefix("d")
+            if k in backward.outputs and source in fields:
+                given[k] = np.full_like(fields[source], 77)
+            elif k in done and k not in given:
+                given[k] = done[k]
+        if name == "activation_forward" and "slope" in absent:
+            from backpass.ops.formulas import ACTIVATIONS
+
+            if not ACTIVATIONS[chosen["activation"]].stores_slope:
+                given.pop("slope", None)
+        if forward.activates:
+            given.pop("slope", None)
+        given |= {k: v for k, v in chosen.items() if k in backward.scalars}
+        backend.call(backward.name, **given)
+        for k in backward.outputs:
+            if k in given:
+                assert_close(
+                    given[k],
+                    numeric(loss, fields[k.removeprefix("d")]),
+                    f"{name} {k} {chosen} without {absent}",
+                )
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_loss_gradient(name: str, backend: Backend) -> None:
+    op = REGISTRY[name]
+    for absent, chosen in variants(op):
+        if "dpred" in absent:
+            continue
+        fields = samples.call(op, dims_of(op), "float64", absent, chosen)
+
+        def loss(fields: dict[str, Any] = fields) -> float:
+            call = samples.copied(fields)
+            backend.call(name, **call)
+            return float(call["loss"][0])
+
+        done = samples.copied(fields)
+        backend.call(name, **done)
+        assert_close(done["dpred"], numeric(loss, fields["pred"]), f"{name} {chosen} without {absent}")
