@@ -1,6 +1,6 @@
 """The constructors of the estimators are what their tables of parameters say, and so are the docstrings.
 
-scikit-learn, editors and type checkers want explicit signatures: `python tests/test_sklearn_constructors.py` writes them.
+scikit-learn, editors and type checkers want explicit signatures: `python tests/sklearn/test_sklearn_constructors.py` writes them.
 """
 
 import doctest
@@ -54,7 +54,7 @@ def constructor(parameters: Sequence[Parameter]) -> str:
 def test_constructors_are_those_of_the_tables(path: str) -> None:
     (written,) = CONSTRUCTOR.findall((ROOM / path).read_text("utf-8"))
     assert written == constructor(TABLES[path]), (
-        "run python tests/test_sklearn_constructors.py, which writes it"
+        "run python tests/sklearn/test_sklearn_constructors.py, which writes it"
     )
 
 
