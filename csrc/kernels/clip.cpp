@@ -7,6 +7,16 @@
 namespace backpass::BACKPASS_ISA {
 namespace {
 
+// Σ g² of one piece. Squares of floats above 1e19 overflow in float, and fit into double: what clipping is there for.
+template <class T>
+BP_INLINE double piece_of_squares(const T* g, Index n) {
+    const double quick = sum_of_squares(g, n);
+    if (sizeof(T) == 8 || __builtin_isfinite(quick)) return quick;
+    double total = 0;
+    for (Index i = 0; i < n; ++i) total += double(g[i]) * double(g[i]);
+    return total;
+}
+
 // partials[p] = Σ g² over chunk p; 0 for chunks beyond the gradient
 template <class T>
 void gradient_norm(const GradientNorm<T>& op, Range range, Scratch) {
@@ -15,7 +25,7 @@ void gradient_norm(const GradientNorm<T>& op, Range range, Scratch) {
         const Index cut = (p + 1) * kUpdatePiece, end = cut < size ? cut : size;
         double total = 0;
         for (Index i = p * kUpdatePiece; i < end; i += kSquaresPiece)
-            total += sum_of_squares(op.grads.data + i, end - i < kSquaresPiece ? end - i : kSquaresPiece);
+            total += piece_of_squares(op.grads.data + i, end - i < kSquaresPiece ? end - i : kSquaresPiece);
         op.partials.data[p] = total;
     }
 }

@@ -2,6 +2,7 @@
 #pragma once
 #include <variant>
 
+#include "accuracy.hpp"
 #include "augment.hpp"
 #include "batch.hpp"
 #include "batch_norm.hpp"
@@ -24,8 +25,8 @@ namespace backpass {
 
 using Ops = decltype(LinearOps{} + SparseLinearOps{} + ElementwiseOps{} + DropoutOps{} + SoftmaxOps{} +
                      BatchNormOps{} + LayerNormOps{} + AugmentOps{} + MixupOps{} + ClassLossOps{} +
-                     PointwiseLossOps{} + UpdateOps{} + ClipOps{} + PenaltyOps{} + ScheduleOps{} +
-                     BatchOps{} + MeasureOps{});
+                     PointwiseLossOps{} + AccuracyOps{} + UpdateOps{} + ClipOps{} + PenaltyOps{} +
+                     ScheduleOps{} + BatchOps{} + MeasureOps{});
 
 // A kernel does the tasks [range.begin, range.end) of its op.
 template <class Op>

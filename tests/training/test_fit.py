@@ -17,7 +17,7 @@ def test_history() -> None:
     model = small("cross_entropy")
     history = model.fit(X, LABELS, epochs=3, batch_size=16, validation_data=(X[:9], LABELS[:9]))
     assert history.epoch == [0, 1, 2]
-    assert set(history.history) == {"loss", "val_loss", "val_accuracy", "lr"}
+    assert set(history.history) == {"loss", "accuracy", "val_loss", "val_accuracy", "lr"}
     assert all(len(v) == 3 and all(isinstance(n, float) for n in v) for v in history.history.values())
     last = model.evaluate(X[:9], LABELS[:9])
     assert history.history["val_loss"][-1] == last["loss"]

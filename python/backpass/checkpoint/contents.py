@@ -127,10 +127,13 @@ def run_from_json(given: Any, tensors: Tensors, engine: Engine) -> Run:
     for name, kind in RUN.items():
         if type(given[name]) is not kind or (kind is int and not 0 <= given[name] < LARGEST):
             raise ValueError(f"run: {name} is {given[name]!r:.80}")
-    rows, total, weight = describe.decode(given["at"], describe.nothing_else)
+    # The first version wrote no accuracy.
+    rows, *sums = describe.decode(given["at"], describe.nothing_else)
+    if len(sums) not in (2, 4):
+        raise ValueError(f"run: at has {1 + len(sums)} numbers")
     checks.sampler(given["sampler"] or None, given["shuffle"])
     run = Run(**{name: given[name] for name in RUN})
-    run.position = Position(whole("cursor", rows, run.rows + 1), float(total), float(weight))
+    run.position = Position(whole("cursor", rows, run.rows + 1), *map(float, sums))
     if (
         not 1 <= run.batch_size <= run.rows
         or (rows % run.batch_size and rows != run.rows)

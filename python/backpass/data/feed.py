@@ -21,11 +21,19 @@ class Position(NamedTuple):
     # Σ loss · weight of their batches, and Σ weight.
     total: float = 0.0
     weight: float = 0.0
+    # Σ weight of the rows that are right, and Σ weight.
+    right: float = 0.0
+    judged: float = 0.0
 
     @property
     def loss(self) -> float:
         """The mean loss of these rows."""
         return self.total / self.weight if self.weight else 0.0
+
+    @property
+    def accuracy(self) -> float:
+        """The share of the rows that were right when they were trained on."""
+        return self.right / self.judged if self.judged else 0.0
 
 
 @dataclass
@@ -39,12 +47,15 @@ class Feed:
     cursor: np.ndarray
     # Σ loss · count, Σ count of this epoch.
     total: np.ndarray
+    # Σ weight of the rows that are right, Σ weight of this epoch.
+    correct: np.ndarray
 
     @classmethod
     def of(cls, inputs: Inputs, y: np.ndarray, weight: np.ndarray | None = None) -> Self:
         """The rows as they come, from the first."""
         index = row_order(inputs.rows)
-        return cls(inputs, y, weight, index, aligned((1,), np.int64), aligned((2,), np.float64))
+        cursor, total, correct = aligned((1,), np.int64), aligned((2,), np.float64), aligned((2,), np.float64)
+        return cls(inputs, y, weight, index, cursor, total, correct)
 
     def gather(self, plan: TrainingPlan) -> list[Instruction]:
         """The instructions that fill a plan's batch: inputs, targets, weights."""
@@ -73,10 +84,11 @@ class Feed:
         """Set the counters."""
         self.cursor[0] = position.rows
         self.total[:] = position.total, position.weight
+        self.correct[:] = position.right, position.judged
 
     def position(self) -> Position:
         """What the counters say."""
-        return Position(int(self.cursor[0]), *self.total.tolist())
+        return Position(int(self.cursor[0]), *self.total.tolist(), *self.correct.tolist())
 
     def _gather(self, source: np.ndarray, out: np.ndarray) -> Instruction:
         rows = source.reshape(len(source), -1)

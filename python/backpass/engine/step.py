@@ -1,6 +1,7 @@
 """The training step: the one place where its instructions stand in a row.
 
-before (gather a batch) | forward | loss | backward | penalty | schedule, norm, guard, optimizer | running statistics | counters
+before (gather a batch) | forward | loss | backward | penalty | schedule, norm, guard, optimizer | running statistics, accuracy |
+counters
 """
 
 from collections.abc import Sequence
@@ -8,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..ops import advance
-from ..program import Instruction, call
+from ..program import Builder, Instruction, Tensor, call
 from ..program.plan import TrainingPlan
 from .engine import Engine
 
@@ -23,6 +24,7 @@ def step(
     penalty: Sequence[Instruction] = (),
     count: np.ndarray | None = None,
     rows: int = 0,
+    correct: np.ndarray | None = None,
 ) -> list[Instruction]:
     """The instructions of one step on the batch of a plan.
 
@@ -33,12 +35,13 @@ def step(
         penalty: what comes on top of the loss and the gradients.
         count: (1,) the weight of the batch in the mean loss of an epoch; default the plan's.
         rows: that the cursor moves on.
+        correct: (2,) what the loss's metric adds up in; default: it is not computed.
     """
     return [
         *before,
         *(loss_and_gradients(plan) if passes is None else passes),
         *update(
-            engine, plan.loss, counters, penalty=penalty, kept=plan.kept, rows=rows,
+            engine, plan.loss, counters, penalty=penalty, kept=[*plan.kept, *metric(plan, engine, correct)], rows=rows,
             count=plan.count if count is None else count,
         ),
     ]  # fmt: skip
@@ -47,6 +50,14 @@ def step(
 def loss_and_gradients(plan: TrainingPlan) -> list[Instruction]:
     """Forward pass, loss and backward pass."""
     return [*plan.forward, *plan.loss_part, *plan.backward]
+
+
+def metric(plan: TrainingPlan, engine: Engine, correct: np.ndarray | None) -> list[Instruction]:
+    """What counts the rows of a batch that are right. Rows that are mixed (MixUp) have no class to compare with."""
+    builder = Builder(engine.dtype, training=False)
+    if correct is not None and not plan.targets:
+        engine.loss.emit_metric(builder, Tensor(plan.out), plan.target, plan.weight, correct)
+    return builder.instructions
 
 
 def update(

@@ -7,8 +7,8 @@ import numpy as np
 
 from ..checks import flag, is_name, is_whole, real
 from ..described import Adjustable
-from ..ops import Op
-from ..program import Builder, Tensor
+from ..ops import Op, correct_classes
+from ..program import Builder, Tensor, call
 from ..system.memory import aligned
 
 REDUCTIONS = ("mean", "sum")
@@ -87,9 +87,15 @@ class Loss(Adjustable):
         """Emit the loss and, while training, its gradient; returns (loss[1], count[1])."""
         raise TypeError(f"{type(self).__name__} has to define emit(builder, pred, target, sample_weight)")
 
-    def correct(self, pred: np.ndarray, target: np.ndarray) -> np.ndarray:
-        """Which rows are right, for the metric."""
-        return np.asarray(pred.argmax(axis=-1) == target)
+    def emit_metric(
+        self,
+        builder: Builder,
+        pred: Tensor,
+        target: np.ndarray,
+        sample_weight: np.ndarray | None,
+        correct: np.ndarray,
+    ) -> None:
+        """Emit what adds to `correct` (2,): Σ weight of the rows that are right, and Σ weight. Without a metric nothing."""
 
 
 class ClassLoss(Loss):
@@ -106,6 +112,16 @@ class ClassLoss(Loss):
     def targets(self, y: Any, output: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
         self.checked_weight(output)
         return class_targets(type(self).__name__, y, output, self.ignore_index)
+
+    def emit_metric(
+        self,
+        builder: Builder,
+        pred: Tensor,
+        target: np.ndarray,
+        sample_weight: np.ndarray | None,
+        correct: np.ndarray,
+    ) -> None:
+        emit_correct(builder, pred, target, sample_weight, correct, self.ignore_index)
 
     def checked_weight(self, output: tuple[int, ...]) -> np.ndarray | None:
         """The class weights, one for each of the network's outputs."""
@@ -131,6 +147,19 @@ def emit_loss(op: Op, builder: Builder, pred: Tensor, **fields: Any) -> tuple[Te
     if builder.training:
         builder.add_gradient(pred, builder.output("dpred"))
     return loss, count
+
+
+def emit_correct(
+    builder: Builder,
+    pred: Tensor,
+    target: np.ndarray,
+    sample_weight: np.ndarray | None,
+    correct: np.ndarray,
+    ignore_index: int,
+) -> None:
+    """Emit the count of rows whose largest prediction is the target."""
+    fields = {"pred": pred.array, "target": target, "sample_weight": sample_weight, "correct": correct}
+    builder.instructions.append(call(correct_classes, **fields, ignore_index=ignore_index))
 
 
 def class_targets(loss: str, y: Any, output: tuple[int, ...], ignore: int | None = None) -> np.ndarray:

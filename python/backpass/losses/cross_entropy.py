@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from ..ops import pointwise_loss, softmax_cross_entropy, softmax_forward
-from ..program import Builder, Tensor
-from .base import ClassLoss, emit_loss, probabilities
+from ..ops import argmax, pointwise_loss, softmax_cross_entropy, softmax_forward
+from ..program import Builder, Tensor, call
+from ..system.memory import aligned
+from .base import ClassLoss, emit_correct, emit_loss, probabilities
 
 
 class CrossEntropyLoss(ClassLoss):
@@ -56,11 +57,22 @@ class CrossEntropyLoss(ClassLoss):
         weight = self.checked_weight(output)
         return np.ascontiguousarray(q if weight is None else q * weight, dtype)
 
-    def correct(self, pred: np.ndarray, target: np.ndarray) -> np.ndarray:
-        if target.dtype == np.int64:
-            return super().correct(pred, target)
-        q = target if self.weight is None else target / np.where(self.weight > 0, self.weight, 1)
-        return super().correct(pred, q.argmax(axis=-1))
+    def emit_metric(
+        self,
+        builder: Builder,
+        pred: Tensor,
+        target: np.ndarray,
+        sample_weight: np.ndarray | None,
+        correct: np.ndarray,
+    ) -> None:
+        if target.dtype != np.int64:
+            divisor = self.weight_of(builder)
+            if divisor is not None:
+                divisor[divisor == 0] = 1
+            largest = aligned(target.shape[:-1], np.int64)
+            builder.instructions.append(call(argmax, x=target, divisor=divisor, largest=largest))
+            target = largest
+        emit_correct(builder, pred, target, sample_weight, correct, self.ignore_index)
 
     def emit(
         self, builder: Builder, pred: Tensor, target: np.ndarray, sample_weight: np.ndarray | None

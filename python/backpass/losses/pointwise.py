@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from ..checks import flag, real
-from ..ops import pointwise_loss
-from ..program import Builder, Tensor
+from ..ops import correct_logits, pointwise_loss
+from ..program import Builder, Tensor, call
 from .base import REDUCTIONS, Loss, emit_loss, real_targets
 
 KNOWN = (*REDUCTIONS, "batchmean")
@@ -177,9 +177,16 @@ class BCEWithLogitsLoss(PointwiseLoss):
             )
         return target
 
-    def correct(self, pred: np.ndarray, target: np.ndarray) -> np.ndarray:
-        right = (pred > 0) == (target > 0.5)
-        return np.asarray(right.all(axis=tuple(range(1, pred.ndim))))
+    def emit_metric(
+        self,
+        builder: Builder,
+        pred: Tensor,
+        target: np.ndarray,
+        sample_weight: np.ndarray | None,
+        correct: np.ndarray,
+    ) -> None:
+        fields = {"pred": pred.array, "target": target, "sample_weight": sample_weight, "correct": correct}
+        builder.instructions.append(call(correct_logits, **fields))
 
 
 class FocalLoss(BCEWithLogitsLoss):

@@ -1,5 +1,6 @@
 """What is computed: every op as a short NumPy function, the contract of all backends. Importing this room registers every op."""
 
+from .accuracy import argmax, correct_classes, correct_logits
 from .augment import augment_images_backward, augment_images_forward, gaussian_noise
 from .batch import advance, gather, gather_labels, shuffle
 from .batch_norm import batch_norm_backward, batch_norm_forward, batch_norm_inference, batch_norm_track
@@ -45,6 +46,7 @@ __all__ = [
     "adam_step",
     "add",
     "advance",
+    "argmax",
     "augment_images_backward",
     "augment_images_forward",
     "batch_norm_backward",
@@ -52,6 +54,8 @@ __all__ = [
     "batch_norm_inference",
     "batch_norm_track",
     "clip_scale",
+    "correct_classes",
+    "correct_logits",
     "cosine_schedule",
     "dead_units",
     "dropout_backward",

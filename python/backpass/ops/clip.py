@@ -15,7 +15,9 @@ def gradient_norm(grads, partials):
     """partials[p] = Σ g² over chunk p of 16384 elements; chunks beyond the gradient are 0."""
     for p in range(len(partials)):
         chunk = grads[p * CHUNK : (p + 1) * CHUNK]
-        partials[p] = np.dot(chunk, chunk)
+        # Squares of float32 above 1e19 overflow, and fit into float64: what clipping is there for.
+        quick = np.dot(chunk, chunk)
+        partials[p] = quick if np.isfinite(quick) else np.square(chunk, dtype=np.float64).sum()
 
 
 @op(

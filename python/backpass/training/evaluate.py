@@ -27,16 +27,13 @@ def evaluated(
         return {"loss": call_loss(engine, pred, target)[0]}
     builder = Builder(engine.dtype, training=False)
     loss, _ = engine.loss.emit(builder, Tensor(pred), target, weight)
+    right = np.zeros(2)
+    engine.loss.emit_metric(builder, Tensor(pred), target, weight, right)
     engine.backend.compile(builder.instructions).run(1, engine.threads)
-    logs = {"loss": float(loss.array[0])}
-    if engine.loss.metric:
-        correct = engine.loss.correct(pred, target)
-        counts = np.ones(len(pred)) if weight is None else weight.reshape(len(pred), -1)[:, 0]
-        each = np.broadcast_to(counts.reshape(-1, *[1] * (correct.ndim - 1)), correct.shape)
-        if target.dtype == np.int64:  # what the loss ignores does not count here either
-            each = each * ((target >= 0) & (target < pred.shape[-1]))
-        logs[engine.loss.metric] = float(np.average(correct, weights=each)) if each.any() else 0.0
-    return logs
+    metric = (
+        {engine.loss.metric: float(right[0] / right[1]) if right[1] else 0.0} if engine.loss.metric else {}
+    )
+    return {"loss": float(loss.array[0]), **metric}
 
 
 def evaluate(engine: Engine, X: Any, y: Any, sample_weight: Any) -> dict[str, float]:

@@ -59,6 +59,8 @@ class BatchLoop:
         self.engine.refresh()
         self._version = self.engine.version
         self.programs = {count: self._checked(count) for count in self._sizes}
+        loss, mixed = self.engine.builtin_loss, any(plan.targets for _, plan in self.programs.values())
+        self._metric = loss.metric if loss and not mixed and self.correct() is not None else None
 
     def _checked(self, rows: int) -> tuple[Steps, BackwardPlan]:
         try:
@@ -90,6 +92,7 @@ class BatchLoop:
             penalty=self.penalty(training.loss, training.count),
             count=self.weight(training, rows),
             rows=rows,
+            correct=self.correct(),
         )
         return engine.backend.compile(instructions, engine.halt), training
 
@@ -105,9 +108,14 @@ class BatchLoop:
         """For the next steps; 0: all there are."""
         return self.engine.threads
 
+    def correct(self) -> np.ndarray | None:
+        """(2,) where the rows of an epoch that are right are counted; None: nobody asks."""
+        return self.feed.correct
+
     def logs(self) -> dict[str, float]:
-        """The mean loss of the epoch so far."""
-        return {"loss": self.feed.position().loss}
+        """The mean loss of the epoch so far, and the accuracy of its batches when they were trained on."""
+        position = self.feed.position()
+        return {"loss": position.loss} | ({self._metric: position.accuracy} if self._metric else {})
 
     def train(self, rows: int, pace: Callable[[], int]) -> Iterator[None]:
         """Train on the rows from the cursor to `rows`, the last batch as small as need be; yields after each slice."""

@@ -10,6 +10,7 @@ import numpy as np
 from ...ops import REGISTRY
 from ..base import Backend, Call, Executor, guard_of
 from . import (
+    accuracy,
     batch,
     batch_norm,
     class_loss,
@@ -26,7 +27,8 @@ from . import (
 from .compiler import Bound
 
 MODULES = (
-    batch, batch_norm, class_loss, clip, dropout, elementwise, layer_norm, linear, penalty, pointwise_loss, softmax, update,
+    accuracy, batch, batch_norm, class_loss, clip, dropout, elementwise, layer_norm, linear, penalty, pointwise_loss, softmax,
+    update,
 )  # fmt: skip
 # A binder bears the name of its op: it takes the op's fields, and gives the compiled kernel with the arguments that it wants.
 BINDERS: dict[str, Callable[..., Bound]] = {

@@ -81,6 +81,9 @@ class Epochs(BatchLoop):
     def weight(self, plan: BackwardPlan, rows: int) -> np.ndarray:
         return np.full(1, float(rows))  # as in scikit-learn, whatever the rows weigh
 
+    def correct(self) -> None:
+        """Accuracy is scored where scikit-learn scores it: on held-out rows and eval_set."""
+
     def threads(self) -> int:
         return threads_of(self.network.model)
 
