@@ -1,5 +1,6 @@
-"""README.md: its Python blocks run in order, in one namespace; its length, its figures and its links are held."""
+"""README.md: its Python blocks run in order, in one namespace. Of all documents: figures, links, and the files they name."""
 
+import ast
 import importlib.util
 import os
 import re
@@ -129,3 +130,38 @@ def test_links_lead_somewhere(document: Path) -> None:
         assert file.exists(), f"{document.name}: {target}"
         if anchor:
             assert anchor in anchors(file.read_text("utf-8")), f"{document.name}: {target}"
+
+
+# ---- files and rooms -------------------------------------------------------------------------------------------------
+
+# Documents whose names of files are checked; guarantees.md and sklearn.md name tests that move at present.
+NAMING = [path for path in DOCUMENTS if path.name not in ("guarantees.md", "sklearn.md", "CHANGELOG.md")]
+FILE = re.compile(r"`((?:[\w*.-]+/)*[\w*-]+\.(?:py|hpp|cpp|md))`")
+
+
+@pytest.mark.parametrize("document", NAMING, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_named_files_exist(document: Path) -> None:
+    """A path stands below the root, below the package, or beside the document; a test may be in any folder of tests."""
+    missing = []
+    for name in FILE.findall(document.read_text("utf-8")):
+        bases = (ROOT, ROOT / "python" / "backpass", document.parent)
+        found = any(path for base in bases for path in base.glob(name))
+        if name.startswith("tests/"):
+            found = any((ROOT / "tests").rglob(name.rpartition("/")[2]))
+        if not found:
+            missing.append(name)
+    assert not missing
+
+
+def test_the_rooms_of_contributing_are_those_of_the_house() -> None:
+    """The table of rooms, top first, against ORDER of test_house.py."""
+    source = next((ROOT / "tests").rglob("test_house.py")).read_text("utf-8")
+    (order,) = (
+        ast.literal_eval(node.value)
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "ORDER"
+    )
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    table = text.partition("| room, top first |")[2].partition("\n\n")[0]
+    rows = [re.findall(r"`(\w+)`", line.split("|")[1]) for line in table.splitlines()[2:]]
+    assert [set(row) for row in rows] == order
