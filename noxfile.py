@@ -1,4 +1,4 @@
-"""The chores: `nox -s tests`, `long`, `asan`, `fuzz`, `cpp`, `lint`, `stubs`, `bench`. .ci/run calls them too."""
+"""The chores: `nox -s tests`, `long`, `asan`, `fuzz`, `cpp`, `lint`, `stubs`, `docs`, `bench`. .ci/run calls them too."""
 
 import argparse
 import difflib
@@ -150,6 +150,13 @@ def stubs(session: nox.Session) -> None:
     kept, new = (file.read_text("utf-8").splitlines() for file in (STUB, generated))
     if difference := list(difflib.unified_diff(kept, new, str(STUB), "generated", lineterm="")):
         session.error("\n".join(["the stub is not what the module says: run nox -s stubs", *difference]))
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation as a site, into build/site; every warning is an error."""
+    install_group(session, "docs")
+    session.run("mkdocs", "build", "--strict", *session.posargs)
 
 
 @nox.session

@@ -1,6 +1,10 @@
-"""Writes the figures of speed in README.md and docs/sklearn.md from benchmarks/results: python benchmarks/readme.py.
+"""Writes the figures of speed in README.md, docs/benchmarks.md and docs/sklearn.md from benchmarks/results.
 
-Tables and plots from bench-*.json and estimators.json, sentences from limits.json and first_step.json.
+    python benchmarks/readme.py
+
+README.md gets one table of six rows and one plot (readme.svg), docs/benchmarks.md every table of bench-*.json with its plot, and
+the sentences of limits.json and first_step.json, docs/sklearn.md the table of estimators.json. Each document keeps its text
+around two marks; what stands between them is replaced. `tests/guides/test_readme.py` checks that the documents are current.
 """
 
 import json
@@ -8,7 +12,31 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
 MAIN = ("tiny", "rl", "small", "mnist", "medium", "large")
+# The file of README.md's table and plot.
+HEADLINE = RESULTS / "bench-zen5-1-thread.json"
+# Columns of README.md: a title, and the rows of a result file of which the fastest counts, workload by workload.
+COLUMNS = {
+    "JAX, best of 2": ("jax scan", "jax jit"),
+    "TensorFlow, best of 2": ("tensorflow graph", "tensorflow graph, XLA"),
+    "PyTorch, best of 6": (
+        "torch by hand", "torch by hand, medium", "torch eager", "torch eager, medium", "torch compiled",
+        "torch compiled, medium",
+    ),
+    "PyTorch, eager": ("torch eager",),
+    "scikit-learn, best of 2": ("scikit-learn", "scikit-learn, BLAS AVX-512"),
+}  # fmt: skip
+EAGER = "PyTorch, eager"
+NOTES = {
+    "bench-zen5-1-thread": "Every library as it is shipped, in its current, fastest forms. The table of the README is drawn from"
+    " this one.",
+    "bench-zen5-2-threads-shipped": "Every library as it is shipped, in its current, fastest forms. The two CPUs of this virtual"
+    " machine behave like one core at times (benchmarks/LOG.md), so that the spreads are wide.",
+    "bench-zen5-2-threads": "This table was measured before the peers got their current, faster settings, and with OpenBLAS held"
+    ' to AVX2. Read its rows "BLAS AVX-512" for OpenBLAS as shipped. It is kept for its second part, the other workloads with two'
+    " threads.",
+}
 MARKERS = "os^vDP*Xp"
 TICKS = (1, 2, 5, 10, 20, 50, 100)
 BEGIN, END = "<!-- bench: made by benchmarks/readme.py -->", "<!-- /bench -->"
@@ -19,17 +47,82 @@ DATA = {
 }  # fmt: skip
 
 
-def table(file: Path) -> str:
-    """One result file as a Markdown table: times of the native backend, and how many times as long the others take."""
+def read(file: Path) -> dict[str, Any]:
+    """A result file."""
     result: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    return result
+
+
+def link(file: Path, title: str, document: Path) -> str:
+    """A link to a file, from a document at the root or in docs/."""
+    up = "" if document.parent == ROOT else "../"
+    return f"[{title}]({up}{file.relative_to(ROOT).as_posix()})"
+
+
+def machine(result: dict[str, Any]) -> str:
+    """CPU, instruction set and threads of a run of the benchmark."""
+    threads = f"{result['threads']} thread{'s' * (result['threads'] > 1)}"
+    return f"{result['cpu']}, {result['isa'].replace('avx', 'AVX-').replace('-2', '2')}, {threads}"
+
+
+# -- README.md ---------------------------------------------------------------------------------------------------------
+
+
+def best(workload: dict[str, Any], names: tuple[str, ...]) -> float:
+    """The lowest ratio to the native backend among some rows."""
+    return min(workload["backends"][name]["ratio"] for name in names if name in workload["backends"])
+
+
+def headline(file: Path, document: Path) -> list[str]:
+    """Six workloads: a step of the native backend, and how many times as long the fastest form of each library takes."""
+    result = read(file)
+    workloads = {name: result["workloads"][name] for name in MAIN}
+    lines = [
+        "| layers, batch | backpass | " + " | ".join(COLUMNS) + " |",
+        "|---|---|" + "---|" * len(COLUMNS),
+    ]
+    for w in workloads.values():
+        native = w["backends"]["native"]
+        layers = "-".join(map(str, w["layers"]))
+        share = 100 * native["gflops"] / result["peak_gflops"]
+        cells = [f"{layers}, {w['batch']}", f"{native['median']:,.1f} µs, {share:.0f} % of the peak"]
+        cells += [f"{best(w, names):.2f}x" for names in COLUMNS.values()]
+        lines.append("| " + " | ".join(cells) + " |")
+    rivals = [best(w, sum(COLUMNS.values(), ())) for w in workloads.values()]
+    eager = [best(w, COLUMNS[EAGER]) for w in workloads.values()]
+    said = (
+        f"A training step with Adam in float32, and how many times as long other libraries take: the fastest of all"
+        f" {min(rivals):.2f} to {max(rivals):.2f} times, PyTorch as most people write it {min(eager):.1f} to {max(eager):.0f}"
+        f" times. {machine(result)}, {result['date'][:10]}, medians of {result['repeats']} turns"
+        f" ({link(file, 'all figures', document)})."
+    )
+    return [said, "\n".join(lines)]
+
+
+def headline_plot(file: Path) -> Path:
+    """The columns of README.md's table as lines."""
+    result = read(file)
+    workloads = {name: result["workloads"][name] for name in MAIN}
+    lines = {"backpass": [1.0] * len(workloads)}
+    lines |= {title: [best(w, names) for w in workloads.values()] for title, names in COLUMNS.items()}
+    return draw(
+        lines, workloads, f"A training step, {machine(result)}", RESULTS / "readme.svg", size=(9, 3.4)
+    )
+
+
+# -- docs/benchmarks.md ------------------------------------------------------------------------------------------------
+
+
+def table(file: Path, document: Path) -> list[str]:
+    """One result file: a heading, its introduction, and times of the native backend with those of the others as multiples."""
+    result = read(file)
     workloads = {name: w for name, w in result["workloads"].items() if name in MAIN}
     names = list(dict.fromkeys(name for w in workloads.values() for name in w["backends"]))
+    about = (
+        f"Measured on {result['date'][:10]}, {result['repeats']} turns each ({link(file, 'all figures', document)})"
+        f"{_set(result)}. The machine's peak: {result['peak_gflops']:.0f} GFLOP/s of multiply-adds{bandwidth(result)}."
+    )
     lines = [
-        f"{result['cpu']}, {result['isa']}, {result['threads']} thread(s), measured peak {result['peak_gflops']:.0f} GFLOP/s of"
-        f" multiply-adds{bandwidth(result)}, {result['date'][:10]} ([all figures]({file.relative_to(ROOT).as_posix()}))"
-        f"{_set(result)}. How many times as long as native the others take: ratio of the medians, in brackets the least and the"
-        f" most of {result['repeats']} turns.",
-        "",
         "| | "
         + " | ".join(
             f"{name} ({' - '.join(map(str, w['layers']))}, batch {w['batch']})"
@@ -45,18 +138,29 @@ def table(file: Path) -> str:
             if r is None:
                 cells.append("–")
             elif name == names[0]:
-                cells.append(f"**{r['median']:,.1f} µs** a step, {shares(w, r, result)}")
+                cells.append(f"**{r['median']:,.1f} µs** a step, {fractions(w, r, result)}")
             else:
                 cells.append(times(r, w["backends"][names[0]]))
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    heading = f"### {machine(result)}{_set(result, heading=True)}"
+    plot = file.with_suffix(".svg")
+    parts = [heading, NOTES.get(file.stem, ""), about, "\n".join(lines)]
+    parts.append(f"!{link(plot, 'the table as a plot', document)}")
     more = {name: w for name, w in result["workloads"].items() if name not in MAIN}
-    return "\n".join(lines + (["", *others(more)] if more else []))
+    if more:
+        parts += [
+            "The other workloads: a step of the native backend, and the fastest of the others.",
+            others(more),
+        ]
+    return [part for part in parts if part]
 
 
-def _set(result: dict[str, Any]) -> str:
+def _set(result: dict[str, Any], heading: bool = False) -> str:
     """The environment variables that were set, which a reader has to know."""
     found: str = result["versions"]["environment"]
-    return "" if found == "nothing set" else f", measured with {found}"
+    if found == "nothing set":
+        return ""
+    return f", {found}" if heading else f", with `{found}` in the environment"
 
 
 def times(r: dict[str, Any], native: dict[str, Any]) -> str:
@@ -66,24 +170,22 @@ def times(r: dict[str, Any], native: dict[str, Any]) -> str:
 
 
 def bandwidth(result: dict[str, Any]) -> str:
-    """What was measured; nothing for files of before that, whose bandwidth is one thread's whatever `threads` says."""
+    """The measured bandwidths; nothing for older files, whose bandwidth is one thread's whatever `threads` says."""
     if not all("memory" in w for w in result["workloads"].values()):
         return ""
-    return (
-        f", memory {result['memory_gigabytes']:.0f} GB/s, a core's cache {result['cache_gigabytes']:.0f} GB/s"
-    )
+    return f", {result['memory_gigabytes']:.0f} GB/s of memory, {result['cache_gigabytes']:.0f} GB/s of a core's cache"
 
 
-def shares(w: dict[str, Any], r: dict[str, Any], result: dict[str, Any]) -> str:
-    """The shares of the peak and of the bandwidth that were reached."""
-    share = f"{100 * r['gflops'] / result['peak_gflops']:.0f} % of the peak"
+def fractions(w: dict[str, Any], r: dict[str, Any], result: dict[str, Any]) -> str:
+    """Which fraction of the peak and of the bandwidth was reached."""
+    reached = f"{100 * r['gflops'] / result['peak_gflops']:.0f} % of the peak"
     if "memory" not in w:
-        return share
+        return reached
     moved = 100 * r["gigabytes"] / result[f"{w['memory']}_gigabytes"]
-    return f"{share}, {moved:.0f} % of the {w['memory']}'s speed"
+    return f"{reached}, {moved:.0f} % of the {w['memory']}'s speed"
 
 
-def others(workloads: dict[str, Any]) -> list[str]:
+def others(workloads: dict[str, Any]) -> str:
     """One line for each workload: the native backend, and who comes next."""
     lines = ["| | layers, batch | native | next |", "|---|---|---|---|"]
     for name, w in workloads.items():
@@ -94,15 +196,15 @@ def others(workloads: dict[str, Any]) -> list[str]:
         lines.append(
             f"| {name} | {layers}, {w['batch']} | {native[1]['median']:,.1f} µs | {first} {times(peers[first], native[1])} |"
         )
-    return lines
+    return "\n".join(lines)
 
 
-def limits(file: Path) -> str:
+def limits(file: Path, document: Path) -> list[str]:
     """What limits.py measured, in a few sentences."""
-    parts = json.loads(file.read_text("utf-8"))
+    parts = read(file)
     results = {part: found["results"] for part, found in parts.items()}
 
-    def shares(part: str) -> str:
+    def reached(part: str) -> str:
         return ", ".join(f"{name} {100 * figures['share']:.0f} %" for name, figures in results[part].items())
 
     def ratio(part: str, name: str) -> float:
@@ -110,37 +212,51 @@ def limits(file: Path) -> str:
 
     threads = [ratio("threads", name) for name in results["threads"]]
     about = parts["peak"]
-    return (
-        f"{about['versions']['CPU']}, {about['date']} ([all figures]({file.relative_to(ROOT).as_posix()})): of the multiply-adds"
-        f" that a core reaches at most, training reaches, with AVX-512, {shares('peak')}; with AVX2 {shares('avx2')}."
-        f" An Adam update of 25 million parameters runs at {100 * ratio('memory', 'adam'):.0f} % of the speed of the plainest"
-        f" loop over the same arrays. In cache `step()` of PyTorch's fused Adam takes {ratio('cache', 'adam'):.1f} times as"
-        f" long, its RMSprop {ratio('cache', 'rmsprop'):.1f} times. With both CPUs allowed the workloads train"
-        f" {min(threads):.2f} to {max(threads):.2f} times as fast as with one."
-    )
+    return [
+        "### Near the limits of the machine",
+        f"{about['versions']['CPU']}, {about['date']} ({link(file, 'all figures', document)}).",
+        "\n".join(
+            [
+                f"* Of the multiply-adds that a core reaches at most, training reaches with AVX-512: {reached('peak')}.",
+                f"* With AVX2: {reached('avx2')}.",
+                f"* An Adam update of 25 million parameters runs at {100 * ratio('memory', 'adam'):.0f} % of the speed of the"
+                " plainest loop over the same arrays.",
+                f"* In cache, `step()` of PyTorch's fused Adam takes {ratio('cache', 'adam'):.1f} times as long, its RMSprop"
+                f" {ratio('cache', 'rmsprop'):.1f} times.",
+                f"* With both CPUs allowed, the workloads train {min(threads):.2f} to {max(threads):.2f} times as fast as with"
+                " one.",
+            ]
+        ),
+    ]
 
 
-def first_step(file: Path) -> str:
+def first_step(file: Path, document: Path) -> list[str]:
     """What first_step.py measured."""
-    found = json.loads(file.read_text("utf-8"))
-    said = ", ".join(
-        f"{name} {r['seconds']:.2f} s ({r['cpu_seconds']:.2f} s of CPU)"
-        for name, r in found["first_step"].items()
-    )
-    return (
-        f"From the start of a new process to the end of the first training step of `rl`, import included"
-        f" ([all figures]({file.relative_to(ROOT).as_posix()})): {said}."
-    )
+    found = read(file)
+    lines = ["| | seconds | CPU seconds |", "|---|---|---|"]
+    lines += [
+        f"| {name} | {r['seconds']:.2f} | {r['cpu_seconds']:.2f} |" for name, r in found["first_step"].items()
+    ]
+    return [
+        "### Time to the first step",
+        "From the start of a new process to the end of the first training step of `rl`, import included"
+        f" ({link(file, 'all figures', document)}).",
+        "\n".join(lines),
+    ]
+
+
+# -- docs/sklearn.md ---------------------------------------------------------------------------------------------------
 
 
 def estimators(file: Path) -> str:
     """How many times as fast as scikit-learn's the estimators' `fit` is, with the extremes over the seeds."""
-    found: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    found = read(file)
     facts, runs = found["versions"], found["estimators"]
     sklearn = next(p for p in facts["packages"].split(", ") if p.startswith("scikit-learn"))
+    environment = "" if facts["environment"] == "nothing set" else f", measured with {facts['environment']}"
     lines = [
         f"`fit` on one thread, how many times as fast as with {sklearn}: median, least and most of 5 seeds ({facts['CPU']},"
-        f" {facts['ISA'].split(' in use')[0]}, {facts['BLAS']}{_set(found)}, {found['date'][:10]},"
+        f" {facts['ISA'].split(' in use')[0]}, {facts['BLAS']}{environment}, {found['date'][:10]},"
         f" [all figures](../{file.relative_to(ROOT).as_posix()})). In the third column both are given float64, NumPy's type, and"
         ' ours `dtype="float32"`.',
         "",
@@ -157,60 +273,81 @@ def estimators(file: Path) -> str:
     return "\n".join([*lines, "", f"Mean scores differ by {max(scores):.4f} at most."])
 
 
+# -- pictures and documents --------------------------------------------------------------------------------------------
+
+
 def plot(file: Path) -> Path:
-    """The same as dots: for every workload, how many times as long a step takes as in the native backend."""
+    """A result file as dots: for every workload, how many times as long a step takes as in the native backend."""
+    result = read(file)
+    workloads = {name: w for name, w in result["workloads"].items() if name in MAIN}
+    names = list(dict.fromkeys(name for w in workloads.values() for name in w["backends"]))
+    lines = {
+        name: [w["backends"].get(name, {"ratio": float("nan")})["ratio"] for w in workloads.values()]
+        for name in names
+    }
+    return draw(lines, workloads, machine(result), file.with_suffix(".svg"), size=(11, 5))
+
+
+def draw(
+    lines: dict[str, list[float]], workloads: dict[str, Any], title: str, out: Path, size: tuple[float, float]
+) -> Path:
+    """Ratios by contestant, one for each workload, as an SVG file that is the same for the same figures."""
     import matplotlib
 
     matplotlib.use("svg")
     from matplotlib import pyplot
 
-    matplotlib.rcParams["svg.hashsalt"] = "backpass"  # the same file for the same figures
-    result: dict[str, Any] = json.loads(file.read_text("utf-8"))
-    workloads = {name: w for name, w in result["workloads"].items() if name in MAIN}
-    names = list(dict.fromkeys(name for w in workloads.values() for name in w["backends"]))
-    figure, axes = pyplot.subplots(figsize=(11, 5), layout="constrained")
-    axes.set_prop_cycle(color=pyplot.get_cmap("tab20").colors)
-    for number, name in enumerate(names):
-        at = [
-            (k, w["backends"][name]["ratio"])
-            for k, w in enumerate(workloads.values())
-            if name in w["backends"]
-        ]
-        axes.plot(*zip(*at, strict=True), MARKERS[number % len(MARKERS)] + "-", label=name, linewidth=0.8)
+    matplotlib.rcParams["svg.hashsalt"] = "backpass"
+    figure, axes = pyplot.subplots(figsize=size, layout="constrained")
+    axes.set_prop_cycle(color=pyplot.get_cmap("tab20" if len(lines) > 10 else "tab10").colors)
+    for number, (name, ratios) in enumerate(lines.items()):
+        axes.plot(ratios, MARKERS[number % len(MARKERS)] + "-", label=name, linewidth=0.8)
     axes.set_yscale("log")
     axes.set_yticks(TICKS, [f"{tick}x" for tick in TICKS])
     axes.set_xticks(
         range(len(workloads)),
         [f"{n}\n{'-'.join(map(str, w['layers']))}" for n, w in workloads.items()],
-        fontsize=7,
+        fontsize=7 if size[0] > 10 else 6,
     )
-    axes.set_ylabel("time of a training step,\nmultiples of the native backend's")
-    axes.set_title(f"{result['cpu']}, {result['threads']} thread{'s' * (result['threads'] > 1)}", fontsize=10)
+    axes.set_ylabel("time of a training step,\nmultiples of backpass's")
+    axes.set_title(title, fontsize=10)
     axes.grid(axis="y", alpha=0.3)
     axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
-    out = file.with_suffix(".svg")
     figure.savefig(out, metadata={"Date": None})
     pyplot.close(figure)
     return out
 
 
-def write(file: Path, parts: list[str]) -> None:
-    """Replace what stands between the two marks."""
-    before, rest = file.read_text("utf-8").split(BEGIN)
+def parts() -> dict[Path, list[str]]:
+    """What stands between the marks of each document."""
+    readme, benchmarks = ROOT / "README.md", ROOT / "docs" / "benchmarks.md"
+    figure = RESULTS / "readme.svg"
+    picture = f"!{link(figure, 'the table as a plot: time of a step over the size of the network', readme)}"
+    return {
+        readme: [*headline(HEADLINE, readme), picture],
+        benchmarks: [
+            *(part for file in sorted(RESULTS.glob("bench-*.json")) for part in table(file, benchmarks)),
+            *limits(RESULTS / "limits.json", benchmarks),
+            *first_step(RESULTS / "first_step.json", benchmarks),
+        ],
+        ROOT / "docs" / "sklearn.md": [estimators(RESULTS / "estimators.json")],
+    }
+
+
+def replaced(document: Path, made: list[str]) -> str:
+    """The text of a document with other parts between its marks."""
+    before, rest = document.read_text("utf-8").split(BEGIN)
     after = rest.split(END)[1]
-    file.write_text(before + BEGIN + "\n\n" + "\n\n".join(parts) + "\n\n" + END + after, "utf-8")
+    return before + BEGIN + "\n\n" + "\n\n".join(made) + "\n\n" + END + after
 
 
 def main() -> None:
-    """Both documents."""
-    results = ROOT / "benchmarks" / "results"
-    files = sorted(results.glob("bench-*.json"))
-    tables = [
-        f"{table(file)}\n\n![the same as a plot]({plot(file).relative_to(ROOT).as_posix()})" for file in files
-    ]
-    tables += [limits(results / "limits.json"), first_step(results / "first_step.json")]
-    write(ROOT / "README.md", tables)
-    write(ROOT / "docs" / "sklearn.md", [estimators(results / "estimators.json")])
+    """All documents and pictures."""
+    headline_plot(HEADLINE)
+    for file in sorted(RESULTS.glob("bench-*.json")):
+        plot(file)
+    for document, made in parts().items():
+        document.write_text(replaced(document, made), "utf-8")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-"""The code blocks of every guide run in order, in one namespace per guide."""
+"""The documentation: the code blocks of every page run in order, in one namespace a page; the reference is complete."""
 
+import importlib.util
 import os
 import re
 from pathlib import Path
@@ -7,16 +8,21 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("sklearn")
+import backpass as bp
 
-GUIDES = sorted((Path(__file__).resolve().parents[2] / "docs" / "guides").glob("*.md"))
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+GUIDES = [*sorted((DOCS / "guides").glob("*.md")), DOCS / "numerics.md", DOCS / "how_it_works.md"]
+
+pytestmark = [
+    pytest.mark.skipif(not DOCS.exists(), reason="the documents are not beside the tests"),
+    pytest.mark.skipif("BACKPASS_ISA" in os.environ, reason="the documents know no instruction sets"),
+]
 
 
-@pytest.mark.skipif("BACKPASS_ISA" in os.environ, reason="the guides know no instruction sets")
-@pytest.mark.skipif(not GUIDES, reason="the guides are not beside the tests")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.stem)
 def test_guide(guide: Path, request: pytest.FixtureRequest) -> None:
+    pytest.importorskip("sklearn")
     text = guide.read_text("utf-8")
     if "BACKPASS_DATA" in text:
         request.getfixturevalue("data_dir")
@@ -26,3 +32,48 @@ def test_guide(guide: Path, request: pytest.FixtureRequest) -> None:
     names: dict[str, Any] = {"__name__": guide.stem}
     for number, block in enumerate(blocks, 1):
         exec(compile(block, f"{guide.name}, block {number}", "exec"), names)
+
+
+def test_the_page_of_ops_is_current() -> None:
+    spec = importlib.util.spec_from_file_location("make", DOCS / "reference" / "make.py")
+    assert spec is not None
+    assert spec.loader is not None
+    make = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(make)
+    current = (DOCS / "reference" / "ops.md").read_text("utf-8") == make.page()
+    assert current, "run python docs/reference/make.py"
+
+
+def public() -> dict[str, object]:
+    """The public classes and functions by name."""
+    found: dict[str, object] = {}
+    for module in (bp, bp.nn, bp.optim, bp.callbacks):
+        for name in module.__all__:
+            found.setdefault(name, getattr(module, name))
+    schedules = bp.optim.schedules
+    own = (
+        name
+        for name, value in vars(schedules).items()
+        if getattr(value, "__module__", "") == schedules.__name__
+    )
+    found |= {name: getattr(schedules, name) for name in own if not name.startswith("_")}
+    return {name: value for name, value in found.items() if callable(value)}
+
+
+# Machinery in public modules: bases of what users take, a type, and what names of optimizers go through.
+WITHOUT_PAGE = {"Logs", "Loss", "Monitor", "Optimizer", "Schedule", "by_name"}
+
+
+def test_the_reference_is_complete() -> None:
+    """Every public class and function has an entry in docs/reference."""
+    pages = "\n".join(page.read_text("utf-8") for page in (DOCS / "reference").glob("*.md"))
+    entries = {entry.rpartition(".")[2] for entry in re.findall(r"^::: (\S+)", pages, re.MULTILINE)}
+    assert {*public()} - WITHOUT_PAGE - entries == set()
+
+
+def test_the_map_names_every_class() -> None:
+    """The table "What is in it" of docs/index.md, against the lists of the packages."""
+    named = set(re.findall(r"`([A-Za-z0-9]+)`", (DOCS / "index.md").read_text("utf-8")))
+    classes = {name for name, value in public().items() if isinstance(value, type)}
+    errors = {name for name in classes if name.endswith("Error")}
+    assert classes - errors - WITHOUT_PAGE - {"History", "Layer", "Model"} - named == set()

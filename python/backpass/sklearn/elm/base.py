@@ -31,7 +31,7 @@ class BaseELM(Estimator):
 
     _elsewhere = OF_ELM
 
-    # Written by tests/test_sklearn_constructors.py, from the table in parameters.py.
+    # Written by tests/sklearn/test_sklearn_constructors.py, from the table in parameters.py.
     @explained(OF_ELM)
     def __init__(
         self,

@@ -54,7 +54,7 @@ class ELMClassifier(ClassifierMixin, BaseELM):  # type: ignore[misc, unused-igno
         array(['even', 'odd', 'odd', 'even'], dtype='<U4')
     """
 
-    # Written by tests/test_sklearn_constructors.py, from the table in parameters.py.
+    # Written by tests/sklearn/test_sklearn_constructors.py, from the table in parameters.py.
     @explained(OF_ELM)
     def __init__(
         self,

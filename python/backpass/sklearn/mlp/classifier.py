@@ -56,7 +56,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
     _parameter_constraints = constraints(CLASSIFIER)
     _score_name = "accuracy"
 
-    # Written by tests/test_sklearn_constructors.py, from the table in parameters.py.
+    # Written by tests/sklearn/test_sklearn_constructors.py, from the table in parameters.py.
     @explained(OF_MLP)
     def __init__(
         self,

@@ -48,7 +48,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc] # scikit-lear
     _parameter_constraints = constraints(REGRESSOR)
     _score_name = "r2"
 
-    # Written by tests/test_sklearn_constructors.py, from the table in parameters.py.
+    # Written by tests/sklearn/test_sklearn_constructors.py, from the table in parameters.py.
     @explained(OF_MLP)
     def __init__(
         self,
