@@ -24,7 +24,7 @@ from .callbacks import (
 from .diagnostics.config import show_config
 from .diagnostics.gradcheck import gradcheck
 from .engine.history import History
-from .errors import CheckpointError, NonFiniteError, did_you_mean
+from .errors import CheckpointError, NonFiniteError, missing
 from .model import Model, load
 
 register()  # with threadpoolctl, where that came first
@@ -37,8 +37,10 @@ __all__ = [
 ]  # fmt: skip
 # What other libraries have at the top.
 ELSEWHERE = {
-    "Sequential": "nn.Sequential", "Linear": "nn.Linear", "Dense": "nn.Linear", "Adam": "optim.Adam", "SGD": "optim.SGD",
-    "MLPClassifier": "sklearn.MLPClassifier (import backpass.sklearn)", "save": "Model.save",
+    "Sequential": "bp.nn.Sequential", "Linear": "bp.nn.Linear", "Dense": "bp.nn.Linear", "Adam": "bp.optim.Adam",
+    "SGD": "bp.optim.SGD", "MLPClassifier": "bp.sklearn.MLPClassifier (import backpass.sklearn)", "save": "model.save(path)",
+    "load_model": "bp.load(path)", "set_seed": "bp.Model(net, seed=0)", "manual_seed": "bp.Model(net, seed=0)",
+    "seed": "bp.Model(net, seed=0)", "no_grad": "model.predict, which keeps no gradients",
 }  # fmt: skip
 
 
@@ -48,8 +50,7 @@ def __getattr__(name: str) -> object:
         from importlib import import_module
 
         return import_module(".sklearn", __name__)
-    near = f"; here it is bp.{ELSEWHERE[name]}" if name in ELSEWHERE else did_you_mean(name, __all__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{near}")
+    raise missing(__name__, name, __all__, ELSEWHERE)
 
 
 def __dir__() -> list[str]:

@@ -3,7 +3,7 @@
 import os
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 HERE = os.path.dirname(__file__)
 
@@ -54,6 +54,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     plain = {_letters(one): one for one in known}
     found = get_close_matches(_letters(name), plain, n=1, cutoff=0.6)
     return f"; did you mean {plain[found[0]]!r}?" if found else ""
+
+
+def missing(module: str, name: str, known: Iterable[str], elsewhere: Mapping[str, str]) -> AttributeError:
+    """What a module raises for a name that it has not: with what the thing is called here, or with a near name."""
+    near = f"; here it is {elsewhere[name]}" if name in elsewhere else did_you_mean(name, known)
+    return AttributeError(f"module {module!r} has no attribute {name!r}{near}")
 
 
 def _letters(name: str) -> str:

@@ -70,7 +70,7 @@ class Model:
     Attributes:
         net, loss, optimizer, backend, threads, dtype, seed: as given. Settings of layers, loss and optimizer may change, as in
             `model.optimizer.lr = 1e-4`, and act at the next step; another optimizer starts with fresh moments.
-        lr: the learning rate of the last step; set it to change it.
+        lr: the learning rate of the last step; set it to change it. The optimizer keeps the one that it was made with.
         epoch: how many epochs have been trained.
         stop_training: set it to True in a callback to end the run.
         engine: what trains, for tools; its parts may change between versions.
@@ -196,7 +196,7 @@ class Model:
         drop_last: bool = False,
         callbacks: Sequence[Callback] = (),
         progress: bool = False,
-        verbose: Literal[0, 1, 2, "auto"] | None = None,
+        verbose: Literal[0, 1, 2, "auto"] | bool | None = None,
         resume: bool = False,
         max_seconds: float | None = None,
     ) -> History:
@@ -224,7 +224,7 @@ class Model:
             drop_last: leave out the last batch of an epoch where it is smaller than the others, default False.
             callbacks: from `bp.callbacks`, or any objects with methods of theirs.
             progress: whether to show a progress bar, default False.
-            verbose: Keras's word: 0 nothing, 1 or "auto" the progress bar, 2 a line for each epoch.
+            verbose: Keras's word: 0 or False nothing, 1, True or "auto" the progress bar, 2 a line for each epoch; default 0.
             resume: finish the run that was interrupted (by max_seconds, Ctrl-C, or before bp.load), in mid-epoch if need be,
                 to the same bits as if nothing had happened. `epochs` counts from that run's start, and may be more than it had;
                 data and callbacks must be given as they were, batch_size and shuffle are taken over. Where nothing was
@@ -280,6 +280,7 @@ class Model:
         return passes.train_step(self.engine, x, y)
 
     @reentrant
+    @explained(INSTEAD)
     def evaluate(
         self, X: ArrayLike | Any, y: ArrayLike | Any = None, sample_weight: ArrayLike | None = None
     ) -> dict[str, float]:
@@ -558,6 +559,10 @@ class Model:
             and name not in type(self).__annotations__
         ):
             raise AttributeError(self._unknown(name))
+        known = getattr(type(self), name, None)
+        if isinstance(known, property) and known.fset is None:
+            made = "; net, loss, dtype and seed are given to bp.Model, settings of layers and loss may change"
+            raise AttributeError(f"Model.{name} is read-only{made}")
         super().__setattr__(name, value)
 
     def _unknown(self, name: str) -> str:

@@ -15,6 +15,16 @@ Logs = Mapping[str, float]
 Mode = Literal["auto", "min", "max"]
 
 
+# Moments of other libraries that there are not.
+NEVER = {
+    "on_batch_end": "; did you mean 'on_train_batch_end'?",
+    "on_batch_begin": ": a step is not left between its parts; on_train_batch_end comes after a batch",
+    "on_train_batch_begin": ": a step is not left between its parts; on_train_batch_end comes after a batch",
+    "on_validation_end": "; did you mean 'on_epoch_end'?",
+    "on_test_end": "; did you mean 'on_epoch_end'?",
+}
+
+
 class Callback(Described):
     """Base of callbacks: override what you need. Any object with some of these methods serves as well.
 
@@ -31,6 +41,14 @@ class Callback(Described):
 
     model: Any
     params: dict[str, Any]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        moments = [name for name in vars(Callback) if name.startswith("on_")]
+        for name in vars(cls):
+            if name.startswith("on_") and name not in moments:
+                said = NEVER.get(name) or did_you_mean(name, moments) or f"; expected one of {moments}"
+                warn(f"{cls.__name__}.{name} is never called{said}")
 
     def on_train_begin(self, logs: Logs) -> None:
         """Before the first epoch."""
@@ -155,7 +173,6 @@ class Monitor(Callback):
         self.min_delta = abs(real(min_delta))
         if not self.min_delta < math.inf:
             raise ValueError(f"{name}: min_delta is {min_delta!r}, expected a finite number")
-        self._told = False
         self._judge_by(BETTER.get(SPLIT.sub("", monitor, count=1), "min") if mode == "auto" else mode)
 
     def on_train_begin(self, logs: Logs) -> None:
@@ -167,7 +184,7 @@ class Monitor(Callback):
         better = better or BETTER.get(SPLIT.sub("", self.monitor, count=1))
         if known and self.monitor not in known and not self.params.get("others"):
             needs = (
-                "; it needs validation_data"
+                "; it needs validation_data or validation_split"
                 if self.monitor.startswith("val_") and "val_loss" not in known
                 else ""
             )
@@ -183,6 +200,7 @@ class Monitor(Callback):
 
     def _judge_by(self, better: str) -> None:
         """Begin afresh; better: "min" or "max"."""
+        self._told = False
         self.sign = -1.0 if better == "max" else 1.0
         self.best = self.worst
 

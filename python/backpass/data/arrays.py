@@ -53,9 +53,13 @@ def _columns(name: str, frame: Any) -> np.ndarray:
     for column in frame.columns:
         array = _plain(f"{name}[{column!r}]", frame[column], np.asarray(frame[column]))
         if array.dtype.kind not in "fiub":
+            what_helps = "one-hot columns of it come from pandas.get_dummies or scikit-learn's OneHotEncoder"
+            if array.dtype.kind in "mM":
+                what_helps = (
+                    "make numbers of it, such as (column - column.min()).dt.total_seconds(), or leave it out"
+                )
             raise TypeError(
-                f"{name}: column {column!r} holds {frame[column].dtype}, expected numbers; one-hot columns of it come from"
-                " pandas.get_dummies or scikit-learn's OneHotEncoder"
+                f"{name}: column {column!r} holds {frame[column].dtype}, expected numbers; {what_helps}"
             )
         columns.append(array)
     return np.column_stack(columns)
@@ -82,6 +86,8 @@ def _what_helps(name: str, value: Any, array: np.ndarray) -> str:
         if name.startswith("y"):
             return "; of class names np.unique(y, return_inverse=True)[1], or backpass.sklearn's MLPClassifier, which takes them"
         return "; one-hot columns of strings come from pandas.get_dummies or scikit-learn's OneHotEncoder"
+    if array.dtype.kind in "mM":
+        return "; make numbers of dates, such as seconds from the first"
     if array.dtype == object and array.ndim == 0:
         how = (
             ": give its arrays, or a sequence of chunks (X, y) without y"
@@ -92,11 +98,11 @@ def _what_helps(name: str, value: Any, array: np.ndarray) -> str:
     return ""
 
 
-def features(X: Any, dtype: Any, name: str = "X", check: bool = True) -> np.ndarray:
-    """X as a C-contiguous array of the model's dtype, (N, ...); checked for NaN and infinity."""
+def features(X: Any, dtype: Any, name: str = "X", check: bool = True, columns: Any = None) -> np.ndarray:
+    """X as a C-contiguous array of the model's dtype, (N, ...); checked for NaN and infinity. columns: their names."""
     array = rows_of(X, name)
     if check and array.dtype.kind == "f":
-        check_finite(name, array)
+        check_finite(name, array, columns=_names_of(X) if columns is None else columns)
     return cast(name, array, dtype) if check else quiet_cast(array, dtype)
 
 
@@ -130,11 +136,11 @@ def _check_dims(array: np.ndarray, name: str) -> None:
         )
 
 
-def readable(X: Any, dtype: Any, name: str = "X") -> np.ndarray:
+def readable(X: Any, dtype: Any, name: str = "X", columns: Any = None) -> np.ndarray:
     """X as it is, checked as `features` does: no copy of it is made, however large it is."""
     array = rows_of(X, name)
     if array.dtype.kind == "f":
-        check_finite(name, array)
+        check_finite(name, array, columns=_names_of(X) if columns is None else columns)
         if np.dtype(dtype).itemsize < array.dtype.itemsize:
             check_finite(name, array, f" (a number too large for {np.dtype(dtype)})", dtype)
     return array
@@ -150,7 +156,13 @@ def stored(X: Any, dtype: Any, name: str = "X") -> np.ndarray:
         array = array.view(np.uint8)
     fits = array.dtype in NUMBERS and array.flags.c_contiguous and array.flags.aligned
     narrow = array.dtype.itemsize <= np.dtype(dtype).itemsize
-    return (readable if fits and (narrow or is_mapped(array)) else features)(array, dtype, name)
+    take = readable if fits and (narrow or is_mapped(array)) else features
+    return take(array, dtype, name, columns=_names_of(X))
+
+
+def _names_of(frame: Any) -> list[Any]:
+    """The names of a frame's columns; of an array none."""
+    return [*getattr(frame, "columns", ())]
 
 
 def is_mapped(array: Any) -> bool:
@@ -192,8 +204,8 @@ def sum_is_finite(array: np.ndarray) -> bool:
     return bool(np.isfinite(np.einsum(array, list(range(array.ndim)), [])))
 
 
-def check_finite(name: str, array: np.ndarray, why: str = "", dtype: Any = None) -> None:
-    """Find the first NaN or infinity, of the array or of what it is in another dtype, in one pass."""
+def check_finite(name: str, array: np.ndarray, why: str = "", dtype: Any = None, columns: Any = ()) -> None:
+    """Find the first NaN or infinity, of the array or of what it is in another dtype, in one pass. columns: their names."""
     rows = max(CHUNK // max(array[:1].size, 1), 1)
     for start in range(0, len(array), rows):
         chunk = array[start : start + rows]
@@ -205,7 +217,10 @@ def check_finite(name: str, array: np.ndarray, why: str = "", dtype: Any = None)
         finite = np.isfinite(chunk)
         if not finite.all():
             where = np.argwhere(~finite)[0]
-            place = f"row {start + int(where[0])}" + (f", column {int(where[1])}" if array.ndim == 2 else "")
+            place = f"row {start + int(where[0])}"
+            if array.ndim == 2:
+                column = int(where[1])
+                place += f", column {columns[column]!r}" if len(columns) else f", column {column}"
             if array.ndim > 2:
                 place += f", position {tuple(int(i) for i in where[1:])}"
             raise ValueError(f"{name} holds {chunk[tuple(where)]} at {place}{why}, expected finite numbers")

@@ -122,11 +122,14 @@ class Engine:
 
     @property
     def lr(self) -> float:
-        """The learning rate of the last step."""
+        """The learning rate of the last step, or the one that was set since."""
+        self.refresh()
         return float(self.optimizer_state["lr"][0])
 
     @lr.setter
     def lr(self, value: float) -> None:
+        # A change of the optimizer's settings came before.
+        self.refresh()
         self.optimizer_state["lr"][0] = self.optimizer.number("lr", value, 0, np.inf)
 
     def use_optimizer(self, optimizer: str | Optimizer) -> None:

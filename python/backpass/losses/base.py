@@ -227,7 +227,9 @@ def real_targets(loss: str, y: Any, output: tuple[int, ...], dtype: np.dtype[Any
     if given.ndim == 1 and output == (1,):
         given = given[:, None]
     if given.shape[1:] != output:
+        classes = given.dtype.kind in "iub" and given.shape[1:] == output[:-1]
+        hint = "; for class indices take loss='cross_entropy'" if classes else ""
         raise ValueError(
-            f"{loss}: y has shape {given.shape}, expected (N, {', '.join(map(str, output))}) like the network's output"
+            f"{loss}: y has shape {given.shape}, expected (N, {', '.join(map(str, output))}) like the network's output{hint}"
         )
     return np.ascontiguousarray(given, dtype=dtype)

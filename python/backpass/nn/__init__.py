@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..errors import did_you_mean
+from ..errors import missing
 from ..losses import (
     BCEWithLogitsLoss,
     CrossEntropyLoss,
@@ -37,15 +37,15 @@ __all__ = [
 ]  # fmt: skip
 # What other libraries call these layers.
 ELSEWHERE = {
-    "Dense": "Linear(in_features, out_features)", "BatchNormalization": "BatchNorm1d(num_features)",
-    "LayerNormalization": "LayerNorm(normalized_shape)", "Swish": "SiLU()", "BCELoss": "BCEWithLogitsLoss()",
-    "Add": "Residual(...)", "Input": "no layer for it: the first one names in_features",
+    "Dense": "nn.Linear(in_features, out_features)", "BatchNormalization": "nn.BatchNorm1d(num_features)",
+    "LayerNormalization": "nn.LayerNorm(normalized_shape)", "Swish": "nn.SiLU()", "BCELoss": "nn.BCEWithLogitsLoss()",
+    "Add": "nn.Residual(...)", "Input": "no layer: the first one names in_features",
+    "Module": "nn.Layer, or nn.Sequential of layers",
 }  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    near = f"; here it is nn.{ELSEWHERE[name]}" if name in ELSEWHERE else did_you_mean(name, __all__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{near}")
+    raise missing(__name__, name, __all__, ELSEWHERE)
 
 
 def __dir__() -> list[str]:

@@ -64,6 +64,11 @@ class Layer(Adjustable):
         "input_shape": "shapes follow from in_features and out_features",
         "units": "give in_features and out_features",
         "rate": "it is called p",
+        "parameters": "they are the model's: model.parameters()",
+        "named_parameters": "they are the model's: model.named_parameters()",
+        "state_dict": "it is the model's: model.state_dict()",
+        "load_state_dict": "it is the model's: model.load_state_dict(state)",
+        "forward": "it is the model's: model.forward(x)",
         "device": "backpass trains on the CPU",
         "dtype": "the dtype is the model's: bp.Model(..., dtype='float64')",
     }

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from ..errors import did_you_mean
+from ..errors import did_you_mean, missing
 from . import schedules
 from .adadelta import Adadelta
 from .adagrad import Adagrad
@@ -47,3 +47,14 @@ def by_name(optimizer: Any) -> Optimizer:
     raise ValueError(
         f"optimizer is {optimizer!r:.80}, expected one of {sorted(NAMES)} or an object from backpass.optim{near}"
     )
+
+
+# What other libraries have here.
+ELSEWHERE = {
+    "lr_scheduler": "optim.schedules, as in optim.Adam(lr=optim.schedules.cosine(1e-3, total_steps=1000))",
+    "RMSProp": "optim.RMSprop", "Momentum": "optim.SGD(lr=0.01, momentum=0.9)",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    raise missing(__name__, name, __all__, ELSEWHERE)

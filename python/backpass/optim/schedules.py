@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..checks import is_whole, real
+from ..errors import missing
 from ..ops import (
     Op,
     cosine_schedule,
@@ -16,6 +17,16 @@ from ..ops import (
     step_schedule,
 )
 from ..program import Instruction, call
+
+__all__ = ["Schedule", "constant", "cosine", "exponential", "one_cycle", "piecewise", "step", "warmup_cosine"]
+# What other libraries call these functions.
+ELSEWHERE = {
+    "CosineAnnealingLR": "optim.schedules.cosine", "CosineDecay": "optim.schedules.cosine", "StepLR": "optim.schedules.step",
+    "ExponentialLR": "optim.schedules.exponential", "ExponentialDecay": "optim.schedules.exponential",
+    "OneCycleLR": "optim.schedules.one_cycle", "MultiStepLR": "optim.schedules.piecewise",
+    "PiecewiseConstantDecay": "optim.schedules.piecewise", "ReduceLROnPlateau": "the callback bp.ReduceLROnPlateau",
+    "linear": "optim.schedules.warmup_cosine, or piecewise",
+}  # fmt: skip
 
 
 class Schedule:
@@ -208,3 +219,7 @@ def piecewise(lr: float, factors: Mapping[int, float]) -> Schedule:
     milestones = np.array([_count("factors: step", s, 0) for s in factors], np.int64)
     values = np.array([_rate("factors: factor", f) for f in factors.values()], np.float64)
     return Schedule(piecewise_schedule, lr, {"milestones": milestones, "factors": values})
+
+
+def __getattr__(name: str) -> Any:
+    raise missing(__name__, name, __all__, ELSEWHERE)

@@ -114,7 +114,7 @@ def _fit_chunks(
 
 
 def _validation(engine: Engine, data: Any) -> Validation:
-    if are_chunks(data):
+    if are_chunks(data) or (is_sequence_of_chunks(data) and not isinstance(data, tuple | list)):
         return Validation(engine, chunks=data)
     return Validation(engine, checked_validation(engine, data))
 
