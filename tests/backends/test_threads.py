@@ -5,13 +5,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import backpass as bp
-from backpass.backends import Backend, threads
+from backpass.backends import threads
 from backpass.cli.workloads import WORKLOADS
-from helpers.backends import UNDER_ASAN
+from helpers.backends import BACKENDS, NATIVE, UNDER_ASAN
 
 
 @pytest.fixture(autouse=True)
@@ -123,11 +124,19 @@ assert bp.get_num_threads() == 3
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", [*WORKLOADS])
-def test_the_same_bits_for_any_number_of_threads(name: str, native: Backend) -> None:
+def workloads() -> Iterator[Any]:
+    """Each workload on each instruction set; the slow ones, whose kernels are those of the others, on the best alone."""
+    for number, on in enumerate(NATIVE):
+        for name, workload in WORKLOADS.items():
+            if not (number and workload.slow):
+                yield pytest.param(name, on, id=f"{on}-{name}")
+
+
+@pytest.mark.parametrize(("name", "on"), workloads())
+def test_the_same_bits_for_any_number_of_threads(name: str, on: str) -> None:
     if UNDER_ASAN and name in ("medium", "large"):
         pytest.skip("AddressSanitizer: minutes for each, with the kernels of the smaller ones")
-    workload = WORKLOADS[name]
+    workload, native = WORKLOADS[name], BACKENDS[on]
     rows = workload.batch * (1 if workload.slow else 3)
     X, y = (array[:rows] for array in workload.data())
     found = []

@@ -39,8 +39,8 @@ print(json.dumps(notebook))
 """
 
 
-def executed(tmp_path: Path, *cells: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The outputs of the last cell, and the state of all widgets, of a notebook run by this Python."""
+def executed(tmp_path: Path, *cells: str) -> tuple[list[list[dict[str, Any]]], list[dict[str, Any]]]:
+    """The outputs of each cell, and the state of all widgets, of a notebook run by this Python."""
     argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     folder = tmp_path / "kernels" / "python3"
     folder.mkdir(parents=True)
@@ -61,11 +61,13 @@ def executed(tmp_path: Path, *cells: str) -> tuple[list[dict[str, Any]], list[di
     assert done.returncode == 0, done.stderr
     notebook = json.loads(done.stdout)
     widgets = notebook["metadata"].get("widgets", {}).get("application/vnd.jupyter.widget-state+json", {})
-    return notebook["cells"][-1]["outputs"], [one["state"] for one in widgets.get("state", {}).values()]
+    return [cell["outputs"] for cell in notebook["cells"]], [
+        one["state"] for one in widgets.get("state", {}).values()
+    ]
 
 
 def test_a_widget_shows_progress(tmp_path: Path) -> None:
-    outputs, widgets = executed(tmp_path, TRAIN)
+    [outputs], widgets = executed(tmp_path, TRAIN)
     assert any("application/vnd.jupyter.widget-view+json" in one.get("data", {}) for one in outputs)
     bars = [one for one in widgets if one.get("_model_name") == "FloatProgressModel"]
     assert [(bar["value"], bar["max"], bar["bar_style"]) for bar in bars] == [(18.0, 18.0, "success")]
@@ -78,7 +80,7 @@ def test_a_widget_shows_progress(tmp_path: Path) -> None:
 
 
 def test_without_widgets_it_is_text(tmp_path: Path) -> None:
-    outputs, widgets = executed(tmp_path, "import sys; sys.modules['ipywidgets'] = None", TRAIN)
+    [_, outputs], widgets = executed(tmp_path, "import sys; sys.modules['ipywidgets'] = None", TRAIN)
     assert not widgets
     text = "".join(one["text"] for one in outputs if one["output_type"] == "stream")
     assert "18/18" in text
@@ -87,10 +89,11 @@ def test_without_widgets_it_is_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("before", ["", "import matplotlib.pyplot as plt; plt.plot([1, 2]); plt.close()\n"])
 def test_plots_are_shown(before: str, tmp_path: Path) -> None:
-    """Once, whether or not pyplot has drawn before."""
+    """Once, whether or not pyplot has drawn before; each of the two is the first of a notebook."""
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
-    for number, last in enumerate(("h.plot()", "m.plot_gradients()")):
-        outputs, _ = executed(tmp_path / str(number), before + WATCH, last)
+    lines = ("m.plot_gradients()", "h.plot()") if before else ("h.plot()", "m.plot_gradients()")
+    [_, *plots], _ = executed(tmp_path, before + WATCH, *lines)
+    for outputs in plots:
         pictures = [one["data"]["image/png"] for one in outputs if "image/png" in one.get("data", {})]
         assert len(pictures) == 1
         assert len(pictures[0]) > 5000

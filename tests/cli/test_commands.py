@@ -181,7 +181,7 @@ needs_digits = pytest.mark.skipif(find_spec("sklearn") is None, reason="scikit-l
 @needs_digits
 @pytest.mark.slow
 def test_demo_reaches_97_percent_on_every_backend(tmp_path: Path) -> None:
-    done = run("demo", "--epochs", "20", "--out", "curves.png", cwd=tmp_path)
+    done = run("demo", "--epochs", "10", "--out", "curves.png", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     table = rows(done.stdout.split("steps/s")[1], BACKENDS)
     assert list(table) == BACKENDS

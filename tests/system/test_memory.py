@@ -64,7 +64,7 @@ def test_pages_are_given_back_with_their_last_array() -> None:
         del array
         assert part.all()
         del part
-        gc.collect()
+    gc.collect()
     assert resident() - before < 60 * HUGE_PAGE, "500 huge pages were filled, all but a few are gone"
 
 

@@ -85,7 +85,7 @@ def test_ctrl_c_in_the_middle_of_a_large_step(
     threads: int, record_property: Callable[[str, object], None]
 ) -> None:
     """A step of well over 0.3 s, made of instructions of some 50 ms each."""
-    check_stops_in_time([1024, 1024, 24, 1024, threads, "native"], 0.4, record_property)
+    check_stops_in_time([1024, 1024, 12, 1024, threads, "native"], 0.4, record_property)
 
 
 TERMINATED = """
