@@ -59,7 +59,8 @@ sys.addaudithook(lambda name, arguments: events.append((name, arguments)))
 bp.get_num_threads(), bp.show_config()
 names = {name for name, _ in events}
 opened = [os.path.realpath(a[0]) for name, a in events if name == "open" and isinstance(a[0], str)]
-own = [os.path.realpath(p) for p in {*sys.path, sys.prefix, sys.base_prefix, sysconfig.get_path("stdlib")} if p]
+places = {*sys.path, sys.prefix, sys.base_prefix, sysconfig.get_path("stdlib"), os.environ.get("NUMBA_CACHE_DIR")}
+own = [os.path.realpath(p) for p in places if p]
 known = (*own, os.path.realpath(sys.executable), "/proc/cpuinfo", "/proc/self/cgroup", "/sys/fs/cgroup/")
 known += (f"/proc/{os.getpid()}/cgroup",)  # where the link leads
 print("RESULT", [p for p in opened if not p.startswith(known)], any(p.startswith("/proc") for p in opened))
