@@ -22,8 +22,8 @@ def numeric(f: Callable[[], float], x: np.ndarray) -> np.ndarray:
     return out
 
 
-def check_gradients(model: bp.Model, x: np.ndarray) -> None:
-    """All parameters and the input of a float64 model, by its training forward pass, for a random R: of Σ R · out."""
+def check_gradients(model: bp.Model, x: dict[str, np.ndarray]) -> None:
+    """All parameters and inputs of a float64 model, by its training forward pass: of Σ R · out for a random R."""
     weight = np.random.default_rng(3).standard_normal(model.forward(x, training=True).shape)
 
     def value() -> float:
@@ -31,9 +31,11 @@ def check_gradients(model: bp.Model, x: np.ndarray) -> None:
 
     value()
     dx = model.backward(weight)
-    gradients = [g.copy() for g in (*model.gradients(), dx)]
-    names = [*(name for name, _ in model.named_parameters()), "x"]
-    for name, array, gradient in zip(names, [*model.parameters(), x], gradients, strict=True):
+    dx = dx if isinstance(dx, dict) else dict(zip(x, [dx], strict=True))
+    numbers = {name: array for name, array in x.items() if array.dtype.kind == "f"}
+    arrays = [*model.named_parameters(), *numbers.items()]
+    gradients = [g.copy() for g in (*model.gradients(), *(dx[name] for name in numbers))]
+    for (name, array), gradient in zip(arrays, gradients, strict=True):
         want = numeric(value, array)
         worst = np.abs(gradient - want) / np.maximum(1, np.abs(want))
         assert worst.max(initial=0) <= 1e-6, f"{name}: {gradient} against {want}"

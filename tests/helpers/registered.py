@@ -55,11 +55,31 @@ class SampleLayer(NamedTuple):
     make: Callable[[], nn.Layer]
     row: tuple[int, ...]
 
+    def data(self, rows: int) -> dict[str, np.ndarray]:
+        """Rows of every input: numbers, or indices below SIZE."""
+        rng, shape = np.random.default_rng(0), (rows, *self.row)
+        return {
+            name: rng.standard_normal(shape) if kind == "number" else rng.integers(0, SIZE, shape)
+            for name, kind in self.make().takes.items()
+        }
+
+
+def sample_layer(cls: type[nn.Layer]) -> SampleLayer:
+    """A layer whose required arguments are taken from their kinds, with the first shape of a row that it takes."""
+    for shape in ROWS:
+        sample = SampleLayer(partial(_made, cls), shape)
+        try:
+            bp.Model(sample.make(), backend="numpy").predict(sample.data(4))
+        except ValueError:
+            continue
+        return sample
+    raise AssertionError(f"{cls.__name__} takes none of {ROWS}: add the shape of a row that it takes")
+
 
 @cache
 def sample_layers() -> dict[str, SampleLayer]:
-    """Every layer, its required arguments taken from their kinds."""
-    return {cls.__name__: SampleLayer(partial(_made, cls), _row(cls)) for cls in layer_classes()}
+    """Every layer by its name."""
+    return {cls.__name__: sample_layer(cls) for cls in layer_classes()}
 
 
 def _made(cls: type[nn.Layer]) -> nn.Layer:
@@ -70,16 +90,6 @@ def _made(cls: type[nn.Layer]) -> nn.Layer:
         elif parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
             given.append(SIZE)
     return cls(*given)
-
-
-def _row(cls: type[nn.Layer]) -> tuple[int, ...]:
-    for shape in ROWS:
-        try:
-            bp.Model(_made(cls), backend="numpy").predict(np.zeros((4, *shape)))
-        except ValueError:
-            continue
-        return shape
-    raise AssertionError(f"{cls.__name__} takes none of {ROWS}: add the shape of a row that it takes")
 
 
 class SampleLoss(NamedTuple):

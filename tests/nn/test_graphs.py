@@ -77,7 +77,7 @@ GRAPHS: dict[str, Callable[[], nn.Layer]] = {
 @pytest.mark.parametrize("name", GRAPHS)
 def test_gradients_of_graphs(backend: Backend, name: str) -> None:
     model = on(backend, bp.Model(GRAPHS[name](), dtype="float64"))
-    check_gradients(model, np.random.default_rng(0).standard_normal((5, 6)))
+    check_gradients(model, {"x": np.random.default_rng(0).standard_normal((5, 6))})
 
 
 def test_a_shared_layer_has_one_weight() -> None:
