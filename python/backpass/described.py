@@ -120,16 +120,14 @@ def explained(instead: Mapping[str, str]) -> Callable[[F], F]:
                         raise TypeError(
                             f"{what} has no argument {name!r}{hint or f'; expected {known}'}"
                         ) from None
-                placed = [
-                    name
-                    for name in known
-                    if signature.parameters[name].kind is not inspect.Parameter.KEYWORD_ONLY
+                by_place = [
+                    n for n in known if signature.parameters[n].kind is not inspect.Parameter.KEYWORD_ONLY
                 ]
-                if len(args) > len(placed):
-                    others = ", ".join(f"{name}=" for name in known[len(placed) :][:3])
+                if len(args) > len(by_place):
+                    others = ", ".join(f"{name}=" for name in known[len(by_place) :][:3])
+                    expected = f"expected at most {len(by_place)} ({', '.join(by_place)})"
                     raise TypeError(
-                        f"{what} has {len(args)} arguments without a name, expected at most {len(placed)} ({', '.join(placed)}); all others need"
-                        f" their name: {others}, ..."
+                        f"{what} has {len(args)} arguments without a name, {expected}; all others need theirs: {others}, ..."
                     ) from None
                 raise TypeError(
                     f"{what}: {str(error).partition(') ')[2]}; expected {what.removesuffix('()')}{_shown(signature)}"

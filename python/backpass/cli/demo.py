@@ -1,7 +1,9 @@
 """python -m backpass demo: handwritten digits, learned on every backend that works here, side by side."""
 
 import argparse
+import os
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from ..model import Model
 
 SEED = 0
 BATCH = 32
+PICTURES = (".png", ".pdf", ".svg", ".jpg")
 Split = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -49,51 +52,66 @@ def run(arguments: argparse.Namespace) -> None:
     """Train, compare, draw."""
     if arguments.epochs < 1:
         raise ValueError(f"--epochs is {arguments.epochs}, expected an integer of at least 1")
+    picture = checked_picture(arguments.out)
     names = [get_backend(arguments.backend).name] if arguments.backend else available_backends()
     split = digits()
-    train_rows, test_rows = len(split[0]), len(split[1])
+    rows = len(split[0])
     print(
-        f"Handwritten digits, 8x8 pixels, 10 classes: {train_rows} images to learn from, {test_rows} held out."
+        f"Handwritten digits, 8x8 pixels, 10 classes: {rows} images to learn from, {len(split[1])} held out."
     )
     for name in ("native", "numba"):
         if not arguments.backend and name not in names:
             print(f"Without the {name} backend: {why_missing(name)}.")
-    print(f"Network: {build(names[0], arguments.epochs, train_rows).net!r}\n")
+    shown = build(names[0], arguments.epochs, rows)
+    print(
+        f"Network: {shown.net!r}\nLoss: {shown.loss!r}\nOptimizer: {shown.optimizer!r}, batches of {BATCH}\n"
+    )
     histories: dict[str, History] = {}
-    rows = []
+    table = [("backend", "training accuracy", "held-out accuracy", "seconds", "steps/s")]
     for name in names:
-        compile_seconds = warm_up(name, split)
         if name == "numba":
-            print(
-                f"numba: compiled before the clock starts, {compile_seconds:.1f} s (less once it is cached)",
-                flush=True,
-            )
-        model = build(name, arguments.epochs, train_rows)
-        watch, bar = Stopwatch(), ProgressBar()
+            print("numba: compiling its kernels, once ...", end=" ", flush=True)
+            print(f"{warm_up(name, split):.1f} s, not counted below", flush=True)
         print(f"{name}: {arguments.epochs} epochs", flush=True)
-        start = time.perf_counter()
-        histories[name] = train(model, split, arguments.epochs, [watch, bar])
-        seconds = time.perf_counter() - start
-        accuracy = model.evaluate(split[1], split[3])["accuracy"]
-        rows.append(
-            (
-                name,
-                f"{100 * accuracy:.2f} %",
-                f"{seconds:.2f}",
-                f"{int(model.engine.step_count[0]) / watch.seconds:,.0f}",
-            )
-        )
+        histories[name], row = compared(build(name, arguments.epochs, rows), split, arguments.epochs)
+        table.append((name, *row))
     print()
-    for row in [("backend", "held-out accuracy", "seconds", "steps/s"), *rows]:
-        print(f"{row[0]:<8}  {row[1]:>17}  {row[2]:>8}  {row[3]:>8}")
+    for words in table:
+        print(
+            f"{words[0]:<8}"
+            + "".join(f"  {word:>{len(head)}}" for word, head in zip(words[1:], table[0][1:], strict=True))
+        )
     print("(seconds: the whole run with validation and progress bar; steps/s: the training steps alone)")
     try:
         from ..plots import learning_curves
 
-        learning_curves({name: (h.epoch, h.history) for name, h in histories.items()}, arguments.out)
-        print(f"Learning curves: {arguments.out}")
+        learning_curves({name: (h.epoch, h.history) for name, h in histories.items()}, picture)
+        print(f"Learning curves: {picture}")
     except ImportError as error:
         print(f"No picture: {error}")
+
+
+def compared(model: Model, split: Split, epochs: int) -> tuple[History, tuple[str, str, str, str]]:
+    """A run, and its row of the table without the backend."""
+    watch, bar = Stopwatch(), ProgressBar()
+    start = time.perf_counter()
+    history = train(model, split, epochs, [watch, bar])
+    seconds = time.perf_counter() - start
+    training, held_out = (model.evaluate(split[i], split[i + 2])["accuracy"] for i in (0, 1))
+    speed = int(model.engine.step_count[0]) / watch.seconds
+    return history, (f"{100 * training:.2f} %", f"{100 * held_out:.2f} %", f"{seconds:.2f}", f"{speed:,.0f}")
+
+
+def checked_picture(out: str) -> Path:
+    """Where the picture goes; ValueError before anything is trained."""
+    path = Path(out).expanduser()
+    if path.suffix.lower() not in PICTURES:
+        raise ValueError(f"--out is {out!r}, expected a name that ends in {', '.join(PICTURES)}")
+    if not path.parent.is_dir():
+        raise ValueError(f"--out is {out!r}, but there is no folder {str(path.parent)!r}")
+    if not os.access(path.parent, os.W_OK):
+        raise ValueError(f"--out is {out!r}, but nothing can be written in {str(path.parent)!r}")
+    return path
 
 
 def digits() -> Split:

@@ -37,7 +37,29 @@ def _compiled(function: F, fastmath: Any) -> F:
         compiled: F = njit(cache=True)(function)
     except RuntimeError:  # nowhere to write a cache
         compiled = njit()(function)
+    _mend_cache(compiled)
     return compiled
+
+
+def _mend_cache(compiled: Any) -> None:
+    """Compile anew where a file of the cache is damaged: Numba raises whatever unpickling it happens to raise."""
+    cache = getattr(compiled, "_cache", None)
+    load = getattr(cache, "load_overload", None)
+    if cache is None or load is None:
+        return
+
+    def load_or_forget(*arguments: Any) -> Any:
+        try:
+            return load(*arguments)
+        # A damaged pickle may raise anything.
+        except Exception:
+            try:
+                cache.flush()
+            except OSError:
+                cache.disable()
+            return None
+
+    cache.load_overload = load_or_forget
 
 
 def direct(kernel: Any) -> Callable[..., Bound]:
