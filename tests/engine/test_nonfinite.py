@@ -97,6 +97,32 @@ def test_a_callable_loss(backend: Backend) -> None:
     assert all(np.isfinite(array).all() for array in made.parameters())
 
 
+def test_a_norm_that_overflows_though_every_gradient_is_finite(backend: Backend) -> None:
+    """Possible in float64 alone: squares of float32 are summed in float64."""
+    made = bp.Model(network(), "mse", dtype="float64", backend="numpy")
+    made.backend = backend
+    made.forward(X, training=True)
+    made.backward(np.full((60, 3), 1e200))
+    with pytest.raises(
+        bp.NonFiniteError, match=r"layer 6 .*its gradient reaches .*e\+20\d, and the norm"
+    ) as caught:
+        made.update()
+    assert caught.value.layer == "6"
+
+
+def test_gradients_whose_squares_overflow_are_clipped(backend: Backend) -> None:
+    made = bp.Model(nn.Linear(6, 3), optimizer=optim.SGD(1.0, clip_grad_norm=1.0), backend="numpy")
+    made.backend = backend
+    before = made.parameters()[0].copy()
+    made.forward(X, training=True)
+    made.backward(np.full((60, 3), 1e22, np.float32))
+    made.update()
+    weight, bias = (gradient.astype(np.float64) for gradient in made.gradients())
+    norm = np.sqrt((weight**2).sum() + (bias**2).sum())
+    assert made.engine.optimizer_state["norm"][0] == pytest.approx(norm, rel=1e-5)
+    np.testing.assert_allclose(before - made.parameters()[0], weight / norm, rtol=1e-5, atol=1e-6)
+
+
 def test_activations_that_overflow(backend: Backend) -> None:
     """Finite data and weights, but products beyond float32: the first layer that shows it is named, at step 0."""
     made = bp.Model(

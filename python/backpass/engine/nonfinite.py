@@ -16,6 +16,8 @@ def raise_non_finite(engine: Engine, plan: Plan | None) -> NoReturn:
     check_weights(engine)
     step = int(engine.step_count[0])
     layer, what = first_non_finite(plan)
+    if layer is None and not np.isfinite(engine.optimizer_state["norm"][0]):
+        layer, what = largest_gradient(engine)
     where = "" if layer is None else f"layer {layer} ({dict(engine.net.walk())[layer]!r}): "
     raise NonFiniteError(
         f"step {step}: {where}{what} is not finite. Training stopped; the weights are those of the last good step. {ADVICE}",
@@ -48,6 +50,17 @@ def check_weights(engine: Engine) -> None:
         step,
         layer,
     )
+
+
+def largest_gradient(engine: Engine) -> tuple[str, str]:
+    """The layer to blame where every number is finite and the norm of all gradients together is not."""
+    reached = {
+        prefix: max(float(np.abs(layer.view(key, gradient=True)).max(initial=0)) for key in layer.learned)
+        for prefix, layer in engine.net.walk()
+        if layer.learned
+    }
+    layer = max(reached, key=lambda prefix: reached[prefix])
+    return layer, f"its gradient reaches {reached[layer]:.3g}, and the norm of the gradient"
 
 
 def first_non_finite(plan: Plan | None) -> tuple[str | None, str]:
