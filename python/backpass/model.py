@@ -222,7 +222,7 @@ class Model:
             sampler: "balanced": the classes take turns, so that each has its share of every batch. An epoch still has N rows: all
                 or some of a frequent class, those of a rare one several times, in a new order each epoch.
             drop_last: leave out the last batch of an epoch where it is smaller than the others, default False.
-            callbacks: from `bp.callbacks`, or any objects with methods of theirs.
+            callbacks: from `bp.callbacks`, or any objects with methods of theirs, default none.
             progress: whether to show a progress bar, default False.
             verbose: Keras's word: 0 or False nothing, 1, True or "auto" the progress bar, 2 a line for each epoch; default 0.
             resume: finish the run that was interrupted (by max_seconds, Ctrl-C, or before bp.load), in mid-epoch if need be,
@@ -332,8 +332,8 @@ class Model:
             RuntimeError: the loss is not one of classes. ValueError, TypeError: X does not fit the network.
 
         Example:
-            >>> classifier.predict_proba(X).sum(axis=1)
-            array([1., ...
+            >>> classifier.predict_proba(X).shape
+            (96, 3)
         """
         return probabilities(self.engine, self.predict(X))
 

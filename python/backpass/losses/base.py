@@ -11,7 +11,6 @@ from ..ops import Op, correct_classes
 from ..program import Builder, Tensor, call
 from ..system.memory import aligned
 
-REDUCTIONS = ("mean", "sum")
 # Of the sum of a row's probabilities: float16 rounds by that much.
 PROBABILITY_SLACK = 1e-3
 
@@ -22,21 +21,23 @@ class Loss(Adjustable):
     Attributes:
         metric: "accuracy" where the targets are classes, else None.
         wants: what the network's output is: "logits", "log probabilities", or "" for numbers.
+        reductions: what `reduction` may be.
         in_units_of_y: whether the network's output is a number like y itself.
     """
 
     metric: ClassVar[str | None] = None
     wants: ClassVar[str] = ""
     in_units_of_y: ClassVar[bool] = False
+    reductions: ClassVar[Collection[str]] = ("mean", "sum")
     instead: ClassVar[Mapping[str, str]] = {
         "from_logits": "CrossEntropyLoss and BCEWithLogitsLoss take logits; leave Softmax and Sigmoid out of the network",
         "reduce": "it is called reduction", "size_average": "it is called reduction",
     }  # fmt: skip
 
-    def __init__(self, reduction: str = "mean", known: Collection[str] = REDUCTIONS) -> None:
-        if not is_name(reduction, known):
+    def __init__(self, reduction: str = "mean") -> None:
+        if not is_name(reduction, self.reductions):
             raise ValueError(
-                f"{type(self).__name__}: reduction is {reduction!r}, expected one of {list(known)}"
+                f"{type(self).__name__}: reduction is {reduction!r}, expected one of {[*self.reductions]}"
             )
         self.reduction = reduction
 

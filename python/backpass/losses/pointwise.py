@@ -1,6 +1,5 @@
 """Losses that compare prediction and target element by element: one op, the formulas in ops/formulas.py."""
 
-from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -8,9 +7,8 @@ import numpy as np
 from ..checks import flag, real
 from ..ops import correct_logits, pointwise_loss
 from ..program import Builder, Tensor, call
-from .base import REDUCTIONS, Loss, emit_loss, real_targets
+from .base import Loss, emit_loss, real_targets
 
-KNOWN = (*REDUCTIONS, "batchmean")
 # Names of MSELoss, and what the op calls them.
 REDUCED = {"half": "mean", "half_batchmean": "batchmean"}
 
@@ -21,11 +19,9 @@ class PointwiseLoss(Loss):
     reduction "batchmean" divides by the (weighted) number of rows alone: the sum over a row's outputs.
     """
 
+    reductions = ("mean", "sum", "batchmean")
     kind = ""
     _alpha = 1.0
-
-    def __init__(self, reduction: str = "mean", known: Collection[str] = KNOWN) -> None:
-        super().__init__(reduction, known)
 
     def targets(self, y: Any, output: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
         return real_targets(type(self).__name__, y, output, dtype)
@@ -66,9 +62,10 @@ class MSELoss(PointwiseLoss):
     """
 
     in_units_of_y = True
+    reductions = ("mean", "sum", *REDUCED, "batchmean")
 
     def __init__(self, reduction: str = "mean") -> None:
-        super().__init__(reduction, (*REDUCTIONS, *REDUCED, "batchmean"))
+        super().__init__(reduction)
         self.kind = "half_mse" if reduction in REDUCED else "mse"
 
 

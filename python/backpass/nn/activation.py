@@ -2,6 +2,7 @@
 
 from typing import ClassVar, Literal
 
+from ..checks import flag
 from ..ops import activation_forward
 from ..ops.formulas import ACTIVATIONS, SOFTPLUS_THRESHOLD
 from ..program import Builder, Tensor
@@ -52,6 +53,9 @@ class ReLU(Activation):
 
     Shapes: input and output alike.
 
+    Raises:
+        TypeError: inplace is neither True nor False.
+
     Example:
         >>> nn.Sequential(nn.Linear(4, 8), nn.ReLU())
         Sequential(Linear(4, 8), ReLU())
@@ -61,6 +65,7 @@ class ReLU(Activation):
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
+        flag(f"{type(self).__name__}: inplace", inplace)
 
 
 class Tanh(Activation):
@@ -98,6 +103,9 @@ class SiLU(Activation):
 
     Shapes: input and output alike.
 
+    Raises:
+        TypeError: inplace is neither True nor False.
+
     Example:
         >>> nn.SiLU()
         SiLU()
@@ -107,6 +115,7 @@ class SiLU(Activation):
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
+        flag(f"{type(self).__name__}: inplace", inplace)
 
 
 class GELU(Activation):
