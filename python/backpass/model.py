@@ -225,10 +225,10 @@ class Model:
             callbacks: from `bp.callbacks`, or any objects with methods of theirs, default none.
             progress: whether to show a progress bar, default False.
             verbose: Keras's word: 0 or False nothing, 1, True or "auto" the progress bar, 2 a line for each epoch; default 0.
-            resume: finish the run that was interrupted (by max_seconds, Ctrl-C, or before bp.load), in mid-epoch if need be,
-                to the same bits as if nothing had happened. `epochs` counts from that run's start, and may be more than it had;
-                data and callbacks must be given as they were, batch_size and shuffle are taken over. Where nothing was
-                interrupted a run begins as usual.
+            resume: default False; True finishes the run that was interrupted (by max_seconds, Ctrl-C, or before bp.load), in
+                mid-epoch if need be, to the same bits as if nothing had happened. `epochs` counts from that run's start, and
+                may be more than it had; data and callbacks must be given as they were, batch_size and shuffle are taken over.
+                Where nothing was interrupted a run begins as usual.
             max_seconds: stop after this time, at the end of a step; `resume=True` goes on from there.
 
         Returns a History: `history.history["loss"]` has a value for each epoch.

@@ -1,6 +1,7 @@
 """Losses that compare prediction and target element by element: one op, the formulas in ops/formulas.py."""
 
-from typing import Any
+from collections.abc import Collection
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,7 +20,7 @@ class PointwiseLoss(Loss):
     reduction "batchmean" divides by the (weighted) number of rows alone: the sum over a row's outputs.
     """
 
-    reductions = ("mean", "sum", "batchmean")
+    reductions: ClassVar[Collection[str]] = ("mean", "sum", "batchmean")
     kind = ""
     _alpha = 1.0
 
