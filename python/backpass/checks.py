@@ -112,7 +112,7 @@ def progress(value: Any, verbose: Any) -> Literal["", "bar", "lines"]:
         return "bar" if value else ""
     if isinstance(verbose, bool | np.bool_):
         verbose = int(verbose)
-    if not (is_whole(verbose) and verbose in (0, 1, 2)) and verbose != "auto":
+    if not (is_whole(verbose) and verbose in (0, 1, 2)) and not is_name(verbose, ("auto",)):
         raise ValueError(
             f"verbose is {verbose!r}, expected 0 (nothing), 1 or 'auto' (a bar) or 2 (a line for each epoch)"
         )
