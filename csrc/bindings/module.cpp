@@ -67,28 +67,6 @@ class BoundProgram {
                  const std::optional<py::array_t<std::int64_t>>& halt)
         : halt_(checked(halt)), program_(make(calls), choose_isa(isa), halt ? halt->data() : nullptr) {}
 
-    // One pass for one input. It is the commonest call from Python, so everything happens here. None if x does not fit `input`.
-    std::optional<py::array> infer(const py::array& input, const py::array& output, const py::handle& x,
-                                   int threads) {
-        if (!(input.flags() & output.flags() & py::array::c_style) || !input.writeable())
-            throw py::value_error("infer: input and output must be C-contiguous, input writable");
-        if (input.dtype().kind() != 'f' || output.dtype().kind() != 'f')
-            throw py::type_error("infer: input and output must be float32 or float64");
-        // A subclass is refused: a masked array has values that do not count.
-        if (Py_TYPE(x.ptr()) != py::detail::npy_api::get().PyArray_Type_) return std::nullopt;
-        const auto given = py::reinterpret_borrow<py::array>(x);
-        const bool fits = given.ndim() == input.ndim() && given.dtype().is(input.dtype()) &&
-                          (given.flags() & py::array::c_style) &&
-                          std::equal(given.shape(), given.shape() + given.ndim(), input.shape());
-        if (!fits) return std::nullopt;
-        std::memcpy(const_cast<void*>(input.data()), given.data(), std::size_t(given.nbytes()));
-        run(1, threads);
-        py::array out(output.dtype(),
-                      std::vector<py::ssize_t>(output.shape(), output.shape() + output.ndim()));
-        std::memcpy(out.mutable_data(), output.data(), std::size_t(output.nbytes()));
-        return out;
-    }
-
     // (name, flops, bytes) of every instruction.
     std::vector<std::tuple<std::string, double, double>> costs() const {
         std::vector<std::tuple<std::string, double, double>> found;
@@ -133,6 +111,48 @@ class BoundProgram {
     Program program_;
 };
 
+// A program as a function of one input. It is the commonest call from Python: what can be checked beforehand is.
+class Inference {
+  public:
+    Inference(BoundProgram& program, const py::array& input, const py::array& output)
+        : program_(program), input_(input), output_(output) {
+        if (!(input.flags() & output.flags() & py::array::c_style) || !input.writeable())
+            throw py::value_error("inference: input and output must be C-contiguous, input writable");
+        if (input.dtype().kind() != 'f' || output.dtype().kind() != 'f')
+            throw py::type_error("inference: input and output must be float32 or float64");
+    }
+
+    // None if x does not fit the input.
+    std::optional<py::array> run(const py::handle& x, int threads) {
+        // A subclass is refused: a masked array has values that do not count.
+        if (Py_TYPE(x.ptr()) != py::detail::npy_api::get().PyArray_Type_) return std::nullopt;
+        const auto given = py::reinterpret_borrow<py::array>(x);
+        const bool fits = given.ndim() == input_.ndim() && given.dtype().is(input_.dtype()) &&
+                          (given.flags() & py::array::c_style) &&
+                          std::equal(given.shape(), given.shape() + given.ndim(), input_.shape());
+        if (!fits) return std::nullopt;
+        std::memcpy(input_.mutable_data(), given.data(), std::size_t(given.nbytes()));
+        program_.run(1, threads);
+        py::array out = empty_like(output_);
+        std::memcpy(out.mutable_data(), output_.data(), std::size_t(output_.nbytes()));
+        return out;
+    }
+
+  private:
+    // py::array's constructor computes strides in vectors of its own.
+    static py::array empty_like(const py::array& array) {
+        const auto& api = py::detail::npy_api::get();
+        PyObject* made = api.PyArray_NewFromDescr_(
+            api.PyArray_Type_, array.dtype().release().ptr(), int(array.ndim()),
+            reinterpret_cast<const Py_intptr_t*>(array.shape()), nullptr, nullptr, 0, nullptr);
+        if (!made) throw py::error_already_set();
+        return py::reinterpret_steal<py::array>(made);
+    }
+
+    BoundProgram& program_;
+    py::array input_, output_;
+};
+
 }  // namespace
 
 PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
@@ -146,11 +166,14 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
         .def("costs", &BoundProgram::costs,
              "(name, floating point operations, bytes moved) of every instruction, by its own account.")
         .def("profile", &BoundProgram::profile, py::arg("steps"), py::arg("threads") = 0,
-             "Run all instructions `steps` times; returns the seconds that each of them took.")
-        .def("infer", &BoundProgram::infer, py::arg("input"), py::arg("output"), py::arg("x"),
-             py::arg("threads"),
-             "Copy x into the buffer `input`, run once, return a copy of the buffer `output`; None if x has "
-             "another shape or dtype.");
+             "Run all instructions `steps` times; returns the seconds that each of them took.");
+    py::class_<Inference>(m, "Inference")
+        .def(py::init<BoundProgram&, const py::array&, const py::array&>(), py::keep_alive<1, 2>(),
+             py::arg("program"), py::arg("input"), py::arg("output"))
+        .def("run", &Inference::run, py::arg("x"), py::arg("threads"),
+             "Copy x into the buffer `input`, run the program once, return a copy of the buffer `output`; "
+             "None if "
+             "x has another shape or dtype.");
     m.attr("compiler") = __VERSION__;
     m.attr("max_dims") = kMaxDims;
     m.attr("chunk") = kUpdatePiece;  // elements of a partial sum over a flat vector

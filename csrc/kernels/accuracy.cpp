@@ -8,51 +8,70 @@ namespace {
 // Whether pred[at] is the first of the largest of a row.
 template <class T>
 BP_INLINE bool is_first_of_largest(const T* pred, Index at, Index classes) {
+    using Int = lane<ivec<T>>;
     const vec<T> chosen = broadcast<T>(pred[at]);
-    // All ones where a lane contradicts; a comparison with NaN does.
-    ivec<T> against{};
-    each_vector<T>(Range{0, at}, [&](Index c, int n) BP_INLINED {
-        against |= keep_first(~(load_some(pred + c, n) < chosen), n);
+    unsigned against = 0;
+    each_vector<T>(classes, [&](Index c, int n) BP_INLINED {
+        const vec<T> x = load_some(pred + c, n);
+        const ivec<T> not_before = iota<Int>() >= Int(at - c);
+        against |= nonzero_lanes(~((x < chosen) | ((x == chosen) & not_before))) & ((1u << n) - 1);
     });
-    each_vector<T>(Range{at, classes}, [&](Index c, int n) BP_INLINED {
-        against |= keep_first(~(load_some(pred + c, n) <= chosen), n);
-    });
-    return sum(against) == 0;
+    return against == 0;
 }
+
+// Adds up without a branch: which rows are right is hard to predict.
+struct Count {
+    double right = 0, total = 0;
+    BP_INLINE void add(bool is_right, double weight) {
+        right += double(is_right) * weight;
+        total += weight;
+    }
+    BP_INLINE void add_to(double* correct) const {
+        correct[0] += right;
+        correct[1] += total;
+    }
+};
 
 template <class T>
 void correct_classes(const CorrectClasses<T>& op, Range, Scratch) {
     const Index classes = op.pred.cols(), rows = op.target.size();
-    double right = 0, total = 0;
+    Count count;
     for (Index b = 0; b < rows; ++b) {
         const Index target = op.target.data[b];
         if (target < 0 || target >= classes || target == op.ignore_index) continue;
         const double weight = op.sample_weight ? double(op.sample_weight.data[b]) : 1;
-        if (is_first_of_largest(op.pred.data + b * classes, target, classes)) right += weight;
-        total += weight;
+        count.add(is_first_of_largest(op.pred.data + b * classes, target, classes), weight);
     }
-    op.correct.data[0] += right;
-    op.correct.data[1] += total;
+    count.add_to(op.correct.data);
+}
+
+// A word whose bit i says whether lane i of n logits is wrong.
+template <class T>
+BP_INLINE unsigned wrong_logits(const T* pred, const T* target, int n) {
+    const vec<T> logit = load_some(pred, n), wanted = load_some(target, n);
+    return nonzero_lanes(((logit > T(0)) ^ (wanted > T(0.5))) | (logit != logit)) & ((1u << n) - 1);
 }
 
 template <class T>
 void correct_logits(const CorrectLogits<T>& op, Range, Scratch) {
     // NumPy has arrays of 2^40 empty rows.
     const Index outputs = op.pred.cols(), rows = op.pred.size() ? op.pred.rows() : 0;
-    double right = 0, total = 0;
-    for (Index b = 0; b < rows; ++b) {
-        const T *const pred = op.pred.data + b * outputs, *const target = op.target.data + b * outputs;
-        ivec<T> against{};
-        each_vector<T>(outputs, [&](Index o, int n) BP_INLINED {
-            const vec<T> logit = load_some(pred + o, n), wanted = load_some(target + o, n);
-            against |= keep_first(((logit > T(0)) ^ (wanted > T(0.5))) | (logit != logit), n);
+    Count count;
+    if (outputs == 1 && !op.sample_weight)  // a vector of rows at a time
+        each_vector<T>(rows, [&](Index b, int n) BP_INLINED {
+            const unsigned wrong = wrong_logits(op.pred.data + b, op.target.data + b, n);
+            count.right += n - __builtin_popcount(wrong);
+            count.total += n;
         });
-        const double weight = op.sample_weight ? double(op.sample_weight.data[b]) : 1;
-        if (sum(against) == 0) right += weight;
-        total += weight;
-    }
-    op.correct.data[0] += right;
-    op.correct.data[1] += total;
+    else
+        for (Index b = 0; b < rows; ++b) {
+            const T *const pred = op.pred.data + b * outputs, *const target = op.target.data + b * outputs;
+            unsigned wrong = 0;
+            each_vector<T>(
+                outputs, [&](Index o, int n) BP_INLINED { wrong |= wrong_logits(pred + o, target + o, n); });
+            count.add(wrong == 0, op.sample_weight ? double(op.sample_weight.data[b]) : 1);
+        }
+    count.add_to(op.correct.data);
 }
 
 template <class T>

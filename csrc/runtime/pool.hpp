@@ -28,14 +28,17 @@ int useful_threads(double flops, double bytes, std::int64_t tasks);
 // Should the run stop? The calling thread asks between two tasks.
 class Interrupt {
   public:
-    explicit Interrupt(bool (*ask)()) : ask_(ask), last_(std::chrono::steady_clock::now()) {}
+    // ask: null if nobody will request. (The clock is a tenth of the shortest run.)
+    explicit Interrupt(bool (*ask)()) : ask_(ask) {
+        if (ask) last_ = std::chrono::steady_clock::now();
+    }
     // Calls `ask` at most every 50 ms. Once true, stays true.
     bool requested();
 
   private:
     bool (*ask_)();
     bool stop_ = false;
-    std::chrono::steady_clock::time_point last_;
+    std::chrono::steady_clock::time_point last_{};
 };
 
 // One run of a program. A run with several threads takes the pool. While another Python thread's run holds the pool, all work

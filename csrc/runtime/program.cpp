@@ -86,7 +86,8 @@ std::int64_t Program::run(std::int64_t steps, int threads, bool (*interrupted)()
     const bool patient = seconds_ * double(steps) < kPatience;
     const bool glances = seconds_ > kGlance;  // asks at every instruction instead of every step
     const bool trying = threads > 1 && most_threads_ > 1 && trial_.wanted();
-    auto began = std::chrono::steady_clock::now();
+    std::chrono::steady_clock::time_point began{};
+    if (trying) began = std::chrono::steady_clock::now();
     for (std::int64_t step = 0; step < steps; ++step) {
         const bool parallel = !trying || trial_.parallel();
         for (std::size_t i = 0; i < instructions_.size(); ++i) {

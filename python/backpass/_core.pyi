@@ -9,6 +9,10 @@ chunk: int
 compiler: str
 max_dims: int
 
+class Inference:
+    def __init__(self, program: Program, input: numpy.ndarray, output: numpy.ndarray) -> None: ...
+    def run(self, x: object, threads: typing.SupportsInt | typing.SupportsIndex) -> numpy.ndarray | None: ...
+
 class Program:
     def __init__(
         self,
@@ -17,13 +21,6 @@ class Program:
         halt: numpy.typing.NDArray[numpy.int64] | None = ...,
     ) -> None: ...
     def costs(self) -> list[tuple[str, float, float]]: ...
-    def infer(
-        self,
-        input: numpy.ndarray,
-        output: numpy.ndarray,
-        x: object,
-        threads: typing.SupportsInt | typing.SupportsIndex,
-    ) -> numpy.ndarray | None: ...
     def profile(
         self,
         steps: typing.SupportsInt | typing.SupportsIndex,

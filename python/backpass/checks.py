@@ -9,6 +9,8 @@ import numpy as np
 
 def real(value: Any) -> float:
     """A Python or NumPy number as a float, infinite where it is too large; NaN for all else, which no range holds."""
+    if type(value) is float:
+        return value
     if is_number(value):
         try:
             return float(value)
@@ -19,7 +21,7 @@ def real(value: Any) -> float:
 
 def is_number(value: Any) -> bool:
     """Whether this is a Python or NumPy number, NaN and infinity among them."""
-    return is_whole(value) or isinstance(value, float | np.floating)
+    return isinstance(value, float) or is_whole(value) or isinstance(value, np.floating)
 
 
 def is_whole(value: Any) -> bool:

@@ -83,7 +83,8 @@ def test_which_do() -> None:
     forward = made.engine.plans.own_loss(INPUTS)
     assert forward.dx["x"].flags.c_contiguous
     made.predict(DATA[:4])
-    _, inference = made.engine.plans.inferring[4, 512]
+    assert (4, 512) in made.engine.plans.inferring
+    inference = made.engine.plans.inference((InputSpec("x", (4, 512), np.dtype(np.float32)),))
     assert inference.x.flags.c_contiguous
     assert inference.out.flags.c_contiguous
 

@@ -93,8 +93,8 @@ struct Transposed {
     static constexpr bool must_pack = true;
 
     BP_INLINE const T* at(Index, Index) const { return nullptr; }
-    // Columns n0 .. n1 as panels, k0 <= k < k0 + count, padded with zeros.
-    void pack(Index k0, Index count, Index n0, Index n1, T* to) const {
+    // Columns n0 .. n1 as panels, k0 <= k < k0 + count, padded with zeros. Inlined, its pointers would not find registers.
+    __attribute__((noinline)) void pack(Index k0, Index count, Index n0, Index n1, T* to) const {
         constexpr int w = width<T>, panel = kPanel<T>;
         for (Index n = n0; n < n1; n += w) {
             T* const into = to + (n - n0) / panel * (panel * kBlockK) + (n - n0) % panel;

@@ -1,10 +1,10 @@
 """Who runs a program: the native backend, Numba, NumPy, and the choice between them."""
 
-from .base import Backend, Executor
+from .base import Backend, Executor, Inference
 from .choice import KNOWN, available_backends, get_backend, set_backend, use_backend, why_missing
 from .threads import get_num_threads, set_num_threads
 
 __all__ = [
-    "KNOWN", "Backend", "Executor", "available_backends", "get_backend", "get_num_threads", "set_backend", "set_num_threads",
-    "use_backend", "why_missing",
+    "KNOWN", "Backend", "Executor", "Inference", "available_backends", "get_backend", "get_num_threads", "set_backend",
+    "set_num_threads", "use_backend", "why_missing",
 ]  # fmt: skip

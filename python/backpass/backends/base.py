@@ -8,6 +8,9 @@ import numpy as np
 from ..ops import REGISTRY
 from ..system.signals import deliver, held
 
+# (x, threads) -> output; None if x has another shape or dtype than the program's input.
+Inference = Callable[[Any, int], np.ndarray | None]
+
 
 class Call(Protocol):
     """What a backend needs of an instruction (program.Instruction is one)."""
@@ -51,13 +54,17 @@ class Executor:
                         deliver()
         return steps
 
-    def infer(self, input: np.ndarray, output: np.ndarray, x: Any, threads: int = 0) -> np.ndarray | None:
-        """Copy x into the buffer `input`, run once, return a copy of `output`; None if x has another shape or dtype."""
-        if not isinstance(x, np.ndarray) or x.shape != input.shape or x.dtype != input.dtype:
-            return None
-        input[...] = x
-        self.run(1, threads)
-        return output.copy()
+    def inference(self, input: np.ndarray, output: np.ndarray) -> Inference:
+        """The program as a function of one input, which copies x into the buffer `input` and `output` out of its buffer."""
+
+        def run(x: Any, threads: int) -> np.ndarray | None:
+            if not isinstance(x, np.ndarray) or x.shape != input.shape or x.dtype != input.dtype:
+                return None
+            input[...] = x
+            self.run(1, threads)
+            return output.copy()
+
+        return run
 
 
 def guard_of(instructions: Sequence[Call], halt: np.ndarray | None) -> int:

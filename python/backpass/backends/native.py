@@ -8,7 +8,7 @@ import numpy as np
 from .. import _core
 from ..ops.contract import CHUNK, MAX_DIMS
 from ..ops.formulas import ACTIVATIONS, POINTWISE
-from .base import Backend, Call, Executor
+from .base import Backend, Call, Executor, Inference
 
 STATED_TWICE = {
     "activations": [(name, formula.stores_slope) for name, formula in ACTIVATIONS.items()],
@@ -54,8 +54,8 @@ class NativeExecutor(Executor):
         """Seconds that every instruction takes in so many steps; the clock itself adds some 50 ns to each."""
         return self._program.profile(steps, threads)
 
-    def infer(self, input: np.ndarray, output: np.ndarray, x: Any, threads: int = 0) -> np.ndarray | None:
-        return self._program.infer(input, output, x, threads)
+    def inference(self, input: np.ndarray, output: np.ndarray) -> Inference:
+        return _core.Inference(self._program, input, output).run
 
 
 class NativeBackend(Backend):

@@ -174,6 +174,8 @@ def is_mapped(array: Any) -> bool:
 
 def quiet_cast(array: np.ndarray, dtype: Any) -> np.ndarray:
     """C-contiguous, of another dtype; a number that is too large for it becomes infinite without a warning."""
+    if array.dtype == dtype:
+        return plain(np.ascontiguousarray(array))
     with np.errstate(all="ignore"):
         return plain(np.ascontiguousarray(array, dtype=dtype))
 

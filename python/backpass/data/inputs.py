@@ -64,8 +64,8 @@ def checked_inputs(X: Any, net: Layer, dtype: np.dtype[Any], take: Take) -> Inpu
         sources[name] = (
             take(given[name], dtype, shown) if kind == "number" else arrays.indices(given[name], shown)
         )
-    rows = {name: len(source) for name, source in sources.items()}
-    if len({*rows.values()}) > 1:
+    if not single and len({len(source) for source in sources.values()}) > 1:
+        rows = {name: len(source) for name, source in sources.items()}
         raise ValueError(f"the inputs in X have {rows} rows, expected the same number")
     return Inputs(sources, takes)
 

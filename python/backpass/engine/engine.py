@@ -94,7 +94,7 @@ class Engine:
         # Whether `backward` has filled the gradients since the last update.
         self.has_gradients = False
         self.version = 0
-        self._changes = Adjustable.changes[0]
+        self.changes = Adjustable.changes[0]
         self._versions = self._part_versions()
         self._settings = dict(self.optimizer.settings)
 
@@ -145,11 +145,11 @@ class Engine:
 
     def refresh(self) -> None:
         """Take over settings of layers, loss and optimizer that were changed since: every pass begins with this."""
-        if self._changes != Adjustable.changes[0]:
+        if self.changes != Adjustable.changes[0]:
             self._take_changes()
 
     def _take_changes(self) -> None:
-        self._changes = Adjustable.changes[0]
+        self.changes = Adjustable.changes[0]
         versions = self._part_versions()
         if versions == self._versions:  # it was another model's
             return

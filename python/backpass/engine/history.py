@@ -42,10 +42,12 @@ class History:
         for name, value in logs.items():
             if isinstance(name, str) and is_number(value):
                 values = self.history.setdefault(name, [])
-                values += [math.nan] * (epochs - 1 - len(values))
+                if len(values) < epochs - 1:
+                    values += [math.nan] * (epochs - 1 - len(values))
                 values[epochs - 1 :] = [real(value)]
         for values in self.history.values():
-            values += [math.nan] * (epochs - len(values))
+            if len(values) < epochs:
+                values.append(math.nan)
 
     def copy(self) -> "History":
         """Another history with the same epochs."""

@@ -1,16 +1,15 @@
 """PlanCache: the plans of a model and their executors, made when first asked for, then kept."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
 
-from ..backends import Backend, Executor
+from ..backends import Backend, Executor, Inference
 from ..losses import Loss
 from ..nn import Layer
 from ..program import InputSpec, Plan, Spec, build_plan
-from ..program.plan import BackwardPlan, OwnLossPlan, TrainingPlan
+from ..program.plan import BackwardPlan, OwnLossPlan, Target, TrainingPlan
 
 T = TypeVar("T")
 # Plans that are kept; from FEWEST on only as long as their buffers fit into MOST_BYTES.
@@ -38,8 +37,9 @@ class PlanCache:
         self.bytes = 0
         # The plan whose buffers hold the last training step.
         self.trained: BackwardPlan | None = None
-        # Of batches that were one array, by its shape: the fastest way from predict to the executor.
-        self.inferring: dict[Any, tuple[Executor, Plan]] = {}
+        # Of batches that were one array, by its shape, and of the last such batch: the fastest way from predict to the program.
+        self.inferring: dict[Any, Inference] = {}
+        self.last_inference: Inference = fits_nothing
         # What `update` runs, with the loss (1,) that its guard looks at.
         self.updating: tuple[Executor, np.ndarray] | None = None
         self.whole_batch = any(layer.whole_batch for _, layer in net.walk())
@@ -53,7 +53,7 @@ class PlanCache:
     def recompile(self) -> None:
         """Forget all executors, but not the plans."""
         self.updating = None
-        self.inferring.clear()
+        self._forget_inferences()
         for plan in self.plans.values():
             plan.compiled.clear()
 
@@ -61,34 +61,45 @@ class PlanCache:
         """Forget plans and executors: a layer or the loss has changed."""
         self.plans.clear()
         self.bytes = 0
-        self.inferring.clear()
+        self._forget_inferences()
         self._outputs.clear()
 
-    def training(
-        self, inputs: tuple[InputSpec, ...], target: tuple[tuple[int, ...], np.dtype[Any]], weighted: bool
-    ) -> TrainingPlan:
+    def _forget_inferences(self) -> None:
+        self.inferring.clear()
+        self.last_inference = fits_nothing
+
+    def training(self, inputs: tuple[InputSpec, ...], target: Target, weighted: bool) -> TrainingPlan:
         """Forward pass, loss and backward pass for one shape of batch. target: its shape without the batch, and dtype."""
-        plan = self._plan(Spec(inputs, target, weighted))
+        plan = self._plan(inputs, target, weighted)
         assert isinstance(plan, TrainingPlan)
         return plan
 
     def own_loss(self, inputs: tuple[InputSpec, ...]) -> OwnLossPlan:
         """Forward and backward pass for one shape of batch, around a loss that is computed outside."""
         self.output_shape(inputs)  # says so if it does not fit
-        plan = self._plan(Spec(inputs, own_loss=True))
+        plan = self._plan(inputs, own_loss=True)
         assert isinstance(plan, OwnLossPlan)
         return plan
 
     def inference(self, inputs: tuple[InputSpec, ...]) -> Plan:
         """The forward pass for one shape of batch."""
-        return self._plan(Spec(inputs))
+        return self._plan(inputs)
 
-    def infer(self, shape: tuple[int, ...], inputs: tuple[InputSpec, ...]) -> tuple[Executor, Plan]:
-        """The forward pass for batches that are one array of this shape, compiled."""
-        if shape not in self.inferring:
-            plan = self.inference(inputs)
-            self.inferring[shape] = self.backend.compile(plan.forward), plan
-        return self.inferring[shape]
+    def infer(self, inputs: tuple[InputSpec, ...]) -> tuple[Executor, Plan]:
+        """The forward pass for one shape of batch, compiled; `inferring` then knows the shape, if the batch is one array."""
+        plan = self.inference(inputs)
+        executor = self.executor(plan, "forward", lambda: self.backend.compile(plan.forward))
+        if len(inputs) == 1 and inputs[0].dtype == self.dtype:
+            self.inferring[inputs[0].shape] = executor.inference(plan.x, plan.out)
+        return executor, plan
+
+    def infer_known(self, x: Any, threads: int) -> np.ndarray | None:
+        """The output for a batch that is one array like one before; None for any other."""
+        inference = self.inferring.get(getattr(x, "shape", None))
+        if inference is None:
+            return None
+        self.last_inference = inference
+        return inference(x, threads)
 
     def executor(self, plan: Plan, name: str, make: Callable[[], T]) -> T:
         """What was compiled of a plan: kept with it, and forgotten with it."""
@@ -99,19 +110,25 @@ class PlanCache:
 
     def output_shape(self, inputs: tuple[InputSpec, ...]) -> tuple[int, ...]:
         """The shape of one row of the output; ValueError where the inputs do not fit the network."""
-        row = tuple(one._replace(shape=(1, *one.shape[1:])) for one in inputs)
-        if row not in self._outputs:
+        if inputs not in self._outputs:
+            row = tuple(one._replace(shape=(1, *one.shape[1:])) for one in inputs)
             try:
                 shape = self.inference(row).out.shape[1:]
             except ValueError as error:
                 raise ValueError(f"X does not fit the network: {error}") from None
             if len(self._outputs) > MOST:
                 self._outputs.clear()
-            self._outputs[row] = shape
-        return self._outputs[row]
+            self._outputs[inputs] = shape
+        return self._outputs[inputs]
 
-    def _plan(self, spec: Spec) -> Plan:
-        spec = replace(spec, padded=self.backend.pads_rows)
+    def _plan(
+        self,
+        inputs: tuple[InputSpec, ...],
+        target: Target = None,
+        weighted: bool = False,
+        own_loss: bool = False,
+    ) -> Plan:
+        spec = Spec(inputs, target, weighted, own_loss, self.backend.pads_rows)
         if spec not in self.plans:
             loss = None if self.loss is None else self.loss.emit
             plan = build_plan(self.net, loss, self.dtype, self.seed, self.step, spec)
@@ -127,3 +144,8 @@ class PlanCache:
             self.bytes -= self.plans.pop(spec).bytes
             if not spec.training and len(spec.inputs) == 1:
                 self.inferring.pop(spec.inputs[0].shape, None)
+                self.last_inference = fits_nothing
+
+
+def fits_nothing(x: Any, threads: int) -> None:
+    """In the place of an Inference: no batch was one array yet."""

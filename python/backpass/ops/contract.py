@@ -20,6 +20,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -52,10 +53,20 @@ class Array:
     dtype: str | None  # None: the model's dtype; "number": any of NUMBERS
     optional: bool
 
-    @property
+    @cached_property
     def dtypes(self) -> tuple[np.dtype[Any], ...]:
         """The dtypes that the array may have, where the model's dtype does not matter."""
         return NUMBERS if self.dtype == "number" else (np.dtype(self.dtype),)
+
+    @cached_property
+    def leading(self) -> bool:
+        """Whether any number of dimensions may stand in front."""
+        return "*" in self.dims
+
+    @cached_property
+    def inner(self) -> tuple[int | str, ...]:
+        """The dimensions behind those, sizes as numbers."""
+        return tuple(int(dim) if dim.isdigit() else dim for dim in self.dims if dim != "*")
 
     def shape(self, dims: Mapping[str, Any]) -> tuple[int, ...]:
         """The shape for known dimensions."""
@@ -69,16 +80,15 @@ class Array:
 
     def matches(self, shape: Sequence[int], dims: Dims) -> bool:
         """Whether a shape fits; unknown letters are added to `dims`."""
-        inner = [d for d in self.dims if d != "*"]
-        lead = len(shape) - len(inner)
-        if lead < 0 or (lead > 0 and "*" not in self.dims):
+        lead = len(shape) - len(self.inner)
+        if lead < 0 or (lead > 0 and not self.leading):
             return False
-        if "*" in self.dims and dims.setdefault("*", tuple(shape[:lead])) != tuple(shape[:lead]):
+        if self.leading and dims.setdefault("*", tuple(shape[:lead])) != tuple(shape[:lead]):
             return False
-        return all(
-            size == int(dim) if dim.isdigit() else dims.setdefault(dim, size) == size
-            for dim, size in zip(inner, shape[lead:], strict=True)
-        )
+        for dim, size in zip(self.inner, shape[lead:], strict=True):
+            if (dim if isinstance(dim, int) else dims.setdefault(dim, size)) != size:
+                return False
+        return True
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,9 +134,9 @@ class Op:
 
     def _match(self, shapes: Mapping[str, tuple[int, ...]], dims: Dims) -> None:
         for name, shape in shapes.items():
-            before = dict(dims)
+            before = tuple(dims.items())
             if not self.arrays[name].matches(shape, dims):
-                known = ", ".join(f"{k}={v}" for k, v in before.items()) or "nothing yet"
+                known = ", ".join(f"{k}={v}" for k, v in before) or "nothing yet"
                 raise ValueError(
                     f"{self.name}: {name} has shape {tuple(shape)}, expected [{','.join(self.arrays[name].dims)}]"
                     f" (known: {known}) in {self.signature}"

@@ -18,13 +18,15 @@ class InputSpec(NamedTuple):
     in_place: bool = False
 
 
-@dataclass(frozen=True)
-class Spec:
+# Of a target: its shape without the batch, and dtype; None where there is none.
+Target = tuple[tuple[int, ...], np.dtype[Any]] | None
+
+
+class Spec(NamedTuple):
     """What a plan is built for: inference, unless a target or `own_loss` asks for training."""
 
     inputs: tuple[InputSpec, ...]
-    # Of the target: shape without the batch, and dtype.
-    target: tuple[tuple[int, ...], np.dtype[Any]] | None = None
+    target: Target = None
     weighted: bool = False
     # Whether the gradient of the output comes from outside, and that of the input is wanted.
     own_loss: bool = False

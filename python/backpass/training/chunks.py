@@ -40,7 +40,7 @@ class Chunks:
             self.sizes.append(inputs.rows)
             fingerprint = Fingerprint.of((inputs, y, weight), engine.dtype)
             full.update(fingerprint.full.encode())
-            sampled.update(fingerprint.sampled.encode())
+            sampled.update(fingerprint.sampled().encode())
             if class_weight is not None:
                 outputs = engine.plans.output_shape(inputs.specs(1, engine.dtype))[-1]
                 counts = counts + targets.class_counts(y, outputs)
@@ -57,7 +57,7 @@ class Chunks:
             )
         if not weighs:
             check_weighed(np.zeros(1), None, class_weight)
-        self.fingerprint = Fingerprint(f"all:{full.hexdigest()}", sampled.hexdigest())
+        self.fingerprint = Fingerprint(f"all:{full.hexdigest()}", sampled.hexdigest)
 
     def read(self, number: int) -> tuple[Inputs, np.ndarray, np.ndarray | float]:
         """Inputs, targets and weights of a chunk as the programs take them."""

@@ -116,7 +116,8 @@ def train(
             try:
                 for _ in loop.slices(pace):
                     run.look()
-                    tell_steps(callbacks, run.steps_done, loop.logs())
+                    if callbacks:
+                        tell_steps(callbacks, run.steps_done, loop.logs())
                     expired = late() and not engine.stop_training
                     if engine.stop_training or expired:
                         break
