@@ -1,5 +1,8 @@
 """backpass: the fastest way to train small and medium neural networks on a CPU, from Python."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from . import callbacks, losses, nn, optim
 from ._version import __version__
 from .backends import (
@@ -21,11 +24,13 @@ from .callbacks import (
     ReduceLROnPlateau,
     TerminateOnNaN,
 )
-from .diagnostics.config import show_config
-from .diagnostics.gradcheck import gradcheck
 from .engine.history import History
 from .errors import CheckpointError, NonFiniteError, missing
 from .model import Model, load
+
+if TYPE_CHECKING:
+    from .diagnostics.config import show_config
+    from .diagnostics.gradcheck import gradcheck
 
 register()  # with threadpoolctl, where that came first
 
@@ -35,6 +40,8 @@ __all__ = [
     "get_backend", "get_num_threads", "gradcheck", "load", "losses", "nn", "optim", "set_backend", "set_num_threads",
     "show_config", "use_backend",
 ]  # fmt: skip
+# Imported when they are asked for, because `import backpass` is to be quick, and is not to import scikit-learn.
+LATE = {"gradcheck": "diagnostics.gradcheck", "show_config": "diagnostics.config"}
 # What other libraries have at the top.
 ELSEWHERE = {
     "Sequential": "bp.nn.Sequential", "Linear": "bp.nn.Linear", "Dense": "bp.nn.Linear", "Adam": "bp.optim.Adam",
@@ -45,12 +52,14 @@ ELSEWHERE = {
 
 
 def __getattr__(name: str) -> object:
-    """A rarely used package, or an error that names the right name."""
-    if name == "sklearn":  # `import backpass` does not import scikit-learn
-        from importlib import import_module
-
+    """A late name, or an error that names the right one."""
+    if name == "sklearn":
         return import_module(".sklearn", __name__)
-    raise missing(__name__, name, __all__, ELSEWHERE)
+    if name not in LATE:
+        raise missing(__name__, name, __all__, ELSEWHERE)
+    found: object = getattr(import_module(f".{LATE[name]}", __name__), name)
+    globals()[name] = found
+    return found
 
 
 def __dir__() -> list[str]:

@@ -49,6 +49,8 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """ "; did you mean 'cross_entropy'?" where one of the known names is near, else nothing."""
+    if name.startswith("__"):  # Python asks for such names while it imports
+        return ""
     from difflib import get_close_matches
 
     plain = {_letters(one): one for one in known}

@@ -1,6 +1,5 @@
 """Callbacks that tell how a run goes: a file, a progress bar."""
 
-import csv
 import os
 import sys
 import time
@@ -50,11 +49,15 @@ class CSVLogger(Callback):
         self._write("a", [line])
 
     def _write(self, how: str, rows: list[dict[str, Any]]) -> None:
+        import csv  # here, as below: `import backpass` is to be quick
+
         with open(self.path, how, encoding="utf-8", newline="") as file:
             csv.DictWriter(file, self._names, restval="", lineterminator="\n").writerows(rows)
 
     def _lines(self) -> list[list[str]]:
         """What the file holds, the header first."""
+        import csv
+
         with open(self.path, encoding="utf-8", newline="") as file:
             return [*csv.reader(file)]
 
@@ -70,7 +73,7 @@ class CSVLogger(Callback):
                 file.truncate(len("".join([head, *lines]).encode()))
         except (OSError, ValueError):  # no such file, nothing in it, or not one of ours
             return
-        self._names = next(csv.reader([head]))
+        self._names = self._lines()[0]
 
 
 class ProgressBar(Callback):

@@ -36,7 +36,7 @@ class Position(NamedTuple):
         return self.right / self.judged if self.judged else 0.0
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Feed:
     """Inputs by name, targets and weights; `index` is the order of the rows in this epoch, `cursor` (1,) the next row."""
 

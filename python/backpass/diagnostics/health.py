@@ -43,7 +43,7 @@ class Verdict(NamedTuple):
         return f"{self.kind} {self.detail}".strip()
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Records:
     """What was measured at some steps (T), for layers with weights (L) and activations that can die or saturate (A).
 

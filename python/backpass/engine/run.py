@@ -11,7 +11,7 @@ from .history import History
 States = list[tuple[str, dict[str, Any]]]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Run:
     """Options and progress of one `fit`. `position` is that in the current epoch, or the start of the next one between epochs."""
 

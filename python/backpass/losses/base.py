@@ -180,7 +180,7 @@ def class_targets(loss: str, y: Any, output: tuple[int, ...], ignore: int | None
         raise ValueError(f"{loss}: y has shape {given.shape}, expected class indices of shape ({expected})")
     # Compared as they came: a large uint64 must not turn into a negative index.
     bad = (given < 0) | (given >= classes)
-    wrong = np.argwhere(bad if ignore is None else bad & (given != ignore)) if bad.any() else ()
+    wrong: Any = np.argwhere(bad if ignore is None else bad & (given != ignore)) if bad.any() else ()
     if len(wrong):
         where = tuple(int(i) for i in wrong[0])
         two = "; for two classes give it 2 outputs, or take loss='bce_with_logits'" if classes == 1 else ""

@@ -18,7 +18,7 @@ from ..system.memory import aligned
 Kind = Literal["number", "index"]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Parameter:
     """A learned array that a layer declared; `number` is its place in the model's flat vector."""
 

@@ -239,15 +239,14 @@ def op(
             )
         if missing := set(arrays) - set(parameters):
             raise ValueError(f"{function.__name__}: {missing} is in the shape string but is no argument")
-        names = [re.split(r"\[", text)[0] for text in right]
         made = REGISTRY[function.__name__] = Op(
             name=function.__name__,
             function=function,
             signature=signature,
             arrays={name: arrays[name] for name in parameters if name in arrays},
             parameters=tuple(parameters),
-            inputs=tuple(re.split(r"\[", text)[0] for text in left),
-            outputs=tuple(names),
+            inputs=tuple(text.partition("[")[0] for text in left),
+            outputs=tuple(text.partition("[")[0] for text in right),
             scalars={name: p for name, p in parameters.items() if name not in arrays},
             samples=samples or {},
             alias_gradient=alias_gradient or {},

@@ -3,10 +3,10 @@
 A program is a flat list of instructions over arrays that are allocated once. Layers do not compute: they emit.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from ..system.memory import aligned
 from .tensor import Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Instruction:
     """One call of an op on fixed arrays and scalars."""
 
@@ -25,18 +25,10 @@ class Instruction:
     layer: str = ""
 
 
-class EmitLoss(Protocol):
-    """Emits a loss and, while training, its gradient; returns (loss[1], count[1])."""
-
-    def __call__(
-        self, builder: "Builder", pred: Tensor, target: np.ndarray, weight: np.ndarray | None, /
-    ) -> tuple[Tensor, Tensor]: ...
-
-
-class OwnLoss(Protocol):
-    """A loss of the user's: (value, gradient) of a prediction."""
-
-    def __call__(self, pred: np.ndarray, y: Any, /) -> tuple[float, np.ndarray]: ...
+# (builder, pred, target, weight) -> (loss[1], count[1]): emits a loss and, while training, its gradient.
+EmitLoss = Callable[["Builder", Tensor, np.ndarray, np.ndarray | None], tuple[Tensor, Tensor]]
+# (pred, y) -> (value, gradient): a loss of the user's.
+OwnLoss = Callable[[np.ndarray, Any], tuple[float, np.ndarray]]
 
 
 class TargetTransform(Protocol):
@@ -60,8 +52,7 @@ class TargetTransform(Protocol):
         """How the last forward pass changed the rows."""
 
 
-@dataclass
-class _Entry:
+class _Entry(NamedTuple):
     """One step of the tape: an op (or a reshape, op None) with its tensors and scalars."""
 
     op: Op | None
@@ -70,7 +61,7 @@ class _Entry:
     layer: str
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Builder:
     """Emits calls; `backward` appends each op's gradient call in reverse."""
 

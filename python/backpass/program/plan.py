@@ -44,7 +44,7 @@ class Spec(NamedTuple):
         return self.inputs[0].shape[0]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Plan:
     """Buffers and instructions of inference for one shape of batch. All plans of a model share its parameters."""
 
@@ -72,7 +72,7 @@ class Plan:
         return [*self.inputs.values(), self.out]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class BackwardPlan(Plan):
     """What the plans of training have in common: the backward pass."""
 
@@ -89,7 +89,7 @@ class BackwardPlan(Plan):
         return {"forward": self.forward, "backward": self.backward, "kept": self.kept}
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class TrainingPlan(BackwardPlan):
     """Forward pass, loss and backward pass."""
 
@@ -104,7 +104,7 @@ class TrainingPlan(BackwardPlan):
         }  # fmt: skip
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class OwnLossPlan(BackwardPlan):
     """Forward and backward pass around a loss that is computed outside."""
 

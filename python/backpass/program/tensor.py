@@ -13,7 +13,7 @@ from ..system.memory import ALIGNMENT, aligned
 ITEM = ALIGNMENT // 4
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Tensor:
     """A buffer and its place in the graph."""
 

@@ -1,9 +1,8 @@
 """Fingerprints: what tells one data set from another when a run is resumed."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,8 +16,7 @@ CHUNK = 1 << 18
 SAMPLED = 64
 
 
-@dataclass(frozen=True)
-class Fingerprint:
+class Fingerprint(NamedTuple):
     """What tells data sets apart: shapes, dtypes and checksums over all numbers; X counts in the model's dtype.
 
     The checksums are sums by row and by column of blocks of the bytes, so that a changed or moved number changes them, at a

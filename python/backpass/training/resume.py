@@ -2,8 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from ..callbacks import Callback
 from ..checks import is_whole
@@ -13,8 +12,7 @@ from ..errors import warn
 from .fingerprint import Fingerprint
 
 
-@dataclass
-class FitOptions:
+class FitOptions(NamedTuple):
     """The arguments of one `fit`, besides the data. model: what callbacks see as `self.model`."""
 
     model: Any
