@@ -31,12 +31,13 @@ def after_a_step(backend: Backend, name: str, dtype: str, **scalars: Any) -> dic
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", UPDATES)
-def test_idle_moments_become_zero(name: str, dtype: str, native: Backend) -> None:
+def test_idle_moments_leave_the_denormals(name: str, dtype: str, native: Backend) -> None:
     """On native: only its kernels are fast enough to suffer."""
     moments = after_a_step(native, name, dtype)
     assert moments
     for key, moment in moments.items():
-        assert (moment != 0).all() if name in SHOWS else (moment == 0).all(), key
+        denormal = (moment != 0) & (np.abs(moment) < np.finfo(dtype).tiny)
+        assert denormal.all() if name in SHOWS else not denormal.any(), key
 
 
 def test_a_small_eps_keeps_them(native: Backend) -> None:
