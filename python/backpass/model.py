@@ -438,9 +438,9 @@ class Model:
     def mixing(self) -> tuple[float, np.ndarray] | None:
         """How nn.MixUp mixed the rows of the last `forward(x, training=True)`: share · row b + (1 - share) · row partner[b],
         as (share, partner (B,)); None without one. Targets of your own loss are to be mixed alike."""
-        last = self.engine.last_pass
-        mixed: tuple[float, np.ndarray] | None = last.targets[0].drawn() if last and last.targets else None
-        return mixed
+        plan = self.engine.last_pass
+        mixture: tuple[float, np.ndarray] | None = plan.targets[0].drawn() if plan and plan.targets else None
+        return mixture
 
     # -- weights ------------------------------------------------------------------------------------------------------
 
@@ -563,17 +563,19 @@ class Model:
             and name not in type(self).__annotations__
         ):
             raise AttributeError(self._unknown(name))
-        known = getattr(type(self), name, None)
-        if isinstance(known, property) and known.fset is None:
-            made = "; net, loss, dtype and seed are given to bp.Model, settings of layers and loss may change"
-            raise AttributeError(f"Model.{name} is read-only{made}")
+        attribute = getattr(type(self), name, None)
+        if isinstance(attribute, property) and attribute.fset is None:
+            hint = "; net, loss, dtype and seed are given to bp.Model, settings of layers and loss may change"
+            raise AttributeError(f"Model.{name} is read-only{hint}")
         super().__setattr__(name, value)
 
     def _unknown(self, name: str) -> str:
-        what = f"{type(self).__name__} has no attribute {name!r}"
+        message = f"{type(self).__name__} has no attribute {name!r}"
         if name in INSTEAD:
-            return f"{what}: {INSTEAD[name]}"
-        return what + did_you_mean(name, [known for known in dir(type(self)) if not known.startswith("_")])
+            return f"{message}: {INSTEAD[name]}"
+        return message + did_you_mean(
+            name, [attribute for attribute in dir(type(self)) if not attribute.startswith("_")]
+        )
 
     def __getstate__(self) -> Any:
         return self._engine_state()

@@ -84,12 +84,12 @@ class ModelCheckpoint(Monitor):
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         if self.unit == "epoch" and self.model.epoch % int(self.number) == 0:
-            before, written = self.best, False
+            previous_best, written = self.best, False
             try:
                 written = (not self.monitor or (self.logged(logs) and self.improved(logs))) and self._try()
             finally:
                 if not written:
-                    self.best = before
+                    self.best = previous_best
 
     def on_train_end(self, logs: Logs) -> None:
         run = self.model.engine.last_run

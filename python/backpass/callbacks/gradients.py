@@ -136,19 +136,19 @@ class GradientMonitor(Callback):
     def history(self) -> dict[str, Any]:
         """Lists over the samples: "step"; "gradient_norm", "update_ratio", "dead" and "saturated" by layer."""
         r = self.records
-        found: dict[str, Any] = {
+        samples: dict[str, Any] = {
             "step": [*r.steps],
             "gradient_norm": {},
             "update_ratio": {},
             "dead": {},
             "saturated": {},
         }
-        for at, layer in enumerate(r.layers):
-            found["gradient_norm"][layer] = [row[at] for row in r.norms]
-            found["update_ratio"][layer] = [row[at] for row in r.updates]
-        for at, (layer, kind) in enumerate(zip(r.activations, r.kinds, strict=True)):
-            found[kind][layer] = [row[at] for row in r.idle]
-        return found
+        for column, layer in enumerate(r.layers):
+            samples["gradient_norm"][layer] = [row[column] for row in r.norms]
+            samples["update_ratio"][layer] = [row[column] for row in r.updates]
+        for column, (layer, kind) in enumerate(zip(r.activations, r.kinds, strict=True)):
+            samples[kind][layer] = [row[column] for row in r.idle]
+        return samples
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
         """The norm of each layer's gradient over the steps; returns the figure. path: see `model.plot_gradients`."""

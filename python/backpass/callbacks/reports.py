@@ -41,10 +41,10 @@ class CSVLogger(Callback):
             k: real(v) if is_number(v) else " ".join(str(v).split()) for k, v in logs.items()
         }
         if new := [name for name in line if name not in self._names]:
-            before = self._lines() if self._names or self.append else []
-            self._names = [*(before[0] if before else self._names), *new]
+            lines = self._lines() if self._names or self.append else []
+            self._names = [*(lines[0] if lines else self._names), *new]
             self._names = list(dict.fromkeys(self._names))
-            rows = [dict(zip(before[0], row, strict=False)) for row in before[1:]]
+            rows = [dict(zip(lines[0], row, strict=False)) for row in lines[1:]]
             self._write("w", [dict(zip(self._names, self._names, strict=True)), *rows])
         self._write("a", [line])
 

@@ -218,14 +218,14 @@ def check_finite(name: str, array: np.ndarray, why: str = "", dtype: Any = None,
                 continue
         finite = np.isfinite(chunk)
         if not finite.all():
-            where = np.argwhere(~finite)[0]
-            place = f"row {start + int(where[0])}"
+            element = np.argwhere(~finite)[0]
+            place = f"row {start + int(element[0])}"
             if array.ndim == 2:
-                column = int(where[1])
+                column = int(element[1])
                 place += f", column {columns[column]!r}" if len(columns) else f", column {column}"
             if array.ndim > 2:
-                place += f", position {tuple(int(i) for i in where[1:])}"
-            raise ValueError(f"{name} holds {chunk[tuple(where)]} at {place}{why}, expected finite numbers")
+                place += f", position {tuple(int(i) for i in element[1:])}"
+            raise ValueError(f"{name} holds {chunk[tuple(element)]} at {place}{why}, expected finite numbers")
 
 
 def check_rows(name: str, array: np.ndarray, rows: int) -> None:

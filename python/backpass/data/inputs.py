@@ -56,13 +56,15 @@ def checked_inputs(X: Any, net: Layer, dtype: np.dtype[Any], take: Take) -> Inpu
     takes = net.takes
     if is_sparse(X):
         return Inputs({next(iter(takes)): _sparse(X, net, dtype)}, takes)
-    given = _by_name(X, [*takes])
+    arrays_by_name = _by_name(X, [*takes])
     single = len(takes) == 1
     sources: dict[str, Source] = {}
     for name, kind in takes.items():
         shown = "X" if single else f"X[{name!r}]"
         sources[name] = (
-            take(given[name], dtype, shown) if kind == "number" else arrays.indices(given[name], shown)
+            take(arrays_by_name[name], dtype, shown)
+            if kind == "number"
+            else arrays.indices(arrays_by_name[name], shown)
         )
     if not single and len({len(source) for source in sources.values()}) > 1:
         rows = {name: len(source) for name, source in sources.items()}
@@ -79,23 +81,23 @@ def _by_name(X: Any, names: list[str]) -> dict[str, Any]:
             raise ValueError(f"X holds {sorted(map(str, X))}, expected an array for each input: {names}")
         return X
     if not isinstance(X, tuple | list) or len(X) != len(names):
-        what = f"{len(X)} arrays" if isinstance(X, tuple | list) else f"a {type(X).__name__}"
-        raise ValueError(f"X is {what}, expected a tuple or dict with an array for each input: {names}")
+        described = f"{len(X)} arrays" if isinstance(X, tuple | list) else f"a {type(X).__name__}"
+        raise ValueError(f"X is {described}, expected a tuple or dict with an array for each input: {names}")
     return dict(zip(names, X, strict=True))
 
 
 def _sparse(X: Any, net: Layer, dtype: np.dtype[Any]) -> SparseRows:
     if not net.reads_sparse:
-        first = next(layer for _, layer in net.walk() if next(layer.children(), None) is None)
+        first_layer = next(layer for _, layer in net.walk() if next(layer.children(), None) is None)
         raise TypeError(
-            f"X is a {type(X).__name__}, but {first!r} comes first and reads dense arrays: expected X.toarray()"
+            f"X is a {type(X).__name__}, but {first_layer!r} comes first and reads dense arrays: expected X.toarray()"
         )
     if 0 in X.shape:
         raise ValueError(f"X is empty (shape {X.shape}), expected at least one row and one feature")
     rows = X.tocsr()
     finite = np.isfinite(rows.data)
     if not finite.all():
-        at, found = int(finite.argmin()), rows.tocoo()
-        place = f"row {int(found.row[at])}, column {int(found.col[at])}"
-        raise ValueError(f"X holds {found.data[at]} at {place}, expected finite numbers")
+        entry, entries = int(finite.argmin()), rows.tocoo()
+        place = f"row {int(entries.row[entry])}, column {int(entries.col[entry])}"
+        raise ValueError(f"X holds {entries.data[entry]} at {place}, expected finite numbers")
     return SparseRows(rows, dtype)

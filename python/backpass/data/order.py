@@ -48,9 +48,9 @@ def balanced(order: np.ndarray, classes: np.ndarray) -> np.ndarray:
 
     classes: (N,) the class of each row, from 0 on; rows of a negative one are left out.
     """
-    known = order[classes[order] >= 0]
-    grouped = known[np.argsort(classes[known], kind="stable")]
+    usable = order[classes[order] >= 0]
+    grouped = usable[np.argsort(classes[usable], kind="stable")]
     counts = np.bincount(classes[grouped])
     counts, starts = counts[counts > 0], np.cumsum(counts)[counts > 0]
-    turn, of = np.divmod(np.arange(len(order)), len(counts))
-    return np.asarray(grouped[(starts - counts)[of] + turn % counts[of]])
+    turn, of_turn = np.divmod(np.arange(len(order)), len(counts))
+    return np.asarray(grouped[(starts - counts)[of_turn] + turn % counts[of_turn]])

@@ -54,9 +54,9 @@ class SparseRows:
     def _reading(self, instruction: Instruction, index: np.ndarray, cursor: np.ndarray) -> Instruction:
         op = SPARSE[instruction.op]
         fields = {k: v for k, v in instruction.fields.items() if k in op.parameters}
-        given = self.fields | {"index": index, "cursor": cursor} | fields
-        op.check(given)
-        return replace(instruction, op=op, fields=op.complete(given))
+        all_fields = self.fields | {"index": index, "cursor": cursor} | fields
+        op.check(all_fields)
+        return replace(instruction, op=op, fields=op.complete(all_fields))
 
 
 def _is(x: np.ndarray, array: np.ndarray | None) -> bool:

@@ -42,19 +42,19 @@ def row_weights(
     rows = y.shape if y.dtype == np.int64 else y.shape[:-1]
     weight = np.ones(len(y), dtype)
     if sample_weight is not None:
-        given = as_array("sample_weight", sample_weight)
-        if given.shape != (len(y),):
-            raise ValueError(f"sample_weight has shape {given.shape}, expected ({len(y)},)")
-        check_finite("sample_weight", given[:, None])
-        if (given < 0).any():
-            raise ValueError(f"sample_weight holds {given.min()}, expected numbers of at least 0")
-        weight = cast("sample_weight", given, dtype)
+        row_weight = as_array("sample_weight", sample_weight)
+        if row_weight.shape != (len(y),):
+            raise ValueError(f"sample_weight has shape {row_weight.shape}, expected ({len(y)},)")
+        check_finite("sample_weight", row_weight[:, None])
+        if (row_weight < 0).any():
+            raise ValueError(f"sample_weight holds {row_weight.min()}, expected numbers of at least 0")
+        weight = cast("sample_weight", row_weight, dtype)
     weight = np.broadcast_to(weight.reshape(-1, *[1] * (len(rows) - 1)), rows)
     if class_weight is not None:
         by_class = per_class(class_weight, class_counts(y, classes)).astype(dtype)
         labels = class_labels(y, classes)[0]
-        known = (labels >= 0) & (labels < len(by_class))  # not the targets that the loss ignores
-        weight = weight * np.where(known, by_class[np.where(known, labels, 0)], 1)
+        counted = (labels >= 0) & (labels < len(by_class))  # not the targets that the loss ignores
+        weight = weight * np.where(counted, by_class[np.where(counted, labels, 0)], 1)
     return np.ascontiguousarray(weight)
 
 
@@ -104,8 +104,8 @@ def classes_of(loss: Loss | None, y: np.ndarray) -> np.ndarray:
     """The class of each row for `order.balanced`, (N,); of rows that the loss ignores -1. y: targets as the loss takes them."""
     numbers = y.dtype.kind == "f" and (loss is None or loss.metric is None)
     if y.size != len(y) or numbers:
-        what = f"{y.dtype} of shape {y.shape}"
-        raise ValueError(f"sampler is 'balanced', but y is {what}, expected one class for each row")
+        described = f"{y.dtype} of shape {y.shape}"
+        raise ValueError(f"sampler is 'balanced', but y is {described}, expected one class for each row")
     labels = y.reshape(-1)
     classes: np.ndarray = np.unique(labels, return_inverse=True)[1]
     if isinstance(loss, ClassLoss):

@@ -14,15 +14,17 @@ def of_network(net: Layer, loss: Loss | None) -> None:
     """A network whose last layer does what its loss does once more."""
     if loss is None:
         return
-    last = next((layer for _, layer in reversed([*net.walk()]) if next(layer.children(), None) is None), net)
-    if loss.wants == "logits" and last.gives == "probabilities":
+    last_layer = next(
+        (layer for _, layer in reversed([*net.walk()]) if next(layer.children(), None) is None), net
+    )
+    if loss.wants == "logits" and last_layer.gives == "probabilities":
         warn(
-            f"loss {type(loss).__name__} takes the output before {last!r}, which the network ends with: leave that layer out;"
-            " model.predict_proba(X) gives probabilities"
+            f"loss {type(loss).__name__} takes the output before {last_layer!r}, which the network ends with:"
+            " leave that layer out; model.predict_proba(X) gives probabilities"
         )
-    if loss.wants == "log probabilities" and last.gives in ("logits", "probabilities"):
+    if loss.wants == "log probabilities" and last_layer.gives in ("logits", "probabilities"):
         warn(
-            f"loss {type(loss).__name__} takes log probabilities, but the network ends with {last!r}: add nn.LogSoftmax()"
+            f"loss {type(loss).__name__} takes log probabilities, but the network ends with {last_layer!r}: add nn.LogSoftmax()"
         )
 
 

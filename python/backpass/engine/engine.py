@@ -153,13 +153,13 @@ class Engine:
         versions = self._part_versions()
         if versions == self._versions:  # it was another model's
             return
-        *before, optimizer_before = self._versions
-        *after, optimizer_after = versions
+        *old_parts, old_optimizer = self._versions
+        *new_parts, new_optimizer = versions
         self._versions = versions
-        if before != after:
+        if old_parts != new_parts:
             self.plans.clear()
             self.last_pass = None
-        if optimizer_before != optimizer_after:
+        if old_optimizer != new_optimizer:
             self._take_optimizer()
         self.plans.recompile()
         self.version += 1
@@ -186,7 +186,7 @@ class Engine:
 
     def __getstate__(self) -> Any:
         """What copy.deepcopy and pickle take along: buffers and programs are made anew, for they share memory."""
-        made = {
+        arguments = {
             "net": deepcopy(self.net),
             "loss": self.loss_function or self.loss,
             "optimizer": self.optimizer,
@@ -197,11 +197,11 @@ class Engine:
         }
         run = self.last_run and self.last_run.as_it_stands(self.stop_training)
         moments = {name: array.copy() for name, array in self.optimizer_state.items()}
-        return made, weights.state_dict(self.net), moments, int(self.step_count[0]), self.epoch, run
+        return arguments, weights.state_dict(self.net), moments, int(self.step_count[0]), self.epoch, run
 
     def __setstate__(self, state: Any) -> None:
-        made, weights_and_statistics, optimizer_state, steps, epoch, run = state
-        self.__init__(**made)  # type: ignore[misc]
+        arguments, weights_and_statistics, optimizer_state, steps, epoch, run = state
+        self.__init__(**arguments)  # type: ignore[misc]
         weights.load(self.net, weights_and_statistics)
         for name, array in self.optimizer_state.items():
             array[...] = optimizer_state[name]
@@ -211,6 +211,6 @@ class Engine:
 def checked_net(value: Any) -> Layer:
     """A network, not its class nor something else."""
     if not isinstance(value, Layer):
-        given = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
-        raise TypeError(f"net is {given}, expected a layer such as nn.Sequential(...)")
+        described = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+        raise TypeError(f"net is {described}, expected a layer such as nn.Sequential(...)")
     return value

@@ -69,5 +69,5 @@ class History:
         return learning_curves({"": (self.epoch, self.history)}, path)
 
     def __repr__(self) -> str:
-        last = ", ".join(f"{name} {values[-1]:.4g}" for name, values in self.history.items() if values)
-        return f"History({len(self.epoch)} epochs{': ' + last if last else ''})"
+        last_values = ", ".join(f"{name} {values[-1]:.4g}" for name, values in self.history.items() if values)
+        return f"History({len(self.epoch)} epochs{': ' + last_values if last_values else ''})"

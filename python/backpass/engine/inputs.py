@@ -39,10 +39,10 @@ def checked_validation(engine: Engine, validation_data: Any) -> tuple[Any, ...]:
     if validation_data is None:
         return ()
     if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
-        what = f"a {type(validation_data).__name__}" + (
+        described = f"a {type(validation_data).__name__}" + (
             f" of {len(validation_data)}" if isinstance(validation_data, tuple | list) else ""
         )
-        raise ValueError(f"validation_data is {what}, expected a tuple (X, y) or (X, y, sample_weight)")
+        raise ValueError(f"validation_data is {described}, expected a tuple (X, y) or (X, y, sample_weight)")
     X, y, *weight = validation_data
     try:
         inputs, target, checked_weight = checked_data(engine, X, y, weight[0] if weight else None)

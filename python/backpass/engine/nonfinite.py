@@ -15,12 +15,12 @@ def raise_non_finite(engine: Engine, plan: Plan | None) -> NoReturn:
     """Say where the first value that is not finite arose in the step that the guard stopped."""
     check_weights(engine)
     step = int(engine.step_count[0])
-    layer, what = first_non_finite(plan)
+    layer, quantity = first_non_finite(plan)
     if layer is None and not np.isfinite(engine.optimizer_state["norm"][0]):
-        layer, what = largest_gradient(engine)
-    where = "" if layer is None else f"layer {layer} ({dict(engine.net.walk())[layer]!r}): "
+        layer, quantity = largest_gradient(engine)
+    place = "" if layer is None else f"layer {layer} ({dict(engine.net.walk())[layer]!r}): "
     raise NonFiniteError(
-        f"step {step}: {where}{what} is not finite. Training stopped; the weights are those of the last good step. {ADVICE}",
+        f"step {step}: {place}{quantity} is not finite. Training stopped; the weights are those of the last good step. {ADVICE}",
         step,
         layer or "",
     )
@@ -67,14 +67,14 @@ def first_non_finite(plan: Plan | None) -> tuple[str | None, str]:
     """The layer and the buffer in which a stopped step first shows a NaN or an infinity; None where no layer is to blame."""
     if plan is None:
         return None, "the loss or the gradient"
-    for part in ("forward", "loss_part", "backward"):
-        for instruction in plan.parts.get(part, ()):
+    for part_of_step in ("forward", "loss_part", "backward"):
+        for instruction in plan.parts.get(part_of_step, ()):
             for name in instruction.op.arrays:
                 value = instruction.fields[name]
                 if isinstance(value, np.ndarray) and value.dtype.kind == "f" and not np.isfinite(value).all():
-                    what = f"{name} of {instruction.op.name}"
-                    if part == "loss_part" and plan.forward:
-                        reached = f"its output reaches {np.abs(plan.out).max():.3g}, and {what}"
-                        return plan.forward[-1].layer, reached
-                    return instruction.layer, what
+                    buffer = f"{name} of {instruction.op.name}"
+                    if part_of_step == "loss_part" and plan.forward:
+                        overflow = f"its output reaches {np.abs(plan.out).max():.3g}, and {buffer}"
+                        return plan.forward[-1].layer, overflow
+                    return instruction.layer, buffer
     return None, "the loss or the norm of the gradient"

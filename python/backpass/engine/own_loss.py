@@ -92,8 +92,8 @@ def call_loss(engine: Engine, pred: np.ndarray, y: Any) -> tuple[float, np.ndarr
         raise TypeError(f"{name} returned {type(result).__name__}, expected a pair (value, gradient)")
     value, gradient = np.asarray(result[0]), np.asarray(result[1])
     if value.ndim or value.dtype.kind not in "fiu":
-        what = f"an array of shape {value.shape}" if value.ndim else repr(result[0])
-        raise TypeError(f"{name} returned {what} as its value, expected one number")
+        described = f"an array of shape {value.shape}" if value.ndim else repr(result[0])
+        raise TypeError(f"{name} returned {described} as its value, expected one number")
     if gradient.dtype.kind not in "fiu":
         raise TypeError(f"{name} returned a gradient of dtype {gradient.dtype}, expected numbers")
     if gradient.shape != pred.shape:

@@ -184,8 +184,8 @@ def _predict_sparse(engine: Engine, inputs: Inputs, out: np.ndarray) -> np.ndarr
     for start in range(0, len(rows), size):
         cursor[0] = start
         program.run(1, engine.threads)
-        part = out[start : start + size]
-        part[...] = plan.out[: len(part)]
+        batch = out[start : start + size]
+        batch[...] = plan.out[: len(batch)]
     return out
 
 

@@ -105,8 +105,8 @@ class PlanCache:
         """What was compiled of a plan: kept with it, and forgotten with it."""
         if name not in plan.compiled:
             plan.compiled[name] = make()
-        made: T = plan.compiled[name]
-        return made
+        compiled: T = plan.compiled[name]
+        return compiled
 
     def output_shape(self, inputs: tuple[InputSpec, ...]) -> tuple[int, ...]:
         """The shape of one row of the output; ValueError where the inputs do not fit the network."""

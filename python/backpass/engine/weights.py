@@ -12,21 +12,21 @@ from ..nn import Layer
 def learned(net: Layer) -> list[tuple[str, Layer, str]]:
     """Name, layer and key of every parameter; those of a shared layer once, under its first name."""
     seen: set[int] = set()
-    found = []
+    parameters = []
     for prefix, layer in net.walk():
         if id(layer) not in seen:
             seen.add(id(layer))
-            found += [(_dotted(prefix, key), layer, key) for key in layer.learned]
-    return found
+            parameters += [(_dotted(prefix, key), layer, key) for key in layer.learned]
+    return parameters
 
 
 def views(net: Layer) -> list[tuple[str, np.ndarray]]:
     """All parameters and running statistics, those of a shared layer under each of its names: what state_dict() copies."""
-    found = []
+    named = []
     for prefix, layer in net.walk():
-        found += [(_dotted(prefix, key), layer.view(key)) for key in layer.learned]
-        found += [(_dotted(prefix, key), array) for key, array in layer.state.items()]
-    return found
+        named += [(_dotted(prefix, key), layer.view(key)) for key in layer.learned]
+        named += [(_dotted(prefix, key), array) for key, array in layer.state.items()]
+    return named
 
 
 def state_dict(net: Layer) -> dict[str, np.ndarray]:
@@ -47,17 +47,17 @@ def checked(net: Layer, state: Any) -> dict[str, np.ndarray]:
         raise TypeError(
             f"state is {type(state).__name__}, expected a dict of arrays such as state_dict() gives"
         )
-    own = dict(views(net))
-    missing, unknown = sorted(set(own) - set(state)), sorted(set(state) - set(own), key=str)
+    current = dict(views(net))
+    missing, unknown = sorted(set(current) - set(state)), sorted(set(state) - set(current), key=str)
     if missing or unknown:
         raise KeyError(f"state: missing keys {missing}, unknown keys {unknown}")
-    given = {name: arrays.as_array(f"state[{name!r}]", state[name]) for name in own}
-    for name, view in own.items():
-        if given[name].shape != view.shape:
-            raise ValueError(f"state[{name!r}] has shape {given[name].shape}, expected {view.shape}")
-    cast = {name: arrays.cast(f"state[{name!r}]", array, own[name].dtype) for name, array in given.items()}
+    new = {name: arrays.as_array(f"state[{name!r}]", state[name]) for name in current}
+    for name, view in current.items():
+        if new[name].shape != view.shape:
+            raise ValueError(f"state[{name!r}] has shape {new[name].shape}, expected {view.shape}")
+    cast = {name: arrays.cast(f"state[{name!r}]", array, current[name].dtype) for name, array in new.items()}
     # A 0-d array came back as (1,).
-    return {name: cast[name].reshape(view.shape) for name, view in own.items()}
+    return {name: cast[name].reshape(view.shape) for name, view in current.items()}
 
 
 def _dotted(prefix: str, key: str) -> str:

@@ -72,7 +72,7 @@ class BatchNorm1d(Layer):
             )
         shape = x.shape
         x = builder.reshape(x, (*shape, 1)) if len(shape) == 2 else x
-        given: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "x": x,
             "weight": self.tensor("weight"),
             "bias": self.tensor("bias"),
@@ -85,7 +85,7 @@ class BatchNorm1d(Layer):
                     f"{self!r}: cannot train on a batch with one value per channel; use a larger batch_size"
                 )
             tracked = builder.training and mean is not None
-            y = builder.emit(batch_norm_forward, want=("var",) if tracked else (), **given)
+            y = builder.emit(batch_norm_forward, want=("var",) if tracked else (), **fields)
             if tracked:
                 builder.keep(
                     batch_norm_track,
@@ -98,5 +98,5 @@ class BatchNorm1d(Layer):
                     momentum=-1.0 if self.momentum is None else self.momentum,
                 )
         else:
-            y = builder.emit(batch_norm_inference, **given, running_mean=mean, running_var=var)
+            y = builder.emit(batch_norm_inference, **fields, running_mean=mean, running_var=var)
         return builder.reshape(y, shape)

@@ -36,8 +36,8 @@ class Sequential(Layer):
             )
         for i, layer in enumerate(layers):
             if not isinstance(layer, Layer):
-                given = f"the class {layer.__name__}" if isinstance(layer, type) else repr(layer)
-                raise TypeError(f"Sequential: layer {i} is {given:.80}, expected a backpass.nn layer")
+                described = f"the class {layer.__name__}" if isinstance(layer, type) else repr(layer)
+                raise TypeError(f"Sequential: layer {i} is {described:.80}, expected a backpass.nn layer")
         self.layers = layers
 
     @property
@@ -146,10 +146,10 @@ class Flatten(Layer):
         self.end_dim = int(end_dim)
 
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
-        last = self.end_dim % len(x.shape) + 1 if -len(x.shape) <= self.end_dim < len(x.shape) else 0
-        if last <= self.start_dim:
+        end = self.end_dim % len(x.shape) + 1 if -len(x.shape) <= self.end_dim < len(x.shape) else 0
+        if end <= self.start_dim:
             raise ValueError(
                 f"{self!r}: cannot flatten dimensions {self.start_dim} to {self.end_dim} of {len(x.shape)}"
             )
-        lead, middle, rest = x.shape[: self.start_dim], x.shape[self.start_dim : last], x.shape[last:]
+        lead, middle, rest = x.shape[: self.start_dim], x.shape[self.start_dim : end], x.shape[end:]
         return builder.reshape(x, (*lead, prod(middle), *rest))

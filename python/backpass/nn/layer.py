@@ -229,10 +229,10 @@ class Layer(Adjustable):
         """Check True or False given by the user."""
         return flag(f"{type(self).__name__}: {name}", value)
 
-    def one_of(self, name: str, value: str, known: Collection[str]) -> str:
+    def one_of(self, name: str, value: str, options: Collection[str]) -> str:
         """Check a name given by the user."""
-        if not is_name(value, known):
-            raise ValueError(f"{type(self).__name__}: {name} is {value!r}, expected one of {sorted(known)}")
+        if not is_name(value, options):
+            raise ValueError(f"{type(self).__name__}: {name} is {value!r}, expected one of {sorted(options)}")
         return value
 
     def expect_last(self, x: Tensor, size: int) -> None:

@@ -181,8 +181,8 @@ class Builder:
             for name, array in op.arrays.items():
                 source = entry.tensors.get(name.removeprefix("d")) if name in op.outputs else None
                 if name not in op.outputs:
-                    known = flows if name in flows else written if name in written else entry.tensors
-                    tensors[name] = known[name]
+                    tensor_of = flows if name in flows else written if name in written else entry.tensors
+                    tensors[name] = tensor_of[name]
                 elif source is None or (array.optional and not source.requires_grad):
                     tensors[name] = None
                 else:

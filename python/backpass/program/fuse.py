@@ -17,14 +17,16 @@ def fused(plan: Plan) -> Plan:
     """Merge an op that activates, such as a linear layer, with the activation behind it; and their gradients."""
     uses = Counter(
         address(array)
-        for part in ("forward", "loss_part", "backward")
-        for instruction in plan.parts.get(part, ())
+        for stage in ("forward", "loss_part", "backward")
+        for instruction in plan.parts.get(stage, ())
         for array in instruction.fields.values()
         if isinstance(array, np.ndarray)
     )
     uses.update(map(address, plan.handed_out))
     merged: dict[str, Any] = {
-        name: _merge(part, uses) for name, part in plan.parts.items() if name in ("forward", "backward")
+        name: _merge(instructions, uses)
+        for name, instructions in plan.parts.items()
+        if name in ("forward", "backward")
     }
     return replace(plan, **merged)
 

@@ -23,14 +23,16 @@ def padded(plan: Plan, spec: Spec) -> Plan:
     """Give matrices padded rows where products gain by it; what is handed out stays as it is."""
     fixed = [*plan.handed_out]
     if spec.training:  # inputs are gathered into whatever rows they have
-        moving = [address(plan.inputs[one.name]) for one in spec.inputs if not one.in_place]
+        moving = [address(plan.inputs[source.name]) for source in spec.inputs if not source.in_place]
         fixed = [array for array in fixed if address(array) not in moving]
-    to = _new_arrays([i for part in plan.parts.values() for i in part], fixed)
-    changes: dict[str, Any] = {name: [_moved(i, to) for i in part] for name, part in plan.parts.items()}
-    changes["inputs"] = {name: to.get(address(x), x) for name, x in plan.inputs.items()}
-    changes["bytes"] = plan.bytes + sum(a.strides[0] * len(a) - a.nbytes for a in to.values())
+    new_arrays = _new_arrays([i for instructions in plan.parts.values() for i in instructions], fixed)
+    changes: dict[str, Any] = {
+        name: [_moved(i, new_arrays) for i in instructions] for name, instructions in plan.parts.items()
+    }
+    changes["inputs"] = {name: new_arrays.get(address(x), x) for name, x in plan.inputs.items()}
+    changes["bytes"] = plan.bytes + sum(a.strides[0] * len(a) - a.nbytes for a in new_arrays.values())
     if isinstance(plan, OwnLossPlan):
-        changes["dout"] = to.get(address(plan.dout), plan.dout)
+        changes["dout"] = new_arrays.get(address(plan.dout), plan.dout)
     return replace(plan, **changes)
 
 
@@ -46,15 +48,16 @@ def _new_arrays(instructions: Iterable[Instruction], fixed: Iterable[np.ndarray]
             if name not in instruction.op.padded or first.shape != array.shape:
                 stay.add(address(array))
     return {
-        at: padded_matrix(array.shape, array.dtype)
-        for at, array in seen.items()
-        if at not in stay and array.ndim == 2 and array.size and array.strides[0] % CROWDED == 0
+        old: padded_matrix(array.shape, array.dtype)
+        for old, array in seen.items()
+        if old not in stay and array.ndim == 2 and array.size and array.strides[0] % CROWDED == 0
     }
 
 
-def _moved(instruction: Instruction, to: dict[int, np.ndarray]) -> Instruction:
+def _moved(instruction: Instruction, new_arrays: dict[int, np.ndarray]) -> Instruction:
     """The same call on the new arrays."""
     fields = {
-        k: to.get(address(v), v) if isinstance(v, np.ndarray) else v for k, v in instruction.fields.items()
+        k: new_arrays.get(address(v), v) if isinstance(v, np.ndarray) else v
+        for k, v in instruction.fields.items()
     }
     return replace(instruction, fields=fields)

@@ -139,12 +139,12 @@ class ChunkLoop(BatchLoop):
     def _load(self, chunk: int, start: int) -> None:
         """The rows of a chunk into the buffers, from row `start` on."""
         inputs, y, weight = opened(self.chunks.read, chunk)
-        part = slice(start, start + inputs.rows)
+        rows = slice(start, start + inputs.rows)
         for name, array in inputs.batch(slice(None)).items():
-            self.feed.inputs.array(name)[part] = array
-        self.feed.y[part] = y
+            self.feed.inputs.array(name)[rows] = array
+        self.feed.y[rows] = y
         if self.feed.weight is not None:
-            self.feed.weight[part] = weight
+            self.feed.weight[rows] = weight
 
     def _keep(self, rows: np.ndarray) -> int:
         """Move what is left to the front; returns how many rows these are."""

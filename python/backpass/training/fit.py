@@ -35,18 +35,18 @@ class Validation:
         elif data:
             self.fingerprint = Fingerprint.of(data, engine.dtype)
         metric = engine.builtin_loss.metric if engine.builtin_loss else None
-        known = {"val_loss": "min"} | ({f"val_{metric}": "max"} if metric else {})
-        self.better = known if data or chunks is not None else {}
+        metrics = {"val_loss": "min"} | ({f"val_{metric}": "max"} if metric else {})
+        self.better = metrics if data or chunks is not None else {}
 
     def epoch_begins(self, epoch: int) -> None:
         pass
 
     def judge(self, epoch: int, logs: dict[str, float]) -> None:
         if self.chunks is not None:
-            found = opened(evaluated_chunks, self.engine, "validation_data", self.chunks)
+            evaluation = opened(evaluated_chunks, self.engine, "validation_data", self.chunks)
         else:
-            found = opened(evaluated, self.engine, *self.data) if self.data else {}
-        logs |= {f"val_{name}": value for name, value in found.items()}
+            evaluation = opened(evaluated, self.engine, *self.data) if self.data else {}
+        logs |= {f"val_{name}": value for name, value in evaluation.items()}
 
     def forgives(self, error: NonFiniteError) -> bool:
         return False
@@ -88,9 +88,9 @@ def _fit_chunks(
 ) -> History:
     """What `fit` does where X is a sequence of chunks."""
     if not is_sequence_of_chunks(source):
-        what = f"X is a {type(source).__name__} and y is None"
+        problem = f"X is a {type(source).__name__} and y is None"
         hint = "; of a loader give the arrays of its dataset" if hasattr(source, "__iter__") else ""
-        raise TypeError(f"{what}, expected y, or X with len() and [i]: a sequence of chunks (X, y){hint}")
+        raise TypeError(f"{problem}, expected y, or X with len() and [i]: a sequence of chunks (X, y){hint}")
     refused: list[tuple[str, Any, str]] = [
         ("sample_weight", sample_weight, "it in them, as (X, y, sample_weight)"),
         ("sampler", options.sampler, "None (class_weight serves)"),
@@ -124,13 +124,13 @@ def split(
 ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """The first rows to train on, and the last `fraction` of them to validate with, as in Keras."""
     held_out = int(inputs.rows * fraction)
-    at = inputs.rows - held_out
-    if not held_out or not at:
+    trained = inputs.rows - held_out
+    if not held_out or not trained:
         raise ValueError(
-            f"validation_split is {fraction}, which of {inputs.rows} rows leaves {at} to train on and {held_out} to validate"
+            f"validation_split is {fraction}, which of {inputs.rows} rows leaves {trained} to train on and {held_out} to validate"
         )
     parts = [
         (inputs.part(rows), target[rows], None if weight is None else weight[rows])
-        for rows in (slice(0, at), slice(at, inputs.rows))
+        for rows in (slice(0, trained), slice(trained, inputs.rows))
     ]
     return parts[0], parts[1]

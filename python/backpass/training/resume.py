@@ -33,51 +33,54 @@ def begin(
     engine: Engine, options: FitOptions, rows: int, data: Fingerprint, validation: Fingerprint
 ) -> tuple[Run, Run | None]:
     """The run that `fit` is to make, and the interrupted one that it finishes, if it does. rows: that the data have."""
-    last, sampler = engine.last_run, options.sampler or ""
-    if last is not None and last.going_on:
+    interrupted, sampler = engine.last_run, options.sampler or ""
+    if interrupted is not None and interrupted.going_on:
         raise RuntimeError(
             "fit was called while another fit of this model goes on, by one of its callbacks or its loss"
         )
     run = Run(engine.epoch, rows, 0, options.shuffle, sampler, data.full, validation.full, options.epochs)
-    if last is None or not options.resume:
+    if interrupted is None or not options.resume:
         run.batch_size = checked_batch_size(options.batch_size, rows)
         run.rows = rows_of_epoch(rows, run.batch_size, options.drop_last)
         return run, None
-    if not data.is_of(last.data):
+    if not data.is_of(interrupted.data):
         raise ValueError(
             "resume is True, but X, y, sample_weight or class_weight are not those of the interrupted run"
         )
-    if not validation.is_of(last.validation):
+    if not validation.is_of(interrupted.validation):
         raise ValueError("resume is True, but validation_data are not those of the interrupted run")
-    if options.batch_size is not None and checked_batch_size(options.batch_size, rows) != last.batch_size:
+    if (
+        options.batch_size is not None
+        and checked_batch_size(options.batch_size, rows) != interrupted.batch_size
+    ):
         raise ValueError(
-            f"batch_size is {options.batch_size}, but in the interrupted run it was {last.batch_size}; leave it out"
+            f"batch_size is {options.batch_size}, but in the interrupted run it was {interrupted.batch_size}; leave it out"
         )
-    if last.rows not in (rows, rows_of_epoch(rows, last.batch_size, True)):
+    if interrupted.rows not in (rows, rows_of_epoch(rows, interrupted.batch_size, True)):
         raise ValueError(
-            f"resume is True, but the epochs of the interrupted run had {last.rows} rows, and X has {rows}"
+            f"resume is True, but the epochs of the interrupted run had {interrupted.rows} rows, and X has {rows}"
         )
-    if options.drop_last and last.rows == rows and rows % last.batch_size:
+    if options.drop_last and interrupted.rows == rows and rows % interrupted.batch_size:
         raise ValueError("drop_last is True, but in the interrupted run it was False; leave it out")
-    if last.shuffle and not options.shuffle:
+    if interrupted.shuffle and not options.shuffle:
         raise ValueError("shuffle is False, but in the interrupted run it was True; leave it out")
-    if sampler and sampler != last.sampler:
+    if sampler and sampler != interrupted.sampler:
         raise ValueError(f"sampler is {sampler!r}, but the interrupted run had none; leave it out")
-    if last.position.rows and last.steps != int(engine.step_count[0]):
+    if interrupted.position.rows and interrupted.steps != int(engine.step_count[0]):
         raise ValueError(
             "resume is True, but the model made other steps since the run was interrupted within an epoch"
         )
     run.first, run.rows, run.batch_size, run.shuffle, run.sampler = (
-        last.first, last.rows, last.batch_size, last.shuffle, last.sampler,
+        interrupted.first, interrupted.rows, interrupted.batch_size, interrupted.shuffle, interrupted.sampler,
     )  # fmt: skip
     run.resumed = True
     run.position, run.steps, run.stopped, run.history = (
-        last.position,
-        last.steps,
-        last.stopped,
-        last.history.copy(),
+        interrupted.position,
+        interrupted.steps,
+        interrupted.stopped,
+        interrupted.history.copy(),
     )
-    return run, last
+    return run, interrupted
 
 
 def checked_batch_size(batch_size: int | None, rows: int) -> int:

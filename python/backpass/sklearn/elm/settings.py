@@ -35,10 +35,10 @@ def check_settings(elm: Any) -> None:
             raise ValueError(
                 f"{name} is {value!r}, expected an integer from 1 to {most}{value_hint(name, value)}"
             )
-    for name, known in (("activation", [*ACTIVATIONS]), ("solver", ["auto", "cholesky", "svd"])):
-        if not is_name(getattr(elm, name), known):
-            hint = value_hint(name, getattr(elm, name), known)
-            raise ValueError(f"{name} is {getattr(elm, name)!r}, expected one of {known}{hint}")
+    for name, options in (("activation", [*ACTIVATIONS]), ("solver", ["auto", "cholesky", "svd"])):
+        if not is_name(getattr(elm, name), options):
+            hint = value_hint(name, getattr(elm, name), options)
+            raise ValueError(f"{name} is {getattr(elm, name)!r}, expected one of {options}{hint}")
     flag("fit_intercept", elm.fit_intercept)
     try:
         check_random_state(elm.random_state)
