@@ -28,6 +28,8 @@ HOW = {"net": "net=nn.Sequential(...)", "loss": "loss=...", "optimizer": "optimi
 def save(engine: Engine, path: str | os.PathLike[str], keep: int = 1, check: bool = False) -> None:
     """What `Model.save` does; `keep`: how many files to keep, path.1 being the one before; `check`: only if it is whole."""
     path = Path(as_path("path", path))
+    # A setting that was changed since the last step is part of the state.
+    engine.refresh()
     tensors = contents.tensors_of(engine)
     for name, array in tensors.items():
         if array.dtype.kind != "f":

@@ -186,6 +186,7 @@ class Engine:
 
     def __getstate__(self) -> Any:
         """What copy.deepcopy and pickle take along: buffers and programs are made anew, for they share memory."""
+        self.refresh()
         made = {
             "net": deepcopy(self.net),
             "loss": self.loss_function or self.loss,
