@@ -22,6 +22,7 @@ from ..errors import CheckpointError, warn
 from . import contents, describe, files
 
 FORMAT = 1
+DESCRIBES = "does not describe a model"
 HOW = {"net": "net=nn.Sequential(...)", "loss": "loss=...", "optimizer": "optimizer=..."}
 
 
@@ -55,7 +56,7 @@ def save(engine: Engine, path: str | os.PathLike[str], keep: int = 1, check: boo
 
 
 @contextmanager
-def reading(path: Path, wrong: str = "does not describe a model") -> Iterator[None]:
+def reading(path: Path, wrong: str = DESCRIBES) -> Iterator[None]:
     """Whatever a file's contents make fail is the file's fault."""
     try:
         yield
