@@ -539,6 +539,7 @@ class Model:
 
         return gradient_norms(vars(records_of(self.engine.last_run)), path)
 
+    @reentrant
     def summary(self) -> str:
         """Table of the layers, the shapes they give and their parameters.
 
