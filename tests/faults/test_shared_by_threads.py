@@ -85,24 +85,26 @@ def test_steps_are_made_one_after_another(backend: Backend) -> None:
     assert_same(model, alone)
 
 
-def test_saving_beside_steps(tmp_path: Path) -> None:
-    """Each file is the state between two steps."""
+@pytest.mark.parametrize("how", ["a file", "a copy"])
+def test_saving_and_copying_beside_steps(how: str, tmp_path: Path) -> None:
+    """Each is the state between two steps."""
     model, alone = small(optimizer="sgd"), small(optimizer="sgd")
     states = [alone.predict(X)]
-    for _ in range(20):
+    for _ in range(200):
         alone.step(X, Y)
         states.append(alone.predict(X))
 
     def work(number: int) -> None:
         if number == 0:
-            for _ in range(20):
+            for _ in range(200):
                 model.step(X, Y)
             return
         path = tmp_path / f"{number}.safetensors"
         for _ in range(4):
-            model.save(path)
-            loaded = bp.load(path)
-            assert np.array_equal(loaded.predict(X), states[int(loaded.engine.step_count[0])])
+            if how == "a file":
+                model.save(path)
+            other = bp.load(path) if how == "a file" else deepcopy(model)
+            assert np.array_equal(other.predict(X), states[int(other.engine.step_count[0])])
 
     at_once(work)
 
