@@ -159,11 +159,15 @@ class Model:
 
     @property
     def lr(self) -> float:
-        """The learning rate of the last step; set it to change it (a schedule sets it again at each step)."""
+        """The learning rate of the last step; set it to change it, unless a schedule sets it at every step."""
         return self.engine.lr
 
     @lr.setter
     def lr(self, value: float) -> None:
+        if self.optimizer.schedule is not None:
+            raise ValueError(
+                f"lr is {value!r:.80}, but {self.optimizer.schedule!r} sets it at every step: assign model.optimizer.lr"
+            )
         self.engine.lr = value
 
     @property
@@ -535,6 +539,7 @@ class Model:
 
         return gradient_norms(vars(records_of(self.engine.last_run)), path)
 
+    @reentrant
     def summary(self) -> str:
         """Table of the layers, the shapes they give and their parameters.
 

@@ -1,5 +1,8 @@
 """Callbacks: what happens around a training run, under Keras's names."""
 
+from typing import Any
+
+from ..errors import missing
 from .base import Callback, Logs, Monitor
 from .checkpoint import ModelCheckpoint
 from .gradients import GradientMonitor
@@ -10,3 +13,16 @@ __all__ = [
     "CSVLogger", "Callback", "EarlyStopping", "GradientMonitor", "Logs", "ModelCheckpoint", "Monitor", "ProgressBar",
     "ReduceLROnPlateau", "TerminateOnNaN",
 ]  # fmt: skip
+# What other libraries call these callbacks.
+ELSEWHERE = {
+    "BackupAndRestore": "bp.ModelCheckpoint, with fit(resume=True)", "ProgbarLogger": "fit(progress=True)",
+    "LearningRateScheduler": "a schedule, as in optim.Adam(lr=optim.schedules.cosine(1e-3, total_steps=1000))",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    raise missing(__name__, name, __all__, ELSEWHERE)
+
+
+def __dir__() -> list[str]:
+    return [*__all__]

@@ -13,6 +13,10 @@ from ..errors import did_you_mean, warn
 
 Logs = Mapping[str, float]
 Mode = Literal["auto", "min", "max"]
+# Where the callbacks of backpass are.
+HOME = __name__.rpartition(".")[0] + "."
+# What settings come down to.
+PLAIN = (bool, int, float, str, type(None))
 
 
 # Moments of other libraries that there are not.
@@ -49,6 +53,22 @@ class Callback(Described):
             if name.startswith("on_") and name not in moments:
                 said = NEVER.get(name) or did_you_mean(name, moments) or f"; expected one of {moments}"
                 warn(f"{cls.__name__}.{name} is never called{said}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """A changed setting of a callback of backpass goes through the constructor; what the run has reached stays."""
+        own = self.__dict__
+        if not own.get("_built") or name.startswith("_") or not type(self).__module__.startswith(HOME):
+            super().__setattr__(name, value)
+        elif name in own["settings"]:
+            settings = own["settings"] | {name: value}
+            before, after = (vars(type(self).from_settings(s)) for s in (own["settings"], settings))
+            own.update({k: v for k, v in after.items() if isinstance(v, PLAIN) and v != before.get(k)})
+            own["settings"] = settings
+        elif name in own or hasattr(type(self), name) or name in Callback.__annotations__:
+            super().__setattr__(name, value)
+        else:
+            near = did_you_mean(name, [known for known in dir(self) if not known.startswith("_")])
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{near}")
 
     def on_train_begin(self, logs: Logs) -> None:
         """Before the first epoch."""

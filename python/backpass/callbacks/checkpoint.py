@@ -4,7 +4,8 @@ import os
 import re
 import time
 import zlib
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from ..checks import as_path
 from ..errors import CheckpointError, warn
@@ -34,6 +35,13 @@ class ModelCheckpoint(Monitor):
         >>> model.fit(X, y, epochs=3, callbacks=[bp.ModelCheckpoint(folder / "run.safetensors", every="30s")])
         History(...)
     """
+
+    instead: ClassVar[Mapping[str, str]] = {
+        "filepath": "it is called path",
+        "save_best_only": "give monitor='val_loss', or another quantity",
+        "save_freq": "it is called every, such as '1 epoch'",
+        "save_weights_only": "the whole state is written; model.state_dict() has the weights alone",
+    }
 
     def __init__(
         self,
@@ -67,6 +75,8 @@ class ModelCheckpoint(Monitor):
         folder = os.path.dirname(os.path.realpath(self.path))
         if not os.path.isdir(folder):
             raise CheckpointError(f"{self.path} cannot be written: there is no folder {folder}")
+        if os.path.isdir(self.path):
+            raise CheckpointError(f"{self.path} cannot be written: it is a directory")
         self._written = False
         self._wrote(failed=False)
 

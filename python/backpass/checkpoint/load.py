@@ -14,7 +14,7 @@ from ..losses import Loss
 from ..nn import Layer
 from ..optim import Optimizer
 from . import contents, describe, files
-from .save import FORMAT, HOW, reading
+from .save import DESCRIBES, FORMAT, HOW, reading
 
 
 @dataclass
@@ -68,6 +68,7 @@ def read(
         )
     if version < 1:
         raise CheckpointError(f"{used} has format {version}, which no backpass ever wrote")
+    wrong = DESCRIBES if net is None else "does not fit net"
     with reading(used):
         written = json.loads(metadata["backpass"])
         made = written["model"]
@@ -80,7 +81,11 @@ def read(
         if made["dtype"] not in ("float32", "float64"):
             raise ValueError(f"dtype is {made['dtype']!r:.80}")
         seed = contents.whole("seed", made["seed"], 2**63)
-        contents.check(tensors, contents.declared(net, made["dtype"]))
+    with reading(used, wrong):
+        shapes = contents.declared(net, made["dtype"])
+        contents.check(tensors, shapes)
+        if more := [name for name in tensors if name.startswith("model.") and name not in shapes]:
+            raise ValueError(f"it holds {min(more)!r:.80}, which this model does not have")
     arguments = {"net": net, "loss": loss, "optimizer": optimizer, "dtype": made["dtype"], "seed": seed}
     return Checkpoint(used, arguments, written, tensors)
 

@@ -22,12 +22,15 @@ from ..errors import CheckpointError, warn
 from . import contents, describe, files
 
 FORMAT = 1
+DESCRIBES = "does not describe a model"
 HOW = {"net": "net=nn.Sequential(...)", "loss": "loss=...", "optimizer": "optimizer=..."}
 
 
 def save(engine: Engine, path: str | os.PathLike[str], keep: int = 1, check: bool = False) -> None:
     """What `Model.save` does; `keep`: how many files to keep, path.1 being the one before; `check`: only if it is whole."""
     path = Path(as_path("path", path))
+    # A setting that was changed since the last step is part of the state.
+    engine.refresh()
     tensors = contents.tensors_of(engine)
     for name, array in tensors.items():
         if array.dtype.kind != "f":
@@ -53,7 +56,7 @@ def save(engine: Engine, path: str | os.PathLike[str], keep: int = 1, check: boo
 
 
 @contextmanager
-def reading(path: Path, wrong: str = "does not describe a model") -> Iterator[None]:
+def reading(path: Path, wrong: str = DESCRIBES) -> Iterator[None]:
     """Whatever a file's contents make fail is the file's fault."""
     try:
         yield

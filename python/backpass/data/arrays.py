@@ -31,6 +31,8 @@ def read(name: str, value: Any) -> np.ndarray:
         return np.asarray(value)  # no subclass: it may compute something else
     if hasattr(value, "toarray"):
         raise TypeError(f"{name} is a {type(value).__name__}, expected a dense array: {name}.toarray()")
+    if hasattr(value, "tensors"):
+        raise TypeError(f"{name} is a {type(value).__name__}, expected its arrays: {name}.tensors[0]")
     if getattr(value, "requires_grad", False):
         raise TypeError(f"{name} is a tensor that requires grad, expected {name}.detach()")
     try:
@@ -50,17 +52,19 @@ def read(name: str, value: Any) -> np.ndarray:
 def _columns(name: str, frame: Any) -> np.ndarray:
     """A frame whose columns have different dtypes, or nullable ones, as one array of numbers."""
     columns = []
-    for column in frame.columns:
-        array = _plain(f"{name}[{column!r}]", frame[column], np.asarray(frame[column]))
+    for place, column in enumerate(frame.columns):
+        # By its place, since two columns may have one name.
+        given = frame.iloc[:, place] if hasattr(frame, "iloc") else frame[column]
+        array = _plain(f"{name}[{column!r}]", given, np.asarray(given))
         if array.dtype.kind not in "fiub":
             what_helps = "one-hot columns of it come from pandas.get_dummies or scikit-learn's OneHotEncoder"
+            if array.dtype == object and not any(isinstance(one, str) for one in array[:100]):
+                what_helps = "if all of them are numbers, convert them with astype(float)"
             if array.dtype.kind in "mM":
                 what_helps = (
                     "make numbers of it, such as (column - column.min()).dt.total_seconds(), or leave it out"
                 )
-            raise TypeError(
-                f"{name}: column {column!r} holds {frame[column].dtype}, expected numbers; {what_helps}"
-            )
+            raise TypeError(f"{name}: column {column!r} holds {given.dtype}, expected numbers; {what_helps}")
         columns.append(array)
     return np.column_stack(columns)
 
@@ -85,16 +89,20 @@ def _what_helps(name: str, value: Any, array: np.ndarray) -> str:
     if array.dtype.kind in "US" or (array.dtype == object and array.size and isinstance(array.flat[0], str)):
         if name.startswith("y"):
             return "; of class names np.unique(y, return_inverse=True)[1], or backpass.sklearn's MLPClassifier, which takes them"
+        if name[:1] not in "Xx":
+            return ""
         return "; one-hot columns of strings come from pandas.get_dummies or scikit-learn's OneHotEncoder"
     if array.dtype.kind in "mM":
         return "; make numbers of dates, such as seconds from the first"
     if array.dtype == object and array.ndim == 0:
         how = (
-            ": give its arrays, or a sequence of chunks (X, y) without y"
+            ": give its arrays; fit and evaluate take a sequence of chunks (X, y) without y, too"
             if hasattr(value, "__iter__")
             else ""
         )
         return f"; it is a {type(value).__name__}{how}"
+    if array.dtype == object:
+        return f"; if all of them are numbers, {name}.astype(float)"
     return ""
 
 

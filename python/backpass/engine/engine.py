@@ -186,6 +186,11 @@ class Engine:
 
     def __getstate__(self) -> Any:
         """What copy.deepcopy and pickle take along: buffers and programs are made anew, for they share memory."""
+        with self.usage.lock:  # of no step the half
+            return self._state()
+
+    def _state(self) -> Any:
+        self.refresh()
         arguments = {
             "net": deepcopy(self.net),
             "loss": self.loss_function or self.loss,

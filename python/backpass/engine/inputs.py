@@ -42,7 +42,9 @@ def checked_validation(engine: Engine, validation_data: Any) -> tuple[Any, ...]:
         described = f"a {type(validation_data).__name__}" + (
             f" of {len(validation_data)}" if isinstance(validation_data, tuple | list) else ""
         )
-        raise ValueError(f"validation_data is {described}, expected a tuple (X, y) or (X, y, sample_weight)")
+        raise ValueError(
+            f"validation_data is {described}, expected a tuple (X, y) or (X, y, sample_weight), or a sequence of them"
+        )
     X, y, *weight = validation_data
     try:
         inputs, target, checked_weight = checked_data(engine, X, y, weight[0] if weight else None)

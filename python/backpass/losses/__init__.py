@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
-from ..errors import did_you_mean
+from ..errors import did_you_mean, missing
 from .base import Loss
 from .cross_entropy import CrossEntropyLoss
 from .gaussian_nll import GaussianNLLLoss
@@ -70,3 +70,11 @@ def by_name(loss: Any) -> Loss:
     raise ValueError(
         f"loss is {loss!r:.80}, expected one of {sorted(NAMES)}, a loss object, or a callable (pred, y) -> (value, grad){near}"
     )
+
+
+def __getattr__(name: str) -> Any:
+    raise missing(__name__, name, __all__, {"BCELoss": "losses.BCEWithLogitsLoss()"})
+
+
+def __dir__() -> list[str]:
+    return [*__all__]

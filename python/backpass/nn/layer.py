@@ -189,9 +189,17 @@ class Layer(Adjustable):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self.__dict__.get("learned", ()):
-            self.view(name)[...] = value
+            self._write(name, self.view(name), value)
+        elif name in self.__dict__.get("state", ()):
+            self._write(name, self.state[name], value)
         else:
             super().__setattr__(name, value)
+
+    def _write(self, name: str, array: np.ndarray, value: Any) -> None:
+        """Numbers into a weight or a running statistic; NumPy alone would take None for NaN."""
+        if np.asarray(value).dtype.kind not in "fiub":
+            raise TypeError(f"{name} of {self!r} is {value!r:.80}, expected numbers of shape {array.shape}")
+        array[...] = value
 
     def __dir__(self) -> list[str]:
         own = self.__dict__

@@ -58,3 +58,7 @@ ELSEWHERE = {
 
 def __getattr__(name: str) -> Any:
     raise missing(__name__, name, __all__, ELSEWHERE)
+
+
+def __dir__() -> list[str]:
+    return [*__all__]

@@ -39,11 +39,20 @@ class Optimizer(Adjustable):
     def __init__(
         self, lr: float | Schedule, clip_grad_norm: float | None = None, clip_grad_value: float | None = None
     ) -> None:
-        self.schedule = lr if isinstance(lr, Schedule) else None
+        self._schedule = lr if isinstance(lr, Schedule) else None
         self.lr = lr.initial if isinstance(lr, Schedule) else self.number("lr", lr, 0, math.inf)
         self.clip_grad_norm = self._limit("clip_grad_norm", clip_grad_norm)
         self.clip_grad_value = self._limit("clip_grad_value", clip_grad_value)
         self.scalars: dict[str, Any] = {"clip_value": self.clip_grad_value}
+
+    @property
+    def schedule(self) -> Schedule | None:
+        """The schedule that `lr` is, if it is one; assigning it sets `lr`."""
+        return self._schedule
+
+    @schedule.setter
+    def schedule(self, schedule: Schedule) -> None:
+        self.lr = schedule  # type: ignore[assignment] # the constructor takes it
 
     @classmethod
     def refused(cls, *args: Any) -> str:

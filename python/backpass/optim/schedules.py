@@ -223,3 +223,7 @@ def piecewise(lr: float, factors: Mapping[int, float]) -> Schedule:
 
 def __getattr__(name: str) -> Any:
     raise missing(__name__, name, __all__, ELSEWHERE)
+
+
+def __dir__() -> list[str]:
+    return [*__all__]

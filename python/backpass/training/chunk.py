@@ -1,11 +1,12 @@
 """One chunk of data: (X, y) or (X, y, sample_weight), of arrays or of paths of .npy files."""
 
+from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
 import numpy as np
 
-from ..checks import as_path
+from ..checks import as_path, is_number
 from ..data.inputs import Inputs
 from ..engine.engine import Engine
 from ..engine.inputs import checked_data
@@ -14,8 +15,21 @@ EXPECTED = "expected a pair (X, y) or a triple (X, y, sample_weight), of arrays 
 
 
 def is_sequence_of_chunks(X: Any) -> bool:
-    """Whether X has len() and [i] and is no array."""
-    return hasattr(X, "__len__") and hasattr(X, "__getitem__") and not hasattr(X, "__array__")
+    """Whether X has len() and [i] and is neither an array nor a dict."""
+    sequence = hasattr(X, "__len__") and hasattr(X, "__getitem__")
+    return sequence and not hasattr(X, "__array__") and not isinstance(X, Mapping)
+
+
+def unpacked(name: str, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+    """X, y and sample_weight, which a TensorDataset of PyTorch's in the place of X has in itself."""
+    if y is not None or not hasattr(X, "tensors"):
+        return X, y, sample_weight
+    given = [*X.tensors, *([] if sample_weight is None else [sample_weight])]
+    if len(X.tensors) < 2 or len(given) > 3:
+        raise ValueError(
+            f"{name} is a dataset of {len(X.tensors)} tensors, expected X, y and at most sample_weight"
+        )
+    return given[0], given[1], given[2] if len(given) > 2 else None
 
 
 def are_chunks(data: Any) -> bool:
@@ -37,6 +51,8 @@ def checked_chunk(
     """The inputs, targets and weights of one chunk; complaints begin with its name."""
     if not isinstance(chunk, tuple | list) or len(chunk) not in (2, 3):
         raise ValueError(f"{name} is a {type(chunk).__name__}, {EXPECTED}")
+    if is_number(chunk[1]) or getattr(chunk[1], "ndim", 1) == 0:
+        raise ValueError(f"{name} is a single row, expected a chunk of many: arrays of their X and their y")
     X, y, weight = (*(mapped(name, part) for part in chunk), None)[:3]
     try:
         return checked_data(engine, X, y, weight, class_weight)

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..data import arrays
 from ..data.inputs import Inputs
+from ..data.targets import row_weights
 from ..engine.engine import Engine
 from ..engine.inputs import check_weighed, checked_data
 from ..engine.own_loss import call_loss
@@ -14,7 +15,7 @@ from ..engine.passes import predict, predict_inputs
 from ..losses.base import ClassLoss
 from ..ops.formulas import sigmoid
 from ..program import Builder, Tensor
-from .chunk import checked_chunk, is_sequence_of_chunks
+from .chunk import checked_chunk, is_sequence_of_chunks, unpacked
 
 
 def evaluated(
@@ -38,7 +39,12 @@ def evaluated(
 
 def evaluate(engine: Engine, X: Any, y: Any, sample_weight: Any) -> dict[str, float]:
     """What `Model.evaluate` does: of arrays, or of a sequence of chunks."""
+    X, y, sample_weight = unpacked("X", X, y, sample_weight)
     if y is None and not hasattr(X, "__array__"):
+        if sample_weight is not None:
+            raise ValueError(
+                f"sample_weight is {sample_weight!r:.80}, but X are chunks, expected it in them, as (X, y, sample_weight)"
+            )
         return evaluated_chunks(engine, "X", X)
     inputs, target, weight = checked_data(engine, X, y, sample_weight, take=arrays.readable)
     check_weighed(weight, sample_weight, None)
@@ -107,11 +113,9 @@ def score(
         target = target[:, None]
     if target.shape != pred.shape:
         raise ValueError(f"y has shape {target.shape}, expected {pred.shape} like the network's output")
-    weight = (
-        np.ones(len(target)) if sample_weight is None else arrays.as_array("sample_weight", sample_weight)
-    )
-    if weight.shape != (len(target),):
-        raise ValueError(f"sample_weight has shape {weight.shape}, expected ({len(target)},)")
+    given = row_weights(sample_weight, None, target.reshape(len(target), -1), np.dtype(np.float64), 1)
+    check_weighed(given, sample_weight, None)
+    weight = np.ones(len(target)) if given is None else given
     rows, wanted, each = pred.reshape(len(pred), -1), target.reshape(len(target), -1), weight[:, None]
     mean = np.average(wanted, axis=0, weights=weight)
     residual, total = (each * (wanted - rows) ** 2).sum(axis=0), (each * (wanted - mean) ** 2).sum(axis=0)

@@ -13,7 +13,7 @@ from ..engine.inputs import check_weighed, checked_data, checked_validation
 from ..engine.run import Run
 from ..errors import NonFiniteError
 from ..system.signals import held, opened
-from .chunk import are_chunks, checked_chunk, is_sequence_of_chunks
+from .chunk import are_chunks, checked_chunk, is_sequence_of_chunks, unpacked
 from .chunks import ChunkLoop, Chunks
 from .evaluate import evaluated, evaluated_chunks
 from .fingerprint import NO_DATA, Fingerprint
@@ -60,8 +60,7 @@ def fit(
     engine: Engine, X: Any, y: Any, sample_weight: Any, class_weight: Any, options: FitOptions
 ) -> History:
     """What `Model.fit` does, after it has checked its other arguments."""
-    if y is None and hasattr(X, "tensors"):  # a TensorDataset of PyTorch's
-        X, y = X.tensors
+    X, y, sample_weight = unpacked("X", X, y, sample_weight)
     if y is None and not hasattr(X, "__array__"):
         return _fit_chunks(engine, X, sample_weight, class_weight, options)
     inputs, target, weight = opened(checked_data, engine, X, y, sample_weight, class_weight)
@@ -69,6 +68,11 @@ def fit(
     advice.of_targets(target, engine.builtin_loss)
     if options.validation_split:
         (inputs, target, weight), held_out = split(inputs, target, weight, options.validation_split)
+        for rows, of_them in (("trained on", weight), ("held out", held_out[2])):
+            if of_them is not None and not of_them.any():
+                raise ValueError(
+                    f"validation_split is {options.validation_split}, but the rows that are {rows} all weigh 0"
+                )
         validation = Validation(engine, held_out)
     else:
         validation = opened(_validation, engine, options.validation_data)
@@ -114,6 +118,8 @@ def _fit_chunks(
 
 
 def _validation(engine: Engine, data: Any) -> Validation:
+    if hasattr(data, "tensors"):
+        data = unpacked("validation_data", data, None, None)
     if are_chunks(data) or (is_sequence_of_chunks(data) and not isinstance(data, tuple | list)):
         return Validation(engine, chunks=data)
     return Validation(engine, checked_validation(engine, data))
