@@ -113,10 +113,10 @@ void gather(const Gather<T, Source>& op, Range range, Scratch) {
     }
 }
 
-// step += 1; cursor += rows; total += (loss count, count)
+// step += 1, every counter in it; cursor += rows; total += (loss count, count)
 void advance(const Advance& op, Range, Scratch) {
     const double count = op.count.data[0];
-    op.step.data[0] = wrapping_add(op.step.data[0], 1);
+    for (Index i = 0; i < op.step.size(); ++i) op.step.data[i] = wrapping_add(op.step.data[i], 1);
     op.cursor.data[0] = wrapping_add(op.cursor.data[0], op.rows);
     op.total.data[0] += op.loss.data[0] * count;
     op.total.data[1] += count;

@@ -71,7 +71,7 @@ struct Shuffle : SmallOp {
     const char* invalid() const { return has_size(epoch, 1) ? nullptr : "epoch must be (1,)"; }
 };
 
-// step += 1; cursor += rows; total += (loss count, count)
+// step += 1, every counter in it; cursor += rows; total += (loss count, count)
 struct Advance : SmallOp {
     static constexpr const char* name = "advance";
     Tensor<const double> loss, count;
@@ -89,10 +89,10 @@ struct Advance : SmallOp {
         field("rows", rows);
     }
     const char* invalid() const {
-        return has_size(loss, 1) && has_size(count, 1) && has_size(step, 1) && has_size(cursor, 1) &&
+        return has_size(loss, 1) && has_size(count, 1) && step.ndim == 1 && has_size(cursor, 1) &&
                        has_size(total, 2)
                    ? nullptr
-                   : "loss, count, step and cursor must be (1,), total (2,)";
+                   : "loss, count and cursor must be (1,), step (N,), total (2,)";
     }
 };
 

@@ -460,3 +460,31 @@ def test_what_a_file_cannot_describe_is_said_when_it_is_written(tmp_path: Path) 
     with pytest.warns(RuntimeWarning, match="cannot describe its optimizer") as told:
         model.save(tmp_path / "run")
     assert re.search("optimizer=", str(told[0].message))
+
+
+@pytest.mark.parametrize("name", ["adam", "nadam"])
+def test_another_optimizer_counts_its_own_steps(name: str) -> None:
+    """The correction of a moment's bias by an old count made the first steps too long."""
+    model, fresh = (small(optimizer=name) for _ in range(2))
+    model.fit(X, Y, epochs=40)
+    model.optimizer = name
+    fresh.load_state_dict(model.state_dict())
+    for one in (model, fresh):
+        one.step(X, Y)
+    assert all(np.array_equal(a, b) for a, b in zip(model.parameters(), fresh.parameters(), strict=True))
+
+
+def test_another_optimizer_begins_its_schedule(tmp_path: Path) -> None:
+    """And goes on with it after a checkpoint or a copy."""
+    model = small()
+    model.fit(X, Y, epochs=40)
+    model.optimizer = optim.SGD(schedules.cosine(0.1, total_steps=20))
+    model.step(X, Y)
+    assert model.lr == pytest.approx(0.1)
+    model.save(tmp_path / "model.safetensors")
+    others = bp.load(tmp_path / "model.safetensors"), deepcopy(model)
+    model.step(X, Y)
+    assert 0 < model.lr < 0.1
+    for other in others:
+        other.step(X, Y)
+        assert other.lr == model.lr

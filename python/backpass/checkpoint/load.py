@@ -31,7 +31,10 @@ class Checkpoint:
         with reading(self.path):
             self._check_optimizer(engine.optimizer)
             contents.fill(engine, self.tensors)
-            engine.step_count[0] = contents.whole("step", self.written["step"], contents.LARGEST)
+            step = contents.whole("step", self.written["step"], contents.LARGEST)
+            # Files of the first version have the first alone.
+            optimizer_step = self.written.get("optimizer_step", step)
+            engine.step_counts[:] = step, contents.whole("optimizer_step", optimizer_step, contents.LARGEST)
             engine.epoch = contents.whole("epoch", self.written["epoch"], contents.LARGEST)
             if self.written["run"] is not None:
                 engine.last_run = contents.run_from_json(self.written["run"], self.tensors, engine)

@@ -44,6 +44,7 @@ def save(engine: Engine, path: str | os.PathLike[str], keep: int = 1, check: boo
         "backpass": __version__,
         "model": _description(engine, path),
         "step": int(engine.step_count[0]),
+        "optimizer_step": int(engine.optimizer_step[0]),
         "epoch": engine.epoch,
         "run": None,
     }

@@ -76,9 +76,9 @@ class Feed:
                 instructions = source.read(instructions, plan.inputs[name], self.index, self.cursor)
         return instructions
 
-    def counters(self, step_count: np.ndarray) -> dict[str, np.ndarray]:
+    def counters(self, step_counts: np.ndarray) -> dict[str, np.ndarray]:
         """The buffers that a step of a run counts in."""
-        return {"step": step_count, "cursor": self.cursor, "total": self.total}
+        return {"step": step_counts, "cursor": self.cursor, "total": self.total}
 
     def go_to(self, position: Position) -> None:
         """Set the counters."""

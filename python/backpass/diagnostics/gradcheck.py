@@ -124,7 +124,7 @@ def _float64_copy(engine: Engine) -> Engine:
     )
     copy.use_backend(engine.backend)
     weights.load(copy.net, weights.state_dict(engine.net))
-    copy.step_count[:] = engine.step_count
+    copy.step_counts[:] = engine.step_counts
     return copy
 
 

@@ -71,7 +71,9 @@ class Engine:
         self.epoch = 0
         self.stop_training = False
         self.last_run: Run | None = None
-        self.step_count = aligned((1,), np.int64)
+        # Completed steps: of the model, and of its optimizer, which counts anew when it is replaced.
+        self.step_counts = aligned((2,), np.int64)
+        self.step_count, self.optimizer_step = self.step_counts[:1], self.step_counts[1:]
         # Set by the guard where a step is not finite.
         self.halt = aligned((1,), np.int64)
         self.usage = Usage()
@@ -136,6 +138,7 @@ class Engine:
         """Go on with another optimizer, a name or an object, and fresh moments."""
         self.optimizer = optimizer_by_name(optimizer)
         self.optimizer_state = self.optimizer.state(self.flat.size, self.dtype)
+        self.optimizer_step[0] = 0
         self._settings = dict(self.optimizer.settings)
         self._versions = self._part_versions()
         self.plans.recompile()
@@ -180,7 +183,7 @@ class Engine:
 
     def counters(self) -> dict[str, np.ndarray]:
         """The buffers that a step outside any run counts in."""
-        return {"step": self.step_count, "cursor": np.zeros(1, np.int64), "total": np.zeros(2)}
+        return {"step": self.step_counts, "cursor": np.zeros(1, np.int64), "total": np.zeros(2)}
 
     # -- copies -------------------------------------------------------------------------------------------------------
 
@@ -202,7 +205,7 @@ class Engine:
         }
         run = self.last_run and self.last_run.as_it_stands(self.stop_training)
         moments = {name: array.copy() for name, array in self.optimizer_state.items()}
-        return arguments, weights.state_dict(self.net), moments, int(self.step_count[0]), self.epoch, run
+        return arguments, weights.state_dict(self.net), moments, self.step_counts.copy(), self.epoch, run
 
     def __setstate__(self, state: Any) -> None:
         arguments, weights_and_statistics, optimizer_state, steps, epoch, run = state
@@ -210,7 +213,8 @@ class Engine:
         weights.load(self.net, weights_and_statistics)
         for name, array in self.optimizer_state.items():
             array[...] = optimizer_state[name]
-        self.step_count[0], self.epoch, self.last_run = steps, epoch, run
+        self.step_counts[:] = steps
+        self.epoch, self.last_run = epoch, run
 
 
 def checked_net(value: Any) -> Layer:

@@ -77,7 +77,7 @@ def update(
             engine.flat.params,
             engine.flat.grads,
             engine.optimizer_state,
-            engine.step_count,
+            engine.optimizer_step,
             loss,
             engine.halt,
         ),

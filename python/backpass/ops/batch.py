@@ -43,11 +43,11 @@ def gather_labels(source, index, cursor, out):
 
 
 @op(
-    "loss[1]:float64 count[1]:float64 step[1]:int64 cursor[1]:int64 total[2]:float64 -> step cursor total",
+    "loss[1]:float64 count[1]:float64 step[N]:int64 cursor[1]:int64 total[2]:float64 -> step cursor total",
     samples={"rows": [7], "step": constant(3), "cursor": constant(14)},
 )
 def advance(loss, count, step, cursor, total, rows: int):
-    """step += 1; cursor += rows; total += (loss count, count)."""
+    """step += 1, every counter in it; cursor += rows; total += (loss count, count)."""
     step += 1
     cursor += rows
     total[0] += loss[0] * count[0]

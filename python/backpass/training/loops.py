@@ -79,14 +79,14 @@ class BatchLoop:
         specs = feed.inputs.specs(rows, engine.dtype)
         if engine.loss_function:
             plan = engine.plans.own_loss(specs)
-            own = OwnLossStep(engine, plan, feed.counters(engine.step_count), rows, self.penalty)
+            own = OwnLossStep(engine, plan, feed.counters(engine.step_counts), rows, self.penalty)
             return _OwnLossSteps(own, feed, rows), plan
         target = (feed.y.shape[1:], feed.y.dtype)
         training = engine.plans.training(specs, target, feed.weight is not None)
         instructions = step(
             training,
             engine,
-            feed.counters(engine.step_count),
+            feed.counters(engine.step_counts),
             before=feed.gather(training),
             passes=feed.read(loss_and_gradients(training), training),
             penalty=self.penalty(training.loss, training.count),

@@ -42,7 +42,8 @@ gather_labels = gather
 @direct
 @jit
 def advance(loss, count, step, cursor, total, rows):
-    step[0] += 1
+    for i in range(step.size):
+        step[i] += 1
     cursor[0] += rows
     total[0] += loss[0] * count[0]
     total[1] += count[0]

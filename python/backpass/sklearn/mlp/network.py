@@ -160,7 +160,7 @@ class Network:
         ):
             for name, array in carried["moments"].items():
                 buffers[name][...] = array
-            self.model.engine.step_count[0] = carried["steps"]
+            self.model.engine.step_counts[:] = carried["steps"]
 
     def is_finite(self) -> bool:
         """True if all weights are finite."""
