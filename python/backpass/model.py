@@ -73,7 +73,8 @@ class Model:
 
     Attributes:
         net, loss, optimizer, backend, threads, dtype, seed: as given. Settings of layers, loss and optimizer may change, as in
-            `model.optimizer.lr = 1e-4`, and act at the next step; another optimizer starts with fresh moments, and counts its steps anew.
+            `model.optimizer.lr = 1e-4`, and act at the next step; another optimizer starts with fresh moments, and counts its
+            steps anew.
         lr: the learning rate of the last step; set it to change it. The optimizer keeps the one that it was made with.
         epoch: how many epochs have been trained.
         stop_training: set it to True in a callback to end the run.
