@@ -29,14 +29,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 formatter_class=argparse.RawDescriptionHelpFormatter,
             )
         )
-    given = parser.parse_args(arguments)
-    if given.command is None:
+    options = parser.parse_args(arguments)
+    if options.command is None:
         parser.print_help()
         return 0
     try:
-        modules[given.command].run(given)
+        modules[options.command].run(options)
     except (ImportError, OSError, RuntimeError, ValueError) as error:
-        print(f"python -m backpass {given.command}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"python -m backpass {options.command}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

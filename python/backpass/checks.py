@@ -29,9 +29,9 @@ def is_whole(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool | np.timedelta64)
 
 
-def is_name(value: Any, known: Any) -> bool:
+def is_name(value: Any, names: Any) -> bool:
     """Whether this is one of the known strings."""
-    return isinstance(value, str) and value in known
+    return isinstance(value, str) and value in names
 
 
 def flag(name: str, value: Any) -> bool:
@@ -71,12 +71,12 @@ def seed(value: Any) -> int:
 def dtype(value: Any) -> np.dtype[Any]:
     """float32 or float64."""
     try:
-        found = np.dtype("O" if value is None else value)
+        numpy_dtype = np.dtype("O" if value is None else value)
     except (TypeError, ValueError):
-        found = np.dtype("O")
-    if found not in (np.float32, np.float64):
+        numpy_dtype = np.dtype("O")
+    if numpy_dtype not in (np.float32, np.float64):
         raise ValueError(f"dtype is {value!r}, expected 'float32' or 'float64'")
-    return found
+    return numpy_dtype
 
 
 def seconds(name: str, value: Any) -> float | None:

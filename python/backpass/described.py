@@ -93,10 +93,10 @@ class Adjustable(Described):
         own.update({key: value for key, value in vars(twin).items() if key != "version"})
 
     def _unknown(self, name: str) -> str:
-        what = f"{type(self).__name__} has no attribute {name!r}"
+        message = f"{type(self).__name__} has no attribute {name!r}"
         if name in self.instead:
-            return f"{what}: {self.instead[name]}"
-        return what + did_you_mean(name, [n for n in dir(self) if not n.startswith("_")])
+            return f"{message}: {self.instead[name]}"
+        return message + did_you_mean(name, [n for n in dir(self) if not n.startswith("_")])
 
 
 def explained(instead: Mapping[str, str]) -> Callable[[F], F]:
@@ -113,12 +113,12 @@ def explained(instead: Mapping[str, str]) -> Callable[[F], F]:
             except TypeError as error:
                 if error.__traceback__ is None or error.__traceback__.tb_next is not None:
                     raise  # from within the method
-                what = type(self).__name__ if method.__name__ == "__init__" else f"{method.__name__}()"
+                callee = type(self).__name__ if method.__name__ == "__init__" else f"{method.__name__}()"
                 for name in kwargs:
                     if name not in known:
                         hint = f": {instead[name]}" if name in instead else did_you_mean(name, known)
                         raise TypeError(
-                            f"{what} has no argument {name!r}{hint or f'; expected {known}'}"
+                            f"{callee} has no argument {name!r}{hint or f'; expected {known}'}"
                         ) from None
                 by_place = [
                     n for n in known if signature.parameters[n].kind is not inspect.Parameter.KEYWORD_ONLY
@@ -127,10 +127,10 @@ def explained(instead: Mapping[str, str]) -> Callable[[F], F]:
                     others = ", ".join(f"{name}=" for name in known[len(by_place) :][:3])
                     expected = f"expected at most {len(by_place)} ({', '.join(by_place)})"
                     raise TypeError(
-                        f"{what} has {len(args)} arguments without a name, {expected}; all others need theirs: {others}, ..."
+                        f"{callee} has {len(args)} arguments without a name, {expected}; all others need theirs: {others}, ..."
                     ) from None
                 raise TypeError(
-                    f"{what}: {str(error).partition(') ')[2]}; expected {what.removesuffix('()')}{_shown(signature)}"
+                    f"{callee}: {str(error).partition(') ')[2]}; expected {callee.removesuffix('()')}{_shown(signature)}"
                 ) from None
 
         return cast("F", wrapper)

@@ -54,8 +54,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     from difflib import get_close_matches
 
     plain = {_letters(one): one for one in known}
-    found = get_close_matches(_letters(name), plain, n=1, cutoff=0.6)
-    return f"; did you mean {plain[found[0]]!r}?" if found else ""
+    matches = get_close_matches(_letters(name), plain, n=1, cutoff=0.6)
+    return f"; did you mean {plain[matches[0]]!r}?" if matches else ""
 
 
 def missing(module: str, name: str, known: Iterable[str], elsewhere: Mapping[str, str]) -> AttributeError:

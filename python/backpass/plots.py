@@ -38,8 +38,8 @@ def learning_curves(histories: Mapping[str, Curves], path: str | os.PathLike[str
     columns = min(len(panels), COLUMNS_OF_PANELS)
     rows = -(-len(panels) // columns)
     figure = new_figure(figsize=(5.6 * columns, 4.2 * rows), layout="constrained")
-    for at, quantity in enumerate(panels):
-        _panel(figure.add_subplot(rows, columns, at + 1), quantity, histories)
+    for number, quantity in enumerate(panels):
+        _panel(figure.add_subplot(rows, columns, number + 1), quantity, histories)
     return _saved(figure, path)
 
 
@@ -91,16 +91,16 @@ def gradient_norms(records: Mapping[str, Any], path: str | os.PathLike[str] | No
     axes = figure.subplots()
     norms, single = np.array(records["norms"]), len(steps) == 1
     norms[~(np.isfinite(norms) & (norms > 0))] = np.nan  # no place on a log scale
-    for at, layer in enumerate(layers):
-        shade = at / max(len(layers) - 1, 1)
+    for number, layer in enumerate(layers):
+        shade = number / max(len(layers) - 1, 1)
         axes.plot(
             steps,
-            norms[:, at],
+            norms[:, number],
             marker="o" if single else "",
             linestyle="" if single else "-",
             color=(0.9 * (1 - shade), 0.25, 0.9 * shade),
             linewidth=1.4,
-            label=f"{layer} {shown[at]}",
+            label=f"{layer} {shown[number]}",
         )
     axes.set_yscale("log")
     axes.set_xlabel("step")

@@ -70,7 +70,7 @@ class Executor:
 def guard_of(instructions: Sequence[Call], halt: np.ndarray | None) -> int:
     """Which instruction sets halt; -1 for none."""
     writes = (any(value is halt for value in i.fields.values()) for i in instructions)
-    return -1 if halt is None else next((number for number, found in enumerate(writes) if found), -1)
+    return -1 if halt is None else next((number for number, sets_halt in enumerate(writes) if sets_halt), -1)
 
 
 class Backend:

@@ -61,7 +61,7 @@ def get_backend(name: str = "auto") -> Backend:
     elif name == "auto" and (forced := os.environ.get("BACKPASS_BACKEND", "")):
         name, source = forced, "the environment variable BACKPASS_BACKEND"
     if name == "auto":
-        name = next(known for known in KNOWN if _works(known))
+        name = next(candidate for candidate in KNOWN if _works(candidate))
         if name != "native":
             _warn_once(name)
     if name not in KNOWN:
@@ -106,12 +106,12 @@ def use_backend(name: str) -> Iterator[None]:
         >>> with bp.use_backend("numpy"):
         ...     model = bp.Model(nn.Linear(4, 1))
     """
-    before = _current
+    previous_name = _current
     set_backend(name)
     try:
         yield
     finally:
-        set_backend(before)
+        set_backend(previous_name)
 
 
 def native_threads(n: int | None = None) -> int | None:

@@ -118,21 +118,21 @@ def run_to_json(run: Run, tensors: Tensors) -> dict[str, Any]:
 
     states = [[name, describe.encode(state, keep)] for name, state in run.states]
     plain = {name: getattr(run, name) for name in RUN}
-    at = describe.encode([*run.position], describe.nothing_else)
-    return plain | {"at": at, "history": [*run.history.history], "callbacks": states}
+    position = describe.encode([*run.position], describe.nothing_else)
+    return plain | {"at": position, "history": [*run.history.history], "callbacks": states}
 
 
-def run_from_json(given: Any, tensors: Tensors, engine: Engine) -> Run:
+def run_from_json(run_json: Any, tensors: Tensors, engine: Engine) -> Run:
     """The run, its arrays taken out of `tensors`."""
     for name, kind in RUN.items():
-        if type(given[name]) is not kind or (kind is int and not 0 <= given[name] < LARGEST):
-            raise ValueError(f"run: {name} is {given[name]!r:.80}")
+        if type(run_json[name]) is not kind or (kind is int and not 0 <= run_json[name] < LARGEST):
+            raise ValueError(f"run: {name} is {run_json[name]!r:.80}")
     # The first version wrote no accuracy.
-    rows, *sums = describe.decode(given["at"], describe.nothing_else)
+    rows, *sums = describe.decode(run_json["at"], describe.nothing_else)
     if len(sums) not in (2, 4):
         raise ValueError(f"run: at has {1 + len(sums)} numbers")
-    checks.sampler(given["sampler"] or None, given["shuffle"])
-    run = Run(**{name: given[name] for name in RUN})
+    checks.sampler(run_json["sampler"] or None, run_json["shuffle"])
+    run = Run(**{name: run_json[name] for name in RUN})
     run.position = Position(whole("cursor", rows, run.rows + 1), *map(float, sums))
     if (
         not 1 <= run.batch_size <= run.rows
@@ -142,12 +142,12 @@ def run_from_json(given: Any, tensors: Tensors, engine: Engine) -> Run:
         raise ValueError("run: its numbers contradict each other")
     run.history = History()
     run.history.epoch = tensors.pop("history.epoch").tolist()
-    run.history.history = {name: tensors.pop(f"history.of.{name}").tolist() for name in given["history"]}
+    run.history.history = {name: tensors.pop(f"history.of.{name}").tolist() for name in run_json["history"]}
 
     def array(one: dict[str, Any]) -> np.ndarray:
         return tensors.pop(one["tensor"])
 
-    run.states = [(str(name), dict(describe.decode(state, array))) for name, state in given["callbacks"]]
+    run.states = [(str(name), dict(describe.decode(state, array))) for name, state in run_json["callbacks"]]
     return run
 
 

@@ -94,21 +94,21 @@ def nothing_else(value: Any) -> Any:
 
 
 def describe(
-    part: Any, known: Mapping[str, type], nested: Callable[[Any], Any] | None = None
+    instance: Any, classes: Mapping[str, type], nested: Callable[[Any], Any] | None = None
 ) -> dict[str, Any]:
     """The class and the constructor's arguments of one object."""
-    name, settings = type(part).__name__, getattr(part, "settings", {})
-    if known.get(name) is not type(part):
+    name, settings = type(instance).__name__, getattr(instance, "settings", {})
+    if classes.get(name) is not type(instance):
         raise UnknownError(f"{name} is not a class of backpass")
-    other, several = nested or _value, _several(type(part))
-    made = {
+    other, several = nested or _value, _several(type(instance))
+    description = {
         "class": name,
         "args": [encode(value, other) for value in settings.get(several, ())],
         "kwargs": {key: encode(value, other) for key, value in settings.items() if key != several},
     }
     if nested is None:
-        compare(part, build(made, known), name)
-    return made
+        compare(instance, build(description, classes), name)
+    return description
 
 
 def _several(cls: type) -> str:
@@ -119,7 +119,7 @@ def _several(cls: type) -> str:
 
 def describe_net(net: nn.Layer) -> dict[str, Any]:
     """All layers, inner ones first; a layer that stands in several places is named once."""
-    made: list[dict[str, Any]] = []
+    descriptions: list[dict[str, Any]] = []
     numbers: dict[int, int] = {}
 
     def other(value: Any) -> Any:
@@ -127,26 +127,26 @@ def describe_net(net: nn.Layer) -> dict[str, Any]:
             return _value(value)
         if id(value) not in numbers:
             one = describe(value, LAYERS, other)
-            numbers[id(value)] = len(made)
-            made.append(one)
+            numbers[id(value)] = len(descriptions)
+            descriptions.append(one)
         return {"layer": numbers[id(value)]}
 
     other(net)
-    again = build_net({"layers": made})
+    again = build_net({"layers": descriptions})
     old, new = [*net.walk()], [*again.walk()]
     if _outline(old) != _outline(new):
         raise ChangedError("layers were added, taken out or exchanged after the network was made")
     for (name, layer), (_, twin) in zip(old, new, strict=True):
         compare(layer, twin, f"layer {name} ({layer!r})" if name else repr(layer))
-    return {"layers": made}
+    return {"layers": descriptions}
 
 
-def compare(part: Any, twin: Any, name: str) -> None:
+def compare(instance: Any, twin: Any, name: str) -> None:
     """Whether an object is still what its constructor made: ChangedError names what was changed."""
-    for key in {**vars(twin), **vars(part)}:
+    for key in {**vars(twin), **vars(instance)}:
         if key not in OWN_STATE:
             wanted = vars(twin).get(key, getattr(type(twin), key, ABSENT))
-            if wanted is not ABSENT and not _same(vars(part).get(key, ABSENT), wanted):
+            if wanted is not ABSENT and not _same(vars(instance).get(key, ABSENT), wanted):
                 raise ChangedError(f"{key} of {name} was changed after it was made")
 
 
@@ -165,11 +165,11 @@ def _value(value: Any) -> Any:
 
 def _outline(walk: list[tuple[str, nn.Layer]]) -> list[tuple[str, type, int, list[Any]]]:
     first: dict[int, int] = {}
-    found = []
+    outline = []
     for number, (name, layer) in enumerate(walk):
         shapes = [(key, p.shape, p.shown, p.axes) for key, p in layer.learned.items()]
-        found.append((name, type(layer), first.setdefault(id(layer), number), shapes))
-    return found
+        outline.append((name, type(layer), first.setdefault(id(layer), number), shapes))
+    return outline
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -189,13 +189,15 @@ def _same(a: Any, b: Any) -> bool:
 # ---- JSON -> objects -------------------------------------------------------------------------------------------------
 
 
-def build(made: Any, known: Mapping[str, Any], nested: Callable[[dict[str, Any]], Any] | None = None) -> Any:
+def build(
+    description: Any, classes: Mapping[str, Any], nested: Callable[[dict[str, Any]], Any] | None = None
+) -> Any:
     """The object that `describe` described."""
-    name, args, kwargs = made["class"], made["args"], made["kwargs"]
-    if not isinstance(name, str) or name not in known:
+    name, args, kwargs = description["class"], description["args"], description["kwargs"]
+    if not isinstance(name, str) or name not in classes:
         raise ValueError(f"there is no {name!r:.80} in this backpass")
     other = nested or _schedule
-    return known[name](
+    return classes[name](
         *[_argument(decode(value, other)) for value in args],
         **{key: _argument(decode(value, other)) for key, value in kwargs.items()},
     )
@@ -206,11 +208,11 @@ def _argument(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def build_net(made: Any) -> nn.Layer:
+def build_net(description: Any) -> nn.Layer:
     """The network that `describe_net` described, without weights: they are allocated by the model."""
     layers: list[nn.Layer] = []
     places: list[int] = []  # how often a layer and all in it stand in the network
-    for one in made["layers"]:
+    for one in description["layers"]:
         inside = 1
 
         def other(value: dict[str, Any]) -> nn.Layer:

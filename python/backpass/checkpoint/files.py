@@ -160,10 +160,10 @@ def previous(path: Path) -> list[Path]:
     """path.1, path.2, ...: the checkpoints before this one, newest first."""
     names = re.compile(re.escape(path.name) + r"\.([1-9][0-9]{0,5})")
     try:
-        found = [match for entry in os.listdir(path.parent) if (match := names.fullmatch(entry))]
+        matches = [match for entry in os.listdir(path.parent) if (match := names.fullmatch(entry))]
     except OSError:
         return []
-    return [path.with_name(match[0]) for match in sorted(found, key=lambda match: int(match[1]))]
+    return [path.with_name(match[0]) for match in sorted(matches, key=lambda match: int(match[1]))]
 
 
 def _rotate(path: Path, keep: int) -> None:

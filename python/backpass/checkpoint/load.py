@@ -74,22 +74,30 @@ def read(
     wrong = DESCRIBES if net is None else "does not fit net"
     with reading(used):
         written = json.loads(metadata["backpass"])
-        made = written["model"]
+        description = written["model"]
         if net is None:
-            net = _built(used, made, "net", describe.build_net)
+            net = _built(used, description, "net", describe.build_net)
         if loss is None:
-            loss = _built(used, made, "loss", lambda one: describe.build(one, describe.LOSSES))
+            loss = _built(used, description, "loss", lambda one: describe.build(one, describe.LOSSES))
         if optimizer is None:
-            optimizer = _built(used, made, "optimizer", lambda one: describe.build(one, describe.OPTIMIZERS))
-        if made["dtype"] not in ("float32", "float64"):
-            raise ValueError(f"dtype is {made['dtype']!r:.80}")
-        seed = contents.whole("seed", made["seed"], 2**63)
+            optimizer = _built(
+                used, description, "optimizer", lambda one: describe.build(one, describe.OPTIMIZERS)
+            )
+        if description["dtype"] not in ("float32", "float64"):
+            raise ValueError(f"dtype is {description['dtype']!r:.80}")
+        seed = contents.whole("seed", description["seed"], 2**63)
     with reading(used, wrong):
-        shapes = contents.declared(net, made["dtype"])
+        shapes = contents.declared(net, description["dtype"])
         contents.check(tensors, shapes)
         if more := [name for name in tensors if name.startswith("model.") and name not in shapes]:
             raise ValueError(f"it holds {min(more)!r:.80}, which this model does not have")
-    arguments = {"net": net, "loss": loss, "optimizer": optimizer, "dtype": made["dtype"], "seed": seed}
+    arguments = {
+        "net": net,
+        "loss": loss,
+        "optimizer": optimizer,
+        "dtype": description["dtype"],
+        "seed": seed,
+    }
     return Checkpoint(used, arguments, written, tensors)
 
 
@@ -99,17 +107,17 @@ def _newest(path: Path) -> tuple[Path, tuple[contents.Tensors, dict[str, str]]]:
     except DamagedError as error:
         for older in files.previous(Path(os.path.realpath(path))):  # where `write` put them
             try:
-                found = files.read(older)
+                tensors_and_metadata = files.read(older)
             except CheckpointError:
                 continue
             warn(f"{error}. Loaded {older}, the checkpoint before it", RuntimeWarning)
-            return older, found
+            return older, tensors_and_metadata
         raise
 
 
-def _built(path: Path, made: Any, part: str, build: Callable[[Any], Any]) -> Any:
-    if "unknown" in made[part]:
+def _built(path: Path, description: Any, part: str, build: Callable[[Any], Any]) -> Any:
+    if "unknown" in description[part]:
         raise CheckpointError(
-            f"{path} cannot describe its {part} ({made[part]['unknown']}): pass it as it was, bp.load(path, {HOW[part]})"
+            f"{path} cannot describe its {part} ({description[part]['unknown']}): pass it as it was, bp.load(path, {HOW[part]})"
         )
-    return build(made[part])
+    return build(description[part])

@@ -53,9 +53,9 @@ def raw(array: np.ndarray) -> memoryview:
 def decode(header: bytes) -> tuple[dict[str, str], list[Entry]]:
     """The metadata and the arrays in the order of the file; ValueError where a header is not what `encode` writes."""
     try:
-        found = json.loads(header, object_pairs_hook=_once)
-        metadata = found.pop("__metadata__", {})
-        entries = [_entry(name, **fields) for name, fields in found.items()]
+        document = json.loads(header, object_pairs_hook=_once)
+        metadata = document.pop("__metadata__", {})
+        entries = [_entry(name, **fields) for name, fields in document.items()]
         sound = all(isinstance(value, str) for value in metadata.values())
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError("its header cannot be read") from error
@@ -67,10 +67,10 @@ def decode(header: bytes) -> tuple[dict[str, str], list[Entry]]:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    mapping = dict(pairs)
+    if len(mapping) != len(pairs):
         raise ValueError("a name stands there twice")
-    return found
+    return mapping
 
 
 def _entry(name: str, dtype: str, shape: list[int], data_offsets: list[int]) -> Entry:

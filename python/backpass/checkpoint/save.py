@@ -64,12 +64,12 @@ def reading(path: Path, wrong: str = DESCRIBES) -> Iterator[None]:
     except (CheckpointError, MemoryError):
         raise
     except Exception as error:
-        what = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) and error.args else error
-        raise CheckpointError(f"{path} {wrong}: {what}") from error
+        reason = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) and error.args else error
+        raise CheckpointError(f"{path} {wrong}: {reason}") from error
 
 
 def _description(engine: Engine, path: Path) -> dict[str, Any]:
-    made: dict[str, Any] = {"dtype": engine.dtype.name, "seed": engine.seed}
+    description: dict[str, Any] = {"dtype": engine.dtype.name, "seed": engine.seed}
     parts: list[tuple[str, Callable[[], Any]]] = [
         ("net", lambda: describe.describe_net(engine.net)),
         ("loss", lambda: describe.describe(engine.loss_function or engine.loss, describe.LOSSES)),
@@ -77,12 +77,12 @@ def _description(engine: Engine, path: Path) -> dict[str, Any]:
     ]
     for part, write in parts:
         try:
-            made[part] = write()
+            description[part] = write()
         except describe.UnknownError as error:
-            made[part] = {"unknown": str(error)}
+            description[part] = {"unknown": str(error)}
             if isinstance(error, describe.ChangedError):
                 warn(
                     f"{path} cannot describe its {part} ({error}): it will load with bp.load(path, {HOW[part]}) only",
                     RuntimeWarning,
                 )
-    return made
+    return description

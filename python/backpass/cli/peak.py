@@ -31,8 +31,8 @@ def gigabytes(parameters: int, threads: int = 1) -> float:
     parts = [slice(parameters * n // threads, parameters * (n + 1) // threads) for n in range(threads)]
 
     def move(part: slice) -> None:
-        for to, from_ in zip(target, source, strict=False):
-            np.copyto(to[part], from_[part])  # without the GIL, like the sum
+        for destination, origin in zip(target, source, strict=False):
+            np.copyto(destination[part], origin[part])  # without the GIL, like the sum
         source[-1][part].sum()
 
     with ThreadPoolExecutor(threads) as pool:

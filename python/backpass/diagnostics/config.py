@@ -89,8 +89,8 @@ def blas() -> str:
     import numpy as np
 
     built: Any = np.show_config(mode="dicts")
-    found = built.get("Build Dependencies", {}).get("blas", {}) if built else {}
-    return f"{found.get('name', 'unknown')} {found.get('version', '')}".strip()
+    library = built.get("Build Dependencies", {}).get("blas", {}) if built else {}
+    return f"{library.get('name', 'unknown')} {library.get('version', '')}".strip()
 
 
 def forced_kernels() -> str:

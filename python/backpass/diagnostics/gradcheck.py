@@ -86,13 +86,13 @@ def gradcheck(
     backprop_seconds = time.perf_counter() - start
     gradients = [layer.view(key, gradient=True).copy() for _, layer, key in weights.learned(copy.net)]
 
-    def error(array: np.ndarray, where: tuple[int, ...], gradient: float, step: float) -> float:
-        before = array[where]
-        array[where] = before + step
-        above, high = loss(), array[where]
-        array[where] = before - step
-        below, low = loss(), array[where]
-        array[where] = before
+    def error(array: np.ndarray, index: tuple[int, ...], gradient: float, step: float) -> float:
+        original = array[index]
+        array[index] = original + step
+        above, high = loss(), array[index]
+        array[index] = original - step
+        below, low = loss(), array[index]
+        array[index] = original
         quotient = (above - below) / (high - low)  # the step that float64 really took
         floor = max(1e6 * ROUNDING * max(abs(above), abs(below)) / step, np.finfo(np.float64).tiny)
         return float(abs(gradient - quotient) / max(abs(gradient) + abs(quotient), floor))
@@ -100,14 +100,14 @@ def gradcheck(
     worst, place, places = -1.0, "", _places(copy, max_parameters)
     names = [(name, layer.view(key)) for name, layer, key in weights.learned(copy.net)]
     start = time.perf_counter()
-    for number, where in places:
+    for number, index in places:
         name, array = names[number]
-        gradient = float(gradients[number][where])
-        found = error(array, where, gradient, epsilon)
-        if not found <= 1e-6:  # also where it is NaN
-            found = np.fmin(found, error(array, where, gradient, epsilon / 10))
-        if not found <= worst:
-            worst, place = float(found), f"{name}[{', '.join(map(str, where))}]"
+        gradient = float(gradients[number][index])
+        relative_error = error(array, index, gradient, epsilon)
+        if not relative_error <= 1e-6:  # also where it is NaN
+            relative_error = np.fmin(relative_error, error(array, index, gradient, epsilon / 10))
+        if not relative_error <= worst:
+            worst, place = float(relative_error), f"{name}[{', '.join(map(str, index))}]"
     return GradCheck(max(worst, 0.0), place, backprop_seconds, time.perf_counter() - start, len(places))
 
 

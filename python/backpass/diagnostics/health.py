@@ -101,10 +101,12 @@ def _exploding(records: Records) -> Iterator[Verdict]:
     for number, step in enumerate(records.steps):
         if not np.isfinite(total[number]):
             yield Verdict("exploding", f"from step {step}: the gradient is not finite")
-        before = np.median(total[:number]) if number >= LASTING else np.inf
-        lasts = np.median(total[number : number + LASTING]) > GROWN * before  # one odd batch is no explosion
-        if lasts or (total[number] > GROWN * before and any(_idle(records, "dead"))):
-            grown = f"{total[number] / before:.2g}" if before else "infinitely many"
+        median_before = np.median(total[:number]) if number >= LASTING else np.inf
+        lasts = (
+            np.median(total[number : number + LASTING]) > GROWN * median_before
+        )  # one odd batch is no explosion
+        if lasts or (total[number] > GROWN * median_before and any(_idle(records, "dead"))):
+            grown = f"{total[number] / median_before:.2g}" if median_before else "infinitely many"
             yield Verdict("exploding", f"from step {step}: the gradient is {grown} times its median before")
         if number and (updates[number] > REPLACED).any():
             layer = records.layers[int(np.nanargmax(updates[number]))]
@@ -113,10 +115,10 @@ def _exploding(records: Records) -> Iterator[Verdict]:
                 f"from step {step}: an update is larger than the weights of {records.name(layer)}",
             )
     rms = records.late(records.rms().tolist())
-    first, last = int(np.argmax(rms)), len(rms) - 1
-    if first < last and rms[first] > DEEPER * rms[last] > 0:
-        grown = f"{rms[first] / rms[last]:.2g} times larger than at {records.name(records.layers[last])}"
-        yield Verdict("exploding", f"at {records.name(records.layers[first])}: the gradient is {grown}")
+    largest, last_layer = int(np.argmax(rms)), len(rms) - 1
+    if largest < last_layer and rms[largest] > DEEPER * rms[last_layer] > 0:
+        grown = f"{rms[largest] / rms[last_layer]:.2g} times larger than at {records.name(records.layers[last_layer])}"
+        yield Verdict("exploding", f"at {records.name(records.layers[largest])}: the gradient is {grown}")
 
 
 def _idle(records: Records, kind: str) -> Iterator[Verdict]:
@@ -133,11 +135,11 @@ def _vanishing(records: Records) -> Iterator[Verdict]:
     largest = int(np.argmax(rms))
     faint = [layer for layer in range(largest) if DEEPER * rms[layer] < rms[largest]]
     if faint:
-        before = f" and {len(faint) - 1} more" if len(faint) > 1 else ""
+        others = f" and {len(faint) - 1} more" if len(faint) > 1 else ""
         share = f"{rms[faint].max() / rms[largest]:.1g} of that at {records.name(records.layers[largest])}"
         yield Verdict(
             "vanishing",
-            f"at {records.name(records.layers[faint[-1]])}{before}: the gradient is at most {share}",
+            f"at {records.name(records.layers[faint[-1]])}{others}: the gradient is at most {share}",
         )
 
 
@@ -150,17 +152,19 @@ def report(records: Records) -> str:
     for layer in [*records.layers, *(a for a in records.activations if a not in shown)]:
         norm = update = ""
         if layer in shown:
-            at = records.layers.index(layer)
-            size, change = records.norms[-1][at], records.updates[-1][at]
+            place = records.layers.index(layer)
+            size, change = records.norms[-1][place], records.updates[-1][place]
             norm, update = f"{size:.3g}", "" if np.isnan(change) else f"{change:.3g}"
         kind, share = idle.get(layer, ("", 0.0))
-        dead, saturated = (f"{share:.0%}" if kind == this else "" for this in ("dead", "saturated"))
+        dead, saturated = (
+            f"{share:.0%}" if kind == column_kind else "" for column_kind in ("dead", "saturated")
+        )
         rows.append((layer, shown.get(layer, ""), norm, update, dead, saturated))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     table = [
         "  ".join(
-            cell.ljust(width) if at < 2 else cell.rjust(width)
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.ljust(width) if column < 2 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows
     ]

@@ -165,39 +165,41 @@ def emit_correct(
 
 def class_targets(loss: str, y: Any, output: tuple[int, ...], ignore: int | None = None) -> np.ndarray:
     """Class indices 0 .. C-1 as int64, checked; of one-hot integers or bools (..., C) the places of the ones."""
-    given, classes = np.asarray(y), output[-1]
-    whole = given.dtype.kind in "iub" or (given.dtype.kind == "f" and bool(np.all(given == np.floor(given))))
+    targets, classes = np.asarray(y), output[-1]
+    whole = targets.dtype.kind in "iub" or (
+        targets.dtype.kind == "f" and bool(np.all(targets == np.floor(targets)))
+    )
     if not whole:
         raise ValueError(
-            f"{loss}: y has dtype {given.dtype}, expected class indices (integers 0 to {classes - 1})"
+            f"{loss}: y has dtype {targets.dtype}, expected class indices (integers 0 to {classes - 1})"
         )
-    if given.ndim == len(output) + 1 and given.shape[-1] == 1:
-        given = given[..., 0]
-    if given.ndim == len(output) + 1 and given.shape[1:] == output and given.dtype.kind in "iub":
-        given = _from_one_hot(loss, given)
-    if given.ndim != len(output):
+    if targets.ndim == len(output) + 1 and targets.shape[-1] == 1:
+        targets = targets[..., 0]
+    if targets.ndim == len(output) + 1 and targets.shape[1:] == output and targets.dtype.kind in "iub":
+        targets = _from_one_hot(loss, targets)
+    if targets.ndim != len(output):
         expected = ", ".join(["N", *map(str, output[:-1])])
-        raise ValueError(f"{loss}: y has shape {given.shape}, expected class indices of shape ({expected})")
+        raise ValueError(f"{loss}: y has shape {targets.shape}, expected class indices of shape ({expected})")
     # Compared as they came: a large uint64 must not turn into a negative index.
-    bad = (given < 0) | (given >= classes)
-    wrong: Any = np.argwhere(bad if ignore is None else bad & (given != ignore)) if bad.any() else ()
+    bad = (targets < 0) | (targets >= classes)
+    wrong: Any = np.argwhere(bad if ignore is None else bad & (targets != ignore)) if bad.any() else ()
     if len(wrong):
-        where = tuple(int(i) for i in wrong[0])
+        place = tuple(int(i) for i in wrong[0])
         two = "; for two classes give it 2 outputs, or take loss='bce_with_logits'" if classes == 1 else ""
         raise ValueError(
-            f"{loss}: y[{', '.join(map(str, where))}] is {given[where]}, expected a class index from 0 to {classes - 1}"
+            f"{loss}: y[{', '.join(map(str, place))}] is {targets[place]}, expected a class index from 0 to {classes - 1}"
             f" (the network has {classes} outputs{two})"
         )
-    return np.ascontiguousarray(given, dtype=np.int64)
+    return np.ascontiguousarray(targets, dtype=np.int64)
 
 
 def _from_one_hot(loss: str, y: np.ndarray) -> np.ndarray:
     """The places of the ones in rows of zeros and a single one."""
     one_hot = ((y == 0) | (y == 1)).all(axis=-1) & (y.sum(axis=-1) == 1)
     if not one_hot.all():
-        where = tuple(int(i) for i in np.argwhere(~one_hot)[0])
+        place = tuple(int(i) for i in np.argwhere(~one_hot)[0])
         raise ValueError(
-            f"{loss}: y[{', '.join(map(str, where))}] is {y[where]}, expected class indices, or rows with a single 1; for"
+            f"{loss}: y[{', '.join(map(str, place))}] is {y[place]}, expected class indices, or rows with a single 1; for"
             " several labels a row take loss='bce_with_logits'"
         )
     return np.asarray(y.argmax(axis=-1))
@@ -211,9 +213,9 @@ def probabilities(loss: str, y: np.ndarray) -> np.ndarray:
     sums = q.sum(axis=-1)
     if q.min() < 0 or np.abs(sums - 1).max() > PROBABILITY_SLACK:
         wrong = (q.min(axis=-1) < 0) | (np.abs(sums - 1) > PROBABILITY_SLACK)
-        where = tuple(int(i) for i in np.argwhere(wrong)[0])
+        place = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise ValueError(
-            f"{loss}: y[{', '.join(map(str, where))}] is {y[where]} (sum {sums[where]:.6g}), expected class indices or "
+            f"{loss}: y[{', '.join(map(str, place))}] is {y[place]} (sum {sums[place]:.6g}), expected class indices or "
             f"probabilities of at least 0 whose sum is 1"
         )
     return q
@@ -221,15 +223,15 @@ def probabilities(loss: str, y: np.ndarray) -> np.ndarray:
 
 def real_targets(loss: str, y: Any, output: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
     """Targets of the output's shape in the model's dtype; (N,) serves for one output."""
-    given = np.asarray(y)
-    if given.dtype.kind not in "fiub":
-        raise TypeError(f"{loss}: y has dtype {given.dtype}, expected numbers")
-    if given.ndim == 1 and output == (1,):
-        given = given[:, None]
-    if given.shape[1:] != output:
-        classes = given.dtype.kind in "iub" and given.shape[1:] == output[:-1]
+    targets = np.asarray(y)
+    if targets.dtype.kind not in "fiub":
+        raise TypeError(f"{loss}: y has dtype {targets.dtype}, expected numbers")
+    if targets.ndim == 1 and output == (1,):
+        targets = targets[:, None]
+    if targets.shape[1:] != output:
+        classes = targets.dtype.kind in "iub" and targets.shape[1:] == output[:-1]
         hint = "; for class indices take loss='cross_entropy'" if classes else ""
         raise ValueError(
-            f"{loss}: y has shape {given.shape}, expected (N, {', '.join(map(str, output))}) like the network's output{hint}"
+            f"{loss}: y has shape {targets.shape}, expected (N, {', '.join(map(str, output))}) like the network's output{hint}"
         )
-    return np.ascontiguousarray(given, dtype=dtype)
+    return np.ascontiguousarray(targets, dtype=dtype)

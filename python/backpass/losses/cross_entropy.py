@@ -44,15 +44,15 @@ class CrossEntropyLoss(ClassLoss):
 
     def targets(self, y: Any, output: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
         """Class indices; or probabilities q as what multiplies the logarithms, weight ((1-ε) q + ε/C)."""
-        given = np.asarray(y)
+        targets = np.asarray(y)
         if (
-            given.dtype.kind != "f"
-            or given.ndim != len(output) + 1
-            or given.shape[1:] != output
+            targets.dtype.kind != "f"
+            or targets.ndim != len(output) + 1
+            or targets.shape[1:] != output
             or output[-1] == 1
         ):
             return super().targets(y, output, dtype)
-        q = probabilities(type(self).__name__, given)
+        q = probabilities(type(self).__name__, targets)
         q = (1 - self.label_smoothing) * q + self.label_smoothing / output[-1]
         weight = self.checked_weight(output)
         return np.ascontiguousarray(q if weight is None else q * weight, dtype)

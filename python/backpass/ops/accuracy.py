@@ -20,9 +20,9 @@ def correct_classes(pred, target, sample_weight, correct, ignore_index: int = -1
     The sums are over the rows whose target is a class, and not ignore_index.
     """
     rows, labels = as_rows(pred), target.reshape(-1)
-    known = (labels >= 0) & (labels < rows.shape[1]) & (labels != ignore_index)
+    counted = (labels >= 0) & (labels < rows.shape[1]) & (labels != ignore_index)
     largest = rows.argmax(axis=1) if rows.shape[1] else labels
-    _count(known & (largest == labels) & ~np.isnan(rows).any(axis=1), known, sample_weight, correct)
+    _count(counted & (largest == labels) & ~np.isnan(rows).any(axis=1), counted, sample_weight, correct)
 
 
 @op(

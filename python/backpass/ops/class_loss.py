@@ -83,8 +83,8 @@ def nll(
     total = float(each.sum())
     count[0] = total if reduction == "mean" else 1.0
     divisor = (total or 1.0) if reduction == "mean" else 1.0
-    at = np.arange(len(rows)), labels
-    loss[0] = -float((each * rows[at]).sum()) / divisor
+    entries = np.arange(len(rows)), labels
+    loss[0] = -float((each * rows[entries]).sum()) / divisor
     if dpred is not None:
         dpred[...] = 0
-        as_rows(dpred)[at] = -each / divisor
+        as_rows(dpred)[entries] = -each / divisor

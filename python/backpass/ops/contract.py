@@ -134,12 +134,12 @@ class Op:
 
     def _match(self, shapes: Mapping[str, tuple[int, ...]], dims: Dims) -> None:
         for name, shape in shapes.items():
-            before = tuple(dims.items())
+            earlier_dims = tuple(dims.items())
             if not self.arrays[name].matches(shape, dims):
-                known = ", ".join(f"{k}={v}" for k, v in before) or "nothing yet"
+                listing = ", ".join(f"{k}={v}" for k, v in earlier_dims) or "nothing yet"
                 raise ValueError(
                     f"{self.name}: {name} has shape {tuple(shape)}, expected [{','.join(self.arrays[name].dims)}]"
-                    f" (known: {known}) in {self.signature}"
+                    f" (known: {listing}) in {self.signature}"
                 )
 
     def check(self, fields: Mapping[str, Any]) -> None:
@@ -166,9 +166,9 @@ class Op:
                         f"{self.name}: {name} is {value.dtype}, expected "
                         + ("float32 or float64" if value.dtype == floating else f"{floating} like the others")
                     )
-            elif value.dtype not in (known := array.dtypes):
+            elif value.dtype not in (dtypes := array.dtypes):
                 raise TypeError(
-                    f"{self.name}: {name} is {value.dtype}, expected {' or '.join(map(str, known))}"
+                    f"{self.name}: {name} is {value.dtype}, expected {' or '.join(map(str, dtypes))}"
                 )
             if name in self.outputs and not value.flags.writeable:
                 raise ValueError(f"{self.name}: {name} is read-only, but the op writes to it")
@@ -217,7 +217,7 @@ def op(
         sizes: the letters that only outputs have, from those of the inputs and the scalars.
         activates: whether the op takes `activation`, `alpha` and `slope`, so that an activation beside it fuses with it.
     """
-    left, right = (part.split() for part in signature.split("->"))
+    left, right = (side.split() for side in signature.split("->"))
 
     def register(function: Callable[..., None]) -> Op:
         arrays: dict[str, Array] = {}
@@ -232,14 +232,14 @@ def op(
             elif text not in arrays:
                 raise ValueError(f"{function.__name__}: cannot read {text!r} in {signature!r}")
         parameters = inspect.signature(function).parameters
-        known = REGISTRY.get(function.__name__)
-        if known and known.function.__module__ != function.__module__:
+        registered = REGISTRY.get(function.__name__)
+        if registered and registered.function.__module__ != function.__module__:
             raise ValueError(
-                f"{function.__name__}: there is an op of this name already, in {known.function.__module__}"
+                f"{function.__name__}: there is an op of this name already, in {registered.function.__module__}"
             )
         if missing := set(arrays) - set(parameters):
             raise ValueError(f"{function.__name__}: {missing} is in the shape string but is no argument")
-        made = REGISTRY[function.__name__] = Op(
+        new_op = REGISTRY[function.__name__] = Op(
             name=function.__name__,
             function=function,
             signature=signature,
@@ -254,7 +254,7 @@ def op(
             sizes=sizes,
             activates=activates,
         )
-        return made
+        return new_op
 
     return register
 

@@ -26,19 +26,19 @@ MIXED = {"share": positive, "partner": _pairs}
 def mixup_draw(step, quantiles, share, partner, seed: int, stream: int):
     """share = a random quantile; partner[b] = (s - b) mod B, s random: each row is the partner of its partner."""
     words = draw(2, int(step[0]), stream, seed).astype(np.uint64)
-    at, s = (
+    number, s = (
         int(word * np.uint64(size) >> np.uint64(32))
         for word, size in zip(words, (quantiles.size, partner.size), strict=True)
     )
     if quantiles.size:
-        share[0] = quantiles[at]
+        share[0] = quantiles[number]
     partner[:] = (s - np.arange(partner.size)) % max(partner.size, 1)
 
 
 @op("x[B,I] share[1]:float64 partner[B]:int64 -> y[B,I]", samples=MIXED)
 def mixup_forward(x, share, partner, y):
     """y[b] = share x[b] + (1 - share) x[partner[b]]; each product and the sum are rounded."""
-    own, other = (x.dtype.type(part) for part in (share[0], 1 - share[0]))
+    own, other = (x.dtype.type(fraction) for fraction in (share[0], 1 - share[0]))
     np.add(own * x, other * x[partner], out=y)
 
 

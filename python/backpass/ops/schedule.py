@@ -40,12 +40,12 @@ def cosine_schedule(step, lr, initial: float, warmup_steps: int, total_steps: in
 )
 def one_cycle_schedule(step, lr, initial: float, total_steps: int):
     """Smith 2018, PyTorch's OneCycleLR: cosine up from initial/25 over 30 % of the steps, then down to initial/250,000."""
-    peak, last = 0.3 * total_steps - 1, total_steps - 1
-    at = min(float(step[0]), last)
-    if at <= peak:
-        start, stop, t = initial / 25, initial, at / peak
+    peak, last_step = 0.3 * total_steps - 1, total_steps - 1
+    position = min(float(step[0]), last_step)
+    if position <= peak:
+        start, stop, t = initial / 25, initial, position / peak
     else:
-        start, stop, t = initial, initial / 25e4, (at - peak) / max(last - peak, 1e-9)
+        start, stop, t = initial, initial / 25e4, (position - peak) / max(last_step - peak, 1e-9)
     lr[0] = stop + 0.5 * (start - stop) * (1 + math.cos(math.pi * t))
 
 

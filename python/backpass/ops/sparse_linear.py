@@ -32,9 +32,9 @@ def nonzeros(
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """(b, columns, values) of the rows of the batch, those that there are."""
     for b, row in enumerate(index[cursor[0] : cursor[0] + count]):
-        part = slice(starts[row], ends[row])
-        known = columns[part] < features
-        yield b, columns[part][known], values[part][known]
+        span = slice(starts[row], ends[row])
+        mask = columns[span] < features
+        yield b, columns[span][mask], values[span][mask]
 
 
 @op(
@@ -58,8 +58,8 @@ def sparse_linear_forward(
 ):
     """linear_forward for x[b] = row index[cursor + b] of a sparse matrix (N, I), its values from `starts` to `ends`."""
     y[...] = 0
-    for b, at, x in nonzeros(starts, ends, columns, values, index, cursor, len(y), len(weight)):
-        y[b] = x @ weight[at]
+    for b, row_columns, x in nonzeros(starts, ends, columns, values, index, cursor, len(y), len(weight)):
+        y[b] = x @ weight[row_columns]
     finish(y, bias, slope, activation, alpha)
 
 
@@ -67,7 +67,7 @@ def sparse_linear_forward(
 def sparse_linear_backward(starts, ends, columns, values, index, cursor, dy, dweight, dbias):
     """dW = xᵀ dy, db = Σ dy for the same x."""
     dweight[...] = 0
-    for b, at, x in nonzeros(starts, ends, columns, values, index, cursor, len(dy), len(dweight)):
-        np.add.at(dweight, at, x[:, None] * dy[b])
+    for b, row_columns, x in nonzeros(starts, ends, columns, values, index, cursor, len(dy), len(dweight)):
+        np.add.at(dweight, row_columns, x[:, None] * dy[b])
     if dbias is not None:
         np.sum(dy, axis=0, out=dbias)

@@ -39,8 +39,8 @@ def by_name(optimizer: Any) -> Optimizer:
         return optimizer
     if isinstance(optimizer, str) and optimizer in NAMES:
         make: Any = NAMES[optimizer]
-        made: Optimizer = make()
-        return made
+        instance: Optimizer = make()
+        return instance
     near = did_you_mean(optimizer, NAMES) if isinstance(optimizer, str) else ""
     if isinstance(optimizer, type) and issubclass(optimizer, Optimizer):
         near = f"; did you mean {optimizer.__name__}()?"

@@ -68,26 +68,26 @@ def _guarded(method: Method[M, P, R], computes: bool, reads: bool) -> Method[M, 
         if usage.training and usage.training != get_ident():
             raise in_training()
         with usage.lock:
-            before = usage.computing
-            if before and not reads:
+            was_computing = usage.computing
+            if was_computing and not reads:
                 raise in_a_step()
-            usage.computing = computes or before
+            usage.computing = computes or was_computing
             try:
                 return method(owner, *args, **kwargs)
             finally:
-                usage.computing = before
+                usage.computing = was_computing
 
     return cast("Method[M, P, R]", guarded)
 
 
 def switched(usage: Usage, function: Callable[..., R], /, *arguments: Any) -> R:
     """Call a function with `computing` the other way round, from "may call on" to "nobody may", or back; deliver signals."""
-    before = usage.computing
+    was_computing = usage.computing
     try:
-        usage.computing = not before
+        usage.computing = not was_computing
         return opened(function, *arguments)
     finally:
-        usage.computing = before
+        usage.computing = was_computing
 
 
 def in_a_step() -> RuntimeError:

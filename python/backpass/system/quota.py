@@ -32,7 +32,7 @@ def _cgroup_folders(root: Path) -> Iterator[Path]:
         inner = Path(
             path.strip("/")
         )  # in a container the path may be the host's: the mount is then the group itself
-        yield from (top / part for part in (inner, *inner.parents))
+        yield from (top / folder for folder in (inner, *inner.parents))
 
 
 def _limit(folder: Path) -> float | None:

@@ -77,16 +77,16 @@ def held() -> Iterator[bool]:
     gate = _gate()
     outermost = gate is not _main and threading.get_ident() == threading.main_thread().ident
     gate = _main if outermost else gate
-    before = gate.open
+    was_open = gate.open
     try:
         gate.open = False
         if outermost:
             gate.install()
-        yield before
+        yield was_open
     finally:
         if not outermost:
-            gate.open = before
-            if before:
+            gate.open = was_open
+            if was_open:
                 gate.deliver()
         else:
             try:
@@ -99,13 +99,13 @@ def held() -> Iterator[bool]:
 def opened(function: Callable[..., R], /, *arguments: Any) -> R:
     """Call a function within `held`, and let handlers run at once while it runs."""
     gate = _gate()
-    before = gate.open
+    was_open = gate.open
     try:
         gate.open = True
         gate.deliver()
         return function(*arguments)
     finally:
-        gate.open = before
+        gate.open = was_open
 
 
 def deliver() -> None:
