@@ -9,7 +9,7 @@ import sys
 import weakref
 from collections.abc import Mapping
 
-from backpass.cli.bench import backend
+from backpass.cli.contestant import backend
 from backpass.cli.workloads import WORKLOADS, Workload
 
 from .common import Contestant

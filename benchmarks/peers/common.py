@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from backpass.cli.contestant import Contestant
 from backpass.cli.workloads import Workload
-
-Contestant = Callable[[int], float]  # trains this many epochs; returns the seconds
 
 
 def timed(

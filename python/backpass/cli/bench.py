@@ -26,15 +26,13 @@ from typing import Any
 from ..backends import available_backends, get_backend
 from ..diagnostics import config
 from . import peak
+from .contestant import Contestant, Make, backend
 from .workloads import MAIN, WORKLOADS, Workload
 
 # Parameters whose update stays in a core's cache: 840 KB.
 CACHED = 30_000
 # Seconds between two turns: OpenBLAS's idle threads go on spinning for a tenth after a product.
 SETTLE = 0.15
-# Trains so many epochs, and returns the seconds.
-Contestant = Callable[[int], float]
-Make = Callable[[Workload, int], Contestant]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -110,18 +108,6 @@ def run(arguments: argparse.Namespace) -> None:
         with open(arguments.json, "w", encoding="utf-8") as file:
             json.dump(about | {"workloads": results}, file, indent=1)
         print(f"\nwritten: {arguments.json}")
-
-
-def backend(workload: Workload, name: str, threads: int) -> Contestant:
-    """`fit` on a backend of ours: shuffling and gathering included."""
-    model, (X, y) = workload.model(name, threads), workload.data()
-
-    def train(epochs: int) -> float:
-        start = time.perf_counter()
-        model.fit(X, y, epochs=epochs, batch_size=workload.batch)
-        return time.perf_counter() - start
-
-    return train
 
 
 def installed_peers(folder: Path, threads: int) -> dict[str, tuple[str, Make, Callable[[Workload], bool]]]:
