@@ -7,10 +7,10 @@ arrays, everything compiled and warmed up before the clock starts. A contestant 
 import importlib.util
 from collections.abc import Callable
 
+from backpass.cli.contestant import Contestant
 from backpass.cli.workloads import Workload
 
 from .apart import AVX512_BLAS, apart
-from .common import Contestant
 from .with_jax import jax_jit, jax_scan
 from .with_sklearn import scikit_learn
 from .with_tensorflow import tensorflow_graph

@@ -9,10 +9,9 @@ import sys
 import weakref
 from collections.abc import Mapping
 
-from backpass.cli.contestant import backend
+from backpass.cli.contestant import Contestant, backend
 from backpass.cli.workloads import WORKLOADS, Workload
 
-from .common import Contestant
 from .with_sklearn import scikit_learn
 
 AVX512_BLAS = {"OPENBLAS_CORETYPE": "SkylakeX"}  # OpenBLAS takes AMD's for AVX2 cores

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from backpass.cli.contestant import Contestant
 from backpass.cli.workloads import Workload
 
-from .common import Contestant, first_weights, repeated, timed
+from .common import first_weights, repeated, timed
 
 SCAN_STEPS = 200  # of one compiled call of the scan
 

@@ -2,9 +2,8 @@
 
 import time
 
+from backpass.cli.contestant import Contestant
 from backpass.cli.workloads import Workload
-
-from .common import Contestant
 
 
 def scikit_learn(workload: Workload, threads: int) -> Contestant:

@@ -3,9 +3,10 @@
 import os
 from typing import Any
 
+from backpass.cli.contestant import Contestant
 from backpass.cli.workloads import Workload
 
-from .common import Contestant, first_weights, timed
+from .common import first_weights, timed
 
 
 def tensorflow_graph(workload: Workload, threads: int, xla: bool = False) -> Contestant:

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from backpass.cli.contestant import Contestant
 from backpass.cli.workloads import Workload
 
-from .common import Contestant, first_weights, timed
+from .common import first_weights, timed
 
 
 def _contestant(step: Callable[[], None], workload: Workload, precision: str, mode: Any) -> Contestant:
