@@ -57,9 +57,9 @@ def __getattr__(name: str) -> object:
         return import_module(".sklearn", __name__)
     if name not in LATE:
         raise missing(__name__, name, __all__, ELSEWHERE)
-    found: object = getattr(import_module(f".{LATE[name]}", __name__), name)
-    globals()[name] = found
-    return found
+    value: object = getattr(import_module(f".{LATE[name]}", __name__), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

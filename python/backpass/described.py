@@ -36,18 +36,18 @@ class Described:
         return cls(*bound.args, **bound.kwargs)
 
     def __repr__(self) -> str:
-        shown: list[str] = []
+        arguments: list[str] = []
         if "settings" not in self.__dict__:
             return f"{type(self).__name__}()"
         for name, parameter in _signature(type(self)).parameters.items():
             value = self.settings[name]
             if parameter.kind is parameter.VAR_POSITIONAL:
-                shown += map(repr, value)
+                arguments += map(repr, value)
             elif parameter.default is parameter.empty:
-                shown.append(repr(value))
+                arguments.append(repr(value))
             elif name in self.always_shown or not _equal(value, parameter.default):
-                shown.append(f"{name}={value!r}")
-        return f"{type(self).__name__}({', '.join(shown)})"
+                arguments.append(f"{name}={value!r}")
+        return f"{type(self).__name__}({', '.join(arguments)})"
 
 
 class Adjustable(Described):
@@ -64,18 +64,18 @@ class Adjustable(Described):
     instead: ClassVar[Mapping[str, str]] = {}
 
     def __setattr__(self, name: str, value: Any) -> None:
-        own = self.__dict__
-        if not own.get("_built") or name.startswith("_"):
+        attributes = self.__dict__
+        if not attributes.get("_built") or name.startswith("_"):
             super().__setattr__(name, value)
             return
-        if name in own["settings"]:
-            settings = own["settings"] | {name: value}
+        if name in attributes["settings"]:
+            settings = attributes["settings"] | {name: value}
             self.adopt(type(self).from_settings(settings), name)
-        elif name in own or hasattr(type(self), name):
+        elif name in attributes or hasattr(type(self), name):
             super().__setattr__(name, value)
         else:
             raise AttributeError(self._unknown(name))
-        own["version"] = self.version + 1
+        attributes["version"] = self.version + 1
         Adjustable.changes[0] += 1
 
     def __getattr__(self, name: str) -> Any:
@@ -89,8 +89,8 @@ class Adjustable(Described):
 
     def adopt(self, twin: Self, name: str) -> None:
         """Become what `twin` is, which was made with another value of the setting `name`."""
-        own = self.__dict__
-        own.update({key: value for key, value in vars(twin).items() if key != "version"})
+        attributes = self.__dict__
+        attributes.update({key: value for key, value in vars(twin).items() if key != "version"})
 
     def _unknown(self, name: str) -> str:
         message = f"{type(self).__name__} has no attribute {name!r}"
@@ -104,7 +104,7 @@ def explained(instead: Mapping[str, str]) -> Callable[[F], F]:
 
     def decorate(method: F) -> F:
         signature = inspect.signature(method)
-        known = [name for name in signature.parameters if name != "self"]
+        parameter_names = [name for name in signature.parameters if name != "self"]
 
         @functools.wraps(method)
         def wrapper(self: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -115,16 +115,20 @@ def explained(instead: Mapping[str, str]) -> Callable[[F], F]:
                     raise  # from within the method
                 callee = type(self).__name__ if method.__name__ == "__init__" else f"{method.__name__}()"
                 for name in kwargs:
-                    if name not in known:
-                        hint = f": {instead[name]}" if name in instead else did_you_mean(name, known)
+                    if name not in parameter_names:
+                        hint = (
+                            f": {instead[name]}" if name in instead else did_you_mean(name, parameter_names)
+                        )
                         raise TypeError(
-                            f"{callee} has no argument {name!r}{hint or f'; expected {known}'}"
+                            f"{callee} has no argument {name!r}{hint or f'; expected {parameter_names}'}"
                         ) from None
                 by_place = [
-                    n for n in known if signature.parameters[n].kind is not inspect.Parameter.KEYWORD_ONLY
+                    n
+                    for n in parameter_names
+                    if signature.parameters[n].kind is not inspect.Parameter.KEYWORD_ONLY
                 ]
                 if len(args) > len(by_place):
-                    others = ", ".join(f"{name}=" for name in known[len(by_place) :][:3])
+                    others = ", ".join(f"{name}=" for name in parameter_names[len(by_place) :][:3])
                     expected = f"expected at most {len(by_place)} ({', '.join(by_place)})"
                     raise TypeError(
                         f"{callee} has {len(args)} arguments without a name, {expected}; all others need theirs: {others}, ..."
@@ -173,12 +177,12 @@ def _refusal(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any], error: st
     if hint := getattr(cls, "refused", lambda *args: "")(*args):
         return f"{cls.__name__}: {hint}"
     parameters = _signature(cls).parameters
-    known = [name for name, p in parameters.items() if p.kind is not p.VAR_POSITIONAL]
+    parameter_names = [name for name, p in parameters.items() if p.kind is not p.VAR_POSITIONAL]
     for name in kwargs:
-        if name not in known:
+        if name not in parameter_names:
             hint = getattr(cls, "instead", {}).get(name)
-            said = f": {hint}" if hint else did_you_mean(name, known)
-            return f"{cls.__name__} has no argument {name!r}{said or f'; expected {known}'}"
+            ending = f": {hint}" if hint else did_you_mean(name, parameter_names)
+            return f"{cls.__name__} has no argument {name!r}{ending or f'; expected {parameter_names}'}"
     return f"{cls.__name__}: {error}; expected {cls.__name__}{_shown(_signature(cls))}"
 
 

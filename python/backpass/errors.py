@@ -47,20 +47,22 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     warnings.warn(message, category, stacklevel=level)
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known_names: Iterable[str]) -> str:
     """ "; did you mean 'cross_entropy'?" where one of the known names is near, else nothing."""
     if name.startswith("__"):  # Python asks for such names while it imports
         return ""
     from difflib import get_close_matches
 
-    plain = {_letters(one): one for one in known}
+    plain = {_letters(candidate): candidate for candidate in known_names}
     matches = get_close_matches(_letters(name), plain, n=1, cutoff=0.6)
     return f"; did you mean {plain[matches[0]]!r}?" if matches else ""
 
 
-def missing(module: str, name: str, known: Iterable[str], elsewhere: Mapping[str, str]) -> AttributeError:
+def missing(
+    module: str, name: str, known_names: Iterable[str], elsewhere: Mapping[str, str]
+) -> AttributeError:
     """What a module raises for a name that it has not: with what the thing is called here, or with a near name."""
-    near = f"; here it is {elsewhere[name]}" if name in elsewhere else did_you_mean(name, known)
+    near = f"; here it is {elsewhere[name]}" if name in elsewhere else did_you_mean(name, known_names)
     return AttributeError(f"module {module!r} has no attribute {name!r}{near}")
 
 

@@ -626,6 +626,6 @@ def load(
 
     get_backend(backend)  # if it is missing, that is what to say
     checkpoint = read(path, None if net is None else checked_net(net), loss, optimizer)
-    model = Model(**checkpoint.made, backend=backend, threads=threads)
+    model = Model(**checkpoint.arguments, backend=backend, threads=threads)
     checkpoint.restore(model.engine)
     return model

@@ -80,12 +80,12 @@ def affinity() -> int:
 
 
 def _parse(variable: str, text: str) -> int:
-    first = text.split(",")[0].strip()  # OMP_NUM_THREADS may list nested levels: "4,2"
-    if not first.isascii() or not first.isdigit() or not 1 <= int(first) <= MOST:
+    outermost = text.split(",")[0].strip()  # OMP_NUM_THREADS may list nested levels: "4,2"
+    if not outermost.isascii() or not outermost.isdigit() or not 1 <= int(outermost) <= MOST:
         raise ValueError(
             f"the environment variable {variable} is {text!r}, expected an integer from 1 to {MOST}"
         )
-    return int(first)
+    return int(outermost)
 
 
 def register() -> None:

@@ -48,26 +48,34 @@ class Callback(Described):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        moments = [name for name in vars(Callback) if name.startswith("on_")]
+        hooks = [name for name in vars(Callback) if name.startswith("on_")]
         for name in vars(cls):
-            if name.startswith("on_") and name not in moments:
-                said = NEVER.get(name) or did_you_mean(name, moments) or f"; expected one of {moments}"
-                warn(f"{cls.__name__}.{name} is never called{said}")
+            if name.startswith("on_") and name not in hooks:
+                ending = NEVER.get(name) or did_you_mean(name, hooks) or f"; expected one of {hooks}"
+                warn(f"{cls.__name__}.{name} is never called{ending}")
 
     def __setattr__(self, name: str, value: Any) -> None:
         """A changed setting of a callback of backpass goes through the constructor; what the run has reached stays."""
-        own = self.__dict__
-        if not own.get("_built") or name.startswith("_") or not type(self).__module__.startswith(HOME):
+        attributes = self.__dict__
+        if not attributes.get("_built") or name.startswith("_") or not type(self).__module__.startswith(HOME):
             super().__setattr__(name, value)
-        elif name in own["settings"]:
-            settings = own["settings"] | {name: value}
-            before, after = (vars(type(self).from_settings(s)) for s in (own["settings"], settings))
-            own.update({k: v for k, v in after.items() if isinstance(v, PLAIN) and v != before.get(k)})
-            own["settings"] = settings
-        elif name in own or hasattr(type(self), name) or name in Callback.__annotations__:
+        elif name in attributes["settings"]:
+            settings = attributes["settings"] | {name: value}
+            old_attributes, new_attributes = (
+                vars(type(self).from_settings(s)) for s in (attributes["settings"], settings)
+            )
+            attributes.update(
+                {
+                    k: v
+                    for k, v in new_attributes.items()
+                    if isinstance(v, PLAIN) and v != old_attributes.get(k)
+                }
+            )
+            attributes["settings"] = settings
+        elif name in attributes or hasattr(type(self), name) or name in Callback.__annotations__:
             super().__setattr__(name, value)
         else:
-            near = did_you_mean(name, [known for known in dir(self) if not known.startswith("_")])
+            near = did_you_mean(name, [attribute for attribute in dir(self) if not attribute.startswith("_")])
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{near}")
 
     def on_train_begin(self, logs: Logs) -> None:
@@ -199,18 +207,18 @@ class Monitor(Callback):
         """Find out what is better; ValueError where that is not known, or where nobody logs the quantity."""
         if not self.monitor:
             return
-        name, known = type(self).__name__, self.params.get("metrics", ())
+        name, metrics = type(self).__name__, self.params.get("metrics", ())
         better = self.mode if self.mode != "auto" else self.params.get("better", {}).get(self.monitor)
         better = better or BETTER.get(SPLIT.sub("", self.monitor, count=1))
-        if known and self.monitor not in known and not self.params.get("others"):
+        if metrics and self.monitor not in metrics and not self.params.get("others"):
             needs = (
                 "; it needs validation_data or validation_split"
-                if self.monitor.startswith("val_") and "val_loss" not in known
+                if self.monitor.startswith("val_") and "val_loss" not in metrics
                 else ""
             )
-            near = did_you_mean(self.monitor, known) if not needs else ""
+            near = did_you_mean(self.monitor, metrics) if not needs else ""
             raise ValueError(
-                f"{name}: monitor is {self.monitor!r}, but an epoch logs only {[*known]}{needs}{near}"
+                f"{name}: monitor is {self.monitor!r}, but an epoch logs only {[*metrics]}{needs}{near}"
             )
         if better is None:
             raise ValueError(

@@ -48,10 +48,10 @@ class CSVLogger(Callback):
             self._write("w", [dict(zip(self._names, self._names, strict=True)), *rows])
         self._write("a", [line])
 
-    def _write(self, how: str, rows: list[dict[str, Any]]) -> None:
+    def _write(self, mode: str, rows: list[dict[str, Any]]) -> None:
         import csv  # here, as below: `import backpass` is to be quick
 
-        with open(self.path, how, encoding="utf-8", newline="") as file:
+        with open(self.path, mode, encoding="utf-8", newline="") as file:
             csv.DictWriter(file, self._names, restval="", lineterminator="\n").writerows(rows)
 
     def _lines(self) -> list[list[str]]:
@@ -118,14 +118,14 @@ class ProgressBar(Callback):
         self._done = step
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        shown = {name: f"{value:.4g}" for name, value in logs.items() if name != "lr" and is_number(value)}
-        which = f"epoch {epoch + 1}/{self._epochs}"
+        texts = {name: f"{value:.4g}" for name, value in logs.items() if name != "lr" and is_number(value)}
+        epoch_text = f"epoch {epoch + 1}/{self._epochs}"
         if self._bar is not None:
-            self._bar.set_description(which, refresh=False)
-            self._bar.set_postfix(shown)
+            self._bar.set_description(epoch_text, refresh=False)
+            self._bar.set_postfix(texts)
         else:
-            text = "  ".join(f"{name} {value}" for name, value in shown.items())
-            print(f"{which}  {text}  {time.perf_counter() - self._start:.1f} s", file=sys.stderr)
+            text = "  ".join(f"{name} {value}" for name, value in texts.items())
+            print(f"{epoch_text}  {text}  {time.perf_counter() - self._start:.1f} s", file=sys.stderr)
 
     def on_train_end(self, logs: Logs) -> None:
         if self._bar is not None:

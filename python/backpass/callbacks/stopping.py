@@ -77,15 +77,15 @@ class EarlyStopping(Monitor):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         self.wait = int(state["wait"])
-        best, last = (
-            None if state[which] is None else weights.checked(self.model.net, state[which])
-            for which in ("best_state", "last_state")
+        best_state, last_state = (
+            None if state[key] is None else weights.checked(self.model.net, state[key])
+            for key in ("best_state", "last_state")
         )
-        self.best_state = best if self.restore_best else None
+        self.best_state = best_state if self.restore_best else None
         if (
-            last is not None and best is not None and same(self.model.state_dict(), best)
+            last_state is not None and best_state is not None and same(self.model.state_dict(), best_state)
         ):  # nobody else changed the weights since
-            self.model.load_state_dict(last)
+            self.model.load_state_dict(last_state)
 
 
 def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:

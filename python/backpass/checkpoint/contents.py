@@ -144,8 +144,8 @@ def run_from_json(run_json: Any, tensors: Tensors, engine: Engine) -> Run:
     run.history.epoch = tensors.pop("history.epoch").tolist()
     run.history.history = {name: tensors.pop(f"history.of.{name}").tolist() for name in run_json["history"]}
 
-    def array(one: dict[str, Any]) -> np.ndarray:
-        return tensors.pop(one["tensor"])
+    def array(reference: dict[str, Any]) -> np.ndarray:
+        return tensors.pop(reference["tensor"])
 
     run.states = [(str(name), dict(describe.decode(state, array))) for name, state in run_json["callbacks"]]
     return run

@@ -51,8 +51,8 @@ class ChangedError(UnknownError):
 # ---- plain values ----------------------------------------------------------------------------------------------------
 
 
-def encode(value: Any, other: Callable[[Any], Any]) -> Any:
-    """Numbers, strings, None, lists and dicts as JSON, floats to the last bit; what else there is goes through `other`."""
+def encode(value: Any, encode_other: Callable[[Any], Any]) -> Any:
+    """Numbers, strings, None, lists and dicts as JSON, floats to the last bit; what else there is goes through `encode_other`."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, bool | str):
@@ -62,13 +62,15 @@ def encode(value: Any, other: Callable[[Any], Any]) -> Any:
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else {"float": str(float(value))}
     if isinstance(value, list | tuple):
-        return [encode(item, other) for item in value]
+        return [encode(item, encode_other) for item in value]
     if isinstance(value, Mapping):
-        return {"pairs": [[encode(key, other), encode(item, other)] for key, item in value.items()]}
-    return other(value)
+        return {
+            "pairs": [[encode(key, encode_other), encode(item, encode_other)] for key, item in value.items()]
+        }
+    return encode_other(value)
 
 
-def decode(value: Any, other: Callable[[dict[str, Any]], Any]) -> Any:
+def decode(value: Any, decode_other: Callable[[dict[str, Any]], Any]) -> Any:
     """The inverse of `encode`; tuples come back as lists. ValueError for what `encode` does not write."""
     if value is None or isinstance(value, bool | str):
         return value
@@ -77,12 +79,12 @@ def decode(value: Any, other: Callable[[dict[str, Any]], Any]) -> Any:
             raise ValueError("a number is out of range")
         return value
     if isinstance(value, list):
-        return [decode(item, other) for item in value]
+        return [decode(item, decode_other) for item in value]
     if isinstance(value, dict) and [*value] == ["float"]:
         return float(value["float"])
     if isinstance(value, dict) and [*value] == ["pairs"]:
-        return {decode(key, other): decode(item, other) for key, item in value["pairs"]}
-    return other(value)
+        return {decode(key, decode_other): decode(item, decode_other) for key, item in value["pairs"]}
+    return decode_other(value)
 
 
 def nothing_else(value: Any) -> Any:
@@ -100,11 +102,11 @@ def describe(
     name, settings = type(instance).__name__, getattr(instance, "settings", {})
     if classes.get(name) is not type(instance):
         raise UnknownError(f"{name} is not a class of backpass")
-    other, several = nested or _value, _several(type(instance))
+    encode_other, several = nested or _value, _several(type(instance))
     description = {
         "class": name,
-        "args": [encode(value, other) for value in settings.get(several, ())],
-        "kwargs": {key: encode(value, other) for key, value in settings.items() if key != several},
+        "args": [encode(value, encode_other) for value in settings.get(several, ())],
+        "kwargs": {key: encode(value, encode_other) for key, value in settings.items() if key != several},
     }
     if nested is None:
         compare(instance, build(description, classes), name)
@@ -122,18 +124,18 @@ def describe_net(net: nn.Layer) -> dict[str, Any]:
     descriptions: list[dict[str, Any]] = []
     numbers: dict[int, int] = {}
 
-    def other(value: Any) -> Any:
+    def encode_layer(value: Any) -> Any:
         if not isinstance(value, nn.Layer):
             return _value(value)
         if id(value) not in numbers:
-            one = describe(value, LAYERS, other)
+            description = describe(value, LAYERS, encode_layer)
             numbers[id(value)] = len(descriptions)
-            descriptions.append(one)
+            descriptions.append(description)
         return {"layer": numbers[id(value)]}
 
-    other(net)
-    again = build_net({"layers": descriptions})
-    old, new = [*net.walk()], [*again.walk()]
+    encode_layer(net)
+    rebuilt = build_net({"layers": descriptions})
+    old, new = [*net.walk()], [*rebuilt.walk()]
     if _outline(old) != _outline(new):
         raise ChangedError("layers were added, taken out or exchanged after the network was made")
     for (name, layer), (_, twin) in zip(old, new, strict=True):
@@ -145,8 +147,8 @@ def compare(instance: Any, twin: Any, name: str) -> None:
     """Whether an object is still what its constructor made: ChangedError names what was changed."""
     for key in {**vars(twin), **vars(instance)}:
         if key not in OWN_STATE:
-            wanted = vars(twin).get(key, getattr(type(twin), key, ABSENT))
-            if wanted is not ABSENT and not _same(vars(instance).get(key, ABSENT), wanted):
+            expected = vars(twin).get(key, getattr(type(twin), key, ABSENT))
+            if expected is not ABSENT and not _same(vars(instance).get(key, ABSENT), expected):
                 raise ChangedError(f"{key} of {name} was changed after it was made")
 
 
@@ -164,11 +166,11 @@ def _value(value: Any) -> Any:
 
 
 def _outline(walk: list[tuple[str, nn.Layer]]) -> list[tuple[str, type, int, list[Any]]]:
-    first: dict[int, int] = {}
+    first_numbers: dict[int, int] = {}
     outline = []
     for number, (name, layer) in enumerate(walk):
         shapes = [(key, p.shape, p.shown, p.axes) for key, p in layer.learned.items()]
-        outline.append((name, type(layer), first.setdefault(id(layer), number), shapes))
+        outline.append((name, type(layer), first_numbers.setdefault(id(layer), number), shapes))
     return outline
 
 
@@ -196,10 +198,10 @@ def build(
     name, args, kwargs = description["class"], description["args"], description["kwargs"]
     if not isinstance(name, str) or name not in classes:
         raise ValueError(f"there is no {name!r:.80} in this backpass")
-    other = nested or _schedule
+    decode_other = nested or _schedule
     return classes[name](
-        *[_argument(decode(value, other)) for value in args],
-        **{key: _argument(decode(value, other)) for key, value in kwargs.items()},
+        *[_argument(decode(value, decode_other)) for value in args],
+        **{key: _argument(decode(value, decode_other)) for key, value in kwargs.items()},
     )
 
 
@@ -212,22 +214,22 @@ def build_net(description: Any) -> nn.Layer:
     """The network that `describe_net` described, without weights: they are allocated by the model."""
     layers: list[nn.Layer] = []
     places: list[int] = []  # how often a layer and all in it stand in the network
-    for one in description["layers"]:
-        inside = 1
+    for layer_description in description["layers"]:
+        layer_count = 1
 
-        def other(value: dict[str, Any]) -> nn.Layer:
-            nonlocal inside
+        def decode_layer(value: dict[str, Any]) -> nn.Layer:
+            nonlocal layer_count
             number = value["layer"]
             if not isinstance(number, int) or not 0 <= number < len(layers):
                 raise ValueError(f"there is no layer {number!r:.80} before layer {len(layers)}")
-            inside += places[number]
+            layer_count += places[number]
             return layers[number]
 
-        layer = build(one, LAYERS, other)
-        if inside > MOST_LAYERS:
+        layer = build(layer_description, LAYERS, decode_layer)
+        if layer_count > MOST_LAYERS:
             raise ValueError(f"the network has more than {MOST_LAYERS:,} layers")
         layers.append(layer)
-        places.append(inside)
+        places.append(layer_count)
     return layers[-1]
 
 

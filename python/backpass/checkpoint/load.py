@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,22 +23,22 @@ class Checkpoint:
     """A file's model: the arguments of its constructor, and what `restore` fills it with."""
 
     path: Path
-    made: dict[str, Any]
-    written: dict[str, Any]
+    arguments: dict[str, Any]
+    state_json: dict[str, Any]
     tensors: contents.Tensors
 
     def restore(self, engine: Engine) -> None:
-        """Fill the engine of a model made with `made`."""
+        """Fill the engine of a model made with `arguments`."""
         with reading(self.path):
             self._check_optimizer(engine.optimizer)
             contents.fill(engine, self.tensors)
-            step = contents.whole("step", self.written["step"], contents.LARGEST)
+            step = contents.whole("step", self.state_json["step"], contents.LARGEST)
             # Files of the first version have the first alone.
-            optimizer_step = self.written.get("optimizer_step", step)
+            optimizer_step = self.state_json.get("optimizer_step", step)
             engine.step_counts[:] = step, contents.whole("optimizer_step", optimizer_step, contents.LARGEST)
-            engine.epoch = contents.whole("epoch", self.written["epoch"], contents.LARGEST)
-            if self.written["run"] is not None:
-                engine.last_run = contents.run_from_json(self.written["run"], self.tensors, engine)
+            engine.epoch = contents.whole("epoch", self.state_json["epoch"], contents.LARGEST)
+            if self.state_json["run"] is not None:
+                engine.last_run = contents.run_from_json(self.state_json["run"], self.tensors, engine)
             if self.tensors:
                 raise ValueError(f"it holds {sorted(self.tensors)[0]!r:.80}, which this model does not have")
 
@@ -62,31 +63,31 @@ def read(
     optimizer: str | Optimizer | None,
 ) -> Checkpoint:
     """The newest good file at `path`; net, loss, optimizer take the place of what it describes."""
-    used, (tensors, metadata) = _newest(Path(as_path("path", path)))
-    with reading(used):
+    used_path, (tensors, metadata) = _newest(Path(as_path("path", path)))
+    with reading(used_path):
         version = int(metadata["backpass_format"])
     if version > FORMAT:
         raise CheckpointError(
-            f"{used} has format {version}, of a newer backpass; this one reads format {FORMAT}: upgrade it"
+            f"{used_path} has format {version}, of a newer backpass; this one reads format {FORMAT}: upgrade it"
         )
     if version < 1:
-        raise CheckpointError(f"{used} has format {version}, which no backpass ever wrote")
+        raise CheckpointError(f"{used_path} has format {version}, which no backpass ever wrote")
     wrong = DESCRIBES if net is None else "does not fit net"
-    with reading(used):
-        written = json.loads(metadata["backpass"])
-        description = written["model"]
+    with reading(used_path):
+        state_json = json.loads(metadata["backpass"])
+        description = state_json["model"]
         if net is None:
-            net = _built(used, description, "net", describe.build_net)
+            net = _built(used_path, description, "net", describe.build_net)
         if loss is None:
-            loss = _built(used, description, "loss", lambda one: describe.build(one, describe.LOSSES))
+            loss = _built(used_path, description, "loss", partial(describe.build, classes=describe.LOSSES))
         if optimizer is None:
             optimizer = _built(
-                used, description, "optimizer", lambda one: describe.build(one, describe.OPTIMIZERS)
+                used_path, description, "optimizer", partial(describe.build, classes=describe.OPTIMIZERS)
             )
         if description["dtype"] not in ("float32", "float64"):
             raise ValueError(f"dtype is {description['dtype']!r:.80}")
         seed = contents.whole("seed", description["seed"], 2**63)
-    with reading(used, wrong):
+    with reading(used_path, wrong):
         shapes = contents.declared(net, description["dtype"])
         contents.check(tensors, shapes)
         if more := [name for name in tensors if name.startswith("model.") and name not in shapes]:
@@ -98,7 +99,7 @@ def read(
         "dtype": description["dtype"],
         "seed": seed,
     }
-    return Checkpoint(used, arguments, written, tensors)
+    return Checkpoint(used_path, arguments, state_json, tensors)
 
 
 def _newest(path: Path) -> tuple[Path, tuple[contents.Tensors, dict[str, str]]]:
@@ -115,9 +116,9 @@ def _newest(path: Path) -> tuple[Path, tuple[contents.Tensors, dict[str, str]]]:
         raise
 
 
-def _built(path: Path, description: Any, part: str, build: Callable[[Any], Any]) -> Any:
-    if "unknown" in description[part]:
+def _built(path: Path, description: Any, name: str, build: Callable[[Any], Any]) -> Any:
+    if "unknown" in description[name]:
         raise CheckpointError(
-            f"{path} cannot describe its {part} ({description[part]['unknown']}): pass it as it was, bp.load(path, {HOW[part]})"
+            f"{path} cannot describe its {name} ({description[name]['unknown']}): pass it as it was, bp.load(path, {HOW[name]})"
         )
-    return build(description[part])
+    return build(description[name])

@@ -75,14 +75,14 @@ def _description(engine: Engine, path: Path) -> dict[str, Any]:
         ("loss", lambda: describe.describe(engine.loss_function or engine.loss, describe.LOSSES)),
         ("optimizer", lambda: describe.describe(engine.optimizer, describe.OPTIMIZERS)),
     ]
-    for part, write in parts:
+    for name, write in parts:
         try:
-            description[part] = write()
+            description[name] = write()
         except describe.UnknownError as error:
-            description[part] = {"unknown": str(error)}
+            description[name] = {"unknown": str(error)}
             if isinstance(error, describe.ChangedError):
                 warn(
-                    f"{path} cannot describe its {part} ({error}): it will load with bp.load(path, {HOW[part]}) only",
+                    f"{path} cannot describe its {name} ({error}): it will load with bp.load(path, {HOW[name]}) only",
                     RuntimeWarning,
                 )
     return description

@@ -132,10 +132,12 @@ def chosen(names: str | None, large: bool) -> list[Workload]:
         return [WORKLOADS[name] for name in MAIN if large or not WORKLOADS[name].slow]
     if names == "all":
         return [workload for workload in WORKLOADS.values() if large or not workload.slow]
-    wanted = [name.strip() for name in names.split(",") if name.strip()] + (["large"] if large else [])
-    if unknown := [name for name in wanted if name not in WORKLOADS]:
+    workload_names = [name.strip() for name in names.split(",") if name.strip()] + (
+        ["large"] if large else []
+    )
+    if unknown := [name for name in workload_names if name not in WORKLOADS]:
         raise ValueError(f"--workloads names {unknown[0]!r}, expected some of {','.join(WORKLOADS)}")
-    return [WORKLOADS[name] for name in dict.fromkeys(wanted)]
+    return [WORKLOADS[name] for name in dict.fromkeys(workload_names)]
 
 
 def measure(
@@ -145,10 +147,10 @@ def measure(
     results: dict[str, Any] = {}
     epochs = {}
     for name, train in contestants.items():
-        first = train(1)
+        first_epoch_seconds = train(1)
         epochs[name] = max(1, round(seconds / max(train(1), 1e-9)))
         results[name] = {
-            "first_epoch_seconds": first,
+            "first_epoch_seconds": first_epoch_seconds,
             "steps": epochs[name] * workload.steps_per_epoch,
             "us_per_step": [],
         }

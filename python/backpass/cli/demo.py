@@ -62,9 +62,9 @@ def run(arguments: argparse.Namespace) -> None:
     for name in ("native", "numba"):
         if not arguments.backend and name not in names:
             print(f"Without the {name} backend: {why_missing(name)}.")
-    shown = build(names[0], arguments.epochs, rows)
+    model = build(names[0], arguments.epochs, rows)
     print(
-        f"Network: {shown.net!r}\nLoss: {shown.loss!r}\nOptimizer: {shown.optimizer!r}, batches of {BATCH}\n"
+        f"Network: {model.net!r}\nLoss: {model.loss!r}\nOptimizer: {model.optimizer!r}, batches of {BATCH}\n"
     )
     histories: dict[str, History] = {}
     table = [("backend", "training accuracy", "held-out accuracy", "seconds", "steps/s")]

@@ -23,13 +23,13 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"\nspeed check: {'-'.join(map(str, workload.layers))}, batch {workload.batch}, Adam, float32")
     for name in available_backends():
         try:
-            microseconds, first = speed(workload, name)
+            microseconds, first_step_seconds = speed(workload, name)
         except Exception as error:  # a report of what is broken has to survive it
             print(f"  {name:<7} FAILED: {type(error).__name__}: {error}")
         else:
             gflops = workload.flops / microseconds / 1e3
             print(
-                f"  {name:<7} {microseconds:8.1f} µs a step, {gflops:6.1f} GFLOP/s; first step after {first:.2f} s"
+                f"  {name:<7} {microseconds:8.1f} µs a step, {gflops:6.1f} GFLOP/s; first step after {first_step_seconds:.2f} s"
             )
 
 
@@ -40,9 +40,9 @@ def speed(workload: Workload, backend: str) -> tuple[float, float]:
     start = time.perf_counter()
     model = workload.model(backend)
     model.step(X[: workload.batch], y[: workload.batch])
-    first = time.perf_counter() - start
+    first_step_seconds = time.perf_counter() - start
     model.fit(X, y, batch_size=workload.batch)
     steps, start = int(model.engine.step_count[0]), time.perf_counter()
     while time.perf_counter() - start < SECONDS:
         model.fit(X, y, batch_size=workload.batch)
-    return (time.perf_counter() - start) / (int(model.engine.step_count[0]) - steps) * 1e6, first
+    return (time.perf_counter() - start) / (int(model.engine.step_count[0]) - steps) * 1e6, first_step_seconds

@@ -54,8 +54,8 @@ class Workload:
     def bytes(self) -> int:
         """What a step has to move at least: its rows of X; of each parameter the weight forward and (but for the first layer)
         backward, the gradient when it is computed and for its norm, and Adam's four reads and three writes."""
-        first = self.layers[0] * self.layers[1]
-        return 4 * (11 * self.parameters - first + self.batch * self.layers[0])
+        first_layer_weights = self.layers[0] * self.layers[1]
+        return 4 * (11 * self.parameters - first_layer_weights + self.batch * self.layers[0])
 
     @property
     def steps_per_epoch(self) -> int:
@@ -79,11 +79,11 @@ class Workload:
             layers += [nn.BatchNorm1d(b)] * self.batch_norm
             layers.append(getattr(nn, self.activation)())
             layers += [nn.Dropout(self.dropout)] * (self.dropout > 0)
-        after = (
+        trailing_layers = (
             1 + self.batch_norm + (self.dropout > 0)
         )  # what follows a hidden layer does not follow the last
         optimizer = getattr(optim, self.optimizer)(eps=self.eps, clip_grad_norm=self.clip_grad_norm)
-        net = nn.Sequential(*layers[:-after])
+        net = nn.Sequential(*layers[:-trailing_layers])
         named: dict[str, Any] = {"loss": self.loss, "backend": backend}
         return Model(net, optimizer=optimizer, threads=threads, **named)
 

@@ -54,17 +54,17 @@ def _columns(name: str, frame: Any) -> np.ndarray:
     columns = []
     for place, column in enumerate(frame.columns):
         # By its place, since two columns may have one name.
-        given = frame.iloc[:, place] if hasattr(frame, "iloc") else frame[column]
-        array = _plain(f"{name}[{column!r}]", given, np.asarray(given))
+        values = frame.iloc[:, place] if hasattr(frame, "iloc") else frame[column]
+        array = _plain(f"{name}[{column!r}]", values, np.asarray(values))
         if array.dtype.kind not in "fiub":
             what_helps = "one-hot columns of it come from pandas.get_dummies or scikit-learn's OneHotEncoder"
-            if array.dtype == object and not any(isinstance(one, str) for one in array[:100]):
+            if array.dtype == object and not any(isinstance(value, str) for value in array[:100]):
                 what_helps = "if all of them are numbers, convert them with astype(float)"
             if array.dtype.kind in "mM":
                 what_helps = (
                     "make numbers of it, such as (column - column.min()).dt.total_seconds(), or leave it out"
                 )
-            raise TypeError(f"{name}: column {column!r} holds {given.dtype}, expected numbers; {what_helps}")
+            raise TypeError(f"{name}: column {column!r} holds {values.dtype}, expected numbers; {what_helps}")
         columns.append(array)
     return np.column_stack(columns)
 
@@ -95,12 +95,12 @@ def _what_helps(name: str, value: Any, array: np.ndarray) -> str:
     if array.dtype.kind in "mM":
         return "; make numbers of dates, such as seconds from the first"
     if array.dtype == object and array.ndim == 0:
-        how = (
+        hint = (
             ": give its arrays; fit and evaluate take a sequence of chunks (X, y) without y, too"
             if hasattr(value, "__iter__")
             else ""
         )
-        return f"; it is a {type(value).__name__}{how}"
+        return f"; it is a {type(value).__name__}{hint}"
     if array.dtype == object:
         return f"; if all of them are numbers, {name}.astype(float)"
     return ""

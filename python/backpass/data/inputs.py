@@ -60,11 +60,11 @@ def checked_inputs(X: Any, net: Layer, dtype: np.dtype[Any], take: Take) -> Inpu
     single = len(takes) == 1
     sources: dict[str, Source] = {}
     for name, kind in takes.items():
-        shown = "X" if single else f"X[{name!r}]"
+        argument = "X" if single else f"X[{name!r}]"
         sources[name] = (
-            take(arrays_by_name[name], dtype, shown)
+            take(arrays_by_name[name], dtype, argument)
             if kind == "number"
-            else arrays.indices(arrays_by_name[name], shown)
+            else arrays.indices(arrays_by_name[name], argument)
         )
     if not single and len({len(source) for source in sources.values()}) > 1:
         rows = {name: len(source) for name, source in sources.items()}

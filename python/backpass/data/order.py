@@ -52,5 +52,5 @@ def balanced(order: np.ndarray, classes: np.ndarray) -> np.ndarray:
     grouped = usable[np.argsort(classes[usable], kind="stable")]
     counts = np.bincount(classes[grouped])
     counts, starts = counts[counts > 0], np.cumsum(counts)[counts > 0]
-    turn, of_turn = np.divmod(np.arange(len(order)), len(counts))
-    return np.asarray(grouped[(starts - counts)[of_turn] + turn % counts[of_turn]])
+    round_number, of_turn = np.divmod(np.arange(len(order)), len(counts))
+    return np.asarray(grouped[(starts - counts)[of_turn] + round_number % counts[of_turn]])

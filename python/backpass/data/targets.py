@@ -93,9 +93,9 @@ def per_class(class_weight: Any, counts: np.ndarray) -> np.ndarray:
         raise ValueError(
             f"class_weight has shape {weights.shape}, expected a dict, 'balanced' or ({classes},) numbers"
         )
-    if wrong := [(c, w) for c, w in enumerate(weights.tolist()) if not 0 <= w < np.inf]:
+    if wrong_weights := [(c, w) for c, w in enumerate(weights.tolist()) if not 0 <= w < np.inf]:
         raise ValueError(
-            f"class_weight is {wrong[0][1]} for class {wrong[0][0]}, expected finite numbers of at least 0"
+            f"class_weight is {wrong_weights[0][1]} for class {wrong_weights[0][0]}, expected finite numbers of at least 0"
         )
     return np.asarray(weights, np.float64)
 

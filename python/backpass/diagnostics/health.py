@@ -63,8 +63,8 @@ class Records:
 
     def name(self, layer: str) -> str:
         """A layer as messages call it."""
-        shown = dict(zip(self.layers, self.shown, strict=True)).get(layer, "")
-        return f"layer {layer}" + (f" ({shown})" if shown else "")
+        layer_text = dict(zip(self.layers, self.shown, strict=True)).get(layer, "")
+        return f"layer {layer}" + (f" ({layer_text})" if layer_text else "")
 
     def late(self, values: list[list[float]]) -> np.ndarray:
         """The medians over the later half of the samples."""
@@ -106,8 +106,8 @@ def _exploding(records: Records) -> Iterator[Verdict]:
             np.median(total[number : number + LASTING]) > GROWN * median_before
         )  # one odd batch is no explosion
         if lasts or (total[number] > GROWN * median_before and any(_idle(records, "dead"))):
-            grown = f"{total[number] / median_before:.2g}" if median_before else "infinitely many"
-            yield Verdict("exploding", f"from step {step}: the gradient is {grown} times its median before")
+            growth = f"{total[number] / median_before:.2g}" if median_before else "infinitely many"
+            yield Verdict("exploding", f"from step {step}: the gradient is {growth} times its median before")
         if number and (updates[number] > REPLACED).any():
             layer = records.layers[int(np.nanargmax(updates[number]))]
             yield Verdict(
@@ -117,8 +117,8 @@ def _exploding(records: Records) -> Iterator[Verdict]:
     rms = records.late(records.rms().tolist())
     largest, last_layer = int(np.argmax(rms)), len(rms) - 1
     if largest < last_layer and rms[largest] > DEEPER * rms[last_layer] > 0:
-        grown = f"{rms[largest] / rms[last_layer]:.2g} times larger than at {records.name(records.layers[last_layer])}"
-        yield Verdict("exploding", f"at {records.name(records.layers[largest])}: the gradient is {grown}")
+        growth = f"{rms[largest] / rms[last_layer]:.2g} times larger than at {records.name(records.layers[last_layer])}"
+        yield Verdict("exploding", f"at {records.name(records.layers[largest])}: the gradient is {growth}")
 
 
 def _idle(records: Records, kind: str) -> Iterator[Verdict]:
@@ -147,11 +147,11 @@ def report(records: Records) -> str:
     """The verdict, what to do, and a table of the last sample."""
     verdict = judge(records)
     idle = dict(zip(records.activations, zip(records.kinds, records.idle[-1], strict=True), strict=True))
-    shown = dict(zip(records.layers, records.shown, strict=True))
+    layer_texts = dict(zip(records.layers, records.shown, strict=True))
     rows = [("layer", "", "gradient norm", "update / weight", "dead", "saturated")]
-    for layer in [*records.layers, *(a for a in records.activations if a not in shown)]:
+    for layer in [*records.layers, *(a for a in records.activations if a not in layer_texts)]:
         norm = update = ""
-        if layer in shown:
+        if layer in layer_texts:
             place = records.layers.index(layer)
             size, change = records.norms[-1][place], records.updates[-1][place]
             norm, update = f"{size:.3g}", "" if np.isnan(change) else f"{change:.3g}"
@@ -159,7 +159,7 @@ def report(records: Records) -> str:
         dead, saturated = (
             f"{share:.0%}" if kind == column_kind else "" for column_kind in ("dead", "saturated")
         )
-        rows.append((layer, shown.get(layer, ""), norm, update, dead, saturated))
+        rows.append((layer, layer_texts.get(layer, ""), norm, update, dead, saturated))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     table = [
         "  ".join(

@@ -19,13 +19,13 @@ def summary(engine: Engine) -> Text:
     for name, layer in engine.net.walk():
         shared = id(layer) in seen
         seen.add(id(layer))
-        own = sum(prod(parameter.shape) for parameter in layer.learned.values())
+        learned = sum(prod(parameter.shape) for parameter in layer.learned.values())
         if not shared:
-            total += own
+            total += learned
             state += sum(array.size for array in layer.state.values())
         leaf = next(layer.children(), None) is None
         if name or leaf:
-            count = "(shared)" if shared and own else f"{own:,}" if leaf else ""
+            count = "(shared)" if shared and learned else f"{learned:,}" if leaf else ""
             rows.append(
                 (
                     name or "net",
@@ -59,10 +59,10 @@ def output_shapes(engine: Engine) -> dict[int, str]:
 
 def _inputs(engine: Engine) -> list[tuple[InputSpec, ...]]:
     """The inputs that the model was used with, else what the first layer that has an opinion expects."""
-    used = [spec.inputs for spec in engine.plans.plans]
+    used_inputs = [spec.inputs for spec in engine.plans.plans]
     if (shape := engine.net.row_shape) is not None and len(engine.net.takes) == 1:
-        used.append((InputSpec("x", (1, *shape), engine.dtype),))
-    return used
+        used_inputs.append((InputSpec("x", (1, *shape), engine.dtype),))
+    return used_inputs
 
 
 def _trace(engine: Engine, inputs: tuple[InputSpec, ...]) -> dict[int, str]:
@@ -70,8 +70,8 @@ def _trace(engine: Engine, inputs: tuple[InputSpec, ...]) -> dict[int, str]:
     shapes: dict[int, str] = {}
 
     def noting(layer: Layer) -> Callable[..., Tensor]:
-        def emit(builder: Builder, *given: Any) -> Tensor:
-            y = type(layer).emit(layer, builder, *given)
+        def emit(builder: Builder, *tensors: Any) -> Tensor:
+            y = type(layer).emit(layer, builder, *tensors)
             shapes[id(layer)] = str(y.shape[1:])
             return y
 
@@ -82,7 +82,7 @@ def _trace(engine: Engine, inputs: tuple[InputSpec, ...]) -> dict[int, str]:
     try:
         for layer in layers:
             layer.__dict__["emit"] = noting(layer)
-        engine.net.emit(builder, *(builder.tensor((1, *one.shape[1:]), one.dtype) for one in inputs))
+        engine.net.emit(builder, *(builder.tensor((1, *spec.shape[1:]), spec.dtype) for spec in inputs))
     finally:
         for layer in layers:
             layer.__dict__.pop("emit", None)

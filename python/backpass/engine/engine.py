@@ -177,9 +177,9 @@ class Engine:
         self.optimizer_state, self._settings = state, dict(settings)
 
     def _part_versions(self) -> list[int]:
-        parts: Iterator[Adjustable] = (layer for _, layer in self.net.walk())
+        layers: Iterator[Adjustable] = (layer for _, layer in self.net.walk())
         loss = 0 if self.builtin_loss is None else self.builtin_loss.version
-        return [*(part.version for part in parts), loss, self.optimizer.version]
+        return [*(layer.version for layer in layers), loss, self.optimizer.version]
 
     def counters(self) -> dict[str, np.ndarray]:
         """The buffers that a step outside any run counts in."""

@@ -23,8 +23,8 @@ def checked_data(
             raise ValueError(f"X is empty (shape {source.shape}), expected at least one row and one feature")
     output = engine.plans.output_shape(inputs.specs(1, engine.dtype))
     if engine.loss_function:
-        for name, given in (("sample_weight", sample_weight), ("class_weight", class_weight)):
-            if given is not None:
+        for name, value in (("sample_weight", sample_weight), ("class_weight", class_weight)):
+            if value is not None:
                 raise ValueError(f"{name} is given, but the loss is a callable: weight the rows inside it")
         if any(isinstance(source, SparseRows) for source in inputs.sources.values()):
             raise TypeError("X is a sparse matrix, but the loss is a callable; expected X.toarray()")

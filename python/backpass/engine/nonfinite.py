@@ -34,19 +34,19 @@ def check_weights(engine: Engine) -> None:
     """
     if np.isfinite(engine.flat.params).all():
         return
-    bad = [
+    overflowed = [
         (f"{prefix}.{key}" if prefix else key, prefix)
         for prefix, layer in engine.net.walk()
         for key in layer.learned
         if not np.isfinite(layer.view(key)).all()
     ]
-    if not bad:  # only the padding between parameters: 0/0 where eps is 0
+    if not overflowed:  # only the padding between parameters: 0/0 where eps is 0
         return
-    step, layer = int(engine.step_count[0]), bad[0][1]
+    step, layer = int(engine.step_count[0]), overflowed[0][1]
     raise NonFiniteError(
-        f"step {step}: layer {layer} ({dict(engine.net.walk())[layer]!r}): {', '.join(name for name, _ in bad)} not finite,"
-        f" though the gradients before were. An update overflowed (lr is {engine.lr:g}), or these weights were written from"
-        f" outside: they are lost, so bp.load a checkpoint. {ADVICE}",
+        f"step {step}: layer {layer} ({dict(engine.net.walk())[layer]!r}): {', '.join(name for name, _ in overflowed)} not"
+        f" finite, though the gradients before were. An update overflowed (lr is {engine.lr:g}), or these weights were written"
+        f" from outside: they are lost, so bp.load a checkpoint. {ADVICE}",
         step,
         layer,
     )
@@ -54,13 +54,13 @@ def check_weights(engine: Engine) -> None:
 
 def largest_gradient(engine: Engine) -> tuple[str, str]:
     """The layer to blame where every number is finite and the norm of all gradients together is not."""
-    reached = {
+    largest = {
         prefix: max(float(np.abs(layer.view(key, gradient=True)).max(initial=0)) for key in layer.learned)
         for prefix, layer in engine.net.walk()
         if layer.learned
     }
-    layer = max(reached, key=lambda prefix: reached[prefix])
-    return layer, f"its gradient reaches {reached[layer]:.3g}, and the norm of the gradient"
+    layer = max(largest, key=lambda prefix: largest[prefix])
+    return layer, f"its gradient reaches {largest[layer]:.3g}, and the norm of the gradient"
 
 
 def first_non_finite(plan: Plan | None) -> tuple[str | None, str]:

@@ -67,11 +67,11 @@ def apply_update(engine: Engine, loss: float = 0.0) -> None:
         raise RuntimeError("update() needs a backward(dout) before it")
     engine.refresh()
     if engine.plans.updating is None:
-        told = np.zeros(1)
-        instructions = update(engine, told, engine.counters(), count=np.ones(1))
-        engine.plans.updating = engine.backend.compile(instructions, engine.halt), told
-    executor, told = engine.plans.updating
-    told[0] = loss
+        loss_buffer = np.zeros(1)
+        instructions = update(engine, loss_buffer, engine.counters(), count=np.ones(1))
+        engine.plans.updating = engine.backend.compile(instructions, engine.halt), loss_buffer
+    executor, loss_buffer = engine.plans.updating
+    loss_buffer[0] = loss
     if executor.run(1, engine.threads) < 1:
         raise_non_finite(engine, engine.last_pass)
     engine.has_gradients = False
@@ -136,11 +136,11 @@ def predict_inputs(engine: Engine, inputs: Inputs) -> np.ndarray:
         return _predict_sparse(engine, inputs, out)
     start = 0
     while start < len(out):  # in powers of two: few programs, and no row is computed for nothing
-        left = len(out) - start
+        rows_left = len(out) - start
         if engine.plans.whole_batch:
-            rows = left
+            rows = rows_left
         else:
-            rows = MOST_ROWS if left >= MOST_ROWS else 1 << (left.bit_length() - 1)
+            rows = MOST_ROWS if rows_left >= MOST_ROWS else 1 << (rows_left.bit_length() - 1)
         executor, plan = engine.plans.infer(inputs.specs(rows, engine.dtype))
         with np.errstate(all="ignore"):  # in their dtype numbers may be too large for the model's
             for name, array in inputs.batch(slice(start, start + rows)).items():
@@ -155,11 +155,11 @@ def batch_of(engine: Engine, x: Any) -> Inputs:
     """The rows of one pass in the model's dtype, at least one."""
     inputs = checked_inputs(x, engine.net, engine.dtype, quiet_features)
     for name, source in inputs.sources.items():
-        shown = "x" if len(inputs.sources) == 1 else f"x[{name!r}]"
+        argument = "x" if len(inputs.sources) == 1 else f"x[{name!r}]"
         if isinstance(source, SparseRows):
-            raise TypeError(f"{shown} is a sparse matrix, expected a dense batch: {shown}.toarray()")
+            raise TypeError(f"{argument} is a sparse matrix, expected a dense batch: {argument}.toarray()")
         if not len(source):
-            raise ValueError(f"{shown} is empty (shape {source.shape}), expected at least one row")
+            raise ValueError(f"{argument} is empty (shape {source.shape}), expected at least one row")
     return inputs
 
 

@@ -111,7 +111,7 @@ class PlanCache:
     def output_shape(self, inputs: tuple[InputSpec, ...]) -> tuple[int, ...]:
         """The shape of one row of the output; ValueError where the inputs do not fit the network."""
         if inputs not in self._outputs:
-            row = tuple(one._replace(shape=(1, *one.shape[1:])) for one in inputs)
+            row = tuple(spec._replace(shape=(1, *spec.shape[1:])) for spec in inputs)
             try:
                 shape = self.inference(row).out.shape[1:]
             except ValueError as error:

@@ -1,6 +1,6 @@
 """The training step: the one place where its instructions stand in a row.
 
-before (gather a batch) | forward | loss | backward | penalty | schedule, norm, guard, optimizer | running statistics, accuracy |
+gather (a batch) | forward | loss | backward | penalty | schedule, norm, guard, optimizer | running statistics, accuracy |
 counters
 """
 
@@ -19,7 +19,7 @@ def step(
     engine: Engine,
     counters: dict[str, np.ndarray],
     *,
-    before: Sequence[Instruction] = (),
+    gather: Sequence[Instruction] = (),
     passes: Sequence[Instruction] | None = None,
     penalty: Sequence[Instruction] = (),
     count: np.ndarray | None = None,
@@ -30,7 +30,7 @@ def step(
 
     Args:
         counters: the buffers step (1,), cursor (1,) and total (2,).
-        before: what fills the batch.
+        gather: what fills the batch.
         passes: the plan's passes where they are not as `loss_and_gradients` gives them.
         penalty: what comes on top of the loss and the gradients.
         count: (1,) the weight of the batch in the mean loss of an epoch; default the plan's.
@@ -38,7 +38,7 @@ def step(
         correct: (2,) what the loss's metric adds up in; default: it is not computed.
     """
     return [
-        *before,
+        *gather,
         *(loss_and_gradients(plan) if passes is None else passes),
         *update(
             engine, plan.loss, counters, penalty=penalty, kept=[*plan.kept, *metric(plan, engine, correct)], rows=rows,

@@ -181,14 +181,18 @@ def class_targets(loss: str, y: Any, output: tuple[int, ...], ignore: int | None
         expected = ", ".join(["N", *map(str, output[:-1])])
         raise ValueError(f"{loss}: y has shape {targets.shape}, expected class indices of shape ({expected})")
     # Compared as they came: a large uint64 must not turn into a negative index.
-    bad = (targets < 0) | (targets >= classes)
-    wrong: Any = np.argwhere(bad if ignore is None else bad & (targets != ignore)) if bad.any() else ()
+    out_of_range = (targets < 0) | (targets >= classes)
+    wrong: Any = (
+        np.argwhere(out_of_range if ignore is None else out_of_range & (targets != ignore))
+        if out_of_range.any()
+        else ()
+    )
     if len(wrong):
         place = tuple(int(i) for i in wrong[0])
-        two = "; for two classes give it 2 outputs, or take loss='bce_with_logits'" if classes == 1 else ""
+        hint = "; for two classes give it 2 outputs, or take loss='bce_with_logits'" if classes == 1 else ""
         raise ValueError(
             f"{loss}: y[{', '.join(map(str, place))}] is {targets[place]}, expected a class index from 0 to {classes - 1}"
-            f" (the network has {classes} outputs{two})"
+            f" (the network has {classes} outputs{hint})"
         )
     return np.ascontiguousarray(targets, dtype=np.int64)
 

@@ -151,5 +151,5 @@ class Flatten(Layer):
             raise ValueError(
                 f"{self!r}: cannot flatten dimensions {self.start_dim} to {self.end_dim} of {len(x.shape)}"
             )
-        lead, middle, rest = x.shape[: self.start_dim], x.shape[self.start_dim : end], x.shape[end:]
-        return builder.reshape(x, (*lead, prod(middle), *rest))
+        lead, middle, tail = x.shape[: self.start_dim], x.shape[self.start_dim : end], x.shape[end:]
+        return builder.reshape(x, (*lead, prod(middle), *tail))

@@ -202,8 +202,8 @@ class Layer(Adjustable):
         array[...] = value
 
     def __dir__(self) -> list[str]:
-        own = self.__dict__
-        return sorted({*super().__dir__(), *own.get("learned", ()), *own.get("starts", ())})
+        attributes = self.__dict__
+        return sorted({*super().__dir__(), *attributes.get("learned", ()), *attributes.get("starts", ())})
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Layer:
         """A layer of the same description that belongs to no model yet."""

@@ -34,12 +34,12 @@ def softmax_cross_entropy(
     """
     classes = pred.shape[-1]
     rows, labels = as_rows(pred), target.reshape(-1)
-    used = labels != ignore_index
-    labels = np.where(used, labels, 0)
+    counted = labels != ignore_index
+    labels = np.where(counted, labels, 0)
     each = (
-        used.astype(np.float64)
+        counted.astype(np.float64)
         if sample_weight is None
-        else used * sample_weight.reshape(-1).astype(np.float64)
+        else counted * sample_weight.reshape(-1).astype(np.float64)
     )
     per_class = np.ones(classes) if weight is None else weight
     total = float((each * per_class[labels]).sum())

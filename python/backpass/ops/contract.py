@@ -225,8 +225,8 @@ def op(
             if match := _ARRAY.match(text):
                 name, text_dims, dtype, optional = match.groups()
                 dims = tuple(text_dims.split(","))
-                fine = all(map(_DIM.match, dims)) and dims.count("*") <= 1 and dtype in (None, *FIXED)
-                if name in arrays or not fine:
+                readable = all(map(_DIM.match, dims)) and dims.count("*") <= 1 and dtype in (None, *FIXED)
+                if name in arrays or not readable:
                     raise ValueError(f"{function.__name__}: cannot read {text!r} in {signature!r}")
                 arrays[name] = Array(name, dims, dtype, bool(optional))
             elif text not in arrays:

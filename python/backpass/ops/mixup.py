@@ -38,8 +38,8 @@ def mixup_draw(step, quantiles, share, partner, seed: int, stream: int):
 @op("x[B,I] share[1]:float64 partner[B]:int64 -> y[B,I]", samples=MIXED)
 def mixup_forward(x, share, partner, y):
     """y[b] = share x[b] + (1 - share) x[partner[b]]; each product and the sum are rounded."""
-    own, other = (x.dtype.type(fraction) for fraction in (share[0], 1 - share[0]))
-    np.add(own * x, other * x[partner], out=y)
+    own_share, other_share = (x.dtype.type(fraction) for fraction in (share[0], 1 - share[0]))
+    np.add(own_share * x, other_share * x[partner], out=y)
 
 
 @op("share[1]:float64 partner[B]:int64 dy[B,I] -> dx[B,I]", samples=MIXED)
@@ -55,7 +55,7 @@ def mixup_backward(share, partner, dy, dx):
 )
 def mixed_loss(loss_a, loss_b, count_a, count_b, share, dpred_a, dpred_b, loss, count, gradient):
     """loss = share loss_a + (1 - share) loss_b, and so its gradient and its count."""
-    own, other = share[0], 1 - share[0]
-    loss[0] = own * loss_a[0] + other * loss_b[0]
-    count[0] = own * count_a[0] + other * count_b[0]
-    np.add(dpred_a.dtype.type(own) * dpred_a, dpred_a.dtype.type(other) * dpred_b, out=gradient)
+    share_a, share_b = share[0], 1 - share[0]
+    loss[0] = share_a * loss_a[0] + share_b * loss_b[0]
+    count[0] = share_a * count_a[0] + share_b * count_b[0]
+    np.add(dpred_a.dtype.type(share_a) * dpred_a, dpred_a.dtype.type(share_b) * dpred_b, out=gradient)

@@ -33,15 +33,17 @@ def pointwise_loss(
     "batchmean" divides by count alone; "sum" by nothing, count = 1.
     """
     outputs = pred.shape[-1]
-    rows, wanted = as_rows(pred), as_rows(target)
+    rows, targets = as_rows(pred), as_rows(target)
     each = np.ones(len(rows)) if sample_weight is None else sample_weight.reshape(-1).astype(np.float64)
     total = float(each.sum())
     count[0] = 1.0 if reduction == "sum" else total
     divisor = (count[0] * outputs if reduction == "mean" else count[0]) or 1.0
     formula = POINTWISE[kind]
-    loss[0] = float((each * formula.value(rows, wanted, alpha).sum(axis=1, dtype=np.float64)).sum()) / divisor
+    loss[0] = (
+        float((each * formula.value(rows, targets, alpha).sum(axis=1, dtype=np.float64)).sum()) / divisor
+    )
     if dpred is not None:
-        dpred[...] = (formula.slope(rows, wanted, alpha) * (each / divisor)[:, None]).reshape(pred.shape)
+        dpred[...] = (formula.slope(rows, targets, alpha) * (each / divisor)[:, None]).reshape(pred.shape)
 
 
 def _mean_and_variance(rng: np.random.Generator, shape: tuple[int, ...], dims: Dims) -> Any:
@@ -63,12 +65,12 @@ def gaussian_nll(pred, target, sample_weight, loss, count, dpred, eps: float = 1
     As in PyTorch the clamp is left out of the gradient of v.
     """
     outputs = pred.shape[-1]
-    pairs, wanted = as_rows(pred, 2), as_rows(target)
+    pairs, targets = as_rows(pred, 2), as_rows(target)
     each = np.ones(len(pairs)) if sample_weight is None else sample_weight.reshape(-1).astype(np.float64)
     total = float(each.sum())
     count[0] = total if reduction == "mean" else 1.0
     divisor = (total * outputs or 1.0) if reduction == "mean" else 1.0
-    error, v = pairs[:, 0] - wanted, np.maximum(pairs[:, 1], eps)
+    error, v = pairs[:, 0] - targets, np.maximum(pairs[:, 1], eps)
     value = 0.5 * (np.log(v) + error * error / v)
     loss[0] = float((each * value.sum(axis=1, dtype=np.float64)).sum()) / divisor
     if dpred is not None:

@@ -52,5 +52,8 @@ class RMSprop(Optimizer):
             "weight_decay": self.number("weight_decay", weight_decay, 0, math.inf),
             "momentum": self.number("momentum", momentum, 0, math.inf),
         }
-        wanted = {"grad_avg": flag("RMSprop: centered", centered), "velocity": self.scalars["momentum"] > 0}
-        self.slots = ("v", *(slot for slot, used in wanted.items() if used))
+        optional_slots = {
+            "grad_avg": flag("RMSprop: centered", centered),
+            "velocity": self.scalars["momentum"] > 0,
+        }
+        self.slots = ("v", *(slot for slot, used in optional_slots.items() if used))

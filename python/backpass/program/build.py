@@ -29,7 +29,7 @@ def build_plan(
         step: (1,) the completed steps of the model, from which layers draw their random numbers.
     """
     builder = Builder(dtype, spec.training, step, seed)
-    inputs = {one.name: _input(builder, one, spec.own_loss) for one in spec.inputs}
+    inputs = {input_spec.name: _input(builder, input_spec, spec.own_loss) for input_spec in spec.inputs}
     out = net.emit(builder, *inputs.values())
     if not isinstance(out, Tensor):
         raise TypeError(f"net returned {type(out).__name__} from emit, expected one Tensor")

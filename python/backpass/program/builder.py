@@ -117,9 +117,9 @@ class Builder:
                 tensors[k] = self.tensor(array.shape(dims), array.dtype, requires_grad)
         self._append(op, tensors, scalars)
         self._tape.append(_Entry(op, tensors, scalars, self.layer))
-        first = tensors[op.outputs[0]]
-        assert first is not None
-        return first
+        first_output = tensors[op.outputs[0]]
+        assert first_output is not None
+        return first_output
 
     def keep(self, op: Op, /, **fields: Any) -> None:
         """A call that changes a layer's own state: a training step makes it after its guard, beside the optimizer's."""

@@ -70,6 +70,6 @@ def _activating(first: Instruction, second: Instruction, **output: np.ndarray) -
     """`first` with the activation of `second`, which writes where `second` wrote."""
     (shape,) = (array.shape for array in output.values())
     slope = second.fields["slope"]
-    taken = {name: second.fields[name] for name in ("activation", "alpha")}
-    taken["slope"] = None if slope is None else slope.reshape(shape)
-    return replace(first, fields=first.fields | output | taken)
+    activation = {name: second.fields[name] for name in ("activation", "alpha")}
+    activation["slope"] = None if slope is None else slope.reshape(shape)
+    return replace(first, fields=first.fields | output | activation)

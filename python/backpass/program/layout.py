@@ -44,8 +44,8 @@ def _new_arrays(instructions: Iterable[Instruction], fixed: Iterable[np.ndarray]
         for name, array in instruction.fields.items():
             if not isinstance(array, np.ndarray):
                 continue
-            first = seen.setdefault(address(array), array)
-            if name not in instruction.op.padded or first.shape != array.shape:
+            first_array = seen.setdefault(address(array), array)
+            if name not in instruction.op.padded or first_array.shape != array.shape:
                 stay.add(address(array))
     return {
         old: padded_matrix(array.shape, array.dtype)

@@ -34,9 +34,9 @@ def value_hint(name: str, value: Any, options: Iterable[str] = (), flag: bool = 
     return did_you_mean(cls.__name__, options) if cls.__module__.startswith("backpass.") else ""
 
 
-def name_hint(name: str, known: Iterable[str], elsewhere: Mapping[str, str]) -> str:
+def name_hint(name: str, known_names: Iterable[str], elsewhere: Mapping[str, str]) -> str:
     """Hint for a refused name of a parameter. elsewhere: names of other libraries, and what to do instead."""
-    return f"; {elsewhere[name]}" if name in elsewhere else did_you_mean(name, known)
+    return f"; {elsewhere[name]}" if name in elsewhere else did_you_mean(name, known_names)
 
 
 def _dtype_hint(value: Any, options: Iterable[str]) -> str:

@@ -53,8 +53,8 @@ class _HugePages(local):
         whole = -(-size // ALIGNMENT) * ALIGNMENT
         if whole > self.rest.size:
             self.rest = _map(-(-whole // HUGE_PAGE) * HUGE_PAGE)
-        taken, self.rest = self.rest[:size], self.rest[whole:]
-        return taken
+        memory, self.rest = self.rest[:size], self.rest[whole:]
+        return memory
 
 
 def _map(size: int) -> np.ndarray:

@@ -24,12 +24,12 @@ def unpacked(name: str, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, A
     """X, y and sample_weight, which a TensorDataset of PyTorch's in the place of X has in itself."""
     if y is not None or not hasattr(X, "tensors"):
         return X, y, sample_weight
-    given = [*X.tensors, *([] if sample_weight is None else [sample_weight])]
-    if len(X.tensors) < 2 or len(given) > 3:
+    arrays = [*X.tensors, *([] if sample_weight is None else [sample_weight])]
+    if len(X.tensors) < 2 or len(arrays) > 3:
         raise ValueError(
             f"{name} is a dataset of {len(X.tensors)} tensors, expected X, y and at most sample_weight"
         )
-    return given[0], given[1], given[2] if len(given) > 2 else None
+    return arrays[0], arrays[1], arrays[2] if len(arrays) > 2 else None
 
 
 def are_chunks(data: Any) -> bool:
@@ -37,11 +37,11 @@ def are_chunks(data: Any) -> bool:
     return isinstance(data, tuple | list) and len(data) > 0 and all(map(_is_chunk, data))
 
 
-def _is_chunk(one: Any) -> bool:
+def _is_chunk(value: Any) -> bool:
     return (
-        isinstance(one, tuple | list)
-        and len(one) in (2, 3)
-        and all(hasattr(part, "__array__") or isinstance(part, str | PathLike) for part in one)
+        isinstance(value, tuple | list)
+        and len(value) in (2, 3)
+        and all(hasattr(item, "__array__") or isinstance(item, str | PathLike) for item in value)
     )
 
 
@@ -53,15 +53,15 @@ def checked_chunk(
         raise ValueError(f"{name} is a {type(chunk).__name__}, {EXPECTED}")
     if is_number(chunk[1]) or getattr(chunk[1], "ndim", 1) == 0:
         raise ValueError(f"{name} is a single row, expected a chunk of many: arrays of their X and their y")
-    X, y, weight = (*(mapped(name, part) for part in chunk), None)[:3]
+    X, y, weight = (*(mapped(name, item) for item in chunk), None)[:3]
     try:
         return checked_data(engine, X, y, weight, class_weight)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name}: {error}") from None
 
 
-def mapped(name: str, part: Any) -> Any:
+def mapped(name: str, data: Any) -> Any:
     """A path of a .npy file as a memory map, all else as it is."""
-    if isinstance(part, str | PathLike):
-        return np.load(as_path(name, part), mmap_mode="r", allow_pickle=False)
-    return part
+    if isinstance(data, str | PathLike):
+        return np.load(as_path(name, data), mmap_mode="r", allow_pickle=False)
+    return data

@@ -74,9 +74,11 @@ class Chunks:
             raise TypeError(f"X[{number}] is a sparse matrix, expected a dense array in a chunk")
         shapes = {name: source.shape[1:] for name, source in inputs.sources.items()}
         if self.sizes:
-            first = {name: source.shape[1:] for name, source in self.inputs.sources.items()}
-            if (shapes, (y.shape[1:], y.dtype)) != (first, self.target):
-                raise ValueError(f"X[{number}]: its rows have another shape than those of X[0], {first}")
+            first_shapes = {name: source.shape[1:] for name, source in self.inputs.sources.items()}
+            if (shapes, (y.shape[1:], y.dtype)) != (first_shapes, self.target):
+                raise ValueError(
+                    f"X[{number}]: its rows have another shape than those of X[0], {first_shapes}"
+                )
         return inputs, y, weight
 
 
@@ -130,9 +132,11 @@ class ChunkLoop(BatchLoop):
             self._load(chunk, filled)
             feed.index[filled : filled + size - skip] = filled + order.index[skip:]
             filled, skip = filled + size - skip, 0
-            last = self.rows_before + filled >= self.rows
-            yield from self.train(self.rows - self.rows_before if last else filled - filled % self.size, pace)
-            if last:
+            is_last = self.rows_before + filled >= self.rows
+            yield from self.train(
+                self.rows - self.rows_before if is_last else filled - filled % self.size, pace
+            )
+            if is_last:
                 return
             filled = self._keep(feed.index[int(feed.cursor[0]) : filled].copy())
 

@@ -59,19 +59,19 @@ def evaluated_chunks(engine: Engine, name: str, chunks: Any) -> dict[str, float]
         )
     if engine.loss_function:
         raise ValueError(f"{name} are chunks, but the loss is a callable; expected arrays, or memory maps")
-    parts: list[dict[str, float]] = []
+    results: list[dict[str, float]] = []
     counts: list[float] = []
     for number in range(len(chunks)):
         inputs, target, weight = checked_chunk(engine, f"{name}[{number}]", chunks[number])
         count = float(inputs.rows if weight is None else weight.reshape(inputs.rows, -1)[:, 0].sum())
         if count:
-            parts.append(evaluated(engine, inputs, target, weight))
+            results.append(evaluated(engine, inputs, target, weight))
             counts.append(count)
-    if not parts:
+    if not results:
         raise ValueError(
             f"sample_weight is 0 everywhere in all chunks of {name}, expected at least one row that counts"
         )
-    return {key: float(np.average([part[key] for part in parts], weights=counts)) for key in parts[0]}
+    return {key: float(np.average([result[key] for result in results], weights=counts)) for key in results[0]}
 
 
 def probabilities(engine: Engine, pred: np.ndarray) -> np.ndarray:
@@ -113,11 +113,13 @@ def score(
         target = target[:, None]
     if target.shape != pred.shape:
         raise ValueError(f"y has shape {target.shape}, expected {pred.shape} like the network's output")
-    given = row_weights(sample_weight, None, target.reshape(len(target), -1), np.dtype(np.float64), 1)
-    check_weighed(given, sample_weight, None)
-    weight = np.ones(len(target)) if given is None else given
-    rows, wanted, each = pred.reshape(len(pred), -1), target.reshape(len(target), -1), weight[:, None]
-    mean = np.average(wanted, axis=0, weights=weight)
-    residual, total = (each * (wanted - rows) ** 2).sum(axis=0), (each * (wanted - mean) ** 2).sum(axis=0)
+    checked_weight = row_weights(
+        sample_weight, None, target.reshape(len(target), -1), np.dtype(np.float64), 1
+    )
+    check_weighed(checked_weight, sample_weight, None)
+    weight = np.ones(len(target)) if checked_weight is None else checked_weight
+    rows, expected, each = pred.reshape(len(pred), -1), target.reshape(len(target), -1), weight[:, None]
+    mean = np.average(expected, axis=0, weights=weight)
+    residual, total = (each * (expected - rows) ** 2).sum(axis=0), (each * (expected - mean) ** 2).sum(axis=0)
     r2 = np.where(total > 0, 1 - residual / np.where(total > 0, total, 1), np.where(residual > 0, 0.0, 1.0))
     return float(r2.mean())

@@ -30,8 +30,12 @@ class Validation:
         self.engine, self.data, self.chunks = engine, data, chunks
         self.fingerprint = NO_DATA
         if chunks is not None:
-            parts = [checked_chunk(engine, f"validation_data[{i}]", chunk) for i, chunk in enumerate(chunks)]
-            self.fingerprint = Fingerprint.of([part for chunk in parts for part in chunk], engine.dtype)
+            checked_chunks = [
+                checked_chunk(engine, f"validation_data[{i}]", chunk) for i, chunk in enumerate(chunks)
+            ]
+            self.fingerprint = Fingerprint.of(
+                [item for chunk in checked_chunks for item in chunk], engine.dtype
+            )
         elif data:
             self.fingerprint = Fingerprint.of(data, engine.dtype)
         metric = engine.builtin_loss.metric if engine.builtin_loss else None

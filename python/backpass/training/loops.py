@@ -79,15 +79,15 @@ class BatchLoop:
         specs = feed.inputs.specs(rows, engine.dtype)
         if engine.loss_function:
             plan = engine.plans.own_loss(specs)
-            own = OwnLossStep(engine, plan, feed.counters(engine.step_counts), rows, self.penalty)
-            return _OwnLossSteps(own, feed, rows), plan
+            own_step = OwnLossStep(engine, plan, feed.counters(engine.step_counts), rows, self.penalty)
+            return _OwnLossSteps(own_step, feed, rows), plan
         target = (feed.y.shape[1:], feed.y.dtype)
         training = engine.plans.training(specs, target, feed.weight is not None)
         instructions = step(
             training,
             engine,
             feed.counters(engine.step_counts),
-            before=feed.gather(training),
+            gather=feed.gather(training),
             passes=feed.read(loss_and_gradients(training), training),
             penalty=self.penalty(training.loss, training.count),
             count=self.weight(training, rows),
@@ -120,13 +120,13 @@ class BatchLoop:
     def train(self, rows: int, pace: Callable[[], int]) -> Iterator[None]:
         """Train on the rows from the cursor to `rows`, the last batch as small as need be; yields after each slice."""
         engine = self.engine
-        while left := rows - int(self.feed.cursor[0]):
+        while rows_left := rows - int(self.feed.cursor[0]):
             engine.refresh()
             if engine.version != self._version:
                 self._compile()
-            size = min(left, self.size)
+            size = min(rows_left, self.size)
             program, plan = self.programs[size]
-            steps = max(1, min(left // size, pace(), int(SLICE_SECONDS / self.seconds_per_step)))
+            steps = max(1, min(rows_left // size, pace(), int(SLICE_SECONDS / self.seconds_per_step)))
             engine.plans.trained = plan
             start = time.perf_counter()
             ran = switched(engine.usage, program.run, steps, self.threads())

@@ -118,13 +118,13 @@ class Network:
 
     def adopt(self, estimator: Any) -> None:
         """Take the weights over from an estimator whose coefs_ or intercepts_ are not this network's own arrays."""
-        for name, own in (("coefs_", self.coefs), ("intercepts_", self.intercepts)):
+        for name, own_arrays in (("coefs_", self.coefs), ("intercepts_", self.intercepts)):
             arrays = getattr(estimator, name)
-            if all(a is b for a, b in zip(arrays, own, strict=True)):
+            if all(a is b for a, b in zip(arrays, own_arrays, strict=True)):
                 continue
-            for target, array in zip(own, arrays, strict=True):
+            for target, array in zip(own_arrays, arrays, strict=True):
                 target[...] = array
-            setattr(estimator, name, list(own))
+            setattr(estimator, name, list(own_arrays))
 
     def predict(self, X: Any) -> np.ndarray:
         """The raw output, before the output activation: (N, outputs)."""
