@@ -34,6 +34,9 @@ class Optimizer(Adjustable):
     instead: ClassVar[Mapping[str, str]] = {
         "learning_rate": "it is called lr",
         "beta1": "give betas=(beta1, beta2)",
+        "params": "the parameters are the model's: bp.Model(net, loss, optimizer)",
+        "zero_grad": "model.backward overwrites the gradients",
+        "step": "it is model.update(), after model.backward",
     }
 
     def __init__(
