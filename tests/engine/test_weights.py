@@ -110,7 +110,7 @@ def test_deepcopy_of_a_net_is_a_new_net() -> None:
 )
 def test_copy_of_a_model_trains_on_alone(copied: Callable[[bp.Model], bp.Model]) -> None:
     model = bp.Model(
-        net(), "cross_entropy", optim.NAdam(lr=optim.schedules.cosine(1e-2, 20)), threads=1, seed=3
+        net(), "cross_entropy", optim.NAdam(lr=optim.schedules.cosine(1e-2, 200)), threads=1, seed=3
     )
     model.fit(X, LABELS, epochs=2, batch_size=16)
     model.predict(X), model.step(X, LABELS), model.forward(X, training=True)

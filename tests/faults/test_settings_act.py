@@ -474,6 +474,14 @@ def test_another_optimizer_counts_its_own_steps(name: str) -> None:
     assert all(np.array_equal(a, b) for a, b in zip(model.parameters(), fresh.parameters(), strict=True))
 
 
+def test_a_schedule_that_is_over_is_told() -> None:
+    """A second fit of the same length trained at a rate of 0, and nobody said so."""
+    model = small(optimizer=optim.SGD(schedules.cosine(0.1, total_steps=4)))
+    model.fit(X, Y, epochs=4, batch_size=70)
+    with pytest.warns(UserWarning, match=r"cosine.* 0 after the 4 steps.*assign model.optimizer"):
+        model.fit(X, Y, batch_size=70)
+
+
 def test_another_optimizer_begins_its_schedule(tmp_path: Path) -> None:
     """And goes on with it after a checkpoint or a copy."""
     model = small()

@@ -107,16 +107,21 @@ def test_nothing_is_allocated_by_python(monkeypatch: pytest.MonkeyPatch) -> None
     model = bp.Model(with_everything(), "cross_entropy", backend="native")
     executor = step_of_a_run(model, X, LABELS, 10)
     executor.run(1, 0)
-    tracemalloc.start()
-    try:
-        executor.run(1, 0)
-        before = tracemalloc.get_traced_memory()
-        executor.run(2000, 0)
-        after, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert after - before[0] < 500
-    assert peak - before[0] < 1000
+    kept, peaks = [], []
+    # Several times, because tracemalloc counts other threads as well: that of pytest-xdist allocates now and then.
+    for _ in range(5):
+        tracemalloc.start()
+        try:
+            executor.run(1, 0)
+            before = tracemalloc.get_traced_memory()[0]
+            executor.run(2000, 0)
+            after, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        kept.append(after - before)
+        peaks.append(peak - before)
+    assert min(kept) < 500
+    assert min(peaks) < 1000
 
 
 COUNTER = """

@@ -5,6 +5,7 @@ import numpy as np
 from ..errors import warn
 from ..losses import Loss
 from ..nn import Layer
+from ..optim.schedules import Schedule
 
 # Targets of this size and more are hardly ever learned as they are.
 LARGE_TARGETS = 1e5
@@ -25,6 +26,15 @@ def of_network(net: Layer, loss: Loss | None) -> None:
     if loss.wants == "log probabilities" and last_layer.gives in ("logits", "probabilities"):
         warn(
             f"loss {type(loss).__name__} takes log probabilities, but the network ends with {last_layer!r}: add nn.LogSoftmax()"
+        )
+
+
+def of_schedule(schedule: Schedule | None, step: int) -> None:
+    """A schedule that has come to its end at 0, for an optimizer that has made so many steps."""
+    if schedule is not None and schedule(step) == schedule(step + 1) == 0:
+        warn(
+            f"{schedule!r} gives a learning rate of 0 after the {step} steps that the optimizer has made: nothing will be"
+            " learned. Another optimizer begins another schedule: assign model.optimizer"
         )
 
 

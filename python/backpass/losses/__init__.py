@@ -47,6 +47,7 @@ LossName = Literal[
 # What other libraries call these losses, and what is different here.
 ELSEWHERE = {
     "binary_crossentropy": "'bce_with_logits', whose network ends without a sigmoid",
+    "binary_cross_entropy": "'bce_with_logits', whose network ends without a sigmoid",
     "bce": "'bce_with_logits', whose network ends without a sigmoid",
     "categorical_crossentropy": "'cross_entropy', whose network ends without a softmax",
     "sparse_categorical_crossentropy": "'cross_entropy', whose network ends without a softmax",
