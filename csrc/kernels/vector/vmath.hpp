@@ -189,18 +189,16 @@ BP_INLINE V log1p(V x) {
 
 // ---- quotient by a root ------------------------------------------------------------------------------------
 
-// a / (√v c + eps) for v >= 0, to about 2 ulp; 0 for v = inf and a finite a. Two estimates with a Newton step each cost half of a
-// root and a division.
+// a / (√v c + eps) for v >= 0, to about 2 ulp. Two estimates with a Newton step each cost half of a root and a division.
 template <class V>
 BP_INLINE V over_root(V a, V v, lane<V> c, lane<V> eps) {
     if constexpr (is_float<V> && kEstimates) {
-        constexpr float largest = 0x1.fffffep127f;
-        const V finite = at_most(largest, v);                  // the root of inf would be inf * 0
-        const V y = at_most(largest, rsqrt_estimate(finite));  // finite for v = 0, so that the root is 0
-        const V estimate = finite * y;
-        const V root = fma(fma(-estimate, estimate, finite), 0.5f * y, estimate);
+        v = at_most(0x1.fffffep127f, v);                          // the root of inf would be inf * 0
+        const V y = at_most(0x1.fffffep127f, rsqrt_estimate(v));  // finite for v = 0, so that the root is 0
+        const V estimate = v * y;
+        const V root = fma(fma(-estimate, estimate, v), 0.5f * y, estimate);
         const V d = root * c + eps, x = reciprocal_estimate(d), q = a * x;
-        return select(v > largest, 0.0f * a, fma(q, fma(-d, x, broadcast<float>(1)), q));
+        return fma(q, fma(-d, x, broadcast<float>(1)), q);
     } else {
         return a / (sqrt(v) * c + eps);
     }
