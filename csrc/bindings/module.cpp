@@ -172,8 +172,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
              py::arg("program"), py::arg("input"), py::arg("output"))
         .def("run", &Inference::run, py::arg("x"), py::arg("threads"),
              "Copy x into the buffer `input`, run the program once, return a copy of the buffer `output`; "
-             "None if "
-             "x has another shape or dtype.");
+             "None if x has another shape or dtype.");
     m.attr("compiler") = __VERSION__;
     m.attr("max_dims") = kMaxDims;
     m.attr("chunk") = kUpdatePiece;  // elements of a partial sum over a flat vector

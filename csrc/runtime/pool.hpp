@@ -28,7 +28,7 @@ int useful_threads(double flops, double bytes, std::int64_t tasks);
 // Should the run stop? The calling thread asks between two tasks.
 class Interrupt {
   public:
-    // ask: null if nobody will request. (The clock is a tenth of the shortest run.)
+    // ask: null if nobody will request; then the clock is not read.
     explicit Interrupt(bool (*ask)()) : ask_(ask) {
         if (ask) last_ = std::chrono::steady_clock::now();
     }

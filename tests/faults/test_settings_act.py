@@ -480,6 +480,8 @@ def test_a_schedule_that_is_over_is_told() -> None:
     model.fit(X, Y, epochs=4, batch_size=70)
     with pytest.warns(UserWarning, match=r"cosine.* 0 after the 4 steps.*assign model.optimizer"):
         model.fit(X, Y, batch_size=70)
+    with pytest.warns(UserWarning, match=r"cosine.* 0 after the 5 steps"):
+        model.fit([(X, Y)], batch_size=70)
 
 
 def test_another_optimizer_begins_its_schedule(tmp_path: Path) -> None:

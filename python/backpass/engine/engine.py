@@ -96,6 +96,7 @@ class Engine:
         # Whether `backward` has filled the gradients since the last update.
         self.has_gradients = False
         self.version = 0
+        # Of all settings: how many this engine has seen.
         self.changes = Adjustable.changes[0]
         self._versions = self._part_versions()
         self._settings = dict(self.optimizer.settings)

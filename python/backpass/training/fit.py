@@ -65,13 +65,13 @@ def fit(
 ) -> History:
     """What `Model.fit` does, after it has checked its other arguments."""
     X, y, sample_weight = unpacked("X", X, y, sample_weight)
+    if not options.resume:
+        advice.of_schedule(engine.optimizer.schedule, int(engine.optimizer_step[0]))
     if y is None and not hasattr(X, "__array__"):
         return _fit_chunks(engine, X, sample_weight, class_weight, options)
     inputs, target, weight = opened(checked_data, engine, X, y, sample_weight, class_weight)
     check_weighed(weight, sample_weight, class_weight)
     advice.of_targets(target, engine.builtin_loss)
-    if not options.resume:
-        advice.of_schedule(engine.optimizer.schedule, int(engine.optimizer_step[0]))
     if options.validation_split:
         (inputs, target, weight), held_out = split(inputs, target, weight, options.validation_split)
         for rows, of_them in (("trained on", weight), ("held out", held_out[2])):
