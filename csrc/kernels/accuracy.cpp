@@ -5,44 +5,58 @@
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-// Whether pred[at] is the first of the largest of a row.
+// Whether pred[at] is the first of the largest of a row: all before it are less, and none is more.
 template <class T>
 BP_INLINE bool is_first_of_largest(const T* pred, Index at, Index classes) {
-    using Int = lane<ivec<T>>;
     const vec<T> chosen = broadcast<T>(pred[at]);
-    unsigned against = 0;
-    each_vector<T>(classes, [&](Index c, int n) BP_INLINED {
+    const auto against = [&](Index c, int n, Index earlier) BP_INLINED {
         const vec<T> x = load_some(pred + c, n);
-        const ivec<T> not_before = iota<Int>() >= Int(at - c);
-        against |= nonzero_lanes(~((x < chosen) | ((x == chosen) & not_before))) & ((1u << n) - 1);
+        return (~nonzero_lanes(x <= chosen) & ((1u << n) - 1)) |
+               (~nonzero_lanes(x < chosen) & ((1u << earlier) - 1));
+    };
+    if (classes <= width<T>) return against(0, int(classes), at) == 0;
+    unsigned any = 0;
+    each_vector<T>(classes, [&](Index c, int n) BP_INLINED {
+        any |= against(c, n, at - c < 0 ? 0 : at - c < n ? at - c : n);
     });
-    return against == 0;
+    return any == 0;
 }
 
-// Adds up without a branch: which rows are right is hard to predict.
+// Adds up without a branch: which rows are right is hard to predict. Number: Index where each row weighs 1, else double.
+template <class Number>
 struct Count {
-    double right = 0, total = 0;
-    BP_INLINE void add(bool is_right, double weight) {
-        right += double(is_right) * weight;
+    Number right = 0, total = 0;
+    BP_INLINE void add(bool is_right, Number weight) {
+        right += Number(is_right) * weight;
         total += weight;
     }
     BP_INLINE void add_to(double* correct) const {
-        correct[0] += right;
-        correct[1] += total;
+        correct[0] += double(right);
+        correct[1] += double(total);
     }
 };
 
-template <class T>
-void correct_classes(const CorrectClasses<T>& op, Range, Scratch) {
-    const Index classes = op.pred.cols(), rows = op.target.size();
-    Count count;
+// weight(b): of row b
+template <class Number, class T, class Weight>
+BP_INLINE void count_classes(const CorrectClasses<T>& op, Weight weight) {
+    const Index classes = op.pred.cols(), rows = op.target.size(), ignored = op.ignore_index;
+    const Index* const targets = op.target.data;
+    const T* const pred = op.pred.data;
+    Count<Number> count;
     for (Index b = 0; b < rows; ++b) {
-        const Index target = op.target.data[b];
-        if (target < 0 || target >= classes || target == op.ignore_index) continue;
-        const double weight = op.sample_weight ? double(op.sample_weight.data[b]) : 1;
-        count.add(is_first_of_largest(op.pred.data + b * classes, target, classes), weight);
+        const Index target = targets[b];
+        if (target < 0 || target >= classes || target == ignored) continue;
+        count.add(is_first_of_largest(pred + b * classes, target, classes), weight(b));
     }
     count.add_to(op.correct.data);
+}
+
+template <class T>
+void correct_classes(const CorrectClasses<T>& op, Range, Scratch) {
+    if (op.sample_weight)
+        count_classes<double>(op, [&](Index b) BP_INLINED { return double(op.sample_weight.data[b]); });
+    else
+        count_classes<Index>(op, [](Index) BP_INLINED { return Index(1); });
 }
 
 // A word whose bit i says whether lane i of n logits is wrong.
@@ -56,7 +70,7 @@ template <class T>
 void correct_logits(const CorrectLogits<T>& op, Range, Scratch) {
     // NumPy has arrays of 2^40 empty rows.
     const Index outputs = op.pred.cols(), rows = op.pred.size() ? op.pred.rows() : 0;
-    Count count;
+    Count<double> count;
     if (outputs == 1 && !op.sample_weight)  // a vector of rows at a time
         each_vector<T>(rows, [&](Index b, int n) BP_INLINED {
             const unsigned wrong = wrong_logits(op.pred.data + b, op.target.data + b, n);

@@ -18,7 +18,6 @@ from .callbacks import (
     Callback,
     CSVLogger,
     EarlyStopping,
-    GradientMonitor,
     ModelCheckpoint,
     ProgressBar,
     ReduceLROnPlateau,
@@ -29,6 +28,7 @@ from .errors import CheckpointError, NonFiniteError, missing
 from .model import Model, load
 
 if TYPE_CHECKING:
+    from .callbacks.gradients import GradientMonitor
     from .diagnostics.config import show_config
     from .diagnostics.gradcheck import gradcheck
 
@@ -41,7 +41,9 @@ __all__ = [
     "show_config", "use_backend",
 ]  # fmt: skip
 # Imported when they are asked for, because `import backpass` is to be quick, and is not to import scikit-learn.
-LATE = {"gradcheck": "diagnostics.gradcheck", "show_config": "diagnostics.config"}
+LATE = {
+    "GradientMonitor": "callbacks.gradients", "gradcheck": "diagnostics.gradcheck", "show_config": "diagnostics.config",
+}  # fmt: skip
 # What other libraries have at the top.
 ELSEWHERE = {
     "Sequential": "bp.nn.Sequential", "Linear": "bp.nn.Linear", "Dense": "bp.nn.Linear", "Adam": "bp.optim.Adam",

@@ -1,13 +1,15 @@
 """Callbacks: what happens around a training run, under Keras's names."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import missing
 from .base import Callback, Logs, Monitor
 from .checkpoint import ModelCheckpoint
-from .gradients import GradientMonitor
 from .reports import CSVLogger, ProgressBar
 from .stopping import EarlyStopping, ReduceLROnPlateau, TerminateOnNaN
+
+if TYPE_CHECKING:
+    from .gradients import GradientMonitor
 
 __all__ = [
     "CSVLogger", "Callback", "EarlyStopping", "GradientMonitor", "Logs", "ModelCheckpoint", "Monitor", "ProgressBar",
@@ -21,6 +23,13 @@ ELSEWHERE = {
 
 
 def __getattr__(name: str) -> Any:
+    if (
+        name == "GradientMonitor"
+    ):  # late: it brings the diagnostics along, and `import backpass` is to be quick
+        from .gradients import GradientMonitor
+
+        globals()[name] = GradientMonitor
+        return GradientMonitor
     raise missing(__name__, name, __all__, ELSEWHERE)
 
 

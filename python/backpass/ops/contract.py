@@ -41,7 +41,6 @@ NUMBERS = (*map(np.dtype, ("float32", "float64", "int8", "uint8", "int16", "uint
 FIXED = ("int64", "float64", "int32", "uint8", "number")
 
 _ARRAY = re.compile(r"(\w+)\[([^\]]*)\](?::(\w+))?(\?)?$")
-_DIM = re.compile(r"(\*|\d+|[A-Za-z]\w*)$")
 
 
 @dataclass(frozen=True)
@@ -219,19 +218,22 @@ def op(
     """
     left, right = (side.split() for side in signature.split("->"))
 
-    def register(function: Callable[..., None]) -> Op:
+    def register(function: Any) -> Op:
         arrays: dict[str, Array] = {}
         for text in left + right:
             if match := _ARRAY.match(text):
                 name, text_dims, dtype, optional = match.groups()
                 dims = tuple(text_dims.split(","))
-                readable = all(map(_DIM.match, dims)) and dims.count("*") <= 1 and dtype in (None, *FIXED)
+                readable = dims.count("*") <= 1 and dtype in (None, *FIXED)
+                readable &= all(dim == "*" or dim.isdigit() or dim.isidentifier() for dim in dims)
                 if name in arrays or not readable:
                     raise ValueError(f"{function.__name__}: cannot read {text!r} in {signature!r}")
                 arrays[name] = Array(name, dims, dtype, bool(optional))
             elif text not in arrays:
                 raise ValueError(f"{function.__name__}: cannot read {text!r} in {signature!r}")
-        parameters = inspect.signature(function).parameters
+        # by hand: inspect.signature of every op costs `import backpass` 1 ms
+        parameters = function.__code__.co_varnames[: function.__code__.co_argcount]
+        defaults = dict(zip(reversed(parameters), reversed(function.__defaults__ or ()), strict=False))
         registered = REGISTRY.get(function.__name__)
         if registered and registered.function.__module__ != function.__module__:
             raise ValueError(
@@ -244,10 +246,19 @@ def op(
             function=function,
             signature=signature,
             arrays={name: arrays[name] for name in parameters if name in arrays},
-            parameters=tuple(parameters),
+            parameters=parameters,
             inputs=tuple(text.partition("[")[0] for text in left),
             outputs=tuple(text.partition("[")[0] for text in right),
-            scalars={name: p for name, p in parameters.items() if name not in arrays},
+            scalars={
+                name: inspect.Parameter(
+                    name,
+                    inspect.Parameter.POSITIONAL_OR_KEYWORD,
+                    default=defaults.get(name, inspect.Parameter.empty),
+                    annotation=function.__annotations__.get(name, inspect.Parameter.empty),
+                )
+                for name in parameters
+                if name not in arrays
+            },
             samples=samples or {},
             alias_gradient=alias_gradient or {},
             padded=frozenset(padded),
