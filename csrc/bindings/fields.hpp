@@ -7,6 +7,7 @@
 #include <string>
 
 #include "../ops/fields.hpp"
+#include "steps.hpp"
 
 namespace backpass {
 
@@ -30,23 +31,10 @@ class FromDict {
     template <class T>
     void operator()(const char* name, Tensor<T>& tensor, Need need = Need::required,
                     Rows rows = Rows::contiguous) {
-        if (wrong_) return;
-        const py::object value = take(name);
-        if (value.is_none()) {
-            if (need == Need::required) throw py::type_error(where(name) + "is missing");
-            return;
-        }
-        if (!py::isinstance<py::array>(value)) throw py::type_error(where(name) + "is no NumPy array");
-        const auto array = py::reinterpret_borrow<py::array>(value);
+        const auto found = array_of<std::remove_const_t<T>>(name, need);
+        if (!found) return;
+        const py::array& array = *found;
         using Item = std::remove_const_t<T>;
-        const auto expected = py::dtype::of<Item>();
-        if (!array.dtype().is(expected) && !array.dtype().equal(expected)) {
-            // An exception would take 7 µs.
-            wrong_ = WrongDtype{name, array.dtype(), expected};
-            return;
-        }
-        if (array.ndim() > kMaxDims)
-            throw py::value_error(where(name) + "has more than " + std::to_string(kMaxDims) + " dimensions");
         const bool contiguous = array.flags() & py::array::c_style;
         if (!(contiguous || (rows == Rows::padded && has_padded_rows(array))) ||
             reinterpret_cast<std::uintptr_t>(array.data()) % alignof(Item))
@@ -57,6 +45,34 @@ class FromDict {
         for (int i = 0; i < tensor.ndim; ++i) tensor.shape[i] = array.shape(i);
         if (!contiguous) tensor.gap = array.strides(0) / array.itemsize() - array.shape(1);
         keep_.append(array);
+    }
+    template <class T>
+    void operator()(const char* name, Strided<T>& tensor, Need need = Need::required) {
+        using Item = std::remove_const_t<T>;
+        const auto found = array_of<Item>(name, need);
+        if (!found) return;
+        const py::array& array = *found;
+        if (reinterpret_cast<std::uintptr_t>(array.data()) % alignof(Item))
+            throw py::value_error(where(name) + "is not aligned");
+        if (!std::is_const_v<T> && !array.writeable()) throw py::value_error(where(name) + "is read-only");
+        tensor.data = static_cast<T*>(const_cast<void*>(array.data()));
+        tensor.ndim = int(array.ndim());
+        for (int i = 0; i < tensor.ndim; ++i) {
+            if (array.strides(i) % array.itemsize())
+                throw py::value_error(where(name) + "has strides between its items");
+            tensor.shape[i] = array.shape(i);
+            tensor.stride[i] = array.strides(i) / array.itemsize();
+        }
+        keep_.append(array);
+    }
+    void operator()(const char* name, Steps& steps) {
+        if (wrong_) return;
+        const py::object given = take(name);
+        if (!py::isinstance<py::str>(given))
+            throw py::type_error(where(name) + "is " + std::string(py::repr(given)) +
+                                 ", expected a text of steps");
+        if (const auto wrong = read_steps(py::cast<std::string>(given), steps); !wrong.empty())
+            throw py::value_error(where(name) + "has '" + wrong + "', which is no step here");
     }
     void operator()(const char* name, double& value) { scalar(name, value, "a number"); }
     void operator()(const char* name, std::int64_t& value) { scalar(name, value, "an integer"); }
@@ -90,6 +106,27 @@ class FromDict {
     }
 
   private:
+    // An array with the right dtype and few enough dimensions; none if it is absent, or of another dtype.
+    template <class Item>
+    std::optional<py::array> array_of(const char* name, Need need) {
+        if (wrong_) return std::nullopt;
+        const py::object value = take(name);
+        if (value.is_none()) {
+            if (need == Need::required) throw py::type_error(where(name) + "is missing");
+            return std::nullopt;
+        }
+        if (!py::isinstance<py::array>(value)) throw py::type_error(where(name) + "is no NumPy array");
+        auto array = py::reinterpret_borrow<py::array>(value);
+        const auto expected = py::dtype::of<Item>();
+        if (!array.dtype().is(expected) && !array.dtype().equal(expected)) {
+            // An exception would take 7 µs.
+            wrong_ = WrongDtype{name, array.dtype(), expected};
+            return std::nullopt;
+        }
+        if (array.ndim() > kMaxDims)
+            throw py::value_error(where(name) + "has more than " + std::to_string(kMaxDims) + " dimensions");
+        return array;
+    }
     // Is it a matrix whose rows are contiguous, in order, and separated by a gap?
     static bool has_padded_rows(const py::array& array) {
         return array.ndim() == 2 && array.strides(1) == array.itemsize() &&

@@ -53,6 +53,13 @@ std::vector<std::pair<std::string, bool>> activations() {
     return found;
 }
 
+std::vector<std::pair<std::string, int>> functions() {
+    std::vector<std::pair<std::string, int>> found;
+    for (int i = 0; i < count_of(kFunctionNames); ++i)
+        found.emplace_back(kFunctionNames[i], operands_of(Function(i)));
+    return found;
+}
+
 bool interrupted() {
     const auto state = wait_for_gil([] { return PyGILState_Ensure(); });
     const bool told = PyErr_CheckSignals() != 0;
@@ -179,6 +186,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.def("ops", [] { return op_names(Ops{}); }, "The names of all ops; twice where there are two dtypes.");
     m.def("activations", &activations,
           "(name, whether the forward pass stores the slope) of every activation.");
+    m.def("functions", &functions, "(name, number of operands) of every function of an expression's steps.");
     m.def("pointwise", [] { return listed(kPointwiseNames); }, "The names of all pointwise losses.");
     m.def("reductions", [] { return listed(kReductionNames); }, "The names of all reductions of a loss.");
     m.def("available_isas", &available_isas, "Instruction sets that this CPU runs, fastest first.");

@@ -31,10 +31,18 @@ void add(const Add<T>& op, Range range, Scratch) {
     });
 }
 
+// y = x, in the model's dtype
+template <class T>
+void to_number(const ToNumber<T>& op, Range range, Scratch) {
+    const auto [begin, end] = covered(range, kElementPiece, op.x.size());
+    for (Index i = begin; i < end; ++i) op.y.data[i] = T(op.x.data[i]);
+}
+
 }  // namespace
 
 BACKPASS_KERNEL(ActivationForward, activation_forward)
 BACKPASS_KERNEL(ActivationBackward, activation_backward)
 BACKPASS_KERNEL(Add, add)
+BACKPASS_KERNEL(ToNumber, to_number)
 
 }  // namespace backpass::BACKPASS_ISA

@@ -76,6 +76,24 @@ struct Add {
     std::int64_t tasks() const { return pieces(a.size(), kElementPiece); }
 };
 
-using ElementwiseOps = BothDtypes<ActivationForward, ActivationBackward, Add>;
+// y = x, in the model's dtype
+template <class T>
+struct ToNumber {
+    static constexpr const char* name = "to_number";
+    Tensor<const std::int64_t> x;
+    Tensor<T> y;
+
+    template <class Visit>
+    void fields(Visit&& field) {
+        field("x", x);
+        field("y", y);
+    }
+    const char* invalid() const { return same_size(x, y) ? nullptr : "x and y must have one shape"; }
+    double flops() const { return double(x.size()); }
+    double bytes() const { return double(sizeof(T) + 8) * double(x.size()); }
+    std::int64_t tasks() const { return pieces(x.size(), kElementPiece); }
+};
+
+using ElementwiseOps = BothDtypes<ActivationForward, ActivationBackward, Add, ToNumber>;
 
 }  // namespace backpass

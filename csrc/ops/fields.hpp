@@ -36,6 +36,13 @@ template <class A>
 bool is_matrix(const A& a, std::int64_t rows, std::int64_t cols) {
     return !a || (a.rows() == rows && a.cols() == cols);
 }
+template <class A, class B>
+bool same_shape(const A& a, const B& b) {
+    if (!a || !b) return true;
+    for (int i = 0; i < a.ndim && i < b.ndim; ++i)
+        if (a.shape[i] != b.shape[i]) return false;
+    return a.ndim == b.ndim;
+}
 
 // ---- tasks ------------------------------------------------------------------------------------------------
 

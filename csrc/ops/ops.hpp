@@ -10,12 +10,15 @@
 #include "clip.hpp"
 #include "dropout.hpp"
 #include "elementwise.hpp"
+#include "expression.hpp"
 #include "layer_norm.hpp"
 #include "linear.hpp"
+#include "matmul.hpp"
 #include "measure.hpp"
 #include "mixup.hpp"
 #include "penalty.hpp"
 #include "pointwise_loss.hpp"
+#include "reduction.hpp"
 #include "schedule.hpp"
 #include "softmax.hpp"
 #include "sparse_linear.hpp"
@@ -23,10 +26,10 @@
 
 namespace backpass {
 
-using Ops = decltype(LinearOps{} + SparseLinearOps{} + ElementwiseOps{} + DropoutOps{} + SoftmaxOps{} +
-                     BatchNormOps{} + LayerNormOps{} + AugmentOps{} + MixupOps{} + ClassLossOps{} +
-                     PointwiseLossOps{} + AccuracyOps{} + UpdateOps{} + ClipOps{} + PenaltyOps{} +
-                     ScheduleOps{} + BatchOps{} + MeasureOps{});
+using Ops = decltype(LinearOps{} + SparseLinearOps{} + ElementwiseOps{} + ExpressionOps{} + ReductionOps{} +
+                     MatmulOps{} + DropoutOps{} + SoftmaxOps{} + BatchNormOps{} + LayerNormOps{} +
+                     AugmentOps{} + MixupOps{} + ClassLossOps{} + PointwiseLossOps{} + AccuracyOps{} +
+                     UpdateOps{} + ClipOps{} + PenaltyOps{} + ScheduleOps{} + BatchOps{} + MeasureOps{});
 
 // A kernel does the tasks [range.begin, range.end) of its op.
 template <class Op>

@@ -38,6 +38,31 @@ struct Tensor {
     BP_INLINE std::int64_t ld() const { return cols() + gap; }
 };
 
+// A view of an array with any strides: transposed, broadcast (stride 0), reversed. Strides are in elements.
+template <class T>
+struct Strided {
+    T* data = nullptr;
+    int ndim = 0;
+    std::int64_t shape[kMaxDims] = {};
+    std::int64_t stride[kMaxDims] = {};
+
+    BP_INLINE explicit operator bool() const { return data != nullptr; }
+    BP_INLINE std::int64_t size() const {
+        std::int64_t n = 1;
+        for (int i = 0; i < ndim; ++i) n *= shape[i];
+        return n;
+    }
+    // Whether element i of the C order lies at data[i].
+    BP_INLINE bool contiguous() const {
+        std::int64_t expected = 1;
+        for (int i = ndim - 1; i >= 0; --i) {
+            if (shape[i] != 1 && stride[i] != expected) return false;
+            expected *= shape[i];
+        }
+        return true;
+    }
+};
+
 // Tasks [begin, end) of an op; or elements, rows or channels.
 struct Range {
     std::int64_t begin;
@@ -101,5 +126,45 @@ inline constexpr const char* kPointwiseNames[] = {BACKPASS_POINTWISE(BACKPASS_NA
 #define BACKPASS_REDUCTIONS(X) X(mean) X(sum) X(batchmean)
 enum class Reduction { BACKPASS_REDUCTIONS(BACKPASS_ENUMERATOR) };
 inline constexpr const char* kReductionNames[] = {BACKPASS_REDUCTIONS(BACKPASS_NAME)};
+
+// X(name, operands): what a step of an expression computes.
+#define BACKPASS_FUNCTIONS(X) \
+    X(copy, 1)                \
+    X(neg, 1)                 \
+    X(abs, 1)                 \
+    X(sign, 1)                \
+    X(sqrt, 1)                \
+    X(exp, 1)                 \
+    X(expm1, 1)               \
+    X(log, 1)                 \
+    X(log1p, 1)               \
+    X(sin, 1)                 \
+    X(cos, 1)                 \
+    X(erf, 1)                 \
+    X(relu, 1)                \
+    X(sigmoid, 1)             \
+    X(tanh, 1)                \
+    X(add, 2)                 \
+    X(sub, 2)                 \
+    X(mul, 2)                 \
+    X(div, 2)                 \
+    X(pow, 2)                 \
+    X(minimum, 2)             \
+    X(maximum, 2)             \
+    X(lt, 2)                  \
+    X(le, 2)                  \
+    X(gt, 2)                  \
+    X(ge, 2)                  \
+    X(eq, 2)                  \
+    X(ne, 2)                  \
+    X(where, 3)
+enum class Function { BACKPASS_FUNCTIONS(BACKPASS_ENUMERATOR) };
+inline constexpr const char* kFunctionNames[] = {BACKPASS_FUNCTIONS(BACKPASS_NAME)};
+
+#define BACKPASS_OPERANDS(name, operands) operands,
+BP_INLINE constexpr int operands_of(Function function) {
+    constexpr int operands[] = {BACKPASS_FUNCTIONS(BACKPASS_OPERANDS)};
+    return operands[int(function)];
+}
 
 }  // namespace backpass

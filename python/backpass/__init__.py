@@ -44,6 +44,14 @@ __all__ = [
 LATE = {
     "GradientMonitor": "callbacks.gradients", "gradcheck": "diagnostics.gradcheck", "show_config": "diagnostics.config",
 }  # fmt: skip
+# Functions of the tensors of `forward`, so that `import backpass as torch` reads well.
+TENSOR_FUNCTIONS = {
+    "abs", "amax", "amin", "arange", "argmax", "bmm", "cat", "chunk", "clamp", "cos", "einsum", "erf", "exp", "expm1", "flatten",
+    "log", "log1p", "log_softmax", "logsumexp", "masked_fill", "matmul", "max", "maximum", "mean", "min", "minimum", "ones",
+    "ones_like", "outer", "permute", "pow", "randn_like", "relu", "reshape", "rsqrt", "sigmoid", "sign", "sin", "softmax",
+    "split", "sqrt", "square", "squeeze", "stack", "std", "sum", "tanh", "transpose", "tril", "triu", "unbind", "unsqueeze",
+    "var", "where", "zeros", "zeros_like",
+}  # fmt: skip
 # What other libraries have at the top.
 ELSEWHERE = {
     "Sequential": "bp.nn.Sequential", "Linear": "bp.nn.Linear", "Dense": "bp.nn.Linear", "Adam": "bp.optim.Adam",
@@ -57,9 +65,10 @@ def __getattr__(name: str) -> object:
     """A late name, or an error that names the right one."""
     if name == "sklearn":
         return import_module(".sklearn", __name__)
-    if name not in LATE:
+    room = LATE.get(name) or ("nn.functions" if name in TENSOR_FUNCTIONS else "")
+    if not room:
         raise missing(__name__, name, __all__, ELSEWHERE)
-    value: object = getattr(import_module(f".{LATE[name]}", __name__), name)
+    value: object = getattr(import_module(f".{room}", __name__), name)
     globals()[name] = value
     return value
 

@@ -19,7 +19,7 @@ from .engine.engine import Engine, LossFunction, checked_net
 from .engine.history import History
 from .errors import did_you_mean
 from .losses import Loss, LossName
-from .nn import Layer
+from .nn import Module
 from .optim import Optimizer, OptimizerName
 from .system.exclusive import computing, reading, reentrant
 from .training import fit as training
@@ -93,7 +93,7 @@ class Model:
     @explained(INSTEAD)
     def __init__(
         self,
-        net: Layer,
+        net: Module,
         loss: LossName | Loss | LossFunction = "mse",
         optimizer: OptimizerName | Optimizer = "adam",
         *,
@@ -112,7 +112,7 @@ class Model:
     # -- what it is made of -------------------------------------------------------------------------------------------
 
     @property
-    def net(self) -> Layer:
+    def net(self) -> Module:
         """The network."""
         return self.engine.net
 
@@ -596,7 +596,7 @@ def load(
     backend: Literal["auto", "native", "numba", "numpy"] = "auto",
     threads: int | None = None,
     *,
-    net: Layer | None = None,
+    net: Module | None = None,
     loss: LossName | Loss | Callable[..., Any] | None = None,
     optimizer: OptimizerName | Optimizer | None = None,
 ) -> Model:

@@ -11,7 +11,7 @@ from backpass.backends import Backend
 from helpers.nets import X, on
 from helpers.registered import activation_layers
 
-NETS: dict[str, Callable[[], nn.Layer]] = {
+NETS: dict[str, Callable[[], nn.Module]] = {
     "linear": lambda: nn.Linear(6, 3),
     "one output": lambda: nn.Sequential(nn.Linear(6, 1)),
     "one feature": lambda: nn.Sequential(nn.Flatten(), nn.Linear(6, 1), nn.Linear(1, 5)),

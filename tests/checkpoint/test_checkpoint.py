@@ -112,7 +112,7 @@ def test_the_format_is_that_of_the_library(tmp_path: Path, dtype: str) -> None:
             assert np.array_equal(array, plain[name])
 
 
-class Doubled(nn.Layer):
+class Doubled(nn.Module):
     """A layer of the user's."""
 
     def emit(self, builder: Any, x: Any) -> Any:
@@ -120,7 +120,7 @@ class Doubled(nn.Layer):
 
 
 def test_what_a_file_cannot_describe(tmp_path: Path) -> None:
-    def make() -> nn.Layer:
+    def make() -> nn.Module:
         return nn.Sequential(nn.Linear(6, 4), Doubled(), nn.Linear(4, 3))
 
     path = tmp_path / "run"

@@ -19,15 +19,15 @@ X = (rng.standard_normal((4, 16))[y] + 0.7 * rng.standard_normal((640, 16))).ast
 
 
 def deep(
-    activation: type[nn.Layer],
+    activation: type[nn.Module],
     init: str = "torch",
     norm: bool = False,
-    behind: type[nn.Layer] | None = None,
+    behind: type[nn.Module] | None = None,
     residual: bool = False,
     depth: int = 20,
 ) -> nn.Sequential:
     """A classifier of `depth` linear layers; normalised before each activation, or behind it."""
-    layers: list[nn.Layer] = [nn.Linear(16, 24, init=init), activation()]
+    layers: list[nn.Module] = [nn.Linear(16, 24, init=init), activation()]
     for _ in range(depth - 2):
         inner = [nn.Linear(24, 24, init=init), *([nn.LayerNorm(24)] if norm else []), activation()]
         inner += [behind(24)] if behind else []  # type: ignore[call-arg]
@@ -36,7 +36,7 @@ def deep(
 
 
 def watched(
-    net: nn.Layer, optimizer: Any = "adam", x: np.ndarray = X, epochs: int = 8
+    net: nn.Module, optimizer: Any = "adam", x: np.ndarray = X, epochs: int = 8
 ) -> tuple[bp.GradientMonitor, bp.Model]:
     """Train it, watched."""
     monitor, model = bp.GradientMonitor("10 steps"), bp.Model(net, "cross_entropy", optimizer)

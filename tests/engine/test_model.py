@@ -32,7 +32,7 @@ def test_step_is_what_fit_does(backend: Backend, name: str) -> None:
     assert by_fit.engine.step_count[0] == by_step.engine.step_count[0] == 10
 
 
-def without_noise() -> nn.Layer:
+def without_noise() -> nn.Module:
     """No bias before BatchNorm: its gradient is but rounding, of which Lion takes the sign."""
     return nn.Sequential(nn.Linear(6, 16, bias=False), net()[1:])
 

@@ -14,7 +14,7 @@ Y = np.arange(60) % 3
 LAYERS = ["0", "1", "3.inner.0", "4", "6"]
 
 
-def network() -> nn.Layer:
+def network() -> nn.Module:
     """Every kind of layer that learns, one of them nested."""
     return nn.Sequential(
         nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Residual(nn.Linear(8, 8), nn.Tanh()),

@@ -167,11 +167,11 @@ def test_a_changed_hyperparameter_is_checked(name: str, value: Any, message: str
 # ---- layers and losses -----------------------------------------------------------------------------------------------
 
 
-def around(layer: nn.Layer) -> nn.Layer:
+def around(layer: nn.Module) -> nn.Module:
     return nn.Sequential(nn.Linear(6, 8), layer, nn.Linear(8, 3))
 
 
-LAYERS: dict[str, tuple[Callable[[], nn.Layer], str, Any]] = {
+LAYERS: dict[str, tuple[Callable[[], nn.Module], str, Any]] = {
     "ELU": (nn.ELU, "alpha", 0.1), "LeakyReLU": (nn.LeakyReLU, "negative_slope", 0.9), "Softplus": (nn.Softplus, "beta", 5.0),
     "GELU": (nn.GELU, "approximate", "tanh"), "LayerNorm": (lambda: nn.LayerNorm(8), "eps", 0.5),
     "BatchNorm1d": (lambda: nn.BatchNorm1d(8), "eps", 0.5),
@@ -189,7 +189,7 @@ LAYERS: dict[str, tuple[Callable[[], nn.Layer], str, Any]] = {
 )  # fmt: skip
 @pytest.mark.parametrize("kind", LAYERS)
 def test_a_number_of_a_layer_acts_for_every_shape_of_batch(
-    kind: str, within: Callable[[nn.Layer], nn.Layer]
+    kind: str, within: Callable[[nn.Module], nn.Module]
 ) -> None:
     make, name, value = LAYERS[kind]
     layer = make()
@@ -206,7 +206,7 @@ def test_a_number_of_a_layer_acts_for_every_shape_of_batch(
     assert f"{value!r}" in repr(model)
 
 
-TRAINING: dict[str, tuple[Callable[[], nn.Layer], str, Any]] = {
+TRAINING: dict[str, tuple[Callable[[], nn.Module], str, Any]] = {
     "Dropout": (nn.Dropout, "p", 0.9), "GaussianNoise": (lambda: nn.GaussianNoise(0.1), "std", 0.9),
     "BatchNorm1d": (lambda: nn.BatchNorm1d(8), "momentum", 0.9), "MixUp": (lambda: nn.MixUp(0.2), "alpha", 2.0),
 }  # fmt: skip
@@ -216,7 +216,7 @@ TRAINING: dict[str, tuple[Callable[[], nn.Layer], str, Any]] = {
 def test_what_acts_in_training_alone(kind: str) -> None:
     make, name, value = TRAINING[kind]
 
-    def built(layer: nn.Layer) -> bp.Model:
+    def built(layer: nn.Module) -> bp.Model:
         return bp.Model(
             nn.Sequential(layer, nn.Linear(6, 3)) if kind == "MixUp" else around(layer), optimizer="sgd"
         )

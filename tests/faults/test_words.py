@@ -66,7 +66,6 @@ HINTS: dict[str, tuple[Callable[[], Any], str]] = {
     "natve": (lambda: small(backend="natve"), "did you mean 'native'"),
     "nn.Dense": (lambda: nn.Dense, r"here it is nn.Linear\(in_features"),
     "nn.Relu": (lambda: nn.Relu, "did you mean 'ReLU'"),
-    "nn.Module": (lambda: nn.Module, "nn.Layer"),
     "nn.BCELoss": (lambda: nn.BCELoss, "nn.BCEWithLogitsLoss"),
     "losses.CrossEntropy": (lambda: bp.losses.CrossEntropy, "did you mean 'CrossEntropyLoss'"),
     "optim.RMSProp": (lambda: optim.RMSProp, "here it is optim.RMSprop"),
@@ -236,11 +235,11 @@ def test_an_update_needs_a_backward_of_its_own() -> None:
 # ---- what is legal and a mistake -------------------------------------------------------------------------------------
 
 
-def ending(*layers: nn.Layer) -> nn.Layer:
+def ending(*layers: nn.Module) -> nn.Module:
     return nn.Sequential(nn.Linear(6, 3), *layers)
 
 
-MISTAKES: dict[str, tuple[Callable[[], nn.Layer], Any, str]] = {
+MISTAKES: dict[str, tuple[Callable[[], nn.Module], Any, str]] = {
     "softmax": (lambda: ending(nn.Softmax()), "cross_entropy", r"takes the output before Softmax\(\)"),
     "sigmoid": (lambda: ending(nn.Sigmoid()), "bce_with_logits", r"takes the output before Sigmoid\(\)"),
     "sigmoid before cross entropy": (lambda: ending(nn.Sigmoid()), "cross_entropy", r"before Sigmoid\(\)"),
@@ -270,7 +269,7 @@ def test_a_network_that_ends_with_what_its_loss_does_is_warned_of_once(what: str
         (lambda: ending(nn.Softplus()), "poisson"), (lambda: ending(nn.Softmax()), lambda pred, y: (0.0, pred)),
     ],
 )  # fmt: skip
-def test_what_is_no_mistake_is_not_warned_of(net: Callable[[], nn.Layer], loss: Any) -> None:
+def test_what_is_no_mistake_is_not_warned_of(net: Callable[[], nn.Module], loss: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         bp.Model(net(), loss)

@@ -76,4 +76,4 @@ def test_the_map_names_every_class() -> None:
     named = set(re.findall(r"`([A-Za-z0-9]+)`", (DOCS / "index.md").read_text("utf-8")))
     classes = {name for name, value in public().items() if isinstance(value, type)}
     errors = {name for name in classes if name.endswith("Error")}
-    assert classes - errors - WITHOUT_PAGE - {"History", "Layer", "Model"} - named == set()
+    assert classes - errors - WITHOUT_PAGE - {"History", "Module", "Model"} - named == set()

@@ -63,6 +63,9 @@ NOT_ATTACKED = {  # public, with arguments, and why
     "losses.Loss": "a base class: each loss is attacked",
     "optim.Optimizer": "a base class: each optimizer is attacked",
     "optim.schedules.Schedule": "made by the functions, which are attacked",
+    "nn.ModuleList": "holds modules for a forward, and is no network",
+    "nn.ModuleDict": "holds modules for a forward, and is no network",
+    "nn.Parameter": "no module, but what one has: tests/nn/test_modules.py",
     "History.append": "fit calls it",
     "Model.predict_proba": "takes what predict takes",
     "Model.predict_classes": "takes what predict takes",
@@ -144,7 +147,14 @@ if importlib.util.find_spec("threadpoolctl"):
     CALLABLES["threadpool_limits"] = threadpool_limits
 if importlib.util.find_spec("sklearn"):
     CALLABLES |= estimators()
-for abstract in ("nn.Layer", "losses.Loss", "optim.Optimizer"):
+for abstract in (
+    "nn.Module",
+    "nn.ModuleList",
+    "nn.ModuleDict",
+    "nn.Parameter",
+    "losses.Loss",
+    "optim.Optimizer",
+):
     CALLABLES.pop(abstract, None)
 
 
@@ -218,7 +228,7 @@ def judge(name: str, good: dict[str, Any], odd: dict[str, Any], backend: Backend
             warnings.simplefilter("ignore")
             self = [fields.pop("self")] if "self" in fields else []
             made = function(*self, **fields)
-            if isinstance(made, nn.Layer | losses.Loss | optim.Optimizer | schedules.Schedule | bp.Callback):
+            if isinstance(made, nn.Module | losses.Loss | optim.Optimizer | schedules.Schedule | bp.Callback):
                 use(made, backend)
     except (TypeError, ValueError) as error:
         if name.startswith("sklearn.") and any(
@@ -273,7 +283,7 @@ def use(made: Any, backend: Backend) -> None:
     x = X
     loss, optimizer, callbacks = "mse", "adam", []
     y: Any = np.abs(X[:, :3])
-    if isinstance(made, nn.Layer):
+    if isinstance(made, nn.Module):
         net = made
         if isinstance(made, ImageAugmentation):
             x = X.reshape(6, 1, 2, 2)

@@ -19,17 +19,17 @@ ROWS = 9
 Outcome = tuple[str, Any]  # "raised" and the exception, or "done" and all that came out, as bytes
 
 
-def dense() -> nn.Layer:
+def dense() -> nn.Module:
     return nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 2))
 
 
-def normed() -> nn.Layer:
+def normed() -> nn.Module:
     return nn.Sequential(
         nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Dropout(0.3), nn.LayerNorm(6), nn.Linear(6, 3)
     )
 
 
-def images() -> nn.Layer:
+def images() -> nn.Module:
     return nn.Sequential(
         nn.Flatten(), nn.Residual(nn.Linear(4, 4), nn.GELU()), nn.Linear(4, 3), nn.LogSoftmax()
     )
@@ -42,7 +42,7 @@ def own_loss(pred: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
 
 
 # network, loss, optimizer, shape of a row, of a target, dtype of y
-MODELS: dict[str, tuple[Callable[[], nn.Layer], Any, Any, tuple[int, ...], tuple[int, ...], str]] = {
+MODELS: dict[str, tuple[Callable[[], nn.Module], Any, Any, tuple[int, ...], tuple[int, ...], str]] = {
     "regression": (dense, "mse", "sgd", (4,), (2,), "f8"),
     "classes": (normed, "cross_entropy", "adam", (4,), (), "i8"),
     "images": (images, nn.NLLLoss(), "lion", (2, 2), (), "i8"),

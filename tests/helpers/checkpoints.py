@@ -19,7 +19,7 @@ LABELS = RNG.integers(0, 3, 90)
 XV, LABELS_V = RNG.standard_normal((30, 6)).astype(np.float32), RNG.integers(0, 3, 30)
 
 
-def network() -> nn.Layer:
+def network() -> nn.Module:
     """Every kind of state: running statistics, dropout, a layer that stands in two places."""
     shared = nn.Linear(8, 8, init="he_normal")
     return nn.Sequential(

@@ -32,21 +32,21 @@ def small(loss: Any = "mse", outputs: int = 3, **arguments: Any) -> bp.Model:
     return bp.Model(net, loss, **arguments)
 
 
-def net() -> nn.Layer:
+def net() -> nn.Module:
     return nn.Sequential(
         nn.Linear(6, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.25), nn.Residual(nn.Linear(16, 16), nn.GELU()),
         nn.LayerNorm(16), nn.Linear(16, 3),
     )  # fmt: skip
 
 
-def with_everything(width: int = 64) -> nn.Layer:
+def with_everything(width: int = 64) -> nn.Module:
     return nn.Sequential(
         nn.Linear(6, width), nn.BatchNorm1d(width), nn.GELU(), nn.Dropout(0.3),
         nn.Residual(nn.Linear(width, width), nn.ReLU(), nn.LayerNorm(width), nn.Dropout(0.2)), nn.Linear(width, 3),
     )  # fmt: skip
 
 
-def shared_twice() -> nn.Layer:
+def shared_twice() -> nn.Module:
     layer = nn.Linear(4, 4)
     return nn.Sequential(
         nn.Linear(6, 4), layer, nn.Tanh(), layer, nn.ReLU(), nn.Residual(layer), nn.Linear(4, 3)

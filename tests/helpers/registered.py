@@ -27,10 +27,11 @@ def choices(cls: type) -> Iterator[dict[str, Any]]:
             yield from ({name: word} for word in get_args(hint))
 
 
-def layer_classes() -> list[type[nn.Layer]]:
-    """All of backpass.nn but the base class."""
+def layer_classes() -> list[type[nn.Module]]:
+    """All of backpass.nn but the base class and what holds modules."""
     classes = [getattr(nn, name) for name in nn.__all__]
-    return [c for c in classes if isinstance(c, type) and issubclass(c, nn.Layer) and c is not nn.Layer]
+    holders = nn.Module, nn.ModuleList, nn.ModuleDict
+    return [c for c in classes if isinstance(c, type) and issubclass(c, nn.Module) and c not in holders]
 
 
 @cache
@@ -52,7 +53,7 @@ def alpha_of(activation: str) -> float:
 class SampleLayer(NamedTuple):
     """What makes a small layer, and the shape of one row of what it takes."""
 
-    make: Callable[[], nn.Layer]
+    make: Callable[[], nn.Module]
     row: tuple[int, ...]
 
     def data(self, rows: int) -> dict[str, np.ndarray]:
@@ -64,7 +65,7 @@ class SampleLayer(NamedTuple):
         }
 
 
-def sample_layer(cls: type[nn.Layer]) -> SampleLayer:
+def sample_layer(cls: type[nn.Module]) -> SampleLayer:
     """A layer whose required arguments are taken from their kinds, with the first shape of a row that it takes."""
     for shape in ROWS:
         sample = SampleLayer(partial(_made, cls), shape)
@@ -82,10 +83,10 @@ def sample_layers() -> dict[str, SampleLayer]:
     return {cls.__name__: sample_layer(cls) for cls in layer_classes()}
 
 
-def _made(cls: type[nn.Layer]) -> nn.Layer:
+def _made(cls: type[nn.Module]) -> nn.Module:
     given: list[Any] = []
     for parameter in inspect.signature(cls).parameters.values():
-        if parameter.kind is parameter.VAR_POSITIONAL or "Layer" in str(parameter.annotation):
+        if parameter.kind is parameter.VAR_POSITIONAL or "Module" in str(parameter.annotation):
             given.append(nn.Linear(SIZE, SIZE))
         elif parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
             given.append(SIZE)
@@ -104,7 +105,7 @@ class SampleLoss(NamedTuple):
         """Whether the targets are class indices."""
         return self.y is nets.LABELS
 
-    def net(self, *layers: nn.Layer) -> nn.Sequential:
+    def net(self, *layers: nn.Module) -> nn.Sequential:
         """The layers, and what has to come last for this loss."""
         return nn.Sequential(
             *layers, *([nn.LogSoftmax()] if self.make().wants == "log probabilities" else [])

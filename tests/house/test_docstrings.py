@@ -18,7 +18,7 @@ from backpass.optim import schedules
 pytestmark = pytest.mark.skipif("BACKPASS_ISA" in os.environ, reason="docstrings know no instruction sets")
 MODULES = (bp, nn, losses, optim, schedules, callbacks)
 # Bases, which users subclass, and errors, which users catch.
-BASES = (nn.Layer, losses.Loss, optim.Optimizer, callbacks.Monitor, schedules.Schedule, bp.NonFiniteError)
+BASES = (nn.Module, losses.Loss, optim.Optimizer, callbacks.Monitor, schedules.Schedule, bp.NonFiniteError)
 BASES += (bp.CheckpointError, callbacks.Callback)
 LONGEST = 130
 
@@ -83,7 +83,7 @@ def test_what_may_be_wrong_is_told(name: str) -> None:
 @each
 def test_layers_and_losses_tell_their_shapes(name: str) -> None:
     one = PUBLIC[name]
-    if inspect.isclass(one) and issubclass(one, (nn.Layer, losses.Loss)):
+    if inspect.isclass(one) and issubclass(one, (nn.Module, losses.Loss)):
         assert "Shapes:" in text_of(name)
 
 

@@ -187,7 +187,7 @@ def test_python_check_sees(path: str, source: str) -> None:
 @pytest.mark.parametrize(
     ("path", "source"),
     [
-        ("nn/linear.py", "import numpy as np\nfrom ..ops import linear_forward\nfrom .layer import Layer"),
+        ("nn/linear.py", "import numpy as np\nfrom ..ops import linear_forward\nfrom .module import Module"),
         ("nn/__init__.py", "from ..losses import MSELoss"),
         ("backends/native.py", "from .. import _core\nfrom ..ops import REGISTRY"),
         ("model.py", "from . import nn, optim\nfrom .backends import get_backend"),

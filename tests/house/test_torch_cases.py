@@ -10,6 +10,7 @@ from inspect import isfunction
 import numpy as np
 import pytest
 
+import backpass as bp
 from backpass import losses, nn, optim
 from backpass.backends.base import Call, Executor
 from backpass.backends.numpy import NumPyBackend
@@ -20,6 +21,8 @@ from golden.cases import GOLDEN, Case, batches, model_of, rows
 from helpers.registered import layer_classes
 from losses.test_torch_losses import CASES as LOSSES
 from nn.test_torch_layers import CASES as LAYERS
+from nn.test_torch_modules import OURS as MODULES
+from nn.test_torch_modules import batches as module_batches
 from optim.test_torch_optimizers import CASES as OPTIMIZERS
 
 CASES: dict[str, Case] = {**GOLDEN, **LAYERS, **LOSSES, **OPTIMIZERS}
@@ -46,6 +49,10 @@ def covered() -> dict[str, set[str]]:
         model = model_of(case, recorder, "float64")
         model.step(*next(batches(case, "float64")))
         model.evaluate(*rows(case, "float64"))
+    for make, shape in MODULES.values():
+        network = bp.Model(make(), "cross_entropy", backend="numpy", dtype="float64")
+        network.backend = recorder
+        network.step(*next(module_batches(shape)))
     return recorder.seen
 
 

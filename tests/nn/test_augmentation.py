@@ -14,7 +14,7 @@ from backpass.ops.philox import draw
 IMAGES = np.random.default_rng(0).uniform(1, 2, (40, 2, 6, 5)).astype(np.float32)
 
 
-def seen(layer: nn.Layer, backend: Backend, x: np.ndarray = IMAGES) -> np.ndarray:
+def seen(layer: nn.Module, backend: Backend, x: np.ndarray = IMAGES) -> np.ndarray:
     """What comes out of a layer while training."""
     model = bp.Model(nn.Sequential(layer), seed=3)
     model.backend = backend

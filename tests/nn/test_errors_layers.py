@@ -63,7 +63,7 @@ def test_constructions(what: str) -> None:
 
 
 def test_layers_that_do_not_fit() -> None:
-    def refuse(net: nn.Layer, *parts: str) -> None:
+    def refuse(net: nn.Module, *parts: str) -> None:
         model = bp.Model(net)
         with refused("X does not fit the network", *parts, model=model):
             model.fit(X, Y)

@@ -42,7 +42,7 @@ def test_a_row_depends_on_others_only_where_the_layer_says_so(name: str, native:
     assert layer.whole_batch or np.array_equal(whole, alone)
 
 
-class Weighted(nn.Layer):
+class Weighted(nn.Module):
     """Two inputs, of which one holds indices."""
 
     takes: Any = {"x": "number", "which": "index"}  # noqa: RUF012

@@ -29,7 +29,7 @@ def test_input_gradient(backend: Backend) -> None:
         assert abs(dx[i] - quotient) < 1e-7
 
 
-class Diamond(nn.Layer):
+class Diamond(nn.Module):
     """x -> a(x) + b(x) · both again: one tensor read by three, a parameter used in two branches."""
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class Diamond(nn.Layer):
         return builder.emit(add, a=builder.emit(add, a=both, b=both), b=self.a.emit(builder, left))
 
 
-GRAPHS: dict[str, Callable[[], nn.Layer]] = {
+GRAPHS: dict[str, Callable[[], nn.Module]] = {
     "one layer used three times": shared_twice,
     "residual in residual": lambda: nn.Residual(
         nn.Linear(6, 6), nn.Tanh(), nn.Residual(nn.Residual(nn.LayerNorm(6)), nn.Linear(6, 6))

@@ -22,7 +22,7 @@ NORMAL = {
 
 def layer(
     init: str, fan_in: int = FAN_IN, fan_out: int = FAN_OUT, seed: int = 0, dtype: str = "float64"
-) -> nn.Layer:
+) -> nn.Module:
     return bp.Model(nn.Linear(fan_in, fan_out, init=init), seed=seed, dtype=dtype).net
 
 

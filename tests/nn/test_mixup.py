@@ -18,7 +18,7 @@ LABELS, NUMBERS = rng.integers(0, 3, 40), rng.normal(size=(40, 3))
 WEIGHT = rng.uniform(0.1, 2, 40)
 
 
-def network() -> nn.Layer:
+def network() -> nn.Module:
     return nn.Sequential(nn.GaussianNoise(0.1), nn.MixUp(0.4), nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
 
 

@@ -37,12 +37,16 @@ def names(part: list[Instruction]) -> list[str]:
 
 
 def planned(
-    net: nn.Layer, shape: tuple[int, ...], fuse: bool, monkeypatch: pytest.MonkeyPatch, dtype: str = "float32"
+    net: nn.Module,
+    shape: tuple[int, ...],
+    fuse: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    dtype: str = "float32",
 ) -> tuple[bp.Model, OwnLossPlan]:
     model = bp.Model(net, dtype=dtype, seed=4)
     with monkeypatch.context() as patch:
         if not fuse:
-            patch.setattr(build, "fused", lambda plan: plan)
+            patch.setattr(build, "fused", lambda plan, viewed: plan)
         return model, model.engine.plans.own_loss((InputSpec("x", shape, model.dtype),))
 
 
@@ -73,7 +77,7 @@ def test_fused_is_unfused(
     """To the bit: rows and columns around the widths of vectors and tiles."""
     for rows, inner, outer in ((1, 1, 1), (5, 17, 31), (33, 16, 7), (130, 40, 129)):
 
-        def make(inner: int = inner, outer: int = outer) -> nn.Layer:
+        def make(inner: int = inner, outer: int = outer) -> nn.Module:
             return nn.Sequential(
                 nn.Linear(inner, outer),
                 LAYERS[activation](),
@@ -143,7 +147,7 @@ def test_a_tensor_used_twice_is_not_fused_away(
 
 
 def test_what_is_fused(monkeypatch: pytest.MonkeyPatch) -> None:
-    def both(net: nn.Layer) -> tuple[list[str], list[str]]:
+    def both(net: nn.Module) -> tuple[list[str], list[str]]:
         _, built = planned(net, (5, 6), True, monkeypatch)
         return names(built.forward), names(built.backward)
 

@@ -7,12 +7,14 @@ import numpy as np
 
 from .. import _core
 from ..ops.contract import CHUNK, MAX_DIMS
+from ..ops.expression import FUNCTIONS
 from ..ops.formulas import ACTIVATIONS, POINTWISE
 from .base import Backend, Call, Executor, Inference
 
 STATED_TWICE = {
     "activations": [(name, formula.stores_slope) for name, formula in ACTIVATIONS.items()],
     "pointwise": [*POINTWISE],
+    "functions": [(name, function.operands) for name, function in FUNCTIONS.items()],
     "chunk": CHUNK,
     "max_dims": MAX_DIMS,
 }

@@ -12,7 +12,7 @@ from ..engine.engine import Engine
 from ..engine.history import History
 from ..engine.run import Run
 from ..errors import CheckpointError
-from ..nn import Layer
+from ..nn import Module
 from ..optim import Optimizer
 from . import describe
 
@@ -48,13 +48,13 @@ def _kept(optimizer: Optimizer, state: Mapping[str, Any]) -> list[str]:
     return [name for name in state if name not in optimizer.slots and name not in WORKING]
 
 
-def declared(net: Layer, dtype: str) -> dict[str, tuple[tuple[int, ...], str]]:
+def declared(net: Module, dtype: str) -> dict[str, tuple[tuple[int, ...], str]]:
     """Shape and dtype of all tensors of a network that has no weights yet."""
     shapes: dict[str, tuple[tuple[int, ...], str]] = {}
     for prefix, layer in net.walk():
         lead = f"model.{prefix}." if prefix else "model."
         for key, parameter in layer.learned.items():
-            shapes[lead + key] = parameter.shown_shape, dtype
+            shapes[lead + key] = parameter.shape, dtype
         for key, (shape, start) in layer.starts.items():
             shapes[lead + key] = shape, "int64" if isinstance(start, int) else dtype
     return shapes

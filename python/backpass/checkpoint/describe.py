@@ -25,7 +25,7 @@ def public(module: ModuleType, base: type) -> dict[str, Any]:
     }
 
 
-LAYERS = public(nn, nn.Layer)
+LAYERS = public(nn, nn.Module)
 LOSSES = public(losses, losses.Loss)
 OPTIMIZERS = public(optim, optim.Optimizer)
 SCHEDULES: dict[str, Callable[..., schedules.Schedule]] = {
@@ -119,13 +119,13 @@ def _several(cls: type) -> str:
     return next((name for name, p in parameters.items() if p.kind is p.VAR_POSITIONAL), "")
 
 
-def describe_net(net: nn.Layer) -> dict[str, Any]:
+def describe_net(net: nn.Module) -> dict[str, Any]:
     """All layers, inner ones first; a layer that stands in several places is named once."""
     descriptions: list[dict[str, Any]] = []
     numbers: dict[int, int] = {}
 
     def encode_layer(value: Any) -> Any:
-        if not isinstance(value, nn.Layer):
+        if not isinstance(value, nn.Module):
             return _value(value)
         if id(value) not in numbers:
             description = describe(value, LAYERS, encode_layer)
@@ -165,17 +165,17 @@ def _value(value: Any) -> Any:
     raise UnknownError(f"{value!r:.80} cannot be written down")
 
 
-def _outline(walk: list[tuple[str, nn.Layer]]) -> list[tuple[str, type, int, list[Any]]]:
+def _outline(walk: list[tuple[str, nn.Module]]) -> list[tuple[str, type, int, list[Any]]]:
     first_numbers: dict[int, int] = {}
     outline = []
     for number, (name, layer) in enumerate(walk):
-        shapes = [(key, p.shape, p.shown, p.axes) for key, p in layer.learned.items()]
+        shapes = [(key, p.stored, p.shown, p.axes) for key, p in layer.learned.items()]
         outline.append((name, type(layer), first_numbers.setdefault(id(layer), number), shapes))
     return outline
 
 
 def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, nn.Layer) and isinstance(b, nn.Layer):
+    if isinstance(a, nn.Module) and isinstance(b, nn.Module):
         return True  # compared in its own turn
     if type(a) is schedules.Schedule and type(b) is schedules.Schedule:
         return _same(vars(a), vars(b))
@@ -210,14 +210,14 @@ def _argument(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def build_net(description: Any) -> nn.Layer:
+def build_net(description: Any) -> nn.Module:
     """The network that `describe_net` described, without weights: they are allocated by the model."""
-    layers: list[nn.Layer] = []
+    layers: list[nn.Module] = []
     places: list[int] = []  # how often a layer and all in it stand in the network
     for layer_description in description["layers"]:
         layer_count = 1
 
-        def decode_layer(value: dict[str, Any]) -> nn.Layer:
+        def decode_layer(value: dict[str, Any]) -> nn.Module:
             nonlocal layer_count
             number = value["layer"]
             if not isinstance(number, int) or not 0 <= number < len(layers):

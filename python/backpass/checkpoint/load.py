@@ -12,7 +12,7 @@ from ..checks import as_path
 from ..engine.engine import Engine
 from ..errors import CheckpointError, DamagedError, warn
 from ..losses import Loss
-from ..nn import Layer
+from ..nn import Module
 from ..optim import Optimizer
 from . import contents, describe, files
 from .save import DESCRIBES, FORMAT, HOW, reading
@@ -58,7 +58,7 @@ class Checkpoint:
 
 def read(
     path: str | os.PathLike[str],
-    net: Layer | None,
+    net: Module | None,
     loss: str | Loss | Callable[..., Any] | None,
     optimizer: str | Optimizer | None,
 ) -> Checkpoint:

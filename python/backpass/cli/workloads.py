@@ -73,7 +73,7 @@ class Workload:
 
     def model(self, backend: str, threads: int | None = None) -> Model:
         """The network, ready to train."""
-        layers: list[nn.Layer] = []
+        layers: list[nn.Module] = []
         for a, b in zip(self.layers, self.layers[1:], strict=False):
             layers.append(nn.Linear(a, b))
             layers += [nn.BatchNorm1d(b)] * self.batch_norm

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ..nn import Layer
-from ..nn.layer import Kind
+from ..nn import Module
+from ..nn.module import Kind
 from ..program import InputSpec
 from . import arrays
 from .sparse import SparseRows, is_sparse
@@ -51,7 +51,7 @@ class Inputs:
         return {name: source[rows] for name, source in self.sources.items() if isinstance(source, np.ndarray)}
 
 
-def checked_inputs(X: Any, net: Layer, dtype: np.dtype[Any], take: Take) -> Inputs:
+def checked_inputs(X: Any, net: Module, dtype: np.dtype[Any], take: Take) -> Inputs:
     """X as the network takes it: one array, for several inputs a tuple or dict of arrays; a SciPy matrix where it reads one."""
     takes = net.takes
     if is_sparse(X):
@@ -86,7 +86,7 @@ def _by_name(X: Any, names: list[str]) -> dict[str, Any]:
     return dict(zip(names, X, strict=True))
 
 
-def _sparse(X: Any, net: Layer, dtype: np.dtype[Any]) -> SparseRows:
+def _sparse(X: Any, net: Module, dtype: np.dtype[Any]) -> SparseRows:
     if not net.reads_sparse:
         first_layer = next(layer for _, layer in net.walk() if next(layer.children(), None) is None)
         raise TypeError(

@@ -5,7 +5,7 @@ from math import prod
 from typing import Any
 
 from ..engine.engine import Engine
-from ..nn import Layer
+from ..nn import Module
 from ..program import Builder, InputSpec, Tensor
 from .text import Text
 
@@ -69,7 +69,7 @@ def _trace(engine: Engine, inputs: tuple[InputSpec, ...]) -> dict[int, str]:
     """Emit the network for one row and throw the program away; only the shapes are kept."""
     shapes: dict[int, str] = {}
 
-    def noting(layer: Layer) -> Callable[..., Tensor]:
+    def noting(layer: Module) -> Callable[..., Tensor]:
         def emit(builder: Builder, *tensors: Any) -> Tensor:
             y = type(layer).emit(layer, builder, *tensors)
             shapes[id(layer)] = str(y.shape[1:])

@@ -4,14 +4,14 @@ import numpy as np
 
 from ..errors import warn
 from ..losses import Loss
-from ..nn import Layer
+from ..nn import Module
 from ..optim.schedules import Schedule
 
 # Targets of this size and more are hardly ever learned as they are.
 LARGE_TARGETS = 1e5
 
 
-def of_network(net: Layer, loss: Loss | None) -> None:
+def of_network(net: Module, loss: Loss | None) -> None:
     """A network whose last layer does what its loss does once more."""
     if loss is None:
         return

@@ -12,7 +12,7 @@ from ..backends.threads import checked_threads
 from ..described import Adjustable
 from ..losses import Loss
 from ..losses import by_name as loss_by_name
-from ..nn import Layer
+from ..nn import Module
 from ..nn.initial_weights import generator
 from ..optim import Optimizer
 from ..optim import by_name as optimizer_by_name
@@ -43,7 +43,7 @@ class Engine:
 
     def __init__(
         self,
-        net: Layer,
+        net: Module,
         loss: str | Loss | LossFunction,
         optimizer: str | Optimizer,
         *,
@@ -218,9 +218,11 @@ class Engine:
         self.epoch, self.last_run = epoch, run
 
 
-def checked_net(value: Any) -> Layer:
+def checked_net(value: Any) -> Module:
     """A network, not its class nor something else."""
-    if not isinstance(value, Layer):
+    if not isinstance(value, Module):
         described = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
         raise TypeError(f"net is {described}, expected a layer such as nn.Sequential(...)")
+    if type(value).emit is Module.emit and type(value).forward is Module.forward:
+        raise TypeError(f"net is {value!r:.80}, which has no forward(self, x)")
     return value

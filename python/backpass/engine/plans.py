@@ -7,7 +7,7 @@ import numpy as np
 
 from ..backends import Backend, Executor, Inference
 from ..losses import Loss
-from ..nn import Layer
+from ..nn import Module
 from ..program import InputSpec, Plan, Spec, build_plan
 from ..program.plan import BackwardPlan, OwnLossPlan, Target, TrainingPlan
 
@@ -22,7 +22,7 @@ class PlanCache:
 
     def __init__(
         self,
-        net: Layer,
+        net: Module,
         loss: Loss | None,
         backend: Backend,
         dtype: np.dtype[Any],
@@ -43,6 +43,8 @@ class PlanCache:
         # What `update` runs, with the loss (1,) that its guard looks at.
         self.updating: tuple[Executor, np.ndarray] | None = None
         self.whole_batch = any(layer.whole_batch for _, layer in net.walk())
+        # Rows for which the network is tried: several where code of users may treat a single one in another way.
+        self.few = 3 if any(layer.has_forward for _, layer in net.walk()) else 1
         self._outputs: dict[tuple[InputSpec, ...], tuple[int, ...]] = {}
 
     def run_on(self, backend: Backend) -> None:
@@ -111,9 +113,12 @@ class PlanCache:
     def output_shape(self, inputs: tuple[InputSpec, ...]) -> tuple[int, ...]:
         """The shape of one row of the output; ValueError where the inputs do not fit the network."""
         if inputs not in self._outputs:
-            row = tuple(spec._replace(shape=(1, *spec.shape[1:])) for spec in inputs)
+            few = tuple(spec._replace(shape=(self.few, *spec.shape[1:])) for spec in inputs)
             try:
-                shape = self.inference(row).out.shape[1:]
+                shape = self.inference(few).out.shape
+                if shape[:1] != (self.few,):
+                    raise ValueError(f"its output has shape {shape} for {self.few} rows")
+                shape = shape[1:]
             except ValueError as error:
                 raise ValueError(f"X does not fit the network: {error}") from None
             if len(self._outputs) > MOST:
@@ -133,6 +138,7 @@ class PlanCache:
             loss = None if self.loss is None else self.loss.emit
             plan = build_plan(self.net, loss, self.dtype, self.seed, self.step, spec)
             self.plans[spec] = plan
+            self.whole_batch |= plan.whole_batch
             self.bytes += plan.bytes
             self._forget()
         return self.plans[spec]

@@ -6,21 +6,22 @@ from typing import Any
 import numpy as np
 
 from ..data import arrays
-from ..nn import Layer
+from ..nn import Module
 
 
-def learned(net: Layer) -> list[tuple[str, Layer, str]]:
-    """Name, layer and key of every parameter; those of a shared layer once, under its first name."""
+def learned(net: Module) -> list[tuple[str, Module, str]]:
+    """Name, layer and key of every parameter; a shared one once, under its first name."""
     seen: set[int] = set()
     parameters = []
     for prefix, layer in net.walk():
-        if id(layer) not in seen:
-            seen.add(id(layer))
-            parameters += [(_dotted(prefix, key), layer, key) for key in layer.learned]
+        for key, parameter in layer.learned.items():
+            if id(parameter) not in seen:
+                seen.add(id(parameter))
+                parameters.append((_dotted(prefix, key), layer, key))
     return parameters
 
 
-def views(net: Layer) -> list[tuple[str, np.ndarray]]:
+def views(net: Module) -> list[tuple[str, np.ndarray]]:
     """All parameters and running statistics, those of a shared layer under each of its names: what state_dict() copies."""
     named = []
     for prefix, layer in net.walk():
@@ -29,19 +30,19 @@ def views(net: Layer) -> list[tuple[str, np.ndarray]]:
     return named
 
 
-def state_dict(net: Layer) -> dict[str, np.ndarray]:
+def state_dict(net: Module) -> dict[str, np.ndarray]:
     """Copies of all parameters and running statistics under PyTorch's keys, in PyTorch's layout."""
     return {name: np.array(array, order="C") for name, array in views(net)}
 
 
-def load(net: Layer, state: Any) -> None:
+def load(net: Module, state: Any) -> None:
     """Take over parameters and running statistics; nothing changes if a key or a shape does not fit."""
     fitting = checked(net, state)
     for name, view in views(net):
         view[...] = fitting[name]
 
 
-def checked(net: Layer, state: Any) -> dict[str, np.ndarray]:
+def checked(net: Module, state: Any) -> dict[str, np.ndarray]:
     """The arrays of a state in the network's dtypes, once every key and shape is known to fit."""
     if not isinstance(state, Mapping):
         raise TypeError(

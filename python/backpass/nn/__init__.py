@@ -19,28 +19,63 @@ from ..losses import (
 )
 from .activation import ELU, GELU, Identity, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
 from .batch_norm import BatchNorm1d
+from .collections import ModuleDict, ModuleList
 from .containers import Flatten, Residual, Sequential
 from .dropout import Dropout
 from .gaussian_noise import GaussianNoise
 from .image_augmentation import Cutout, RandomHorizontalFlip, RandomShift
-from .layer import Layer
 from .layer_norm import LayerNorm
 from .linear import Linear
 from .mixup import MixUp
+from .module import Module, Parameter
 from .softmax import LogSoftmax, Softmax
 
 __all__ = [
-    "ELU", "GELU", "BCEWithLogitsLoss", "BatchNorm1d", "CrossEntropyLoss", "Cutout", "Dropout", "Flatten", "FocalLoss",
-    "GaussianNLLLoss", "GaussianNoise", "HingeLoss", "HuberLoss", "Identity", "L1Loss", "Layer", "LayerNorm", "LeakyReLU",
-    "Linear", "LogSoftmax", "MSELoss", "MixUp", "NLLLoss", "PoissonNLLLoss", "QuantileLoss", "RandomHorizontalFlip",
-    "RandomShift", "ReLU", "Residual", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Tanh",
+    "ELU",
+    "GELU",
+    "BCEWithLogitsLoss",
+    "BatchNorm1d",
+    "CrossEntropyLoss",
+    "Cutout",
+    "Dropout",
+    "Flatten",
+    "FocalLoss",
+    "GaussianNLLLoss",
+    "GaussianNoise",
+    "HingeLoss",
+    "HuberLoss",
+    "Identity",
+    "L1Loss",
+    "LayerNorm",
+    "LeakyReLU",
+    "Linear",
+    "LogSoftmax",
+    "MSELoss",
+    "MixUp",
+    "Module",
+    "ModuleDict",
+    "ModuleList",
+    "NLLLoss",
+    "Parameter",
+    "PoissonNLLLoss",
+    "QuantileLoss",
+    "RandomHorizontalFlip",
+    "RandomShift",
+    "ReLU",
+    "Residual",
+    "Sequential",
+    "SiLU",
+    "Sigmoid",
+    "SmoothL1Loss",
+    "Softmax",
+    "Softplus",
+    "Tanh",
 ]  # fmt: skip
 # What other libraries call these layers.
 ELSEWHERE = {
     "Dense": "nn.Linear(in_features, out_features)", "BatchNormalization": "nn.BatchNorm1d(num_features)",
     "LayerNormalization": "nn.LayerNorm(normalized_shape)", "Swish": "nn.SiLU()", "BCELoss": "nn.BCEWithLogitsLoss()",
     "Add": "nn.Residual(...)", "Input": "no layer: the first one names in_features",
-    "Module": "nn.Layer, or nn.Sequential of layers",
 }  # fmt: skip
 
 

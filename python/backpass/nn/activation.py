@@ -3,13 +3,13 @@
 from typing import ClassVar, Literal
 
 from ..checks import flag
-from ..ops import activation_forward
-from ..ops.formulas import ACTIVATIONS, SOFTPLUS_THRESHOLD
+from ..ops.formulas import SOFTPLUS_THRESHOLD
 from ..program import Builder, Tensor
-from .layer import Layer
+from ..program.arithmetic import activation
+from .module import Module
 
 
-class Activation(Layer):
+class Activation(Module):
     """Base of the activations: an elementwise function of any shape, one of `ops.formulas.ACTIVATIONS`."""
 
     formula: ClassVar[str]
@@ -19,14 +19,7 @@ class Activation(Layer):
         return 0.0
 
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
-        stores = ACTIVATIONS[self.formula].stores_slope and builder.training
-        return builder.emit(
-            activation_forward,
-            want=["slope"] if stores else [],
-            x=x,
-            activation=self.formula,
-            alpha=self.parameter_of_formula(),
-        )
+        return activation(builder, x, self.formula, self.parameter_of_formula())
 
 
 class Identity(Activation):

@@ -7,10 +7,10 @@ import numpy as np
 from ..ops import batch_norm_forward, batch_norm_inference, batch_norm_track
 from ..program import Builder, Tensor
 from .initial_weights import ones, zeros
-from .layer import Layer
+from .module import Module
 
 
-class BatchNorm1d(Layer):
+class BatchNorm1d(Module):
     """Batch normalisation: y = (x - mean) / √(var + eps) · weight + bias (Ioffe and Szegedy 2015; PyTorch's `nn.BatchNorm1d`).
 
     While training, mean and var are those of the batch, and the running statistics follow them:

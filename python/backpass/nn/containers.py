@@ -7,10 +7,10 @@ from typing import ClassVar, overload
 from ..checks import is_whole
 from ..ops import add
 from ..program import Builder, Tensor
-from .layer import Kind, Layer
+from .module import Kind, Module
 
 
-class Sequential(Layer):
+class Sequential(Module):
     """Layers one after another (PyTorch's `nn.Sequential`).
 
     Args:
@@ -28,20 +28,20 @@ class Sequential(Layer):
 
     structural: ClassVar[tuple[str, ...]] = ("layers",)
 
-    def __init__(self, *layers: Layer) -> None:
+    def __init__(self, *layers: Module) -> None:
         super().__init__()
         if len(layers) == 1 and isinstance(layers[0], list | tuple):
             raise TypeError(
                 "Sequential: layers is a list, expected the layers themselves: nn.Sequential(*layers)"
             )
         for i, layer in enumerate(layers):
-            if not isinstance(layer, Layer):
+            if not isinstance(layer, Module):
                 described = f"the class {layer.__name__}" if isinstance(layer, type) else repr(layer)
                 raise TypeError(f"Sequential: layer {i} is {described:.80}, expected a backpass.nn layer")
         self.layers = layers
 
     @property
-    def takes(self) -> Mapping[str, Kind]:  # type: ignore[override]
+    def takes(self) -> Mapping[str, Kind]:
         return self.layers[0].takes if self.layers else {"x": "number"}
 
     @property
@@ -55,7 +55,7 @@ class Sequential(Layer):
                 return layer.row_shape
         return None
 
-    def children(self) -> Iterator[tuple[str, Layer]]:
+    def children(self) -> Iterator[tuple[str, Module]]:
         return ((str(i), layer) for i, layer in enumerate(self.layers))
 
     def emit(self, builder: Builder, *inputs: Tensor) -> Tensor:
@@ -65,20 +65,20 @@ class Sequential(Layer):
         return inputs[0]
 
     @overload
-    def __getitem__(self, index: int) -> Layer: ...
+    def __getitem__(self, index: int) -> Module: ...
     @overload
     def __getitem__(self, index: slice) -> "Sequential": ...
-    def __getitem__(self, index: int | slice) -> Layer:
+    def __getitem__(self, index: int | slice) -> Module:
         return Sequential(*self.layers[index]) if isinstance(index, slice) else self.layers[index]
 
-    def __setitem__(self, index: int, layer: Layer) -> None:
+    def __setitem__(self, index: int, layer: Module) -> None:
         raise TypeError("Sequential: layers are fixed once it is made; build a new nn.Sequential")
 
     def __len__(self) -> int:
         return len(self.layers)
 
 
-class Residual(Layer):
+class Residual(Module):
     """Residual branch: y = x + inner(x) (He et al. 2016). The gradient reaches x undamped.
 
     Args:
@@ -96,10 +96,10 @@ class Residual(Layer):
 
     structural: ClassVar[tuple[str, ...]] = ("inner",)
 
-    def __init__(self, *inner: Layer) -> None:
+    def __init__(self, *inner: Module) -> None:
         super().__init__()
         for layer in inner:
-            if not isinstance(layer, Layer):
+            if not isinstance(layer, Module):
                 raise TypeError(f"Residual: inner is {layer!r:.80}, expected a backpass.nn layer")
         self.inner = inner[0] if len(inner) == 1 else Sequential(*inner)
 
@@ -107,7 +107,7 @@ class Residual(Layer):
     def row_shape(self) -> tuple[int, ...] | None:
         return self.inner.row_shape
 
-    def children(self) -> Iterator[tuple[str, Layer]]:
+    def children(self) -> Iterator[tuple[str, Module]]:
         yield "inner", self.inner
 
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
@@ -120,7 +120,7 @@ class Residual(Layer):
         return builder.emit(add, a=x, b=y)
 
 
-class Flatten(Layer):
+class Flatten(Module):
     """Flatten: dimensions start_dim to end_dim as one, a view of the same buffer (PyTorch's `nn.Flatten`).
 
     Args:

@@ -4,10 +4,10 @@ from typing import ClassVar
 
 from ..ops import dropout_forward
 from ..program import Builder, Tensor
-from .layer import Layer
+from .module import Module
 
 
-class Dropout(Layer):
+class Dropout(Module):
     """Dropout: y = 0 with probability p, else x / (1 - p), while training; the identity otherwise (Srivastava et al. 2014).
 
     Args:

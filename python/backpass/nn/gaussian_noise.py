@@ -4,10 +4,10 @@ import numpy as np
 
 from ..ops import gaussian_noise
 from ..program import Builder, Tensor
-from .layer import Layer
+from .module import Module
 
 
-class GaussianNoise(Layer):
+class GaussianNoise(Module):
     """Gaussian noise: y = x + std · n, n standard normal, while training; the identity otherwise (Bishop 1995; as in Keras).
 
     Args:

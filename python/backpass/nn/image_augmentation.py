@@ -5,12 +5,12 @@ from typing import Any, ClassVar
 from ..checks import is_whole
 from ..ops import augment_images_forward
 from ..program import Builder, Tensor
-from .layer import Layer
+from .module import Module
 
 MOST_PIXELS = 2**15
 
 
-class ImageAugmentation(Layer):
+class ImageAugmentation(Module):
     """Base of the layers below: input (N, C, H, W), the identity unless training. The draw depends on seed, step and image."""
 
     def augmentation(self) -> dict[str, Any]:

@@ -8,10 +8,10 @@ import numpy as np
 from ..ops import layer_norm_forward
 from ..program import Builder, Tensor
 from .initial_weights import ones, zeros
-from .layer import Layer
+from .module import Module
 
 
-class LayerNorm(Layer):
+class LayerNorm(Module):
     """Layer normalisation: y = (x - mean) / √(var + eps) · weight + bias, over each row (Ba et al. 2016).
 
     Args:

@@ -5,10 +5,10 @@ import numpy as np
 from ..ops import linear_forward
 from ..program import Builder, Tensor
 from .initial_weights import INIT, InitName
-from .layer import Layer
+from .module import Module
 
 
-class Linear(Layer):
+class Linear(Module):
     """Linear layer on the last dimension: y = x Wᵀ + b (PyTorch's `nn.Linear`, Keras's Dense).
 
     Args:

@@ -7,7 +7,7 @@ import numpy as np
 from ..ops import gather, gather_labels, mixed_loss, mixup_draw, mixup_forward
 from ..program import Builder, EmitLoss, OwnLoss, Tensor
 from ..system.memory import aligned
-from .layer import Layer
+from .module import Module
 
 # Equally likely shares that stand for the Beta distribution.
 QUANTILES = 4096
@@ -80,7 +80,7 @@ class Mixture:
         return out.array.reshape(array.shape)
 
 
-class MixUp(Layer):
+class MixUp(Module):
     """Mixup: y = share · row + (1 - share) · other row of the batch, while training (Zhang et al. 2018); else the identity.
 
     Each step draws one share for its batch from Beta(alpha, alpha), as in torchvision. The loss mixes along: sample weights,

@@ -5,10 +5,10 @@ from typing import ClassVar
 from ..checks import is_whole
 from ..ops import softmax_forward
 from ..program import Builder, Tensor
-from .layer import Layer
+from .module import Module
 
 
-class Softmax(Layer):
+class Softmax(Module):
     """Softmax over the last dimension: y = e^x / Σ e^x.
 
     Args:

@@ -8,13 +8,16 @@ from .class_loss import nll, softmax_cross_entropy
 from .clip import clip_scale, gradient_norm
 from .contract import NUMBERS, REGISTRY, Op
 from .dropout import dropout_backward, dropout_forward
-from .elementwise import activation_backward, activation_forward, add
+from .elementwise import activation_backward, activation_forward, add, to_number
+from .expression import expression
 from .layer_norm import layer_norm_backward, layer_norm_forward
 from .linear import linear_backward, linear_forward
+from .matmul import matmul_backward, matmul_forward
 from .measure import dead_units, multiply_add, part_norms, saturated_units
 from .mixup import mixed_loss, mixup_backward, mixup_draw, mixup_forward
 from .penalty import l2_gradient, l2_loss
 from .pointwise_loss import gaussian_nll, pointwise_loss
+from .reduction import max_backward, max_forward, reduce_sum
 from .schedule import (
     cosine_schedule,
     exponential_schedule,
@@ -61,6 +64,7 @@ __all__ = [
     "dropout_backward",
     "dropout_forward",
     "exponential_schedule",
+    "expression",
     "gather",
     "gather_labels",
     "gaussian_nll",
@@ -73,6 +77,10 @@ __all__ = [
     "linear_backward",
     "linear_forward",
     "lion_step",
+    "matmul_backward",
+    "matmul_forward",
+    "max_backward",
+    "max_forward",
     "mixed_loss",
     "mixup_backward",
     "mixup_draw",
@@ -85,6 +93,7 @@ __all__ = [
     "part_norms",
     "piecewise_schedule",
     "pointwise_loss",
+    "reduce_sum",
     "rmsprop_step",
     "saturated_units",
     "sgd_step",
@@ -95,4 +104,5 @@ __all__ = [
     "sparse_linear_backward",
     "sparse_linear_forward",
     "step_schedule",
+    "to_number",
 ]

@@ -105,6 +105,8 @@ class Op:
     samples: Mapping[str, Any] = field(default_factory=dict)
     alias_gradient: Mapping[str, str] = field(default_factory=dict)
     padded: frozenset[str] = frozenset()
+    strided: frozenset[str] = frozenset()
+    layout: Callable[[np.ndarray], bool] | None = None
     sizes: Sizes | None = None
     activates: bool = False
 
@@ -120,6 +122,11 @@ class Op:
         stem = self.name.removesuffix("_forward")
         names = (f"{stem}_backward", f"{stem}_backward_weight")
         return [REGISTRY[name] for name in names if name in REGISTRY]
+
+    def takes(self, name: str, array: np.ndarray) -> bool:
+        """Whether the strides of a view fit."""
+        strided = name in self.strided and (self.layout is None or self.layout(array))
+        return strided or bool(array.flags.c_contiguous)
 
     def infer(self, shapes: Mapping[str, tuple[int, ...]], scalars: Mapping[str, Any]) -> Dims:
         """The dimensions that `shapes` and `sizes` fix; ValueError names the argument that does not fit."""
@@ -203,6 +210,8 @@ def op(
     samples: Mapping[str, Any] | None = None,
     alias_gradient: Mapping[str, str] | None = None,
     padded: Sequence[str] = (),
+    strided: Sequence[str] = (),
+    layout: Callable[[np.ndarray], bool] | None = None,
     sizes: Sizes | None = None,
     activates: bool = False,
 ) -> Callable[[Callable[..., None]], Op]:
@@ -213,6 +222,8 @@ def op(
             is standard normal.
         alias_gradient: input -> name of an output whose gradient is passed on as it is (`add`).
         padded: matrices whose rows may have padding between them (program/layout.py); all other arrays are C-contiguous.
+        strided: arrays whose strides may be any multiples of their items, such as those of a transposed or a broadcast view.
+        layout: which strides of those arrays the op takes, if not all.
         sizes: the letters that only outputs have, from those of the inputs and the scalars.
         activates: whether the op takes `activation`, `alpha` and `slope`, so that an activation beside it fuses with it.
     """
@@ -262,6 +273,8 @@ def op(
             samples=samples or {},
             alias_gradient=alias_gradient or {},
             padded=frozenset(padded),
+            strided=frozenset(strided),
+            layout=layout,
             sizes=sizes,
             activates=activates,
         )

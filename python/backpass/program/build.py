@@ -51,13 +51,17 @@ def build_plan(
         )  # fmt: skip
     else:
         plan = Plan(arrays, out.array, forward, builder.bytes)
-    plan = fused(plan)
-    return padded(plan, spec) if spec.padded else plan
+    plan.whole_batch = builder.whole_batch
+    plan = fused(plan, builder.viewed)
+    return padded(plan, spec, builder.viewed) if spec.padded else plan
 
 
 def _input(builder: Builder, spec: InputSpec, own_loss: bool) -> Tensor:
     if spec.in_place:
-        return Tensor(np.broadcast_to(np.zeros(1, spec.dtype), spec.shape))
+        x = Tensor(np.broadcast_to(np.zeros(1, spec.dtype), spec.shape))
+        # It stands for rows elsewhere, which nobody copies.
+        builder.copies[x] = x
+        return x
     return builder.tensor(spec.shape, spec.dtype, requires_grad=own_loss and spec.dtype.kind == "f")
 
 

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ..ops import Op, add
+from ..ops import Op, add, expression
 from ..system.memory import aligned
-from .tensor import Tensor
+from .tensor import Tensor, address
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,12 +53,13 @@ class TargetTransform(Protocol):
 
 
 class _Entry(NamedTuple):
-    """One step of the tape: an op (or a reshape, op None) with its tensors and scalars."""
+    """One step of the tape: an op with its tensors and scalars; or an output `y` and what its gradient does (`backward`)."""
 
     op: Op | None
     tensors: dict[str, Tensor | None]
     scalars: dict[str, Any]
     layer: str
+    backward: Callable[[Tensor], None] | None = None
 
 
 @dataclass(eq=False, repr=False)
@@ -79,6 +80,14 @@ class Builder:
     targets: list[TargetTransform] = field(default_factory=list)
     # Size of all buffers.
     bytes: int = 0
+    # Whether a row of the output depends on other rows, because of what a module's `forward` does.
+    whole_batch: bool = False
+    # Tensors of which views show a part, or the whole in another order.
+    viewed: list[Tensor] = field(default_factory=list)
+    # Contiguous copies of views, each made once.
+    copies: dict[Tensor, Tensor] = field(default_factory=dict)
+    # Gradients into which those of views of a part are added.
+    parts: dict[Tensor, Tensor] = field(default_factory=dict)
     _tape: list[_Entry] = field(default_factory=list)
     _gradients: dict[Tensor, list[Tensor]] = field(default_factory=dict)
     _streams: int = 0
@@ -108,13 +117,16 @@ class Builder:
         Arrays that belong to a layer's state are passed as arrays, tensors of the graph as tensors. Returns the first output.
         """
         tensors = {k: self._as_tensor(given.get(k)) for k in op.arrays}
+        tensors |= {k: self.fitting(op, k, t) for k in op.inputs if (t := tensors[k]) and k not in op.outputs}
         scalars = {k: v for k, v in given.items() if k not in op.arrays}
         dims = op.infer({k: t.shape for k, t in tensors.items() if t is not None}, scalars)
         requires_grad = any(t is not None and t.requires_grad for t in tensors.values())
         for k in op.outputs:
             array = op.arrays[k]
             if tensors[k] is None and (not array.optional or k in want):
-                tensors[k] = self.tensor(array.shape(dims), array.dtype, requires_grad)
+                tensors[k] = self.tensor(
+                    array.shape(dims), array.dtype, requires_grad and array.dtype is None
+                )
         self._append(op, tensors, scalars)
         self._tape.append(_Entry(op, tensors, scalars, self.layer))
         first_output = tensors[op.outputs[0]]
@@ -131,10 +143,50 @@ class Builder:
         assert tensor is not None
         return tensor
 
+    def record(self, y: Tensor, backward: Callable[[Tensor], None]) -> Tensor:
+        """A step of the tape that is no op: in the backward pass `backward` is given the gradient of y, where there is one."""
+        if y.requires_grad:
+            self._tape.append(_Entry(None, {"y": y}, {}, self.layer, backward))
+        return y
+
     def reshape(self, x: Tensor, shape: Sequence[int]) -> Tensor:
-        """The same buffer in another shape: costs nothing."""
+        """The same buffer in another shape: costs nothing where x is contiguous, else a copy."""
+        x = self.contiguous(x)
         y = Tensor(x.array.reshape(shape), x.requires_grad)
-        self._tape.append(_Entry(None, {"x": x, "y": y}, {}, self.layer))
+
+        def backward(dy: Tensor) -> None:
+            self.add_gradient(x, Tensor(self.contiguous(dy).array.reshape(x.shape)))
+
+        return self.record(y, backward)
+
+    def view(self, x: Tensor, array: np.ndarray) -> Tensor:
+        """An array that shows a part of x's buffer, or all of it in another order, as a tensor; it has no place on the tape."""
+        self.viewed.append(x)
+        return Tensor(array, x.requires_grad)
+
+    def contiguous(self, x: Tensor) -> Tensor:
+        """x itself, or a contiguous copy of a view, which is made once."""
+        if x.array.flags.c_contiguous:
+            return x
+        if x not in self.copies:
+            copy = self.copies[x] = self.run(expression, a=x, steps="y = copy a")
+            copy.requires_grad = x.requires_grad
+            self.record(copy, lambda dy: self.add_gradient(x, dy))
+        return self.copies[x]
+
+    def fitting(self, op: Op, name: str, x: Tensor) -> Tensor:
+        """x as an op takes it under this name: a view where it may be one, else contiguous."""
+        return x if op.takes(name, x.array) else self.contiguous(x)
+
+    def run(self, op: Op, /, **given: Any) -> Tensor:
+        """Append a call without a place on the tape: what it computes has no gradient, or one that somebody else records."""
+        tensors = {name: self._as_tensor(given.get(name)) for name in op.arrays}
+        scalars = {name: value for name, value in given.items() if name not in op.arrays}
+        tensors |= {n: self.fitting(op, n, t) for n in op.inputs if (t := tensors[n]) and n not in op.outputs}
+        self._allocate(op, tensors, scalars)
+        self._append(op, tensors, scalars)
+        y = tensors[op.outputs[0]]
+        assert y is not None
         return y
 
     def add_gradient(self, x: Tensor, dx: Tensor) -> None:
@@ -145,11 +197,11 @@ class Builder:
         """Append the gradient call of every entry of the tape, last first (the chain rule)."""
         for entry in reversed(self._tape):
             self.layer = entry.layer
-            if entry.op is None:
-                self._reshape_backward(entry)
-            elif entry.op.alias_gradient:
+            if entry.backward is not None:
+                self._recorded_backward(entry, entry.backward)
+            elif entry.op is not None and entry.op.alias_gradient:
                 self._alias_backward(entry)
-            elif entry.op.gradients:
+            elif entry.op is not None and entry.op.gradients:
                 self._op_backward(entry)
         for x in [x for x in self._gradients if x.gradient is not None]:
             self.gradient(x)
@@ -161,8 +213,10 @@ class Builder:
         while len(parts) > 1:
             a, b = parts.pop(0), parts.pop(0)
             y = Tensor(x.gradient) if x.gradient is not None and not parts else self.tensor(x.shape)
-            self._append(add, {"a": a, "b": b, "y": y}, {})
+            self._append(add, {"a": self.contiguous(a), "b": self.contiguous(b), "y": y}, {})
             parts.insert(0, y)
+        if parts and x.gradient is not None and address(parts[0].array) != address(x.gradient):
+            parts[0] = self.run(expression, a=parts[0], y=Tensor(x.gradient), steps="y = copy a")
         return parts[0] if parts else None
 
     def _op_backward(self, entry: _Entry) -> None:
@@ -182,7 +236,8 @@ class Builder:
                 source = entry.tensors.get(name.removeprefix("d")) if name in op.outputs else None
                 if name not in op.outputs:
                     tensor_of = flows if name in flows else written if name in written else entry.tensors
-                    tensors[name] = tensor_of[name]
+                    tensor = tensor_of[name]
+                    tensors[name] = tensor and self.fitting(op, name, tensor)
                 elif source is None or (array.optional and not source.requires_grad):
                     tensors[name] = None
                 else:
@@ -218,13 +273,11 @@ class Builder:
             if source is not None and source.requires_grad and dy is not None:
                 self.add_gradient(source, dy)
 
-    def _reshape_backward(self, entry: _Entry) -> None:
-        x, y = entry.tensors["x"], entry.tensors["y"]
-        assert x is not None
+    def _recorded_backward(self, entry: _Entry, backward: Callable[[Tensor], None]) -> None:
+        y = entry.tensors["y"]
         assert y is not None
-        dy = self.gradient(y)
-        if dy is not None and x.requires_grad:
-            self.add_gradient(x, Tensor(dy.array.reshape(x.shape)))
+        if (dy := self.gradient(y)) is not None:
+            backward(dy)
 
     def _append(self, op: Op, tensors: dict[str, Tensor | None], scalars: dict[str, Any]) -> None:
         fields = {**{k: t and t.array for k, t in tensors.items()}, **scalars}

@@ -10,11 +10,14 @@ import numpy as np
 from ..ops import activation_backward, activation_forward
 from .builder import Instruction
 from .plan import Plan
-from .tensor import address
+from .tensor import Tensor, address
 
 
-def fused(plan: Plan) -> Plan:
-    """Merge an op that activates, such as a linear layer, with the activation behind it; and their gradients."""
+def fused(plan: Plan, viewed: Sequence[Tensor] = ()) -> Plan:
+    """Merge an op that activates, such as a linear layer, with the activation behind it; and their gradients.
+
+    viewed: tensors that views read as well, from other addresses.
+    """
     uses = Counter(
         address(array)
         for stage in ("forward", "loss_part", "backward")
@@ -22,7 +25,7 @@ def fused(plan: Plan) -> Plan:
         for array in instruction.fields.values()
         if isinstance(array, np.ndarray)
     )
-    uses.update(map(address, plan.handed_out))
+    uses.update(map(address, [*plan.handed_out, *(x.array for x in viewed)]))
     merged: dict[str, Any] = {
         name: _merge(instructions, uses)
         for name, instructions in plan.parts.items()

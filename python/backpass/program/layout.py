@@ -13,18 +13,19 @@ import numpy as np
 from ..system.memory import padded_matrix
 from .builder import Instruction
 from .plan import OwnLossPlan, Plan, Spec
-from .tensor import address
+from .tensor import Tensor, address
 
 # Bytes from row to row, or a multiple, at which rows crowd into a few sets.
 CROWDED = 1024
 
 
-def padded(plan: Plan, spec: Spec) -> Plan:
-    """Give matrices padded rows where products gain by it; what is handed out stays as it is."""
+def padded(plan: Plan, spec: Spec, viewed: Iterable[Tensor] = ()) -> Plan:
+    """Give matrices padded rows where products gain by it; what is handed out or viewed stays as it is."""
     fixed = [*plan.handed_out]
     if spec.training:  # inputs are gathered into whatever rows they have
         moving = [address(plan.inputs[source.name]) for source in spec.inputs if not source.in_place]
         fixed = [array for array in fixed if address(array) not in moving]
+    fixed += [x.array for x in viewed]
     new_arrays = _new_arrays([i for instructions in plan.parts.values() for i in instructions], fixed)
     changes: dict[str, Any] = {
         name: [_moved(i, new_arrays) for i in instructions] for name, instructions in plan.parts.items()

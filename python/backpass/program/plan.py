@@ -53,6 +53,8 @@ class Plan:
     forward: list[Instruction]
     # Size of all arrays but the parameters.
     bytes: int = 0
+    # Whether a row of the output depends on other rows.
+    whole_batch: bool = False
     # Executors that were compiled of it, by name.
     compiled: dict[str, Any] = field(default_factory=dict)
 

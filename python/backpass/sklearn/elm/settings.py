@@ -13,7 +13,7 @@ from ..hints import value_hint
 
 MOST = 2**31 - 1
 
-ACTIVATIONS: dict[str, Callable[[], nn.Layer]] = {
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "elu": nn.ELU,
     "gelu": nn.GELU,
     "identity": nn.Identity,

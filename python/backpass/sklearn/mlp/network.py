@@ -16,7 +16,7 @@ from ...losses import Loss
 from ...model import Model
 from ...optim import Optimizer
 
-ACTIVATIONS: dict[str, Callable[[], nn.Layer]] = {  # scikit-learn's four names, then what else there is
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {  # scikit-learn's four names, then what else there is
     "identity": nn.Identity, "logistic": nn.Sigmoid, "tanh": nn.Tanh, "relu": nn.ReLU,
     "elu": nn.ELU, "gelu": nn.GELU, "leaky_relu": nn.LeakyReLU, "silu": nn.SiLU, "softplus": nn.Softplus,
 }  # fmt: skip
@@ -69,11 +69,11 @@ class Design:
 
     def layers(self) -> tuple[nn.Sequential, list[nn.Linear]]:
         """The network (Linear, norm, activation, dropout for each hidden layer, then Linear), and its linear layers alone."""
-        blocks: list[nn.Layer] = []
+        blocks: list[nn.Module] = []
         linear = [nn.Linear(i, o, init="zeros") for i, o in pairwise(self.units)]
         for layer in linear[:-1]:
             size = layer.out_features
-            block: list[nn.Layer] = [
+            block: list[nn.Module] = [
                 layer,
                 *([nn.BatchNorm1d(size)] if self.batch_norm else []),
                 *([nn.LayerNorm(size)] if self.layer_norm else []),

@@ -1,10 +1,11 @@
-"""Layer: what every layer is. It declares parameters and state, and emits its calls into a Builder."""
+"""Module: what every layer is. It declares parameters and state, and emits its calls into a Builder."""
 
 from __future__ import annotations  # np.random.Generator is named, not imported: it costs 20 ms
 
+import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -13,35 +14,89 @@ from ..checks import flag, is_name, is_whole, real
 from ..described import Adjustable
 from ..program import Builder, Parameters, Tensor
 from ..system.memory import aligned
+from .tracing import buffer, called, current, shown, traced
 
 # What a layer wants an input to be: numbers of the model's dtype, or int64 indices.
 Kind = Literal["number", "index"]
 
 
-@dataclass(eq=False, repr=False)
 class Parameter:
-    """A learned array that a layer declared; `number` is its place in the model's flat vector."""
+    """Learned array of a module (PyTorch's `nn.Parameter`): `self.scale = nn.Parameter(np.ones(8))` in `__init__`.
 
-    shape: tuple[int, ...]
-    draw: Callable[[np.random.Generator, tuple[int, ...], int], Any]
-    fan_in: int
-    # The shape that users see, where it is another one without a transposition.
-    shown: tuple[int, ...]
-    # Users see the array transposed so; None: as it is.
-    axes: tuple[int, ...] | None
-    number: int | None = None
+    Args:
+        data: the initial values, an array of numbers of any shape.
+
+    Raises:
+        TypeError: data is no array of numbers.
+
+    Example:
+        >>> nn.Parameter(np.zeros((2, 3)))
+        Parameter of shape (2, 3)
+    """
+
+    def __init__(self, data: Any) -> None:
+        values = np.array(data)
+        if values.dtype.kind not in "fiub":
+            raise TypeError(f"Parameter: data is {data!r:.80}, expected an array of numbers")
+        self._declare(values.shape, partial(_given, values), 1)
+
+    @classmethod
+    def declared(
+        cls,
+        shape: tuple[int, ...],
+        draw: Callable[[np.random.Generator, tuple[int, ...], int], Any],
+        fan_in: int,
+        shown: tuple[int, ...] | None,
+        axes: tuple[int, ...] | None,
+    ) -> Parameter:
+        """A parameter whose values are drawn when bp.Model makes them."""
+        new = object.__new__(cls)
+        new._declare(shape, draw, fan_in, shown, axes)
+        return new
+
+    def _declare(
+        self,
+        shape: tuple[int, ...],
+        draw: Callable[[np.random.Generator, tuple[int, ...], int], Any],
+        fan_in: int,
+        shown: tuple[int, ...] | None = None,
+        axes: tuple[int, ...] | None = None,
+    ) -> None:
+        self.stored, self.draw, self.fan_in = shape, draw, fan_in
+        # The shape that users see, where it is another one without a transposition.
+        self.shown = shape if shown is None else shown
+        # Users see the array transposed so; None: as it is.
+        self.axes = axes
+        # Its place in a model's flat vector, and the module that draws its values.
+        self.number: int | None = None
+        self.home: Any = None
 
     def as_shown(self, array: np.ndarray) -> np.ndarray:
         """The stored array as users see it: a view."""
         return array.reshape(self.shown) if self.axes is None else array.transpose(self.axes)
 
     @property
-    def shown_shape(self) -> tuple[int, ...]:
+    def shape(self) -> tuple[int, ...]:
         """The shape that users see."""
-        return self.shown if self.axes is None else tuple(self.shape[axis] for axis in self.axes)
+        return self.shown if self.axes is None else tuple(self.stored[axis] for axis in self.axes)
+
+    def __repr__(self) -> str:
+        return f"Parameter of shape {self.shape}"
 
 
-class Layer(Adjustable):
+def _given(values: np.ndarray, rng: np.random.Generator, shape: tuple[int, ...], fan_in: int) -> np.ndarray:
+    """Initial values that are drawn from nothing."""
+    return values
+
+
+@cache
+def _arguments(module: Any) -> Mapping[str, Kind]:
+    """What `forward` has to be given."""
+    parameters = [*inspect.signature(module.forward).parameters.values()][1:]
+    return {p.name: "number" for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD}
+
+
+class Module(Adjustable):
     """Base of all layers. A subclass declares parameters in `__init__` and emits its calls in `emit`.
 
     Attributes:
@@ -51,7 +106,6 @@ class Layer(Adjustable):
         gives: what the output is, where a loss may care: "logits", "probabilities" or "log probabilities".
     """
 
-    takes: Mapping[str, Kind] = {"x": "number"}
     whole_batch: bool = False
     reads_sparse: bool = False
     gives: ClassVar[str] = ""
@@ -68,32 +122,61 @@ class Layer(Adjustable):
         "named_parameters": "they are the model's: model.named_parameters()",
         "state_dict": "it is the model's: model.state_dict()",
         "load_state_dict": "it is the model's: model.load_state_dict(state)",
-        "forward": "it is the model's: model.forward(x)",
         "device": "backpass trains on the CPU",
         "dtype": "the dtype is the model's: bp.Model(..., dtype='float64')",
     }
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "forward" in cls.__dict__ and "emit" not in cls.__dict__:
+            cls.emit = Module.emit  # type: ignore[method-assign]
+
     def __init__(self) -> None:
         self.learned: dict[str, Parameter] = {}
         # State that is not learned: shape and first value.
-        self.starts: dict[str, tuple[tuple[int, ...], float | int]] = {}
+        self.starts: dict[str, tuple[tuple[int, ...], Any]] = {}
         self.state: dict[str, np.ndarray] = {}
         self._flat: Parameters | None = None
+
+    @property
+    def takes(self) -> Mapping[str, Kind]:
+        cls: Any = type(self)
+        return _arguments(cls) if self.has_forward else {"x": "number"}
+
+    @property
+    def has_forward(self) -> bool:
+        """Whether `forward` says what this module computes."""
+        return type(self).emit is Module.emit
 
     @property
     def row_shape(self) -> tuple[int, ...] | None:
         """The shape of one row of the input, if the layer knows it."""
         return None
 
+    def forward(self, *inputs: Any) -> Any:
+        """What a module of yours computes, of symbolic tensors: it runs once for each shape, and becomes the program."""
+        raise TypeError(f"{type(self).__name__} has to define forward(self, x)")
+
     def emit(self, builder: Builder, *inputs: Any, **options: Any) -> Tensor:
-        """Emit this layer's calls on the inputs that `takes` names; returns its output."""
-        raise TypeError(f"{type(self).__name__} has to define emit(builder, x)")
+        """Emit this module's calls on the inputs that `takes` names; returns its output. By default it is what `forward` says."""
+        return traced(self, builder, inputs)
 
-    def children(self) -> Iterator[tuple[str, Layer]]:
-        """Inner layers by name."""
-        return iter(())
+    def __call__(self, *inputs: Any, **named: Any) -> Any:
+        """Within `forward`: the output for symbolic tensors."""
+        return called(self, inputs, named)
 
-    def walk(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
+    def children(self) -> Iterator[tuple[str, Module]]:
+        """Inner modules by name: all that are attributes."""
+        return ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
+
+    def register_buffer(self, name: str, array: Any) -> None:
+        """Declare an array that is no parameter, but belongs to `state_dict`; in `forward` it is a tensor without a gradient."""
+        values = np.array(array)
+        if values.dtype.kind not in "fiub":
+            raise TypeError(f"register_buffer: array is {array!r:.80}, expected an array of numbers")
+        self.starts[name] = (values.shape, values)
+
+    def walk(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """This layer and all inner ones with their dotted names, as in PyTorch's state_dict."""
         yield prefix, self
         for name, child in self.children():
@@ -109,7 +192,7 @@ class Layer(Adjustable):
         shown: tuple[int, ...] | None = None,
     ) -> None:
         """Declare a learned array; users see it transposed by `axes` (PyTorch: (out, in)) or reshaped to `shown`."""
-        self.learned[name] = Parameter(shape, draw, fan_in or shape[0], shown or shape, axes)
+        self.learned[name] = Parameter.declared(shape, draw, fan_in or shape[0], shown, axes)
 
     def bind(self, flat: Parameters) -> None:
         """Reserve the parameters in a model's flat vector."""
@@ -120,9 +203,11 @@ class Layer(Adjustable):
         if self._flat is None:
             self._flat = flat
             for parameter in self.learned.values():
-                parameter.number = flat.add(parameter.shape)
+                if parameter.home is None or parameter.home._flat is not flat or parameter.home is self:
+                    parameter.number, parameter.home = flat.add(parameter.stored), self
             for name, (shape, start) in self.starts.items():
-                self.state[name] = aligned(shape, np.int64 if isinstance(start, int) else flat.dtype)
+                whole = np.asarray(start).dtype.kind in "iub"
+                self.state[name] = aligned(shape, np.int64 if whole else flat.dtype)
                 self.state[name][...] = start
 
     def release(self, flat: Parameters) -> None:
@@ -135,8 +220,9 @@ class Layer(Adjustable):
         assert self._flat is not None
         for parameter in self.learned.values():
             assert parameter.number is not None
-            values = parameter.draw(rng, parameter.shape, parameter.fan_in)
-            self._flat.tensor(parameter.number).array[...] = values
+            if parameter.home is self:  # a tied one has its values from there
+                values = parameter.draw(rng, parameter.stored, parameter.fan_in)
+                self._flat.tensor(parameter.number).array[...] = values
 
     def tensor(self, name: str) -> Tensor | None:
         """A parameter as a tensor of the graph; None if this layer was made without it."""
@@ -161,14 +247,14 @@ class Layer(Adjustable):
         assert self._flat is not None and parameter.number is not None  # noqa: PT018 one thing: it has a model
         return parameter.as_shown(self._flat.view(parameter.number, flat))
 
-    def adopt(self, twin: Layer, name: str) -> None:
+    def adopt(self, twin: Module, name: str) -> None:
         """Take over a changed setting; once a model has made the weights, one that changes them is refused."""
         if self._flat is None:
             super().adopt(twin, name)
             return
-        shapes = {key: parameter.shape for key, parameter in self.learned.items()}
+        shapes = {key: parameter.stored for key, parameter in self.learned.items()}
         if (
-            shapes != {key: parameter.shape for key, parameter in twin.learned.items()}
+            shapes != {key: parameter.stored for key, parameter in twin.learned.items()}
             or self.starts != twin.starts
         ):
             raise ValueError(f"{name} of {self!r} cannot change: its weights are made; build a new network")
@@ -180,18 +266,30 @@ class Layer(Adjustable):
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("_"):
             if name in self.__dict__.get("learned", ()):
-                return self.view(name)
+                return shown(self, name) if current() else self.view(name)
             if name in self.__dict__.get("state", ()):
-                return self.state[name]
+                return buffer(self, name) if current() else self.state[name]
             if name in ("weight", "bias") and "learned" in self.__dict__:
                 return None
         return super().__getattr__(name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in self.__dict__.get("learned", ()):
+        if isinstance(value, Module | Parameter) and "learned" not in self.__dict__:
+            raise AttributeError(
+                f"{type(self).__name__}: __init__ has to call super().__init__() before it sets {name}"
+            )
+        if isinstance(value, Parameter):
+            self.__dict__.pop(name, None)
+            self.learned[name] = value
+        elif name in self.__dict__.get("learned", ()):
             self._write(name, self.view(name), value)
         elif name in self.__dict__.get("state", ()):
             self._write(name, self.state[name], value)
+        elif self.has_forward:  # a user's module: its attributes are its own
+            object.__setattr__(self, name, value)
+            if "_built" in self.__dict__ and not name.startswith("_"):
+                object.__setattr__(self, "version", self.version + 1)
+                Adjustable.changes[0] += 1
         else:
             super().__setattr__(name, value)
 
@@ -205,7 +303,7 @@ class Layer(Adjustable):
         attributes = self.__dict__
         return sorted({*super().__dir__(), *attributes.get("learned", ()), *attributes.get("starts", ())})
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Layer:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Module:
         """A layer of the same description that belongs to no model yet."""
         new = object.__new__(type(self))
         memo[id(self)] = new
@@ -213,7 +311,7 @@ class Layer(Adjustable):
             new.__dict__[key] = None if key == "_flat" else deepcopy(value, memo)
         new.__dict__["state"] = {}
         for parameter in new.learned.values():
-            parameter.number = None
+            parameter.number = parameter.home = None
         return new
 
     # -- checks of what users give ------------------------------------------------------------------------------------

@@ -1,0 +1,78 @@
+// Expressions: a few element-wise steps in one pass over memory.
+#pragma once
+#include "fields.hpp"
+
+namespace backpass {
+
+// Registers are numbered: the inputs a to h, the outputs y z u v, t0 to t15, the constants.
+inline constexpr int kInputs = 8, kOutputs = 4, kTemporaries = 16, kConstants = 16, kSteps = 32;
+inline constexpr int kFirstOutput = kInputs, kFirstTemporary = kFirstOutput + kOutputs;
+inline constexpr int kFirstConstant = kFirstTemporary + kTemporaries,
+                     kRegisterCount = kFirstConstant + kConstants;
+
+struct Step {
+    Function function = Function::copy;
+    std::uint8_t to = kFirstOutput;
+    std::uint8_t from[3] = {};
+};
+
+// The steps of an expression, read from a text such as "t0 = mul a b; y = add t0 1.5".
+struct Steps {
+    int count = 0, constants = 0;
+    Step step[kSteps];
+    double constant[kConstants] = {};
+
+    // Every register exists, and is written before it is read, unless it is an input.
+    bool valid() const {
+        std::uint64_t known = (1u << kInputs) - 1;
+        if (count < 0 || count > kSteps || constants < 0 || constants > kConstants) return false;
+        for (int i = 0; i < constants; ++i) known |= std::uint64_t(1) << (kFirstConstant + i);
+        for (int i = 0; i < count; ++i) {
+            if (int(step[i].function) < 0 || int(step[i].function) >= count_of(kFunctionNames)) return false;
+            for (int k = 0; k < operands_of(step[i].function); ++k)
+                if (step[i].from[k] >= kRegisterCount || !(known >> step[i].from[k] & 1)) return false;
+            if (step[i].to < kFirstOutput || step[i].to >= kFirstConstant) return false;
+            known |= std::uint64_t(1) << step[i].to;
+        }
+        return true;
+    }
+};
+
+// y, z, u, v = what the steps compute element by element from a to h; an absent array reads as 0, and an output that no step
+// writes stays as it is
+template <class T>
+struct Expression {
+    static constexpr const char* name = "expression";
+    Strided<const T> input[kInputs];
+    Strided<T> output[kOutputs];
+    Steps steps;
+
+    template <class Visit>
+    void fields(Visit&& field) {
+        constexpr const char* inputs[] = {"a", "b", "c", "d", "e", "f", "g", "h"};
+        constexpr const char* outputs[] = {"y", "z", "u", "v"};
+        for (int i = 0; i < kInputs; ++i) field(inputs[i], input[i], optional);
+        field(outputs[0], output[0]);
+        for (int i = 1; i < kOutputs; ++i) field(outputs[i], output[i], optional);
+        field("steps", steps);
+    }
+    const char* invalid() const {
+        for (const auto& array : input)
+            if (!same_shape(array, output[0])) return "all arrays must have one shape";
+        for (const auto& array : output)
+            if (!same_shape(array, output[0])) return "all arrays must have one shape";
+        return steps.valid() ? nullptr : "steps must read what is there and write y, z, u, v or t0 to t15";
+    }
+    double flops() const { return 4.0 * double(steps.count) * double(output[0].size()); }
+    double bytes() const {
+        int arrays = 0;
+        for (const auto& array : input) arrays += bool(array);
+        for (const auto& array : output) arrays += bool(array);
+        return double(arrays) * sizeof(T) * double(output[0].size());
+    }
+    std::int64_t tasks() const { return pieces(output[0].size(), kElementPiece); }
+};
+
+using ExpressionOps = BothDtypes<Expression>;
+
+}  // namespace backpass

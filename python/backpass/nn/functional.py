@@ -1,0 +1,203 @@
+"""`import backpass.nn.functional as F`: layers and losses as functions of symbolic tensors, under PyTorch's names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..ops import dropout_forward, layer_norm_forward, linear_forward
+from ..ops.formulas import SOFTPLUS_THRESHOLD
+from ..program import Tensor
+from ..program.views import permute
+from .functions import where
+from .symbolic import SymbolicTensor, operand
+
+
+def relu(x: SymbolicTensor, inplace: bool = False) -> SymbolicTensor:
+    """max(x, 0)."""
+    return x.relu()
+
+
+def sigmoid(x: SymbolicTensor) -> SymbolicTensor:
+    """1 / (1 + e⁻ˣ)."""
+    return x.sigmoid()
+
+
+def tanh(x: SymbolicTensor) -> SymbolicTensor:
+    """tanh x."""
+    return x.tanh()
+
+
+def silu(x: SymbolicTensor, inplace: bool = False) -> SymbolicTensor:
+    """x / (1 + e⁻ˣ)."""
+    return x._activated("silu")
+
+
+def gelu(x: SymbolicTensor, approximate: str = "none") -> SymbolicTensor:
+    """x Φ(x), or its approximation by tanh."""
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f"gelu: approximate is {approximate!r}, expected 'none' or 'tanh'")
+    return x._activated("gelu" if approximate == "none" else "gelu_tanh")
+
+
+def leaky_relu(x: SymbolicTensor, negative_slope: float = 0.01, inplace: bool = False) -> SymbolicTensor:
+    """x where x ≥ 0, else negative_slope · x."""
+    return x._activated("leaky_relu", negative_slope)
+
+
+def elu(x: SymbolicTensor, alpha: float = 1.0, inplace: bool = False) -> SymbolicTensor:
+    """x where x > 0, else alpha (eˣ - 1)."""
+    return x._activated("elu", alpha)
+
+
+def softplus(x: SymbolicTensor, beta: float = 1.0, threshold: float = SOFTPLUS_THRESHOLD) -> SymbolicTensor:
+    """log(1 + e^(beta x)) / beta."""
+    if threshold != SOFTPLUS_THRESHOLD:
+        raise ValueError(f"softplus: threshold is {threshold!r}, expected {SOFTPLUS_THRESHOLD}")
+    return x._activated("softplus", beta)
+
+
+def softmax(x: SymbolicTensor, dim: int = -1) -> SymbolicTensor:
+    """eˣ / Σ eˣ over dim."""
+    return x.softmax(dim)
+
+
+def log_softmax(x: SymbolicTensor, dim: int = -1) -> SymbolicTensor:
+    """x - log Σ eˣ over dim."""
+    return x.log_softmax(dim)
+
+
+def linear(x: SymbolicTensor, weight: Any, bias: Any = None) -> SymbolicTensor:
+    """x Wᵀ + b, with weight (out, in)."""
+    builder = x.builder
+    w = operand(builder, weight)
+    if not isinstance(w, Tensor) or len(w.shape) != 2 or not x.shape or w.shape[1] != x.shape[-1]:
+        raise ValueError(
+            f"linear: weight is {weight!r:.60}, expected (out, {x.shape[-1:]}) for x of shape {x.shape}"
+        )
+    b = None if bias is None else operand(builder, bias)
+    return x._next(builder.emit(linear_forward, x=x.tensor, weight=permute(builder, w, (1, 0)), bias=b))
+
+
+def dropout(
+    x: SymbolicTensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> SymbolicTensor:
+    """While training, 0 with probability p, else x / (1 - p)."""
+    builder = x.builder
+    if not 0 <= p <= 1:
+        raise ValueError(f"dropout: p is {p!r}, expected a number in [0, 1]")
+    if not training or not builder.training or p == 0:
+        return x
+    y = builder.emit(
+        dropout_forward, x=x.tensor, step=builder.step, p=float(p), seed=builder.seed, stream=builder.stream()
+    )
+    return x._next(y)
+
+
+def layer_norm(
+    x: SymbolicTensor,
+    normalized_shape: int | Sequence[int],
+    weight: Any = None,
+    bias: Any = None,
+    eps: float = 1e-5,
+) -> SymbolicTensor:
+    """(x - mean) / √(var + eps) · weight + bias, over the last dimensions."""
+    sizes = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    lead = x.ndim - len(sizes)
+    if lead < 0 or x.shape[lead:] != sizes:
+        raise ValueError(
+            f"layer_norm: normalized_shape is {sizes}, expected the last dimensions of {x.shape}"
+        )
+    flat = {
+        name: value.reshape(prod(sizes)).tensor
+        for name, value in (("weight", weight), ("bias", bias))
+        if value is not None
+    }
+    rows = x.reshape([*x.shape[:lead], prod(sizes)])
+    y = x.builder.emit(layer_norm_forward, x=rows.tensor, eps=float(eps), **flat)
+    return rows._next(y).reshape(x.shape)
+
+
+def normalize(x: SymbolicTensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> SymbolicTensor:
+    """x divided by its Euclidean norm over dim, which is at least eps."""
+    if p != 2:
+        raise ValueError(f"normalize: p is {p!r}, expected 2")
+    return x / (x * x).sum(dim, keepdim=True).sqrt().clamp(min=eps)
+
+
+def one_hot(x: SymbolicTensor, num_classes: int) -> SymbolicTensor:
+    """1 at the place that x says, else 0: (..., num_classes)."""
+    return x.unsqueeze(-1) == np.arange(num_classes)
+
+
+def scaled_dot_product_attention(
+    query: SymbolicTensor,
+    key: SymbolicTensor,
+    value: SymbolicTensor,
+    attn_mask: Any = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+) -> SymbolicTensor:
+    """softmax(q kᵀ · scale) v; a mask of booleans says what takes part, one of numbers is added. scale: default 1 / √E."""
+    scores = query @ key.mT * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)
+    if is_causal:
+        allowed = np.tril(np.ones(scores.shape[-2:]))
+        scores = where(allowed, scores, -math.inf)
+    if attn_mask is not None:
+        boolean = isinstance(attn_mask, np.ndarray) and attn_mask.dtype == bool
+        scores = where(attn_mask, scores, -math.inf) if boolean else scores + attn_mask
+    return dropout(scores.softmax(-1), dropout_p) @ value
+
+
+# -- losses -------------------------------------------------------------------------------------------------------------
+
+
+def _reduced(each: SymbolicTensor, reduction: str) -> SymbolicTensor:
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"reduction is {reduction!r}, expected 'mean', 'sum' or 'none'")
+    return each if reduction == "none" else each.mean() if reduction == "mean" else each.sum()
+
+
+def mse_loss(x: SymbolicTensor, target: Any, reduction: str = "mean") -> SymbolicTensor:
+    """(x - target)²."""
+    return _reduced((x - target).square(), reduction)
+
+
+def l1_loss(x: SymbolicTensor, target: Any, reduction: str = "mean") -> SymbolicTensor:
+    """|x - target|."""
+    return _reduced((x - target).abs(), reduction)
+
+
+def huber_loss(x: SymbolicTensor, target: Any, reduction: str = "mean", delta: float = 1.0) -> SymbolicTensor:
+    """½ d² where |d| < delta, else delta (|d| - ½ delta), with d = x - target."""
+    d = (x - target).abs()
+    return _reduced(where(d < delta, 0.5 * d * d, delta * (d - 0.5 * delta)), reduction)
+
+
+def smooth_l1_loss(
+    x: SymbolicTensor, target: Any, reduction: str = "mean", beta: float = 1.0
+) -> SymbolicTensor:
+    """Huber's loss divided by beta."""
+    return huber_loss(x, target, reduction, beta) / beta
+
+
+def nll_loss(x: SymbolicTensor, target: SymbolicTensor, reduction: str = "mean") -> SymbolicTensor:
+    """-x at the class of the target, with classes in the last dimension of x."""
+    return _reduced(-(x * one_hot(target, x.shape[-1])).sum(-1), reduction)
+
+
+def cross_entropy(x: SymbolicTensor, target: SymbolicTensor, reduction: str = "mean") -> SymbolicTensor:
+    """-log softmax(x) at the class of the target, with classes in the last dimension of x."""
+    return nll_loss(x.log_softmax(-1), target, reduction)
+
+
+def binary_cross_entropy_with_logits(
+    x: SymbolicTensor, target: Any, reduction: str = "mean"
+) -> SymbolicTensor:
+    """log(1 + eˣ) - x · target."""
+    return _reduced(softplus(x) - x * target, reduction)
