@@ -50,6 +50,7 @@ LONG = {  # of tests/long: its option for how many, and how many
     "hostile": ("--cases", 30_000),
     "programs": ("--cases", 50_000),
     "inputs": ("--cases", 100_000),
+    "graphs": ("--cases", 100_000),
 }
 
 

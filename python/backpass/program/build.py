@@ -8,6 +8,7 @@ import numpy as np
 from ..system.memory import aligned
 from .builder import Builder, EmitLoss
 from .fuse import fused
+from .join import joined
 from .layout import padded
 from .plan import InputSpec, OwnLossPlan, Plan, Spec, TrainingPlan
 from .tensor import Tensor
@@ -52,7 +53,7 @@ def build_plan(
     else:
         plan = Plan(arrays, out.array, forward, builder.bytes)
     plan.whole_batch = builder.whole_batch
-    plan = fused(plan, builder.viewed)
+    plan = joined(fused(plan, builder.viewed), builder.viewed)
     return padded(plan, spec, builder.viewed) if spec.padded else plan
 
 

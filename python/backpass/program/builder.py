@@ -82,7 +82,7 @@ class Builder:
     bytes: int = 0
     # Whether a row of the output depends on other rows, because of what a module's `forward` does.
     whole_batch: bool = False
-    # Tensors of which views show a part, or the whole in another order.
+    # Tensors of which views show a part, or the whole in another order; and the gradients of parameters.
     viewed: list[Tensor] = field(default_factory=list)
     # Contiguous copies of views, each made once.
     copies: dict[Tensor, Tensor] = field(default_factory=dict)
@@ -203,8 +203,10 @@ class Builder:
                 self._alias_backward(entry)
             elif entry.op is not None and entry.op.gradients:
                 self._op_backward(entry)
-        for x in [x for x in self._gradients if x.gradient is not None]:
-            self.gradient(x)
+        for x in [*self._gradients]:
+            if x.gradient is not None:
+                self.gradient(x)
+                self.viewed.append(Tensor(x.gradient))
         self._tape.clear()
 
     def gradient(self, x: Tensor) -> Tensor | None:

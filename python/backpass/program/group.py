@@ -1,0 +1,266 @@
+"""Group: neighbouring element-wise instructions that become one expression, which goes through memory once."""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.lib.array_utils import byte_bounds
+
+from ..ops import activation_backward, activation_forward, add, expression
+from ..ops.expression import INPUTS, MOST_CONSTANTS, MOST_STEPS, OUTPUTS, REGISTERS, parsed
+from .builder import Instruction
+
+# What a step reads or writes: an array by its key, a value within one instruction, or a number.
+Value = Any
+# The steps of activations, as an expression has them; y of a gradient is a, dy is b.
+FORWARD = {"relu": "y = relu a", "sigmoid": "y = sigmoid a", "tanh": "y = tanh a"}
+BACKWARD = {
+    "relu": "t0 = gt a 0.0; y = where t0 b 0.0",
+    "sigmoid": "t0 = sub 1.0 a; t0 = mul a t0; y = mul b t0",
+    "tanh": "t0 = mul a a; t0 = sub 1.0 t0; y = mul b t0",
+}
+
+
+class Key(NamedTuple):
+    """What tells an array from others: two arrays of one key show the same elements in the same order."""
+
+    start: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+def key_of(array: np.ndarray) -> Key:
+    """The key of an array."""
+    return Key(array.__array_interface__["data"][0], array.shape, array.strides)
+
+
+class Step(NamedTuple):
+    """`to = function operands`, with an array's key, or a mark of its own, for each value."""
+
+    to: Value
+    function: str
+    operands: tuple[Value, ...]
+
+
+class Elementwise(NamedTuple):
+    """An instruction as steps on arrays; `by_choice` where it is an expression already, and not only may become one."""
+
+    shape: tuple[int, ...]
+    steps: list[Step]
+    reads: dict[Key, np.ndarray]
+    writes: dict[Key, np.ndarray]
+    by_choice: bool
+
+
+def elementwise(instruction: Instruction) -> Elementwise | None:
+    """The steps of an instruction; None if it is none of element-wise steps."""
+    op, fields = instruction.op, instruction.fields
+    if op is expression:
+        names, steps = fields, fields["steps"]
+    elif op is add:
+        names, steps = fields, "y = add a b"
+    elif op is activation_forward and fields["activation"] in FORWARD and fields["slope"] is None:
+        names, steps = {"a": fields["x"], "y": fields["y"]}, FORWARD[fields["activation"]]
+    elif op is activation_backward and fields["activation"] in BACKWARD and fields["slope"] is None:
+        names = {"a": fields["y"], "b": fields["dy"], "y": fields["dx"]}
+        steps = BACKWARD[fields["activation"]]
+    else:
+        return None
+    arrays = {name: names[name] for name in (*INPUTS, *OUTPUTS) if names.get(name) is not None}
+    values: dict[str, Value] = {name: key_of(array) for name, array in arrays.items() if name in INPUTS}
+    found: list[Step] = []
+    for step in parsed(steps):
+        operands = tuple(o if isinstance(o, float) else values.get(o, 0.0) for o in step.operands)
+        to = key_of(arrays[step.to]) if step.to in arrays else object()
+        found.append(Step(to, step.function, operands))
+        values[step.to] = to
+    read = {operand for step in found for operand in step.operands}
+    reads = {k: a for n, a in arrays.items() if n in INPUTS and (k := key_of(a)) in read}
+    writes = {key_of(a): a for n, a in arrays.items() if n in OUTPUTS and n in values}
+    return Elementwise(arrays["y"].shape, found, reads, writes, op is expression)
+
+
+class Group:
+    """Element-wise instructions that are done together, where the last of them stood."""
+
+    def __init__(self, first: Elementwise, instruction: Instruction) -> None:
+        self.shape, self.instructions = first.shape, [instruction]
+        self.steps = [*first.steps]
+        # Arrays that are read before the group writes them, and those that it writes.
+        self.reads, self.writes = dict(first.reads), dict(first.writes)
+        self.chosen = first.by_choice
+
+    def touches(self, reads: Iterable[np.ndarray], writes: Iterable[np.ndarray]) -> bool:
+        """Whether what reads and writes these arrays cannot come before the group as well as after it."""
+        return overlap(self.writes.values(), reads) or overlap(
+            [*self.reads.values(), *self.writes.values()], writes
+        )
+
+    def join(self, other: Elementwise, instruction: Instruction, needed: "Needed") -> bool:
+        """Take one more instruction in, if it fits."""
+        if other.shape != self.shape:
+            return False
+        strangers = [array for key, array in other.reads.items() if key not in self.writes]
+        written = [
+            array for key, array in other.writes.items() if key not in self.writes and key not in self.reads
+        ]
+        if overlap(self.writes.values(), strangers) or self.touches((), written):
+            return False
+        if {*other.writes} & {*self.writes}:
+            return False
+        steps = [*self.steps, *other.steps]
+        reads = self.reads | {key: a for key, a in other.reads.items() if key not in self.writes}
+        writes = self.writes | other.writes
+        instructions = [*self.instructions, instruction]
+        if not _fits(steps, reads, needed.outputs(writes, instructions)):
+            return False
+        self.steps, self.reads, self.writes, self.instructions = steps, reads, writes, instructions
+        self.chosen |= other.by_choice
+        return True
+
+    def done(self, needed: "Needed") -> list[Instruction]:
+        """The instructions of the group: one expression, or what they were if they are none by choice."""
+        if not self.chosen or (len(self.instructions) == 1 and len(self.shape) <= 1):
+            return self.instructions
+        outputs = needed.outputs(self.writes, self.instructions)
+        steps = _without_idle(self.steps, {*outputs})
+        inputs = {key: a for key, a in self.reads.items() if any(key in step.operands for step in steps)}
+        arrays = _merged([*inputs.values(), *outputs.values()])
+        names: dict[Value, str] = dict(zip(inputs, INPUTS, strict=False))
+        fields = dict(zip(INPUTS, arrays[: len(inputs)], strict=False))
+        fields |= dict(zip(OUTPUTS, arrays[len(inputs) :], strict=False))
+        places = dict(zip(outputs, OUTPUTS, strict=False))
+        text = "; ".join(_lines(steps, names, places))
+        return [
+            Instruction(
+                expression, expression.complete(fields | {"steps": text}), self.instructions[-1].layer
+            )
+        ]
+
+
+class Needed:
+    """Who reads which buffer: what a group writes for itself alone needs no memory."""
+
+    def __init__(self, programs: Iterable[list[Instruction]], kept: Iterable[np.ndarray]) -> None:
+        self.reads: Counter[int] = Counter()
+        for program in programs:
+            self.reads.update(_reads(program))
+        # Spans that somebody outside reads, or a view; neighbours and those that overlap as one.
+        self.starts: list[int] = []
+        self.ends: list[int] = []
+        for start, end in sorted(byte_bounds(array) for array in kept if array.size):
+            if self.ends and start <= self.ends[-1]:
+                self.ends[-1] = max(self.ends[-1], end)
+            else:
+                self.starts.append(start)
+                self.ends.append(end)
+
+    def outputs(self, writes: dict[Key, np.ndarray], own: Iterable[Instruction]) -> dict[Key, np.ndarray]:
+        """Those of the arrays that somebody else reads."""
+        inside = _reads(own)
+        return {
+            key: array
+            for key, array in writes.items()
+            if not inside[key.start] or inside[key.start] != self.reads[key.start] or self._is_kept(array)
+        }
+
+    def _is_kept(self, array: np.ndarray) -> bool:
+        low, high = byte_bounds(array)
+        at = bisect_left(self.starts, high)
+        return at > 0 and self.ends[at - 1] > low
+
+
+def _reads(program: Iterable[Instruction]) -> Counter[int]:
+    """How many instructions read a buffer, by its address."""
+    found: Counter[int] = Counter()
+    for instruction in program:
+        arrays = (instruction.fields.get(name) for name in instruction.op.inputs)
+        found.update({key_of(array).start for array in arrays if isinstance(array, np.ndarray)})
+    return found
+
+
+def overlap(some: Iterable[np.ndarray], others: Iterable[np.ndarray]) -> bool:
+    """Whether some of these arrays and some of the others lie in the same memory, as far as their first and last bytes tell."""
+    spans = [byte_bounds(array) for array in others if array.size]
+    return bool(spans) and any(
+        low < end and start < high
+        for array in some
+        if array.size
+        for low, high in [byte_bounds(array)]
+        for start, end in spans
+    )
+
+
+def _fits(steps: list[Step], reads: dict[Key, Any], outputs: dict[Key, Any]) -> bool:
+    constants = {repr(o) for step in steps for o in step.operands if isinstance(o, float)}
+    return (
+        len(steps) <= MOST_STEPS
+        and len(reads) <= len(INPUTS)
+        and 0 < len(outputs) <= len(OUTPUTS)
+        and len(constants) <= MOST_CONSTANTS
+        and _registers(steps, {*outputs}) <= len(REGISTERS)
+    )
+
+
+def _without_idle(steps: list[Step], outputs: set[Value]) -> list[Step]:
+    """The steps without those whose value nobody uses."""
+    used, kept = set(outputs), []
+    for step in reversed(steps):
+        if step.to in used:
+            kept.append(step)
+            used.update(step.operands)
+    return kept[::-1]
+
+
+def _last_uses(steps: list[Step]) -> dict[Value, int]:
+    return {operand: number for number, step in enumerate(steps) for operand in step.operands}
+
+
+def _registers(steps: list[Step], outputs: set[Value]) -> int:
+    """The most values that are held at once, besides outputs."""
+    steps = _without_idle(steps, outputs)
+    last, held, most = _last_uses(steps), set(), 0
+    for number, step in enumerate(steps):
+        if step.to not in outputs:
+            held.add(step.to)
+        most = max(most, len(held))
+        held = {value for value in held if last.get(value, -1) > number}
+    return most
+
+
+def _lines(steps: list[Step], names: dict[Value, str], places: dict[Value, str]) -> Iterator[str]:
+    """The text of each step; registers are used again after the last use of what they hold."""
+    last = _last_uses(steps)
+    free = [*REGISTERS][::-1]
+    for number, step in enumerate(steps):
+        words = [repr(o) if isinstance(o, float) else names[o] for o in step.operands]
+        for value in {*step.operands}:
+            if names.get(value) in REGISTERS and last[value] == number:
+                free.append(names[value])
+        names[step.to] = places.get(step.to) or free.pop()
+        yield " ".join([names[step.to], "=", step.function, *words])
+
+
+def _merged(arrays: list[np.ndarray]) -> list[np.ndarray]:
+    """The same arrays with as few dimensions as all of them can have."""
+    shape = arrays[0].shape
+    axes = [axis for axis, size in enumerate(shape) if size != 1]
+    arrays = [
+        array.reshape(-1) if not axes else array.squeeze(tuple({*range(array.ndim)} - {*axes}))
+        for array in arrays
+    ]
+    axis = 0
+    while axis + 1 < arrays[0].ndim:
+        size = arrays[0].shape[axis + 1]
+        if all(a.strides[axis] == size * a.strides[axis + 1] for a in arrays):
+            sizes = arrays[0].shape
+            shape = (*sizes[:axis], sizes[axis] * size, *sizes[axis + 2 :])
+            arrays = [
+                np.lib.stride_tricks.as_strided(a, shape, (*a.strides[:axis], *a.strides[axis + 1 :]))
+                for a in arrays
+            ]
+        else:
+            axis += 1
+    return arrays
