@@ -14,6 +14,7 @@
 #include "layer_norm.hpp"
 #include "linear.hpp"
 #include "matmul.hpp"
+#include "mean_loss.hpp"
 #include "measure.hpp"
 #include "mixup.hpp"
 #include "penalty.hpp"
@@ -27,7 +28,7 @@
 namespace backpass {
 
 using Ops = decltype(LinearOps{} + SparseLinearOps{} + ElementwiseOps{} + ExpressionOps{} + ReductionOps{} +
-                     MatmulOps{} + DropoutOps{} + SoftmaxOps{} + BatchNormOps{} + LayerNormOps{} +
+                     MatmulOps{} + MeanLossOps{} + DropoutOps{} + SoftmaxOps{} + BatchNormOps{} + LayerNormOps{} +
                      AugmentOps{} + MixupOps{} + ClassLossOps{} + PointwiseLossOps{} + AccuracyOps{} +
                      UpdateOps{} + ClipOps{} + PenaltyOps{} + ScheduleOps{} + BatchOps{} + MeasureOps{});
 

@@ -65,7 +65,7 @@ def __getattr__(name: str) -> object:
     """A late name, or an error that names the right one."""
     if name == "sklearn":
         return import_module(".sklearn", __name__)
-    room = LATE.get(name) or ("nn.functions" if name in TENSOR_FUNCTIONS else "")
+    room = LATE.get(name) or ("program.functions" if name in TENSOR_FUNCTIONS else "")
     if not room:
         raise missing(__name__, name, __all__, ELSEWHERE)
     value: object = getattr(import_module(f".{room}", __name__), name)

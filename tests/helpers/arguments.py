@@ -66,6 +66,7 @@ NOT_ATTACKED = {  # public, with arguments, and why
     "nn.ModuleList": "holds modules for a forward, and is no network",
     "nn.ModuleDict": "holds modules for a forward, and is no network",
     "nn.Parameter": "no module, but what one has: tests/nn/test_modules.py",
+    "nn.traced": "TracedLoss, which is attacked",
     "History.append": "fit calls it",
     "Model.predict_proba": "takes what predict takes",
     "Model.predict_classes": "takes what predict takes",

@@ -19,10 +19,11 @@ from .pointwise import (
     QuantileLoss,
     SmoothL1Loss,
 )
+from .traced import TracedLoss, traced
 
 __all__ = [
     "BCEWithLogitsLoss", "CrossEntropyLoss", "FocalLoss", "GaussianNLLLoss", "HingeLoss", "HuberLoss", "L1Loss", "Loss",
-    "MSELoss", "NLLLoss", "PoissonNLLLoss", "QuantileLoss", "SmoothL1Loss", "by_name",
+    "MSELoss", "NLLLoss", "PoissonNLLLoss", "QuantileLoss", "SmoothL1Loss", "TracedLoss", "by_name", "traced",
 ]  # fmt: skip
 
 NAMES: dict[str, Callable[[], Loss]] = {

@@ -16,6 +16,7 @@ from ..losses import (
     PoissonNLLLoss,
     QuantileLoss,
     SmoothL1Loss,
+    traced,
 )
 from .activation import ELU, GELU, Identity, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
 from .batch_norm import BatchNorm1d
@@ -70,6 +71,7 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Tanh",
+    "traced",
 ]  # fmt: skip
 # What other libraries call these layers.
 ELSEWHERE = {

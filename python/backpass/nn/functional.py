@@ -12,9 +12,9 @@ import numpy as np
 from ..ops import dropout_forward, layer_norm_forward, linear_forward
 from ..ops.formulas import SOFTPLUS_THRESHOLD
 from ..program import Tensor
+from ..program.functions import where
+from ..program.symbolic import SymbolicTensor, operand
 from ..program.views import permute
-from .functions import where
-from .symbolic import SymbolicTensor, operand
 
 
 def relu(x: SymbolicTensor, inplace: bool = False) -> SymbolicTensor:

@@ -13,8 +13,9 @@ import numpy as np
 from ..checks import flag, is_name, is_whole, real
 from ..described import Adjustable
 from ..program import Builder, Parameters, Tensor
+from ..program.trace import current
 from ..system.memory import aligned
-from .tracing import buffer, called, current, shown, traced
+from .tracing import buffer, called, shown, traced
 
 # What a layer wants an input to be: numbers of the model's dtype, or int64 indices.
 Kind = Literal["number", "index"]

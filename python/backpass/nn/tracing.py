@@ -1,75 +1,12 @@
-"""Tracing: while a module's `forward` runs, which Builder it emits into, and where the modules within it are called from."""
+"""Modules within a `forward`: what a call of one emits, and its parameters and buffers as tensors."""
 
-import linecache
-import threading
-import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 from ..program import Builder, Tensor
+from ..program.symbolic import SymbolicTensor
+from ..program.trace import current, innermost, located, tracing, within
 from ..program.views import permute
-from .symbolic import SymbolicTensor
-
-PACKAGE = str(Path(__file__).resolve().parents[1])
-
-
-class Trace(NamedTuple):
-    """One `forward` that runs: its Builder, and the names of the modules within the module, relative to it."""
-
-    builder: Builder
-    names: dict[int, str]
-    layer: str
-
-
-class _Stack(threading.local):
-    def __init__(self) -> None:
-        self.traces: list[Trace] = []
-
-
-_stack = _Stack()
-
-
-def current() -> Trace | None:
-    """The innermost `forward` that runs in this thread."""
-    return _stack.traces[-1] if _stack.traces else None
-
-
-@contextmanager
-def tracing(builder: Builder, names: dict[int, str]) -> Iterator[None]:
-    """Within the block, modules and tensors emit into `builder`."""
-    _stack.traces.append(Trace(builder, names, builder.layer))
-    try:
-        yield
-    finally:
-        _stack.traces.pop()
-
-
-@contextmanager
-def within(trace: Trace, module: Any) -> Iterator[None]:
-    """What is emitted within the block belongs to this module."""
-    before, name = trace.builder.layer, trace.names.get(id(module), type(module).__name__)
-    trace.builder.layer = f"{trace.layer}.{name}" if trace.layer else name
-    try:
-        yield
-    finally:
-        trace.builder.layer = before
-
-
-def located(forward: Callable[..., Any], *args: Any) -> Any:
-    """`forward(*args)`; an error tells the line of the user's code that it comes from."""
-    try:
-        return forward(*args)
-    except Exception as error:
-        line = _line(error)
-        if line and not getattr(error, "located", False):
-            if len(error.args) == 1 and isinstance(error.args[0], str):
-                error.args = (f"{error.args[0]}\n  {line}",)
-            else:
-                error.add_note(line)
-            error.located = True  # type: ignore[attr-defined]
-        raise
 
 
 def traced(module: Any, builder: Builder, inputs: Sequence[Tensor]) -> Tensor:
@@ -113,7 +50,7 @@ def called(module: Any, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:
 
 def shown(module: Any, name: str) -> SymbolicTensor:
     """A parameter in `forward`, as users see it."""
-    builder, parameter = _stack.traces[-1].builder, module.learned[name]
+    builder, parameter = innermost().builder, module.learned[name]
     tensor = module.tensor(name)
     if parameter.axes is not None:
         tensor = permute(builder, tensor, parameter.axes)
@@ -124,14 +61,4 @@ def shown(module: Any, name: str) -> SymbolicTensor:
 
 def buffer(module: Any, name: str) -> SymbolicTensor:
     """A buffer in `forward`."""
-    return SymbolicTensor(_stack.traces[-1].builder, Tensor(module.state[name]))
-
-
-def _line(error: BaseException) -> str:
-    """The innermost line outside this package that an error went through."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(PACKAGE)]
-    if not frames:
-        return ""
-    frame = frames[-1]
-    source = linecache.getline(frame.filename, frame.lineno or 0).strip()
-    return f"in {frame.name}, {frame.filename}:{frame.lineno}: {source}"
+    return SymbolicTensor(innermost().builder, Tensor(module.state[name]))

@@ -11,11 +11,12 @@ import numpy as np
 
 from ..checks import is_number, is_whole
 from ..ops import softmax_forward, to_number
-from ..program import Builder, Tensor
-from ..program.arithmetic import activation, elementwise
-from ..program.products import matmul
-from ..program.reductions import largest, total
-from ..program.views import expand, part, permute
+from .arithmetic import activation, elementwise
+from .builder import Builder
+from .products import matmul
+from .reductions import largest, total
+from .tensor import Tensor
+from .views import expand, part, permute
 
 INSTEAD = {
     "item": "a tensor of forward has no value yet: compute with it, and choose by nn.functional's `where`",

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from ..ops import gaussian_noise
-from ..program import Builder, Tensor
-from ..program.views import cat as cat_tensors
+from .builder import Builder
 from .symbolic import SymbolicTensor, apply, operand, product
+from .tensor import Tensor
+from .views import cat as cat_tensors
 
 
 def _builder(*values: Any) -> Builder:

@@ -1,0 +1,29 @@
+// The end of a loss that is written as an expression. One task: the sum over the batch, in double, has one order.
+#include "kernel.hpp"
+#include "vector/sums.hpp"
+
+namespace backpass::BACKPASS_ISA {
+namespace {
+
+template <class T>
+void mean_loss(const MeanLoss<T>& op, Range, Scratch) {
+    const Index size = op.pred.size();
+    const T *const pred = op.pred.data, *const weight = op.sample_weight.data;
+    Sum<T> sum, total;
+    each_vector<T>(size, [&](Index i, int n) BP_INLINED {
+        const vec<T> w = load_or(T(1), weight, i, n);
+        sum.add(keep_first(w * load_some(pred + i, n), n));
+        total.add(keep_first(w, n));
+    });
+    const double weights = total.total(), divisor = weights == 0 ? 1 : weights;
+    op.count.data[0] = op.rows ? double(op.rows) : weights;
+    op.loss.data[0] = sum.total() / divisor;
+    if (!op.dpred) return;
+    for (Index i = 0; i < size; ++i) op.dpred.data[i] = T((weight ? double(weight[i]) : 1) / divisor);
+}
+
+}  // namespace
+
+BACKPASS_KERNEL(MeanLoss, mean_loss)
+
+}  // namespace backpass::BACKPASS_ISA

@@ -1,0 +1,85 @@
+"""Tracing: while a module's `forward` runs, which Builder it emits into, and where the modules within it are called from."""
+
+import linecache
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .builder import Builder
+
+PACKAGE = str(Path(__file__).resolve().parents[1])
+
+
+class Trace(NamedTuple):
+    """One `forward` that runs: its Builder, and the names of the modules within the module, relative to it."""
+
+    builder: Builder
+    names: dict[int, str]
+    layer: str
+
+
+class _Stack(threading.local):
+    def __init__(self) -> None:
+        self.traces: list[Trace] = []
+
+
+_stack = _Stack()
+
+
+def innermost() -> Trace:
+    """The innermost `forward` that runs in this thread, where one is sure to run."""
+    return _stack.traces[-1]
+
+
+def current() -> Trace | None:
+    """The innermost `forward` that runs in this thread."""
+    return _stack.traces[-1] if _stack.traces else None
+
+
+@contextmanager
+def tracing(builder: Builder, names: dict[int, str]) -> Iterator[None]:
+    """Within the block, modules and tensors emit into `builder`."""
+    _stack.traces.append(Trace(builder, names, builder.layer))
+    try:
+        yield
+    finally:
+        _stack.traces.pop()
+
+
+@contextmanager
+def within(trace: Trace, module: Any) -> Iterator[None]:
+    """What is emitted within the block belongs to this module."""
+    before, name = trace.builder.layer, trace.names.get(id(module), type(module).__name__)
+    trace.builder.layer = f"{trace.layer}.{name}" if trace.layer else name
+    try:
+        yield
+    finally:
+        trace.builder.layer = before
+
+
+def located(forward: Callable[..., Any], *args: Any) -> Any:
+    """`forward(*args)`; an error tells the line of the user's code that it comes from."""
+    try:
+        return forward(*args)
+    except Exception as error:
+        line = _line(error)
+        if line and not getattr(error, "located", False):
+            if len(error.args) == 1 and isinstance(error.args[0], str):
+                error.args = (f"{error.args[0]}\n  {line}",)
+            else:
+                error.add_note(line)
+            error.located = True  # type: ignore[attr-defined]
+        raise
+
+
+def _line(error: BaseException) -> str:
+    """The innermost line outside this package that an error went through."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(PACKAGE)]
+    if not frames:
+        return ""
+    frame = frames[-1]
+    source = linecache.getline(frame.filename, frame.lineno or 0).strip()
+    return f"in {frame.name}, {frame.filename}:{frame.lineno}: {source}"
