@@ -115,10 +115,10 @@ void linear_backward(const LinearBackward<T>& op, Range range, Scratch scratch) 
     const Grid weights = op.weight_grid(), inputs = op.input_grid();
     const Index O = op.dy.cols(), tasks = weights.tasks();
     Range first{range.begin, range.end < tasks ? range.end : tasks};
-    const bool sparse = first.begin < first.end && sparse_in_columns(op.x, O);
+    const bool sparse = op.dweight && first.begin < first.end && sparse_in_columns(op.x, O);
     while (first.begin < first.end) {
         const Piece piece = next_piece(weights, first, sparse);
-        weight_gradient(op, piece, sparse, scratch);
+        if (op.dweight) weight_gradient(op, piece, sparse, scratch);
         if (piece.m0 == 0 && op.dbias) bias_gradient(op.dy, op.dbias.data, piece.n0, piece.n1);
     }
     Range rest{range.begin > tasks ? range.begin - tasks : 0, range.end - tasks};

@@ -69,14 +69,13 @@ struct LinearBackward {
         field("dy", dy, padded);
         field("slope", slope, optional, padded);
         field("dx", dx, optional, padded);
-        field("dweight", dweight);
+        field("dweight", dweight, optional);
         field("dbias", dbias, optional);
         field("activation", activation, kActivationNames);
         field("alpha", alpha);
     }
     const char* invalid() const {
-        if (weight.ndim != 2 || !is_matrix(dweight, weight.shape[0], weight.shape[1]) || dweight.ndim != 2)
-            return "weight and dweight must be (I, O)";
+        if (weight.ndim != 2 || !same_shape(weight, dweight)) return "weight and dweight must be (I, O)";
         if (x.ndim < 1 || x.cols() != weight.shape[0]) return "x must be (..., I)";
         if (!is_matrix(dy, x.rows(), weight.shape[1])) return "dy must be (..., O)";
         if (!is_matrix(slope, x.rows(), x.cols()) || !is_matrix(dx, x.rows(), x.cols()))
@@ -85,10 +84,12 @@ struct LinearBackward {
         return nullptr;
     }
     double flops() const {
-        return (dx ? 4.0 : 2.0) * double(x.rows()) * double(x.cols()) * double(weight.cols());
+        return 2.0 * (bool(dx) + bool(dweight)) * double(x.rows()) * double(x.cols()) * double(weight.cols());
     }
     double bytes() const { return double(sizeof(T)) * double(2 * x.size() + 2 * weight.size() + dy.size()); }
-    BP_INLINE Grid weight_grid() const { return Grid::over(dweight.shape[0], dweight.shape[1]); }
+    BP_INLINE Grid weight_grid() const {
+        return dweight || dbias ? Grid::over(weight.shape[0], weight.shape[1]) : Grid{};
+    }
     BP_INLINE Grid input_grid() const { return dx ? Grid::over(dx.rows(), dx.cols()) : Grid{}; }
     std::int64_t tasks() const { return weight_grid().tasks() + input_grid().tasks(); }
 };

@@ -12,7 +12,9 @@ from helpers import samples
 from helpers.backends import needs_native
 
 CLASS_LOSSES = [
-    n for n, op in REGISTRY.items() if "dpred" in op.arrays and "target" in op.arrays and op.arrays["target"].dtype == "int64"
+    n
+    for n, op in REGISTRY.items()
+    if "dpred" in op.arrays and "target" in op.arrays and op.arrays["target"].dtype == "int64"
 ]
 REFUSED = (ValueError, TypeError, KeyError, RuntimeError)
 

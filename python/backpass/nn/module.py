@@ -71,6 +71,8 @@ class Parameter:
         # Its place in a model's flat vector, and the module that draws its values.
         self.number: int | None = None
         self.home: Any = None
+        # False: frozen, so that it has no gradient and no update.
+        self.requires_grad = True
 
     def as_shown(self, array: np.ndarray) -> np.ndarray:
         """The stored array as users see it: a view."""
@@ -113,8 +115,8 @@ class Module(Adjustable):
     # Settings that only act before a model has made the weights.
     structural: ClassVar[tuple[str, ...]] = ("init",)
     instead: ClassVar[Mapping[str, str]] = {
-        "requires_grad": "freezing layers is not available yet",
-        "trainable": "freezing layers is not available yet",
+        "requires_grad": "it is a method: layer.requires_grad_(False) freezes",
+        "trainable": "layer.requires_grad_(False) freezes",
         "activation": "put an activation such as nn.ReLU() behind it",
         "input_shape": "shapes follow from in_features and out_features",
         "units": "give in_features and out_features",
@@ -232,12 +234,33 @@ class Module(Adjustable):
         number = self.learned[name].number
         if self._flat is None or number is None:
             raise AttributeError(f"{self!r} has no {name} yet: bp.Model(...) makes the weights")
+        if not self.learned[name].requires_grad:
+            return Tensor(self._flat.view(number, self._flat.params))
         return self._flat.tensor(number)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Module:
+        """Freeze all parameters within (False), or train them again (True); acts at the next step. Returns the module."""
+        chosen = self.flag("requires_grad", requires_grad)
+        for _, module in self.walk():
+            for parameter in module.learned.values():
+                parameter.requires_grad = chosen
+            object.__setattr__(module, "version", module.version + 1)
+        Adjustable.changes[0] += 1
+        return self
+
+    def apply(self, function: Callable[[Module], Any]) -> Module:
+        """Call `function` with every module within, inner ones first, and with this one. Returns the module."""
+        for _, child in self.children():
+            child.apply(function)
+        function(self)
+        return self
 
     def view(self, name: str, gradient: bool = False) -> np.ndarray:
         """A parameter (or its gradient) as the user sees it: in PyTorch's layout, writable, no copy."""
         tensor = self.tensor(name)
         assert tensor is not None
+        if gradient and tensor.gradient is None:  # frozen
+            return np.zeros(self.learned[name].shape, tensor.array.dtype)
         array = tensor.gradient if gradient else tensor.array
         assert array is not None
         return self.learned[name].as_shown(array)

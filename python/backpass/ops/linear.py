@@ -32,7 +32,7 @@ def finish(y, bias, slope, activation: str, alpha: float) -> None:
 
 
 @op(
-    "x[*,I] weight[I,O] dy[*,O] slope[*,I]? -> dx[*,I]? dweight[I,O] dbias[O]?",
+    "x[*,I] weight[I,O] dy[*,O] slope[*,I]? -> dx[*,I]? dweight[I,O]? dbias[O]?",
     samples={"activation": [*ACTIVATIONS], "alpha": [0.7]},
     padded=("x", "dy", "slope", "dx"),
     activates=True,
@@ -45,7 +45,8 @@ def linear_backward(
     f'(z) is read from `slope` where that is given, else computed from x.
     """
     rows = as_rows(dy)
-    np.matmul(as_rows(x).T, rows, out=dweight)
+    if dweight is not None:
+        np.matmul(as_rows(x).T, rows, out=dweight)
     if dbias is not None:
         np.sum(rows, axis=0, out=dbias)
     if dx is not None:

@@ -1,7 +1,7 @@
 """Optimizer: what every optimizer is. One fused instruction updates all parameters in one pass."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -112,8 +112,9 @@ class Optimizer(Adjustable):
         step: np.ndarray,
         loss: np.ndarray,
         halt: np.ndarray,
+        trained: Sequence[slice] = (slice(None),),
     ) -> list[Instruction]:
-        """The instructions of one update: schedule, norm and guard, the update itself."""
+        """The instructions of one update: schedule, norm and guard, the update itself of each part that is trained."""
         buffers = {k: v for k, v in (state | {"step": step}).items() if k in self.op.arrays}
         return [
             *([self.schedule.emit(step, state["lr"])] if self.schedule else []),
@@ -128,7 +129,16 @@ class Optimizer(Adjustable):
                 max_norm=self.clip_grad_norm,
             ),
             *self.prepare(state, step),
-            call(self.op, params=params, grads=grads, **buffers, **self.scalars),
+            *(
+                call(
+                    self.op,
+                    params=params[part],
+                    grads=grads[part],
+                    **{k: v[part] if k in self.slots else v for k, v in buffers.items()},
+                    **self.scalars,
+                )
+                for part in trained
+            ),
         ]
 
     def prepare(self, state: dict[str, np.ndarray], step: np.ndarray) -> list[Instruction]:

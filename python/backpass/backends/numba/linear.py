@@ -86,5 +86,6 @@ def linear_forward(x, weight, bias, y, slope, activation, alpha) -> Bound:
 
 def linear_backward(x, weight, dy, slope, dx, dweight, dbias, activation, alpha) -> Bound:
     x, dy, dx = as_rows(x), as_rows(dy), maybe(as_rows, dx)
-    pairs = [(x.T, dy, dweight)] if dx is None else [(x.T, dy, dweight), (dy, weight.T, dx)]
+    products = (x.T, dy, dweight), (dy, weight.T, dx)
+    pairs = [product for product in products if product[-1] is not None]
     return _products, (tuple(pairs), _backward(activation), x, dy, maybe(as_rows, slope), dx, dbias, alpha)
