@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from itertools import islice
 from types import ModuleType
 from typing import Any
 
@@ -127,7 +128,7 @@ def define(nn: Any, F: ModuleType, torch: Any) -> dict[str, tuple[Callable[[], A
             super().__init__()
             self.first = nn.Linear(SIZE, members * 6)
             self.members = members
-            self.second = nn.Linear(6, members * CLASSES)
+            self.second = nn.Linear(6, members * CLASSES, bias=False)
 
         def forward(self, x: Any) -> Any:
             h = torch.relu(self.first(x)).view(-1, self.members, 6)
@@ -209,7 +210,8 @@ def test_losses_are_those_of_torch(name: str, backend: Backend) -> None:
     assert {*state} == {*peer.state_dict()}
     peer.load_state_dict(state)
     optimizer = torch.optim.Adam(peer.parameters(), lr=3e-3)
-    for step, (x, y) in enumerate(batches(shape)):
+    steps = 20 if backend.name == "numba" else STEPS  # Numba runs NumPy's reference of most of these ops
+    for step, (x, y) in islice(enumerate(batches(shape)), steps):
         optimizer.zero_grad()
         loss = torch.nn.functional.cross_entropy(peer(torch.from_numpy(x)), torch.from_numpy(y))
         loss.backward()

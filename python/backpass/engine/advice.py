@@ -6,6 +6,9 @@ from ..errors import warn
 from ..losses import Loss
 from ..nn import Module
 from ..optim.schedules import Schedule
+from ..program import address
+from ..program.plan import BackwardPlan
+from .weights import learned
 
 # Targets of this size and more are hardly ever learned as they are.
 LARGE_TARGETS = 1e5
@@ -13,7 +16,7 @@ LARGE_TARGETS = 1e5
 
 def of_network(net: Module, loss: Loss | None) -> None:
     """A network whose last layer does what its loss does once more."""
-    if loss is None:
+    if loss is None or net.has_forward:
         return
     last_layer = next(
         (layer for _, layer in reversed([*net.walk()]) if next(layer.children(), None) is None), net
@@ -47,4 +50,17 @@ def of_targets(target: np.ndarray, loss: Loss | None) -> None:
         warn(
             f"y reaches {largest:.3g}; a network learns targets of size 1 best: train on (y - y.mean()) / y.std(), and undo that"
             " in predictions"
+        )
+
+
+def unused_parameters(net: Module, plan: BackwardPlan) -> None:
+    """Parameters that no gradient reaches, because `forward` does not use them."""
+    names = [
+        name
+        for name, module, key in learned(net)
+        if module.learned[key].requires_grad and address(module.gradient_of(key)) not in plan.reached
+    ]
+    if names:
+        warn(
+            f"no gradient reaches {', '.join(names)}: forward does not use {'it' if len(names) == 1 else 'them'} for its output"
         )

@@ -10,6 +10,7 @@ from ..losses import Loss
 from ..nn import Module
 from ..program import InputSpec, Plan, Spec, build_plan
 from ..program.plan import BackwardPlan, OwnLossPlan, Target, TrainingPlan
+from .advice import unused_parameters
 
 T = TypeVar("T")
 # Plans that are kept; from FEWEST on only as long as their buffers fit into MOST_BYTES.
@@ -139,6 +140,8 @@ class PlanCache:
             plan = build_plan(self.net, loss, self.dtype, self.seed, self.step, spec)
             self.plans[spec] = plan
             self.whole_batch |= plan.whole_batch
+            if isinstance(plan, BackwardPlan) and self.few > 1:
+                unused_parameters(self.net, plan)
             self.bytes += plan.bytes
             self._forget()
         return self.plans[spec]

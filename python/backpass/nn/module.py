@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping
 from copy import deepcopy
 from functools import cache, partial
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NoReturn
 
 import numpy as np
 
@@ -85,6 +85,18 @@ class Parameter:
 
     def __repr__(self) -> str:
         return f"Parameter of shape {self.shape}"
+
+    def _no_values(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError(f"a {self!r} has no values yet: bp.Model(...) makes the weights")
+
+    __array__ = __getitem__ = __setitem__ = __add__ = __mul__ = __sub__ = __matmul__ = _no_values
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise AttributeError(
+            f"a {self!r} has no values yet, and no {name!r}: bp.Model(...) makes the weights"
+        )
 
 
 def _given(values: np.ndarray, rng: np.random.Generator, shape: tuple[int, ...], fan_in: int) -> np.ndarray:
@@ -265,6 +277,12 @@ class Module(Adjustable):
         assert array is not None
         return self.learned[name].as_shown(array)
 
+    def gradient_of(self, name: str) -> np.ndarray:
+        """The gradient of a parameter as it is stored, frozen or not."""
+        number = self.learned[name].number
+        assert self._flat is not None and number is not None  # noqa: PT018 one thing: it has a model
+        return self._flat.view(number, self._flat.grads)
+
     def view_of(self, name: str, flat: np.ndarray) -> np.ndarray:
         """The part of another flat vector, such as a moment, that belongs to a parameter, as the user sees the parameter."""
         parameter = self.learned[name]
@@ -290,6 +308,8 @@ class Module(Adjustable):
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("_"):
             if name in self.__dict__.get("learned", ()):
+                if self._flat is None:
+                    return self.learned[name]
                 return shown(self, name) if current() else self.view(name)
             if name in self.__dict__.get("state", ()):
                 return buffer(self, name) if current() else self.state[name]

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ..program import Builder, Tensor
+import numpy as np
+
+from ..program import Builder, Tensor, address
 from ..program.symbolic import SymbolicTensor
 from ..program.trace import current, innermost, located, tracing, within
 from ..program.views import permute
@@ -15,13 +17,29 @@ def traced(module: Any, builder: Builder, inputs: Sequence[Tensor]) -> Tensor:
     with tracing(builder, names):
         out = located(module.forward, *(SymbolicTensor(builder, x, 1) for x in inputs))
     if not isinstance(out, SymbolicTensor):
+        if isinstance(out, tuple | list | dict):
+            raise TypeError(
+                f"forward of {type(module).__name__} returned a {type(out).__name__}, which is not available yet: join the"
+                " outputs with bp.cat, and take them apart in the loss"
+            )
         raise TypeError(f"forward of {type(module).__name__} returned {out!r:.80}, expected a tensor")
-    if out.per_row != 1 and (out.per_row or not builder.whole_batch):
+    for name, x in zip(module.takes, inputs, strict=False):
+        if not _is_read(builder, x) and out.tensor is not x:
+            raise ValueError(f"forward of {type(module).__name__} does not use its input {name!r}")
+    mixed = out.per_row == 0 and builder.whole_batch and out.shape[:1] == inputs[0].shape[:1]
+    if out.per_row != 1 and not mixed:
         raise ValueError(
             f"forward of {type(module).__name__} returned a tensor of shape {out.shape}, expected the"
             f" {inputs[0].shape[0]} rows of the batch first, each computed from its input"
         )
     return out.tensor
+
+
+def _is_read(builder: Builder, x: Tensor) -> bool:
+    """Whether any instruction so far reads a tensor, or any view shows it."""
+    start = address(x.array)
+    arrays = (array for instruction in builder.instructions for array in instruction.fields.values())
+    return x in builder.viewed or any(isinstance(a, np.ndarray) and address(a) == start for a in arrays)
 
 
 def called(module: Any, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:

@@ -10,7 +10,7 @@ from .builder import Builder, EmitLoss
 from .fuse import fused
 from .join import joined
 from .layout import padded
-from .plan import InputSpec, OwnLossPlan, Plan, Spec, TrainingPlan
+from .plan import BackwardPlan, InputSpec, OwnLossPlan, Plan, Spec, TrainingPlan
 from .tensor import Tensor
 
 
@@ -53,6 +53,8 @@ def build_plan(
     else:
         plan = Plan(arrays, out.array, forward, builder.bytes)
     plan.whole_batch = builder.whole_batch
+    if isinstance(plan, BackwardPlan):
+        plan.reached = builder.reached
     plan = joined(fused(plan, builder.viewed), builder.viewed)
     return padded(plan, spec, builder.viewed) if spec.padded else plan
 

@@ -84,6 +84,8 @@ class Builder:
     whole_batch: bool = False
     # Tensors of which views show a part, or the whole in another order; and the gradients of parameters.
     viewed: list[Tensor] = field(default_factory=list)
+    # Where the gradients of parameters lie that the backward pass fills.
+    reached: set[int] = field(default_factory=set)
     # Contiguous copies of views, each made once.
     copies: dict[Tensor, Tensor] = field(default_factory=dict)
     # Gradients into which those of views of a part are added.
@@ -207,6 +209,7 @@ class Builder:
             if x.gradient is not None:
                 self.gradient(x)
                 self.viewed.append(Tensor(x.gradient))
+                self.reached.add(address(x.gradient))
         self._tape.clear()
 
     def gradient(self, x: Tensor) -> Tensor | None:

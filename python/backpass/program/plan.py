@@ -83,6 +83,8 @@ class BackwardPlan(Plan):
     kept: list[Instruction] = field(default_factory=list)
     targets: list[TargetTransform] = field(default_factory=list)
     loss: np.ndarray = field(default_factory=lambda: np.zeros(1))
+    # Where the gradients of parameters lie that the backward pass fills.
+    reached: set[int] = field(default_factory=set)
     # The weight of the batch in the mean loss of an epoch.
     count: np.ndarray = field(default_factory=lambda: np.ones(1))
 

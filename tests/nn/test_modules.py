@@ -1,0 +1,216 @@
+"""Modules of users: registration, sharing, tying, copies, and errors that show the line of `forward`."""
+
+import copy
+import pickle
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import backpass as bp
+import backpass.nn.functional as F
+from backpass import nn
+from helpers.backends import once
+
+pytestmark = once
+rng = np.random.default_rng(0)
+X, Y = rng.standard_normal((24, 6)), rng.standard_normal((24, 3))
+
+
+class Body(nn.Module):
+    """Attributes of every kind: modules, parameters, buffers, lists, and plain numbers."""
+
+    def __init__(self, width: int = 5) -> None:
+        super().__init__()
+        self.first = nn.Linear(6, width)
+        self.blocks = nn.ModuleList([nn.Linear(width, width) for _ in range(2)])
+        self.heads = nn.ModuleDict({"last": nn.Linear(width, 3)})
+        self.scale = nn.Parameter(np.full(width, 0.5))
+        self.register_buffer("shift", np.arange(width) / 10)
+        self.slope = 1.0
+
+    def forward(self, x: Any) -> Any:
+        h = F.relu(self.first(x)) * self.scale + self.shift
+        for block in self.blocks:
+            h = h + self.slope * block(h).tanh()
+        return self.heads["last"](h)
+
+
+def small(forward: Callable[..., Any], **parts: Any) -> bp.Model:
+    """A model of a module with this forward, which is given the module and its inputs."""
+
+    class Small(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(6, 3)
+            for name, part in parts.items():
+                setattr(self, name, part)
+
+        def forward(self, x: Any) -> Any:
+            return forward(self, x)
+
+    return bp.Model(Small(), dtype="float64")
+
+
+def test_keys_are_those_of_torch() -> None:
+    model = bp.Model(Body())
+    assert [*model.state_dict()] == [
+        "scale", "shift", "first.weight", "first.bias", "blocks.0.weight", "blocks.0.bias", "blocks.1.weight", "blocks.1.bias",
+        "heads.last.weight", "heads.last.bias",
+    ]  # fmt: skip
+    assert "shift" not in dict(model.named_parameters())
+    np.testing.assert_array_equal(model.net.scale, np.full(5, 0.5))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_copies_go_on_alike(copied: Callable[[bp.Model], bp.Model]) -> None:
+    model = bp.Model(Body())
+    model.fit(X, Y, epochs=2, batch_size=10, progress=False)
+    twin = copied(model)
+    for m in (model, twin):
+        m.fit(X, Y, epochs=2, batch_size=10, progress=False)
+    np.testing.assert_array_equal(model.predict(X), twin.predict(X))
+
+
+def test_saved_and_loaded(tmp_path: Any) -> None:
+    model = bp.Model(Body(4))
+    model.fit(X, Y, epochs=1, progress=False)
+    model.save(tmp_path / "body.safetensors")
+    loaded = bp.load(tmp_path / "body.safetensors", net=Body(4))
+    np.testing.assert_array_equal(model.predict(X), loaded.predict(X))
+    assert loaded.step(X, Y) == model.step(X, Y)
+
+
+def test_a_module_used_twice_and_a_tied_parameter() -> None:
+    """Their gradients add up, they count once, and both names are in state_dict, as in PyTorch."""
+
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.out = nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 3)
+            self.scale = nn.Parameter(np.ones(6))
+            self.same = self.scale
+
+        def forward(self, x: Any) -> Any:
+            return self.out(self.a(self.a(x).tanh() * self.scale) + self.b(x) * self.same)
+
+    model = bp.Model(Tied(), dtype="float64")
+    assert bp.gradcheck(model, X[:5], Y[:5]).worst_relative_error < 1e-6
+    names = [name for name, _ in model.named_parameters()]
+    assert "scale" in names
+    assert "same" not in names
+    assert {"scale", "same"} <= {*model.state_dict()}
+
+
+def test_what_is_set_acts_at_once() -> None:
+    model = bp.Model(Body(), dtype="float64")
+    before = model.predict(X)
+    model.net.slope = 0.0
+    assert not np.allclose(before, model.predict(X))
+    model.net.slope = 1.0
+    np.testing.assert_array_equal(before, model.predict(X))
+    model.net.shift[...] = 7
+    assert not np.allclose(before, model.predict(X))
+
+
+def test_rows_are_predicted_alone_unless_forward_mixes_them() -> None:
+    """`predict` takes rows in parts; where a row depends on the others, it takes all at once."""
+    many = rng.standard_normal((700, 6))
+    apart = small(lambda self, x: self.linear(x) * x.mean(dim=1, keepdim=True))
+    np.testing.assert_array_equal(apart.predict(many)[5:6], apart.predict(many[5:6]))
+    mixed = small(lambda self, x: self.linear(x - x.mean(dim=0)))
+    expected = (many - many.mean(axis=0)) @ mixed.net.linear.weight.T + mixed.net.linear.bias
+    np.testing.assert_allclose(mixed.predict(many), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_several_inputs_by_name_and_order() -> None:
+    class FiLM(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale, self.last = nn.Linear(2, 4), nn.Linear(4, 3)
+
+        def forward(self, x: Any, condition: Any) -> Any:
+            return self.last(x * (1 + self.scale(condition)))
+
+    a, b = X[:, :4], X[:, 4:]
+    model = bp.Model(FiLM())
+    model.fit((a, b), Y, epochs=2, batch_size=7, progress=False)
+    np.testing.assert_array_equal(model.predict((a, b)), model.predict({"condition": b, "x": a}))
+    with pytest.raises(
+        ValueError, match=r"X holds \['x', 'z'\], expected an array for each input: \['x', 'condition'\]"
+    ):
+        model.predict({"x": a, "z": b})
+
+
+MISTAKES: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
+    "if": (lambda self, x: x if x.sum() > 0 else -x, r"an `if` on a tensor: .*bp.where"),
+    "item": (lambda self, x: x * x.mean().item(), "has no value yet"),
+    "float": (lambda self, x: x * float(x.mean()), "has no value yet"),
+    "numpy": (lambda self, x: np.tanh(x), "tanh"),
+    "numpy of two": (lambda self, x: np.concatenate([x, x]), "np.concatenate on a tensor: .*bp.concatenate"),
+    "write": (lambda self, x: x.__setitem__(0, 1.0), "a write into a tensor"),
+    "in place": (lambda self, x: x.add_(1), r"no add_\(\), which writes into it: take x = x.add"),
+    "shapes": (lambda self, x: x + x[:, :2], r"add: shapes \(\d+, 6\) and \(\d+, 2\) do not fit"),
+    "sizes": (lambda self, x: self.linear(x[:, :4]), "expected 6 features last"),
+    "no such method": (lambda self, x: x.frobnicate(), "no attribute 'frobnicate'"),
+    "reshape": (lambda self, x: x.view(-1, 7, 7), "reshape: .* does not hold"),
+    "dim": (lambda self, x: x.sum(dim=3), r"dim is 3, expected an integer in \[-2, 1\]"),
+    "index": (lambda self, x: x[np.array([0, 1])], "a tensor's index holds"),
+    "nothing": (lambda self, x: None, "returned None, expected a tensor"),
+    "a scalar": (lambda self, x: self.linear(x).mean(), r"returned a tensor of shape \(\), expected the \d+ rows"),
+    "a constant": (lambda self, x: self.linear.weight, "expected the|does not use its input 'x'"),
+    "no use of x": (lambda self, x: self.linear.weight.sum() + bp.zeros(3, 3), "does not use its input 'x'"),
+    "several": (lambda self, x: (self.linear(x), x), "returned a tuple, which is not available yet"),
+    "a kept tensor": (lambda self, x: _keep(self, x), "a tensor of another forward"),
+}  # fmt: skip
+
+
+def _keep(module: Any, x: Any) -> Any:
+    kept = module.__dict__.setdefault("_kept", x)
+    return module.linear(x + kept)
+
+
+def use(model: bp.Model) -> None:
+    model.predict(X)
+    model.predict(X[:2])
+    model.step(X, Y)
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_errors_show_the_line(name: str) -> None:
+    forward, message = MISTAKES[name]
+    model = small(forward)
+    with pytest.raises((TypeError, ValueError, IndexError, AttributeError), match=message) as caught:
+        use(model)
+    shown = str(caught.value) + "".join(getattr(caught.value, "__notes__", ()))
+    if "forward of" not in shown:
+        assert "test_modules.py:" in shown
+
+
+def test_other_mistakes() -> None:
+    class Without(nn.Module):
+        def __init__(self) -> None:
+            self.linear = nn.Linear(6, 3)
+
+    with pytest.raises(AttributeError, match=r"Without: __init__ has to call super\(\).__init__\(\) before"):
+        Without()
+    with pytest.raises(TypeError, match=r"net is Module\(\), which has no forward"):
+        bp.Model(nn.Module())
+    with pytest.raises(TypeError, match=r"Linear was called outside forward: model = bp.Model\(net\)"):
+        nn.Linear(6, 3)(X)
+    with pytest.raises(TypeError, match=r"Parameter: data is 'x', expected an array of numbers"):
+        nn.Parameter("x")
+
+
+def test_parameters_that_nothing_uses_are_named() -> None:
+    model = small(lambda self, x: self.linear(x), spare=nn.Linear(2, 2))
+    with pytest.warns(
+        UserWarning, match=r"no gradient reaches spare\.weight, spare\.bias: forward does not use them"
+    ):
+        model.step(X, Y)
+    model.net.spare.requires_grad_(False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.step(X, Y)
