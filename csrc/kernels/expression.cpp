@@ -148,6 +148,17 @@ BP_INLINE void store_block(const Strided<T>& array, Index begin, Index n, const 
     });
 }
 
+// Whether a step reads the input behind one that writes the output. Where both are one array, the output needs a block of its own.
+BP_INLINE bool reads_behind(const Steps& steps, int input, int output) {
+    bool written = false;
+    for (int s = 0; s < steps.count; ++s) {
+        for (int k = 0; k < operands_of(steps.step[s].function); ++k)
+            if (written && steps.step[s].from[k] == input) return true;
+        written |= steps.step[s].to == output;
+    }
+    return false;
+}
+
 template <class T>
 void expression(const Expression<T>& op, Range range, Scratch scratch) {
     const auto [begin, end] = covered(range, kElementPiece, op.output[0].size());
@@ -163,7 +174,12 @@ void expression(const Expression<T>& op, Range range, Scratch scratch) {
         for (Index k = 0; k < kBlock<T>; ++k) place[kFirstConstant + i][k] = T(steps.constant[i]);
     bool direct[kFirstTemporary] = {};  // used where it is
     for (int r = 0; r < kInputs; ++r) direct[r] = op.input[r] && op.input[r].contiguous();
-    for (int r = 0; r < kOutputs; ++r) direct[kFirstOutput + r] = op.output[r] && op.output[r].contiguous();
+    for (int r = 0; r < kOutputs; ++r) {
+        bool& used = direct[kFirstOutput + r];
+        used = op.output[r] && op.output[r].contiguous();
+        for (int i = 0; used && i < kInputs; ++i)
+            used = op.input[i].data != op.output[r].data || !reads_behind(steps, i, kFirstOutput + r);
+    }
     for (Index i = begin; i < end; i += kBlock<T>) {
         const Index n = end - i < kBlock<T> ? end - i : kBlock<T>;
         for (int r = 0; r < kInputs; ++r)

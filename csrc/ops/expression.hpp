@@ -22,15 +22,18 @@ struct Steps {
     Step step[kSteps];
     double constant[kConstants] = {};
 
-    // Every register exists, and is written before it is read, unless it is an input.
+    // Every register exists, also of operands that a function lacks, and is written before it is read, unless it is an input.
     bool valid() const {
         std::uint64_t known = (1u << kInputs) - 1;
         if (count < 0 || count > kSteps || constants < 0 || constants > kConstants) return false;
         for (int i = 0; i < constants; ++i) known |= std::uint64_t(1) << (kFirstConstant + i);
         for (int i = 0; i < count; ++i) {
             if (int(step[i].function) < 0 || int(step[i].function) >= count_of(kFunctionNames)) return false;
-            for (int k = 0; k < operands_of(step[i].function); ++k)
-                if (step[i].from[k] >= kRegisterCount || !(known >> step[i].from[k] & 1)) return false;
+            for (int k = 0; k < 3; ++k) {
+                const int from = step[i].from[k];
+                if (from >= kRegisterCount) return false;
+                if (k < operands_of(step[i].function) && !(known >> from & 1)) return false;
+            }
             if (step[i].to < kFirstOutput || step[i].to >= kFirstConstant) return false;
             known |= std::uint64_t(1) << step[i].to;
         }

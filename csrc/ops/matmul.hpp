@@ -20,6 +20,12 @@ BP_INLINE std::int64_t matrices(const A& a) {
     for (int i = 0; i + 2 < a.ndim; ++i) n *= a.shape[i];
     return n;
 }
+// How each matrix of a product is cut. One that is absent or empty has no tasks: there may be 2^40 matrices of no elements.
+template <class A>
+BP_INLINE Grid grid_of(const A& product) {
+    if (!product || product.size() == 0) return Grid{};
+    return Grid::over(product.shape[product.ndim - 2], product.shape[product.ndim - 1]);
+}
 
 // The last two dimensions of a tensor as one matrix after another: strides of rows and columns, one of which is 1.
 struct Layout {
@@ -66,7 +72,7 @@ struct MatmulForward {
     }
     double flops() const { return 2.0 * double(y.size()) * double(a.shape[a.ndim - 1]); }
     double bytes() const { return double(sizeof(T)) * double(a.size() + b.size() + y.size()); }
-    BP_INLINE Grid grid() const { return Grid::over(y.shape[y.ndim - 2], y.shape[y.ndim - 1]); }
+    BP_INLINE Grid grid() const { return grid_of(y); }
     std::int64_t tasks() const { return matrices(y) * grid().tasks(); }
 };
 
@@ -94,12 +100,8 @@ struct MatmulBackward {
         return 2.0 * (bool(da) + bool(db)) * double(dy.size()) * double(a.shape[a.ndim - 1]);
     }
     double bytes() const { return double(sizeof(T)) * double(2 * a.size() + 2 * b.size() + dy.size()); }
-    BP_INLINE Grid a_grid() const {
-        return da ? Grid::over(a.shape[a.ndim - 2], a.shape[a.ndim - 1]) : Grid{};
-    }
-    BP_INLINE Grid b_grid() const {
-        return db ? Grid::over(b.shape[b.ndim - 2], b.shape[b.ndim - 1]) : Grid{};
-    }
+    BP_INLINE Grid a_grid() const { return grid_of(da); }
+    BP_INLINE Grid b_grid() const { return grid_of(db); }
     BP_INLINE std::int64_t a_tasks() const { return matrices(a) * a_grid().tasks(); }
     std::int64_t tasks() const { return a_tasks() + matrices(b) * b_grid().tasks(); }
 };

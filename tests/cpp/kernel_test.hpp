@@ -175,8 +175,21 @@ struct Collect {
             found.push_back({const_cast<std::remove_const_t<T>*>(tensor.data),
                              std::size_t(tensor.size() + tensor.rows() * tensor.gap) * sizeof(T)});
     }
-    template <class Scalar, class... Rest>
-    void operator()(const char*, Scalar&, Rest&&...) {}
+    // All bytes from the first element to the last, and so what must not change in between.
+    template <class T, class... Rest>
+    void operator()(const char*, Strided<T>& array, Rest...) {
+        if (!array || std::is_const_v<T> == Outputs) return;
+        std::int64_t first = 0, last = array.size() > 0 ? 0 : -1;
+        for (int i = 0; i < array.ndim && last >= 0; ++i) {
+            const std::int64_t reach = (array.shape[i] - 1) * array.stride[i];
+            (reach < 0 ? first : last) += reach;
+        }
+        found.push_back({const_cast<std::remove_const_t<T>*>(array.data + first),
+                         std::size_t(last + 1 - first) * sizeof(T)});
+    }
+    // Scalars, names and steps.
+    template <class Other, class... Rest>
+    void operator()(const char*, Other&, Rest&&...) {}
 };
 template <bool Outputs, class Op>
 std::vector<Memory> memory_of(Op op) {
@@ -213,13 +226,24 @@ void run(const Op& op, std::int64_t begin, std::int64_t end) {
     BACKPASS_ISA::kernel(op, Range{begin, end}, Scratch{scratch.data()});
 }
 
+// Whether two pieces of memory share a byte.
+inline bool overlap(const Memory& a, const Memory& b) {
+    const auto begin = [](const Memory& m) { return reinterpret_cast<std::uintptr_t>(m.data); };
+    return begin(a) < begin(b) + b.bytes && begin(b) < begin(a) + a.bytes;
+}
+
 // Runs the op in one go, task by task, backwards, and in two uneven parts: all must give the same bits, and
-// no input may change. The results of the last run are left in the arrays.
+// no input may change that is no output, too. The results of the last run are left in the arrays.
 template <class Op>
 void run(const Op& op) {
     testing = Op::name;
     CHECK(op.invalid() == nullptr);
-    const auto outputs = memory_of<true>(op), inputs = memory_of<false>(op);
+    const auto outputs = memory_of<true>(op);
+    auto inputs = memory_of<false>(op);
+    std::erase_if(inputs, [&](const Memory& input) {
+        return std::any_of(outputs.begin(), outputs.end(),
+                           [&](const Memory& m) { return overlap(input, m); });
+    });
     const auto before = bytes_of(outputs), given = bytes_of(inputs);
     const std::int64_t tasks = op.tasks();
     run(op, 0, tasks);

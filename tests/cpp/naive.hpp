@@ -1,4 +1,5 @@
-// Activations and pointwise losses in double with the functions of the C library, one by one as Python's formulas define them.
+// Activations, pointwise losses and the functions of expressions in double, with those of the C library, one by one as Python
+// defines them.
 #pragma once
 #include <array>
 #include <cmath>
@@ -147,6 +148,75 @@ inline double slope(Pointwise loss, double p, double t, double a) {
         }
         case Pointwise::soft_nll:
             return -t;
+    }
+    return NAN;
+}
+
+// ---- functions of expressions -----------------------------------------------------------------------------
+
+inline constexpr auto kFunctions = all<Function>(kFunctionNames);
+static_assert(kFunctions.size() == 29, "new function: add it to value() below, then count it here");
+
+inline double value(Function function, double a, double b, double c) {
+    switch (function) {
+        case Function::copy:
+            return a;
+        case Function::neg:
+            return -a;
+        case Function::abs:
+            return std::fabs(a);
+        case Function::sign:
+            return a > 0 ? 1 : a < 0 ? -1 : a;
+        case Function::sqrt:
+            return std::sqrt(a);
+        case Function::exp:
+            return std::exp(a);
+        case Function::expm1:
+            return std::expm1(a);
+        case Function::log:
+            return std::log(a);
+        case Function::log1p:
+            return std::log1p(a);
+        case Function::sin:
+            return std::sin(a);
+        case Function::cos:
+            return std::cos(a);
+        case Function::erf:
+            return std::erf(a);
+        case Function::relu:
+            return a < 0 ? 0 : a;
+        case Function::sigmoid:
+            return sigmoid(a);
+        case Function::tanh:
+            return std::tanh(a);
+        case Function::add:
+            return a + b;
+        case Function::sub:
+            return a - b;
+        case Function::mul:
+            return a * b;
+        case Function::div:
+            return a / b;
+        case Function::pow:
+            return std::pow(a, b);
+        case Function::minimum:
+            return std::isnan(a) || std::isnan(b) ? NAN : std::fmin(a, b);
+        case Function::maximum:
+            return std::isnan(a) || std::isnan(b) ? NAN : std::fmax(a, b);
+        case Function::lt:
+            return a < b;
+        case Function::le:
+            return a <= b;
+        case Function::gt:
+            return a > b;
+        case Function::ge:
+            return a >= b;
+        case Function::eq:
+            return a == b;
+        case Function::ne:
+            return a != b;
+        case Function::where:
+            return a != 0 ? b : c;
     }
     return NAN;
 }

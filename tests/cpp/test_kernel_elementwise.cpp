@@ -1,4 +1,4 @@
-// Activations and addition of one ISA row, against formulas in double.
+// Activations, addition and integers as numbers of one ISA row, against formulas in double.
 #include "kernel_test.hpp"
 #include "naive.hpp"
 
@@ -38,11 +38,21 @@ void add(T, int64_t size) {
 }
 
 template <class T>
+void to_number(T, int64_t size) {
+    const Array<int64_t> x({size}, -1e15, 1e15);
+    const auto y = Array<T>::filled({size});
+    ToNumber<T> op;
+    op.x = x, op.y = y;
+    run(op);
+    for (int64_t i = 0; i < size; ++i) CHECK(y[i] == T(x[i]));
+}
+
+template <class T>
 void check(T t) {
     std::vector<int64_t> sizes{kElementPiece - 1, kElementPiece, 2 * kElementPiece + 91};
     for (int64_t n = 0; n <= 70; ++n) sizes.push_back(n);
     for (const int64_t n : sizes) {
-        add(t, n);
+        add(t, n), to_number(t, n);
         for (const Activation which : naive::kActivations)
             activation(t, n, which, false), activation(t, n, which, true);
     }

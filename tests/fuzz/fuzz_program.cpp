@@ -3,6 +3,7 @@
 // changing what an op may only read. nox -s fuzz; CMake preset "fuzz".
 #include <fuzzer/FuzzedDataProvider.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -78,34 +79,57 @@ class Arrays {
     template <class T>
     void operator()(const char*, Tensor<T>& tensor, Need need = Need::required,
                     Rows rows = Rows::contiguous) {
-        using Item = std::remove_const_t<T>;
         if (need == Need::optional && bytes_.ConsumeBool()) return;
         shape(tensor);
         if (rows == Rows::padded && tensor.ndim == 2)
             tensor.gap = bytes_.ConsumeIntegralInRange<int64_t>(0, 20);
-        const int64_t items_with_gaps =
-            tensor.size() + (tensor.size() ? (tensor.rows() - 1) * tensor.gap : 0);
-        const std::size_t size = std::size_t(items_with_gaps) * sizeof(Item);
-        const bool shared = !arrays_.empty() && bytes_.ConsumeProbability<float>() < 0.1f;
-        if (shared)
-            for (Array& array : arrays_)
-                if (array.size == size) {
-                    tensor.data = reinterpret_cast<T*>(array.data.get());
-                    if (!std::is_const_v<T>) array.before.clear();
-                    return;
-                }
-        Array array;
-        array.size = size;
-        array.data.reset(static_cast<char*>(std::malloc(size ? size : 1)));
-        auto* const items = reinterpret_cast<Item*>(array.data.get());
-        const Item usual = number<Item>(bytes_), other = number<Item>(bytes_);
-        const int64_t every = bytes_.ConsumeIntegralInRange<int64_t>(1, 9);
-        for (int64_t i = 0; i < items_with_gaps; ++i) items[i] = i % every ? usual : other;
-        if (std::is_const_v<T>) array.before.assign(array.data.get(), array.data.get() + size);
-        tensor.data = items;
+        tensor.data = memory<T>(tensor.size() + (tensor.size() ? (tensor.rows() - 1) * tensor.gap : 0));
         if constexpr (std::is_same_v<T, int64_t>)
-            if (tensor.size() == 1) words_.push_back(items);
-        arrays_.push_back(std::move(array));
+            if (tensor.size() == 1) words_.push_back(tensor.data);
+    }
+    // Mostly of the last one's shape, since the many arrays of an expression have one. The strides of C or Fortran order, with gaps,
+    // backwards, or any: the memory ends with the outermost elements.
+    template <class T>
+    void operator()(const char*, Strided<T>& array, Need need = Need::required) {
+        if (need == Need::optional && bytes_.ConsumeBool()) return;
+        if (last_.ndim < 0 || bytes_.ConsumeIntegralInRange<int>(0, 7) == 0) shape(last_);
+        array.ndim = last_.ndim;
+        std::copy(last_.shape, last_.shape + kMaxDims, array.shape);
+        const bool fortran = bytes_.ConsumeBool(), any = bytes_.ConsumeIntegralInRange<int>(0, 3) == 0;
+        int64_t stride = bytes_.PickValueInArray<int64_t>({1, 1, 1, 2, -1}), first = 0, last = 0;
+        for (int i = 0; i < array.ndim; ++i) {
+            const int dim = fortran ? i : array.ndim - 1 - i;
+            array.stride[dim] = any ? bytes_.ConsumeIntegralInRange<int>(-40, 40) : stride;
+            stride *= array.shape[dim] > 0 ? array.shape[dim] : 1;
+            if (array.size() == 0) continue;
+            const int64_t reach = (array.shape[dim] - 1) * array.stride[dim];
+            (reach < 0 ? first : last) += reach;
+        }
+        array.data = memory<T>(array.size() ? last - first + 1 : 0) - first;
+    }
+    // Often right, since a step mostly reads what is there; sometimes anything.
+    void operator()(const char*, Steps& steps) {
+        steps.constants = bytes_.ConsumeIntegralInRange<int>(0, kConstants);
+        for (int i = 0; i < steps.constants; ++i) steps.constant[i] = number<double>(bytes_);
+        steps.count = bytes_.ConsumeIntegralInRange<int>(0, 6);
+        std::vector<std::uint8_t> known;
+        for (int r = 0; r < kInputs; ++r) known.push_back(std::uint8_t(r));
+        for (int r = 0; r < steps.constants; ++r) known.push_back(std::uint8_t(kFirstConstant + r));
+        for (int i = 0; i < steps.count; ++i) {
+            Step& step = steps.step[i];
+            step.function = Function(bytes_.ConsumeIntegralInRange<int>(0, count_of(kFunctionNames) - 1));
+            for (std::uint8_t& from : step.from)
+                from = known[bytes_.ConsumeIntegralInRange<std::size_t>(0, known.size() - 1)];
+            step.to = bytes_.ConsumeIntegralInRange<std::uint8_t>(kFirstOutput, kFirstConstant - 1);
+            known.push_back(step.to);
+        }
+        if (bytes_.ConsumeIntegralInRange<int>(0, 7)) return;
+        Step& step = steps.step[bytes_.ConsumeIntegralInRange<int>(0, kSteps - 1)];
+        step.to = bytes_.ConsumeIntegral<std::uint8_t>();
+        for (std::uint8_t& from : step.from) from = bytes_.ConsumeIntegral<std::uint8_t>();
+        step.function = Function(number<int>(bytes_));
+        if (bytes_.ConsumeBool()) steps.count = number<int>(bytes_);
+        if (bytes_.ConsumeBool()) steps.constants = number<int>(bytes_);
     }
     void operator()(const char*, double& value) {
         value = bytes_.ConsumeBool() ? value : number<double>(bytes_);
@@ -129,9 +153,32 @@ class Arrays {
     }
 
   private:
-    // Mostly of the few sizes that this program has, so that arrays fit together.
+    // An array of some items, now and then one that another field has.
     template <class T>
-    void shape(Tensor<T>& tensor) {
+    T* memory(int64_t items) {
+        using Item = std::remove_const_t<T>;
+        const std::size_t size = std::size_t(items) * sizeof(Item);
+        const bool shared = !arrays_.empty() && bytes_.ConsumeProbability<float>() < 0.1f;
+        if (shared)
+            for (Array& array : arrays_)
+                if (array.size == size) {
+                    if (!std::is_const_v<T>) array.before.clear();
+                    return reinterpret_cast<T*>(array.data.get());
+                }
+        Array array;
+        array.size = size;
+        array.data.reset(static_cast<char*>(std::malloc(size ? size : 1)));
+        auto* const data = reinterpret_cast<Item*>(array.data.get());
+        const Item usual = number<Item>(bytes_), other = number<Item>(bytes_);
+        const int64_t every = bytes_.ConsumeIntegralInRange<int64_t>(1, 9);
+        for (int64_t i = 0; i < items; ++i) data[i] = i % every ? usual : other;
+        if (std::is_const_v<T>) array.before.assign(array.data.get(), array.data.get() + size);
+        arrays_.push_back(std::move(array));
+        return data;
+    }
+    // Mostly of the few sizes that this program has, so that arrays fit together.
+    template <class A>
+    void shape(A& tensor) {
         tensor.ndim = bytes_.ConsumeIntegralInRange<int>(0, bytes_.ConsumeBool() ? 3 : kMaxDims);
         int64_t size = 1;
         for (int i = 0; i < tensor.ndim; ++i) {
@@ -149,6 +196,7 @@ class Arrays {
     int64_t sizes_[4];
     std::vector<Array> arrays_;
     std::vector<int64_t*> words_;
+    Tensor<char> last_{nullptr, -1};  // the last strided array, without its memory
 };
 
 template <class... List>
