@@ -16,20 +16,19 @@ namespace {
 // The op struct with this name whose dtypes fit.
 template <class... List>
 AnyOp make_op(OpList<List...>, const std::string& name, const py::dict& fields, py::list& keep) {
-    std::optional<AnyOp> made;
+    AnyOp made;
+    bool found = false;
     std::optional<WrongDtype> wrong;
+    // Filled in place: an op may be large.
     auto attempt = [&]<class Op>() {
-        if (made || name != Op::name) return;
-        Op op;
+        if (found || name != Op::name) return;
         FromDict reader(Op::name, fields, keep);
-        op.fields(reader);
-        if (const auto& found = reader.finish())
-            wrong = found;
-        else
-            made = op;
+        made.emplace<Op>().fields(reader);
+        wrong = reader.finish();
+        found = !wrong;
     };
     (attempt.template operator()<List>(), ...);
-    if (made) return *made;
+    if (found) return made;
     if (wrong)
         throw py::type_error(name + ": " + wrong->name + " is " + std::string(py::str(wrong->given)) +
                              ", expected " + std::string(py::str(wrong->expected)));

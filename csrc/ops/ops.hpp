@@ -27,10 +27,11 @@
 
 namespace backpass {
 
-using Ops = decltype(LinearOps{} + SparseLinearOps{} + ElementwiseOps{} + ExpressionOps{} + ReductionOps{} +
-                     MatmulOps{} + MeanLossOps{} + DropoutOps{} + SoftmaxOps{} + BatchNormOps{} + LayerNormOps{} +
-                     AugmentOps{} + MixupOps{} + ClassLossOps{} + PointwiseLossOps{} + AccuracyOps{} +
-                     UpdateOps{} + ClipOps{} + PenaltyOps{} + ScheduleOps{} + BatchOps{} + MeasureOps{});
+using Ops =
+    decltype(LinearOps{} + SparseLinearOps{} + ElementwiseOps{} + ExpressionOps{} + ReductionOps{} +
+             MatmulOps{} + MeanLossOps{} + DropoutOps{} + SoftmaxOps{} + BatchNormOps{} + LayerNormOps{} +
+             AugmentOps{} + MixupOps{} + ClassLossOps{} + PointwiseLossOps{} + AccuracyOps{} + UpdateOps{} +
+             ClipOps{} + PenaltyOps{} + ScheduleOps{} + BatchOps{} + MeasureOps{});
 
 // A kernel does the tasks [range.begin, range.end) of its op.
 template <class Op>

@@ -47,6 +47,7 @@ bool writes(AnyOp& op, const std::int64_t* halt) {
 Program::Program(std::vector<AnyOp> ops, const std::string& isa, const std::int64_t* halt)
     : halt_(halt), guard_(ops.size()) {
     const Kernels& table = kernels(isa);
+    instructions_.reserve(ops.size());
     for (AnyOp& op : ops) {
         const Compiled compiled = std::visit([&](const auto& o) { return compile(o, table); }, op);
         const auto [name, flops, bytes] = compiled.cost;

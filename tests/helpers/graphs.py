@@ -11,7 +11,7 @@ import numpy as np
 import backpass as bp
 import backpass.nn.functional
 from backpass import nn
-from backpass.program import build
+from backpass.program import join
 
 Shape = tuple[int, ...]
 # Of the gradient, against central differences: second derivatives of deep graphs count as well.
@@ -137,9 +137,9 @@ def results(seed: int, backend: str, X: np.ndarray, dout: np.ndarray) -> dict[st
 @contextmanager
 def one_step_each() -> Iterator[None]:
     """Within the block, element-wise instructions are not joined."""
-    joined = build.joined
-    build.joined = lambda plan, viewed: plan
+    joined = join.joined
+    join.joined = lambda plan, viewed: plan
     try:
         yield
     finally:
-        build.joined = joined
+        join.joined = joined

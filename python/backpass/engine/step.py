@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..ops import advance
-from ..program import Builder, Instruction, Tensor, call
+from ..program import Builder, Instruction, Parameters, Tensor, call
 from ..program.plan import TrainingPlan
 from .engine import Engine
 
@@ -60,21 +60,20 @@ def metric(plan: TrainingPlan, engine: Engine, correct: np.ndarray | None) -> li
     return builder.instructions
 
 
-def trained_parts(engine: Engine) -> list[slice]:
+def trained_parts(flat: Parameters) -> list[slice]:
     """The parts of the flat vectors that are trained: all, but for frozen parameters, whose gradients are made 0."""
-    flat = engine.flat
-    parameters = {id(p): p for _, module in engine.net.walk() for p in module.learned.values()}.values()
-    frozen = {p.number for p in parameters if not p.requires_grad}
+    if not flat.frozen:
+        return [slice(None)]
     parts: list[slice] = []
     for number, start in enumerate(flat.offsets):
         end = flat.offsets[number + 1] if number + 1 < len(flat.offsets) else flat.size
-        if number in frozen:
+        if number in flat.frozen:
             flat.grads[start:end] = 0
         elif parts and parts[-1].stop == start:
             parts[-1] = slice(parts[-1].start, end)
         else:
             parts.append(slice(start, end))
-    return parts or [slice(0, flat.size)] if not frozen else parts
+    return parts
 
 
 def update(
@@ -97,7 +96,7 @@ def update(
             engine.optimizer_step,
             loss,
             engine.halt,
-            trained_parts(engine),
+            trained_parts(engine.flat),
         ),
         *kept,
         call(advance, **counters, loss=loss, count=count, rows=rows),

@@ -1,7 +1,7 @@
 """Losses: PyTorch's class names, and the strings that `bp.Model(loss=...)` takes."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import did_you_mean, missing
 from .base import Loss
@@ -19,7 +19,9 @@ from .pointwise import (
     QuantileLoss,
     SmoothL1Loss,
 )
-from .traced import TracedLoss, traced
+
+if TYPE_CHECKING:
+    from .traced_loss import TracedLoss, traced
 
 __all__ = [
     "BCEWithLogitsLoss", "CrossEntropyLoss", "FocalLoss", "GaussianNLLLoss", "HingeLoss", "HuberLoss", "L1Loss", "Loss",
@@ -75,6 +77,11 @@ def by_name(loss: Any) -> Loss:
 
 
 def __getattr__(name: str) -> Any:
+    if name in ("TracedLoss", "traced"):  # late: `import backpass` is to be quick
+        from . import traced_loss as found
+
+        globals().update(TracedLoss=found.TracedLoss, traced=found.traced)
+        return globals()[name]
     raise missing(__name__, name, __all__, {"BCELoss": "losses.BCEWithLogitsLoss()"})
 
 

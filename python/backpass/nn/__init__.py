@@ -1,6 +1,7 @@
 """Layers under PyTorch's names. The losses stand here too, where PyTorch's users look for them."""
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from ..errors import missing
 from ..losses import (
@@ -16,7 +17,6 @@ from ..losses import (
     PoissonNLLLoss,
     QuantileLoss,
     SmoothL1Loss,
-    traced,
 )
 from .activation import ELU, GELU, Identity, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
 from .batch_norm import BatchNorm1d
@@ -30,6 +30,9 @@ from .linear import Linear
 from .mixup import MixUp
 from .module import Module, Parameter
 from .softmax import LogSoftmax, Softmax
+
+if TYPE_CHECKING:
+    from ..losses import traced
 
 __all__ = [
     "ELU",
@@ -82,6 +85,13 @@ ELSEWHERE = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "functional":  # late, as what follows: `import backpass` is to be quick
+        return import_module(".functional", __name__)
+    if name == "traced":
+        from ..losses import traced
+
+        globals()[name] = traced
+        return traced
     raise missing(__name__, name, __all__, ELSEWHERE)
 
 

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from ..checks import flag
 from ..ops.formulas import SOFTPLUS_THRESHOLD
 from ..program import Builder, Tensor
-from ..program.arithmetic import activation
+from ..program.activation import activation
 from .module import Module
 
 

@@ -15,7 +15,6 @@ from ..described import Adjustable
 from ..program import Builder, Parameters, Tensor
 from ..program.trace import current
 from ..system.memory import aligned
-from .tracing import buffer, called, shown, traced
 
 # What a layer wants an input to be: numbers of the model's dtype, or int64 indices.
 Kind = Literal["number", "index"]
@@ -174,14 +173,20 @@ class Module(Adjustable):
 
     def emit(self, builder: Builder, *inputs: Any, **options: Any) -> Tensor:
         """Emit this module's calls on the inputs that `takes` names; returns its output. By default it is what `forward` says."""
+        from .tracing import traced  # here and below: `import backpass` is to be quick
+
         return traced(self, builder, inputs)
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
         """Within `forward`: the output for symbolic tensors."""
+        from .tracing import called
+
         return called(self, inputs, named)
 
     def children(self) -> Iterator[tuple[str, Module]]:
         """Inner modules by name: all that are attributes."""
+        if not self.has_forward:
+            return iter(())
         return ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
 
     def register_buffer(self, name: str, array: Any) -> None:
@@ -220,6 +225,8 @@ class Module(Adjustable):
             for parameter in self.learned.values():
                 if parameter.home is None or parameter.home._flat is not flat or parameter.home is self:
                     parameter.number, parameter.home = flat.add(parameter.stored), self
+                    if not parameter.requires_grad:
+                        flat.frozen.add(parameter.number)
             for name, (shape, start) in self.starts.items():
                 whole = np.asarray(start).dtype.kind in "iub"
                 self.state[name] = aligned(shape, np.int64 if whole else flat.dtype)
@@ -256,6 +263,8 @@ class Module(Adjustable):
         for _, module in self.walk():
             for parameter in module.learned.values():
                 parameter.requires_grad = chosen
+                if module._flat is not None and parameter.number is not None:
+                    (module._flat.frozen.discard if chosen else module._flat.frozen.add)(parameter.number)
             object.__setattr__(module, "version", module.version + 1)
         Adjustable.changes[0] += 1
         return self
@@ -310,12 +319,18 @@ class Module(Adjustable):
             if name in self.__dict__.get("learned", ()):
                 if self._flat is None:
                     return self.learned[name]
-                return shown(self, name) if current() else self.view(name)
+                return self._in_forward(name) if current() else self.view(name)
             if name in self.__dict__.get("state", ()):
-                return buffer(self, name) if current() else self.state[name]
+                return self._in_forward(name) if current() else self.state[name]
             if name in ("weight", "bias") and "learned" in self.__dict__:
                 return None
         return super().__getattr__(name)
+
+    def _in_forward(self, name: str) -> Any:
+        """A parameter or a buffer as a symbolic tensor."""
+        from .tracing import buffer, shown
+
+        return shown(self, name) if name in self.learned else buffer(self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, Module | Parameter) and "learned" not in self.__dict__:

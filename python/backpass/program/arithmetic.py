@@ -4,9 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from ..ops import activation_forward, expression
+from ..ops import expression
 from ..ops.expression import INPUTS
-from ..ops.formulas import ACTIVATIONS
 from .builder import Builder
 from .derivatives import DERIVATIVES
 from .tensor import Tensor
@@ -31,14 +30,6 @@ def elementwise(builder: Builder, function: str, *operands: Operand) -> Tensor:
                     builder.add_gradient(operand, gradient)
 
     return builder.record(y, backward)
-
-
-def activation(builder: Builder, x: Tensor, formula: str, alpha: float = 0.0) -> Tensor:
-    """y = f(x), one of `ops.formulas.ACTIVATIONS`; behind a linear layer it is fused with it."""
-    stores = ACTIVATIONS[formula].stores_slope and builder.training
-    return builder.emit(
-        activation_forward, want=["slope"] if stores else [], x=x, activation=formula, alpha=alpha
-    )
 
 
 def _flat(function: str) -> bool:

@@ -5,10 +5,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..ops import expression
 from ..system.memory import aligned
 from .builder import Builder, EmitLoss
 from .fuse import fused
-from .join import joined
 from .layout import padded
 from .plan import BackwardPlan, InputSpec, OwnLossPlan, Plan, Spec, TrainingPlan
 from .tensor import Tensor
@@ -55,7 +55,11 @@ def build_plan(
     plan.whole_batch = builder.whole_batch
     if isinstance(plan, BackwardPlan):
         plan.reached = builder.reached
-    plan = joined(fused(plan, builder.viewed), builder.viewed)
+    plan = fused(plan, builder.viewed)
+    if any(instruction.op is expression for program in plan.parts.values() for instruction in program):
+        from .join import joined  # here: `import backpass` is to be quick
+
+        plan = joined(plan, builder.viewed)
     return padded(plan, spec, builder.viewed) if spec.padded else plan
 
 

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..ops import expression
 from .builder import Instruction
 from .group import Elementwise, Group, Needed, elementwise, overlap
 from .plan import Plan
@@ -19,13 +18,11 @@ STAGES = ("forward", "loss_part", "backward")
 
 
 def joined(plan: Plan, viewed: Iterable[Tensor]) -> Plan:
-    """The plan with its element-wise instructions joined, if any of them is an expression.
+    """The plan with its element-wise instructions joined.
 
     viewed: tensors that views or the optimizer read as well.
     """
     stages = {name: program for name, program in plan.parts.items() if name in STAGES}
-    if not any(instruction.op is expression for program in stages.values() for instruction in program):
-        return plan
     needed = Needed(plan.parts.values(), [*plan.handed_out, *(x.array for x in viewed)])
     return replace(plan, **{name: _joined(program, needed) for name, program in stages.items()})  # type: ignore[arg-type]
 

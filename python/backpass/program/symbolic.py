@@ -11,7 +11,8 @@ import numpy as np
 
 from ..checks import is_number, is_whole
 from ..ops import softmax_forward, to_number
-from .arithmetic import activation, elementwise
+from .activation import activation
+from .arithmetic import elementwise
 from .builder import Builder
 from .products import matmul
 from .reductions import largest, total

@@ -35,6 +35,8 @@ class Parameters:
         self.shapes: list[tuple[int, ...]] = []
         self.offsets: list[int] = []
         self.size = 0
+        # Numbers of parameters that are not trained.
+        self.frozen: set[int] = set()
         self._tensors: dict[int, Tensor] = {}
         self.params = self.grads = np.zeros(0, self.dtype)
 

@@ -1,16 +1,14 @@
 """Tracing: while a module's `forward` runs, which Builder it emits into, and where the modules within it are called from."""
 
-import linecache
+import os
 import threading
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from .builder import Builder
 
-PACKAGE = str(Path(__file__).resolve().parents[1])
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 class Trace(NamedTuple):
@@ -77,6 +75,9 @@ def located(forward: Callable[..., Any], *args: Any) -> Any:
 
 def _line(error: BaseException) -> str:
     """The innermost line outside this package that an error went through."""
+    import linecache  # here: `import backpass` is to be quick
+    import traceback
+
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(PACKAGE)]
     if not frames:
         return ""
