@@ -18,17 +18,16 @@ from .callbacks import (
     Callback,
     CSVLogger,
     EarlyStopping,
-    ModelCheckpoint,
     ProgressBar,
     ReduceLROnPlateau,
     TerminateOnNaN,
 )
 from .engine.history import History
-from .errors import CheckpointError, NonFiniteError, missing
+from .errors import CheckpointError, NonFiniteError, late, missing
 from .model import Model, load
 
 if TYPE_CHECKING:
-    from .callbacks.gradients import GradientMonitor
+    from .callbacks import GradientMonitor, ModelCheckpoint
     from .diagnostics.config import show_config
     from .diagnostics.gradcheck import gradcheck
 
@@ -42,7 +41,8 @@ __all__ = [
 ]  # fmt: skip
 # Imported when they are asked for, because `import backpass` is to be quick, and is not to import scikit-learn.
 LATE = {
-    "GradientMonitor": "callbacks.gradients", "gradcheck": "diagnostics.gradcheck", "show_config": "diagnostics.config",
+    "GradientMonitor": "callbacks", "ModelCheckpoint": "callbacks", "gradcheck": "diagnostics.gradcheck",
+    "show_config": "diagnostics.config",
 }  # fmt: skip
 # Functions of the tensors of `forward`, so that `import backpass as torch` reads well.
 TENSOR_FUNCTIONS = {
@@ -68,9 +68,7 @@ def __getattr__(name: str) -> object:
     room = LATE.get(name) or ("program.functions" if name in TENSOR_FUNCTIONS else "")
     if not room:
         raise missing(__name__, name, __all__, ELSEWHERE)
-    value: object = getattr(import_module(f".{room}", __name__), name)
-    globals()[name] = value
-    return value
+    return late(__name__, name, f".{room}")
 
 
 def __dir__() -> list[str]:

@@ -1,9 +1,11 @@
-"""Exceptions that callers may want to catch."""
+"""Exceptions that callers may want to catch; and what a package says to a name that it has not, or not yet."""
 
 import os
 import sys
 import warnings
 from collections.abc import Iterable, Mapping
+from importlib import import_module
+from typing import Any
 
 HERE = os.path.dirname(__file__)
 
@@ -56,6 +58,13 @@ def did_you_mean(name: str, known_names: Iterable[str]) -> str:
     plain = {_letters(candidate): candidate for candidate in known_names}
     matches = get_close_matches(_letters(name), plain, n=1, cutoff=0.6)
     return f"; did you mean {plain[matches[0]]!r}?" if matches else ""
+
+
+def late(package: str, name: str, place: str) -> Any:
+    """A name that a package shows and imports when it is asked for, because `import backpass` is to be quick."""
+    value = getattr(import_module(place, package), name)
+    setattr(sys.modules[package], name, value)
+    return value
 
 
 def missing(

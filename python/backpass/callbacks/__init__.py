@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
-from ..errors import missing
+from ..errors import late, missing
 from .base import Callback, Logs, Monitor
-from .checkpoint import ModelCheckpoint
 from .reports import CSVLogger, ProgressBar
 from .stopping import EarlyStopping, ReduceLROnPlateau, TerminateOnNaN
 
 if TYPE_CHECKING:
+    from .checkpoint import ModelCheckpoint
     from .gradients import GradientMonitor
 
 __all__ = [
@@ -22,14 +22,13 @@ ELSEWHERE = {
 }  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
-    if (
-        name == "GradientMonitor"
-    ):  # late: it brings the diagnostics along, and `import backpass` is to be quick
-        from .gradients import GradientMonitor
+# Imported when they are asked for.
+LATE = {"GradientMonitor": ".gradients", "ModelCheckpoint": ".checkpoint"}
 
-        globals()[name] = GradientMonitor
-        return GradientMonitor
+
+def __getattr__(name: str) -> Any:
+    if name in LATE:
+        return late(__name__, name, LATE[name])
     raise missing(__name__, name, __all__, ELSEWHERE)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import did_you_mean, missing
+from ..errors import did_you_mean, late, missing
 from .base import Loss
 from .cross_entropy import CrossEntropyLoss
 from .gaussian_nll import GaussianNLLLoss
@@ -77,11 +77,8 @@ def by_name(loss: Any) -> Loss:
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("TracedLoss", "traced"):  # late: `import backpass` is to be quick
-        from . import traced_loss as found
-
-        globals().update(TracedLoss=found.TracedLoss, traced=found.traced)
-        return globals()[name]
+    if name in ("TracedLoss", "traced"):
+        return late(__name__, name, ".traced_loss")
     raise missing(__name__, name, __all__, {"BCELoss": "losses.BCEWithLogitsLoss()"})
 
 

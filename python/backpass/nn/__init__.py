@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ..errors import missing
+from ..errors import late, missing
 from ..losses import (
     BCEWithLogitsLoss,
     CrossEntropyLoss,
@@ -20,19 +20,19 @@ from ..losses import (
 )
 from .activation import ELU, GELU, Identity, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
 from .batch_norm import BatchNorm1d
-from .collections import ModuleDict, ModuleList
 from .containers import Flatten, Residual, Sequential
 from .dropout import Dropout
-from .gaussian_noise import GaussianNoise
-from .image_augmentation import Cutout, RandomHorizontalFlip, RandomShift
 from .layer_norm import LayerNorm
 from .linear import Linear
-from .mixup import MixUp
 from .module import Module, Parameter
 from .softmax import LogSoftmax, Softmax
 
 if TYPE_CHECKING:
     from ..losses import traced
+    from .collections import ModuleDict, ModuleList
+    from .gaussian_noise import GaussianNoise
+    from .image_augmentation import Cutout, RandomHorizontalFlip, RandomShift
+    from .mixup import MixUp
 
 __all__ = [
     "ELU",
@@ -76,6 +76,12 @@ __all__ = [
     "Tanh",
     "traced",
 ]  # fmt: skip
+# Imported when they are asked for.
+LATE = {
+    "Cutout": ".image_augmentation", "GaussianNoise": ".gaussian_noise", "MixUp": ".mixup", "ModuleDict": ".collections",
+    "ModuleList": ".collections", "RandomHorizontalFlip": ".image_augmentation", "RandomShift": ".image_augmentation",
+    "traced": "..losses",
+}  # fmt: skip
 # What other libraries call these layers.
 ELSEWHERE = {
     "Dense": "nn.Linear(in_features, out_features)", "BatchNormalization": "nn.BatchNorm1d(num_features)",
@@ -85,13 +91,10 @@ ELSEWHERE = {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "functional":  # late, as what follows: `import backpass` is to be quick
+    if name == "functional":
         return import_module(".functional", __name__)
-    if name == "traced":
-        from ..losses import traced
-
-        globals()[name] = traced
-        return traced
+    if name in LATE:
+        return late(__name__, name, LATE[name])
     raise missing(__name__, name, __all__, ELSEWHERE)
 
 
