@@ -73,7 +73,8 @@ def body(nn: Any, outputs: int) -> Any:
 @pytest.mark.torch
 @pytest.mark.parametrize("name", LOSSES)
 def test_losses_are_those_of_torch(name: str, backend: Backend) -> None:
-    import torch
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)
 
     make, outputs, targets = LOSSES[name]
     ours, theirs = make(bp, backpass.nn.functional), make(torch, torch.nn.functional)
@@ -115,7 +116,8 @@ def negative_elbo(pred: Any, x: Any) -> Any:
 @pytest.mark.torch
 def test_variational_autoencoder(backend: Backend) -> None:
     """The noise is that of the op; with it PyTorch gives the same losses. Every backend draws the same."""
-    import torch
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)
 
     model = bp.Model(
         VAE(), nn.traced(negative_elbo), optim.SGD(lr=0.01), dtype="float64", backend="numpy", seed=5

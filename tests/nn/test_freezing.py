@@ -19,7 +19,8 @@ def network(nn: object) -> object:
 @pytest.mark.parametrize("frozen", [[0], [2], [4], [0, 2], [0, 4]], ids=str)
 def test_the_others_train_as_in_torch(frozen: list[int], backend: Backend) -> None:
     """AdamW moves weights without a gradient, too: of frozen ones it must not. Freezing acts at once, and back."""
-    import torch
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)
 
     net, peer = network(nn), network(torch.nn).double()
     model = bp.Model(net, "cross_entropy", optim.AdamW(lr=1e-2), dtype="float64", backend="numpy")

@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Mapping
 from itertools import product
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from ..checks import is_name, is_number, is_whole, real
 from ..described import Described
@@ -37,6 +37,7 @@ class Callback(Described):
     Attributes:
         model: the bp.Model that is trained.
         params: "epochs", "steps" (of an epoch), "rows", "batch_size", "progress", and "metrics", the names in the logs.
+        runs_last: whether it has to hear of everything after the others, because it saves what they change.
 
     Example:
         >>> class Print(bp.Callback):
@@ -44,6 +45,7 @@ class Callback(Described):
     """
 
     model: Any
+    runs_last: ClassVar[bool] = False
     params: dict[str, Any]
 
     def __init_subclass__(cls, **options: Any) -> None:

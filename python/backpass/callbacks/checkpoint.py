@@ -36,6 +36,7 @@ class ModelCheckpoint(Monitor):
         History(...)
     """
 
+    runs_last = True
     instead: ClassVar[Mapping[str, str]] = {
         "filepath": "it is called path",
         "save_best_only": "give monitor='val_loss', or another quantity",

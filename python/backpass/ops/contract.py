@@ -17,7 +17,6 @@ from __future__ import annotations  # np.random.Generator is named, not imported
 
 import inspect
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -39,8 +38,6 @@ MAX_DIMS = 6
 
 NUMBERS = (*map(np.dtype, ("float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "int64")),)
 FIXED = ("int64", "float64", "int32", "uint8", "number")
-
-_ARRAY = re.compile(r"(\w+)\[([^\]]*)\](?::(\w+))?(\?)?$")
 
 
 @dataclass(frozen=True)
@@ -232,12 +229,17 @@ def op(
     def register(function: Any) -> Op:
         arrays: dict[str, Array] = {}
         for text in left + right:
-            if match := _ARRAY.match(text):
-                name, text_dims, dtype, optional = match.groups()
-                dims = tuple(text_dims.split(","))
-                readable = dims.count("*") <= 1 and dtype in (None, *FIXED)
+            name, bracket, rest = text.partition("[")
+            if bracket:
+                inner, _, suffix = rest.partition("]")
+                dtype = suffix.removesuffix("?").removeprefix(":") or None
+                dims = tuple(inner.split(","))
+                readable = dims.count("*") <= 1 and name.isidentifier() and name not in arrays
                 readable &= all(dim == "*" or dim.isdigit() or dim.isidentifier() for dim in dims)
-                if name in arrays or not readable:
+                # What was read says the text again, or it says something else.
+                optional = "?" if suffix.endswith("?") else ""
+                again = f"{name}[{inner}]{f':{dtype}' if dtype else ''}{optional}"
+                if not readable or again != text or dtype not in (None, *FIXED):
                     raise ValueError(f"{function.__name__}: cannot read {text!r} in {signature!r}")
                 arrays[name] = Array(name, dims, dtype, bool(optional))
             elif text not in arrays:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from threading import get_ident
 from typing import Any, Protocol
 
-from ..callbacks import Callback, ModelCheckpoint, ProgressBar, TerminateOnNaN
+from ..callbacks import Callback, ProgressBar, TerminateOnNaN
 from ..callbacks.dispatch import (
     checked_callbacks,
     introduce,
@@ -51,7 +51,7 @@ class Judge(Protocol):
 
 def runs_last(callback: Any) -> bool:
     """True for callbacks that save what the others changed, and so must run after them."""
-    return isinstance(callback, ModelCheckpoint)
+    return bool(getattr(callback, "runs_last", False))
 
 
 @held()
