@@ -44,14 +44,6 @@ LATE = {
     "GradientMonitor": "callbacks", "ModelCheckpoint": "callbacks", "gradcheck": "diagnostics.gradcheck",
     "show_config": "diagnostics.config",
 }  # fmt: skip
-# Functions of the tensors of `forward`, so that `import backpass as torch` reads well.
-TENSOR_FUNCTIONS = {
-    "abs", "amax", "amin", "arange", "argmax", "bmm", "cat", "chunk", "clamp", "cos", "einsum", "erf", "exp", "expm1", "flatten",
-    "log", "log1p", "log_softmax", "logsumexp", "masked_fill", "matmul", "max", "maximum", "mean", "min", "minimum", "ones",
-    "ones_like", "outer", "permute", "pow", "randn_like", "relu", "reshape", "rsqrt", "sigmoid", "sign", "sin", "softmax",
-    "split", "sqrt", "square", "squeeze", "stack", "std", "sum", "tanh", "transpose", "tril", "triu", "unbind", "unsqueeze",
-    "var", "where", "zeros", "zeros_like",
-}  # fmt: skip
 # What other libraries have at the top.
 ELSEWHERE = {
     "Sequential": "bp.nn.Sequential", "Linear": "bp.nn.Linear", "Dense": "bp.nn.Linear", "Adam": "bp.optim.Adam",
@@ -65,10 +57,12 @@ def __getattr__(name: str) -> object:
     """A late name, or an error that names the right one."""
     if name == "sklearn":
         return import_module(".sklearn", __name__)
-    room = LATE.get(name) or ("program.functions" if name in TENSOR_FUNCTIONS else "")
-    if not room:
-        raise missing(__name__, name, __all__, ELSEWHERE)
-    return late(__name__, name, f".{room}")
+    if name in LATE:
+        return late(__name__, name, f".{LATE[name]}")
+    # Functions of the tensors of `forward`, so that `import backpass as torch` reads well.
+    if name in import_module(".program.functions", __name__).NAMES:
+        return late(__name__, name, ".program.functions")
+    raise missing(__name__, name, __all__, ELSEWHERE)
 
 
 def __dir__() -> list[str]:

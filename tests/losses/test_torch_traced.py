@@ -156,6 +156,34 @@ def test_one_number_a_row_takes_weights(backend: Backend) -> None:
     assert histories[0] == pytest.approx(histories[1], rel=1e-12)
 
 
+def test_weights_where_the_rows_of_the_loss_see_each_other(backend: Backend) -> None:
+    """One number a row is weighted, also where it depends on the other rows, as in a contrastive loss."""
+    rng = np.random.default_rng(3)
+    x, w = rng.standard_normal((12, SIZE)), rng.random(12)
+    model = bp.Model(
+        nn.Linear(SIZE, 2), nn.traced(lambda p, y: (p @ p.T).sum(dim=1) + 0 * y.sum()), backend="numpy"
+    )
+    model.backend = backend
+    pred = model.predict(x)
+    found = model.evaluate(x, x, sample_weight=w)["loss"]
+    assert found == pytest.approx(float((w * (pred @ pred.T).sum(axis=1)).sum() / w.sum()), rel=1e-5)
+
+
+def test_columns_of_whole_numbers(backend: Backend) -> None:
+    """Targets that are integers are numbers in an expression, however they are viewed and summed."""
+    x, y = np.ones((8, SIZE)), np.arange(16).reshape(8, 2)
+    model = bp.Model(
+        nn.Linear(SIZE, 2),
+        nn.traced(lambda p, y: (p[:, 0] * y[:, 1] + y.T.sum(dim=0)).mean()),
+        backend="numpy",
+    )
+    model.backend = backend
+    pred = model.predict(x)
+    assert model.evaluate(x, y)["loss"] == pytest.approx(
+        float((pred[:, 0] * y[:, 1] + y.sum(axis=1)).mean()), rel=1e-5
+    )
+
+
 @once
 def test_what_a_loss_may_be() -> None:
     x, y = np.ones((8, SIZE)), np.ones((8, 2))

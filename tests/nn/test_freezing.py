@@ -1,5 +1,7 @@
 """Frozen parameters: no gradient, no update, and all others as PyTorch trains them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,19 @@ def test_the_others_train_as_in_torch(frozen: list[int], backend: Backend) -> No
     net.requires_grad_(True)
     model.step(X, Y)
     assert not any(np.array_equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+def test_a_saved_model_stays_frozen(tmp_path: Path) -> None:
+    model = bp.Model(network(nn), "cross_entropy")
+    model.fit(X, Y, epochs=2, progress=False)
+    model.net[2].requires_grad_(False)  # with moments that would move it on
+    model.save(tmp_path / "model.safetensors")
+    for net in (None, network(nn)):
+        loaded = bp.load(tmp_path / "model.safetensors", net=net)
+        before = loaded.state_dict()
+        loaded.fit(X, Y, epochs=1, progress=False)
+        for key, value in loaded.state_dict().items():
+            assert (key[0] == "2") == np.array_equal(value, before[key]), key
 
 
 def test_all_frozen_and_a_frozen_bias(backend: Backend) -> None:

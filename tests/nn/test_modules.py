@@ -204,6 +204,93 @@ def test_other_mistakes() -> None:
         nn.Parameter("x")
 
 
+def test_what_cannot_be_exchanged_is_refused_by_name() -> None:
+    """Once a model has made the weights, another module would have none; and a tied weight lies in memory as the first does."""
+    net = bp.Model(Body()).net
+    for name, value in (("first", nn.Linear(6, 5)), ("scale", nn.Parameter(np.ones(5)))):
+        with pytest.raises(ValueError, match=rf"{name} of .* cannot be exchanged: its weights are made"):
+            setattr(net, name, value)
+    with pytest.raises(ValueError, match=r"shift of .* cannot be exchanged"):
+        net.register_buffer("shift", np.ones(5))
+    with pytest.raises(
+        ValueError,
+        match=r"weight of Linear\(6, 3\) is Parameter of shape \(6, 3\), expected one that is like",
+    ):
+        nn.Linear(6, 3).weight = nn.Linear(3, 6).weight
+    tied = nn.Linear(6, 3)
+    tied.weight = (other := nn.Linear(6, 3)).weight
+    model = bp.Model(nn.Sequential(tied, nn.Linear(3, 6), other))
+    model.step(X, Y)
+    np.testing.assert_array_equal(model.state_dict()["0.weight"], model.state_dict()["2.weight"])
+    assert [name for name, _ in model.named_parameters()] == [
+        "0.weight",
+        "0.bias",
+        "1.weight",
+        "1.bias",
+        "2.bias",
+    ]
+
+
+def test_a_module_outside_the_network_is_refused() -> None:
+    hidden = [nn.Linear(6, 3)]
+    with pytest.raises(
+        ValueError,
+        match=r"Linear\(6, 3\) is no part of the model: set it as an attribute in __init__, lists as",
+    ):
+        small(lambda self, x: hidden[0](x)).predict(X)
+
+
+def test_buffers_can_be_read_and_written_before_there_is_a_model() -> None:
+    class Shifted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(6, 3)
+            self.register_buffer("shift", np.ones(3))
+            self.twice = 2 * self.shift
+            self.shift = np.full(3, 5.0)
+
+        def forward(self, x: Any) -> Any:
+            return self.linear(x) + self.shift * self.twice
+
+    model = bp.Model(Shifted(), dtype="float64")
+    np.testing.assert_array_equal(model.state_dict()["shift"], np.full(3, 5.0))
+    np.testing.assert_allclose(model.predict(X), X @ model.net.linear.weight.T + model.net.linear.bias + 10)
+
+
+def test_layers_by_their_forward_and_by_inheritance() -> None:
+    class Doubled(nn.Linear):
+        def forward(self, x: Any) -> Any:
+            return 2 * super().forward(x)
+
+    plain = bp.Model(nn.Linear(6, 3), dtype="float64")
+    doubled = bp.Model(Doubled(6, 3), dtype="float64")
+    np.testing.assert_allclose(doubled.predict(X), 2 * plain.predict(X))
+    by_forward = small(lambda self, x: self.linear.forward(x))
+    np.testing.assert_array_equal(by_forward.predict(X), small(lambda self, x: self.linear(x)).predict(X))
+
+
+def test_infinities_that_mask_stay_outside() -> None:
+    """-∞ beside the largest element, and logarithms of 0 beside the class, give no NaN, forward nor backward."""
+    masked = small(
+        lambda self, x: (
+            bp.where(np.arange(3) < 2, self.linear(x), -np.inf).amax(1, keepdim=True) + self.linear(x)
+        )
+    )
+    assert bp.gradcheck(masked, X[:5], Y[:5]).worst_relative_error < 1e-6
+    model = bp.Model(
+        nn.Linear(6, 3), nn.traced(lambda p, y: F.cross_entropy(bp.where(np.arange(3) < 2, p, -np.inf), y))
+    )
+    assert np.isfinite(model.step(X, np.arange(24) % 2))
+
+
+def test_equal_largest_elements_share_the_gradient() -> None:
+    """As in PyTorch's amax; the value is the largest itself, not a mean of equal ones."""
+    model = small(lambda self, x: x.amax(1, keepdim=True) + 0 * self.linear(x))
+    x = np.array([[0.1, 0.3, 0.3, 0.3, -1.0, 0.2]])
+    assert (model.forward(x, training=True) == 0.3).all()
+    np.testing.assert_allclose(model.backward(np.ones((1, 3))), [[0, 1, 1, 1, 0, 0]])
+
+
 def test_parameters_that_nothing_uses_are_named() -> None:
     model = small(lambda self, x: self.linear(x), spare=nn.Linear(2, 2))
     with pytest.warns(

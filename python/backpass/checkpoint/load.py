@@ -10,6 +10,7 @@ from typing import Any
 
 from ..checks import as_path
 from ..engine.engine import Engine
+from ..engine.weights import freeze
 from ..errors import CheckpointError, DamagedError, warn
 from ..losses import Loss
 from ..nn import Module
@@ -37,6 +38,9 @@ class Checkpoint:
             optimizer_step = self.state_json.get("optimizer_step", step)
             engine.step_counts[:] = step, contents.whole("optimizer_step", optimizer_step, contents.LARGEST)
             engine.epoch = contents.whole("epoch", self.state_json["epoch"], contents.LARGEST)
+            # Files of the first version have none.
+            if "frozen" in self.state_json:
+                freeze(engine.net, self.state_json["frozen"])
             if self.state_json["run"] is not None:
                 engine.last_run = contents.run_from_json(self.state_json["run"], self.tensors, engine)
             if self.tensors:

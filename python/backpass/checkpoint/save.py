@@ -18,6 +18,7 @@ import numpy as np
 from .._version import __version__
 from ..checks import as_path
 from ..engine.engine import Engine
+from ..engine.weights import frozen
 from ..errors import CheckpointError, warn
 from . import contents, describe, files
 
@@ -46,6 +47,7 @@ def save(engine: Engine, path: str | os.PathLike[str], keep: int = 1, check: boo
         "step": int(engine.step_count[0]),
         "optimizer_step": int(engine.optimizer_step[0]),
         "epoch": engine.epoch,
+        "frozen": frozen(engine.net),
         "run": None,
     }
     if engine.last_run:

@@ -223,6 +223,6 @@ def checked_net(value: Any) -> Module:
     if not isinstance(value, Module):
         described = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
         raise TypeError(f"net is {described}, expected a layer such as nn.Sequential(...)")
-    if type(value).emit is Module.emit and type(value).forward is Module.forward:
+    if value.own_emit() is None and type(value).forward is Module.forward:
         raise TypeError(f"net is {value!r:.80}, which has no forward(self, x)")
     return value

@@ -1,6 +1,6 @@
 """The parameters and running statistics of a network under PyTorch's keys, in PyTorch's layout."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,20 @@ def learned(net: Module) -> list[tuple[str, Module, str]]:
                 seen.add(id(parameter))
                 parameters.append((_dotted(prefix, key), layer, key))
     return parameters
+
+
+def frozen(net: Module) -> list[str]:
+    """The names of the parameters that are not trained."""
+    return [name for name, module, key in learned(net) if not module.learned[key].requires_grad]
+
+
+def freeze(net: Module, names: Collection[str]) -> None:
+    """Train all parameters but those of these names; ValueError for a name that none has."""
+    parameters = {name: (module, key) for name, module, key in learned(net)}
+    if unknown := {*names} - {*parameters}:
+        raise ValueError(f"{min(unknown)!r:.80} is frozen, but no parameter")
+    for name, (module, key) in parameters.items():
+        module.train_parameter(key, name not in names)
 
 
 def views(net: Module) -> list[tuple[str, np.ndarray]]:

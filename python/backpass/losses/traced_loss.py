@@ -59,7 +59,7 @@ class TracedLoss(Loss):
             raise ValueError(
                 f"the loss gave {described:.80}, expected one number, or one for each of {rows} rows"
             )
-        by_row = value.shape == (rows,) and value.per_row == 1
+        by_row = value.shape == (rows,)
         if sample_weight is not None and (not by_row or sample_weight.shape != (rows,)):
             raise ValueError(
                 "sample_weight or class_weight is given, but the loss is one number: let it give one for each row"

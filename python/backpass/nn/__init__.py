@@ -24,7 +24,8 @@ from .containers import Flatten, Residual, Sequential
 from .dropout import Dropout
 from .layer_norm import LayerNorm
 from .linear import Linear
-from .module import Module, Parameter
+from .module import Module
+from .parameter import Parameter
 from .softmax import LogSoftmax, Softmax
 
 if TYPE_CHECKING:

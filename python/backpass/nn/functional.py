@@ -188,7 +188,8 @@ def smooth_l1_loss(
 
 def nll_loss(x: SymbolicTensor, target: SymbolicTensor, reduction: str = "mean") -> SymbolicTensor:
     """-x at the class of the target, with classes in the last dimension of x."""
-    return _reduced(-(x * one_hot(target, x.shape[-1])).sum(-1), reduction)
+    # Not a product: logarithms of 0 stand beside the class.
+    return _reduced(-where(one_hot(target, x.shape[-1]), x, 0.0).sum(-1), reduction)
 
 
 def cross_entropy(x: SymbolicTensor, target: SymbolicTensor, reduction: str = "mean") -> SymbolicTensor:

@@ -5,8 +5,8 @@ from __future__ import annotations  # np.random.Generator is named, not imported
 import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping
 from copy import deepcopy
-from functools import cache, partial
-from typing import Any, ClassVar, Literal, NoReturn
+from functools import cache
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -15,92 +15,10 @@ from ..described import Adjustable
 from ..program import Builder, Parameters, Tensor
 from ..program.trace import current
 from ..system.memory import aligned
+from .parameter import Parameter
 
 # What a layer wants an input to be: numbers of the model's dtype, or int64 indices.
 Kind = Literal["number", "index"]
-
-
-class Parameter:
-    """Learned array of a module (PyTorch's `nn.Parameter`): `self.scale = nn.Parameter(np.ones(8))` in `__init__`.
-
-    Args:
-        data: the initial values, an array of numbers of any shape.
-
-    Raises:
-        TypeError: data is no array of numbers.
-
-    Example:
-        >>> nn.Parameter(np.zeros((2, 3)))
-        Parameter of shape (2, 3)
-    """
-
-    def __init__(self, data: Any) -> None:
-        values = np.array(data)
-        if values.dtype.kind not in "fiub":
-            raise TypeError(f"Parameter: data is {data!r:.80}, expected an array of numbers")
-        self._declare(values.shape, partial(_given, values), 1)
-
-    @classmethod
-    def declared(
-        cls,
-        shape: tuple[int, ...],
-        draw: Callable[[np.random.Generator, tuple[int, ...], int], Any],
-        fan_in: int,
-        shown: tuple[int, ...] | None,
-        axes: tuple[int, ...] | None,
-    ) -> Parameter:
-        """A parameter whose values are drawn when bp.Model makes them."""
-        new = object.__new__(cls)
-        new._declare(shape, draw, fan_in, shown, axes)
-        return new
-
-    def _declare(
-        self,
-        shape: tuple[int, ...],
-        draw: Callable[[np.random.Generator, tuple[int, ...], int], Any],
-        fan_in: int,
-        shown: tuple[int, ...] | None = None,
-        axes: tuple[int, ...] | None = None,
-    ) -> None:
-        self.stored, self.draw, self.fan_in = shape, draw, fan_in
-        # The shape that users see, where it is another one without a transposition.
-        self.shown = shape if shown is None else shown
-        # Users see the array transposed so; None: as it is.
-        self.axes = axes
-        # Its place in a model's flat vector, and the module that draws its values.
-        self.number: int | None = None
-        self.home: Any = None
-        # False: frozen, so that it has no gradient and no update.
-        self.requires_grad = True
-
-    def as_shown(self, array: np.ndarray) -> np.ndarray:
-        """The stored array as users see it: a view."""
-        return array.reshape(self.shown) if self.axes is None else array.transpose(self.axes)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape that users see."""
-        return self.shown if self.axes is None else tuple(self.stored[axis] for axis in self.axes)
-
-    def __repr__(self) -> str:
-        return f"Parameter of shape {self.shape}"
-
-    def _no_values(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise TypeError(f"a {self!r} has no values yet: bp.Model(...) makes the weights")
-
-    __array__ = __getitem__ = __setitem__ = __add__ = __mul__ = __sub__ = __matmul__ = _no_values
-
-    def __getattr__(self, name: str) -> NoReturn:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        raise AttributeError(
-            f"a {self!r} has no values yet, and no {name!r}: bp.Model(...) makes the weights"
-        )
-
-
-def _given(values: np.ndarray, rng: np.random.Generator, shape: tuple[int, ...], fan_in: int) -> np.ndarray:
-    """Initial values that are drawn from nothing."""
-    return values
 
 
 @cache
@@ -111,13 +29,31 @@ def _arguments(module: Any) -> Mapping[str, Kind]:
 
 
 class Module(Adjustable):
-    """Base of all layers. A subclass declares parameters in `__init__` and emits its calls in `emit`.
+    """Base of all layers and of networks of your own (PyTorch's `nn.Module`).
+
+    A subclass has modules, `nn.Parameter` and buffers as attributes, and says in `forward` what it computes of symbolic tensors.
+    A layer of this package, or one of yours that knows ops, defines `emit` instead.
+
+    Shapes: `forward` gets the inputs (N, ...) by its arguments, and returns a tensor (N, ...).
 
     Attributes:
         takes: the names of the inputs, in the order of `emit`, and what each is: "number" or "index".
         whole_batch: whether a row of the output depends on the other rows, for inference too.
         reads_sparse: whether the rows of the input may be those of a sparse matrix, read in place.
         gives: what the output is, where a loss may care: "logits", "probabilities" or "log probabilities".
+
+    Raises:
+        ValueError, TypeError: what `forward` does that tensors cannot, with its line; when the network first meets its input.
+
+    Example:
+        >>> class Skip(nn.Module):
+        ...     def __init__(self, width):
+        ...         super().__init__()
+        ...         self.inner = nn.Linear(width, width)
+        ...     def forward(self, x):
+        ...         return x + self.inner(x).relu()
+        >>> bp.Model(nn.Sequential(Skip(4), nn.Linear(4, 1))).predict(np.ones((2, 4))).shape
+        (2, 1)
     """
 
     whole_batch: bool = False
@@ -167,13 +103,21 @@ class Module(Adjustable):
         """The shape of one row of the input, if the layer knows it."""
         return None
 
-    def forward(self, *inputs: Any) -> Any:
+    @classmethod
+    def own_emit(cls) -> Callable[..., Tensor] | None:
+        """The `emit` of a layer that has one of its own; None where `forward` alone says what is computed."""
+        emits = (base.__dict__["emit"] for base in cls.__mro__ if "emit" in base.__dict__)
+        return next((emit for emit in emits if emit is not Module.emit), None)
+
+    def forward(self, *inputs: Any, **named: Any) -> Any:
         """What a module of yours computes, of symbolic tensors: it runs once for each shape, and becomes the program."""
-        raise TypeError(f"{type(self).__name__} has to define forward(self, x)")
+        from .tracing import emitted  # here and below: `import backpass` is to be quick
+
+        return emitted(self, inputs, named)
 
     def emit(self, builder: Builder, *inputs: Any, **options: Any) -> Tensor:
         """Emit this module's calls on the inputs that `takes` names; returns its output. By default it is what `forward` says."""
-        from .tracing import traced  # here and below: `import backpass` is to be quick
+        from .tracing import traced
 
         return traced(self, builder, inputs)
 
@@ -194,6 +138,7 @@ class Module(Adjustable):
         values = np.array(array)
         if values.dtype.kind not in "fiub":
             raise TypeError(f"register_buffer: array is {array!r:.80}, expected an array of numbers")
+        self._expect_no_model(name)
         self.starts[name] = (values.shape, values)
 
     def walk(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
@@ -261,13 +206,20 @@ class Module(Adjustable):
         """Freeze all parameters within (False), or train them again (True); acts at the next step. Returns the module."""
         chosen = self.flag("requires_grad", requires_grad)
         for _, module in self.walk():
-            for parameter in module.learned.values():
-                parameter.requires_grad = chosen
-                if module._flat is not None and parameter.number is not None:
-                    (module._flat.frozen.discard if chosen else module._flat.frozen.add)(parameter.number)
-            object.__setattr__(module, "version", module.version + 1)
-        Adjustable.changes[0] += 1
+            for name in module.learned:
+                module.train_parameter(name, chosen)
         return self
+
+    def train_parameter(self, name: str, trained: bool) -> None:
+        """Freeze a parameter of this module, or train it again."""
+        parameter = self.learned[name]
+        if parameter.requires_grad == trained:
+            return
+        parameter.requires_grad = trained
+        if self._flat is not None and parameter.number is not None:
+            (self._flat.frozen.discard if trained else self._flat.frozen.add)(parameter.number)
+        object.__setattr__(self, "version", self.version + 1)
+        Adjustable.changes[0] += 1
 
     def apply(self, function: Callable[[Module], Any]) -> Module:
         """Call `function` with every module within, inner ones first, and with this one. Returns the module."""
@@ -322,6 +274,8 @@ class Module(Adjustable):
                 return self._in_forward(name) if current() else self.view(name)
             if name in self.__dict__.get("state", ()):
                 return self._in_forward(name) if current() else self.state[name]
+            if name in self.__dict__.get("starts", ()) and self.has_forward:
+                return self.starts[name][1]
             if name in ("weight", "bias") and "learned" in self.__dict__:
                 return None
         return super().__getattr__(name)
@@ -337,13 +291,22 @@ class Module(Adjustable):
             raise AttributeError(
                 f"{type(self).__name__}: __init__ has to call super().__init__() before it sets {name}"
             )
+        if isinstance(value, Module | Parameter):
+            self._expect_no_model(name)
         if isinstance(value, Parameter):
+            declared = self.learned.get(name, value)
+            if (declared.stored, declared.axes) != (value.stored, value.axes):
+                raise ValueError(
+                    f"{name} of {self!r} is {value!r}, expected one that is like {declared!r} and stored alike"
+                )
             self.__dict__.pop(name, None)
             self.learned[name] = value
         elif name in self.__dict__.get("learned", ()):
             self._write(name, self.view(name), value)
         elif name in self.__dict__.get("state", ()):
             self._write(name, self.state[name], value)
+        elif name in self.__dict__.get("starts", ()) and self.has_forward:
+            self.register_buffer(name, value)
         elif self.has_forward:  # a user's module: its attributes are its own
             object.__setattr__(self, name, value)
             if "_built" in self.__dict__ and not name.startswith("_"):
@@ -351,6 +314,13 @@ class Module(Adjustable):
                 Adjustable.changes[0] += 1
         else:
             super().__setattr__(name, value)
+
+    def _expect_no_model(self, name: str) -> None:
+        """Refuse another module, parameter or buffer once a model has made the weights."""
+        if self.__dict__.get("_flat") is not None:
+            raise ValueError(
+                f"{name} of {self!r} cannot be exchanged: its weights are made; write into it, or build a new network"
+            )
 
     def _write(self, name: str, array: np.ndarray, value: Any) -> None:
         """Numbers into a weight or a running statistic; NumPy alone would take None for NaN."""

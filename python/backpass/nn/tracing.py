@@ -43,27 +43,38 @@ def _is_read(builder: Builder, x: Tensor) -> bool:
 
 
 def called(module: Any, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:
-    """A module within `forward`: one of ours emits, one of the user's runs its own `forward`."""
+    """A module within `forward`: its own `forward` runs."""
     trace = current()
     if trace is None:
         name = type(module).__name__
         raise TypeError(
             f"{name} was called outside forward: model = bp.Model(net), then model.predict(x) or model.forward(x)"
         )
-    builder = trace.builder
-    with within(trace, module):
-        if module.has_forward:
-            names = {id(inner): name for name, inner in module.walk()}
-            with tracing(builder, names):
-                return module.forward(*inputs, **named)
-        given = [*inputs, *(named[name] for name in [*module.takes][len(inputs) :] if name in named)]
-        if len(given) != len(module.takes) or {*named} - {*module.takes}:
-            raise TypeError(f"{module!r} was called with {len(given)} inputs, expected {[*module.takes]}")
-        for value in given:
-            if not isinstance(value, SymbolicTensor):
-                raise TypeError(f"{module!r} was called with {value!r:.60}, expected a tensor of forward")
-        y = module.emit(builder, *(value.tensor for value in given))
-        return given[0]._next(y, y.shape[:1] == given[0].shape[:1])
+    names = {id(inner): name for name, inner in module.walk()}
+    with within(trace, module), tracing(trace.builder, names):
+        return module.forward(*inputs, **named)
+
+
+def emitted(module: Any, inputs: tuple[Any, ...], named: dict[str, Any]) -> SymbolicTensor:
+    """What a layer with an `emit` of its own gives for symbolic tensors."""
+    emit, trace = module.own_emit(), current()
+    if emit is None or trace is None:
+        raise TypeError(f"{type(module).__name__} has to define forward(self, x)")
+    if module.learned and module._flat is None:
+        raise ValueError(
+            f"{module!r} is no part of the model: set it as an attribute in __init__, lists as nn.ModuleList"
+        )
+    # A subclass that wraps a layer in its forward says there what it takes.
+    names = [*module.takes] if not module.has_forward else ["x"]
+    given = [*inputs, *(named[name] for name in names[len(inputs) :] if name in named)]
+    if len(given) != len(names) or {*named} - {*names}:
+        raise TypeError(f"{module!r} was called with {len(given)} inputs, expected {names}")
+    for value in given:
+        if not isinstance(value, SymbolicTensor):
+            raise TypeError(f"{module!r} was called with {value!r:.60}, expected a tensor of forward")
+    y = emit(module, trace.builder, *(value.tensor for value in given))
+    x: SymbolicTensor = given[0]
+    return x._next(y, y.shape[:1] == x.shape[:1])
 
 
 def shown(module: Any, name: str) -> SymbolicTensor:

@@ -57,11 +57,11 @@ FUNCTIONS = {
 
 
 class Step(NamedTuple):
-    """`to = function operands`: names of arrays, registers t0 to t15, or numbers."""
+    """`to = function operands`: names of arrays, registers t0 to t15, or numbers; while steps are joined, marks of values."""
 
-    to: str
+    to: Any
     function: str
-    operands: tuple[str | float, ...]
+    operands: tuple[Any, ...]
 
     def __str__(self) -> str:
         return " ".join([self.to, "=", self.function, *(str(operand) for operand in self.operands)])
@@ -75,7 +75,8 @@ def parsed(steps: str) -> tuple[Step, ...]:
     """The steps of a text such as "t0 = mul a b; y = add t0 1.5"; ValueError says what cannot be read."""
     found: list[Step] = []
     known = {*INPUTS}
-    constants: set[float] = set()
+    # By their texts: 0.0 and -0.0 are two.
+    constants: set[str] = set()
     for text in steps.split(";"):
         to, _, rest = text.partition("=")
         name, *words = rest.split() or [""]
@@ -84,7 +85,7 @@ def parsed(steps: str) -> tuple[Step, ...]:
             raise ValueError(
                 f"expression: steps has {text.strip()!r}, expected one of {[*FUNCTIONS]} and its operands"
             )
-        operands: list[str | float] = []
+        operands: list[Any] = []
         for word in words:
             if word in known:
                 operands.append(word)
@@ -95,7 +96,7 @@ def parsed(steps: str) -> tuple[Step, ...]:
                 raise ValueError(
                     f"expression: steps has {word!r} in {text.strip()!r}, which is neither known there nor a number"
                 ) from None
-            constants.add(number)
+            constants.add(repr(number))
             operands.append(number)
         to = to.strip()
         if to not in OUTPUTS and to not in REGISTERS:

@@ -118,22 +118,12 @@ class Builder:
 
         Arrays that belong to a layer's state are passed as arrays, tensors of the graph as tensors. Returns the first output.
         """
-        tensors = {k: self._as_tensor(given.get(k)) for k in op.arrays}
-        tensors |= {k: self.fitting(op, k, t) for k in op.inputs if (t := tensors[k]) and k not in op.outputs}
-        scalars = {k: v for k, v in given.items() if k not in op.arrays}
-        dims = op.infer({k: t.shape for k, t in tensors.items() if t is not None}, scalars)
+        tensors, scalars = self._given(op, given)
         requires_grad = any(t is not None and t.requires_grad for t in tensors.values())
-        for k in op.outputs:
-            array = op.arrays[k]
-            if tensors[k] is None and (not array.optional or k in want):
-                tensors[k] = self.tensor(
-                    array.shape(dims), array.dtype, requires_grad and array.dtype is None
-                )
+        self._allocate(op, tensors, scalars, want, requires_grad)
         self._append(op, tensors, scalars)
         self._tape.append(_Entry(op, tensors, scalars, self.layer))
-        first_output = tensors[op.outputs[0]]
-        assert first_output is not None
-        return first_output
+        return self._first_output(op, tensors)
 
     def keep(self, op: Op, /, **fields: Any) -> None:
         """A call that changes a layer's own state: a training step makes it after its guard, beside the optimizer's."""
@@ -182,11 +172,19 @@ class Builder:
 
     def run(self, op: Op, /, **given: Any) -> Tensor:
         """Append a call without a place on the tape: what it computes has no gradient, or one that somebody else records."""
-        tensors = {name: self._as_tensor(given.get(name)) for name in op.arrays}
-        scalars = {name: value for name, value in given.items() if name not in op.arrays}
-        tensors |= {n: self.fitting(op, n, t) for n in op.inputs if (t := tensors[n]) and n not in op.outputs}
+        tensors, scalars = self._given(op, given)
         self._allocate(op, tensors, scalars)
         self._append(op, tensors, scalars)
+        return self._first_output(op, tensors)
+
+    def _given(self, op: Op, given: dict[str, Any]) -> tuple[dict[str, Tensor | None], dict[str, Any]]:
+        """The tensors of a call, with copies of views that the op cannot read, and its scalars."""
+        tensors = {name: self._as_tensor(given.get(name)) for name in op.arrays}
+        tensors |= {n: self.fitting(op, n, t) for n in op.inputs if (t := tensors[n]) and n not in op.outputs}
+        return tensors, {name: value for name, value in given.items() if name not in op.arrays}
+
+    @staticmethod
+    def _first_output(op: Op, tensors: dict[str, Tensor | None]) -> Tensor:
         y = tensors[op.outputs[0]]
         assert y is not None
         return y
@@ -255,13 +253,22 @@ class Builder:
         for source, target in targets:
             self.add_gradient(source, target)
 
-    def _allocate(self, op: Op, tensors: dict[str, Tensor | None], scalars: dict[str, Any]) -> None:
-        """Buffers for the required outputs of a gradient op that are nobody's gradient, such as partial sums."""
-        missing = [name for name in op.outputs if tensors[name] is None and not op.arrays[name].optional]
-        if missing:
-            dims = op.infer({k: t.shape for k, t in tensors.items() if t is not None}, scalars)
-            for name in missing:
-                tensors[name] = self.tensor(op.arrays[name].shape(dims), op.arrays[name].dtype)
+    def _allocate(
+        self,
+        op: Op,
+        tensors: dict[str, Tensor | None],
+        scalars: dict[str, Any],
+        want: Iterable[str] = (),
+        requires_grad: bool = False,
+    ) -> None:
+        """Buffers for the outputs that are required, or in `want`, and not given; the shapes of those given are checked."""
+        dims = op.infer({k: t.shape for k, t in tensors.items() if t is not None}, scalars)
+        for name in op.outputs:
+            array = op.arrays[name]
+            if tensors[name] is None and (not array.optional or name in want):
+                # Indices have no gradient.
+                flows = requires_grad and array.dtype is None
+                tensors[name] = self.tensor(array.shape(dims), array.dtype, flows)
 
     def _gradient_target(self, x: Tensor) -> Tensor:
         """Where to write a contribution: straight into a parameter's gradient if it is the first one."""

@@ -6,21 +6,13 @@ from typing import Any
 
 # Called as f("mul", x, y): a step of tensors and numbers that the backward pass makes.
 Step = Callable[..., Any]
-# (f, dy, y, *operands) -> the gradient of one operand; None where there is none.
-Derivative = Callable[..., Any]
-
-
-def _none(f: Step, dy: Any, y: Any, *operands: Any) -> None:
-    """The gradient of a comparison and of a condition: none flows."""
+# (f, dy, y, *operands) -> the gradient of one operand; None where nothing flows back.
+Derivative = Callable[..., Any] | None
 
 
 def _smaller(f: Step, dy: Any, y: Any, a: Any, b: Any) -> Any:
     """Of minimum with respect to a: all where a is less, half where both are equal (as in PyTorch)."""
     return f("where", f("lt", a, b), dy, f("where", f("eq", a, b), f("mul", dy, 0.5), 0.0))
-
-
-def _larger(f: Step, dy: Any, y: Any, a: Any, b: Any) -> Any:
-    return _smaller(f, dy, y, b, a)
 
 
 def _power(f: Step, dy: Any, y: Any, a: Any, b: Any) -> Any:
@@ -37,7 +29,7 @@ DERIVATIVES: dict[str, tuple[Derivative, ...]] = {
     "copy": (lambda f, dy, y, a: dy,),
     "neg": (lambda f, dy, y, a: f("neg", dy),),
     "abs": (lambda f, dy, y, a: f("mul", dy, f("sign", a)),),
-    "sign": (_none,),
+    "sign": (None,),
     "sqrt": (lambda f, dy, y, a: f("div", f("mul", dy, 0.5), y),),
     "exp": (lambda f, dy, y, a: f("mul", dy, y),),
     "expm1": (lambda f, dy, y, a: f("mul", dy, f("add", y, 1.0)),),
@@ -62,10 +54,10 @@ DERIVATIVES: dict[str, tuple[Derivative, ...]] = {
     ),
     "pow": (_power, _exponent),
     "minimum": (_smaller, lambda f, dy, y, a, b: _smaller(f, dy, y, b, a)),
-    "maximum": (_larger, lambda f, dy, y, a, b: _larger(f, dy, y, b, a)),
-    **dict.fromkeys(("lt", "le", "gt", "ge", "eq", "ne"), (_none, _none)),
+    "maximum": (lambda f, dy, y, a, b: _smaller(f, dy, y, b, a), _smaller),
+    **dict.fromkeys(("lt", "le", "gt", "ge", "eq", "ne"), (None, None)),
     "where": (
-        _none,
+        None,
         lambda f, dy, y, a, b, c: f("where", a, dy, 0.0),
         lambda f, dy, y, a, b, c: f("where", a, 0.0, dy),
     ),

@@ -223,6 +223,7 @@ METHODS = (
 )  # fmt: skip
 globals().update({name: _method(name) for name in METHODS})
 
+# What `bp` shows of them.
 NAMES = (
     *METHODS, "cat", "stack", "split", "chunk", "where", "minimum", "maximum", "matmul", "bmm", "outer", "einsum", "randn_like",
     "zeros_like", "ones_like", "zeros", "ones", "arange", "tril", "triu",

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
 from ..ops import activation_backward, activation_forward, add, expression
-from ..ops.expression import INPUTS, MOST_CONSTANTS, MOST_STEPS, OUTPUTS, REGISTERS, parsed
+from ..ops.expression import INPUTS, MOST_CONSTANTS, MOST_STEPS, OUTPUTS, REGISTERS, Step, parsed
 from .builder import Instruction
+from .tensor import address
 
 # What a step reads or writes: an array by its key, a value within one instruction, or a number.
 Value = Any
@@ -33,15 +34,7 @@ class Key(NamedTuple):
 
 def key_of(array: np.ndarray) -> Key:
     """The key of an array."""
-    return Key(array.__array_interface__["data"][0], array.shape, array.strides)
-
-
-class Step(NamedTuple):
-    """`to = function operands`, with an array's key, or a mark of its own, for each value."""
-
-    to: Value
-    function: str
-    operands: tuple[Value, ...]
+    return Key(address(array), array.shape, array.strides)
 
 
 class Elementwise(NamedTuple):
@@ -235,12 +228,12 @@ def _lines(steps: list[Step], names: dict[Value, str], places: dict[Value, str])
     last = _last_uses(steps)
     free = [*REGISTERS][::-1]
     for number, step in enumerate(steps):
-        words = [repr(o) if isinstance(o, float) else names[o] for o in step.operands]
+        words = tuple(o if isinstance(o, float) else names[o] for o in step.operands)
         for value in {*step.operands}:
             if names.get(value) in REGISTERS and last[value] == number:
                 free.append(names[value])
         names[step.to] = places.get(step.to) or free.pop()
-        yield " ".join([names[step.to], "=", step.function, *words])
+        yield str(Step(names[step.to], step.function, words))
 
 
 def _merged(arrays: list[np.ndarray]) -> list[np.ndarray]:

@@ -14,8 +14,9 @@ from ..ops import softmax_forward, to_number
 from .activation import activation
 from .arithmetic import elementwise
 from .builder import Builder
+from .operators import Operators
 from .products import matmul
-from .reductions import largest, total
+from .reductions import largest, largest_shared, total
 from .tensor import Tensor
 from .views import expand, part, permute
 
@@ -28,7 +29,7 @@ INSTEAD = {
 }  # fmt: skip
 
 
-class SymbolicTensor:
+class SymbolicTensor(Operators["SymbolicTensor"]):
     """Symbolic tensor: a place in the program that a module's `forward` becomes. It has a shape, and no values.
 
     Attributes:
@@ -54,6 +55,12 @@ class SymbolicTensor:
     @property
     def shape(self) -> tuple[int, ...]:
         return self.tensor.shape
+
+    @property
+    def _number(self) -> Tensor:
+        """The tensor in the program; of indices, numbers of the model's dtype."""
+        indices = self.tensor.array.dtype.kind != "f"
+        return self.builder.emit(to_number, x=self.tensor) if indices else self.tensor
 
     @property
     def ndim(self) -> int:
@@ -83,145 +90,10 @@ class SymbolicTensor:
     def __repr__(self) -> str:
         return f"tensor of shape {self.shape}, {self.dtype}"
 
-    # -- element by element -------------------------------------------------------------------------------------------
+    def _apply(self, function: str, *operands: Any) -> SymbolicTensor:
+        return apply(self.builder, function, *operands)
 
-    def _apply(self, function: str, *others: Any) -> SymbolicTensor:
-        return apply(self.builder, function, self, *others)
-
-    def __add__(self, other: Any) -> SymbolicTensor:
-        return self._apply("add", other)
-
-    def __radd__(self, other: Any) -> SymbolicTensor:
-        return apply(self.builder, "add", other, self)
-
-    def __sub__(self, other: Any) -> SymbolicTensor:
-        return self._apply("sub", other)
-
-    def __rsub__(self, other: Any) -> SymbolicTensor:
-        return apply(self.builder, "sub", other, self)
-
-    def __mul__(self, other: Any) -> SymbolicTensor:
-        return self._apply("mul", other)
-
-    def __rmul__(self, other: Any) -> SymbolicTensor:
-        return apply(self.builder, "mul", other, self)
-
-    def __truediv__(self, other: Any) -> SymbolicTensor:
-        return self._apply("div", other)
-
-    def __rtruediv__(self, other: Any) -> SymbolicTensor:
-        return apply(self.builder, "div", other, self)
-
-    def __pow__(self, other: Any) -> SymbolicTensor:
-        return power(self.builder, self, other)
-
-    def __rpow__(self, other: Any) -> SymbolicTensor:
-        return power(self.builder, other, self)
-
-    def __neg__(self) -> SymbolicTensor:
-        return self._apply("neg")
-
-    def __abs__(self) -> SymbolicTensor:
-        return self._apply("abs")
-
-    def __lt__(self, other: Any) -> SymbolicTensor:
-        return self._apply("lt", other)
-
-    def __le__(self, other: Any) -> SymbolicTensor:
-        return self._apply("le", other)
-
-    def __gt__(self, other: Any) -> SymbolicTensor:
-        return self._apply("gt", other)
-
-    def __ge__(self, other: Any) -> SymbolicTensor:
-        return self._apply("ge", other)
-
-    def __eq__(self, other: object) -> SymbolicTensor:  # type: ignore[override]
-        return self._apply("eq", other)
-
-    def __ne__(self, other: object) -> SymbolicTensor:  # type: ignore[override]
-        return self._apply("ne", other)
-
-    __hash__ = object.__hash__
-
-    def neg(self) -> SymbolicTensor:
-        """-x."""
-        return self._apply("neg")
-
-    def abs(self) -> SymbolicTensor:
-        """|x|."""
-        return self._apply("abs")
-
-    def sign(self) -> SymbolicTensor:
-        """-1, 0 or 1."""
-        return self._apply("sign")
-
-    def sqrt(self) -> SymbolicTensor:
-        """√x."""
-        return self._apply("sqrt")
-
-    def rsqrt(self) -> SymbolicTensor:
-        """1 / √x."""
-        return 1.0 / self._apply("sqrt")
-
-    def exp(self) -> SymbolicTensor:
-        """eˣ."""
-        return self._apply("exp")
-
-    def expm1(self) -> SymbolicTensor:
-        """eˣ - 1."""
-        return self._apply("expm1")
-
-    def log(self) -> SymbolicTensor:
-        """log x."""
-        return self._apply("log")
-
-    def log1p(self) -> SymbolicTensor:
-        """log(1 + x)."""
-        return self._apply("log1p")
-
-    def sin(self) -> SymbolicTensor:
-        """sin x."""
-        return self._apply("sin")
-
-    def cos(self) -> SymbolicTensor:
-        """cos x."""
-        return self._apply("cos")
-
-    def erf(self) -> SymbolicTensor:
-        """erf x."""
-        return self._apply("erf")
-
-    def relu(self) -> SymbolicTensor:
-        """max(x, 0)."""
-        return self._activated("relu")
-
-    def sigmoid(self) -> SymbolicTensor:
-        """1 / (1 + e⁻ˣ)."""
-        return self._activated("sigmoid")
-
-    def tanh(self) -> SymbolicTensor:
-        """tanh x."""
-        return self._activated("tanh")
-
-    def square(self) -> SymbolicTensor:
-        """x²."""
-        return self * self
-
-    def pow(self, exponent: Any) -> SymbolicTensor:
-        """x to the power of a number or a tensor."""
-        return power(self.builder, self, exponent)
-
-    def clamp(self, min: Any = None, max: Any = None) -> SymbolicTensor:
-        """x, but at least min and at most max."""
-        if min is None and max is None:
-            raise ValueError("clamp: min and max are None, expected at least one of them")
-        x = self if min is None else apply(self.builder, "where", self < min, min, self)
-        return x if max is None else apply(self.builder, "where", x > max, max, x)
-
-    def masked_fill(self, mask: SymbolicTensor | np.ndarray, value: Any) -> SymbolicTensor:
-        """value where the mask is not 0, else x."""
-        return apply(self.builder, "where", mask, value, self)
+    # -- over a dimension ---------------------------------------------------------------------------------------------
 
     def softmax(self, dim: int = -1) -> SymbolicTensor:
         """eˣ / Σ eˣ over dim."""
@@ -234,11 +106,11 @@ class SymbolicTensor:
     def _softmax(self, dim: int, log: bool) -> SymbolicTensor:
         axis = self._axis(dim)
         last = self if axis == self.ndim - 1 else self.transpose(axis, -1)
-        y = last._next(self.builder.emit(softmax_forward, x=last.tensor, log=log))
+        y = last._next(self.builder.emit(softmax_forward, x=last._number, log=log))
         return y if last is self else y.transpose(axis, -1)
 
     def _activated(self, formula: str, alpha: float = 0.0) -> SymbolicTensor:
-        return self._next(activation(self.builder, self.tensor, formula, alpha))
+        return self._next(activation(self.builder, self._number, formula, alpha))
 
     def logsumexp(self, dim: int | Sequence[int], keepdim: bool = False) -> SymbolicTensor:
         """log Σ eˣ over dim."""
@@ -248,7 +120,7 @@ class SymbolicTensor:
 
     def detach(self) -> SymbolicTensor:
         """x, through which no gradient flows back."""
-        return self._next(Tensor(self.tensor.array))
+        return self._next(Tensor(self._number.array))
 
     def contiguous(self) -> SymbolicTensor:
         """x itself: a copy is made where an op needs one."""
@@ -283,18 +155,18 @@ class SymbolicTensor:
     def max(self, dim: Any = None, keepdim: bool = False) -> Any:
         """The largest element; with dim the largest along it and where it is; with a tensor, element by element."""
         if isinstance(dim, SymbolicTensor | np.ndarray):
-            return self._apply("maximum", dim)
+            return self._apply("maximum", self, dim)
         if dim is None:
             return self.amax(None)
         axes = self._axes(dim)
-        values, places = largest(self.builder, self.tensor, axes)
+        values, places = largest(self.builder, self._number, axes)
         found = [self._next(t, 0 not in axes) for t in (values, places)]
         return tuple(x._with(axes) if keepdim else x for x in found)
 
     def min(self, dim: Any = None, keepdim: bool = False) -> Any:
         """The smallest element; with dim the smallest along it and where it is; with a tensor, element by element."""
         if isinstance(dim, SymbolicTensor | np.ndarray):
-            return self._apply("minimum", dim)
+            return self._apply("minimum", self, dim)
         if dim is None:
             return -(-self).amax(None)
         values, places = (-self).max(dim, keepdim)
@@ -303,13 +175,8 @@ class SymbolicTensor:
     def amax(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> SymbolicTensor:
         """The largest element over one, several or all dimensions; equal ones share the gradient."""
         axes = self._axes(dim)
-        top, _ = largest(self.builder, Tensor(self.tensor.array), axes)
-        lone = self._next(top, 0 not in axes)._with(axes)
-        if not self.tensor.requires_grad:
-            return lone if keepdim else lone._without(axes)
-        chosen = (self.detach() == lone).detach()
-        shared = (chosen * self)._total(axes, True, 1.0) / chosen._total(axes, True, 1.0).detach()
-        return shared if keepdim else shared._without(axes)
+        top = self._next(largest_shared(self.builder, self._number, axes), 0 not in axes)
+        return top._with(axes) if keepdim else top
 
     def amin(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> SymbolicTensor:
         """The smallest element over one, several or all dimensions; equal ones share the gradient."""
@@ -323,7 +190,7 @@ class SymbolicTensor:
 
     def _total(self, dim: Any, keepdim: bool, scale: float) -> SymbolicTensor:
         axes = self._axes(dim)
-        summed = self._next(total(self.builder, self.tensor, axes, scale), 0 not in axes)
+        summed = self._next(total(self.builder, self._number, axes, scale), 0 not in axes)
         return summed._with(axes) if keepdim else summed
 
     def _with(self, axes: Sequence[int]) -> SymbolicTensor:
@@ -348,7 +215,7 @@ class SymbolicTensor:
             raise ValueError(
                 f"reshape: {tuple(shape)} does not hold the {self.numel()} elements of {self.shape}"
             )
-        y = self.builder.reshape(self.tensor, sizes)
+        y = self.builder.reshape(self._number, sizes)
         # A row of the batch keeps its elements together where a whole number of the first dimension belongs to it.
         rows = self.shape[0] // self.per_row if self.per_row else 0
         if not rows or not sizes or sizes[0] % rows:
@@ -377,7 +244,7 @@ class SymbolicTensor:
         axes = self._axes(dims[0] if len(dims) == 1 and isinstance(dims[0], tuple | list) else dims)
         if len(axes) != self.ndim:
             raise ValueError(f"permute: dims is {dims}, expected each of the {self.ndim} dimensions once")
-        return self._next(permute(self.builder, self.tensor, axes), axes[:1] == [0])
+        return self._next(permute(self.builder, self._number, axes), axes[:1] == [0])
 
     def transpose(self, dim0: int, dim1: int) -> SymbolicTensor:
         """Two dimensions exchanged."""
@@ -405,7 +272,7 @@ class SymbolicTensor:
         sizes = list(shape[0]) if len(shape) == 1 and isinstance(shape[0], tuple | list) else list(shape)
         new = len(sizes) - self.ndim
         sizes = [self.shape[i - new] if size == -1 and i >= new else size for i, size in enumerate(sizes)]
-        return self._next(expand(self.builder, self.tensor, sizes), new == 0)
+        return self._next(expand(self.builder, self._number, sizes), new == 0)
 
     def expand_as(self, other: SymbolicTensor) -> SymbolicTensor:
         """Repeated to the shape of another tensor."""
@@ -445,7 +312,7 @@ class SymbolicTensor:
                     f"a tensor's index holds {item!r:.60}, expected integers, slices, None or ..."
                 )
         keeps_rows = items[0] is Ellipsis or (isinstance(items[0], slice) and items[0] == slice(None))
-        return self._next(part(self.builder, self.tensor, items), keeps_rows)
+        return self._next(part(self.builder, self._number, items), keeps_rows)
 
     def __matmul__(self, other: Any) -> SymbolicTensor:
         return product(self.builder, self, other)
@@ -525,7 +392,7 @@ def operand(builder: Builder, value: Any) -> Tensor | float:
     if isinstance(value, SymbolicTensor):
         if value.builder is not builder:
             raise ValueError("a tensor of another forward: tensors live for one call of it, keep none")
-        return as_number(builder, value.tensor)
+        return value._number
     if is_number(value) or isinstance(value, bool | np.bool_):
         return float(value)
     if isinstance(value, np.ndarray | list | tuple):
@@ -536,13 +403,6 @@ def operand(builder: Builder, value: Any) -> Tensor | float:
     raise TypeError(f"{value!r:.60} in forward, expected a tensor, a number or an array")
 
 
-def as_number(builder: Builder, tensor: Tensor) -> Tensor:
-    """Indices as numbers of the model's dtype."""
-    if tensor.array.dtype.kind == "f":
-        return tensor
-    return builder.emit(to_number, x=tensor)
-
-
 def apply(builder: Builder, function: str, *operands: Any) -> SymbolicTensor:
     """An element-wise function of tensors, numbers and arrays."""
     fitted = [operand(builder, value) for value in operands]
@@ -551,10 +411,12 @@ def apply(builder: Builder, function: str, *operands: Any) -> SymbolicTensor:
         shape = np.broadcast_shapes(*shapes)
     except ValueError:
         raise ValueError(f"{function}: shapes {' and '.join(map(str, shapes))} do not fit together") from None
-    return joined(builder, elementwise(builder, function, *fitted), shape, operands)
+    return _of_several(builder, elementwise(builder, function, *fitted), shape, operands)
 
 
-def joined(builder: Builder, y: Tensor, shape: tuple[int, ...], operands: Sequence[Any]) -> SymbolicTensor:
+def _of_several(
+    builder: Builder, y: Tensor, shape: tuple[int, ...], operands: Sequence[Any]
+) -> SymbolicTensor:
     """What was computed of several operands that were broadcast to a shape."""
     tensors = [value for value in operands if isinstance(value, SymbolicTensor) and value.per_row]
     in_place = [value.ndim == len(shape) and value.shape[0] == shape[0] for value in tensors]
@@ -566,22 +428,6 @@ def joined(builder: Builder, y: Tensor, shape: tuple[int, ...], operands: Sequen
         builder.whole_batch = True
         return SymbolicTensor(builder, y)
     return SymbolicTensor(builder, y, tensors[0].per_row if tensors else 0)
-
-
-def power(builder: Builder, base: Any, exponent: Any) -> SymbolicTensor:
-    """baseᵉˣᵖᵒⁿᵉⁿᵗ; by products or a root where the exponent is a small number."""
-    if isinstance(base, SymbolicTensor) and is_number(exponent):
-        if exponent == 2:
-            return base * base
-        if exponent == 3:
-            return base * base * base
-        if exponent == 0.5:
-            return base.sqrt()
-        if exponent == 1:
-            return base
-        if exponent == -1:
-            return 1.0 / base
-    return apply(builder, "pow", base, exponent)
 
 
 def product(builder: Builder, a: Any, b: Any) -> SymbolicTensor:
