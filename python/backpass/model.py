@@ -487,19 +487,23 @@ class Model:
         return weights.state_dict(self.net)
 
     @reentrant
-    def load_state_dict(self, state: Any) -> None:
-        """Take over parameters and running statistics; nothing changes if a key or a shape does not fit.
+    def load_state_dict(self, state: Any, strict: bool = True) -> weights.Loaded:
+        """Take over parameters and running statistics; nothing changes if a shape, or with strict a key, does not fit.
 
         Args:
             state: a dict of arrays such as `state_dict()` gives, here or in PyTorch.
+            strict: whether every key has to be there and known, default True; else the others are left as they are.
+
+        Returns (missing_keys, unexpected_keys): what the state lacks, and what the network does not have.
 
         Raises:
             KeyError: keys are missing or unknown. ValueError, TypeError: an array does not fit.
 
         Example:
             >>> model.load_state_dict(model.state_dict())
+            Loaded(missing_keys=[], unexpected_keys=[])
         """
-        weights.load(self.net, state)
+        return weights.load(self.net, state, flag("strict", strict))
 
     # -- files and looks ----------------------------------------------------------------------------------------------
 

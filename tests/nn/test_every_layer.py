@@ -51,7 +51,7 @@ class Weighted(nn.Module):
         super().__init__()
         self.inner = nn.Linear(in_features, in_features)
 
-    def children(self) -> Any:
+    def named_children(self) -> Any:
         return iter([("inner", self.inner)])
 
     def emit(self, builder: Any, x: Any, which: Any) -> Any:

@@ -36,7 +36,7 @@ class Diamond(nn.Module):
         super().__init__()
         self.a, self.b = nn.Linear(6, 6), nn.Linear(6, 6)
 
-    def children(self) -> Any:
+    def named_children(self) -> Any:
         return iter([("a", self.a), ("b", self.b)])
 
     def emit(self, builder: Any, x: Any) -> Any:

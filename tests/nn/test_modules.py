@@ -301,3 +301,29 @@ def test_parameters_that_nothing_uses_are_named() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.step(X, Y)
+
+
+def test_load_state_dict_in_part() -> None:
+    """PyTorch's strict=False: keys that fit are taken, the others are named; a shape that does not fit changes nothing."""
+    model = bp.Model(nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 1)), "mse")
+    before = model.state_dict()
+    part = {"0.weight": np.ones((2, 3)), "2.weight": np.ones(1)}
+    with pytest.raises(KeyError, match="missing keys"):
+        model.load_state_dict(part)
+    left = model.load_state_dict(part, strict=False)
+    assert left.missing_keys == ["0.bias", "1.bias", "1.weight"]
+    assert left.unexpected_keys == ["2.weight"]
+    assert (model.state_dict()["0.weight"] == 1).all()
+    assert np.array_equal(model.state_dict()["1.weight"], before["1.weight"])
+    with pytest.raises(ValueError, match=r"state\['1.weight'\] has shape \(2, 2\)"):
+        model.load_state_dict({"0.weight": np.zeros((2, 3)), "1.weight": np.ones((2, 2))}, strict=False)
+    assert (model.state_dict()["0.weight"] == 1).all()
+
+
+def test_modules_and_parameters_as_in_torch() -> None:
+    shared = nn.Linear(2, 2)
+    net = nn.Sequential(shared, nn.ReLU(), shared)
+    assert [name for name, _ in net.named_modules()] == ["", "0", "1"]
+    assert [name for name, _ in net.named_parameters()] == ["0.weight", "0.bias"]
+    assert sum(parameter.numel() for parameter in net.parameters()) == 6
+    assert [*net.children()] == [shared, net[1], shared]

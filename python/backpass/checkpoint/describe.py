@@ -160,6 +160,8 @@ def _value(value: Any) -> Any:
             steps, factors = (value.arrays[name].tolist() for name in ("milestones", "factors"))
             arguments["factors"] = dict(zip(steps, factors, strict=True))
         return {"schedule": value.op.name, "args": encode(arguments, nothing_else)}
+    if isinstance(value, optim.Optimizer):
+        return {"optimizer": describe(value, OPTIMIZERS)}
     if hasattr(value, "__array__"):
         return encode(np.asarray(value).tolist(), nothing_else)
     raise UnknownError(f"{value!r:.80} cannot be written down")
@@ -179,6 +181,8 @@ def _same(a: Any, b: Any) -> bool:
         return True  # compared in its own turn
     if type(a) is schedules.Schedule and type(b) is schedules.Schedule:
         return _same(vars(a), vars(b))
+    if isinstance(a, optim.Optimizer) and type(a) is type(b):
+        return _same(a.settings, b.settings)
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
         return np.shape(a) == np.shape(b) and np.asarray(a).tobytes() == np.asarray(b).tobytes()
     if isinstance(a, Mapping) and isinstance(b, Mapping):
@@ -198,7 +202,7 @@ def build(
     name, args, kwargs = description["class"], description["args"], description["kwargs"]
     if not isinstance(name, str) or name not in classes:
         raise ValueError(f"there is no {name!r:.80} in this backpass")
-    decode_other = nested or _schedule
+    decode_other = nested or _schedule_or_optimizer
     return classes[name](
         *[_argument(decode(value, decode_other)) for value in args],
         **{key: _argument(decode(value, decode_other)) for key, value in kwargs.items()},
@@ -231,6 +235,10 @@ def build_net(description: Any) -> nn.Module:
         layers.append(layer)
         places.append(layer_count)
     return layers[-1]
+
+
+def _schedule_or_optimizer(value: dict[str, Any]) -> Any:
+    return build(value["optimizer"], OPTIMIZERS) if "optimizer" in value else _schedule(value)
 
 
 def _schedule(value: dict[str, Any]) -> schedules.Schedule:

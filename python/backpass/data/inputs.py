@@ -88,7 +88,7 @@ def _by_name(X: Any, names: list[str]) -> dict[str, Any]:
 
 def _sparse(X: Any, net: Module, dtype: np.dtype[Any]) -> SparseRows:
     if not net.reads_sparse:
-        first_layer = next(layer for _, layer in net.walk() if next(layer.children(), None) is None)
+        first_layer = next(layer for _, layer in net.walk() if next(layer.named_children(), None) is None)
         raise TypeError(
             f"X is a {type(X).__name__}, but {first_layer!r} comes first and reads dense arrays: expected X.toarray()"
         )

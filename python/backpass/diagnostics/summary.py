@@ -23,7 +23,7 @@ def summary(engine: Engine) -> Text:
         if not shared:
             total += learned
             state += sum(array.size for array in layer.state.values())
-        leaf = next(layer.children(), None) is None
+        leaf = next(layer.named_children(), None) is None
         if name or leaf:
             count = "(shared)" if shared and learned else f"{learned:,}" if leaf else ""
             rows.append(

@@ -19,7 +19,7 @@ def of_network(net: Module, loss: Loss | None) -> None:
     if loss is None or net.has_forward:
         return
     last_layer = next(
-        (layer for _, layer in reversed([*net.walk()]) if next(layer.children(), None) is None), net
+        (layer for _, layer in reversed([*net.walk()]) if next(layer.named_children(), None) is None), net
     )
     if loss.wants == "logits" and last_layer.gives == "probabilities":
         warn(

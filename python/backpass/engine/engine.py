@@ -85,6 +85,7 @@ class Engine:
             self.flat.allocate()
             for number, layer in enumerate(dict.fromkeys(layers)):
                 layer.initialise(generator(self.seed, number))
+            self.groups()  # says so if they do not fit
             self.optimizer_state = self.optimizer.state(self.flat.size, self.dtype)
         except BaseException:  # a layer is another model's, or memory runs out: all others stay free
             for layer in layers:
@@ -99,7 +100,7 @@ class Engine:
         # Of all settings: how many this engine has seen.
         self.changes = Adjustable.changes[0]
         self._versions = self._part_versions()
-        self._settings = dict(self.optimizer.settings)
+        self._rates_set = self.optimizer.rates
 
     @property
     def loss(self) -> Loss:
@@ -127,20 +128,42 @@ class Engine:
     def lr(self) -> float:
         """The learning rate of the last step, or the one that was set since."""
         self.refresh()
-        return float(self.optimizer_state["lr"][0])
+        return float(self._rates[0][0])
 
     @lr.setter
     def lr(self, value: float) -> None:
         # A change of the optimizer's settings came before.
         self.refresh()
-        self.optimizer_state["lr"][0] = self.optimizer.number("lr", value, 0, np.inf)
+        rate, *others = self._rates
+        new, old = self.optimizer.number("lr", value, 0, np.inf), float(rate[0])
+        if others and not old:
+            raise ValueError(
+                "lr of the first group is 0, expected a rate for each: model.optimizer.groups[0].lr"
+            )
+        for other in others:
+            other *= new / old
+        rate[0] = new
+
+    @property
+    def _rates(self) -> list[np.ndarray]:
+        """The learning rate of each group."""
+        return [self.optimizer_state[name] for name in self.optimizer.rates]
+
+    def groups(self) -> list[int]:
+        """The group of the optimizer that trains each parameter, by its number."""
+        named = [*self.net.named_parameters()]
+        group_of = dict(zip((p.number for _, p in named), self.optimizer.assign(named), strict=True))
+        # A parameter that a tie has replaced belongs to none.
+        return [group_of.get(number, 0) for number in range(len(self.flat.offsets))]
 
     def use_optimizer(self, optimizer: str | Optimizer) -> None:
         """Go on with another optimizer, a name or an object, and fresh moments."""
-        self.optimizer = optimizer_by_name(optimizer)
+        chosen = optimizer_by_name(optimizer)
+        chosen.assign([*self.net.named_parameters()])  # says so if its groups do not fit
+        self.optimizer = chosen
         self.optimizer_state = self.optimizer.state(self.flat.size, self.dtype)
         self.optimizer_step[0] = 0
-        self._settings = dict(self.optimizer.settings)
+        self._rates_set = self.optimizer.rates
         self._versions = self._part_versions()
         self.plans.recompile()
         self.version += 1
@@ -171,11 +194,11 @@ class Engine:
     def _take_optimizer(self) -> None:
         """Keep the moments that the optimizer still has, and the learning rate unless that was changed."""
         state = self.optimizer.state(self.flat.size, self.dtype)
-        settings = self.optimizer.settings
+        rates = self.optimizer.rates
         for name, array in self.optimizer_state.items():
-            if name in state and (name != "lr" or settings["lr"] is self._settings["lr"]):
+            if name in state and (name not in rates or rates[name] is self._rates_set[name]):
                 state[name] = array
-        self.optimizer_state, self._settings = state, dict(settings)
+        self.optimizer_state, self._rates_set = state, rates
 
     def _part_versions(self) -> list[int]:
         layers: Iterator[Adjustable] = (layer for _, layer in self.net.walk())

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..ops import advance
-from ..program import Builder, Instruction, Parameters, Tensor, call
+from ..program import Builder, Instruction, Tensor, call
 from ..program.plan import TrainingPlan
 from .engine import Engine
 
@@ -60,19 +60,20 @@ def metric(plan: TrainingPlan, engine: Engine, correct: np.ndarray | None) -> li
     return builder.instructions
 
 
-def trained_parts(flat: Parameters) -> list[slice]:
-    """The parts of the flat vectors that are trained: all, but for frozen parameters, whose gradients are made 0."""
-    if not flat.frozen:
-        return [slice(None)]
-    parts: list[slice] = []
+def trained_parts(engine: Engine) -> list[tuple[int, slice]]:
+    """The parts of the flat vectors that are trained, and the group that trains each; gradients of frozen ones are made 0."""
+    flat, groups = engine.flat, engine.groups()
+    if not flat.frozen and not any(groups):
+        return [(0, slice(None))]
+    parts: list[tuple[int, slice]] = []
     for number, start in enumerate(flat.offsets):
         end = flat.offsets[number + 1] if number + 1 < len(flat.offsets) else flat.size
         if number in flat.frozen:
             flat.grads[start:end] = 0
-        elif parts and parts[-1].stop == start:
-            parts[-1] = slice(parts[-1].start, end)
+        elif parts and parts[-1][0] == groups[number] and parts[-1][1].stop == start:
+            parts[-1] = groups[number], slice(parts[-1][1].start, end)
         else:
-            parts.append(slice(start, end))
+            parts.append((groups[number], slice(start, end)))
     return parts
 
 
@@ -96,7 +97,7 @@ def update(
             engine.optimizer_step,
             loss,
             engine.halt,
-            trained_parts(engine.flat),
+            trained_parts(engine),
         ),
         *kept,
         call(advance, **counters, loss=loss, count=count, rows=rows),

@@ -1,7 +1,7 @@
 """The parameters and running statistics of a network under PyTorch's keys, in PyTorch's layout."""
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,7 +23,7 @@ def learned(net: Module) -> list[tuple[str, Module, str]]:
 
 def frozen(net: Module) -> list[str]:
     """The names of the parameters that are not trained."""
-    return [name for name, module, key in learned(net) if not module.learned[key].requires_grad]
+    return [name for name, parameter in net.named_parameters() if not parameter.requires_grad]
 
 
 def freeze(net: Module, names: Collection[str]) -> None:
@@ -49,23 +49,32 @@ def state_dict(net: Module) -> dict[str, np.ndarray]:
     return {name: np.array(array, order="C") for name, array in views(net)}
 
 
-def load(net: Module, state: Any) -> None:
-    """Take over parameters and running statistics; nothing changes if a key or a shape does not fit."""
-    fitting = checked(net, state)
-    for name, view in views(net):
-        view[...] = fitting[name]
+class Loaded(NamedTuple):
+    """What `load_state_dict(strict=False)` did not take: keys of the network alone, and keys of the state alone."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
 
 
-def checked(net: Module, state: Any) -> dict[str, np.ndarray]:
-    """The arrays of a state in the network's dtypes, once every key and shape is known to fit."""
+def load(net: Module, state: Any, strict: bool = True) -> Loaded:
+    """Take over parameters and running statistics; nothing changes if a shape, or with strict a key, does not fit."""
+    fitting, current = checked(net, state, strict), dict(views(net))
+    for name, array in fitting.items():
+        current[name][...] = array
+    return Loaded(sorted({*current} - {*state}), sorted({*state} - {*current}, key=str))
+
+
+def checked(net: Module, state: Any, strict: bool = True) -> dict[str, np.ndarray]:
+    """The arrays of a state in the network's dtypes, once every shape, and with strict every key, is known to fit."""
     if not isinstance(state, Mapping):
         raise TypeError(
             f"state is {type(state).__name__}, expected a dict of arrays such as state_dict() gives"
         )
     current = dict(views(net))
     missing, unknown = sorted(set(current) - set(state)), sorted(set(state) - set(current), key=str)
-    if missing or unknown:
+    if strict and (missing or unknown):
         raise KeyError(f"state: missing keys {missing}, unknown keys {unknown}")
+    current = {name: view for name, view in current.items() if name in state}
     new = {name: arrays.as_array(f"state[{name!r}]", state[name]) for name in current}
     for name, view in current.items():
         if new[name].shape != view.shape:

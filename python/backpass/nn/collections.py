@@ -37,7 +37,7 @@ class ModuleList(Module):
             self.append(module)
         return self
 
-    def children(self) -> Iterator[tuple[str, Module]]:
+    def named_children(self) -> Iterator[tuple[str, Module]]:
         return ((str(i), module) for i, module in enumerate(self.items))
 
     def __getitem__(self, index: int) -> Module:
@@ -75,7 +75,7 @@ class ModuleDict(Module):
         for name, module in (modules or {}).items():
             self[name] = module
 
-    def children(self) -> Iterator[tuple[str, Module]]:
+    def named_children(self) -> Iterator[tuple[str, Module]]:
         return iter(self.named.items())
 
     def __getitem__(self, name: str) -> Module:

@@ -55,11 +55,11 @@ class Sequential(Module):
                 return layer.row_shape
         return None
 
-    def children(self) -> Iterator[tuple[str, Module]]:
+    def named_children(self) -> Iterator[tuple[str, Module]]:
         return ((str(i), layer) for i, layer in enumerate(self.layers))
 
     def emit(self, builder: Builder, *inputs: Tensor) -> Tensor:
-        for name, layer in self.children():
+        for name, layer in self.named_children():
             with builder.inside(name):
                 inputs = (layer.emit(builder, *inputs),)
         return inputs[0]
@@ -107,7 +107,7 @@ class Residual(Module):
     def row_shape(self) -> tuple[int, ...] | None:
         return self.inner.row_shape
 
-    def children(self) -> Iterator[tuple[str, Module]]:
+    def named_children(self) -> Iterator[tuple[str, Module]]:
         yield "inner", self.inner
 
     def emit(self, builder: Builder, x: Tensor) -> Tensor:

@@ -68,8 +68,6 @@ class Module(Adjustable):
         "input_shape": "shapes follow from in_features and out_features",
         "units": "give in_features and out_features",
         "rate": "it is called p",
-        "parameters": "they are the model's: model.parameters()",
-        "named_parameters": "they are the model's: model.named_parameters()",
         "state_dict": "it is the model's: model.state_dict()",
         "load_state_dict": "it is the model's: model.load_state_dict(state)",
         "device": "backpass trains on the CPU",
@@ -127,7 +125,7 @@ class Module(Adjustable):
 
         return called(self, inputs, named)
 
-    def children(self) -> Iterator[tuple[str, Module]]:
+    def named_children(self) -> Iterator[tuple[str, Module]]:
         """Inner modules by name: all that are attributes."""
         if not self.has_forward:
             return iter(())
@@ -141,10 +139,38 @@ class Module(Adjustable):
         self._expect_no_model(name)
         self.starts[name] = (values.shape, values)
 
+    def children(self) -> Iterator[Module]:
+        """Inner modules: all that are attributes."""
+        return (module for _, module in self.named_children())
+
+    def named_modules(self) -> Iterator[tuple[str, Module]]:
+        """This module and all within by their dotted names, each once."""
+        first: dict[int, tuple[str, Module]] = {}
+        for name, module in self.walk():
+            first.setdefault(id(module), (name, module))
+        return iter(first.values())
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all within, each once."""
+        return (module for _, module in self.named_modules())
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """The parameters within by their dotted names, each once; their values are the model's: `model.named_parameters()`."""
+        seen: set[int] = set()
+        for prefix, module in self.walk():
+            for name, parameter in module.learned.items():
+                if id(parameter) not in seen:
+                    seen.add(id(parameter))
+                    yield f"{prefix}.{name}" if prefix else name, parameter
+
+    def parameters(self) -> Iterator[Parameter]:
+        """The parameters within, each once."""
+        return (parameter for _, parameter in self.named_parameters())
+
     def walk(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """This layer and all inner ones with their dotted names, as in PyTorch's state_dict."""
         yield prefix, self
-        for name, child in self.children():
+        for name, child in self.named_children():
             yield from child.walk(f"{prefix}.{name}" if prefix else name)
 
     def parameter(
@@ -223,7 +249,7 @@ class Module(Adjustable):
 
     def apply(self, function: Callable[[Module], Any]) -> Module:
         """Call `function` with every module within, inner ones first, and with this one. Returns the module."""
-        for _, child in self.children():
+        for child in self.children():
             child.apply(function)
         function(self)
         return self

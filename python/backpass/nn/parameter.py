@@ -4,6 +4,7 @@ from __future__ import annotations  # np.random.Generator is named, not imported
 
 from collections.abc import Callable
 from functools import partial
+from math import prod
 from typing import Any, NoReturn
 
 import numpy as np
@@ -70,6 +71,19 @@ class Parameter:
     def shape(self) -> tuple[int, ...]:
         """The shape that users see."""
         return self.shown if self.axes is None else tuple(self.stored[axis] for axis in self.axes)
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return len(self.shape)
+
+    def dim(self) -> int:
+        """The number of dimensions."""
+        return self.ndim
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return prod(self.shape)
 
     def __repr__(self) -> str:
         return f"Parameter of shape {self.shape}"

@@ -7,6 +7,7 @@ from . import schedules
 from .adadelta import Adadelta
 from .adagrad import Adagrad
 from .adam import Adam, AdamW
+from .groups import ParameterGroups
 from .lion import Lion
 from .nadam import NAdam
 from .optimizer import Optimizer
@@ -22,6 +23,7 @@ __all__ = [
     "Lion",
     "NAdam",
     "Optimizer",
+    "ParameterGroups",
     "RMSprop",
     "by_name",
     "schedules",

@@ -3,8 +3,7 @@
 import math
 
 from ..ops import adadelta_step
-from .optimizer import Optimizer
-from .schedules import Schedule
+from .optimizer import LearningRate, Optimizer
 
 
 class Adadelta(Optimizer):
@@ -33,7 +32,7 @@ class Adadelta(Optimizer):
 
     def __init__(
         self,
-        lr: float | Schedule = 1.0,
+        lr: LearningRate = 1.0,
         rho: float = 0.9,
         eps: float = 1e-6,
         weight_decay: float = 0.0,

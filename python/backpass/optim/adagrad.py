@@ -3,8 +3,7 @@
 import math
 
 from ..ops import adagrad_step
-from .optimizer import Optimizer
-from .schedules import Schedule
+from .optimizer import LearningRate, Optimizer
 
 
 class Adagrad(Optimizer):
@@ -34,7 +33,7 @@ class Adagrad(Optimizer):
 
     def __init__(
         self,
-        lr: float | Schedule = 1e-2,
+        lr: LearningRate = 1e-2,
         lr_decay: float = 0.0,
         weight_decay: float = 0.0,
         initial_accumulator_value: float = 0.0,

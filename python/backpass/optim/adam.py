@@ -4,8 +4,7 @@ import math
 
 from ..checks import flag
 from ..ops import adam_step
-from .optimizer import Optimizer
-from .schedules import Schedule
+from .optimizer import LearningRate, Optimizer
 
 
 class MomentsOptimizer(Optimizer):
@@ -15,7 +14,7 @@ class MomentsOptimizer(Optimizer):
 
     def __init__(
         self,
-        lr: float | Schedule,
+        lr: LearningRate,
         betas: tuple[float, float],
         eps: float,
         weight_decay: float,
@@ -62,7 +61,7 @@ class Adam(MomentsOptimizer):
 
     def __init__(
         self,
-        lr: float | Schedule = 1e-3,
+        lr: LearningRate = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
@@ -104,7 +103,7 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        lr: float | Schedule = 1e-3,
+        lr: LearningRate = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 1e-2,

@@ -3,8 +3,7 @@
 import math
 
 from ..ops import lion_step
-from .optimizer import Optimizer
-from .schedules import Schedule
+from .optimizer import LearningRate, Optimizer
 
 
 class Lion(Optimizer):
@@ -32,7 +31,7 @@ class Lion(Optimizer):
 
     def __init__(
         self,
-        lr: float | Schedule = 1e-4,
+        lr: LearningRate = 1e-4,
         betas: tuple[float, float] = (0.9, 0.99),
         weight_decay: float = 0.0,
         *,

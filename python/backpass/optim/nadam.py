@@ -8,7 +8,7 @@ from ..checks import flag
 from ..ops import nadam_momentum, nadam_step
 from ..program import Instruction, call
 from .adam import MomentsOptimizer
-from .schedules import Schedule
+from .optimizer import LearningRate
 
 
 class NAdam(MomentsOptimizer):
@@ -39,7 +39,7 @@ class NAdam(MomentsOptimizer):
 
     def __init__(
         self,
-        lr: float | Schedule = 2e-3,
+        lr: LearningRate = 2e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,

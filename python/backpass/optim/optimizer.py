@@ -1,7 +1,7 @@
 """Optimizer: what every optimizer is. One fused instruction updates all parameters in one pass."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,6 +14,8 @@ from ..program import Instruction, call
 from ..system.memory import aligned
 from .schedules import Schedule
 
+# A rate, its schedule, or groups of parameters in the place where PyTorch has them.
+LearningRate = float | Schedule | Sequence[Mapping[str, Any]]
 NO_PARAMETERS = "the parameters are those of the model: bp.Model(net, loss, optimizer=optim.{name}(lr=1e-3))"
 
 
@@ -21,13 +23,16 @@ class Optimizer(Adjustable):
     """Base of all optimizers. A changed setting, as in `model.optimizer.lr = 1e-4`, acts at the next step.
 
     Args (of every optimizer):
-        lr: learning rate, a number of at least 0 or a schedule from `optim.schedules`.
+        lr: learning rate, a number of at least 0 or a schedule from `optim.schedules`. Groups of parameters may come before it:
+            `Adam([{"params": net.head, "lr": 1e-3}, {"params": net.body}], lr=1e-4)`.
         clip_grad_norm: rescale the gradient of all parameters together to this Euclidean norm at most (default: don't).
         clip_grad_value: limit every element of the (rescaled) gradient to ± this (default: don't).
     """
 
     # The update of all parameters in one pass.
     op: ClassVar[Op]
+    # What makes groups of dicts; groups.py, which builds on this class, sets it.
+    of_groups: ClassVar[Callable[..., Any]]
     # Moments: one flat vector each, in the order of the op.
     slots: tuple[str, ...] = ()
     always_shown: ClassVar[tuple[str, ...]] = ("lr",)
@@ -39,8 +44,14 @@ class Optimizer(Adjustable):
         "step": "it is model.update(), after model.backward",
     }
 
+    def __new__(cls, *args: Any, **settings: Any) -> Any:
+        """Groups, where these come first: `Adam([{"params": net.head, "lr": 1e-3}, ...])`."""
+        if args and isinstance(args[0], list | tuple) and args[0] and isinstance(args[0][0], Mapping):
+            return cls.of_groups(cls, args[0], args[1:], settings)
+        return super().__new__(cls)
+
     def __init__(
-        self, lr: float | Schedule, clip_grad_norm: float | None = None, clip_grad_value: float | None = None
+        self, lr: LearningRate, clip_grad_norm: float | None = None, clip_grad_value: float | None = None
     ) -> None:
         self._schedule = lr if isinstance(lr, Schedule) else None
         self.lr = lr.initial if isinstance(lr, Schedule) else self.number("lr", lr, 0, math.inf)
@@ -104,6 +115,19 @@ class Optimizer(Adjustable):
             "partials": partial_sums(size),
         }
 
+    @property
+    def rates(self) -> dict[str, Any]:
+        """What `lr` was set to, under the names that the rates have in `state`."""
+        return {"lr": self.settings["lr"]}
+
+    def members(self, state: dict[str, np.ndarray]) -> list[tuple["Optimizer", dict[str, np.ndarray]]]:
+        """The optimizer of each group of parameters, with its part of the state: of all parameters this one."""
+        return [(self, state)]
+
+    def assign(self, named: Sequence[tuple[str, Any]]) -> list[int]:
+        """The number of the group of each parameter, of (name, nn.Parameter)."""
+        return [0] * len(named)
+
     def emit(
         self,
         params: np.ndarray,
@@ -112,12 +136,15 @@ class Optimizer(Adjustable):
         step: np.ndarray,
         loss: np.ndarray,
         halt: np.ndarray,
-        trained: Sequence[slice] = (slice(None),),
+        parts: Sequence[tuple[int, slice]] = ((0, slice(None)),),
     ) -> list[Instruction]:
-        """The instructions of one update: schedule, norm and guard, the update itself of each part that is trained."""
-        buffers = {k: v for k, v in (state | {"step": step}).items() if k in self.op.arrays}
+        """The instructions of one update: schedules, norm and guard, the update itself.
+
+        parts: what is trained of the flat vectors, and by which group.
+        """
+        members = self.members(state)
         return [
-            *([self.schedule.emit(step, state["lr"])] if self.schedule else []),
+            *(optimizer.schedule.emit(step, own["lr"]) for optimizer, own in members if optimizer.schedule),
             call(gradient_norm, grads=grads, partials=state["partials"]),
             call(
                 clip_scale,
@@ -128,18 +155,25 @@ class Optimizer(Adjustable):
                 halt=halt,
                 max_norm=self.clip_grad_norm,
             ),
-            *self.prepare(state, step),
+            *(instruction for optimizer, own in members for instruction in optimizer.prepare(own, step)),
             *(
-                call(
-                    self.op,
-                    params=params[part],
-                    grads=grads[part],
-                    **{k: v[part] if k in self.slots else v for k, v in buffers.items()},
-                    **self.scalars,
-                )
-                for part in trained
+                members[group][0].update(params, grads, members[group][1], step, part)
+                for group, part in parts
             ),
         ]
+
+    def update(
+        self,
+        params: np.ndarray,
+        grads: np.ndarray,
+        state: dict[str, np.ndarray],
+        step: np.ndarray,
+        part: slice,
+    ) -> Instruction:
+        """The update of a part of the flat vectors."""
+        buffers = {k: v for k, v in (state | {"step": step}).items() if k in self.op.arrays}
+        own = {k: v[part] if k in self.slots else v for k, v in buffers.items()}
+        return call(self.op, params=params[part], grads=grads[part], **own, **self.scalars)
 
     def prepare(self, state: dict[str, np.ndarray], step: np.ndarray) -> list[Instruction]:
         """Instructions before the update that only this optimizer needs."""

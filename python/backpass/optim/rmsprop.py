@@ -4,8 +4,7 @@ import math
 
 from ..checks import flag
 from ..ops import rmsprop_step
-from .optimizer import Optimizer
-from .schedules import Schedule
+from .optimizer import LearningRate, Optimizer
 
 
 class RMSprop(Optimizer):
@@ -35,7 +34,7 @@ class RMSprop(Optimizer):
 
     def __init__(
         self,
-        lr: float | Schedule = 1e-2,
+        lr: LearningRate = 1e-2,
         alpha: float = 0.99,
         eps: float = 1e-8,
         weight_decay: float = 0.0,

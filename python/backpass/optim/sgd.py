@@ -4,8 +4,7 @@ import math
 
 from ..checks import flag
 from ..ops import sgd_step
-from .optimizer import Optimizer
-from .schedules import Schedule
+from .optimizer import LearningRate, Optimizer
 
 
 class SGD(Optimizer):
@@ -34,7 +33,7 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        lr: float | Schedule = 1e-3,
+        lr: LearningRate = 1e-3,
         momentum: float = 0.0,
         dampening: float = 0.0,
         weight_decay: float = 0.0,

@@ -102,7 +102,7 @@ class BaseELM(Estimator):
 
     def _activation(self) -> str:
         """The name of the hidden layer's activation."""
-        layer = dict(self.hidden_.net.children())["1"]
+        layer = dict(self.hidden_.net.named_children())["1"]
         return next(name for name, cls in ACTIVATIONS.items() if cls is type(layer))
 
     def _row_slices(self, X: Any) -> Iterator[slice]:
