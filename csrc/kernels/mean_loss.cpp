@@ -1,4 +1,4 @@
-// The end of a loss that is written as an expression. One task: the sum over the batch, in double, has one order.
+// The end of losses: the mean of one that is written as an expression, and the sum of several. One task: the sum over the batch, in double, has one order.
 #include "kernel.hpp"
 #include "vector/sums.hpp"
 
@@ -22,8 +22,13 @@ void mean_loss(const MeanLoss<T>& op, Range, Scratch) {
     for (Index i = 0; i < size; ++i) op.dpred.data[i] = T((weight ? double(weight[i]) : 1) / divisor);
 }
 
+void sum_losses(const SumLosses& op, Range, Scratch) {
+    op.loss.data[0] = (op.before ? op.before.data[0] : 0) + op.weight * op.part.data[0];
+}
+
 }  // namespace
 
 BACKPASS_KERNEL(MeanLoss, mean_loss)
+BACKPASS_KERNEL_UNTYPED(SumLosses, sum_losses)
 
 }  // namespace backpass::BACKPASS_ISA

@@ -1,4 +1,4 @@
-// The end of a loss that is written as an expression.
+// The end of losses: the mean of one that is written as an expression, and the sum of several.
 #pragma once
 #include "fields.hpp"
 
@@ -33,6 +33,25 @@ struct MeanLoss {
     std::int64_t tasks() const { return 1; }
 };
 
-using MeanLossOps = BothDtypes<MeanLoss>;
+// loss = before + weight part: the losses of several outputs, one after the other
+struct SumLosses : SmallOp {
+    static constexpr const char* name = "sum_losses";
+    Tensor<const double> part, before;
+    Tensor<double> loss;
+    double weight = 1;
+
+    template <class Visit>
+    void fields(Visit&& field) {
+        field("part", part);
+        field("before", before, optional);
+        field("loss", loss);
+        field("weight", weight);
+    }
+    const char* invalid() const {
+        return all_have_size(1, part, before, loss) ? nullptr : "part, before and loss must be (1,)";
+    }
+};
+
+using MeanLossOps = decltype(BothDtypes<MeanLoss>{} + OpList<SumLosses>{});
 
 }  // namespace backpass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations  # ArrayLike is named, not imported: it costs 1 ms
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,6 +29,9 @@ from .training.resume import FitOptions
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+# A loss, or one for each of several outputs.
+OneLoss = LossName | Loss | LossFunction
+AnyLoss = OneLoss | Sequence[LossName | Loss] | Mapping[str, LossName | Loss]
 # What other libraries have in the place of arguments and attributes.
 INSTEAD = {
     "metrics": "accuracy is always there; other metrics are numbers that a callback adds to its logs",
@@ -64,12 +67,13 @@ class Model:
     Args:
         net: a layer from `backpass.nn`, usually a Sequential. It belongs to this model from now on.
         loss: a name ("cross_entropy", "bce_with_logits", "mae", ...), a loss object from `nn`, or a callable
-            (pred, y) -> (value, gradient); default "mse".
+            (pred, y) -> (value, gradient); default "mse". Of several outputs a list or a dict of such: their weighted sum.
         optimizer: a name ("sgd", "adamw", ...) or an object from `backpass.optim`; default "adam" with its lr of 1e-3.
         backend: "auto" (default: the fastest that works here), "native", "numba" or "numpy".
         threads: the most threads to use; default None: what bp.get_num_threads() says. No bit depends on it.
         dtype: "float32" (default) or "float64": of the weights, and of what X is converted to.
         seed: an integer of at least 0, default 0. It fixes initial weights, shuffling and dropout: the same bits each time.
+        loss_weights: of several outputs what each loss counts, arranged like `loss`; default None: 1 each.
 
     Attributes:
         net, loss, optimizer, backend, threads, dtype, seed: as given. Settings of layers, loss and optimizer may change, as in
@@ -94,16 +98,24 @@ class Model:
     def __init__(
         self,
         net: Module,
-        loss: LossName | Loss | LossFunction = "mse",
+        loss: AnyLoss = "mse",
         optimizer: OptimizerName | Optimizer = "adam",
         *,
         backend: Literal["auto", "native", "numba", "numpy"] = "auto",
         threads: int | None = None,
         dtype: Literal["float32", "float64"] | type | np.dtype[Any] = "float32",
         seed: int = 0,
+        loss_weights: Sequence[float] | Mapping[str, float] | None = None,
     ) -> None:
         self.__dict__["engine"] = Engine(
-            net, loss, optimizer, backend=backend, threads=threads, dtype=dtype, seed=seed
+            net,
+            loss,
+            optimizer,
+            backend=backend,
+            threads=threads,
+            dtype=dtype,
+            seed=seed,
+            loss_weights=loss_weights,
         )
         advice.of_network(self.engine.net, self.engine.builtin_loss)
 
@@ -312,13 +324,14 @@ class Model:
 
     # -- predictions --------------------------------------------------------------------------------------------------
 
-    def predict(self, X: ArrayLike | Any) -> np.ndarray:
+    def predict(self, X: ArrayLike | Any) -> Any:
         """The network's output for every row of X, as for inference: logits, where the loss takes logits.
 
         Args:
             X: (N, ...) as in `fit`.
 
-        Returns an array (N, ...) of the model's dtype; a row does not depend on the others, to the bit.
+        Returns an array (N, ...) of the model's dtype, of several outputs a tuple or dict of such; a row does not depend on the
+            others, to the bit.
 
         Raises:
             ValueError, TypeError: X does not fit the network.
@@ -383,13 +396,13 @@ class Model:
 
     # -- one pass at a time -------------------------------------------------------------------------------------------
 
-    def forward(self, x: ArrayLike | Any, training: bool = False) -> np.ndarray:
+    def forward(self, x: ArrayLike | Any, training: bool = False) -> Any:
         """The network's output for one batch; with training=True (dropout, batch statistics) `backward` may follow.
 
         Args:
             x: (B, ...) rows. training: whether layers act as in training, default False.
 
-        Returns the output (B, ...), a copy.
+        Returns the output (B, ...), a copy; several as a tuple or a dict.
 
         Raises:
             ValueError, TypeError: x does not fit the network.
@@ -401,15 +414,15 @@ class Model:
         return self._forward(x) if training else self.predict(x)
 
     @computing
-    def _forward(self, x: Any) -> np.ndarray:
+    def _forward(self, x: Any) -> Any:
         return passes.forward(self.engine, x)
 
     @computing
-    def backward(self, dout: ArrayLike) -> Any:
+    def backward(self, dout: ArrayLike | Any) -> Any:
         """Backpropagation of the gradient of your loss with respect to the output of the last `forward(x, training=True)`.
 
         Args:
-            dout: (B, ...) like that output.
+            dout: (B, ...) like that output; of several a tuple or a dict, arranged like them.
 
         Returns the gradient with respect to x; `gradients()` has those of the parameters.
 
@@ -601,7 +614,7 @@ def load(
     threads: int | None = None,
     *,
     net: Module | None = None,
-    loss: LossName | Loss | Callable[..., Any] | None = None,
+    loss: AnyLoss | None = None,
     optimizer: OptimizerName | Optimizer | None = None,
 ) -> Model:
     """The model in a file of `Model.save` or `ModelCheckpoint`; training goes on to the same bits as if it had never stopped.

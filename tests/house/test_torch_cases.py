@@ -71,6 +71,7 @@ OPS = {
     "mixup_forward": "no such layer",
     "mixup_backward": "no such layer",
     "mixed_loss": "no such layer",
+    "sum_losses": "of several outputs, which no case here has: tests/training/test_several_outputs.py",
     "sparse_linear_forward": "a sparse X: the bits of a dense one (test_sparse)",
     "sparse_linear_backward": "a sparse X: the bits of a dense one (test_sparse)",
     "l2_loss": "the penalty of scikit-learn's estimators",

@@ -72,7 +72,7 @@ def padded_rows(instructions: list[Instruction]) -> set[tuple[str, str, int]]:
 
 def test_which_do() -> None:
     made = model()
-    plan = made.engine.plans.training(INPUTS, ((), np.dtype(np.int64)), False)
+    plan = made.engine.plans.training(INPUTS, ((), np.dtype(np.int64)))
     assert plan.x.strides[0] == 2048 + 64
     assert padded_rows(plan.forward) == {
         ("linear_forward", "x", 512), ("linear_forward", "y", 256), ("linear_forward", "x", 256),

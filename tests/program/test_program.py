@@ -253,7 +253,7 @@ def test_nothing_flows_where_no_gradient_is_wanted() -> None:
     assert len(b.instructions) == forward
     assert b.gradient(x) is None
     model = bp.Model(nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)))
-    built = model.engine.plans.training((InputSpec("x", (5, 4), model.dtype),), ((2,), model.dtype), False)
+    built = model.engine.plans.training((InputSpec("x", (5, 4), model.dtype),), ((2,), model.dtype))
     assert built.backward[-1].fields["dx"] is None, (
         "the first layer computes a gradient of X that nobody reads"
     )
@@ -323,7 +323,7 @@ def test_buffers_of_a_plan_are_aligned(name: str) -> None:
     weight = {"weight": np.ones(sample.outputs)} if "weight" in vars(loss) else {}
     model = bp.Model(net, type(loss)(**weight))
     target = (sample.y.shape[1:], sample.y.dtype if sample.of_classes else model.dtype)
-    built = model.engine.plans.training((InputSpec("x", (11, 7), model.dtype),), target, True)
+    built = model.engine.plans.training((InputSpec("x", (11, 7), model.dtype),), target, ())
     for instruction in step(built, model.engine, model.engine.counters()):
         for name in instruction.op.arrays:
             array = instruction.fields[name]

@@ -14,7 +14,7 @@ from ..diagnostics.health import Records, judge, report
 from ..engine.run import Run
 from ..ops import dead_units, part_norms, saturated_units
 from ..ops.formulas import ACTIVATIONS
-from ..program import Instruction, Plan, address, call
+from ..program import Instruction, Plan, address, call, parts_of
 from ..system.memory import aligned
 from .base import Callback, Logs
 from .checkpoint import EVERY
@@ -48,9 +48,8 @@ class Units:
             kind = ACTIVATIONS[activation].idle if activation else ""
             if not kind or activation is None or y is None or plan is None:
                 continue
-            if kind == "saturated" and address(y) == address(
-                plan.out
-            ):  # an output may well be sure of itself
+            # An output may well be sure of itself.
+            if kind == "saturated" and address(y) in map(address, parts_of(plan.out)):
                 continue
             outputs.append((activation, y))
             self.layers.append(instruction.layer)

@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import losses, nn, optim
 from ..optim import schedules
+from ..program import Several
 
 # A shared layer counts wherever it stands: a short text must not describe an endless network.
 MOST_LAYERS = 1 << 17
@@ -162,6 +163,8 @@ def _value(value: Any) -> Any:
         return {"schedule": value.op.name, "args": encode(arguments, nothing_else)}
     if isinstance(value, optim.Optimizer):
         return {"optimizer": describe(value, OPTIMIZERS)}
+    if isinstance(value, losses.Loss):
+        return {"loss": describe(value, LOSSES)}
     if hasattr(value, "__array__"):
         return encode(np.asarray(value).tolist(), nothing_else)
     raise UnknownError(f"{value!r:.80} cannot be written down")
@@ -181,7 +184,9 @@ def _same(a: Any, b: Any) -> bool:
         return True  # compared in its own turn
     if type(a) is schedules.Schedule and type(b) is schedules.Schedule:
         return _same(vars(a), vars(b))
-    if isinstance(a, optim.Optimizer) and type(a) is type(b):
+    if isinstance(a, Several) and isinstance(b, Several):
+        return a.fits(b) and _same(a.parts, b.parts)
+    if isinstance(a, optim.Optimizer | losses.Loss) and type(a) is type(b):
         return _same(a.settings, b.settings)
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
         return np.shape(a) == np.shape(b) and np.asarray(a).tobytes() == np.asarray(b).tobytes()
@@ -202,7 +207,7 @@ def build(
     name, args, kwargs = description["class"], description["args"], description["kwargs"]
     if not isinstance(name, str) or name not in classes:
         raise ValueError(f"there is no {name!r:.80} in this backpass")
-    decode_other = nested or _schedule_or_optimizer
+    decode_other = nested or _nested
     return classes[name](
         *[_argument(decode(value, decode_other)) for value in args],
         **{key: _argument(decode(value, decode_other)) for key, value in kwargs.items()},
@@ -237,7 +242,9 @@ def build_net(description: Any) -> nn.Module:
     return layers[-1]
 
 
-def _schedule_or_optimizer(value: dict[str, Any]) -> Any:
+def _nested(value: dict[str, Any]) -> Any:
+    if "loss" in value:
+        return build(value["loss"], LOSSES)
     return build(value["optimizer"], OPTIMIZERS) if "optimizer" in value else _schedule(value)
 
 

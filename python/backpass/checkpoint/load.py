@@ -12,7 +12,6 @@ from ..checks import as_path
 from ..engine.engine import Engine
 from ..engine.weights import freeze
 from ..errors import CheckpointError, DamagedError, warn
-from ..losses import Loss
 from ..nn import Module
 from ..optim import Optimizer
 from . import contents, describe, files
@@ -63,7 +62,7 @@ class Checkpoint:
 def read(
     path: str | os.PathLike[str],
     net: Module | None,
-    loss: str | Loss | Callable[..., Any] | None,
+    loss: Any,
     optimizer: str | Optimizer | None,
 ) -> Checkpoint:
     """The newest good file at `path`; net, loss, optimizer take the place of what it describes."""

@@ -6,7 +6,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from ..ops import gather, gather_labels
-from ..program import Instruction, Plan, TrainingPlan, call
+from ..program import Instruction, Plan, Rows, TrainingPlan, call, parts_of
 from ..system.memory import aligned
 from .inputs import Inputs
 from .order import row_order
@@ -41,7 +41,7 @@ class Feed:
     """Inputs by name, targets and weights; `index` is the order of the rows in this epoch, `cursor` (1,) the next row."""
 
     inputs: Inputs
-    y: np.ndarray
+    y: Rows
     weight: np.ndarray | None
     index: np.ndarray
     cursor: np.ndarray
@@ -51,7 +51,7 @@ class Feed:
     correct: np.ndarray
 
     @classmethod
-    def of(cls, inputs: Inputs, y: np.ndarray, weight: np.ndarray | None = None) -> Self:
+    def of(cls, inputs: Inputs, y: Rows, weight: np.ndarray | None = None) -> Self:
         """The rows as they come, from the first."""
         index = row_order(inputs.rows)
         cursor, total, correct = aligned((1,), np.int64), aligned((2,), np.float64), aligned((2,), np.float64)
@@ -64,7 +64,8 @@ class Feed:
             for name, source in self.inputs.sources.items()
             if not isinstance(source, SparseRows)
         ]
-        out.append(self._gather(self.y, plan.target))
+        pairs = zip(parts_of(self.y), parts_of(plan.target), strict=True)
+        out += [self._gather(source, target) for source, target in pairs]
         if self.weight is not None and plan.weight is not None:
             out.append(self._gather(self.weight, plan.weight))
         return out

@@ -12,12 +12,14 @@ import numpy as np
 from ..checks import is_whole, real
 from ..data import arrays
 from ..data.inputs import Inputs
+from ..data.targets import target_of
 from ..engine import passes, weights
 from ..engine.engine import Engine, HasEngine
 from ..engine.inputs import checked_data
 from ..engine.own_loss import call_transformed
 from ..engine.step import loss_and_gradients
 from ..errors import NonFiniteError
+from ..program import Rows
 
 ROUNDING = float(np.finfo(np.float64).eps)
 
@@ -128,24 +130,24 @@ def _float64_copy(engine: Engine) -> Engine:
     return copy
 
 
-def _passes(engine: Engine, inputs: Inputs, y: np.ndarray) -> tuple[Callable[[], float], Callable[[], float]]:
+def _passes(engine: Engine, inputs: Inputs, y: Rows) -> tuple[Callable[[], float], Callable[[], float]]:
     """Two functions that return the loss of a batch in training mode; the second fills the gradients as well."""
     batch = inputs.batch(slice(None))
     if engine.loss_function:
 
-        def value_and_gradient() -> tuple[float, np.ndarray]:
-            pred = passes.forward(engine, batch if len(batch) > 1 else next(iter(batch.values())))
+        def value_and_gradient() -> tuple[float, Rows]:
+            passes.forward(engine, batch if len(batch) > 1 else next(iter(batch.values())))
             assert engine.last_pass is not None
-            return call_transformed(engine, engine.last_pass, pred, y)
+            return call_transformed(engine, engine.last_pass, engine.last_pass.out.copy(), y)
 
         def backprop() -> float:
             value, gradient = value_and_gradient()
-            passes.backward(engine, gradient)
+            passes.backward(engine, passes.given(gradient))
             return value
 
         return lambda: value_and_gradient()[0], backprop
     specs = inputs.specs(inputs.rows, engine.dtype)
-    plan = engine.plans.training(specs, (y.shape[1:], y.dtype), weighted=False)
+    plan = engine.plans.training(specs, target_of(y))
     for name, array in batch.items():
         plan.inputs[name][...] = array
     plan.target[...] = y

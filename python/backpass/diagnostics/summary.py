@@ -6,7 +6,7 @@ from typing import Any
 
 from ..engine.engine import Engine
 from ..nn import Module
-from ..program import Builder, InputSpec, Tensor
+from ..program import Builder, InputSpec, parts_of
 from .text import Text
 
 
@@ -69,10 +69,10 @@ def _trace(engine: Engine, inputs: tuple[InputSpec, ...]) -> dict[int, str]:
     """Emit the network for one row and throw the program away; only the shapes are kept."""
     shapes: dict[int, str] = {}
 
-    def noting(layer: Module) -> Callable[..., Tensor]:
-        def emit(builder: Builder, *tensors: Any) -> Tensor:
+    def noting(layer: Module) -> Callable[..., Any]:
+        def emit(builder: Builder, *tensors: Any) -> Any:
             y = type(layer).emit(layer, builder, *tensors)
-            shapes[id(layer)] = str(y.shape[1:])
+            shapes[id(layer)] = ", ".join(str(part.shape[1:]) for part in parts_of(y))
             return y
 
         return emit

@@ -6,7 +6,7 @@ from ..errors import warn
 from ..losses import Loss
 from ..nn import Module
 from ..optim.schedules import Schedule
-from ..program import address
+from ..program import Rows, Several, address
 from ..program.plan import BackwardPlan
 from .weights import learned
 
@@ -41,9 +41,15 @@ def of_schedule(schedule: Schedule | None, step: int) -> None:
         )
 
 
-def of_targets(target: np.ndarray, loss: Loss | None) -> None:
+def of_targets(target: Rows, loss: Loss | None) -> None:
     """Numbers to predict that are far from 1."""
-    if loss is None or target.dtype.kind != "f" or not loss.in_units_of_y or not target.size:
+    if (
+        isinstance(target, Several)
+        or loss is None
+        or target.dtype.kind != "f"
+        or not loss.in_units_of_y
+        or not target.size
+    ):
         return
     largest = float(np.abs(target).max())
     if largest >= LARGE_TARGETS:

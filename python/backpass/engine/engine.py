@@ -44,13 +44,14 @@ class Engine:
     def __init__(
         self,
         net: Module,
-        loss: str | Loss | LossFunction,
+        loss: Any,
         optimizer: str | Optimizer,
         *,
         backend: str,
         threads: int | None,
         dtype: Any,
         seed: int,
+        loss_weights: Any = None,
     ) -> None:
         self.net = checked_net(net)
         if isinstance(loss, type):
@@ -59,7 +60,11 @@ class Engine:
                 f"loss is the class {name}, expected an object such as {name}(), a name or a callable"
             )
         self.loss_function = loss if callable(loss) and not isinstance(loss, Loss) else None
-        self.builtin_loss = None if self.loss_function else loss_by_name(loss)
+        self.builtin_loss = None if self.loss_function else loss_by_name(loss, loss_weights)
+        if self.loss_function and loss_weights is not None:
+            raise ValueError(
+                f"loss_weights is {loss_weights!r:.80}, but the loss is a callable: weigh inside it"
+            )
         self.optimizer = optimizer_by_name(optimizer)
         chosen = get_backend(backend)
         # 0: the default at the time of the run.

@@ -7,12 +7,13 @@ import numpy as np
 from ..data import arrays, targets
 from ..data.inputs import Inputs, Take, checked_inputs
 from ..data.sparse import SparseRows
+from ..program import Rows
 from .engine import Engine
 
 
 def checked_data(
     engine: Engine, X: Any, y: Any, sample_weight: Any, class_weight: Any = None, take: Take = arrays.stored
-) -> tuple[Inputs, np.ndarray, np.ndarray | None]:
+) -> tuple[Inputs, Rows, np.ndarray | None]:
     """Inputs, targets and the weights of the rows; ValueError or TypeError says what does not fit.
 
     take: how X is checked, see data/inputs.py.
@@ -30,7 +31,9 @@ def checked_data(
             raise TypeError("X is a sparse matrix, but the loss is a callable; expected X.toarray()")
         return inputs, targets.own_targets(y, inputs.rows), None
     target = targets.targets(y, engine.loss, output, engine.dtype, inputs.rows)
-    weight = targets.row_weights(sample_weight, class_weight, target, engine.dtype, output[-1])
+    shape = targets.weight_shape(engine.loss, targets.target_of(target))
+    classes = output[-1] if isinstance(output, tuple) and output else 0
+    weight = targets.row_weights(sample_weight, class_weight, target, engine.dtype, classes, shape)
     return inputs, target, weight
 
 

@@ -5,7 +5,7 @@ from typing import NoReturn
 import numpy as np
 
 from ..errors import NonFiniteError
-from ..program import Plan
+from ..program import Plan, parts_of
 from .engine import Engine
 
 ADVICE = "Try a lower learning rate, clip_grad_norm=1.0, or normalised inputs (docs/guides/health.md)."
@@ -74,7 +74,7 @@ def first_non_finite(plan: Plan | None) -> tuple[str | None, str]:
                 if isinstance(value, np.ndarray) and value.dtype.kind == "f" and not np.isfinite(value).all():
                     buffer = f"{name} of {instruction.op.name}"
                     if part_of_step == "loss_part" and plan.forward:
-                        overflow = f"its output reaches {np.abs(plan.out).max():.3g}, and {buffer}"
+                        overflow = f"its output reaches {max(np.abs(out).max() for out in parts_of(plan.out)):.3g}, and {buffer}"
                         return plan.forward[-1].layer, overflow
                     return instruction.layer, buffer
     return None, "the loss or the norm of the gradient"

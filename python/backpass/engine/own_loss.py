@@ -8,7 +8,7 @@ import numpy as np
 
 from ..data import arrays, targets
 from ..data.inputs import Inputs
-from ..program import Instruction, OwnLoss
+from ..program import Instruction, Rows, Several, on_each
 from ..program.plan import OwnLossPlan
 from ..system.exclusive import switched
 from .engine import Engine
@@ -52,7 +52,7 @@ class OwnLossStep:
         )
         self.update = engine.backend.compile(ending, engine.halt)
 
-    def run(self, batch: Mapping[str, np.ndarray], y: np.ndarray, threads: int) -> float:
+    def run(self, batch: Mapping[str, np.ndarray], y: Rows, threads: int) -> float:
         """One batch; its loss before the update."""
         engine, plan = self.engine, self.plan
         for name, array in batch.items():
@@ -66,7 +66,7 @@ class OwnLossStep:
                 "the loss called forward(training=True) of its own model, which is in the middle of a step"
             )
         engine.last_pass = engine.plans.trained = plan
-        plan.dout[...] = arrays.quiet_cast(gradient, engine.dtype)
+        plan.dout[...] = on_each(lambda dout: arrays.quiet_cast(dout, engine.dtype), gradient)
         self.backward.run(1, threads)
         plan.loss[0] = value
         if self.update.run(1, threads) < 1:
@@ -74,30 +74,43 @@ class OwnLossStep:
         return value
 
 
-def call_transformed(engine: Engine, plan: OwnLossPlan, pred: np.ndarray, y: Any) -> tuple[float, np.ndarray]:
+def call_transformed(engine: Engine, plan: OwnLossPlan, pred: Rows, y: Any) -> tuple[float, Any]:
     """The user's loss of a training batch, with what the plan's target transforms make of it: nn.MixUp mixes."""
-    loss: OwnLoss = partial(call_loss, engine)
+    loss: Any = partial(call_loss, engine)
     for transform in plan.targets:
         loss = partial(transform.call, loss)
-    return loss(pred, y)
+    value, gradient = loss(pred, y)
+    return value, gradient
 
 
-def call_loss(engine: Engine, pred: np.ndarray, y: Any) -> tuple[float, np.ndarray]:
+def call_loss(engine: Engine, pred: Rows, y: Any) -> tuple[float, Any]:
     """Call the user's loss and check what it returns."""
     function = engine.loss_function
     assert function is not None
-    result = function(pred, y)
+    result = function(*(one.given() if isinstance(one, Several) else one for one in (pred, y)))
     name = f"loss {getattr(function, '__name__', function)!r}"
     if not isinstance(result, tuple | list) or len(result) != 2:
         raise TypeError(f"{name} returned {type(result).__name__}, expected a pair (value, gradient)")
-    value, gradient = np.asarray(result[0]), np.asarray(result[1])
+    value = np.asarray(result[0])
     if value.ndim or value.dtype.kind not in "fiu":
         described = f"an array of shape {value.shape}" if value.ndim else repr(result[0])
         raise TypeError(f"{name} returned {described} as its value, expected one number")
+    gradient = result[1]
+    if isinstance(pred, Several):
+        several = Several.of(gradient) if isinstance(gradient, dict | tuple | list) else gradient
+        if not pred.fits(several):
+            raise ValueError(
+                f"{name} returned a {type(gradient).__name__} as its gradient, expected {pred.kind()} like pred"
+            )
+        parts = {key: _gradient(name, several.parts[key], part.shape) for key, part in pred.parts.items()}
+        return float(value), Several(parts, pred.named)
+    return float(value), _gradient(name, gradient, pred.shape)
+
+
+def _gradient(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
+    gradient = np.asarray(value)
     if gradient.dtype.kind not in "fiu":
         raise TypeError(f"{name} returned a gradient of dtype {gradient.dtype}, expected numbers")
-    if gradient.shape != pred.shape:
-        raise ValueError(
-            f"{name} returned a gradient of shape {gradient.shape}, expected {pred.shape} like pred"
-        )
-    return float(value), gradient
+    if gradient.shape != shape:
+        raise ValueError(f"{name} returned a gradient of shape {gradient.shape}, expected {shape} like pred")
+    return gradient

@@ -10,6 +10,7 @@ from ..data.inputs import Inputs, checked_inputs
 from ..data.order import row_order
 from ..data.sparse import SparseRows
 from ..described import Adjustable
+from ..program import Rows, Several, on_each
 from ..system.exclusive import in_a_step, in_training
 from .engine import Engine
 from .nonfinite import raise_non_finite
@@ -21,8 +22,8 @@ MOST_ROWS = 512
 SPARSE_ROWS = 1024
 
 
-def forward(engine: Engine, x: Any) -> np.ndarray:
-    """The output for one batch as in training (dropout, batch statistics); `backward` may follow."""
+def forward(engine: Engine, x: Any) -> Any:
+    """The output (a dict or tuple of several) for one batch as in training (dropout, batch statistics); `backward` may follow."""
     engine.refresh()
     inputs = batch_of(engine, x)
     plan = engine.plans.own_loss(inputs.specs(inputs.rows, engine.dtype))
@@ -34,7 +35,7 @@ def forward(engine: Engine, x: Any) -> np.ndarray:
         plan, "forward", lambda: engine.backend.compile([*plan.forward, *plan.kept])
     )
     executor.run(1, engine.threads)
-    return plan.out.copy()
+    return given(plan.out.copy())
 
 
 def backward(engine: Engine, dout: Any) -> np.ndarray | dict[str, np.ndarray]:
@@ -45,10 +46,7 @@ def backward(engine: Engine, dout: Any) -> np.ndarray | dict[str, np.ndarray]:
     plan = engine.last_pass
     if plan is None:
         raise RuntimeError("backward() needs a forward(x, training=True) before it")
-    dout = arrays.as_array("dout", dout)
-    if dout.shape != plan.out.shape:
-        raise ValueError(f"dout has shape {dout.shape}, expected {plan.out.shape} like the network's output")
-    plan.dout[...] = arrays.quiet_cast(dout, engine.dtype)
+    plan.dout[...] = like_output("dout", dout, plan.out, engine.dtype)
     engine.plans.executor(plan, "backward", lambda: engine.backend.compile(plan.backward)).run(
         1, engine.threads
     )
@@ -57,6 +55,30 @@ def backward(engine: Engine, dout: Any) -> np.ndarray | dict[str, np.ndarray]:
         name: plan.dx[name].copy() if name in plan.dx else np.zeros_like(x) for name, x in plan.inputs.items()
     }
     return dx if len(dx) > 1 else next(iter(dx.values()))
+
+
+def given(out: Rows) -> Any:
+    """An output as users see it: an array, or a dict or tuple of several."""
+    return out.given() if isinstance(out, Several) else out
+
+
+def like_output(name: str, value: Any, out: Rows, dtype: np.dtype[Any]) -> Rows:
+    """The gradient of an output that a user gives, arranged like it, in the model's dtype."""
+    if isinstance(out, Several):
+        several = Several.of(value) if isinstance(value, dict | tuple | list) else value
+        if not out.fits(several):
+            raise ValueError(
+                f"{name} is a {type(value).__name__}, expected {out.kind()} like the network's output"
+            )
+        parts = {
+            key: like_output(name + out.label(key), several.parts[key], part, dtype)
+            for key, part in out.parts.items()
+        }
+        return Several(parts, out.named)
+    array = arrays.as_array(name, value)
+    if array.shape != out.shape:
+        raise ValueError(f"{name} has shape {array.shape}, expected {out.shape} like the network's output")
+    return arrays.quiet_cast(array, dtype)
 
 
 def apply_update(engine: Engine, loss: float = 0.0) -> None:
@@ -85,7 +107,7 @@ def train_step(engine: Engine, x: Any, y: Any) -> float:
         return step_with_function(engine, inputs, y)
     specs = inputs.specs(inputs.rows, engine.dtype)
     y = targets.targets(y, engine.loss, engine.plans.output_shape(specs), engine.dtype, inputs.rows)
-    plan = engine.plans.training(specs, (y.shape[1:], y.dtype), weighted=False)
+    plan = engine.plans.training(specs, targets.target_of(y))
 
     def compiled() -> Executor:
         return engine.backend.compile(step(plan, engine, engine.counters()), engine.halt)
@@ -102,8 +124,8 @@ def train_step(engine: Engine, x: Any, y: Any) -> float:
     return float(plan.loss[0])
 
 
-def predict(engine: Engine, X: Any) -> np.ndarray:
-    """The network's output for every row of X, as for inference: (N, ...)."""
+def predict(engine: Engine, X: Any) -> Any:
+    """The network's output for every row of X, as for inference: (N, ...), or a dict or tuple of several."""
     usage = engine.usage
     if usage.training:
         _check_thread(engine)
@@ -122,16 +144,19 @@ def predict(engine: Engine, X: Any) -> np.ndarray:
                 out = plans.infer_known(X, threads)
             if out is not None:
                 return out
-            return predict_inputs(engine, checked_inputs(X, engine.net, engine.dtype, rows_as_they_are))
+            return given(
+                predict_inputs(engine, checked_inputs(X, engine.net, engine.dtype, rows_as_they_are))
+            )
         finally:
             usage.computing = False
     finally:
         usage.lock.release()
 
 
-def predict_inputs(engine: Engine, inputs: Inputs) -> np.ndarray:
+def predict_inputs(engine: Engine, inputs: Inputs) -> Rows:
     """`predict` for checked inputs, within a call that holds the engine."""
-    out = np.empty((inputs.rows, *engine.plans.output_shape(inputs.specs(1, engine.dtype))), engine.dtype)
+    shape = engine.plans.output_shape(inputs.specs(1, engine.dtype))
+    out: Rows = on_each(lambda row: np.empty((inputs.rows, *row), engine.dtype), shape)
     if any(isinstance(source, SparseRows) for source in inputs.sources.values()):
         return _predict_sparse(engine, inputs, out)
     start = 0
@@ -173,7 +198,7 @@ def rows_as_they_are(X: Any, dtype: Any, name: str) -> np.ndarray:
     return arrays.rows_of(X, name)
 
 
-def _predict_sparse(engine: Engine, inputs: Inputs, out: np.ndarray) -> np.ndarray:
+def _predict_sparse(engine: Engine, inputs: Inputs, out: Rows) -> Rows:
     """The output of a network that begins with a linear layer for a sparse X, which is read in place."""
     (name, rows), *_ = inputs.sources.items()
     assert isinstance(rows, SparseRows)

@@ -8,7 +8,7 @@ import numpy as np
 from ..backends import Backend, Executor, Inference
 from ..losses import Loss
 from ..nn import Module
-from ..program import InputSpec, Plan, Spec, build_plan
+from ..program import InputSpec, Plan, Spec, build_plan, on_each
 from ..program.plan import BackwardPlan, OwnLossPlan, Target, TrainingPlan
 from .advice import unused_parameters
 
@@ -46,7 +46,7 @@ class PlanCache:
         self.whole_batch = any(layer.whole_batch for _, layer in net.walk())
         # Rows for which the network is tried: several where code of users may treat a single one in another way.
         self.few = 3 if any(layer.has_forward for _, layer in net.walk()) else 1
-        self._outputs: dict[tuple[InputSpec, ...], tuple[int, ...]] = {}
+        self._outputs: dict[tuple[InputSpec, ...], Any] = {}
 
     def run_on(self, backend: Backend) -> None:
         """Compile for this backend from now on."""
@@ -71,9 +71,14 @@ class PlanCache:
         self.inferring.clear()
         self.last_inference = fits_nothing
 
-    def training(self, inputs: tuple[InputSpec, ...], target: Target, weighted: bool) -> TrainingPlan:
-        """Forward pass, loss and backward pass for one shape of batch. target: its shape without the batch, and dtype."""
-        plan = self._plan(inputs, target, weighted)
+    def training(
+        self, inputs: tuple[InputSpec, ...], target: Target, weight: tuple[int, ...] | None = None
+    ) -> TrainingPlan:
+        """Forward pass, loss and backward pass for one shape of batch.
+
+        target: its shape without the batch, and dtype; weight: the shape of the weights of one row, where there are some.
+        """
+        plan = self._plan(inputs, target, weight)
         assert isinstance(plan, TrainingPlan)
         return plan
 
@@ -92,7 +97,7 @@ class PlanCache:
         """The forward pass for one shape of batch, compiled; `inferring` then knows the shape, if the batch is one array."""
         plan = self.inference(inputs)
         executor = self.executor(plan, "forward", lambda: self.backend.compile(plan.forward))
-        if len(inputs) == 1 and inputs[0].dtype == self.dtype:
+        if len(inputs) == 1 and inputs[0].dtype == self.dtype and isinstance(plan.out, np.ndarray):
             self.inferring[inputs[0].shape] = executor.inference(plan.x, plan.out)
         return executor, plan
 
@@ -111,15 +116,12 @@ class PlanCache:
         compiled: T = plan.compiled[name]
         return compiled
 
-    def output_shape(self, inputs: tuple[InputSpec, ...]) -> tuple[int, ...]:
-        """The shape of one row of the output; ValueError where the inputs do not fit the network."""
+    def output_shape(self, inputs: tuple[InputSpec, ...]) -> Any:
+        """The shape of one row of the output, or of each of Several; ValueError where the inputs do not fit the network."""
         if inputs not in self._outputs:
             few = tuple(spec._replace(shape=(self.few, *spec.shape[1:])) for spec in inputs)
             try:
-                shape = self.inference(few).out.shape
-                if shape[:1] != (self.few,):
-                    raise ValueError(f"its output has shape {shape} for {self.few} rows")
-                shape = shape[1:]
+                shape = on_each(self._row_shape, self.inference(few).out)
             except ValueError as error:
                 raise ValueError(f"X does not fit the network: {error}") from None
             if len(self._outputs) > MOST:
@@ -127,14 +129,19 @@ class PlanCache:
             self._outputs[inputs] = shape
         return self._outputs[inputs]
 
+    def _row_shape(self, out: np.ndarray) -> tuple[int, ...]:
+        if out.shape[:1] != (self.few,):
+            raise ValueError(f"its output has shape {out.shape} for {self.few} rows")
+        return out.shape[1:]
+
     def _plan(
         self,
         inputs: tuple[InputSpec, ...],
         target: Target = None,
-        weighted: bool = False,
+        weight: tuple[int, ...] | None = None,
         own_loss: bool = False,
     ) -> Plan:
-        spec = Spec(inputs, target, weighted, own_loss, self.backend.pads_rows)
+        spec = Spec(inputs, target, weight, own_loss, self.backend.pads_rows)
         if spec not in self.plans:
             loss = None if self.loss is None else self.loss.emit
             plan = build_plan(self.net, loss, self.dtype, self.seed, self.step, spec)

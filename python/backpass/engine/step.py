@@ -55,7 +55,8 @@ def loss_and_gradients(plan: TrainingPlan) -> list[Instruction]:
 def metric(plan: TrainingPlan, engine: Engine, correct: np.ndarray | None) -> list[Instruction]:
     """What counts the rows of a batch that are right. Rows that are mixed (MixUp) have no class to compare with."""
     builder = Builder(engine.dtype, training=False)
-    if correct is not None and not plan.targets:
+    if correct is not None and not plan.targets and isinstance(plan.out, np.ndarray):
+        assert isinstance(plan.target, np.ndarray)
         engine.loss.emit_metric(builder, Tensor(plan.out), plan.target, plan.weight, correct)
     return builder.instructions
 

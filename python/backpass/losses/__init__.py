@@ -21,11 +21,12 @@ from .pointwise import (
 )
 
 if TYPE_CHECKING:
+    from .output_losses import OutputLosses
     from .traced_loss import TracedLoss, traced
 
 __all__ = [
     "BCEWithLogitsLoss", "CrossEntropyLoss", "FocalLoss", "GaussianNLLLoss", "HingeLoss", "HuberLoss", "L1Loss", "Loss",
-    "MSELoss", "NLLLoss", "PoissonNLLLoss", "QuantileLoss", "SmoothL1Loss", "TracedLoss", "by_name", "traced",
+    "MSELoss", "NLLLoss", "OutputLosses", "PoissonNLLLoss", "QuantileLoss", "SmoothL1Loss", "TracedLoss", "by_name", "traced",
 ]  # fmt: skip
 
 NAMES: dict[str, Callable[[], Loss]] = {
@@ -61,8 +62,18 @@ ELSEWHERE = {
 }
 
 
-def by_name(loss: Any) -> Loss:
-    """A loss object for a loss object or a name."""
+def by_name(loss: Any, weights: Any = None) -> Loss:
+    """A loss object for a loss object or a name; for several outputs of a list or a dict of such, with their weights."""
+    if isinstance(loss, list | tuple | dict):
+        from .output_losses import OutputLosses  # here: `import backpass` is to be quick
+
+        if isinstance(loss, dict):
+            return OutputLosses({name: by_name(one) for name, one in loss.items()}, weights)
+        return OutputLosses([by_name(one) for one in loss], weights)
+    if weights is not None:
+        raise ValueError(
+            f"loss_weights is {weights!r:.80}, but loss is {loss!r:.80}, expected a loss for each output"
+        )
     if isinstance(loss, Loss):
         return loss
     if isinstance(loss, str) and loss in NAMES:
@@ -79,6 +90,8 @@ def by_name(loss: Any) -> Loss:
 def __getattr__(name: str) -> Any:
     if name in ("TracedLoss", "traced"):
         return late(__name__, name, ".traced_loss")
+    if name == "OutputLosses":
+        return late(__name__, name, ".output_losses")
     raise missing(__name__, name, __all__, {"BCELoss": "losses.BCEWithLogitsLoss()"})
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from ..checks import flag, is_name, is_whole, real
 from ..described import Adjustable
 from ..ops import Op, correct_classes
-from ..program import Builder, Tensor, call
+from ..program import Builder, Several, Tensor, call
 from ..system.memory import aligned
 
 # Of the sum of a row's probabilities: float16 rounds by that much.
@@ -23,11 +23,13 @@ class Loss(Adjustable):
         wants: what the network's output is: "logits", "log probabilities", or "" for numbers.
         reductions: what `reduction` may be.
         in_units_of_y: whether the network's output is a number like y itself.
+        weighs_rows: whether a weight belongs to a row of the batch, whatever shape the targets have.
     """
 
     metric: ClassVar[str | None] = None
     wants: ClassVar[str] = ""
     in_units_of_y: ClassVar[bool] = False
+    weighs_rows: ClassVar[bool] = False
     reductions: ClassVar[Collection[str]] = ("mean", "sum")
     instead: ClassVar[Mapping[str, str]] = {
         "from_logits": "CrossEntropyLoss and BCEWithLogitsLoss take logits; leave Softmax and Sigmoid out of the network",
@@ -77,6 +79,23 @@ class Loss(Adjustable):
         if not is_whole(value) or not -(2**63) <= value < 2**63:
             raise ValueError(f"{type(self).__name__}: {name} is {value!r}, expected an integer of 64 bits")
         return int(value)
+
+    def parts(self, y: Any, output: Any) -> Several | None:
+        """Several (loss, y, output), where the loss takes several targets; else None.
+
+        output: the shape of a row of the network's output, or Several.
+        """
+        if isinstance(output, Several):
+            names = [*output.parts] if output.named else len(output.parts)
+            raise ValueError(
+                f"the network has several outputs ({names}), but the loss is {self!r}: give a loss for each, as in"
+                " loss=['mse', 'cross_entropy'] or a dict, or one of all by nn.traced"
+            )
+        return None
+
+    def of_outputs(self) -> list[tuple[str, str, "Loss"]]:
+        """The loss of each of several outputs: what logs call the output, its name, the loss."""
+        return []
 
     def targets(self, y: Any, output: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
         """y as this loss computes with it, for network outputs of shape (batch, *output); ValueError says what is wrong."""
@@ -139,6 +158,19 @@ class ClassLoss(Loss):
         out = aligned(self.weight.shape, builder.dtype)
         out[...] = self.weight
         return out
+
+
+def weight_of_targets(
+    builder: Builder, weight: np.ndarray | None, loss: Loss, target: Any
+) -> np.ndarray | None:
+    """The weights of the rows, for each target of a row where a loss weighs targets."""
+    if weight is None or loss.weighs_rows:
+        return weight
+    shape = target.shape if target.dtype == np.int64 else target.shape[:-1]
+    if weight.shape == shape:
+        return weight
+    repeated = np.broadcast_to(weight.reshape(-1, *[1] * (len(shape) - 1)), shape)
+    return builder.contiguous(builder.view(Tensor(weight), repeated)).array
 
 
 def emit_loss(op: Op, builder: Builder, pred: Tensor, **fields: Any) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..ops import mean_loss
-from ..program import Builder, Tensor
+from ..program import Builder, Several, Tensor, on_each, parts_of
 from ..program.symbolic import SymbolicTensor
 from ..program.trace import located, tracing
 from .base import Loss, emit_loss
@@ -21,7 +21,8 @@ class TracedLoss(Loss):
     Args:
         f: called once for each shape, with the output of the network and the targets; no Python runs in a step.
 
-    Shapes: whatever f takes; y has a row for each row of X. Integers stay integers, other numbers get the model's dtype.
+    Shapes: whatever f takes; y has a row for each row of X, or is a tuple or dict of such, as which f gets it. Integers stay
+        integers, other numbers get the model's dtype. Of several outputs f gets what `forward` returned.
 
     Raises:
         TypeError: f is no function. ValueError: f gives something else than one number, or one a row.
@@ -31,11 +32,17 @@ class TracedLoss(Loss):
         TracedLoss(...)
     """
 
+    weighs_rows = True
+
     def __init__(self, f: Callable[[Any, Any], Any]) -> None:
         super().__init__()
         if not callable(f):
             raise TypeError(f"TracedLoss: f is {f!r:.80}, expected a function (pred, y) -> loss")
         self.f = f
+
+    def parts(self, y: Any, output: Any) -> Several | None:
+        several = Several.of_arrays(y)
+        return several and on_each(lambda part: (self, part, output), several)
 
     def targets(self, y: Any, output: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
         targets = np.asarray(y)
@@ -46,12 +53,13 @@ class TracedLoss(Loss):
         return np.ascontiguousarray(targets, np.int64 if targets.dtype.kind in "iub" else dtype)
 
     def emit(
-        self, builder: Builder, pred: Tensor, target: np.ndarray, sample_weight: np.ndarray | None
+        self, builder: Builder, pred: Any, target: Any, sample_weight: np.ndarray | None
     ) -> tuple[Tensor, Tensor]:
-        rows = pred.shape[0]
+        rows = parts_of(pred)[0].shape[0]
         with tracing(builder, {}):
-            y = SymbolicTensor(builder, Tensor(target), 1)
-            value = located(self.f, SymbolicTensor(builder, pred, 1), y)
+            given = on_each(lambda tensor: SymbolicTensor(builder, tensor, 1), pred)
+            y = on_each(lambda array: SymbolicTensor(builder, Tensor(array), 1), target)
+            value = located(self.f, *(one.given() if isinstance(one, Several) else one for one in (given, y)))
         if not isinstance(value, SymbolicTensor) or value.shape not in ((), (1,), (rows,)):
             described = (
                 f"a tensor of shape {value.shape}" if isinstance(value, SymbolicTensor) else repr(value)

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from math import prod
-from typing import ClassVar, overload
+from typing import Any, ClassVar, overload
 
 from ..checks import is_whole
 from ..ops import add
-from ..program import Builder, Tensor
+from ..program import Builder, Several, Tensor
 from .module import Kind, Module
 
 
@@ -58,8 +58,12 @@ class Sequential(Module):
     def named_children(self) -> Iterator[tuple[str, Module]]:
         return ((str(i), layer) for i, layer in enumerate(self.layers))
 
-    def emit(self, builder: Builder, *inputs: Tensor) -> Tensor:
+    def emit(self, builder: Builder, *inputs: Tensor) -> Any:
         for name, layer in self.named_children():
+            if isinstance(inputs[0], Several):
+                raise ValueError(
+                    f"Sequential: layer {int(name) - 1} gives several outputs, but {layer!r:.80} takes one"
+                )
             with builder.inside(name):
                 inputs = (layer.emit(builder, *inputs),)
         return inputs[0]
@@ -113,6 +117,8 @@ class Residual(Module):
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
         with builder.inside("inner"):
             y = self.inner.emit(builder, x)
+        if isinstance(y, Several):
+            raise ValueError(f"Residual: inner gives {len(y.parts)} outputs, expected one")
         if y.shape != x.shape:
             raise ValueError(
                 f"Residual: inner turns {x.shape[1:]} into {y.shape[1:]}, expected the same shape"

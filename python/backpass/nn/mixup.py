@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..ops import gather, gather_labels, mixed_loss, mixup_draw, mixup_forward
-from ..program import Builder, EmitLoss, OwnLoss, Tensor
+from ..program import Builder, EmitLoss, OwnLoss, Several, Tensor
 from ..system.memory import aligned
 from .module import Module
 
@@ -42,6 +42,8 @@ class Mixture:
         self, loss: EmitLoss, builder: Builder, pred: Tensor, target: np.ndarray, weight: np.ndarray | None
     ) -> tuple[Tensor, Tensor]:
         """Emit the loss of mixed rows. Class indices cannot be mixed: the losses of both rows' are."""
+        if isinstance(pred, Several) or isinstance(target, Several):
+            raise ValueError("nn.MixUp mixes one output and its targets, but there are several")
         if target.dtype != np.int64:
             mixed_weight = None if weight is None else self._mixed(builder, weight)
             return loss(builder, pred, self._mixed(builder, target), mixed_weight)

@@ -34,7 +34,7 @@ class Module(Adjustable):
     A subclass has modules, `nn.Parameter` and buffers as attributes, and says in `forward` what it computes of symbolic tensors.
     A layer of this package, or one of yours that knows ops, defines `emit` instead.
 
-    Shapes: `forward` gets the inputs (N, ...) by its arguments, and returns a tensor (N, ...).
+    Shapes: `forward` gets the inputs (N, ...) by its arguments, and returns a tensor (N, ...), or a tuple or dict of such.
 
     Attributes:
         takes: the names of the inputs, in the order of `emit`, and what each is: "number" or "index".
@@ -113,8 +113,8 @@ class Module(Adjustable):
 
         return emitted(self, inputs, named)
 
-    def emit(self, builder: Builder, *inputs: Any, **options: Any) -> Tensor:
-        """Emit this module's calls on the inputs that `takes` names; returns its output. By default it is what `forward` says."""
+    def emit(self, builder: Builder, *inputs: Any, **options: Any) -> Any:
+        """Emit this module's calls on the inputs that `takes` names; returns its output: by default what `forward` says."""
         from .tracing import traced
 
         return traced(self, builder, inputs)

@@ -5,34 +5,36 @@ from typing import Any
 
 import numpy as np
 
-from ..program import Builder, Tensor, address
+from ..program import Builder, Several, Tensor, address, on_each, parts_of
 from ..program.symbolic import SymbolicTensor
 from ..program.trace import current, innermost, located, tracing, within
 from ..program.views import permute
 
 
-def traced(module: Any, builder: Builder, inputs: Sequence[Tensor]) -> Tensor:
-    """The output of a module's `forward` for tensors of the program."""
+def traced(module: Any, builder: Builder, inputs: Sequence[Tensor]) -> Tensor | Several:
+    """The output of a module's `forward` for tensors of the program, or several."""
     names = {id(inner): name for name, inner in module.walk()}
     with tracing(builder, names):
         out = located(module.forward, *(SymbolicTensor(builder, x, 1) for x in inputs))
-    if not isinstance(out, SymbolicTensor):
-        if isinstance(out, tuple | list | dict):
+    outputs = Several.of(out) if isinstance(out, tuple | list | dict) else out
+    if isinstance(outputs, Several) and not outputs.parts:
+        raise TypeError(f"forward of {type(module).__name__} returned an empty {type(out).__name__}")
+    for y in parts_of(outputs):
+        if not isinstance(y, SymbolicTensor):
             raise TypeError(
-                f"forward of {type(module).__name__} returned a {type(out).__name__}, which is not available yet: join the"
-                " outputs with bp.cat, and take them apart in the loss"
+                f"forward of {type(module).__name__} returned {y!r:.80}, expected a tensor, or a tuple or dict of tensors"
             )
-        raise TypeError(f"forward of {type(module).__name__} returned {out!r:.80}, expected a tensor")
+        mixed = y.per_row == 0 and builder.whole_batch and y.shape[:1] == inputs[0].shape[:1]
+        if y.per_row != 1 and not mixed:
+            raise ValueError(
+                f"forward of {type(module).__name__} returned a tensor of shape {y.shape}, expected the"
+                f" {inputs[0].shape[0]} rows of the batch first, each computed from its input"
+            )
+    tensors = on_each(lambda y: y.tensor, outputs)
     for name, x in zip(module.takes, inputs, strict=False):
-        if not _is_read(builder, x) and out.tensor is not x:
+        if not _is_read(builder, x) and x not in parts_of(tensors):
             raise ValueError(f"forward of {type(module).__name__} does not use its input {name!r}")
-    mixed = out.per_row == 0 and builder.whole_batch and out.shape[:1] == inputs[0].shape[:1]
-    if out.per_row != 1 and not mixed:
-        raise ValueError(
-            f"forward of {type(module).__name__} returned a tensor of shape {out.shape}, expected the"
-            f" {inputs[0].shape[0]} rows of the batch first, each computed from its input"
-        )
-    return out.tensor
+    return tensors  # type: ignore[no-any-return]
 
 
 def _is_read(builder: Builder, x: Tensor) -> bool:

@@ -13,7 +13,7 @@ from .expression import expression
 from .layer_norm import layer_norm_backward, layer_norm_forward
 from .linear import linear_backward, linear_forward
 from .matmul import matmul_backward, matmul_forward
-from .mean_loss import mean_loss
+from .mean_loss import mean_loss, sum_losses
 from .measure import dead_units, multiply_add, part_norms, saturated_units
 from .mixup import mixed_loss, mixup_backward, mixup_draw, mixup_forward
 from .penalty import l2_gradient, l2_loss
@@ -106,5 +106,6 @@ __all__ = [
     "sparse_linear_backward",
     "sparse_linear_forward",
     "step_schedule",
+    "sum_losses",
     "to_number",
 ]

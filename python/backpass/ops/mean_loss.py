@@ -1,4 +1,4 @@
-"""The end of a loss that is written as an expression: the mean over rows, in double."""
+"""The end of losses: the mean over rows of one that is written as an expression, and the sum of several; in double."""
 
 import numpy as np
 
@@ -18,3 +18,9 @@ def mean_loss(pred, sample_weight, loss, count, dpred, rows: int = 0):
     loss[0] = float((weight * pred).sum()) / divisor
     if dpred is not None:
         dpred[...] = weight / divisor
+
+
+@op("part[1]:float64 before[1]:float64? -> loss[1]:float64")
+def sum_losses(part, before, loss, weight: float = 1.0):
+    """loss = before + weight * part: what the losses of several outputs add up to, one after the other."""
+    loss[0] = (0.0 if before is None else before[0]) + weight * part[0]

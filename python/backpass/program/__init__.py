@@ -2,11 +2,12 @@
 
 from .build import build_plan
 from .builder import Builder, EmitLoss, Instruction, OwnLoss, TargetTransform, call
-from .plan import BackwardPlan, InputSpec, OwnLossPlan, Plan, Spec, TrainingPlan
+from .plan import BackwardPlan, InputSpec, OwnLossPlan, Plan, Rows, Spec, Target, TrainingPlan
+from .several import Several, on_each, parts_of
 from .tensor import Parameters, Tensor, address
 
 __all__ = [
-    "BackwardPlan", "Builder", "EmitLoss", "InputSpec", "Instruction", "OwnLoss", "OwnLossPlan", "Parameters", "Plan", "Spec",
-    "TargetTransform", "Tensor", "TrainingPlan",
-    "address", "build_plan", "call",
+    "BackwardPlan", "Builder", "EmitLoss", "InputSpec", "Instruction", "OwnLoss", "OwnLossPlan", "Parameters", "Plan", "Rows",
+    "Several", "Spec", "Target", "TargetTransform", "Tensor", "TrainingPlan",
+    "address", "build_plan", "call", "on_each", "parts_of",
 ]  # fmt: skip

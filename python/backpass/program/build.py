@@ -10,14 +10,15 @@ from ..system.memory import aligned
 from .builder import Builder, EmitLoss
 from .fuse import fused
 from .layout import padded
-from .plan import BackwardPlan, InputSpec, OwnLossPlan, Plan, Spec, TrainingPlan
+from .plan import BackwardPlan, InputSpec, OwnLossPlan, Plan, Rows, Spec, TrainingPlan
+from .several import Several, on_each, parts_of
 from .tensor import Tensor
 
 
 class Network(Protocol):
     """What build_plan needs of a layer."""
 
-    def emit(self, builder: Builder, *inputs: Any, **options: Any) -> Tensor: ...
+    def emit(self, builder: Builder, *inputs: Any, **options: Any) -> Tensor | Several: ...
 
 
 def build_plan(
@@ -32,26 +33,29 @@ def build_plan(
     builder = Builder(dtype, spec.training, step, seed)
     inputs = {input_spec.name: _input(builder, input_spec, spec.own_loss) for input_spec in spec.inputs}
     out = net.emit(builder, *inputs.values())
-    if not isinstance(out, Tensor):
-        raise TypeError(f"net returned {type(out).__name__} from emit, expected one Tensor")
+    for tensor in parts_of(out):
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"net returned {type(tensor).__name__} from emit, expected a Tensor")
+    shown: Rows = on_each(lambda tensor: tensor.array, out)
     arrays = {name: tensor.array for name, tensor in inputs.items()}
     forward, builder.instructions = builder.instructions, []
     plan: Plan
     if spec.target is not None:
         assert loss is not None
-        plan = _training(builder, loss, spec, arrays, out, forward)
+        plan = _training(builder, loss, spec, arrays, out, shown, forward)
     elif spec.own_loss:
-        dout = builder.tensor(out.shape)
-        builder.add_gradient(out, dout)
+        dout = on_each(lambda tensor: builder.tensor(tensor.shape), out)
+        on_each(builder.add_gradient, out, dout)
         builder.backward()
         flowing = {name: builder.gradient(tensor) for name, tensor in inputs.items()}
         dx = {name: gradient.array for name, gradient in flowing.items() if gradient is not None}
         plan = OwnLossPlan(
-            arrays, out.array, forward, builder.bytes, backward=builder.instructions, kept=builder.kept,
-            targets=builder.targets, count=np.full(1, float(spec.rows)), dout=dout.array, dx=dx,
+            arrays, shown, forward, builder.bytes, backward=builder.instructions, kept=builder.kept,
+            targets=builder.targets, count=np.full(1, float(spec.rows)), dout=on_each(lambda tensor: tensor.array, dout),
+            dx=dx,
         )  # fmt: skip
     else:
-        plan = Plan(arrays, out.array, forward, builder.bytes)
+        plan = Plan(arrays, shown, forward, builder.bytes)
     plan.whole_batch = builder.whole_batch
     if isinstance(plan, BackwardPlan):
         plan.reached = builder.reached
@@ -77,21 +81,24 @@ def _training(
     loss: EmitLoss,
     spec: Spec,
     inputs: dict[str, np.ndarray],
-    out: Tensor,
+    out: Any,
+    shown: Rows,
     forward: list[Any],
 ) -> TrainingPlan:
     assert spec.target is not None
-    shape, dtype = spec.target
-    target = aligned((spec.rows, *shape), dtype)
-    weighed = target.shape if dtype == np.int64 else out.shape[:-1]
-    weight = aligned(weighed, builder.dtype) if spec.weighted else None
+    target = on_each(lambda target: aligned((spec.rows, *target[0]), target[1]), spec.target)
+    weight = None if spec.weight is None else aligned((spec.rows, *spec.weight), builder.dtype)
     for transform in builder.targets:
         loss = partial(transform.emit, loss)
     value, count = loss(builder, out, target, weight)
     loss_part, builder.instructions = builder.instructions, []
     builder.backward()
-    size = builder.bytes + target.nbytes + (0 if weight is None else weight.nbytes)
+    size = (
+        builder.bytes
+        + sum(array.nbytes for array in parts_of(target))
+        + (0 if weight is None else weight.nbytes)
+    )
     return TrainingPlan(
-        inputs, out.array, forward, size, backward=builder.instructions, kept=builder.kept, targets=builder.targets,
+        inputs, shown, forward, size, backward=builder.instructions, kept=builder.kept, targets=builder.targets,
         loss=value.array, count=count.array, target=target, weight=weight, loss_part=loss_part,
     )  # fmt: skip

@@ -13,6 +13,7 @@ import numpy as np
 from ..system.memory import padded_matrix
 from .builder import Instruction
 from .plan import OwnLossPlan, Plan, Spec
+from .several import on_each
 from .tensor import Tensor, address
 
 # Bytes from row to row, or a multiple, at which rows crowd into a few sets.
@@ -33,7 +34,7 @@ def padded(plan: Plan, spec: Spec, viewed: Iterable[Tensor] = ()) -> Plan:
     changes["inputs"] = {name: new_arrays.get(address(x), x) for name, x in plan.inputs.items()}
     changes["bytes"] = plan.bytes + sum(a.strides[0] * len(a) - a.nbytes for a in new_arrays.values())
     if isinstance(plan, OwnLossPlan):
-        changes["dout"] = new_arrays.get(address(plan.dout), plan.dout)
+        changes["dout"] = on_each(lambda dout: new_arrays.get(address(dout), dout), plan.dout)
     return replace(plan, **changes)
 
 

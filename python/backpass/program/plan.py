@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .builder import Instruction, TargetTransform
+from .several import Several, parts_of
 
 
 class InputSpec(NamedTuple):
@@ -18,8 +19,10 @@ class InputSpec(NamedTuple):
     in_place: bool = False
 
 
-# Of a target: its shape without the batch, and dtype; None where there is none.
-Target = tuple[tuple[int, ...], np.dtype[Any]] | None
+# Of a target: its shape without the batch, and dtype; Several of such; None where there is none.
+Target = tuple[tuple[int, ...], np.dtype[Any]] | Several | None
+# An array whose first dimension are rows, or several.
+Rows = np.ndarray | Several
 
 
 class Spec(NamedTuple):
@@ -27,7 +30,8 @@ class Spec(NamedTuple):
 
     inputs: tuple[InputSpec, ...]
     target: Target = None
-    weighted: bool = False
+    # The shape of the weights of one row, where rows have weights.
+    weight: tuple[int, ...] | None = None
     # Whether the gradient of the output comes from outside, and that of the input is wanted.
     own_loss: bool = False
     # Whether rows of matrices have padding between them where that helps products.
@@ -49,7 +53,7 @@ class Plan:
     """Buffers and instructions of inference for one shape of batch. All plans of a model share its parameters."""
 
     inputs: dict[str, np.ndarray]
-    out: np.ndarray
+    out: Rows
     forward: list[Instruction]
     # Size of all arrays but the parameters.
     bytes: int = 0
@@ -71,7 +75,7 @@ class Plan:
     @property
     def handed_out(self) -> list[np.ndarray]:
         """The arrays that somebody outside the plan reads or writes."""
-        return [*self.inputs.values(), self.out]
+        return [*self.inputs.values(), *parts_of(self.out)]
 
 
 @dataclass(eq=False, repr=False)
@@ -97,7 +101,7 @@ class BackwardPlan(Plan):
 class TrainingPlan(BackwardPlan):
     """Forward pass, loss and backward pass."""
 
-    target: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    target: Rows = field(default_factory=lambda: np.zeros(0))
     weight: np.ndarray | None = None
     loss_part: list[Instruction] = field(default_factory=list)
 
@@ -112,7 +116,7 @@ class TrainingPlan(BackwardPlan):
 class OwnLossPlan(BackwardPlan):
     """Forward and backward pass around a loss that is computed outside."""
 
-    dout: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    dout: Rows = field(default_factory=lambda: np.zeros(0))
     dx: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property

@@ -10,6 +10,7 @@ from ..checks import as_path, is_number
 from ..data.inputs import Inputs
 from ..engine.engine import Engine
 from ..engine.inputs import checked_data
+from ..program import Rows
 
 EXPECTED = "expected a pair (X, y) or a triple (X, y, sample_weight), of arrays or of paths of .npy files"
 
@@ -47,7 +48,7 @@ def _is_chunk(value: Any) -> bool:
 
 def checked_chunk(
     engine: Engine, name: str, chunk: Any, class_weight: Any = None
-) -> tuple[Inputs, np.ndarray, np.ndarray | None]:
+) -> tuple[Inputs, Rows, np.ndarray | None]:
     """The inputs, targets and weights of one chunk; complaints begin with its name."""
     if not isinstance(chunk, tuple | list) or len(chunk) not in (2, 3):
         raise ValueError(f"{name} is a {type(chunk).__name__}, {EXPECTED}")
@@ -61,7 +62,11 @@ def checked_chunk(
 
 
 def mapped(name: str, data: Any) -> Any:
-    """A path of a .npy file as a memory map, all else as it is."""
+    """A path of a .npy file as a memory map, those in a dict or a tuple too; all else as it is."""
+    if isinstance(data, Mapping):
+        return {key: mapped(f"{name}[{key!r}]", value) for key, value in data.items()}
+    if isinstance(data, tuple):
+        return tuple(mapped(name, value) for value in data)
     if isinstance(data, str | PathLike):
         return np.load(as_path(name, data), mmap_mode="r", allow_pickle=False)
     return data

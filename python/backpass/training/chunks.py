@@ -13,6 +13,7 @@ from ..data.sparse import SparseRows
 from ..engine.engine import Engine
 from ..engine.inputs import check_weighed
 from ..engine.run import Run
+from ..program import Rows, on_each, parts_of
 from ..system.memory import aligned
 from ..system.signals import opened
 from .chunk import checked_chunk
@@ -34,7 +35,7 @@ class Chunks:
         for number in range(len(source)):
             inputs, y, weight = self._checked(number)
             if not self.sizes:
-                self.inputs, self.target = inputs.part(slice(0, 0)), (y.shape[1:], y.dtype)
+                self.inputs, self.target = inputs.part(slice(0, 0)), targets.target_of(y)
             self.weighted |= weight is not None
             weighs |= weight is None or bool(weight.any())
             self.sizes.append(inputs.rows)
@@ -59,7 +60,7 @@ class Chunks:
             check_weighed(np.zeros(1), None, class_weight)
         self.fingerprint = Fingerprint(f"all:{full.hexdigest()}", sampled.hexdigest)
 
-    def read(self, number: int) -> tuple[Inputs, np.ndarray, np.ndarray | float]:
+    def read(self, number: int) -> tuple[Inputs, Rows, np.ndarray | float]:
         """Inputs, targets and weights of a chunk as the programs take them."""
         inputs, y, weight = self._checked(number)
         if inputs.rows != self.sizes[number]:
@@ -68,14 +69,14 @@ class Chunks:
             )
         return inputs, y, 1.0 if weight is None else weight
 
-    def _checked(self, number: int) -> tuple[Inputs, np.ndarray, np.ndarray | None]:
+    def _checked(self, number: int) -> tuple[Inputs, Rows, np.ndarray | None]:
         inputs, y, weight = checked_chunk(self.engine, f"X[{number}]", self.source[number], self.class_weight)
         if any(isinstance(source, SparseRows) for source in inputs.sources.values()):
             raise TypeError(f"X[{number}] is a sparse matrix, expected a dense array in a chunk")
         shapes = {name: source.shape[1:] for name, source in inputs.sources.items()}
         if self.sizes:
             first_shapes = {name: source.shape[1:] for name, source in self.inputs.sources.items()}
-            if (shapes, (y.shape[1:], y.dtype)) != (first_shapes, self.target):
+            if (shapes, targets.target_of(y)) != (first_shapes, self.target):
                 raise ValueError(
                     f"X[{number}]: its rows have another shape than those of X[0], {first_shapes}"
                 )
@@ -91,12 +92,11 @@ class ChunkLoop(BatchLoop):
     def __init__(self, engine: Engine, chunks: Chunks, run: Run) -> None:
         self.chunks, self.rows = chunks, run.rows
         room = max(chunks.sizes) + run.batch_size - 1
-        shape, dtype = chunks.target
-        weights = shape if dtype == np.int64 else shape[:-1]
+        weights = targets.weight_shape(engine.loss, chunks.target)
         specs = chunks.inputs.specs(room, engine.dtype)
         feed = Feed.of(
             Inputs({spec.name: aligned(spec.shape, spec.dtype) for spec in specs}, chunks.inputs.kinds),
-            aligned((room, *shape), dtype),
+            on_each(lambda target: aligned((room, *target[0]), target[1]), chunks.target),
             aligned((room, *weights), engine.dtype) if chunks.weighted else None,
         )
         super().__init__(engine, feed, run.batch_size, run.rows)
@@ -153,7 +153,7 @@ class ChunkLoop(BatchLoop):
     def _keep(self, rows: np.ndarray) -> int:
         """Move what is left to the front; returns how many rows these are."""
         feed, kept = self.feed, len(rows)
-        for array in (*feed.inputs.batch(slice(None)).values(), feed.y, feed.weight):
+        for array in (*feed.inputs.batch(slice(None)).values(), *parts_of(feed.y), feed.weight):
             if array is not None:
                 array[:kept] = array[rows]
         feed.index[:kept] = np.arange(kept)

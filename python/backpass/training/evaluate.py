@@ -12,29 +12,43 @@ from ..engine.engine import Engine
 from ..engine.inputs import check_weighed, checked_data
 from ..engine.own_loss import call_loss
 from ..engine.passes import predict, predict_inputs
-from ..losses.base import ClassLoss
+from ..losses.base import ClassLoss, Loss, weight_of_targets
 from ..ops.formulas import sigmoid
-from ..program import Builder, Tensor
+from ..program import Builder, Rows, Several, Tensor, on_each
 from .chunk import checked_chunk, is_sequence_of_chunks, unpacked
 
 
 def evaluated(
-    engine: Engine, inputs: Inputs, target: np.ndarray, weight: np.ndarray | None = None
+    engine: Engine, inputs: Inputs, target: Rows, weight: np.ndarray | None = None
 ) -> dict[str, float]:
-    """Loss and metric of checked data."""
+    """Loss and metric of checked data; of several outputs the sum of their losses, and each one's as well."""
     engine.refresh()
     pred = predict_inputs(engine, inputs)
     if engine.loss_function:
         return {"loss": call_loss(engine, pred, target)[0]}
+    found = _judged(engine, engine.loss, pred, target, weight)
+    for prefix, name, loss in engine.loss.of_outputs():
+        assert isinstance(pred, Several)
+        assert isinstance(target, Several)
+        of_one = _judged(engine, loss, pred.parts[name], target.parts[name], weight)
+        found |= {f"{prefix}_{key}": value for key, value in of_one.items()}
+    return found
+
+
+def _judged(
+    engine: Engine, loss: Loss, pred: Rows, target: Rows, weight: np.ndarray | None
+) -> dict[str, float]:
+    """Loss and metric of one output, or the loss of all together."""
     builder = Builder(engine.dtype, training=False)
-    loss, _ = engine.loss.emit(builder, Tensor(pred), target, weight)
+    tensor = on_each(Tensor, pred)
+    if weight is not None:
+        weight = weight_of_targets(builder, weight, loss, target)
+    value, _ = loss.emit(builder, tensor, target, weight)  # type: ignore[arg-type]
     right = np.zeros(2)
-    engine.loss.emit_metric(builder, Tensor(pred), target, weight, right)
+    loss.emit_metric(builder, tensor, target, weight, right)  # type: ignore[arg-type]
     engine.backend.compile(builder.instructions).run(1, engine.threads)
-    metric = (
-        {engine.loss.metric: float(right[0] / right[1]) if right[1] else 0.0} if engine.loss.metric else {}
-    )
-    return {"loss": float(loss.array[0]), **metric}
+    metric = {loss.metric: float(right[0] / right[1]) if right[1] else 0.0} if loss.metric else {}
+    return {"loss": float(value.array[0]), **metric}
 
 
 def evaluate(engine: Engine, X: Any, y: Any, sample_weight: Any) -> dict[str, float]:
@@ -74,8 +88,10 @@ def evaluated_chunks(engine: Engine, name: str, chunks: Any) -> dict[str, float]
     return {key: float(np.average([result[key] for result in results], weights=counts)) for key in results[0]}
 
 
-def probabilities(engine: Engine, pred: np.ndarray) -> np.ndarray:
+def probabilities(engine: Engine, pred: Any) -> np.ndarray:
     """Probabilities of the classes for the network's output."""
+    if isinstance(pred, tuple | dict):
+        raise RuntimeError(f"the network has {len(pred)} outputs: predict(X) gives them")
     kind = engine.builtin_loss.wants if engine.builtin_loss else ""
     if kind == "log probabilities":
         return np.asarray(np.exp(pred))
@@ -90,7 +106,7 @@ def probabilities(engine: Engine, pred: np.ndarray) -> np.ndarray:
     return np.concatenate([1 - positive, positive], axis=1) if positive.shape[1:] == (1,) else positive
 
 
-def classes(engine: Engine, pred: np.ndarray) -> np.ndarray:
+def classes(engine: Engine, pred: Any) -> np.ndarray:
     """The most probable classes for the network's output."""
     likely = probabilities(engine, pred)
     single = isinstance(engine.builtin_loss, ClassLoss) or pred.shape[1:] == (1,)
@@ -107,14 +123,19 @@ def score(
         )
     if engine.builtin_loss.metric:
         return evaluation(X, y, sample_weight)[engine.builtin_loss.metric]
-    pred = predict(engine, X).astype(np.float64)
+    out = predict(engine, X)
+    if isinstance(out, tuple | dict):
+        raise RuntimeError(
+            f"the network has {len(out)} outputs, expected one: evaluate(X, y) gives the loss of each"
+        )
+    pred = out.astype(np.float64)
     target = arrays.as_array("y", y).astype(np.float64)
     if target.ndim == 1 and pred.shape[1:] == (1,):
         target = target[:, None]
     if target.shape != pred.shape:
         raise ValueError(f"y has shape {target.shape}, expected {pred.shape} like the network's output")
     checked_weight = row_weights(
-        sample_weight, None, target.reshape(len(target), -1), np.dtype(np.float64), 1
+        sample_weight, None, target.reshape(len(target), -1), np.dtype(np.float64), 1, ()
     )
     check_weighed(checked_weight, sample_weight, None)
     weight = np.ones(len(target)) if checked_weight is None else checked_weight

@@ -9,6 +9,7 @@ import numpy as np
 from ..data.arrays import quiet_cast
 from ..data.inputs import Inputs
 from ..data.sparse import SparseRows
+from ..program import Rows, parts_of
 
 # Elements that are looked at at a time.
 CHUNK = 1 << 18
@@ -27,12 +28,12 @@ class Fingerprint(NamedTuple):
     sampled: Callable[[], str]
 
     @classmethod
-    def of(cls, parts: Sequence[Inputs | np.ndarray | None], dtype: np.dtype[Any]) -> "Fingerprint":
+    def of(cls, parts: Sequence[Inputs | Rows | None], dtype: np.dtype[Any]) -> "Fingerprint":
         """Of inputs, targets and weights, in this order; dtype: the model's."""
         arrays: list[tuple[np.ndarray | None, Any]] = []
         for part in parts:
             if not isinstance(part, Inputs):
-                arrays.append((part, None))
+                arrays += [(array, None) for array in parts_of(part)]
                 continue
             for source in part.sources.values():
                 if isinstance(source, SparseRows):

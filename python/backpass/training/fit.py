@@ -38,8 +38,12 @@ class Validation:
             )
         elif data:
             self.fingerprint = Fingerprint.of(data, engine.dtype)
-        metric = engine.builtin_loss.metric if engine.builtin_loss else None
-        metrics = {"val_loss": "min"} | ({f"val_{metric}": "max"} if metric else {})
+        metrics = {"val_loss": "min"}
+        if loss := engine.builtin_loss:
+            metrics |= {f"val_{loss.metric}": "max"} if loss.metric else {}
+            for prefix, _, one in loss.of_outputs():
+                metrics |= {f"val_{prefix}_loss": "min"}
+                metrics |= {f"val_{prefix}_{one.metric}": "max"} if one.metric else {}
         self.better = metrics if data or chunks is not None else {}
 
     def epoch_begins(self, epoch: int) -> None:

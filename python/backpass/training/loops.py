@@ -8,6 +8,7 @@ import numpy as np
 
 from ..data.feed import Feed, Position
 from ..data.order import Order
+from ..data.targets import target_of
 from ..engine.engine import Engine
 from ..engine.nonfinite import raise_non_finite
 from ..engine.own_loss import OwnLossStep
@@ -81,8 +82,8 @@ class BatchLoop:
             plan = engine.plans.own_loss(specs)
             own_step = OwnLossStep(engine, plan, feed.counters(engine.step_counts), rows, self.penalty)
             return _OwnLossSteps(own_step, feed, rows), plan
-        target = (feed.y.shape[1:], feed.y.dtype)
-        training = engine.plans.training(specs, target, feed.weight is not None)
+        weight = None if feed.weight is None else feed.weight.shape[1:]
+        training = engine.plans.training(specs, target_of(feed.y), weight)
         instructions = step(
             training,
             engine,

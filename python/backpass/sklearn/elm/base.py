@@ -119,7 +119,8 @@ class BaseELM(Estimator):
         # A model serves one thread at a time, an estimator any number.
         busy = self.__dict__.setdefault("_busy", Lock())
         with busy:
-            return self.hidden_.predict(X.toarray() if sparse.issparse(X) else X)
+            out: np.ndarray = self.hidden_.predict(X.toarray() if sparse.issparse(X) else X)
+            return out
 
     def _accumulate(self, X: Any, Y: np.ndarray, w: np.ndarray) -> None:
         for z, weights in self._chunks(X, Y, w):

@@ -25,7 +25,9 @@ def minimise(network: Network, X: Any, task: Task, estimator: Any) -> tuple[floa
     feed = Feed.of(Inputs({"x": rows}, {"x": "number"}), task.target, task.weight)
     target = (task.target.shape[1:], task.target.dtype)
     plan = engine.plans.training(
-        feed.inputs.specs(feed.inputs.rows, model.dtype), target, task.weight is not None
+        feed.inputs.specs(feed.inputs.rows, model.dtype),
+        target,
+        None if task.weight is None else task.weight.shape[1:],
     )
     if not sparse:
         plan.x[...] = rows

@@ -129,7 +129,8 @@ class Network:
     def predict(self, X: Any) -> np.ndarray:
         """The raw output, before the output activation: (N, outputs)."""
         if self.reads_sparse(X) or not is_sparse(X):
-            return self.model.predict(X)
+            out: np.ndarray = self.model.predict(X)
+            return out
         X, rows = X.tocsr(), block_rows(X.shape[1], self.model.dtype)
         parts = [
             self.model.predict(X[start : start + rows].toarray()) for start in range(0, X.shape[0], rows)
