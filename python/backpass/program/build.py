@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..ops import expression
+from ..ops import expression, to_number
 from ..system.memory import aligned
 from .builder import Builder, EmitLoss
 from .fuse import fused
@@ -34,6 +34,9 @@ def build_plan(
     out = net.emit(builder, *inputs.values())
     if not isinstance(out, Tensor):
         raise TypeError(f"net returned {type(out).__name__} from emit, expected one Tensor")
+    if out.array.dtype.kind != "f":
+        # Indices, such as those of argmax: what comes out of a network are numbers.
+        out = builder.emit(to_number, x=out)
     arrays = {name: tensor.array for name, tensor in inputs.items()}
     forward, builder.instructions = builder.instructions, []
     plan: Plan
