@@ -1,6 +1,7 @@
 // Ops that go element by element: activations and addition.
 #include "kernel.hpp"
 #include "matmul/activate.hpp"
+#include "vector/strides.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
@@ -35,7 +36,10 @@ void add(const Add<T>& op, Range range, Scratch) {
 template <class T>
 void to_number(const ToNumber<T>& op, Range range, Scratch) {
     const auto [begin, end] = covered(range, kElementPiece, op.x.size());
-    for (Index i = begin; i < end; ++i) op.y.data[i] = T(op.x.data[i]);
+    T* const y = op.y.data + begin;
+    each_run(op.x, begin, end - begin, [&](Index from, Index step, Index i, Index n) BP_INLINED {
+        for (Index k = 0; k < n; ++k) y[i + k] = T(op.x.data[from + k * step]);
+    });
 }
 
 }  // namespace

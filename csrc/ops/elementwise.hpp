@@ -80,7 +80,7 @@ struct Add {
 template <class T>
 struct ToNumber {
     static constexpr const char* name = "to_number";
-    Tensor<const std::int64_t> x;
+    Strided<const std::int64_t> x;
     Tensor<T> y;
 
     template <class Visit>
@@ -88,7 +88,7 @@ struct ToNumber {
         field("x", x);
         field("y", y);
     }
-    const char* invalid() const { return same_size(x, y) ? nullptr : "x and y must have one shape"; }
+    const char* invalid() const { return same_shape(x, y) ? nullptr : "x and y must have one shape"; }
     double flops() const { return double(x.size()); }
     double bytes() const { return double(sizeof(T) + 8) * double(x.size()); }
     std::int64_t tasks() const { return pieces(x.size(), kElementPiece); }

@@ -11,6 +11,7 @@
 #include "dropout.hpp"
 #include "elementwise.hpp"
 #include "expression.hpp"
+#include "indexing.hpp"
 #include "layer_norm.hpp"
 #include "linear.hpp"
 #include "matmul.hpp"
@@ -27,11 +28,11 @@
 
 namespace backpass {
 
-using Ops =
-    decltype(LinearOps{} + SparseLinearOps{} + ElementwiseOps{} + ExpressionOps{} + ReductionOps{} +
-             MatmulOps{} + MeanLossOps{} + DropoutOps{} + SoftmaxOps{} + BatchNormOps{} + LayerNormOps{} +
-             AugmentOps{} + MixupOps{} + ClassLossOps{} + PointwiseLossOps{} + AccuracyOps{} + UpdateOps{} +
-             ClipOps{} + PenaltyOps{} + ScheduleOps{} + BatchOps{} + MeasureOps{});
+using Ops = decltype(LinearOps{} + SparseLinearOps{} + ElementwiseOps{} + ExpressionOps{} + ReductionOps{} +
+                     IndexingOps{} + MatmulOps{} + MeanLossOps{} + DropoutOps{} + SoftmaxOps{} +
+                     BatchNormOps{} + LayerNormOps{} + AugmentOps{} + MixupOps{} + ClassLossOps{} +
+                     PointwiseLossOps{} + AccuracyOps{} + UpdateOps{} + ClipOps{} + PenaltyOps{} +
+                     ScheduleOps{} + BatchOps{} + MeasureOps{});
 
 // A kernel does the tasks [range.begin, range.end) of its op.
 template <class Op>

@@ -1,5 +1,5 @@
 // Activations, addition and integers as numbers of one ISA row, against formulas in double.
-#include "kernel_test.hpp"
+#include "laid.hpp"
 #include "naive.hpp"
 
 namespace {
@@ -39,12 +39,14 @@ void add(T, int64_t size) {
 
 template <class T>
 void to_number(T, int64_t size) {
-    const Array<int64_t> x({size}, -1e15, 1e15);
-    const auto y = Array<T>::filled({size});
-    ToNumber<T> op;
-    op.x = x, op.y = y;
-    run(op);
-    for (int64_t i = 0; i < size; ++i) CHECK(y[i] == T(x[i]));
+    for (const Lies lies : kLies) {
+        const Laid<int64_t> x({size, 3}, lies, -1e15, 1e15);
+        const auto y = Array<T>::filled({size, 3});
+        ToNumber<T> op;
+        op.x = x, op.y = y;
+        run(op);
+        for (int64_t i = 0; i < y.size(); ++i) CHECK(y[i] == T(x[i]));
+    }
 }
 
 template <class T>

@@ -59,7 +59,7 @@ class Graph(nn.Module):
 def step(chance: random.Random, tensors: list[Any]) -> Any:
     """One more tensor, or None where the drawn operation does not fit."""
     x = chance.choice(tensors[-6:])
-    what = chance.randrange(14)
+    what = chance.randrange(16)
     dim = chance.randrange(1, x.ndim) if x.ndim > 1 else None
     if what < 4:
         return SMOOTH[chance.choice([*SMOOTH])](x)
@@ -94,7 +94,23 @@ def step(chance: random.Random, tensors: list[Any]) -> Any:
         return bp.cat([x, y], dim=dim) if same else None
     if what == 12:
         return matrix_product(chance, x, chance.choice(tensors))
+    if what in (13, 14):
+        return chosen(chance, x, dim)
     return x.reshape(x.shape[0], -1) if chance.random() < 0.5 else x.unsqueeze(chance.randint(1, x.ndim))
+
+
+def chosen(chance: random.Random, x: Any, dim: int) -> Any:
+    """Parts along a dimension, or elements, that indices choose; some of them twice."""
+    rng, size, count = np.random.default_rng(chance.randrange(2**32)), x.shape[dim], chance.randint(1, 5)
+    if chance.random() < 0.5:
+        index = rng.integers(-size, size, [2, count][chance.randrange(2) :])
+        return x[(slice(None),) * dim + (index,)]
+    # Of all other dimensions the whole, or for a part of them one, which `take_along_dim` repeats.
+    whole = chance.random() < 0.5
+    shape = [n if whole or chance.random() < 0.5 else 1 for n in x.shape]
+    shape[dim] = count
+    index = rng.integers(0, size, shape)
+    return x.gather(dim, index) if whole else x.take_along_dim(index, dim)
 
 
 def matrix_product(chance: random.Random, x: Any, y: Any) -> Any:

@@ -57,7 +57,18 @@ def contrastive(torch: Any, F: Any) -> Callable[[Any, Any], Any]:
     return loss
 
 
+def ignoring(torch: Any, F: Any) -> Callable[[Any, Any], Any]:
+    """Cross entropy of the classes that count, and a margin between a class and the largest."""
+
+    def loss(pred: Any, y: Any) -> Any:
+        margin = pred.amax(dim=1) - pred.gather(1, y[:, None])[:, 0]
+        return F.cross_entropy(pred, y, ignore_index=1) + 0.1 * margin.mean()
+
+    return loss
+
+
 LOSSES = {
+    "ignoring": (ignoring, ACTIONS, lambda rng: rng.integers(0, ACTIONS, ROWS)),
     "huber": (huber, 4, lambda rng: rng.standard_normal((ROWS, 4))),
     "ppo": (ppo, ACTIONS + 1, lambda rng: np.column_stack([
         rng.integers(0, ACTIONS, ROWS), rng.standard_normal(ROWS), -rng.random(ROWS), rng.standard_normal(ROWS),

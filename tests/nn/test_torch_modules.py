@@ -153,6 +153,24 @@ def define(nn: Any, F: ModuleType, torch: Any) -> dict[str, tuple[Callable[[], A
             y = torch.matmul(F.softmax(scores, dim=-1), v)
             return self.out(y.transpose(1, 2).contiguous().view(b, t, c)[:, -1])
 
+    class Chooser(nn.Module):
+        """Rows of a table, and elements, that the data choose."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.table, self.narrow = nn.Linear(5, SIZE, bias=False), nn.Linear(SIZE, 9)
+            self.last = nn.Linear(5, CLASSES)
+
+        def forward(self, x: Any) -> Any:
+            h = self.narrow(x)
+            # No row of `test_gradients` chooses 4, whose gradient is not that of the loss.
+            rows = F.embedding(x.argmax(dim=1), self.table.weight, padding_idx=4)
+            best = h.gather(1, h.argmax(dim=1, keepdim=True))
+            pairs = torch.gather(h, 1, torch.stack([h, -h], dim=1).argmax(dim=2))
+            chosen = h[:, [0, 2, -1, 0, 1]] + torch.index_select(h, 1, torch.arange(5))
+            along = torch.take_along_dim(h.tanh(), torch.arange(2)[None], dim=1)
+            return self.last(rows * best + chosen * pairs.sum(1, keepdim=True)) + along.sum(1)[:, None]
+
     class Everything(nn.Module):
         """Whatever the others leave out."""
 
@@ -183,6 +201,7 @@ def define(nn: Any, F: ModuleType, torch: Any) -> dict[str, tuple[Callable[[], A
         "tied autoencoder": (TiedAutoencoder, (SIZE,)),
         "ensemble": (Ensemble, (SIZE,)),
         "attention": (Attention, (4, SIZE)),
+        "chooser": (Chooser, (SIZE,)),
         "everything": (Everything, (SIZE,)),
     }
 

@@ -72,7 +72,7 @@ class TracedLoss(Loss):
             raise ValueError(
                 "sample_weight or class_weight is given, but the loss is one number: let it give one for each row"
             )
-        values = builder.contiguous(builder.reshape(value.tensor, (-1,) if value.shape else (1,)))
+        values = builder.contiguous(builder.reshape(value._number, (-1,) if value.shape else (1,)))
         return emit_loss(mean_loss, builder, values, sample_weight=sample_weight, rows=0 if by_row else rows)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import is_whole
 from ..ops import dropout_forward, layer_norm_forward, linear_forward
 from ..ops.formulas import SOFTPLUS_THRESHOLD
 from ..program import Tensor
@@ -80,7 +81,7 @@ def linear(x: SymbolicTensor, weight: Any, bias: Any = None) -> SymbolicTensor:
             f"linear: weight is {weight!r:.60}, expected (out, {x.shape[-1:]}) for x of shape {x.shape}"
         )
     b = None if bias is None else operand(builder, bias)
-    return x._next(builder.emit(linear_forward, x=x.tensor, weight=permute(builder, w, (1, 0)), bias=b))
+    return x._next(builder.emit(linear_forward, x=x._number, weight=permute(builder, w, (1, 0)), bias=b))
 
 
 def dropout(
@@ -93,7 +94,12 @@ def dropout(
     if not training or not builder.training or p == 0:
         return x
     y = builder.emit(
-        dropout_forward, x=x.tensor, step=builder.step, p=float(p), seed=builder.seed, stream=builder.stream()
+        dropout_forward,
+        x=x._number,
+        step=builder.step,
+        p=float(p),
+        seed=builder.seed,
+        stream=builder.stream(),
     )
     return x._next(y)
 
@@ -118,8 +124,22 @@ def layer_norm(
         if value is not None
     }
     rows = x.reshape([*x.shape[:lead], prod(sizes)])
-    y = x.builder.emit(layer_norm_forward, x=rows.tensor, eps=float(eps), **flat)
+    y = x.builder.emit(layer_norm_forward, x=rows._number, eps=float(eps), **flat)
     return rows._next(y).reshape(x.shape)
+
+
+def embedding(input: Any, weight: SymbolicTensor, padding_idx: int | None = None) -> SymbolicTensor:
+    """Rows of weight (V, E) by their indices, of any shape; the row padding_idx has no gradient."""
+    if not isinstance(weight, SymbolicTensor) or weight.ndim != 2:
+        raise ValueError(f"embedding: weight is {weight!r:.60}, expected a tensor of two dimensions")
+    rows = weight.shape[0]
+    if padding_idx is None:
+        return weight._select("embedding", 0, input)
+    if not is_whole(padding_idx) or not -rows <= padding_idx < rows:
+        raise ValueError(
+            f"embedding: padding_idx is {padding_idx!r}, expected None or an integer in [{-rows}, {rows - 1}]"
+        )
+    return weight._select("embedding", 0, input, int(padding_idx) % rows)
 
 
 def normalize(x: SymbolicTensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> SymbolicTensor:
@@ -186,15 +206,25 @@ def smooth_l1_loss(
     return huber_loss(x, target, reduction, beta) / beta
 
 
-def nll_loss(x: SymbolicTensor, target: SymbolicTensor, reduction: str = "mean") -> SymbolicTensor:
-    """-x at the class of the target, with classes in the last dimension of x."""
-    # Not a product: logarithms of 0 stand beside the class.
-    return _reduced(-where(one_hot(target, x.shape[-1]), x, 0.0).sum(-1), reduction)
+def nll_loss(
+    x: SymbolicTensor, target: SymbolicTensor, reduction: str = "mean", ignore_index: int = -100
+) -> SymbolicTensor:
+    """-x at the class of the target, with classes in the last dimension of x; 0 and not counted where it is ignore_index."""
+    if target.dtype == np.int64:
+        at_class = x.gather(-1, target.unsqueeze(-1)).squeeze(-1)
+    else:  # a column of targets that are numbers
+        # Not a product: logarithms of 0 stand beside the class.
+        at_class = where(one_hot(target, x.shape[-1]), x, 0.0).sum(-1)
+    counted = target != ignore_index
+    each = where(counted, -at_class, 0.0)
+    return each.sum() / counted.sum() if reduction == "mean" else _reduced(each, reduction)
 
 
-def cross_entropy(x: SymbolicTensor, target: SymbolicTensor, reduction: str = "mean") -> SymbolicTensor:
+def cross_entropy(
+    x: SymbolicTensor, target: SymbolicTensor, reduction: str = "mean", ignore_index: int = -100
+) -> SymbolicTensor:
     """-log softmax(x) at the class of the target, with classes in the last dimension of x."""
-    return nll_loss(x.log_softmax(-1), target, reduction)
+    return nll_loss(x.log_softmax(-1), target, reduction, ignore_index)
 
 
 def binary_cross_entropy_with_logits(

@@ -74,7 +74,7 @@ def emitted(module: Any, inputs: tuple[Any, ...], named: dict[str, Any]) -> Symb
     for value in given:
         if not isinstance(value, SymbolicTensor):
             raise TypeError(f"{module!r} was called with {value!r:.60}, expected a tensor of forward")
-    y = emit(module, trace.builder, *(value.tensor for value in given))
+    y = emit(module, trace.builder, *(value._number for value in given))
     x: SymbolicTensor = given[0]
     return x._next(y, y.shape[:1] == x.shape[:1])
 

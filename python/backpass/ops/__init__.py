@@ -10,6 +10,7 @@ from .contract import NUMBERS, REGISTRY, Op
 from .dropout import dropout_backward, dropout_forward
 from .elementwise import activation_backward, activation_forward, add, to_number
 from .expression import expression
+from .indexing import embedding_backward, embedding_forward, gather_backward, gather_forward
 from .layer_norm import layer_norm_backward, layer_norm_forward
 from .linear import linear_backward, linear_forward
 from .matmul import matmul_backward, matmul_forward
@@ -64,9 +65,13 @@ __all__ = [
     "dead_units",
     "dropout_backward",
     "dropout_forward",
+    "embedding_backward",
+    "embedding_forward",
     "exponential_schedule",
     "expression",
     "gather",
+    "gather_backward",
+    "gather_forward",
     "gather_labels",
     "gaussian_nll",
     "gaussian_noise",

@@ -27,7 +27,7 @@ def add(a, b, y):
     np.add(a, b, out=y)
 
 
-@op("x[*]:int64 -> y[*]", samples={"x": lambda rng, shape, dims: rng.integers(-9, 9, shape)})
+@op("x[*]:int64 -> y[*]", samples={"x": lambda rng, shape, dims: rng.integers(-9, 9, shape)}, strided=("x",))
 def to_number(x, y):
     """y = x, in the model's dtype."""
     y[...] = x

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..ops import expression
+from ..ops import expression, to_number
 from ..system.memory import aligned
 from .builder import Builder, EmitLoss
 from .fuse import fused
@@ -36,6 +36,8 @@ def build_plan(
     for tensor in parts_of(out):
         if not isinstance(tensor, Tensor):
             raise TypeError(f"net returned {type(tensor).__name__} from emit, expected a Tensor")
+    # What comes out of a network are numbers, of indices such as those of argmax too.
+    out = on_each(lambda y: y if y.array.dtype.kind == "f" else builder.emit(to_number, x=y), out)
     shown: Rows = on_each(lambda tensor: tensor.array, out)
     arrays = {name: tensor.array for name, tensor in inputs.items()}
     forward, builder.instructions = builder.instructions, []

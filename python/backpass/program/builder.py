@@ -88,6 +88,8 @@ class Builder:
     reached: set[int] = field(default_factory=set)
     # Contiguous copies of views, each made once.
     copies: dict[Tensor, Tensor] = field(default_factory=dict)
+    # Arrays of indices, as they were given, and below which number they have to be: for a check before a step.
+    ranges: list[tuple[np.ndarray, int]] = field(default_factory=list)
     # Gradients into which those of views of a part are added.
     parts: dict[Tensor, Tensor] = field(default_factory=dict)
     _tape: list[_Entry] = field(default_factory=list)

@@ -219,7 +219,8 @@ def _method(name: str) -> Callable[..., Any]:
 METHODS = (
     "abs", "sign", "sqrt", "rsqrt", "exp", "expm1", "log", "log1p", "sin", "cos", "erf", "relu", "sigmoid", "tanh", "square",
     "pow", "clamp", "softmax", "log_softmax", "logsumexp", "sum", "mean", "var", "std", "max", "min", "amax", "amin", "argmax",
-    "reshape", "flatten", "unsqueeze", "squeeze", "permute", "transpose", "unbind", "masked_fill",
+    "reshape", "flatten", "unsqueeze", "squeeze", "permute", "transpose", "unbind", "masked_fill", "gather", "take_along_dim",
+    "index_select",
 )  # fmt: skip
 globals().update({name: _method(name) for name in METHODS})
 

@@ -14,11 +14,12 @@ from ..ops import softmax_forward, to_number
 from .activation import activation
 from .arithmetic import elementwise
 from .builder import Builder
+from .indexing import Indexing
 from .operators import Operators
 from .products import matmul
 from .reductions import largest, largest_shared, total
 from .tensor import Tensor
-from .views import expand, part, permute
+from .views import expand, permute
 
 INSTEAD = {
     "item": "a tensor of forward has no value yet: compute with it, and choose by nn.functional's `where`",
@@ -29,7 +30,7 @@ INSTEAD = {
 }  # fmt: skip
 
 
-class SymbolicTensor(Operators["SymbolicTensor"]):
+class SymbolicTensor(Operators["SymbolicTensor"], Indexing["SymbolicTensor"]):
     """Symbolic tensor: a place in the program that a module's `forward` becomes. It has a shape, and no values.
 
     Attributes:
@@ -49,6 +50,9 @@ class SymbolicTensor(Operators["SymbolicTensor"]):
         if self.per_row and not keeps_rows:
             self.builder.whole_batch = True
         return SymbolicTensor(self.builder, tensor, self.per_row if keeps_rows else 0)
+
+    def _of(self, tensor: Tensor, per_row: int) -> SymbolicTensor:
+        return SymbolicTensor(self.builder, tensor, per_row)
 
     # -- what it is ---------------------------------------------------------------------------------------------------
 
@@ -120,7 +124,7 @@ class SymbolicTensor(Operators["SymbolicTensor"]):
 
     def detach(self) -> SymbolicTensor:
         """x, through which no gradient flows back."""
-        return self._next(Tensor(self._number.array))
+        return self._next(Tensor(self.tensor.array))
 
     def contiguous(self) -> SymbolicTensor:
         """x itself: a copy is made where an op needs one."""
@@ -215,7 +219,12 @@ class SymbolicTensor(Operators["SymbolicTensor"]):
             raise ValueError(
                 f"reshape: {tuple(shape)} does not hold the {self.numel()} elements of {self.shape}"
             )
-        y = self.builder.reshape(self._number, sizes)
+        array = self.tensor.array
+        # No op copies indices: where no view shows them in this shape, they become numbers.
+        if array.dtype.kind != "f" and np.may_share_memory(array, view := array.reshape(sizes)):
+            y = self.builder.view(self.tensor, view)
+        else:
+            y = self.builder.reshape(self._number, sizes)
         # A row of the batch keeps its elements together where a whole number of the first dimension belongs to it.
         rows = self.shape[0] // self.per_row if self.per_row else 0
         if not rows or not sizes or sizes[0] % rows:
@@ -244,7 +253,7 @@ class SymbolicTensor(Operators["SymbolicTensor"]):
         axes = self._axes(dims[0] if len(dims) == 1 and isinstance(dims[0], tuple | list) else dims)
         if len(axes) != self.ndim:
             raise ValueError(f"permute: dims is {dims}, expected each of the {self.ndim} dimensions once")
-        return self._next(permute(self.builder, self._number, axes), axes[:1] == [0])
+        return self._next(permute(self.builder, self.tensor, axes), axes[:1] == [0])
 
     def transpose(self, dim0: int, dim1: int) -> SymbolicTensor:
         """Two dimensions exchanged."""
@@ -272,7 +281,7 @@ class SymbolicTensor(Operators["SymbolicTensor"]):
         sizes = list(shape[0]) if len(shape) == 1 and isinstance(shape[0], tuple | list) else list(shape)
         new = len(sizes) - self.ndim
         sizes = [self.shape[i - new] if size == -1 and i >= new else size for i, size in enumerate(sizes)]
-        return self._next(expand(self.builder, self._number, sizes), new == 0)
+        return self._next(expand(self.builder, self.tensor, sizes), new == 0)
 
     def expand_as(self, other: SymbolicTensor) -> SymbolicTensor:
         """Repeated to the shape of another tensor."""
@@ -303,16 +312,6 @@ class SymbolicTensor(Operators["SymbolicTensor"]):
         """The parts of size 1 along dim, without it."""
         axis = self._axis(dim)
         return tuple(self[(slice(None),) * axis + (i,)] for i in range(self.shape[axis]))
-
-    def __getitem__(self, index: Any) -> SymbolicTensor:
-        items = index if isinstance(index, tuple) else (index,)
-        for item in items:
-            if not (item is None or item is Ellipsis or isinstance(item, slice) or is_whole(item)):
-                raise TypeError(
-                    f"a tensor's index holds {item!r:.60}, expected integers, slices, None or ..."
-                )
-        keeps_rows = items[0] is Ellipsis or (isinstance(items[0], slice) and items[0] == slice(None))
-        return self._next(part(self.builder, self._number, items), keeps_rows)
 
     def __matmul__(self, other: Any) -> SymbolicTensor:
         return product(self.builder, self, other)
