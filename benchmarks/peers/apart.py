@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from backpass.cli.contestant import Contestant, backend
 from backpass.cli.workloads import WORKLOADS, Workload
@@ -27,6 +27,12 @@ def apart(name: str, workload: Workload, threads: int, settings: Mapping[str, st
     environment = {**os.environ, **settings, **path, "OPENBLAS_NUM_THREADS": str(threads)}
     start = f"from {__name__} import main; main()"
     command = [sys.executable, "-c", start, name, workload.name, str(threads)]
+    ask = process(name, command, environment)
+    return lambda epochs: float(ask(f"{epochs}\n"))
+
+
+def process(name: str, command: Sequence[str], environment: Mapping[str, str]) -> Callable[[str], str]:
+    """A new process, as a function that gives it some text and returns its next line; it ends when this is dropped."""
     child = subprocess.Popen(
         command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -34,18 +40,18 @@ def apart(name: str, workload: Workload, threads: int, settings: Mapping[str, st
     assert to is not None
     assert from_ is not None
 
-    def train(epochs: int) -> float:
-        to.write(f"{epochs}\n")
+    def ask(text: str) -> str:
+        to.write(text)
         to.flush()
         answer = from_.readline()
         if not answer:
             raise RuntimeError(f"{name} in a process of its own ended with {child.wait()}")
-        return float(answer)
+        return answer
 
     weakref.finalize(
-        train, child.__exit__, None, None, None
+        ask, child.__exit__, None, None, None
     )  # else Python keeps it, and its pipe open, to the end
-    return train
+    return ask
 
 
 def main() -> None:
