@@ -1,7 +1,7 @@
 """backpass: the fastest way to train small and medium neural networks on a CPU, from Python."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import callbacks, losses, nn, optim
 from ._version import __version__
@@ -53,7 +53,7 @@ ELSEWHERE = {
 }  # fmt: skip
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     """A late name, or an error that names the right one."""
     if name == "sklearn":
         return import_module(".sklearn", __name__)

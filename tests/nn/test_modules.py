@@ -1,6 +1,7 @@
 """Modules of users: registration, sharing, tying, copies, and errors that show the line of `forward`."""
 
 import copy
+import itertools
 import pickle
 import warnings
 from collections.abc import Callable
@@ -144,6 +145,7 @@ def test_several_inputs_by_name_and_order() -> None:
         model.predict({"x": a, "z": b})
 
 
+DRAWS = itertools.count(1)
 MISTAKES: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "if": (lambda self, x: x if x.sum() > 0 else -x, r"an `if` on a tensor: .*bp.where"),
     "item": (lambda self, x: x * x.mean().item(), "has no value yet"),
@@ -163,7 +165,15 @@ MISTAKES: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "a scalar": (lambda self, x: self.linear(x).mean(), r"returned a tensor of shape \(\), expected the \d+ rows"),
     "a constant": (lambda self, x: self.linear.weight, "expected the|does not use its input 'x'"),
     "no use of x": (lambda self, x: self.linear.weight.sum() + bp.zeros(3, 3), "does not use its input 'x'"),
-    "several": (lambda self, x: (self.linear(x), x), "returned a tuple, which is not available yet"),
+    "an empty tuple": (lambda self, x: (), "returned an empty tuple"),
+    "a number among outputs": (lambda self, x: {"y": self.linear(x), "z": 3.0}, "returned 3.0, expected a tensor"),
+    "an output of no rows": (lambda self, x: (self.linear(x), self.linear.weight), "returned a tensor of shape"),
+    "a random number": (lambda self, x: self.linear(x) * next(DRAWS), "computes something else when it runs again"),
+    "a random array": (lambda self, x: self.linear(x) + np.full(3, next(DRAWS)), "computes something else when it runs"),
+    "a random choice": (
+        lambda self, x: self.linear(x).relu() if next(DRAWS) % 2 else self.linear(x).exp(), "something else"
+    ),
+    "a random shape": (lambda self, x: self.linear(x).sum(dim=1, keepdim=True).expand(-1, next(DRAWS)), "something else"),
     "a kept tensor": (lambda self, x: _keep(self, x), "a tensor of another forward"),
 }  # fmt: skip
 
@@ -186,7 +196,7 @@ def test_errors_show_the_line(name: str) -> None:
     with pytest.raises((TypeError, ValueError, IndexError, AttributeError), match=message) as caught:
         use(model)
     shown = str(caught.value) + "".join(getattr(caught.value, "__notes__", ()))
-    if "forward of" not in shown:
+    if "forward of" not in shown and "its output had" not in shown:
         assert "test_modules.py:" in shown
 
 

@@ -137,6 +137,28 @@ def indices(X: Any, name: str = "X") -> np.ndarray:
     return cast(name, array, np.int64)
 
 
+def check_range(name: str, array: np.ndarray, limits: np.ndarray) -> None:
+    """Find the first index that is not from 0 to its limit - 1; limits: of each element of a row."""
+    if not array.size:
+        return
+    rows = max(CHUNK // max(array[:1].size, 1), 1)
+    for start in range(0, len(array), rows):
+        chunk = array[start : start + rows]
+        flat = chunk.reshape(len(chunk), -1)
+        wrong = (flat < 0) | (flat >= limits)
+        # Nothing is chosen by an element without a limit.
+        wrong &= limits < np.iinfo(np.int64).max
+        if wrong.any():
+            row, element = map(int, np.argwhere(wrong)[0])
+            place = (
+                tuple(int(i) for i in np.unravel_index(element, chunk.shape[1:])) if chunk.ndim > 1 else ()
+            )
+            at = f", position {place[0] if len(place) == 1 else place}" if place else ""
+            raise ValueError(
+                f"{name} holds {flat[row, element]} at row {start + row}{at}, expected 0 to {limits[element] - 1}"
+            )
+
+
 def _check_dims(array: np.ndarray, name: str) -> None:
     if array.ndim > MAX_DIMS:
         raise ValueError(

@@ -15,6 +15,8 @@ from .sparse import SparseRows, is_sparse
 Source = np.ndarray | SparseRows
 # How numbers are checked: arrays.stored, as a run reads them; arrays.readable, as they are; arrays.features, converted.
 Take = Callable[[Any, Any, str], np.ndarray]
+# What finds the inputs with indices: (inputs of all rows, whether they are columns of a frame) -> their names.
+Indexed = Callable[[tuple[InputSpec, ...], bool], set[str]]
 
 
 class Inputs:
@@ -51,29 +53,59 @@ class Inputs:
         return {name: source[rows] for name, source in self.sources.items() if isinstance(source, np.ndarray)}
 
 
-def checked_inputs(X: Any, net: Module, dtype: np.dtype[Any], take: Take) -> Inputs:
-    """X as the network takes it: one array, for several inputs a tuple or dict of arrays; a SciPy matrix where it reads one."""
+def checked_inputs(
+    X: Any, net: Module, dtype: np.dtype[Any], take: Take, indexed: Indexed | None = None
+) -> Inputs:
+    """X as the network takes it: one array, for several inputs a tuple, dict or frame; a SciPy matrix where it reads one.
+
+    indexed: what finds the inputs with indices among those with integers, of a network that says so by what it computes. A row
+    of its inputs may be a single number.
+    """
     takes = net.takes
     if is_sparse(X):
         return Inputs({next(iter(takes)): _sparse(X, net, dtype)}, takes)
-    arrays_by_name = _by_name(X, [*takes])
+    given, columns = _by_name(X, [*takes]), len(takes) > 1 and hasattr(X, "columns")
     single = len(takes) == 1
+    arguments = {name: "X" if single else f"X[{name!r}]" for name in takes}
+    if indexed is not None:
+        given = {name: _plain(arguments[name], value, columns) for name, value in given.items()}
+        specs = tuple(
+            InputSpec(name, np.shape(given[name]), np.dtype(np.int64) if _whole(given[name]) else dtype)
+            for name in takes
+        )
+        takes = {**takes, **dict.fromkeys(indexed(specs, columns), "index")}
     sources: dict[str, Source] = {}
     for name, kind in takes.items():
-        argument = "X" if single else f"X[{name!r}]"
-        sources[name] = (
-            take(arrays_by_name[name], dtype, argument)
-            if kind == "number"
-            else arrays.indices(arrays_by_name[name], argument)
-        )
+        value = given[name]
+        if kind == "index":
+            sources[name] = arrays.indices(value[:, 0] if columns else value, arguments[name])
+        elif indexed is not None and np.ndim(value) == 1:
+            sources[name] = take(value[:, None], dtype, arguments[name])[:, 0]
+        else:
+            sources[name] = take(value, dtype, arguments[name])
     if not single and len({len(source) for source in sources.values()}) > 1:
         rows = {name: len(source) for name, source in sources.items()}
         raise ValueError(f"the inputs in X have {rows} rows, expected the same number")
     return Inputs(sources, takes)
 
 
+def _plain(argument: str, value: Any, column: bool) -> Any:
+    """An array; a column of a frame as (N, 1); a whole frame as it is, with the names of its columns."""
+    if hasattr(value, "columns"):
+        return value
+    array = arrays.as_array(argument, value)
+    return array[:, None] if column else array
+
+
+def _whole(value: Any) -> bool:
+    """Whether an array holds integers, which may be indices."""
+    return not hasattr(value, "columns") and value.dtype.kind in "iu" and value.ndim > 0
+
+
 def _by_name(X: Any, names: list[str]) -> dict[str, Any]:
     """The part of X for each input."""
+    if len(names) > 1 and hasattr(X, "columns"):
+        X = {name: X[name] for name in X.columns}
     if len(names) == 1 and not isinstance(X, dict):
         return {names[0]: X}
     if isinstance(X, dict):

@@ -11,6 +11,17 @@ from ..program import Rows
 from .engine import Engine
 
 
+def taken(engine: Engine, X: Any, take: Take) -> Inputs:
+    """X as the engine's network takes it; indices are known to be in range."""
+    plans = engine.plans
+    inputs = checked_inputs(X, engine.net, engine.dtype, take, plans.indexed if plans.few > 1 else None)
+    if "index" in inputs.kinds.values():
+        for name, limits in plans.limits(inputs.specs(1, engine.dtype)).items():
+            argument = "X" if len(inputs.sources) == 1 else f"X[{name!r}]"
+            arrays.check_range(argument, inputs.array(name), limits)
+    return inputs
+
+
 def checked_data(
     engine: Engine, X: Any, y: Any, sample_weight: Any, class_weight: Any = None, take: Take = arrays.stored
 ) -> tuple[Inputs, Rows, np.ndarray | None]:
@@ -18,7 +29,7 @@ def checked_data(
 
     take: how X is checked, see data/inputs.py.
     """
-    inputs = checked_inputs(X, engine.net, engine.dtype, take)
+    inputs = taken(engine, X, take)
     for source in inputs.sources.values():
         if not len(source):
             raise ValueError(f"X is empty (shape {source.shape}), expected at least one row and one feature")

@@ -6,13 +6,14 @@ import numpy as np
 
 from ..backends import Executor
 from ..data import arrays, targets
-from ..data.inputs import Inputs, checked_inputs
+from ..data.inputs import Inputs
 from ..data.order import row_order
 from ..data.sparse import SparseRows
 from ..described import Adjustable
 from ..program import Rows, Several, on_each
 from ..system.exclusive import in_a_step, in_training
 from .engine import Engine
+from .inputs import taken
 from .nonfinite import raise_non_finite
 from .own_loss import step_with_function
 from .step import step, update
@@ -144,9 +145,7 @@ def predict(engine: Engine, X: Any) -> Any:
                 out = plans.infer_known(X, threads)
             if out is not None:
                 return out
-            return given(
-                predict_inputs(engine, checked_inputs(X, engine.net, engine.dtype, rows_as_they_are))
-            )
+            return given(predict_inputs(engine, taken(engine, X, rows_as_they_are)))
         finally:
             usage.computing = False
     finally:
@@ -178,7 +177,7 @@ def predict_inputs(engine: Engine, inputs: Inputs) -> Rows:
 
 def batch_of(engine: Engine, x: Any) -> Inputs:
     """The rows of one pass in the model's dtype, at least one."""
-    inputs = checked_inputs(x, engine.net, engine.dtype, quiet_features)
+    inputs = taken(engine, x, quiet_features)
     for name, source in inputs.sources.items():
         argument = "x" if len(inputs.sources) == 1 else f"x[{name!r}]"
         if isinstance(source, SparseRows):

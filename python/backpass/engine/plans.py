@@ -8,7 +8,7 @@ import numpy as np
 from ..backends import Backend, Executor, Inference
 from ..losses import Loss
 from ..nn import Module
-from ..program import InputSpec, Plan, Spec, build_plan, on_each
+from ..program import InputSpec, Plan, Spec, build_plan, index_inputs, on_each
 from ..program.plan import BackwardPlan, OwnLossPlan, Target, TrainingPlan
 from .advice import unused_parameters
 
@@ -47,6 +47,8 @@ class PlanCache:
         # Rows for which the network is tried: several where code of users may treat a single one in another way.
         self.few = 3 if any(layer.has_forward for _, layer in net.walk()) else 1
         self._outputs: dict[tuple[InputSpec, ...], Any] = {}
+        self._limits: dict[tuple[InputSpec, ...], dict[str, np.ndarray]] = {}
+        self._indexed: dict[tuple[InputSpec, ...], set[str]] = {}
 
     def run_on(self, backend: Backend) -> None:
         """Compile for this backend from now on."""
@@ -66,6 +68,8 @@ class PlanCache:
         self.bytes = 0
         self._forget_inferences()
         self._outputs.clear()
+        self._limits.clear()
+        self._indexed.clear()
 
     def _forget_inferences(self) -> None:
         self.inferring.clear()
@@ -121,13 +125,45 @@ class PlanCache:
         if inputs not in self._outputs:
             few = tuple(spec._replace(shape=(self.few, *spec.shape[1:])) for spec in inputs)
             try:
-                shape = on_each(self._row_shape, self.inference(few).out)
+                plan = self.inference(few)
+                if self.few > 1:
+                    from ..program.repeat import check_repeats  # here: `import backpass` is to be quick
+
+                    check_repeats(self.net, self.dtype, few)
+                shape = on_each(self._row_shape, plan.out)
             except ValueError as error:
                 raise ValueError(f"X does not fit the network: {error}") from None
             if len(self._outputs) > MOST:
                 self._outputs.clear()
+                self._limits.clear()
+            if plan.limits:
+                self._limits[inputs] = plan.limits
             self._outputs[inputs] = shape
         return self._outputs[inputs]
+
+    def indexed(self, inputs: tuple[InputSpec, ...], columns: bool) -> set[str]:
+        """The inputs of integers by which the network chooses; columns: whether numbers are (N, 1) and indices (N,)."""
+        if not any(spec.dtype == np.int64 for spec in inputs):
+            return set()
+        few = tuple(spec._replace(shape=(self.few, *spec.shape[1:])) for spec in inputs)
+        if few not in self._indexed:
+            names: set[str] = set()
+            while True:
+                trial = tuple(
+                    s._replace(shape=s.shape[:1]) if columns and s.name in names else s for s in few
+                )
+                # An input that comes after the first use of a wrong shape is found next time.
+                found = index_inputs(self.net, self.dtype, trial)
+                if found <= names:
+                    break
+                names |= found
+            self._indexed[few] = names
+        return self._indexed[few]
+
+    def limits(self, inputs: tuple[InputSpec, ...]) -> dict[str, np.ndarray]:
+        """Of inputs with indices below which number each has to be: one for each element of a row."""
+        self.output_shape(inputs)
+        return self._limits.get(inputs, {})
 
     def _row_shape(self, out: np.ndarray) -> tuple[int, ...]:
         if out.shape[:1] != (self.few,):

@@ -24,16 +24,17 @@ def traced(module: Any, builder: Builder, inputs: Sequence[Tensor]) -> Tensor | 
             raise TypeError(
                 f"forward of {type(module).__name__} returned {y!r:.80}, expected a tensor, or a tuple or dict of tensors"
             )
+    tensors = on_each(lambda y: y.tensor, outputs)
+    for name, x in zip(module.takes, inputs, strict=False):
+        if not _is_read(builder, x) and x not in parts_of(tensors):
+            raise ValueError(f"forward of {type(module).__name__} does not use its input {name!r}")
+    for y in parts_of(outputs):
         mixed = y.per_row == 0 and builder.whole_batch and y.shape[:1] == inputs[0].shape[:1]
         if y.per_row != 1 and not mixed:
             raise ValueError(
                 f"forward of {type(module).__name__} returned a tensor of shape {y.shape}, expected the"
                 f" {inputs[0].shape[0]} rows of the batch first, each computed from its input"
             )
-    tensors = on_each(lambda y: y.tensor, outputs)
-    for name, x in zip(module.takes, inputs, strict=False):
-        if not _is_read(builder, x) and x not in parts_of(tensors):
-            raise ValueError(f"forward of {type(module).__name__} does not use its input {name!r}")
     return tensors  # type: ignore[no-any-return]
 
 

@@ -1,5 +1,7 @@
 """build_plan: emits a network, its loss and its backward pass for one shape of batch, then fuses and lays out what came of it."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
 
@@ -10,6 +12,7 @@ from ..system.memory import aligned
 from .builder import Builder, EmitLoss
 from .fuse import fused
 from .layout import padded
+from .limits import inputs_with_indices, limits
 from .plan import BackwardPlan, InputSpec, OwnLossPlan, Plan, Rows, Spec, TrainingPlan
 from .several import Several, on_each, parts_of
 from .tensor import Tensor
@@ -31,13 +34,14 @@ def build_plan(
         step: (1,) the completed steps of the model, from which layers draw their random numbers.
     """
     builder = Builder(dtype, spec.training, step, seed)
-    inputs = {input_spec.name: _input(builder, input_spec, spec.own_loss) for input_spec in spec.inputs}
+    inputs = input_tensors(builder, spec.inputs, spec.own_loss)
     out = net.emit(builder, *inputs.values())
     for tensor in parts_of(out):
         if not isinstance(tensor, Tensor):
             raise TypeError(f"net returned {type(tensor).__name__} from emit, expected a Tensor")
     # What comes out of a network are numbers, of indices such as those of argmax too.
     out = on_each(lambda y: y if y.array.dtype.kind == "f" else builder.emit(to_number, x=y), out)
+    out = on_each(builder.contiguous, out)
     shown: Rows = on_each(lambda tensor: tensor.array, out)
     arrays = {name: tensor.array for name, tensor in inputs.items()}
     forward, builder.instructions = builder.instructions, []
@@ -59,6 +63,8 @@ def build_plan(
     else:
         plan = Plan(arrays, shown, forward, builder.bytes)
     plan.whole_batch = builder.whole_batch
+    if builder.ranges:
+        plan.limits = limits(builder.ranges, arrays)
     if isinstance(plan, BackwardPlan):
         plan.reached = builder.reached
     plan = fused(plan, builder.viewed)
@@ -67,6 +73,22 @@ def build_plan(
 
         plan = joined(plan, builder.viewed)
     return padded(plan, spec, builder.viewed) if spec.padded else plan
+
+
+def index_inputs(net: Network, dtype: np.dtype[Any], inputs: Sequence[InputSpec]) -> set[str]:
+    """The names of the int64 inputs by which a network chooses; of one that does not take them, those that it got to."""
+    builder = Builder(dtype, training=False)
+    tensors = input_tensors(builder, inputs)
+    # Numbers may well fit where these integers do not: if they do not either, that raises the error again.
+    with suppress(Exception):
+        net.emit(builder, *tensors.values())
+    whole = {name: tensor.array for name, tensor in tensors.items() if tensor.array.dtype == np.int64}
+    return inputs_with_indices(builder.ranges, whole)
+
+
+def input_tensors(builder: Builder, inputs: Sequence[InputSpec], own_loss: bool = False) -> dict[str, Tensor]:
+    """A buffer for each input; own_loss: whether the gradient of numbers is wanted."""
+    return {spec.name: _input(builder, spec, own_loss) for spec in inputs}
 
 
 def _input(builder: Builder, spec: InputSpec, own_loss: bool) -> Tensor:

@@ -59,6 +59,8 @@ class Plan:
     bytes: int = 0
     # Whether a row of the output depends on other rows.
     whole_batch: bool = False
+    # Of inputs with indices below which number each has to be: one for each element of a row.
+    limits: dict[str, np.ndarray] = field(default_factory=dict)
     # Executors that were compiled of it, by name.
     compiled: dict[str, Any] = field(default_factory=dict)
 

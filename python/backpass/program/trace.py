@@ -75,12 +75,24 @@ def located(forward: Callable[..., Any], *args: Any) -> Any:
 
 def _line(error: BaseException) -> str:
     """The innermost line outside this package that an error went through."""
-    import linecache  # here: `import backpass` is to be quick
+    import traceback  # here: `import backpass` is to be quick
+
+    return _described([*traceback.walk_tb(error.__traceback__)])
+
+
+def calling_line() -> str:
+    """The innermost line outside this package that led to this call."""
     import traceback
 
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(PACKAGE)]
-    if not frames:
+    return _described([*traceback.walk_stack(None)][::-1])
+
+
+def _described(frames: list[tuple[Any, int]]) -> str:
+    import linecache
+
+    outside = [(f.f_code, line) for f, line in frames if not f.f_code.co_filename.startswith(PACKAGE)]
+    if not outside:
         return ""
-    frame = frames[-1]
-    source = linecache.getline(frame.filename, frame.lineno or 0).strip()
-    return f"in {frame.name}, {frame.filename}:{frame.lineno}: {source}"
+    code, line = outside[-1]
+    source = linecache.getline(code.co_filename, line).strip()
+    return f"in {code.co_name}, {code.co_filename}:{line}: {source}"

@@ -35,13 +35,12 @@ class Fingerprint(NamedTuple):
             if not isinstance(part, Inputs):
                 arrays += [(array, None) for array in parts_of(part)]
                 continue
-            for source in part.sources.values():
+            for name, source in part.sources.items():
                 if isinstance(source, SparseRows):
                     arrays += [(array, None) for array in source.fields.values()]
                 else:
-                    arrays.append(
-                        (source, dtype if source.dtype != np.int64 or len(part.sources) == 1 else None)
-                    )
+                    as_numbers = source.dtype != np.int64 or len(part.sources) == 1
+                    arrays.append((source, dtype if as_numbers and part.kinds[name] == "number" else None))
         return cls(_all_rows(arrays), partial(_some_rows, arrays))
 
     def is_of(self, recorded: str) -> bool:
