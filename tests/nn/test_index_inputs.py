@@ -82,6 +82,22 @@ def test_every_way_to_give_them(tmp_path: Path) -> None:
     assert bp.gradcheck(chunked, {name: x[:6] for name, x in X.items()}, Y[:6]).worst_relative_error < 1e-6
 
 
+def test_tuples_are_no_chunks() -> None:
+    """Two inputs and two targets as tuples look like two chunks: the network tells."""
+
+    class Pair(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(np.ones(1))
+
+        def forward(self, a: Any, b: Any) -> Any:
+            return a * self.scale, b * self.scale
+
+    pair, data = bp.Model(Pair(), ["mse", "mse"]), (np.ones((4, 1)), np.ones((4, 2)))
+    history = pair.fit(data, data, epochs=1, validation_data=(data, data), progress=False)
+    assert "val_output_1_loss" in history.history
+
+
 def test_the_range_is_checked_before_training() -> None:
     ours = model()
     before = ours.state_dict()

@@ -338,3 +338,26 @@ def test_modules_and_parameters_as_in_torch() -> None:
     assert [name for name, _ in net.named_parameters()] == ["0.weight", "0.bias"]
     assert sum(parameter.numel() for parameter in net.parameters()) == 6
     assert [*net.children()] == [shared, net[1], shared]
+
+
+def test_a_summary_knows_the_shapes_within_forward() -> None:
+    class Inner(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Linear(4, 6)
+
+        def forward(self, x: Any) -> Any:
+            return self.first(x).relu(), x
+
+    model = bp.Model(Inner(), ["mse", "mse"])
+    model.predict(np.ones((2, 4)))
+    assert "(6,)" in str(model.summary())
+
+
+def test_a_forward_without_inputs() -> None:
+    class Nothing(nn.Module):
+        def forward(self) -> Any:
+            return bp.zeros(3)
+
+    with pytest.raises(TypeError, match=r"forward of Nothing takes no input, expected forward\(self, x\)"):
+        bp.Model(Nothing())

@@ -98,6 +98,10 @@ def test_fit_split_chunks_and_maps_agree(tmp_path: Path) -> None:
     assert {"loss", "val_loss", "val_value_loss", "val_kind_loss", "val_kind_accuracy"} <= {*histories[0]}
     for history in histories[1:]:
         assert history["val_loss"] == pytest.approx(histories[0]["val_loss"])
+    validated = made(named=False)
+    for held_out in ((X, (VALUE, CLASS)), [(X, (VALUE, CLASS))], ((X, (VALUE, CLASS)),)):
+        history = validated.fit(X, (VALUE, CLASS), epochs=1, validation_data=held_out, progress=False)
+        assert "val_output_1_accuracy" in history.history
     split = made().fit(X, Y, epochs=2, validation_split=0.25, batch_size=7, progress=False)
     assert len(split.history["val_kind_accuracy"]) == 2
 

@@ -253,4 +253,6 @@ def checked_net(value: Any) -> Module:
         raise TypeError(f"net is {described}, expected a layer such as nn.Sequential(...)")
     if value.own_emit() is None and type(value).forward is Module.forward:
         raise TypeError(f"net is {value!r:.80}, which has no forward(self, x)")
+    if not value.takes:
+        raise TypeError(f"forward of {type(value).__name__} takes no input, expected forward(self, x)")
     return value

@@ -39,11 +39,14 @@ def are_chunks(data: Any) -> bool:
 
 
 def _is_chunk(value: Any) -> bool:
-    return (
-        isinstance(value, tuple | list)
-        and len(value) in (2, 3)
-        and all(hasattr(item, "__array__") or isinstance(item, str | PathLike) for item in value)
-    )
+    return isinstance(value, tuple | list) and len(value) in (2, 3) and all(map(_is_data, value))
+
+
+def _is_data(item: Any) -> bool:
+    """Whether it is an array or the path of one, or a dict or a tuple of such."""
+    if isinstance(item, Mapping | tuple) and item:
+        return all(map(_is_data, item.values() if isinstance(item, Mapping) else item))
+    return hasattr(item, "__array__") or isinstance(item, str | PathLike)
 
 
 def checked_chunk(

@@ -130,7 +130,9 @@ def _fit_chunks(
 def _validation(engine: Engine, data: Any) -> Validation:
     if hasattr(data, "tensors"):
         data = unpacked("validation_data", data, None, None)
-    if are_chunks(data) or (is_sequence_of_chunks(data) and not isinstance(data, tuple | list)):
+    # ((a, b), (y, z)) are the inputs of a network that takes two, and its targets.
+    one = isinstance(data, tuple) and len(engine.net.takes) > 1
+    if (are_chunks(data) and not one) or (is_sequence_of_chunks(data) and not isinstance(data, tuple | list)):
         return Validation(engine, chunks=data)
     return Validation(engine, checked_validation(engine, data))
 
