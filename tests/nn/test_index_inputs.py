@@ -190,3 +190,52 @@ def test_integers_that_are_no_indices_are_numbers() -> None:
     ours.fit((USER, AGE), Y, epochs=1, progress=False)
     with pytest.raises(ValueError, match=r"X\['a'\] holds nan at row 0"):
         ours.fit((USER * np.nan, AGE), Y)
+
+
+def define_language_model(nn: Any, F: Any, torch: Any, parameter: Any) -> type[Any]:
+    class LanguageModel(nn.Module):  # type: ignore[misc, name-defined]
+        """A table of symbols that is the last layer's weight as well, as in GPT."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = parameter(TABLE)
+            self.body, self.head = nn.Linear(4, 4), nn.Linear(4, 9)
+            self.head.weight = self.table
+
+        def forward(self, ids: Any) -> Any:
+            h = F.embedding(ids, self.table)
+            h = h + torch.tanh(self.body(h))
+            return self.head(h)
+
+    return LanguageModel
+
+
+TABLE = rng.standard_normal((9, 4))
+LanguageModel = define_language_model(nn, backpass.nn.functional, bp, nn.Parameter)
+
+
+@pytest.mark.torch
+def test_a_table_tied_to_the_last_layer(backend: Backend) -> None:
+    """The layer reads a weight that is stored as PyTorch's is; both gradients add up."""
+    torch = pytest.importorskip("torch")
+    ids, target = rng.integers(0, 9, (12, 5)), rng.integers(0, 9, (12, 5))
+
+    def parameter(values: np.ndarray) -> Any:
+        return torch.nn.Parameter(torch.from_numpy(values.copy()))
+
+    peer = define_language_model(torch.nn, torch.nn.functional, torch, parameter)().double()
+    ours = bp.Model(LanguageModel(), "cross_entropy", optim.Adam(1e-2), dtype="float64")
+    ours.backend = backend
+    assert [name for name, _ in ours.named_parameters()] == [name for name, _ in peer.named_parameters()]
+    assert {*ours.state_dict()} == {*peer.state_dict()}
+    peer.load_state_dict({key: torch.from_numpy(value) for key, value in ours.state_dict().items()})
+    optimizer = torch.optim.Adam(peer.parameters(), 1e-2)
+    for _ in range(20):
+        loss = torch.nn.functional.cross_entropy(
+            peer(torch.from_numpy(ids)).flatten(0, 1), torch.from_numpy(target).flatten()
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        assert ours.step(ids, target) == pytest.approx(loss.item(), rel=1e-10)
+    assert np.array_equal(ours.state_dict()["table"], ours.state_dict()["head.weight"])

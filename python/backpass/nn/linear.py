@@ -30,6 +30,7 @@ class Linear(Module):
 
     reads_sparse = True
     gives = "logits"
+    reads_any_layout = ("weight",)
     weight: np.ndarray
     bias: np.ndarray | None
 
@@ -51,4 +52,17 @@ class Linear(Module):
 
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
         self.expect_last(x, self.in_features)
+        if self.learned["weight"].axes is None:
+            return self._emit_tied(builder, x)
         return builder.emit(linear_forward, x=x, weight=self.tensor("weight"), bias=self.tensor("bias"))
+
+    def _emit_tied(self, builder: Builder, x: Tensor) -> Tensor:
+        """The product with a weight of another layer that is stored as (out_features, in_features), such as a table."""
+        from ..program.arithmetic import elementwise  # here: `import backpass` is to be quick
+        from ..program.products import matmul
+        from ..program.views import permute
+
+        weight, bias = self.tensor("weight"), self.tensor("bias")
+        assert weight is not None
+        y = matmul(builder, x, permute(builder, weight, (1, 0)))
+        return y if bias is None else elementwise(builder, "add", y, bias)

@@ -59,6 +59,8 @@ class Module(Adjustable):
     whole_batch: bool = False
     reads_sparse: bool = False
     gives: ClassVar[str] = ""
+    # Parameters that may be tied to one that is stored in another layout.
+    reads_any_layout: ClassVar[tuple[str, ...]] = ()
     # Settings that only act before a model has made the weights.
     structural: ClassVar[tuple[str, ...]] = ("init",)
     instead: ClassVar[Mapping[str, str]] = {
@@ -321,9 +323,11 @@ class Module(Adjustable):
             self._expect_no_model(name)
         if isinstance(value, Parameter):
             declared = self.learned.get(name, value)
-            if (declared.stored, declared.axes) != (value.stored, value.axes):
+            alike = (declared.stored, declared.axes) == (value.stored, value.axes)
+            if not alike and (name not in self.reads_any_layout or declared.shape != value.shape):
+                stored = "" if declared.shape != value.shape else " and stored alike"
                 raise ValueError(
-                    f"{name} of {self!r} is {value!r}, expected one that is like {declared!r} and stored alike"
+                    f"{name} of {self!r} is {value!r}, expected one that is like {declared!r}{stored}"
                 )
             self.__dict__.pop(name, None)
             self.learned[name] = value
