@@ -109,6 +109,12 @@ class Module(Adjustable):
         emits = (base.__dict__["emit"] for base in cls.__mro__ if "emit" in base.__dict__)
         return next((emit for emit in emits if emit is not Module.emit), None)
 
+    @property
+    def training(self) -> bool:
+        """Within `forward`, whether it becomes a training step; False outside."""
+        trace = current()
+        return trace is not None and trace.builder.training
+
     def forward(self, *inputs: Any, **named: Any) -> Any:
         """What a module of yours computes, of symbolic tensors: it runs once for each shape, and becomes the program."""
         from .tracing import emitted  # here and below: `import backpass` is to be quick
@@ -333,6 +339,10 @@ class Module(Adjustable):
             self.learned[name] = value
         elif name in self.__dict__.get("learned", ()):
             self._write(name, self.view(name), value)
+        elif name in self.__dict__.get("state", ()) and current():
+            from .tracing import assign
+
+            assign(self, name, value)
         elif name in self.__dict__.get("state", ()):
             self._write(name, self.state[name], value)
         elif name in self.__dict__.get("starts", ()) and self.has_forward:

@@ -95,5 +95,22 @@ def shown(module: Any, name: str) -> SymbolicTensor:
 
 
 def buffer(module: Any, name: str) -> SymbolicTensor:
-    """A buffer in `forward`."""
-    return SymbolicTensor(innermost().builder, Tensor(module.state[name]))
+    """A buffer in `forward`: what was assigned to it there, else what it holds."""
+    builder, state = innermost().builder, module.state[name]
+    _, value = builder.assigned.get(address(state), (state, Tensor(state)))
+    return SymbolicTensor(builder, value)
+
+
+def assign(module: Any, name: str, value: SymbolicTensor) -> None:
+    """`self.name = tensor` in `forward`: what the buffer holds from the next training step on."""
+    state = module.state[name]
+    if state.dtype.kind != "f":
+        raise TypeError(
+            f"{name} of {type(module).__name__} holds {state.dtype}, expected a buffer of floats to write to"
+        )
+    if value.shape != state.shape:
+        raise ValueError(
+            f"{name} of {type(module).__name__} is a tensor of shape {value.shape}, expected {state.shape} as registered"
+        )
+    # What is read again has no gradient, as PyTorch's `with torch.no_grad()` around such a line says.
+    value.builder.assign(state, value.detach().tensor)

@@ -43,6 +43,8 @@ def build_plan(
     out = on_each(lambda y: y if y.array.dtype.kind == "f" else builder.emit(to_number, x=y), out)
     out = on_each(builder.contiguous, out)
     shown: Rows = on_each(lambda tensor: tensor.array, out)
+    if spec.training:
+        builder.keep_assigned()
     arrays = {name: tensor.array for name, tensor in inputs.items()}
     forward, builder.instructions = builder.instructions, []
     plan: Plan

@@ -88,6 +88,8 @@ class Builder:
     reached: set[int] = field(default_factory=set)
     # Contiguous copies of views, each made once.
     copies: dict[Tensor, Tensor] = field(default_factory=dict)
+    # What `forward` wrote into arrays of state, by their addresses: later reads in it see that.
+    assigned: dict[int, tuple[np.ndarray, Tensor]] = field(default_factory=dict)
     # Arrays of indices, as they were given, and below which number they have to be: for a check before a step.
     ranges: list[tuple[np.ndarray, int]] = field(default_factory=list)
     # Gradients into which those of views of a part are added.
@@ -130,6 +132,15 @@ class Builder:
     def keep(self, op: Op, /, **fields: Any) -> None:
         """A call that changes a layer's own state: a training step makes it after its guard, beside the optimizer's."""
         self.kept.append(replace(call(op, **fields), layer=self.layer))
+
+    def assign(self, state: np.ndarray, value: Tensor) -> None:
+        """Write a tensor into an array of state once a training step is sure to count; inference leaves the array as it is."""
+        self.assigned[address(state)] = state, value
+
+    def keep_assigned(self) -> None:
+        """The calls that write what was assigned last."""
+        for state, value in self.assigned.values():
+            self.keep(expression, a=value.array, y=state, steps="y = copy a")
 
     def output(self, name: str) -> Tensor:
         """Another output of the call emitted last."""
