@@ -13,6 +13,7 @@ from .backends import Backend, get_backend, get_num_threads
 from .backends.threads import checked_threads
 from .callbacks import Callback
 from .checks import flag
+from .data.inputs import with_lengths
 from .described import explained
 from .engine import advice, passes, weights
 from .engine.engine import Engine, LossFunction, checked_net
@@ -220,6 +221,7 @@ class Model:
         verbose: Literal[0, 1, 2, "auto"] | bool | None = None,
         resume: bool = False,
         max_seconds: float | None = None,
+        lengths: ArrayLike | None = None,
     ) -> History:
         """Train for `epochs` more epochs. Each call is a run of its own, with its own callbacks; `resume=True` finishes one.
 
@@ -251,6 +253,8 @@ class Model:
                 may be more than it had; data and callbacks must be given as they were, batch_size and shuffle are taken over.
                 Where nothing was interrupted a run begins as usual.
             max_seconds: stop after this time, at the end of a step; `resume=True` goes on from there.
+            lengths: (N,) integers: how many steps of each row of X (N, steps, ...) count. Layers that look along the steps read
+                it, and losses with a target for each step; X may also be a dict that holds "lengths", as in chunks.
 
         Returns a History: `history.history["loss"]` has a value for each epoch.
 
@@ -280,14 +284,15 @@ class Model:
         )
         if validation_data is not None and options.validation_split:
             raise ValueError("validation_data and validation_split are both given, expected one of them")
+        X = with_lengths(X, lengths, self.net)
         return training.fit(self.engine, X, y, sample_weight, class_weight, options)
 
     @computing
-    def step(self, x: ArrayLike | Any, y: ArrayLike | Any) -> float:
+    def step(self, x: ArrayLike | Any, y: ArrayLike | Any, lengths: ArrayLike | None = None) -> float:
         """One training step on one batch.
 
         Args:
-            x: (B, ...) rows, at least one. y: their targets, as in `fit`.
+            x: (B, ...) rows, at least one. y: their targets, as in `fit`. lengths: (B,) as in `fit`.
 
         Returns the loss of the batch before the update.
 
@@ -298,18 +303,22 @@ class Model:
             >>> model.step(X[:32], y[:32])
             0...
         """
-        return passes.train_step(self.engine, x, y)
+        return passes.train_step(self.engine, with_lengths(x, lengths, self.net), y)
 
     @reentrant
     @explained(INSTEAD)
     def evaluate(
-        self, X: ArrayLike | Any, y: ArrayLike | Any = None, sample_weight: ArrayLike | None = None
+        self,
+        X: ArrayLike | Any,
+        y: ArrayLike | Any = None,
+        sample_weight: ArrayLike | None = None,
+        lengths: ArrayLike | None = None,
     ) -> dict[str, float]:
         """Loss over all rows, and the accuracy where the targets are classes.
 
         Args:
             X: (N, ...) as in `fit`, or without y a sequence of chunks (X, y). y: targets as in `fit`.
-            sample_weight: (N,) weights of the rows, default all 1.
+            sample_weight: (N,) weights of the rows, default all 1. lengths: (N,) as in `fit`.
 
         Returns {"loss": ..., "accuracy": ...}.
 
@@ -320,15 +329,15 @@ class Model:
             >>> model.evaluate(X, y)
             {'loss': ...}
         """
-        return evaluate(self.engine, X, y, sample_weight)
+        return evaluate(self.engine, with_lengths(X, lengths, self.net), y, sample_weight)
 
     # -- predictions --------------------------------------------------------------------------------------------------
 
-    def predict(self, X: ArrayLike | Any) -> Any:
+    def predict(self, X: ArrayLike | Any, lengths: ArrayLike | None = None) -> Any:
         """The network's output for every row of X, as for inference: logits, where the loss takes logits.
 
         Args:
-            X: (N, ...) as in `fit`.
+            X: (N, ...) as in `fit`. lengths: (N,) as in `fit`.
 
         Returns an array (N, ...) of the model's dtype, of several outputs a tuple or dict of such; a row does not depend on the
             others, to the bit.
@@ -340,6 +349,8 @@ class Model:
             >>> model.predict(X).shape
             (96, 1)
         """
+        if lengths is not None:
+            X = with_lengths(X, lengths, self.net)
         return passes.predict(self.engine, X)
 
     def predict_proba(self, X: ArrayLike | Any) -> np.ndarray:
@@ -396,11 +407,11 @@ class Model:
 
     # -- one pass at a time -------------------------------------------------------------------------------------------
 
-    def forward(self, x: ArrayLike | Any, training: bool = False) -> Any:
+    def forward(self, x: ArrayLike | Any, training: bool = False, lengths: ArrayLike | None = None) -> Any:
         """The network's output for one batch; with training=True (dropout, batch statistics) `backward` may follow.
 
         Args:
-            x: (B, ...) rows. training: whether layers act as in training, default False.
+            x: (B, ...) rows. training: whether layers act as in training, default False. lengths: (B,) as in `fit`.
 
         Returns the output (B, ...), a copy; several as a tuple or a dict.
 
@@ -411,6 +422,7 @@ class Model:
             >>> model.forward(X[:32], training=True).shape
             (32, 1)
         """
+        x = with_lengths(x, lengths, self.net)
         return self._forward(x) if training else self.predict(x)
 
     @computing

@@ -11,6 +11,8 @@ from ..program import InputSpec
 from . import arrays
 from .sparse import SparseRows, is_sparse
 
+# The name of the input with the number of steps of each row.
+LENGTHS = "lengths"
 # Where rows come from: an array (N, ...), or a matrix whose rows the layers read in place.
 Source = np.ndarray | SparseRows
 # How numbers are checked: arrays.stored, as a run reads them; arrays.readable, as they are; arrays.features, converted.
@@ -32,11 +34,17 @@ class Inputs:
             InputSpec(
                 name,
                 (rows, *source.shape[1:]),
-                np.dtype(np.int64) if self.kinds[name] == "index" else dtype,
+                dtype if self.kinds[name] == "number" else np.dtype(np.int64),
                 isinstance(source, SparseRows),
+                self.kinds[name] == "length",
             )
             for name, source in self.sources.items()
         )
+
+    @property
+    def lengths(self) -> np.ndarray | None:
+        """How many steps of each row count, where rows have lengths."""
+        return next((self.array(name) for name, kind in self.kinds.items() if kind == "length"), None)
 
     def array(self, name: str) -> np.ndarray:
         """A source that is an array."""
@@ -64,6 +72,10 @@ def checked_inputs(
     takes = net.takes
     if is_sparse(X):
         return Inputs({next(iter(takes)): _sparse(X, net, dtype)}, takes)
+    lengths = None
+    if isinstance(X, dict) and LENGTHS in X and LENGTHS not in takes:
+        X = dict(X)
+        lengths = X.pop(LENGTHS)
     given, columns = _by_name(X, [*takes]), len(takes) > 1 and hasattr(X, "columns")
     single = len(takes) == 1
     arguments = {name: "X" if single else f"X[{name!r}]" for name in takes}
@@ -83,10 +95,27 @@ def checked_inputs(
             sources[name] = take(value[:, None], dtype, arguments[name])[:, 0]
         else:
             sources[name] = take(value, dtype, arguments[name])
-    if not single and len({len(source) for source in sources.values()}) > 1:
+    if lengths is not None:
+        sources[LENGTHS] = arrays.indices(lengths, LENGTHS)
+        if sources[LENGTHS].shape[1:]:
+            raise ValueError(
+                f"{LENGTHS} has shape {sources[LENGTHS].shape}, expected ({len(sources[LENGTHS])},)"
+            )
+        takes = {**takes, LENGTHS: "length"}
+    if len(sources) > 1 and len({len(source) for source in sources.values()}) > 1:
         rows = {name: len(source) for name, source in sources.items()}
         raise ValueError(f"the inputs in X have {rows} rows, expected the same number")
     return Inputs(sources, takes)
+
+
+def with_lengths(X: Any, lengths: Any, net: Module) -> Any:
+    """X and the lengths of its rows, as one dict of inputs."""
+    if lengths is None:
+        return X
+    if isinstance(X, dict) and LENGTHS in X:
+        raise ValueError("lengths is given, and X holds 'lengths' as well, expected one of them")
+    names = [name for name in net.takes if name != LENGTHS]
+    return {**_by_name(X, names), LENGTHS: lengths}
 
 
 def _plain(argument: str, value: Any, column: bool) -> Any:

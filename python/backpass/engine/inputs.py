@@ -15,9 +15,11 @@ def taken(engine: Engine, X: Any, take: Take) -> Inputs:
     """X as the engine's network takes it; indices are known to be in range."""
     plans = engine.plans
     inputs = checked_inputs(X, engine.net, engine.dtype, take, plans.indexed if plans.few > 1 else None)
-    if "index" in inputs.kinds.values():
+    if set(inputs.kinds.values()) != {"number"}:
         for name, limits in plans.limits(inputs.specs(1, engine.dtype)).items():
             argument = "X" if len(inputs.sources) == 1 else f"X[{name!r}]"
+            if inputs.kinds[name] == "length":
+                argument = name
             arrays.check_range(argument, inputs.array(name), limits)
     return inputs
 

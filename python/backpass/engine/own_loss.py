@@ -9,6 +9,7 @@ import numpy as np
 from ..data import arrays, targets
 from ..data.inputs import Inputs
 from ..program import Instruction, Rows, Several, on_each
+from ..program.build import UNREAD
 from ..program.plan import OwnLossPlan
 from ..system.exclusive import switched
 from .engine import Engine
@@ -38,6 +39,8 @@ class OwnLossStep:
         penalty: Callable[[np.ndarray, np.ndarray], list[Instruction]] = lambda loss, count: [],
     ) -> None:
         """counters: step, cursor and total; rows: that the cursor moves on. penalty: as `BatchLoop.penalty`."""
+        if plan.lengths_unread:
+            raise ValueError(f"{UNREAD}, and a loss that is a callable does not get it: give it to that in y")
         self.engine, self.plan = engine, plan
         self.forward = engine.backend.compile(plan.forward)
         self.backward = engine.backend.compile(plan.backward)

@@ -52,9 +52,8 @@ def backward(engine: Engine, dout: Any) -> np.ndarray | dict[str, np.ndarray]:
         1, engine.threads
     )
     engine.has_gradients = True
-    dx = {
-        name: plan.dx[name].copy() if name in plan.dx else np.zeros_like(x) for name, x in plan.inputs.items()
-    }
+    inputs = {name: x for name, x in plan.inputs.items() if name in engine.net.takes}
+    dx = {name: plan.dx[name].copy() if name in plan.dx else np.zeros_like(x) for name, x in inputs.items()}
     return dx if len(dx) > 1 else next(iter(dx.values()))
 
 

@@ -179,8 +179,7 @@ class PlanCache:
     ) -> Plan:
         spec = Spec(inputs, target, weight, own_loss, self.backend.pads_rows)
         if spec not in self.plans:
-            loss = None if self.loss is None else self.loss.emit
-            plan = build_plan(self.net, loss, self.dtype, self.seed, self.step, spec)
+            plan = build_plan(self.net, self.loss, self.dtype, self.seed, self.step, spec)
             self.plans[spec] = plan
             self.whole_batch |= plan.whole_batch
             if isinstance(plan, BackwardPlan) and self.few > 1:

@@ -57,7 +57,7 @@ def metric(plan: TrainingPlan, engine: Engine, correct: np.ndarray | None) -> li
     builder = Builder(engine.dtype, training=False)
     if correct is not None and not plan.targets and isinstance(plan.out, np.ndarray):
         assert isinstance(plan.target, np.ndarray)
-        engine.loss.emit_metric(builder, Tensor(plan.out), plan.target, plan.weight, correct)
+        engine.loss.emit_metric(builder, Tensor(plan.out), plan.target, plan.weighed, correct)
     return builder.instructions
 
 

@@ -107,6 +107,20 @@ class Loss(Adjustable):
         """Emit the loss and, while training, its gradient; returns (loss[1], count[1])."""
         raise TypeError(f"{type(self).__name__} has to define emit(builder, pred, target, sample_weight)")
 
+    def weigh(self, builder: Builder, pred: Any, target: Any, weight: np.ndarray | None) -> np.ndarray | None:
+        """What `emit` weighs by: the weights of the rows, for each target of a row, 0 behind the length of a row."""
+        if self.weighs_rows:
+            return weight
+        shape = target.shape if target.dtype == np.int64 else target.shape[:-1]
+        if weight is not None and weight.shape != shape:
+            repeated = np.broadcast_to(weight.reshape(-1, *[1] * (len(shape) - 1)), shape)
+            weight = builder.contiguous(builder.view(Tensor(weight), repeated)).array
+        if builder.steps is None or len(shape) < 2:
+            return weight
+        from ..program.masks import counted_steps  # here: `import backpass` is to be quick
+
+        return counted_steps(builder, shape, weight)
+
     def emit_metric(
         self,
         builder: Builder,
@@ -158,19 +172,6 @@ class ClassLoss(Loss):
         out = aligned(self.weight.shape, builder.dtype)
         out[...] = self.weight
         return out
-
-
-def weight_of_targets(
-    builder: Builder, weight: np.ndarray | None, loss: Loss, target: Any
-) -> np.ndarray | None:
-    """The weights of the rows, for each target of a row where a loss weighs targets."""
-    if weight is None or loss.weighs_rows:
-        return weight
-    shape = target.shape if target.dtype == np.int64 else target.shape[:-1]
-    if weight.shape == shape:
-        return weight
-    repeated = np.broadcast_to(weight.reshape(-1, *[1] * (len(shape) - 1)), shape)
-    return builder.contiguous(builder.view(Tensor(weight), repeated)).array
 
 
 def emit_loss(op: Op, builder: Builder, pred: Tensor, **fields: Any) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ import numpy as np
 from ..checks import real
 from ..ops import expression, sum_losses
 from ..program import Builder, Several, Tensor
-from .base import Loss, weight_of_targets
+from .base import Loss
 
 
 class OutputLosses(Loss):
@@ -104,7 +104,7 @@ class OutputLosses(Loss):
                 builder,
                 _weighed(builder, pred.parts[name], weight),
                 target.parts[name],
-                weight_of_targets(builder, sample_weight, loss, target.parts[name]),
+                loss.weigh(builder, pred.parts[name], target.parts[name], sample_weight),
             )
             total = builder.run(sum_losses, part=value, before=total, weight=weight)
             count = count_of_one if count is None else count

@@ -17,8 +17,8 @@ from ..program.trace import current
 from ..system.memory import aligned
 from .parameter import Parameter
 
-# What a layer wants an input to be: numbers of the model's dtype, or int64 indices.
-Kind = Literal["number", "index"]
+# What a layer wants an input to be: numbers of the model's dtype, or int64 indices. Lengths go beside the inputs.
+Kind = Literal["number", "index", "length"]
 
 
 @cache

@@ -1,6 +1,6 @@
 """build_plan: emits a network, its loss and its backward pass for one shape of batch, then fuses and lays out what came of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
@@ -17,6 +17,20 @@ from .plan import BackwardPlan, InputSpec, OwnLossPlan, Plan, Rows, Spec, Traini
 from .several import Several, on_each, parts_of
 from .tensor import Tensor
 
+UNREAD = "lengths is given, but no layer reads it"
+
+
+class LossOfPlan(Protocol):
+    """What build_plan needs of a loss."""
+
+    def emit(
+        self, builder: Builder, pred: Any, target: Any, sample_weight: np.ndarray | None, /
+    ) -> tuple[Tensor, Tensor]: ...
+
+    def weigh(
+        self, builder: Builder, pred: Any, target: Any, weight: np.ndarray | None
+    ) -> np.ndarray | None: ...
+
 
 class Network(Protocol):
     """What build_plan needs of a layer."""
@@ -25,17 +39,17 @@ class Network(Protocol):
 
 
 def build_plan(
-    net: Network, loss: EmitLoss | None, dtype: np.dtype[Any], seed: int, step: np.ndarray, spec: Spec
+    net: Network, loss: LossOfPlan | None, dtype: np.dtype[Any], seed: int, step: np.ndarray, spec: Spec
 ) -> Plan:
     """A Plan for inference, a TrainingPlan where spec has a target, an OwnLossPlan where it says so.
 
     Args:
-        loss: emits the loss; only a TrainingPlan needs it.
+        loss: only a TrainingPlan needs it.
         step: (1,) the completed steps of the model, from which layers draw their random numbers.
     """
     builder = Builder(dtype, spec.training, step, seed)
     inputs = input_tensors(builder, spec.inputs, spec.own_loss)
-    out = net.emit(builder, *inputs.values())
+    out = emit_network(net, builder, inputs, spec.inputs)
     for tensor in parts_of(out):
         if not isinstance(tensor, Tensor):
             raise TypeError(f"net returned {type(tensor).__name__} from emit, expected a Tensor")
@@ -67,6 +81,10 @@ def build_plan(
     plan.whole_batch = builder.whole_batch
     if builder.ranges:
         plan.limits = limits(builder.ranges, arrays)
+    if builder.steps is not None and not builder.steps_are_read:
+        if spec.target is not None:
+            raise ValueError(f"{UNREAD}, and the loss has no target for each step")
+        plan.lengths_unread = True
     if isinstance(plan, BackwardPlan):
         plan.reached = builder.reached
     plan = fused(plan, builder.viewed)
@@ -83,9 +101,26 @@ def index_inputs(net: Network, dtype: np.dtype[Any], inputs: Sequence[InputSpec]
     tensors = input_tensors(builder, inputs)
     # Numbers may well fit where these integers do not: if they do not either, that raises the error again.
     with suppress(Exception):
-        net.emit(builder, *tensors.values())
+        emit_network(net, builder, tensors, inputs)
     whole = {name: tensor.array for name, tensor in tensors.items() if tensor.array.dtype == np.int64}
     return inputs_with_indices(builder.ranges, whole)
+
+
+def emit_network(
+    net: Network, builder: Builder, tensors: Mapping[str, Tensor], inputs: Sequence[InputSpec]
+) -> Any:
+    """The output of a network for its inputs; lengths of rows are the builder's."""
+    arguments = [tensors[spec.name] for spec in inputs if not spec.beside]
+    for spec in inputs:
+        if spec.beside:
+            lengths, shape = tensors[spec.name], arguments[0].shape
+            if len(shape) < 2:
+                raise ValueError(
+                    f"lengths is given, but a row of X has the shape {shape[1:]}, expected (steps, ...)"
+                )
+            builder.lengths = lengths
+            builder.ranges.append((lengths.array, shape[1] + 1))
+    return net.emit(builder, *arguments)
 
 
 def input_tensors(builder: Builder, inputs: Sequence[InputSpec], own_loss: bool = False) -> dict[str, Tensor]:
@@ -104,7 +139,7 @@ def _input(builder: Builder, spec: InputSpec, own_loss: bool) -> Tensor:
 
 def _training(
     builder: Builder,
-    loss: EmitLoss,
+    loss: LossOfPlan,
     spec: Spec,
     inputs: dict[str, np.ndarray],
     out: Any,
@@ -114,9 +149,11 @@ def _training(
     assert spec.target is not None
     target = on_each(lambda target: aligned((spec.rows, *target[0]), target[1]), spec.target)
     weight = None if spec.weight is None else aligned((spec.rows, *spec.weight), builder.dtype)
+    weighed = loss.weigh(builder, out, target, weight)
+    emit: EmitLoss = loss.emit
     for transform in builder.targets:
-        loss = partial(transform.emit, loss)
-    value, count = loss(builder, out, target, weight)
+        emit = partial(transform.emit, emit)
+    value, count = emit(builder, out, target, weighed)
     loss_part, builder.instructions = builder.instructions, []
     builder.backward()
     size = (
@@ -126,5 +163,6 @@ def _training(
     )
     return TrainingPlan(
         inputs, shown, forward, size, backward=builder.instructions, kept=builder.kept, targets=builder.targets,
-        loss=value.array, count=count.array, target=target, weight=weight, loss_part=loss_part,
+        loss=value.array, count=count.array, target=target, weight=weight, weighed=weighed,
+        loss_part=loss_part,
     )  # fmt: skip

@@ -94,6 +94,9 @@ class Builder:
     ranges: list[tuple[np.ndarray, int]] = field(default_factory=list)
     # Gradients into which those of views of a part are added.
     parts: dict[Tensor, Tensor] = field(default_factory=dict)
+    # (B,) steps that each row has, where rows have lengths; read through `lengths`.
+    steps: Tensor | None = None
+    steps_are_read: bool = False
     _tape: list[_Entry] = field(default_factory=list)
     _gradients: dict[Tensor, list[Tensor]] = field(default_factory=dict)
     _streams: int = 0
@@ -103,6 +106,16 @@ class Builder:
         array = aligned(shape, dtype or self.dtype)
         self.bytes += array.nbytes
         return Tensor(array, requires_grad)
+
+    @property
+    def lengths(self) -> Tensor | None:
+        """(B,) int64: how many steps of each row count, None where all do. A layer that shortens rows replaces it."""
+        self.steps_are_read = True
+        return self.steps
+
+    @lengths.setter
+    def lengths(self, lengths: Tensor) -> None:
+        self.steps = lengths
 
     @contextmanager
     def inside(self, name: str) -> Iterator[None]:

@@ -17,6 +17,8 @@ class InputSpec(NamedTuple):
     dtype: np.dtype[Any]
     # True if the layers read the rows from their source, so that the plan needs no memory for them.
     in_place: bool = False
+    # True for the lengths of the rows, which are the builder's instead of an argument of the network.
+    beside: bool = False
 
 
 # Of a target: its shape without the batch, and dtype; Several of such; None where there is none.
@@ -61,6 +63,8 @@ class Plan:
     whole_batch: bool = False
     # Of inputs with indices below which number each has to be: one for each element of a row.
     limits: dict[str, np.ndarray] = field(default_factory=dict)
+    # Whether rows have lengths that no layer reads.
+    lengths_unread: bool = False
     # Executors that were compiled of it, by name.
     compiled: dict[str, Any] = field(default_factory=dict)
 
@@ -105,6 +109,8 @@ class TrainingPlan(BackwardPlan):
 
     target: Rows = field(default_factory=lambda: np.zeros(0))
     weight: np.ndarray | None = None
+    # What the loss and the metric weigh by: `weight`, 0 behind the length of a row.
+    weighed: np.ndarray | None = None
     loss_part: list[Instruction] = field(default_factory=list)
 
     @property

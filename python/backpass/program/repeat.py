@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..ops import Op
-from .build import Network, input_tensors
+from .build import Network, emit_network, input_tensors
 from .builder import Builder, Instruction
 from .plan import InputSpec
 from .several import parts_of
@@ -34,7 +34,9 @@ class Lined(Builder):
 def check_repeats(net: Network, dtype: np.dtype[Any], inputs: Sequence[InputSpec]) -> None:
     """Emit the network twice; ValueError shows the line of `forward` where the second program differs."""
     first, second = Lined(dtype), Lined(dtype)
-    outputs = [net.emit(builder, *input_tensors(builder, inputs).values()) for builder in (first, second)]
+    outputs = [
+        emit_network(net, builder, input_tensors(builder, inputs), inputs) for builder in (first, second)
+    ]
     shapes = [[y.shape for y in parts_of(out)] for out in outputs]
     if shapes[0] != shapes[1]:
         raise ValueError(f"{DIFFERS}; its output had the shape {shapes[0][0]}, then {shapes[1][0]}")

@@ -12,7 +12,7 @@ from ..engine.engine import Engine
 from ..engine.inputs import check_weighed, checked_data
 from ..engine.own_loss import call_loss
 from ..engine.passes import predict, predict_inputs
-from ..losses.base import ClassLoss, Loss, weight_of_targets
+from ..losses.base import ClassLoss, Loss
 from ..ops.formulas import sigmoid
 from ..program import Builder, Rows, Several, Tensor, on_each
 from .chunk import checked_chunk, is_sequence_of_chunks, unpacked
@@ -26,23 +26,27 @@ def evaluated(
     pred = predict_inputs(engine, inputs)
     if engine.loss_function:
         return {"loss": call_loss(engine, pred, target)[0]}
-    found = _judged(engine, engine.loss, pred, target, weight)
+    found = _judged(engine, engine.loss, pred, target, weight, inputs.lengths)
     for prefix, name, loss in engine.loss.of_outputs():
         assert isinstance(pred, Several)
         assert isinstance(target, Several)
-        of_one = _judged(engine, loss, pred.parts[name], target.parts[name], weight)
+        of_one = _judged(engine, loss, pred.parts[name], target.parts[name], weight, inputs.lengths)
         found |= {f"{prefix}_{key}": value for key, value in of_one.items()}
     return found
 
 
 def _judged(
-    engine: Engine, loss: Loss, pred: Rows, target: Rows, weight: np.ndarray | None
+    engine: Engine,
+    loss: Loss,
+    pred: Rows,
+    target: Rows,
+    weight: np.ndarray | None,
+    lengths: np.ndarray | None,
 ) -> dict[str, float]:
     """Loss and metric of one output, or the loss of all together."""
-    builder = Builder(engine.dtype, training=False)
+    builder = Builder(engine.dtype, training=False, steps=None if lengths is None else Tensor(lengths))
     tensor = on_each(Tensor, pred)
-    if weight is not None:
-        weight = weight_of_targets(builder, weight, loss, target)
+    weight = loss.weigh(builder, tensor, target, weight)
     value, _ = loss.emit(builder, tensor, target, weight)  # type: ignore[arg-type]
     right = np.zeros(2)
     loss.emit_metric(builder, tensor, target, weight, right)  # type: ignore[arg-type]

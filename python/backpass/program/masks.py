@@ -1,0 +1,24 @@
+"""Masks: which steps of a row count, where rows have lengths."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..ops import to_number
+from .arithmetic import elementwise
+from .builder import Builder
+from .tensor import Tensor
+
+
+def counted_steps(builder: Builder, shape: Sequence[int], weight: np.ndarray | None) -> np.ndarray:
+    """Weights (B, T, ...) that are 0 behind the length of a row, else those given, or 1."""
+    lengths = builder.lengths
+    assert lengths is not None
+    after = (1,) * (len(shape) - 2)
+    ends = builder.reshape(builder.run(to_number, x=lengths), (shape[0], 1, *after))
+    places = Tensor(np.arange(shape[1], dtype=builder.dtype).reshape(1, -1, *after))
+    mask = elementwise(builder, "lt", places, ends)
+    if weight is not None:
+        return elementwise(builder, "mul", mask, Tensor(weight)).array
+    whole = builder.view(mask, np.broadcast_to(mask.array, shape))
+    return builder.contiguous(whole).array
