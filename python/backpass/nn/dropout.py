@@ -1,9 +1,10 @@
 """Dropout: zero each value with probability p while training, and scale the others by 1/(1-p)."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ..ops import dropout_forward
 from ..program import Builder, Tensor
+from ..program.activation import elementwise_layer
 from .module import Module
 
 
@@ -33,6 +34,10 @@ class Dropout(Module):
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
         if not builder.training or self.p == 0:
             return x
-        return builder.emit(
-            dropout_forward, x=x, step=builder.step, p=self.p, seed=builder.seed, stream=builder.stream()
-        )
+        fields: dict[str, Any] = {
+            "step": builder.step,
+            "p": self.p,
+            "seed": builder.seed,
+            "stream": builder.stream(),
+        }
+        return elementwise_layer(builder, lambda x: builder.emit(dropout_forward, x=x, **fields), x)

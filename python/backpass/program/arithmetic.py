@@ -9,6 +9,7 @@ from ..ops import expression
 from ..ops.expression import INPUTS
 from .builder import Builder
 from .derivatives import DERIVATIVES
+from .order import in_memory_order
 from .tensor import Tensor
 from .views import expand
 
@@ -40,5 +41,9 @@ def step(builder: Builder, function: str, *operands: Any) -> Tensor:
     tensors = list(dict.fromkeys(operand for operand in operands if isinstance(operand, Tensor)))
     names = dict(zip(tensors, INPUTS, strict=False))
     words = (names[operand] if isinstance(operand, Tensor) else repr(float(operand)) for operand in operands)
-    given = {name: tensor for tensor, name in names.items()}
-    return builder.run(expression, **given, steps=" ".join(["y =", function, *words]))
+    steps = " ".join(["y =", function, *words])
+
+    def compute(*ordered: Tensor) -> Tensor:
+        return builder.run(expression, **dict(zip(INPUTS, ordered, strict=False)), steps=steps)
+
+    return in_memory_order(builder, compute, tensors)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..ops import Op, add, expression
 from ..system.memory import aligned
-from .tensor import Tensor, address
+from .tensor import Tensor, address, dense_order
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,12 +241,22 @@ class Builder:
         parts = self._gradients.get(x, [])
         while len(parts) > 1:
             a, b = parts.pop(0), parts.pop(0)
-            y = Tensor(x.gradient) if x.gradient is not None and not parts else self.tensor(x.shape)
-            self._append(add, {"a": self.contiguous(a), "b": self.contiguous(b), "y": y}, {})
-            parts.insert(0, y)
+            into = Tensor(x.gradient) if x.gradient is not None and not parts else None
+            parts.insert(0, self._sum(a, b, into))
         if parts and x.gradient is not None and address(parts[0].array) != address(x.gradient):
             parts[0] = self.run(expression, a=parts[0], y=Tensor(x.gradient), steps="y = copy a")
         return parts[0] if parts else None
+
+    def _sum(self, a: Tensor, b: Tensor, into: Tensor | None) -> Tensor:
+        """a + b; where both lie in memory in another order of the axes, so does their sum."""
+        order = dense_order(a.array)
+        if into is None and order is not None and order == dense_order(b.array):
+            a, b = (self.view(part, part.array.transpose(order)) for part in (a, b))
+            y = self._sum(a, b, None)
+            return self.view(y, y.array.transpose(np.argsort(order)))
+        y = into or self.tensor(a.shape)
+        self._append(add, {"a": self.contiguous(a), "b": self.contiguous(b), "y": y}, {})
+        return y
 
     def _op_backward(self, entry: _Entry) -> None:
         assert entry.op is not None

@@ -71,3 +71,11 @@ def address(array: np.ndarray) -> int:
     """Where an array's data start: the same for all its reshaped views."""
     start: int = array.__array_interface__["data"][0]
     return start
+
+
+def dense_order(array: np.ndarray) -> list[int] | None:
+    """The axes in the order in which the elements lie in memory; None where that is C's, or where there are gaps."""
+    if array.flags.c_contiguous:
+        return None
+    axes = sorted(range(array.ndim), key=lambda axis: (-array.strides[axis], axis))
+    return axes if array.transpose(axes).flags.c_contiguous else None
