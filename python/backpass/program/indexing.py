@@ -1,50 +1,20 @@
 """What symbolic tensors do by index: slices, and elements that an array or another tensor chooses."""
 
-from abc import abstractmethod
-from typing import Any, Generic, TypeVar
+from typing import Any, Self
 
 import numpy as np
 
 from ..checks import is_whole
-from .builder import Builder
 from .gathers import embedding, gather, select, take_along
+from .symbolic_base import SymbolicBase
 from .tensor import Tensor
 from .views import part
 
-# The tensor itself.
-T = TypeVar("T")
 
-
-class Indexing(Generic[T]):
+class Indexing(SymbolicBase):
     """Indices are int64 tensors, or arrays and lists of integers, which are constants of the program."""
 
-    builder: Builder
-    tensor: Tensor
-    per_row: int
-
-    @property
-    @abstractmethod
-    def shape(self) -> tuple[int, ...]:
-        """The sizes of the dimensions."""
-
-    @property
-    @abstractmethod
-    def _number(self) -> Tensor:
-        """The tensor in the program, as numbers of the model's dtype."""
-
-    @abstractmethod
-    def _axis(self, dim: int) -> int:
-        """A dimension as it is counted from the front."""
-
-    @abstractmethod
-    def _next(self, tensor: Tensor, keeps_rows: bool = True) -> T:
-        """What was computed of this tensor."""
-
-    @abstractmethod
-    def _of(self, tensor: Tensor, per_row: int) -> T:
-        """A tensor beside this one."""
-
-    def __getitem__(self, index: Any) -> T:
+    def __getitem__(self, index: Any) -> Self:
         items = index if isinstance(index, tuple) else (index,)
         if any(_chooses(item) for item in items):
             return self._select("x[index]", self._place(items), next(filter(_chooses, items)))
@@ -55,7 +25,7 @@ class Indexing(Generic[T]):
                 )
         return self._next(part(self.builder, self.tensor, items), not items or _whole(items[0]))
 
-    def gather(self, dim: int, index: Any) -> T:
+    def gather(self, dim: int, index: Any) -> Self:
         """The elements that index says along dim; its other dimensions are those of the tensor, or smaller."""
         axis = self._axis(dim)
         chosen = self._indices("gather", index, self.shape[axis])
@@ -63,7 +33,7 @@ class Indexing(Generic[T]):
         together = bool(self.per_row) == bool(_per_row(index)) and self.shape[0] == chosen.shape[0]
         return self._chosen(y, index, axis, together)
 
-    def take_along_dim(self, indices: Any, dim: int) -> T:
+    def take_along_dim(self, indices: Any, dim: int) -> Self:
         """The elements that indices say along dim; both are broadcast to each other in the other dimensions."""
         axis = self._axis(dim)
         chosen = self._indices("take_along_dim", indices, self.shape[axis])
@@ -73,14 +43,14 @@ class Indexing(Generic[T]):
             y, indices, axis, all(shape[0] == (y.shape[0] if rows else 1) for rows, shape in sides)
         )
 
-    def index_select(self, dim: int, index: Any) -> T:
+    def index_select(self, dim: int, index: Any) -> Self:
         """The parts along dim that an index of one dimension says."""
-        shape = index.shape if isinstance(index, Indexing) else np.shape(index)
+        shape = index.shape if isinstance(index, SymbolicBase) else np.shape(index)
         if len(shape) != 1:
             raise ValueError(f"index_select: index has shape {shape}, expected one dimension")
         return self._select("index_select", self._axis(dim), index)
 
-    def _select(self, function: str, axis: int, index: Any, padding_idx: int = -1) -> T:
+    def _select(self, function: str, axis: int, index: Any, padding_idx: int = -1) -> Self:
         chosen = self._indices(function, index, self.shape[axis])
         if padding_idx >= 0:
             y = embedding(self.builder, self._number, chosen, padding_idx)
@@ -88,7 +58,7 @@ class Indexing(Generic[T]):
             y = select(self.builder, self._number, chosen, axis)
         return self._chosen(y, index, axis, not _per_row(index))
 
-    def _chosen(self, y: Tensor, index: Any, axis: int, apart: bool) -> T:
+    def _chosen(self, y: Tensor, index: Any, axis: int, apart: bool) -> Self:
         """What was chosen by index; `apart` says whether that along another axis than the first keeps the rows apart."""
         ours, theirs = self.per_row, _per_row(index)
         rows = ours or theirs
@@ -100,7 +70,7 @@ class Indexing(Generic[T]):
 
     def _indices(self, function: str, index: Any, size: int) -> Tensor:
         """A tensor of indices; those of an array count from the end where they are below 0, and are known to exist."""
-        if isinstance(index, Indexing):
+        if isinstance(index, SymbolicBase):
             if index.builder is not self.builder:
                 raise ValueError("a tensor of another forward: tensors live for one call of it, keep none")
             return index.tensor
@@ -132,7 +102,7 @@ class Indexing(Generic[T]):
 
 def _chooses(item: Any) -> bool:
     """Whether an item of an index is an array or a tensor of indices."""
-    return isinstance(item, Indexing | np.ndarray | list)
+    return isinstance(item, SymbolicBase | np.ndarray | list)
 
 
 def _whole(item: Any) -> bool:
@@ -143,4 +113,4 @@ def _whole(item: Any) -> bool:
 
 
 def _per_row(index: Any) -> int:
-    return index.per_row if isinstance(index, Indexing) else 0
+    return index.per_row if isinstance(index, SymbolicBase) else 0

@@ -1,50 +1,48 @@
 """What symbolic tensors do element by element: PyTorch's operators and methods."""
 
 from abc import abstractmethod
-from typing import Any, Generic, TypeVar
+from typing import Any, Self
 
 from ..checks import is_number
-
-# The tensor itself.
-T = TypeVar("T")
+from .symbolic_base import SymbolicBase
 
 
-class Operators(Generic[T]):
+class Operators(SymbolicBase):
     """Operators and element-wise methods, each one function of an expression (`ops/expression.py`) or an activation."""
 
     @abstractmethod
-    def _apply(self, function: str, *operands: Any) -> T:
+    def _apply(self, function: str, *operands: Any) -> Self:
         """A function of tensors, numbers and arrays."""
 
     @abstractmethod
-    def _activated(self, formula: str, alpha: float = 0.0) -> T:
+    def _activated(self, formula: str, alpha: float = 0.0) -> Self:
         """An activation of this tensor: behind a linear layer it is fused with it."""
 
-    def __add__(self, other: Any) -> T:
+    def __add__(self, other: Any) -> Self:
         return self._apply("add", self, other)
 
-    def __radd__(self, other: Any) -> T:
+    def __radd__(self, other: Any) -> Self:
         return self._apply("add", other, self)
 
-    def __sub__(self, other: Any) -> T:
+    def __sub__(self, other: Any) -> Self:
         return self._apply("sub", self, other)
 
-    def __rsub__(self, other: Any) -> T:
+    def __rsub__(self, other: Any) -> Self:
         return self._apply("sub", other, self)
 
-    def __mul__(self, other: Any) -> T:
+    def __mul__(self, other: Any) -> Self:
         return self._apply("mul", self, other)
 
-    def __rmul__(self, other: Any) -> T:
+    def __rmul__(self, other: Any) -> Self:
         return self._apply("mul", other, self)
 
-    def __truediv__(self, other: Any) -> T:
+    def __truediv__(self, other: Any) -> Self:
         return self._apply("div", self, other)
 
-    def __rtruediv__(self, other: Any) -> T:
+    def __rtruediv__(self, other: Any) -> Self:
         return self._apply("div", other, self)
 
-    def __pow__(self, other: Any) -> T:
+    def __pow__(self, other: Any) -> Self:
         # By products or a root where the exponent is a small number.
         if is_number(other) and other in (2, 3):
             square = self._apply("mul", self, self)
@@ -55,111 +53,111 @@ class Operators(Generic[T]):
             return self._apply("div", 1.0, self)
         return self._apply("pow", self, other)
 
-    def __rpow__(self, other: Any) -> T:
+    def __rpow__(self, other: Any) -> Self:
         return self._apply("pow", other, self)
 
-    def __neg__(self) -> T:
+    def __neg__(self) -> Self:
         return self._apply("neg", self)
 
-    def __abs__(self) -> T:
+    def __abs__(self) -> Self:
         return self._apply("abs", self)
 
-    def __lt__(self, other: Any) -> T:
+    def __lt__(self, other: Any) -> Self:
         return self._apply("lt", self, other)
 
-    def __le__(self, other: Any) -> T:
+    def __le__(self, other: Any) -> Self:
         return self._apply("le", self, other)
 
-    def __gt__(self, other: Any) -> T:
+    def __gt__(self, other: Any) -> Self:
         return self._apply("gt", self, other)
 
-    def __ge__(self, other: Any) -> T:
+    def __ge__(self, other: Any) -> Self:
         return self._apply("ge", self, other)
 
-    def __eq__(self, other: object) -> T:  # type: ignore[override]
+    def __eq__(self, other: object) -> Self:  # type: ignore[override]
         return self._apply("eq", self, other)
 
-    def __ne__(self, other: object) -> T:  # type: ignore[override]
+    def __ne__(self, other: object) -> Self:  # type: ignore[override]
         return self._apply("ne", self, other)
 
     __hash__ = object.__hash__
 
-    def neg(self) -> T:
+    def neg(self) -> Self:
         """-x."""
         return self._apply("neg", self)
 
-    def abs(self) -> T:
+    def abs(self) -> Self:
         """|x|."""
         return self._apply("abs", self)
 
-    def sign(self) -> T:
+    def sign(self) -> Self:
         """-1, 0 or 1."""
         return self._apply("sign", self)
 
-    def sqrt(self) -> T:
+    def sqrt(self) -> Self:
         """√x."""
         return self._apply("sqrt", self)
 
-    def rsqrt(self) -> T:
+    def rsqrt(self) -> Self:
         """1 / √x."""
         return self._apply("div", 1.0, self._apply("sqrt", self))
 
-    def exp(self) -> T:
+    def exp(self) -> Self:
         """eˣ."""
         return self._apply("exp", self)
 
-    def expm1(self) -> T:
+    def expm1(self) -> Self:
         """eˣ - 1."""
         return self._apply("expm1", self)
 
-    def log(self) -> T:
+    def log(self) -> Self:
         """log x."""
         return self._apply("log", self)
 
-    def log1p(self) -> T:
+    def log1p(self) -> Self:
         """log(1 + x)."""
         return self._apply("log1p", self)
 
-    def sin(self) -> T:
+    def sin(self) -> Self:
         """sin x."""
         return self._apply("sin", self)
 
-    def cos(self) -> T:
+    def cos(self) -> Self:
         """cos x."""
         return self._apply("cos", self)
 
-    def erf(self) -> T:
+    def erf(self) -> Self:
         """erf x."""
         return self._apply("erf", self)
 
-    def relu(self) -> T:
+    def relu(self) -> Self:
         """max(x, 0)."""
         return self._activated("relu")
 
-    def sigmoid(self) -> T:
+    def sigmoid(self) -> Self:
         """1 / (1 + e⁻ˣ)."""
         return self._activated("sigmoid")
 
-    def tanh(self) -> T:
+    def tanh(self) -> Self:
         """tanh x."""
         return self._activated("tanh")
 
-    def square(self) -> T:
+    def square(self) -> Self:
         """x²."""
         return self * self
 
-    def pow(self, exponent: Any) -> T:
+    def pow(self, exponent: Any) -> Self:
         """x to the power of a number or a tensor."""
         return self.__pow__(exponent)
 
-    def clamp(self, min: Any = None, max: Any = None) -> T:
+    def clamp(self, min: Any = None, max: Any = None) -> Self:
         """x, but at least min and at most max."""
         if min is None and max is None:
             raise ValueError("clamp: min and max are None, expected at least one of them")
         x: Any = self if min is None else self._apply("where", self < min, min, self)
-        clamped: T = x if max is None else self._apply("where", x > max, max, x)
+        clamped: Self = x if max is None else self._apply("where", x > max, max, x)
         return clamped
 
-    def masked_fill(self, mask: Any, value: Any) -> T:
+    def masked_fill(self, mask: Any, value: Any) -> Self:
         """value where the mask is not 0, else x."""
         return self._apply("where", mask, value, self)
