@@ -3,19 +3,20 @@
 from __future__ import annotations  # np.random.Generator is named, not imported: it costs 20 ms
 
 import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from functools import cache
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from ..checks import flag, is_name, is_whole, real
 from ..described import Adjustable
 from ..program import Builder, Parameters, Tensor
 from ..program.trace import current
 from ..system.memory import aligned
+from .argument_checks import ArgumentChecks
 from .parameter import Parameter
+from .tree import Tree
 
 # What a layer wants an input to be: numbers of the model's dtype, or int64 indices. Lengths go beside the inputs.
 Kind = Literal["number", "index", "length"]
@@ -28,7 +29,7 @@ def _arguments(module: Any) -> Mapping[str, Kind]:
     return {p.name: "number" for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD}
 
 
-class Module(Adjustable):
+class Module(Tree, ArgumentChecks):
     """Base of all layers and of networks of your own (PyTorch's `nn.Module`).
 
     A subclass has modules, `nn.Parameter` and buffers as attributes, and says in `forward` what it computes of symbolic tensors.
@@ -133,12 +134,6 @@ class Module(Adjustable):
 
         return called(self, inputs, named)
 
-    def named_children(self) -> Iterator[tuple[str, Module]]:
-        """Inner modules by name: all that are attributes."""
-        if not self.has_forward:
-            return iter(())
-        return ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
-
     def register_buffer(self, name: str, array: Any) -> None:
         """Declare an array that is no parameter, but belongs to `state_dict`; in `forward` it is a tensor without a gradient."""
         values = np.array(array)
@@ -146,40 +141,6 @@ class Module(Adjustable):
             raise TypeError(f"register_buffer: array is {array!r:.80}, expected an array of numbers")
         self._expect_no_model(name)
         self.starts[name] = (values.shape, values)
-
-    def children(self) -> Iterator[Module]:
-        """Inner modules: all that are attributes."""
-        return (module for _, module in self.named_children())
-
-    def named_modules(self) -> Iterator[tuple[str, Module]]:
-        """This module and all within by their dotted names, each once."""
-        first: dict[int, tuple[str, Module]] = {}
-        for name, module in self.walk():
-            first.setdefault(id(module), (name, module))
-        return iter(first.values())
-
-    def modules(self) -> Iterator[Module]:
-        """This module and all within, each once."""
-        return (module for _, module in self.named_modules())
-
-    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """The parameters within by their dotted names, each once; their values are the model's: `model.named_parameters()`."""
-        seen: set[int] = set()
-        for prefix, module in self.walk():
-            for name, parameter in module.learned.items():
-                if id(parameter) not in seen:
-                    seen.add(id(parameter))
-                    yield f"{prefix}.{name}" if prefix else name, parameter
-
-    def parameters(self) -> Iterator[Parameter]:
-        """The parameters within, each once."""
-        return (parameter for _, parameter in self.named_parameters())
-
-    def walk(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """This layer and all inner ones with their dotted names, as in PyTorch's state_dict."""
-        yield prefix, self
-        for name, child in self.named_children():
-            yield from child.walk(f"{prefix}.{name}" if prefix else name)
 
     def parameter(
         self,
@@ -254,13 +215,6 @@ class Module(Adjustable):
             (self._flat.frozen.discard if trained else self._flat.frozen.add)(parameter.number)
         object.__setattr__(self, "version", self.version + 1)
         Adjustable.changes[0] += 1
-
-    def apply(self, function: Callable[[Module], Any]) -> Module:
-        """Call `function` with every module within, inner ones first, and with this one. Returns the module."""
-        for child in self.children():
-            child.apply(function)
-        function(self)
-        return self
 
     def view(self, name: str, gradient: bool = False) -> np.ndarray:
         """A parameter (or its gradient) as the user sees it: in PyTorch's layout, writable, no copy."""
@@ -382,37 +336,3 @@ class Module(Adjustable):
         for parameter in new.learned.values():
             parameter.number = parameter.home = None
         return new
-
-    # -- checks of what users give ------------------------------------------------------------------------------------
-
-    def positive_int(self, name: str, value: Any) -> int:
-        """Check a size given by the user."""
-        if not is_whole(value) or value < 1:
-            raise ValueError(f"{type(self).__name__}: {name} is {value!r}, expected an integer of at least 1")
-        return int(value)
-
-    def in_range(self, name: str, value: float, low: float, high: float) -> float:
-        """Check a number given by the user."""
-        number = real(value)
-        if not low <= number <= high:
-            raise ValueError(
-                f"{type(self).__name__}: {name} is {value!r}, expected a number in [{low}, {high}]"
-            )
-        return number
-
-    def flag(self, name: str, value: Any) -> bool:
-        """Check True or False given by the user."""
-        return flag(f"{type(self).__name__}: {name}", value)
-
-    def one_of(self, name: str, value: str, options: Collection[str]) -> str:
-        """Check a name given by the user."""
-        if not is_name(value, options):
-            raise ValueError(f"{type(self).__name__}: {name} is {value!r}, expected one of {sorted(options)}")
-        return value
-
-    def expect_last(self, x: Tensor, size: int) -> None:
-        """Check the last dimension of the input."""
-        if not x.shape or x.shape[-1] != size:
-            raise ValueError(
-                f"{self!r}: the input has shape (batch, {', '.join(map(str, x.shape[1:]))}), expected {size} features last"
-            )
