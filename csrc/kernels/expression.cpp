@@ -10,13 +10,13 @@ constexpr Index kBlockBytes = 2048;
 template <class T>
 constexpr Index kBlock = kBlockBytes / Index(sizeof(T));
 
-// each_vector, four at a time: a step is short.
-template <class T, class F>
+// each_vector, a few at a time: a step is short.
+template <class T, int Few = 4, class F>
 BP_INLINE void each_of_block(Index n, F f) {
     Index i = 0;
-    for (; i + 4 * width<T> <= n; i += 4 * width<T>)
+    for (; i + Few * width<T> <= n; i += Few * width<T>)
 #pragma GCC unroll 4
-        for (int v = 0; v < 4; ++v) f(i + v * width<T>, width<T>);
+        for (int v = 0; v < Few; ++v) f(i + v * width<T>, width<T>);
     each_vector<T>(Range{i, n}, f);
 }
 
@@ -118,6 +118,53 @@ __attribute__((noinline)) void run_step(Function function, T* to, const T* a, co
     }
 }
 
+// Two steps over n elements, the first of which leaves its results in registers.
+template <class T>
+__attribute__((noinline)) void run_pair(const Step& step, T* to, const T* a, const T* b, const T* c,
+                                        const T* d, Index n) {
+    using V = vec<T>;
+    const auto combine = [&](auto first) BP_INLINED {
+        const auto with = [&](auto second) BP_INLINED {
+            each_of_block<T, 2>(n, [&](Index i, int lanes) BP_INLINED {
+                const V x = rounded(first(load_some(a + i, lanes), load_some(b + i, lanes)));
+                store_some(to + i, second(x, load_some(c + i, lanes)), lanes);
+            });
+        };
+        if (step.then == Function::add) return with([](V x, V y) BP_INLINED { return x + y; });
+        if (step.then == Function::mul) return with([](V x, V y) BP_INLINED { return x * y; });
+        return step.at == 0 ? with([](V x, V y) BP_INLINED { return x - y; })
+                            : with([](V x, V y) BP_INLINED { return y - x; });
+    };
+    const auto choose = [&](auto holds) BP_INLINED {
+        each_of_block<T, 2>(n, [&](Index i, int lanes) BP_INLINED {
+            const auto mask = holds(load_some(a + i, lanes), load_some(b + i, lanes));
+            store_some(to + i, select<V>(mask, load_some(c + i, lanes), load_some(d + i, lanes)), lanes);
+        });
+    };
+    switch (step.function) {
+        case Function::add:
+            return combine([](V x, V y) BP_INLINED { return x + y; });
+        case Function::sub:
+            return combine([](V x, V y) BP_INLINED { return x - y; });
+        case Function::mul:
+            return combine([](V x, V y) BP_INLINED { return x * y; });
+        case Function::lt:
+            return choose([](V x, V y) BP_INLINED { return x < y; });
+        case Function::le:
+            return choose([](V x, V y) BP_INLINED { return x <= y; });
+        case Function::gt:
+            return choose([](V x, V y) BP_INLINED { return x > y; });
+        case Function::ge:
+            return choose([](V x, V y) BP_INLINED { return x >= y; });
+        case Function::eq:
+            return choose([](V x, V y) BP_INLINED { return x == y; });
+        case Function::ne:
+            return choose([](V x, V y) BP_INLINED { return x != y; });
+        default:  // is_pair has no others
+            return;
+    }
+}
+
 // Elements begin .. begin + n of an array into a block; of an absent one zeros.
 template <class T>
 BP_INLINE void load_block(const Strided<const T>& array, Index begin, Index n, T* block) {
@@ -152,7 +199,7 @@ BP_INLINE void store_block(const Strided<T>& array, Index begin, Index n, const 
 BP_INLINE bool reads_behind(const Steps& steps, int input, int output) {
     bool written = false;
     for (int s = 0; s < steps.count; ++s) {
-        for (int k = 0; k < operands_of(steps.step[s].function); ++k)
+        for (int k = 0; k < steps.step[s].operands(); ++k)
             if (written && steps.step[s].from[k] == input) return true;
         written |= steps.step[s].to == output;
     }
@@ -168,7 +215,7 @@ void expression(const Expression<T>& op, Range range, Scratch scratch) {
     bool read[kRegisterCount] = {}, written[kRegisterCount] = {};
     for (int s = 0; s < steps.count; ++s) written[steps.step[s].to] = true;
     for (int s = 0; s < steps.count; ++s)
-        for (int k = 0; k < operands_of(steps.step[s].function); ++k) read[steps.step[s].from[k]] = true;
+        for (int k = 0; k < steps.step[s].operands(); ++k) read[steps.step[s].from[k]] = true;
     for (int r = 0; r < kRegisterCount; ++r) place[r] = blocks + r * kBlock<T>;
     for (int i = 0; i < steps.constants; ++i)
         for (Index k = 0; k < kBlock<T>; ++k) place[kFirstConstant + i][k] = T(steps.constant[i]);
@@ -191,8 +238,13 @@ void expression(const Expression<T>& op, Range range, Scratch scratch) {
             if (direct[kFirstOutput + r]) place[kFirstOutput + r] = op.output[r].data + i;
         for (int s = 0; s < steps.count; ++s) {
             const Step& step = steps.step[s];
-            run_step<T>(step.function, place[step.to], place[step.from[0]], place[step.from[1]],
-                        place[step.from[2]], n);
+            T* const to = place[step.to];
+            const T *const a = place[step.from[0]], *const b = place[step.from[1]],
+                           *const c = place[step.from[2]], *const d = place[step.from[3]];
+            if (step.alone())
+                run_step<T>(step.function, to, a, b, c, n);
+            else
+                run_pair<T>(step, to, a, b, c, d, n);
         }
         for (int r = 0; r < kOutputs; ++r)
             if (op.output[r] && written[kFirstOutput + r] && !direct[kFirstOutput + r])
