@@ -67,6 +67,7 @@ inline std::string read_steps(const std::string& text, Steps& steps) {
         }
         if (operands != operands_of(step.function)) return line;
     }
+    steps.pair();
     return steps.count ? "" : " ";
 }
 

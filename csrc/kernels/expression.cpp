@@ -6,17 +6,20 @@
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-constexpr Index kBlockBytes = 2048;
+// A transposed array goes through a chunk of whole rows, which has many blocks.
+constexpr Index kBlockBytes = 2048, kChunkBytes = 32768, kChunkRows = 128;
 template <class T>
 constexpr Index kBlock = kBlockBytes / Index(sizeof(T));
+template <class T>
+constexpr Index kChunk = kChunkBytes / Index(sizeof(T));
 
-// each_vector, four at a time: a step is short.
-template <class T, class F>
+// each_vector, a few at a time: a step is short.
+template <class T, int Few = 4, class F>
 BP_INLINE void each_of_block(Index n, F f) {
     Index i = 0;
-    for (; i + 4 * width<T> <= n; i += 4 * width<T>)
+    for (; i + Few * width<T> <= n; i += Few * width<T>)
 #pragma GCC unroll 4
-        for (int v = 0; v < 4; ++v) f(i + v * width<T>, width<T>);
+        for (int v = 0; v < Few; ++v) f(i + v * width<T>, width<T>);
     each_vector<T>(Range{i, n}, f);
 }
 
@@ -118,14 +121,113 @@ __attribute__((noinline)) void run_step(Function function, T* to, const T* a, co
     }
 }
 
-// Elements begin .. begin + n of an array into a block; of an absent one zeros.
+// Two steps over n elements, the first of which leaves its results in registers.
 template <class T>
-BP_INLINE void load_block(const Strided<const T>& array, Index begin, Index n, T* block) {
+__attribute__((noinline)) void run_pair(const Step& step, T* to, const T* a, const T* b, const T* c,
+                                        const T* d, Index n) {
+    using V = vec<T>;
+    const auto combine = [&](auto first) BP_INLINED {
+        const auto with = [&](auto second) BP_INLINED {
+            each_of_block<T, 2>(n, [&](Index i, int lanes) BP_INLINED {
+                const V x = rounded(first(load_some(a + i, lanes), load_some(b + i, lanes)));
+                store_some(to + i, second(x, load_some(c + i, lanes)), lanes);
+            });
+        };
+        if (step.then == Function::add) return with([](V x, V y) BP_INLINED { return x + y; });
+        if (step.then == Function::mul) return with([](V x, V y) BP_INLINED { return x * y; });
+        return step.at == 0 ? with([](V x, V y) BP_INLINED { return x - y; })
+                            : with([](V x, V y) BP_INLINED { return y - x; });
+    };
+    const auto choose = [&](auto holds) BP_INLINED {
+        each_of_block<T, 2>(n, [&](Index i, int lanes) BP_INLINED {
+            const auto mask = holds(load_some(a + i, lanes), load_some(b + i, lanes));
+            store_some(to + i, select<V>(mask, load_some(c + i, lanes), load_some(d + i, lanes)), lanes);
+        });
+    };
+    switch (step.function) {
+        case Function::add:
+            return combine([](V x, V y) BP_INLINED { return x + y; });
+        case Function::sub:
+            return combine([](V x, V y) BP_INLINED { return x - y; });
+        case Function::mul:
+            return combine([](V x, V y) BP_INLINED { return x * y; });
+        case Function::lt:
+            return choose([](V x, V y) BP_INLINED { return x < y; });
+        case Function::le:
+            return choose([](V x, V y) BP_INLINED { return x <= y; });
+        case Function::gt:
+            return choose([](V x, V y) BP_INLINED { return x > y; });
+        case Function::ge:
+            return choose([](V x, V y) BP_INLINED { return x >= y; });
+        case Function::eq:
+            return choose([](V x, V y) BP_INLINED { return x == y; });
+        case Function::ne:
+            return choose([](V x, V y) BP_INLINED { return x != y; });
+        default:  // is_pair has no others
+            return;
+    }
+}
+
+// Whether the last dimension but one is contiguous, and squares of vectors can be turned in registers.
+template <class T>
+BP_INLINE bool is_transposed(const Strided<T>& array) {
+    if (array.ndim < 2) return false;
+    const Index rows = array.shape[array.ndim - 2], cols = array.shape[array.ndim - 1];
+    return array.stride[array.ndim - 2] == 1 && array.stride[array.ndim - 1] != 1 && 2 * rows >= width<T> &&
+           2 * cols >= width<T> && 2 * cols <= kChunk<T>;
+}
+
+// to[i * to_ld + k] = from[k * from_ld + i] for i < rows, k < cols, at most a vector of each.
+template <class T>
+__attribute__((noinline)) void transpose_square(T* to, Index to_ld, const T* from, Index from_ld, int rows,
+                                                int cols) {
+    constexpr int w = width<T>;
+    const auto turn = [&](int high, int wide) BP_INLINED {
+        vec<T> v[w];
+        for (int k = 0; k < w; ++k, from += from_ld) v[k] = k < wide ? load_some(from, high) : vec<T>{};
+        transpose<T>(v);
+        for (int i = 0; i < w; ++i, to += to_ld)
+            if (i < high) store_some(to, v[i], wide);
+    };
+    rows == w&& cols == w ? turn(w, w) : turn(rows, cols);
+}
+// The same for any number of rows and columns.
+template <class T>
+BP_INLINE void transpose_into(T* to, Index to_ld, const T* from, Index from_ld, Index rows, Index cols) {
+    each_vector<T>(rows, [&](Index i, int high) BP_INLINED {
+        each_vector<T>(cols, [&](Index k, int wide) BP_INLINED {
+            transpose_square(to + i * to_ld + k, to_ld, from + k * from_ld + i, from_ld, high, wide);
+        });
+    });
+}
+
+// run(offset, stride, i, n) for pieces of elements as each_run has it; of a transposed array rows(offset, i, n) for n whole rows.
+template <class T, class Run, class Rows>
+BP_INLINE void each_piece(const Strided<T>& array, Index begin, Index count, Run run, Rows rows) {
+    if (!is_transposed(array)) return each_run(array, begin, count, run);
+    const int last = array.ndim - 1;
+    const Index cols = array.shape[last];
+    for (Index i = 0; i < count;) {
+        const Walk<T> walk(array, begin + i, array.ndim);
+        const Index left = array.shape[last - 1] - walk.at[last - 1], fit = (count - i) / cols;
+        const Index whole = walk.at[last] > 0 ? 0 : left < fit ? left : fit;
+        const Index rest = cols - walk.at[last], some = rest < count - i ? rest : count - i;
+        if (whole > 0)
+            rows(walk.offset, i, whole);
+        else
+            run(walk.offset, array.stride[last], i, some);
+        i += whole > 0 ? whole * cols : some;
+    }
+}
+
+// Elements begin .. begin + n of an array into a block or chunk; of an absent one zeros.
+template <class T>
+__attribute__((noinline)) void load_block(const Strided<const T>& array, Index begin, Index n, T* block) {
     if (!array) {
         __builtin_memset(block, 0, sizeof(T) * std::uint64_t(n));
         return;
     }
-    each_run(array, begin, n, [&](Index offset, Index stride, Index at, Index count) BP_INLINED {
+    const auto run = [&](Index offset, Index stride, Index at, Index count) BP_INLINED {
         const T* const from = array.data + offset;
         if (stride == 1)
             each_vector<T>(count, [&](Index i, int lanes) BP_INLINED {
@@ -133,11 +235,15 @@ BP_INLINE void load_block(const Strided<const T>& array, Index begin, Index n, T
             });
         else
             for (Index i = 0; i < count; ++i) block[at + i] = from[i * stride];
+    };
+    each_piece(array, begin, n, run, [&](Index offset, Index at, Index rows) BP_INLINED {
+        const Index cols = array.shape[array.ndim - 1];
+        transpose_into(block + at, cols, array.data + offset, array.stride[array.ndim - 1], rows, cols);
     });
 }
 template <class T>
-BP_INLINE void store_block(const Strided<T>& array, Index begin, Index n, const T* block) {
-    each_run(array, begin, n, [&](Index offset, Index stride, Index at, Index count) BP_INLINED {
+__attribute__((noinline)) void store_block(const Strided<T>& array, Index begin, Index n, const T* block) {
+    const auto run = [&](Index offset, Index stride, Index at, Index count) BP_INLINED {
         T* const to = array.data + offset;
         if (stride == 1)
             each_vector<T>(count, [&](Index i, int lanes) BP_INLINED {
@@ -145,6 +251,10 @@ BP_INLINE void store_block(const Strided<T>& array, Index begin, Index n, const 
             });
         else
             for (Index i = 0; i < count; ++i) to[i * stride] = block[at + i];
+    };
+    each_piece(array, begin, n, run, [&](Index offset, Index at, Index rows) BP_INLINED {
+        const Index cols = array.shape[array.ndim - 1];
+        transpose_into(array.data + offset, array.stride[array.ndim - 1], block + at, cols, cols, rows);
     });
 }
 
@@ -152,26 +262,38 @@ BP_INLINE void store_block(const Strided<T>& array, Index begin, Index n, const 
 BP_INLINE bool reads_behind(const Steps& steps, int input, int output) {
     bool written = false;
     for (int s = 0; s < steps.count; ++s) {
-        for (int k = 0; k < operands_of(steps.step[s].function); ++k)
+        for (int k = 0; k < steps.step[s].operands(); ++k)
             if (written && steps.step[s].from[k] == input) return true;
         written |= steps.step[s].to == output;
     }
     return false;
 }
 
+// An expression that is one copy, from or into a contiguous array, needs no blocks.
+template <class T>
+BP_INLINE bool copied(const Expression<T>& op, const bool* direct, Index begin, Index end) {
+    const Step& step = op.steps.step[0];
+    const int from = step.from[0], to = step.to;
+    if (op.steps.count != 1 || step.function != Function::copy || from >= kInputs || to >= kFirstTemporary)
+        return false;
+    if (direct[to]) {
+        load_block(op.input[from], begin, end - begin, op.output[to - kFirstOutput].data + begin);
+        return true;
+    }
+    if (!direct[from] || !op.output[to - kFirstOutput]) return false;
+    store_block(op.output[to - kFirstOutput], begin, end - begin, op.input[from].data + begin);
+    return true;
+}
+
 template <class T>
 void expression(const Expression<T>& op, Range range, Scratch scratch) {
     const auto [begin, end] = covered(range, kElementPiece, op.output[0].size());
+    if (begin >= end) return;
     const Steps& steps = op.steps;
-    T* const blocks = static_cast<T*>(scratch.data);
-    T* place[kRegisterCount];  // where a register's block is
     bool read[kRegisterCount] = {}, written[kRegisterCount] = {};
     for (int s = 0; s < steps.count; ++s) written[steps.step[s].to] = true;
     for (int s = 0; s < steps.count; ++s)
-        for (int k = 0; k < operands_of(steps.step[s].function); ++k) read[steps.step[s].from[k]] = true;
-    for (int r = 0; r < kRegisterCount; ++r) place[r] = blocks + r * kBlock<T>;
-    for (int i = 0; i < steps.constants; ++i)
-        for (Index k = 0; k < kBlock<T>; ++k) place[kFirstConstant + i][k] = T(steps.constant[i]);
+        for (int k = 0; k < steps.step[s].operands(); ++k) read[steps.step[s].from[k]] = true;
     bool direct[kFirstTemporary] = {};  // used where it is
     for (int r = 0; r < kInputs; ++r) direct[r] = op.input[r] && op.input[r].contiguous();
     for (int r = 0; r < kOutputs; ++r) {
@@ -180,23 +302,63 @@ void expression(const Expression<T>& op, Range range, Scratch scratch) {
         for (int i = 0; used && i < kInputs; ++i)
             used = op.input[i].data != op.output[r].data || !reads_behind(steps, i, kFirstOutput + r);
     }
-    for (Index i = begin; i < end; i += kBlock<T>) {
-        const Index n = end - i < kBlock<T> ? end - i : kBlock<T>;
+    if (copied(op, direct, begin, end)) return;
+
+    T* const blocks = static_cast<T*>(scratch.data);
+    T* const chunks = blocks + kRegisterCount * kBlock<T>;
+    T* place[kRegisterCount];  // where a register's block is
+    for (int r = 0; r < kRegisterCount; ++r) place[r] = blocks + r * kBlock<T>;
+    for (int i = 0; i < steps.constants; ++i)
+        for (Index k = 0; k < kBlock<T>; ++k) place[kFirstConstant + i][k] = T(steps.constant[i]);
+    bool in_chunks[kFirstTemporary] = {}, has_chunks = false;
+    for (int r = 0; r < kFirstTemporary; ++r)
+        if (!direct[r] && (read[r] || written[r])) {
+            in_chunks[r] =
+                r < kInputs ? is_transposed(op.input[r]) : is_transposed(op.output[r - kFirstOutput]);
+            has_chunks |= in_chunks[r];
+        }
+    Index size = end;  // of a chunk
+    if (has_chunks) {
+        const Index cols = op.output[0].shape[op.output[0].ndim - 1], most = kChunk<T> / cols;
+        size = cols * (most < kChunkRows ? most : kChunkRows);
+    }
+
+    Index chunk = begin, chunk_end = begin;
+    for (Index i = begin; i < end;) {
+        if (i == chunk_end) {
+            const Index left = has_chunks ? size - i % size : size;
+            chunk = i, chunk_end = left < end - i ? i + left : end;
+            for (int r = 0; has_chunks && r < kInputs; ++r)
+                if (in_chunks[r]) load_block(op.input[r], i, chunk_end - i, chunks + r * kChunk<T>);
+        }
+        const Index n = chunk_end - i < kBlock<T> ? chunk_end - i : kBlock<T>;
+        for (int r = 0; has_chunks && r < kFirstTemporary; ++r)
+            if (in_chunks[r]) place[r] = chunks + r * kChunk<T> + (i - chunk);
         for (int r = 0; r < kInputs; ++r)
             if (direct[r])
                 place[r] = const_cast<T*>(op.input[r].data) + i;
-            else if (read[r])
+            else if (read[r] && !in_chunks[r])
                 load_block(op.input[r], i, n, place[r]);
         for (int r = 0; r < kOutputs; ++r)
             if (direct[kFirstOutput + r]) place[kFirstOutput + r] = op.output[r].data + i;
         for (int s = 0; s < steps.count; ++s) {
             const Step& step = steps.step[s];
-            run_step<T>(step.function, place[step.to], place[step.from[0]], place[step.from[1]],
-                        place[step.from[2]], n);
+            T* const to = place[step.to];
+            const T *const a = place[step.from[0]], *const b = place[step.from[1]],
+                           *const c = place[step.from[2]], *const d = place[step.from[3]];
+            if (step.alone())
+                run_step<T>(step.function, to, a, b, c, n);
+            else
+                run_pair<T>(step, to, a, b, c, d, n);
         }
-        for (int r = 0; r < kOutputs; ++r)
-            if (op.output[r] && written[kFirstOutput + r] && !direct[kFirstOutput + r])
-                store_block(op.output[r], i, n, place[kFirstOutput + r]);
+        i += n;
+        for (int r = 0; r < kOutputs; ++r) {
+            const int at = kFirstOutput + r;
+            if (in_chunks[at] && i == chunk_end)
+                store_block(op.output[r], chunk, i - chunk, chunks + at * kChunk<T>);
+            else if (op.output[r] && written[at] && !direct[at] && !in_chunks[at])
+                store_block(op.output[r], i - n, n, place[at]);
+        }
     }
 }
 

@@ -167,4 +167,15 @@ BP_INLINE constexpr int operands_of(Function function) {
     return operands[int(function)];
 }
 
+// Whether one step of an expression may be two: `second` of what `first` gives, as its operand `at`. Where the order of the operands
+// does not matter, `at` is 0.
+BP_INLINE constexpr bool is_pair(Function first, Function second, int at) {
+    const auto is_sum_or_product = [](Function f) {
+        return f == Function::add || f == Function::sub || f == Function::mul;
+    };
+    if (second == Function::where) return at == 0 && Function::lt <= first && first <= Function::ne;
+    return is_sum_or_product(first) && is_sum_or_product(second) &&
+           (at == 0 || (at == 1 && second == Function::sub));
+}
+
 }  // namespace backpass

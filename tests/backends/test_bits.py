@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from backpass.backends import Backend
+from backpass.backends.numpy import NumPyBackend
 from backpass.ops.contract import REGISTRY, Op
 from helpers import samples
 from helpers.fence import fenced
@@ -55,6 +56,28 @@ def test_every_op_for_any_number_of_threads(native: Backend, name: str, dtype: s
             assert found == expected, (
                 f"{threads} threads, {chosen}: {[k for k in found if found[k] != expected[k]]} differ"
             )
+
+
+SUMS = ("add", "sub", "mul")
+IN_PAIRS = [
+    *(f"t0 = {f} a b; y = {g} {rest}" for f in SUMS for g in SUMS for rest in ("t0 c", "c t0")),
+    *(f"t0 = {f} a b; y = where t0 c d" for f in ("lt", "le", "gt", "ge", "eq", "ne")),
+    "t0 = mul a b; t1 = sub 1.0 a; t1 = mul t1 c; y = add t0 t1",
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("steps", IN_PAIRS)
+def test_steps_that_are_done_in_pairs_round_as_numpy_does(native: Backend, steps: str, dtype: str) -> None:
+    """A product and a sum are never one operation with one rounding."""
+    rng = np.random.default_rng(0)
+    fields = {name: rng.standard_normal(1003).astype(dtype) for name in "abcdy"}
+    fields["b"][::7] = fields["a"][::7]
+    found, expected = samples.copied(fields), samples.copied(fields)
+    op = REGISTRY["expression"]
+    native.call(op.name, **op.complete(found | {"steps": steps}))
+    NumPyBackend().call(op.name, **op.complete(expected | {"steps": steps}))
+    assert found["y"].tobytes() == expected["y"].tobytes()
 
 
 def test_the_samples_are_worth_threads() -> None:

@@ -123,11 +123,13 @@ class Arrays {
             step.to = bytes_.ConsumeIntegralInRange<std::uint8_t>(kFirstOutput, kFirstConstant - 1);
             known.push_back(step.to);
         }
+        if (bytes_.ConsumeBool() && steps.valid()) steps.pair();
         if (bytes_.ConsumeIntegralInRange<int>(0, 7)) return;
         Step& step = steps.step[bytes_.ConsumeIntegralInRange<int>(0, kSteps - 1)];
         step.to = bytes_.ConsumeIntegral<std::uint8_t>();
         for (std::uint8_t& from : step.from) from = bytes_.ConsumeIntegral<std::uint8_t>();
         step.function = Function(number<int>(bytes_));
+        if (bytes_.ConsumeBool()) step.then = Function(number<int>(bytes_)), step.at = 1;
         if (bytes_.ConsumeBool()) steps.count = number<int>(bytes_);
         if (bytes_.ConsumeBool()) steps.constants = number<int>(bytes_);
     }
