@@ -16,6 +16,8 @@ T = TypeVar("T")
 # Plans that are kept; from FEWEST on only as long as their buffers fit into MOST_BYTES.
 MOST, FEWEST = 256, 16
 MOST_BYTES = 1 << 28
+# Buffers of a plan of `predict` that grow with its rows.
+PASS_BYTES = 1 << 26
 
 
 class PlanCache:
@@ -47,10 +49,12 @@ class PlanCache:
         # Rows for which the network is tried: several where code of users may treat a single one in another way.
         self.few = 3 if any(layer.has_forward for _, layer in net.walk()) else 1
         self._outputs: dict[tuple[InputSpec, ...], Any] = {}
+        self._row_bytes: dict[tuple[InputSpec, ...], int] = {}
 
     def run_on(self, backend: Backend) -> None:
         """Compile for this backend from now on."""
         self.backend = backend
+        self._row_bytes.clear()
         self.recompile()
 
     def recompile(self) -> None:
@@ -66,6 +70,7 @@ class PlanCache:
         self.bytes = 0
         self._forget_inferences()
         self._outputs.clear()
+        self._row_bytes.clear()
 
     def _forget_inferences(self) -> None:
         self.inferring.clear()
@@ -119,15 +124,34 @@ class PlanCache:
     def output_shape(self, inputs: tuple[InputSpec, ...]) -> Any:
         """The shape of one row of the output, or of each of Several; ValueError where the inputs do not fit the network."""
         if inputs not in self._outputs:
-            few = tuple(spec._replace(shape=(self.few, *spec.shape[1:])) for spec in inputs)
             try:
-                shape = on_each(self._row_shape, self.inference(few).out)
+                shape = on_each(self._row_shape, self._for_rows(inputs, self.few).out)
             except ValueError as error:
                 raise ValueError(f"X does not fit the network: {error}") from None
             if len(self._outputs) > MOST:
                 self._outputs.clear()
             self._outputs[inputs] = shape
         return self._outputs[inputs]
+
+    def rows_a_pass(self, inputs: tuple[InputSpec, ...], most: int) -> int:
+        """How many rows `predict` takes at once: `most`, or the power of two whose buffers fit into PASS_BYTES."""
+        if inputs not in self._row_bytes:
+            if len(self._row_bytes) > MOST:
+                self._row_bytes.clear()
+            self._row_bytes[inputs] = self._bytes_of_row(inputs, most)
+        fitting = PASS_BYTES // self._row_bytes[inputs]
+        return min(most, 1 << max(fitting.bit_length() - 1, 0))
+
+    def _bytes_of_row(self, inputs: tuple[InputSpec, ...], most: int) -> int:
+        """By how many bytes a plan grows with each row; more than that where `most` rows fit all the same."""
+        size = self._for_rows(inputs, self.few).bytes
+        if size * most > PASS_BYTES * self.few:
+            # Without what does not grow, such as a transposed weight.
+            size = self._for_rows(inputs, 2 * self.few).bytes - size
+        return max(1, -(-size // self.few))
+
+    def _for_rows(self, inputs: tuple[InputSpec, ...], rows: int) -> Plan:
+        return self.inference(tuple(spec._replace(shape=(rows, *spec.shape[1:])) for spec in inputs))
 
     def _row_shape(self, out: np.ndarray) -> tuple[int, ...]:
         if out.shape[:1] != (self.few,):
