@@ -18,7 +18,7 @@ from .nonfinite import raise_non_finite
 from .own_loss import step_with_function
 from .step import step, update
 
-# Rows that one pass of `predict` takes, and that one pass over a sparse matrix takes.
+# The most rows that one pass of `predict` takes, and that one pass over a sparse matrix takes.
 MOST_ROWS = 512
 SPARSE_ROWS = 1024
 
@@ -153,18 +153,18 @@ def predict(engine: Engine, X: Any) -> Any:
 
 def predict_inputs(engine: Engine, inputs: Inputs) -> Rows:
     """`predict` for checked inputs, within a call that holds the engine."""
-    shape = engine.plans.output_shape(inputs.specs(1, engine.dtype))
+    plans, one_row = engine.plans, inputs.specs(1, engine.dtype)
+    shape = plans.output_shape(one_row)
     out: Rows = on_each(lambda row: np.empty((inputs.rows, *row), engine.dtype), shape)
-    if any(isinstance(source, SparseRows) for source in inputs.sources.values()):
-        return _predict_sparse(engine, inputs, out)
+    sparse = any(isinstance(source, SparseRows) for source in inputs.sources.values())
+    most = len(out) if plans.whole_batch else plans.rows_a_pass(one_row, SPARSE_ROWS if sparse else MOST_ROWS)
+    if sparse:
+        return _predict_sparse(engine, inputs, out, most)
     start = 0
     while start < len(out):  # in powers of two: few programs, and no row is computed for nothing
         rows_left = len(out) - start
-        if engine.plans.whole_batch:
-            rows = rows_left
-        else:
-            rows = MOST_ROWS if rows_left >= MOST_ROWS else 1 << (rows_left.bit_length() - 1)
-        executor, plan = engine.plans.infer(inputs.specs(rows, engine.dtype))
+        rows = most if rows_left >= most else 1 << (rows_left.bit_length() - 1)
+        executor, plan = plans.infer(inputs.specs(rows, engine.dtype))
         with np.errstate(all="ignore"):  # in their dtype numbers may be too large for the model's
             for name, array in inputs.batch(slice(start, start + rows)).items():
                 plan.inputs[name][...] = array
@@ -196,11 +196,11 @@ def rows_as_they_are(X: Any, dtype: Any, name: str) -> np.ndarray:
     return arrays.rows_of(X, name)
 
 
-def _predict_sparse(engine: Engine, inputs: Inputs, out: Rows) -> Rows:
+def _predict_sparse(engine: Engine, inputs: Inputs, out: Rows, most: int) -> Rows:
     """The output of a network that begins with a linear layer for a sparse X, which is read in place."""
     (name, rows), *_ = inputs.sources.items()
     assert isinstance(rows, SparseRows)
-    size = min(len(rows), SPARSE_ROWS)
+    size = min(len(rows), most)
     plan = engine.plans.inference(inputs.specs(size, engine.dtype))
     index, cursor = row_order(len(rows)), np.zeros(1, np.int64)
     program = engine.backend.compile(rows.read(plan.forward, plan.inputs[name], index, cursor))

@@ -16,6 +16,8 @@ T = TypeVar("T")
 # Plans that are kept; from FEWEST on only as long as their buffers fit into MOST_BYTES.
 MOST, FEWEST = 256, 16
 MOST_BYTES = 1 << 28
+# Buffers of a plan of `predict` that grow with its rows.
+PASS_BYTES = 1 << 26
 
 
 class PlanCache:
@@ -49,10 +51,12 @@ class PlanCache:
         self._outputs: dict[tuple[InputSpec, ...], Any] = {}
         self._limits: dict[tuple[InputSpec, ...], dict[str, np.ndarray]] = {}
         self._indexed: dict[tuple[InputSpec, ...], set[str]] = {}
+        self._row_bytes: dict[tuple[InputSpec, ...], int] = {}
 
     def run_on(self, backend: Backend) -> None:
         """Compile for this backend from now on."""
         self.backend = backend
+        self._row_bytes.clear()
         self.recompile()
 
     def recompile(self) -> None:
@@ -70,6 +74,7 @@ class PlanCache:
         self._outputs.clear()
         self._limits.clear()
         self._indexed.clear()
+        self._row_bytes.clear()
 
     def _forget_inferences(self) -> None:
         self.inferring.clear()
@@ -123,13 +128,12 @@ class PlanCache:
     def output_shape(self, inputs: tuple[InputSpec, ...]) -> Any:
         """The shape of one row of the output, or of each of Several; ValueError where the inputs do not fit the network."""
         if inputs not in self._outputs:
-            few = tuple(spec._replace(shape=(self.few, *spec.shape[1:])) for spec in inputs)
             try:
-                plan = self.inference(few)
+                plan = self.inference(of_rows(inputs, self.few))
                 if self.few > 1:
                     from ..program.repeat import check_repeats  # here: `import backpass` is to be quick
 
-                    check_repeats(self.net, self.dtype, few)
+                    check_repeats(self.net, self.dtype, of_rows(inputs, self.few))
                 shape = on_each(self._row_shape, plan.out)
             except ValueError as error:
                 raise ValueError(f"X does not fit the network: {error}") from None
@@ -145,7 +149,7 @@ class PlanCache:
         """The inputs of integers by which the network chooses; columns: whether numbers are (N, 1) and indices (N,)."""
         if not any(spec.dtype == np.int64 for spec in inputs):
             return set()
-        few = tuple(spec._replace(shape=(self.few, *spec.shape[1:])) for spec in inputs)
+        few = of_rows(inputs, self.few)
         if few not in self._indexed:
             names: set[str] = set()
             while True:
@@ -164,6 +168,23 @@ class PlanCache:
         """Of inputs with indices below which number each has to be: one for each element of a row."""
         self.output_shape(inputs)
         return self._limits.get(inputs, {})
+
+    def rows_a_pass(self, inputs: tuple[InputSpec, ...], most: int) -> int:
+        """How many rows `predict` takes at once: `most`, or the power of two whose buffers fit into PASS_BYTES."""
+        if inputs not in self._row_bytes:
+            if len(self._row_bytes) > MOST:
+                self._row_bytes.clear()
+            self._row_bytes[inputs] = self._bytes_of_row(inputs, most)
+        fitting = PASS_BYTES // self._row_bytes[inputs]
+        return min(most, 1 << max(fitting.bit_length() - 1, 0))
+
+    def _bytes_of_row(self, inputs: tuple[InputSpec, ...], most: int) -> int:
+        """By how many bytes a plan grows with each row; more than that where `most` rows fit all the same."""
+        size = self.inference(of_rows(inputs, self.few)).bytes
+        if size * most > PASS_BYTES * self.few:
+            # Without what does not grow, such as a transposed weight.
+            size = self.inference(of_rows(inputs, 2 * self.few)).bytes - size
+        return max(1, -(-size // self.few))
 
     def _row_shape(self, out: np.ndarray) -> tuple[int, ...]:
         if out.shape[:1] != (self.few,):
@@ -196,6 +217,11 @@ class PlanCache:
             if not spec.training and len(spec.inputs) == 1:
                 self.inferring.pop(spec.inputs[0].shape, None)
                 self.last_inference = fits_nothing
+
+
+def of_rows(inputs: tuple[InputSpec, ...], rows: int) -> tuple[InputSpec, ...]:
+    """The same inputs for batches of so many rows."""
+    return tuple(spec._replace(shape=(rows, *spec.shape[1:])) for spec in inputs)
 
 
 def fits_nothing(x: Any, threads: int) -> None:

@@ -1,4 +1,4 @@
-"""build_plan: emits a network, its loss and its backward pass for one shape of batch, then fuses and lays out what came of it."""
+"""build_plan: emits a network, its loss and its backward pass for one shape of batch, then improves what came of it."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -14,6 +14,7 @@ from .fuse import fused
 from .layout import padded
 from .limits import inputs_with_indices, limits
 from .plan import BackwardPlan, InputSpec, OwnLossPlan, Plan, Rows, Spec, TrainingPlan
+from .reuse import reused
 from .several import Several, on_each, parts_of
 from .tensor import Tensor
 
@@ -92,7 +93,10 @@ def build_plan(
         from .join import joined  # here: `import backpass` is to be quick
 
         plan = joined(plan, builder.viewed)
-    return padded(plan, spec, builder.viewed) if spec.padded else plan
+    if spec.padded:
+        plan = padded(plan, spec, builder.viewed, builder.buffers)
+    # Last: the others tell buffers by their addresses.
+    return plan if spec.training else reused(plan, builder.buffers)
 
 
 def index_inputs(net: Network, dtype: np.dtype[Any], inputs: Sequence[InputSpec]) -> set[str]:

@@ -78,8 +78,8 @@ class Builder:
     layer: str = ""
     # What the loss has to apply: set by layers that mix the rows of a batch.
     targets: list[TargetTransform] = field(default_factory=list)
-    # Size of all buffers.
-    bytes: int = 0
+    # All that `tensor` made, and with padded rows program/layout.py.
+    buffers: list[np.ndarray] = field(default_factory=list)
     # Whether a row of the output depends on other rows, because of what a module's `forward` does.
     whole_batch: bool = False
     # Tensors of which views show a part, or the whole in another order; and the gradients of parameters.
@@ -104,7 +104,7 @@ class Builder:
     def tensor(self, shape: Sequence[int], dtype: Any = None, requires_grad: bool = False) -> Tensor:
         """A new buffer."""
         array = aligned(shape, dtype or self.dtype)
-        self.bytes += array.nbytes
+        self.buffers.append(array)
         return Tensor(array, requires_grad)
 
     @property
@@ -116,6 +116,11 @@ class Builder:
     @lengths.setter
     def lengths(self, lengths: Tensor) -> None:
         self.steps = lengths
+
+    @property
+    def bytes(self) -> int:
+        """Size of all buffers."""
+        return sum(array.nbytes for array in self.buffers)
 
     @contextmanager
     def inside(self, name: str) -> Iterator[None]:

@@ -20,14 +20,18 @@ from .tensor import Tensor, address
 CROWDED = 1024
 
 
-def padded(plan: Plan, spec: Spec, viewed: Iterable[Tensor] = ()) -> Plan:
-    """Give matrices padded rows where products gain by it; what is handed out or viewed stays as it is."""
+def padded(plan: Plan, spec: Spec, viewed: Iterable[Tensor], buffers: list[np.ndarray]) -> Plan:
+    """Give matrices padded rows where products gain by it; what is handed out or viewed stays as it is.
+
+    buffers: those of the plan; the new ones are added.
+    """
     fixed = [*plan.handed_out]
     if spec.training:  # inputs are gathered into whatever rows they have
         moving = [address(plan.inputs[source.name]) for source in spec.inputs if not source.in_place]
         fixed = [array for array in fixed if address(array) not in moving]
     fixed += [x.array for x in viewed]
     new_arrays = _new_arrays([i for instructions in plan.parts.values() for i in instructions], fixed)
+    buffers += new_arrays.values()
     changes: dict[str, Any] = {
         name: [_moved(i, new_arrays) for i in instructions] for name, instructions in plan.parts.items()
     }
