@@ -284,7 +284,7 @@ class Model:
         )
         if validation_data is not None and options.validation_split:
             raise ValueError("validation_data and validation_split are both given, expected one of them")
-        X = with_lengths(X, lengths, self.net)
+        X = with_lengths(X, lengths, self.net, y is None)
         return training.fit(self.engine, X, y, sample_weight, class_weight, options)
 
     @computing
@@ -329,7 +329,7 @@ class Model:
             >>> model.evaluate(X, y)
             {'loss': ...}
         """
-        return evaluate(self.engine, with_lengths(X, lengths, self.net), y, sample_weight)
+        return evaluate(self.engine, with_lengths(X, lengths, self.net, y is None), y, sample_weight)
 
     # -- predictions --------------------------------------------------------------------------------------------------
 

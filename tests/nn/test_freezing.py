@@ -1,6 +1,7 @@
 """Frozen parameters: no gradient, no update, and all others as PyTorch trains them."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,3 +72,28 @@ def test_all_frozen_and_a_frozen_bias(backend: Backend) -> None:
     model.fit(X, Y, epochs=1, progress=False)
     assert not np.array_equal(before["0.weight"], model.state_dict()["0.weight"])
     assert [g.shape for g in model.gradients()] == [p.shape for p in model.parameters()]
+
+
+def test_a_parameter_is_frozen_alone() -> None:
+    """As PyTorch's loop over `parameters()` does it, before a model and after."""
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.head = nn.Linear(4, 4), nn.Linear(4, 1)
+
+        def forward(self, x: Any) -> Any:
+            return self.head(self.body(x))
+
+    x, y = np.ones((6, 4)), np.ones((6, 1))
+    model = bp.Model(Net(), "mse")
+    for frozen in (True, False, True):
+        for parameter in model.net.body.parameters():
+            parameter.requires_grad = not frozen
+        before = model.state_dict()
+        model.step(x, y)
+        after = model.state_dict()
+        assert np.array_equal(before["body.weight"], after["body.weight"]) == frozen
+        assert not np.array_equal(before["head.weight"], after["head.weight"])
+    with pytest.raises(TypeError, match="requires_grad is 'no'"):
+        next(model.net.parameters()).requires_grad = "no"

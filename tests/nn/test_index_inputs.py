@@ -239,3 +239,27 @@ def test_a_table_tied_to_the_last_layer(backend: Backend) -> None:
         optimizer.step()
         assert ours.step(ids, target) == pytest.approx(loss.item(), rel=1e-10)
     assert np.array_equal(ours.state_dict()["table"], ours.state_dict()["head.weight"])
+
+
+def test_a_frame_of_indices_for_one_input() -> None:
+    pandas = pytest.importorskip("pandas")
+    ids = rng.integers(0, 5, (20, 6))
+    ours = bp.Model(Tokens(), "cross_entropy")
+    expected = ours.predict(ids)
+    for dtype in ("int64", "uint8", "Int64"):
+        assert np.array_equal(ours.predict(pandas.DataFrame(ids).astype(dtype)), expected)
+    with pytest.raises(ValueError, match="X holds 5 at row 3, position 2, expected 0 to 4"):
+        ours.fit(pandas.DataFrame(np.where(np.arange(120).reshape(20, 6) == 20, 5, ids)), ids)
+
+
+def test_what_is_computed_of_indices_is_a_number() -> None:
+    class Shifted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Parameter(np.eye(5))
+
+        def forward(self, ids: Any) -> Any:
+            return self.table[ids + 1]
+
+    with pytest.raises(TypeError, match=r"expected int64 indices: an input .* computed of such are numbers"):
+        bp.Model(Shifted()).predict(np.zeros((3, 2), int))

@@ -361,3 +361,37 @@ def test_a_forward_without_inputs() -> None:
 
     with pytest.raises(TypeError, match=r"forward of Nothing takes no input, expected forward\(self, x\)"):
         bp.Model(Nothing())
+
+
+def test_what_forward_notes_makes_no_new_program() -> None:
+    """As a network that keeps its attention for a look; what it says of the last `forward` stays for `backward`."""
+
+    def forward(self: Any, x: Any) -> Any:
+        self.seen, self.calls = x * 2, getattr(self, "calls", 0) + 1
+        return self.linear(x)
+
+    model = small(forward)
+    model.step(X, Y)
+    calls, plans = model.net.calls, [*model.engine.plans.plans.values()]
+    for _ in range(3):
+        model.step(X, Y)
+    assert model.net.calls == calls
+    assert [*model.engine.plans.plans.values()] == plans
+    model.forward(X, training=True)
+    model.backward(Y)
+
+
+def test_noise_that_a_training_step_would_repeat() -> None:
+    draws = np.random.default_rng(0)
+
+    def forward(self: Any, x: Any) -> Any:
+        return self.linear(x + draws.standard_normal(6) if self.training else x)
+
+    model = small(forward)
+    before = model.predict(X)
+    for call in (model.step, model.fit):
+        with pytest.raises(ValueError, match=r"runs again for the same shapes(.|\n)*draws.standard_normal"):
+            call(X, Y)
+    with pytest.raises(ValueError, match="runs again for the same shapes"):
+        model.forward(X, training=True)
+    assert np.array_equal(model.predict(X), before)

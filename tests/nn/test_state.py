@@ -113,3 +113,48 @@ def test_what_cannot_be_written() -> None:
 
     with pytest.raises(TypeError, match="n of Counts holds int64, expected a buffer of floats to write to"):
         bp.Model(Counts(), "mse").step(X, Y)
+
+
+def define_lagging(nn: Any, zeros: Any) -> type[Any]:
+    class Lagging(nn.Module):  # type: ignore[misc, name-defined]
+        """Remembers the last two batches, one buffer as it was in the place of the other."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(4, 4)
+            for name in ("now", "before", "odd", "even"):
+                self.register_buffer(name, zeros(4))
+            self.register_buffer("weight", zeros((4, 4)))
+
+        def forward(self, x: Any) -> Any:
+            before = self.now
+            self.now = x.detach().mean(dim=0)
+            self.before = before
+            self.odd, self.even = self.even, self.odd + 1
+            self.weight = self.linear.weight.detach() * 1 if self.copies else self.linear.weight
+            return self.linear(x + self.before)
+
+        copies = False
+
+    return Lagging
+
+
+@pytest.mark.torch
+def test_buffers_that_take_each_others_places(backend: Backend) -> None:
+    """What was read counts, not what the array holds once it has been written; a weight is that before the update."""
+    torch = pytest.importorskip("torch")
+    peer = define_lagging(torch.nn, torch.zeros)().double()
+    peer.copies = True
+    ours = bp.Model(define_lagging(nn, np.zeros)(), "mse", optim.SGD(1e-2), dtype="float64")
+    ours.backend = backend
+    peer.load_state_dict({key: torch.from_numpy(value) for key, value in ours.state_dict().items()})
+    optimizer = torch.optim.SGD(peer.parameters(), 1e-2)
+    for step in range(20):
+        rows = slice(8 * (step % 3), 8 * (step % 3) + 8)
+        loss = torch.nn.functional.mse_loss(peer(torch.from_numpy(X[rows])), torch.from_numpy(Y[rows]))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        assert ours.step(X[rows], Y[rows]) == pytest.approx(loss.item(), rel=1e-10)
+        for key, value in peer.state_dict().items():
+            assert ours.state_dict()[key] == pytest.approx(value.numpy(), rel=1e-10, abs=1e-14), key

@@ -165,3 +165,12 @@ def test_groups_that_do_not_fit(groups: list[Any], message: str) -> None:
     with pytest.raises((ValueError, TypeError), match=message):
         bp.Model(net, "mse", optim.Adam(groups))
     bp.Model(net, "mse").step(X, Y)  # it is free again
+
+
+def test_groups_stay_as_they_were_made() -> None:
+    """An exchanged group would train nothing."""
+    optimizer = grouped().optimizer
+    with pytest.raises(TypeError):
+        optimizer.groups[0] = optim.Adam(1.0)
+    with pytest.raises(AttributeError, match="or make new groups"):
+        optimizer.groups = [optim.Adam(1.0)] * 2

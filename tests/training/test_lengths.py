@@ -142,3 +142,40 @@ def test_an_argument_of_forward_is_an_input() -> None:
     state = model.state_dict()
     assert model.predict(X, lengths=L) == pytest.approx(mean @ state["out.weight"].T + state["out.bias"])
     model.fit(X, np.ones(20), lengths=L, epochs=1, progress=False)
+
+
+def test_chunks_weigh_by_the_steps_that_count() -> None:
+    """Evaluated in chunks, and with targets to ignore in their place, as at once."""
+    lengths = np.where(np.arange(20) < 10, 1, STEPS)
+    ignored = np.where(np.arange(STEPS) < lengths[:, None], TAGS, -100)
+    halves = (slice(10), slice(10, 20))
+    model = tagger()
+    expected = model.evaluate(X, TAGS, lengths=lengths)
+    chunks = [({"x": X[rows], "lengths": lengths[rows]}, TAGS[rows]) for rows in halves]
+    assert model.evaluate(chunks) == pytest.approx(expected, rel=1e-12)
+    assert model.evaluate([(X[rows], ignored[rows]) for rows in halves]) == pytest.approx(expected, rel=1e-12)
+    for call in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match="lengths is given, but y is None: chunks hold them"):
+            call(chunks, lengths=lengths)
+
+
+def test_balanced_classes_are_those_of_the_steps_that_count() -> None:
+    lengths = np.where(np.arange(20) < 10, 1, STEPS)
+    ignored = np.where(np.arange(STEPS) < lengths[:, None], TAGS, -100)
+    data = {"x": X, "lengths": lengths}
+    histories = [
+        tagger().fit(*given, class_weight="balanced", epochs=2, progress=False).history["loss"]
+        for given in ((X, ignored), (data, TAGS), ([(data, TAGS)],))
+    ]
+    for history in histories[1:]:
+        assert history == pytest.approx(histories[0], rel=1e-12)
+
+
+def test_the_score_is_that_of_the_steps_that_count() -> None:
+    model, data = tagger("mse", 2), {"x": X, "lengths": L}
+    poisoned = np.where(COUNTS[:, :, None], VALUES, 1e6)
+    assert model.score(data, VALUES) == pytest.approx(model.score(data, poisoned), rel=1e-12)
+    assert model.score(data, VALUES) != pytest.approx(model.score(X, VALUES))
+    whole = {"x": X, "lengths": np.full(20, STEPS)}
+    assert model.score(whole, VALUES) == pytest.approx(model.score(X, VALUES), rel=1e-12)
+    assert np.isfinite(model.score({"x": X, "lengths": np.minimum(L, 3)}, VALUES))

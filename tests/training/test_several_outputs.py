@@ -240,6 +240,10 @@ def test_losses_and_weights_that_do_not_fit() -> None:
         made(loss_weights={"other": 1})
     with pytest.raises(ValueError, match=r"weights\['kind'\] is -1"):
         made(loss_weights={"kind": -1})
+    with pytest.raises(
+        ValueError, match=r"loss\['kind'\] is 'cross_entropi', expected .* did you mean 'cross_entropy'"
+    ):
+        bp.Model(network(nn), {"value": "mse", "kind": "cross_entropi"})  # type: ignore[dict-item]
     with pytest.raises(ValueError, match="losses is empty"):
         bp.Model(network(nn), [])
     with pytest.raises(RuntimeError, match=r"the network has 2 outputs"):
@@ -248,3 +252,44 @@ def test_losses_and_weights_that_do_not_fit() -> None:
         made().fit(X, Y, class_weight="balanced")
     with pytest.raises(ValueError, match="Sequential: layer 0 gives several outputs"):
         bp.Model(nn.Sequential(network(nn), nn.ReLU())).predict(X)
+
+
+def test_the_loss_of_an_epoch_does_not_depend_on_the_order_of_outputs() -> None:
+    """Nor is a batch left out that the first loss ignores."""
+    kind = np.where(np.arange(40) < 20, -100, CLASS)
+    orders: list[Any] = [
+        {"value": "mse", "kind": "cross_entropy"},
+        {"kind": "cross_entropy", "value": "mse"},
+    ]
+    found = []
+    for losses in orders:
+        model = bp.Model(network(nn), losses, optim.SGD(0.0), dtype="float64")
+        history = model.fit(X, {"value": VALUE, "kind": kind}, batch_size=20, shuffle=False, progress=False)
+        found.append(history.history["loss"][0])
+    assert found[0] == pytest.approx(found[1], rel=1e-12)
+    batches = [
+        model.evaluate(X[rows], {"value": VALUE[rows], "kind": kind[rows]})["loss"]
+        for rows in (slice(20), slice(20, 40))
+    ]
+    assert found[0] == pytest.approx(np.average(batches, weights=[20, 40]))
+
+
+def test_chunks_are_evaluated_as_at_once() -> None:
+    kind = np.where(np.arange(40) < 15, -100, CLASS)
+    model, y = made(), {"value": VALUE, "kind": kind}
+    chunks = [
+        (X[rows], {name: part[rows] for name, part in y.items()}, WEIGHT[rows])
+        for rows in (slice(20), slice(20, 40))
+    ]
+    assert model.evaluate(chunks) == pytest.approx(model.evaluate(X, y, WEIGHT), rel=1e-12)
+
+
+def test_weights_change_as_a_whole() -> None:
+    """One that is written in place would go unnoticed by the programs that are compiled."""
+    model = made()
+    model.step(X, Y)
+    with pytest.raises(TypeError):
+        model.loss.weights["kind"] = 0.0  # type: ignore[union-attr]
+    model.loss.weights = {"kind": 0.0}  # type: ignore[union-attr]
+    found = copy.deepcopy(model).evaluate(X, Y)
+    assert found["loss"] == found["value_loss"] == pytest.approx(model.step(X, Y))

@@ -108,10 +108,20 @@ def checked_inputs(
     return Inputs(sources, takes)
 
 
-def with_lengths(X: Any, lengths: Any, net: Module) -> Any:
-    """X and the lengths of its rows, as one dict of inputs."""
+def lengths_of(X: Any, net: Module) -> np.ndarray | None:
+    """The lengths of rows in an X that was checked, where they are no input of the network."""
+    given = isinstance(X, dict) and LENGTHS in X and LENGTHS not in net.takes
+    return arrays.indices(X[LENGTHS], LENGTHS) if given else None
+
+
+def with_lengths(X: Any, lengths: Any, net: Module, chunks: bool = False) -> Any:
+    """X and the lengths of its rows, as one dict of inputs; chunks: whether X has to be a sequence of such."""
     if lengths is None:
         return X
+    if chunks:
+        raise ValueError(
+            "lengths is given, but y is None: chunks hold them, as ({'x': X, 'lengths': lengths}, y)"
+        )
     if isinstance(X, dict) and LENGTHS in X:
         raise ValueError("lengths is given, and X holds 'lengths' as well, expected one of them")
     names = [name for name in net.takes if name != LENGTHS]
@@ -119,8 +129,8 @@ def with_lengths(X: Any, lengths: Any, net: Module) -> Any:
 
 
 def _plain(argument: str, value: Any, column: bool) -> Any:
-    """An array; a column of a frame as (N, 1); a whole frame as it is, with the names of its columns."""
-    if hasattr(value, "columns"):
+    """An array; a column of a frame as (N, 1); a frame of numbers as it is, with the names of its columns."""
+    if hasattr(value, "columns") and not _whole(arrays.as_array(argument, value[:1])):
         return value
     array = arrays.as_array(argument, value)
     return array[:, None] if column else array

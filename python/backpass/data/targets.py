@@ -75,8 +75,12 @@ def row_weights(
     dtype: np.dtype[Any],
     classes: int,
     shape: tuple[int, ...],
+    lengths: np.ndarray | None = None,
 ) -> np.ndarray | None:
-    """sample_weight times class_weight for each row of predictions, (N, *shape); None if neither is given."""
+    """sample_weight times class_weight for each row of predictions, (N, *shape); None if neither is given.
+
+    lengths: how many steps of each row "balanced" counts, default all.
+    """
     if sample_weight is None and class_weight is None:
         return None
     rows = (len(y), *shape)
@@ -95,16 +99,18 @@ def row_weights(
             raise ValueError(
                 "class_weight is given, but y holds several targets: give it to a loss, as weight="
             )
-        by_class = per_class(class_weight, class_counts(y, classes)).astype(dtype)
+        by_class = per_class(class_weight, class_counts(y, classes, lengths)).astype(dtype)
         labels = class_labels(y, classes)[0]
         counted = (labels >= 0) & (labels < len(by_class))  # not the targets that the loss ignores
         weight = weight * np.where(counted, by_class[np.where(counted, labels, 0)], 1)
     return np.ascontiguousarray(weight)
 
 
-def class_counts(y: Rows, classes: int) -> np.ndarray:
-    """How many targets each class has, without those that the loss ignores."""
+def class_counts(y: Rows, classes: int, lengths: np.ndarray | None = None) -> np.ndarray:
+    """How many targets each class has, without those that the loss ignores, and those behind the length of a row."""
     labels, classes = class_labels(y, classes)
+    if lengths is not None and labels.ndim > 1:
+        labels = labels[np.arange(labels.shape[1]) < lengths[:, None]]
     return np.bincount(labels[(labels >= 0) & (labels < classes)], minlength=classes)
 
 

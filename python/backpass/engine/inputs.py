@@ -46,7 +46,9 @@ def checked_data(
     target = targets.targets(y, engine.loss, output, engine.dtype, inputs.rows)
     shape = targets.weight_shape(engine.loss, targets.target_of(target))
     classes = output[-1] if isinstance(output, tuple) and output else 0
-    weight = targets.row_weights(sample_weight, class_weight, target, engine.dtype, classes, shape)
+    weight = targets.row_weights(
+        sample_weight, class_weight, target, engine.dtype, classes, shape, inputs.lengths
+    )
     return inputs, target, weight
 
 

@@ -52,6 +52,8 @@ class PlanCache:
         self._limits: dict[tuple[InputSpec, ...], dict[str, np.ndarray]] = {}
         self._indexed: dict[tuple[InputSpec, ...], set[str]] = {}
         self._row_bytes: dict[tuple[InputSpec, ...], int] = {}
+        # Inputs for which forward is known to repeat in training.
+        self._repeats: set[tuple[InputSpec, ...]] = set()
 
     def run_on(self, backend: Backend) -> None:
         """Compile for this backend from now on."""
@@ -75,6 +77,7 @@ class PlanCache:
         self._limits.clear()
         self._indexed.clear()
         self._row_bytes.clear()
+        self._repeats.clear()
 
     def _forget_inferences(self) -> None:
         self.inferring.clear()
@@ -200,6 +203,8 @@ class PlanCache:
     ) -> Plan:
         spec = Spec(inputs, target, weight, own_loss, self.backend.pads_rows)
         if spec not in self.plans:
+            if spec.training and self.few > 1:
+                self._check_training(inputs)
             plan = build_plan(self.net, self.loss, self.dtype, self.seed, self.step, spec)
             self.plans[spec] = plan
             self.whole_batch |= plan.whole_batch
@@ -208,6 +213,15 @@ class PlanCache:
             self.bytes += plan.bytes
             self._forget()
         return self.plans[spec]
+
+    def _check_training(self, inputs: tuple[InputSpec, ...]) -> None:
+        """ValueError where `forward` computes something else when it runs again in training."""
+        few = of_rows(inputs, self.few)
+        if few not in self._repeats:
+            from ..program.repeat import check_repeats  # here: `import backpass` is to be quick
+
+            check_repeats(self.net, self.dtype, few, training=True)
+            self._repeats.add(few)
 
     def _forget(self) -> None:
         """Drop the oldest plans, where there are too many: ever new shapes must not fill the memory."""

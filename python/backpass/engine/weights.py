@@ -32,7 +32,7 @@ def freeze(net: Module, names: Collection[str]) -> None:
     if unknown := {*names} - {*parameters}:
         raise ValueError(f"{min(unknown)!r:.80} is frozen, but no parameter")
     for name, (module, key) in parameters.items():
-        module.train_parameter(key, name not in names)
+        module.learned[key].requires_grad = name not in names
 
 
 def views(net: Module) -> list[tuple[str, np.ndarray]]:

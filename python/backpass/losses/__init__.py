@@ -68,8 +68,8 @@ def by_name(loss: Any, weights: Any = None) -> Loss:
         from .output_losses import OutputLosses  # here: `import backpass` is to be quick
 
         if isinstance(loss, dict):
-            return OutputLosses({name: by_name(one) for name, one in loss.items()}, weights)
-        return OutputLosses([by_name(one) for one in loss], weights)
+            return OutputLosses({name: _of_output(name, one) for name, one in loss.items()}, weights)
+        return OutputLosses([_of_output(number, one) for number, one in enumerate(loss)], weights)
     if weights is not None:
         raise ValueError(
             f"loss_weights is {weights!r:.80}, but loss is {loss!r:.80}, expected a loss for each output"
@@ -84,6 +84,20 @@ def by_name(loss: Any, weights: Any = None) -> Loss:
         near = f"; did you mean {elsewhere}?" if elsewhere else did_you_mean(loss, NAMES)
     raise ValueError(
         f"loss is {loss!r:.80}, expected one of {sorted(NAMES)}, a loss object, or a callable (pred, y) -> (value, grad){near}"
+    )
+
+
+def _of_output(name: Any, loss: Any) -> Loss:
+    """The loss object of one of several outputs."""
+    if isinstance(loss, Loss) or (isinstance(loss, str) and loss in NAMES):
+        return by_name(loss)
+    near = (
+        did_you_mean(loss, NAMES)
+        if isinstance(loss, str)
+        else "; one callable of all outputs may be loss itself"
+    )
+    raise ValueError(
+        f"loss[{name!r}] is {loss!r:.80}, expected one of {sorted(NAMES)}, or a loss object{near}"
     )
 
 

@@ -111,7 +111,7 @@ class Loss(Adjustable):
         """What `emit` weighs by: the weights of the rows, for each target of a row, 0 behind the length of a row."""
         if self.weighs_rows:
             return weight
-        shape = target.shape if target.dtype == np.int64 else target.shape[:-1]
+        shape = target.shape if target.dtype == np.int64 or target.ndim == 1 else target.shape[:-1]
         if weight is not None and weight.shape != shape:
             repeated = np.broadcast_to(weight.reshape(-1, *[1] * (len(shape) - 1)), shape)
             weight = builder.contiguous(builder.view(Tensor(weight), repeated)).array

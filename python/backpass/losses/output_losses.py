@@ -1,6 +1,7 @@
 """OutputLosses: a loss for each of several outputs, and the weighted sum of them."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ class OutputLosses(Loss):
                 raise TypeError(
                     f"OutputLosses: losses{self.losses.label(name)} is {loss!r:.80}, expected a loss object"
                 )
-        self.weights = self._checked_weights(weights)
+        self._weights = self._checked_weights(weights)
 
     def _checked_weights(self, given: Any) -> dict[str, float]:
         if given is None:
@@ -65,6 +66,11 @@ class OutputLosses(Loss):
                     f"OutputLosses: weights{arranged.label(name)} is {weight!r}, expected a finite number of at least 0"
                 )
         return {name: float(arranged.parts.get(name, 1.0)) for name in self.losses.parts}
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """What each loss counts, by the name of its output; to change them, assign all: loss.weights = {...}."""
+        return MappingProxyType(self._weights)
 
     @property
     def version(self) -> int:  # type: ignore[override]
@@ -107,7 +113,8 @@ class OutputLosses(Loss):
                 loss.weigh(builder, pred.parts[name], target.parts[name], sample_weight),
             )
             total = builder.run(sum_losses, part=value, before=total, weight=weight)
-            count = count_of_one if count is None else count
+            # A batch counts in the mean of an epoch by what its outputs count.
+            count = builder.run(sum_losses, part=count_of_one, before=count)
         assert total is not None
         assert count is not None
         return total, count

@@ -33,8 +33,8 @@ class PointwiseLoss(Loss):
         return emit_loss(
             pointwise_loss,
             builder,
-            pred,
-            target=target,
+            pred if len(pred.shape) > 1 else builder.reshape(pred, (*pred.shape, 1)),
+            target=target.reshape(_columns(target.shape)),
             sample_weight=sample_weight,
             kind=self.kind,
             alpha=self._alpha,
@@ -43,6 +43,11 @@ class PointwiseLoss(Loss):
 
     def _positive(self, name: str, value: float) -> float:
         return self.number(name, value, 0, float("inf"), "a number above 0")
+
+
+def _columns(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """(N, 1) for (N,): rows of one number."""
+    return (*shape, 1) if len(shape) == 1 else shape
 
 
 class MSELoss(PointwiseLoss):
@@ -183,8 +188,9 @@ class BCEWithLogitsLoss(PointwiseLoss):
         sample_weight: np.ndarray | None,
         correct: np.ndarray,
     ) -> None:
-        fields = {"pred": pred.array, "target": target, "sample_weight": sample_weight, "correct": correct}
-        builder.instructions.append(call(correct_logits, **fields))
+        shape = _columns(target.shape)
+        fields = {"pred": pred.array.reshape(shape), "target": target.reshape(shape), "correct": correct}
+        builder.instructions.append(call(correct_logits, **fields, sample_weight=sample_weight))
 
 
 class FocalLoss(BCEWithLogitsLoss):

@@ -202,19 +202,17 @@ class Module(Tree, ArgumentChecks):
         chosen = self.flag("requires_grad", requires_grad)
         for _, module in self.walk():
             for name in module.learned:
-                module.train_parameter(name, chosen)
+                module.learned[name].requires_grad = chosen
         return self
 
-    def train_parameter(self, name: str, trained: bool) -> None:
-        """Freeze a parameter of this module, or train it again."""
-        parameter = self.learned[name]
-        if parameter.requires_grad == trained:
-            return
-        parameter.requires_grad = trained
+    def hear_of_frozen(self, parameter: Parameter) -> None:
+        """One of its parameters is trained no longer, or is again."""
         if self._flat is not None and parameter.number is not None:
-            (self._flat.frozen.discard if trained else self._flat.frozen.add)(parameter.number)
-        object.__setattr__(self, "version", self.version + 1)
-        Adjustable.changes[0] += 1
+            (self._flat.frozen.discard if parameter.requires_grad else self._flat.frozen.add)(
+                parameter.number
+            )
+            object.__setattr__(self, "version", self.version + 1)
+            Adjustable.changes[0] += 1
 
     def view(self, name: str, gradient: bool = False) -> np.ndarray:
         """A parameter (or its gradient) as the user sees it: in PyTorch's layout, writable, no copy."""
@@ -303,7 +301,8 @@ class Module(Tree, ArgumentChecks):
             self.register_buffer(name, value)
         elif self.has_forward:  # a user's module: its attributes are its own
             object.__setattr__(self, name, value)
-            if "_built" in self.__dict__ and not name.startswith("_"):
+            # Not what forward notes, which is nothing that the next one may depend on.
+            if "_built" in self.__dict__ and not name.startswith("_") and current() is None:
                 object.__setattr__(self, "version", self.version + 1)
                 Adjustable.changes[0] += 1
         else:

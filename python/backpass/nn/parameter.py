@@ -9,6 +9,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from ..checks import flag
+
 
 class Parameter:
     """Learned array of a module (PyTorch's `nn.Parameter`): `self.scale = nn.Parameter(np.ones(8))` in `__init__`.
@@ -60,8 +62,20 @@ class Parameter:
         # Its place in a model's flat vector, and the module that draws its values.
         self.number: int | None = None
         self.home: Any = None
-        # False: frozen, so that it has no gradient and no update.
-        self.requires_grad = True
+        self._requires_grad = True
+
+    @property
+    def requires_grad(self) -> bool:
+        """False: frozen, so that it has no gradient and no update; acts at the next step."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, trained: bool) -> None:
+        chosen = flag("requires_grad", trained)
+        if chosen != self._requires_grad:
+            self._requires_grad = chosen
+            if self.home is not None:
+                self.home.hear_of_frozen(self)
 
     def as_shown(self, array: np.ndarray) -> np.ndarray:
         """The stored array as users see it: a view."""

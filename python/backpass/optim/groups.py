@@ -35,7 +35,7 @@ class ParameterGroups(Optimizer):
     def __init__(
         self, params: Sequence[Any], groups: Sequence[Optimizer], *, clip_grad_norm: float | None = None
     ) -> None:
-        self.groups = [*groups]
+        self.groups = tuple(groups)
         self.params = [_listed(number, given) for number, given in enumerate(params)]
         kinds = {type(group) for group in self.groups}
         if len(kinds) != 1 or len(self.params) != len(self.groups) or ParameterGroups in kinds:
@@ -85,7 +85,7 @@ class ParameterGroups(Optimizer):
         raise AttributeError("lr is that of each group: model.optimizer.groups[0].lr = ...")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in ("lr", "params") and "_built" in self.__dict__:
+        if name in ("lr", "params", "groups") and "_built" in self.__dict__:
             raise AttributeError(
                 f"{name} is that of each group: optimizer.groups[0].lr = ..., or make new groups"
             )

@@ -153,7 +153,17 @@ class Builder:
 
     def assign(self, state: np.ndarray, value: Tensor) -> None:
         """Write a tensor into an array of state once a training step is sure to count; inference leaves the array as it is."""
+        if self.training and not self._writes(value):  # a parameter or other state, which by then has changed
+            value = self.run(expression, a=value, steps="y = copy a")
         self.assigned[address(state)] = state, value
+
+    def _writes(self, x: Tensor) -> bool:
+        """Whether a call so far writes the buffer of x."""
+        return any(
+            (array := call.fields[name]) is not None and address(array) == address(x.array)
+            for call in self.instructions
+            for name in call.op.outputs
+        )
 
     def keep_assigned(self) -> None:
         """The calls that write what was assigned last."""

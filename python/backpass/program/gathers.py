@@ -62,7 +62,10 @@ def take_along(builder: Builder, x: Tensor, index: Tensor, axis: int) -> Tensor:
 
 def _note(builder: Builder, function: str, index: Tensor, size: int) -> None:
     if index.array.dtype != np.int64:
-        raise TypeError(f"{function}: index is {index.array.dtype}, expected int64 indices")
+        raise TypeError(
+            f"{function}: index is {index.array.dtype}, expected int64 indices: an input of integers, argmax or an array; what"
+            " is computed of such are numbers"
+        )
     builder.ranges.append((index.array, size))
 
 

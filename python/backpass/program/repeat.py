@@ -22,8 +22,8 @@ DIFFERS = (
 class Lined(Builder):
     """A Builder that knows the user's line behind each instruction."""
 
-    def __init__(self, dtype: np.dtype[Any]) -> None:
-        super().__init__(dtype, training=False)
+    def __init__(self, dtype: np.dtype[Any], training: bool) -> None:
+        super().__init__(dtype, training)
         self.lines: list[str] = []
 
     def _append(self, op: Op, tensors: dict[str, Tensor | None], scalars: dict[str, Any]) -> None:
@@ -31,9 +31,11 @@ class Lined(Builder):
         self.lines.append(calling_line())
 
 
-def check_repeats(net: Network, dtype: np.dtype[Any], inputs: Sequence[InputSpec]) -> None:
+def check_repeats(
+    net: Network, dtype: np.dtype[Any], inputs: Sequence[InputSpec], training: bool = False
+) -> None:
     """Emit the network twice; ValueError shows the line of `forward` where the second program differs."""
-    first, second = Lined(dtype), Lined(dtype)
+    first, second = Lined(dtype, training), Lined(dtype, training)
     outputs = [
         emit_network(net, builder, input_tensors(builder, inputs), inputs) for builder in (first, second)
     ]

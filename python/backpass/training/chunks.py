@@ -44,7 +44,7 @@ class Chunks:
             sampled.update(fingerprint.sampled().encode())
             if class_weight is not None:
                 outputs = engine.plans.output_shape(inputs.specs(1, engine.dtype))[-1]
-                counts = counts + targets.class_counts(y, outputs)
+                counts = counts + targets.class_counts(y, outputs, inputs.lengths)
         if not self.sizes:
             raise ValueError("X is an empty sequence, expected at least one chunk (X, y)")
         if class_weight is not None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..data import arrays
-from ..data.inputs import Inputs
+from ..data.inputs import Inputs, lengths_of
 from ..data.targets import row_weights
 from ..engine.engine import Engine
 from ..engine.inputs import check_weighed, checked_data
@@ -22,10 +22,17 @@ def evaluated(
     engine: Engine, inputs: Inputs, target: Rows, weight: np.ndarray | None = None
 ) -> dict[str, float]:
     """Loss and metric of checked data; of several outputs the sum of their losses, and each one's as well."""
+    return {key: value for key, (value, _) in _counted(engine, inputs, target, weight).items()}
+
+
+def _counted(
+    engine: Engine, inputs: Inputs, target: Rows, weight: np.ndarray | None
+) -> dict[str, tuple[float, float]]:
+    """What `evaluated` gives, each with what it counts in a mean over several data sets."""
     engine.refresh()
     pred = predict_inputs(engine, inputs)
     if engine.loss_function:
-        return {"loss": call_loss(engine, pred, target)[0]}
+        return {"loss": (call_loss(engine, pred, target)[0], float(inputs.rows))}
     found = _judged(engine, engine.loss, pred, target, weight, inputs.lengths)
     for prefix, name, loss in engine.loss.of_outputs():
         assert isinstance(pred, Several)
@@ -42,17 +49,19 @@ def _judged(
     target: Rows,
     weight: np.ndarray | None,
     lengths: np.ndarray | None,
-) -> dict[str, float]:
-    """Loss and metric of one output, or the loss of all together."""
+) -> dict[str, tuple[float, float]]:
+    """Loss and metric of one output, or the loss of all together; each with what it counts."""
     builder = Builder(engine.dtype, training=False, steps=None if lengths is None else Tensor(lengths))
     tensor = on_each(Tensor, pred)
     weight = loss.weigh(builder, tensor, target, weight)
-    value, _ = loss.emit(builder, tensor, target, weight)  # type: ignore[arg-type]
+    value, count = loss.emit(builder, tensor, target, weight)  # type: ignore[arg-type]
     right = np.zeros(2)
     loss.emit_metric(builder, tensor, target, weight, right)  # type: ignore[arg-type]
     engine.backend.compile(builder.instructions).run(1, engine.threads)
-    metric = {loss.metric: float(right[0] / right[1]) if right[1] else 0.0} if loss.metric else {}
-    return {"loss": float(value.array[0]), **metric}
+    found = {"loss": (float(value.array[0]), float(count.array[0]))}
+    if loss.metric:
+        found[loss.metric] = float(right[0] / right[1]) if right[1] else 0.0, float(right[1])
+    return found
 
 
 def evaluate(engine: Engine, X: Any, y: Any, sample_weight: Any) -> dict[str, float]:
@@ -70,26 +79,33 @@ def evaluate(engine: Engine, X: Any, y: Any, sample_weight: Any) -> dict[str, fl
 
 
 def evaluated_chunks(engine: Engine, name: str, chunks: Any) -> dict[str, float]:
-    """Loss and metric over all chunks, each weighed by its rows, or by their weights."""
+    """Loss and metric over all chunks, each weighed by the targets that count in it."""
     if not is_sequence_of_chunks(chunks) or not len(chunks):
         raise TypeError(
             f"{name} is a {type(chunks).__name__} and y is None, expected y, or a sequence of chunks (X, y)"
         )
     if engine.loss_function:
         raise ValueError(f"{name} are chunks, but the loss is a callable; expected arrays, or memory maps")
-    results: list[dict[str, float]] = []
-    counts: list[float] = []
+    results: list[dict[str, tuple[float, float]]] = []
     for number in range(len(chunks)):
         inputs, target, weight = checked_chunk(engine, f"{name}[{number}]", chunks[number])
-        count = float(inputs.rows if weight is None else weight.reshape(inputs.rows, -1)[:, 0].sum())
-        if count:
-            results.append(evaluated(engine, inputs, target, weight))
-            counts.append(count)
+        if weight is None or weight.any():
+            results.append(_counted(engine, inputs, target, weight))
     if not results:
         raise ValueError(
             f"sample_weight is 0 everywhere in all chunks of {name}, expected at least one row that counts"
         )
-    return {key: float(np.average([result[key] for result in results], weights=counts)) for key in results[0]}
+    found = {key: _mean([result[key] for result in results]) for key in results[0]}
+    if outputs := engine.loss.of_outputs():
+        weights = engine.loss.weights
+        found["loss"] = sum(weights[name] * found[f"{prefix}_loss"] for prefix, name, _ in outputs)
+    return found
+
+
+def _mean(counted: list[tuple[float, float]]) -> float:
+    """The mean of numbers by what each counts; 0 where none does."""
+    total = sum(count for _, count in counted)
+    return sum(value * count for value, count in counted) / total if total else 0.0
 
 
 def probabilities(engine: Engine, pred: Any) -> np.ndarray:
@@ -143,8 +159,14 @@ def score(
     )
     check_weighed(checked_weight, sample_weight, None)
     weight = np.ones(len(target)) if checked_weight is None else checked_weight
-    rows, expected, each = pred.reshape(len(pred), -1), target.reshape(len(target), -1), weight[:, None]
-    mean = np.average(expected, axis=0, weights=weight)
+    each = np.broadcast_to(weight.reshape(-1, *[1] * (target.ndim - 1)), target.shape)
+    lengths = lengths_of(X, engine.net)
+    if lengths is not None and target.ndim > 2:
+        counted = np.arange(target.shape[1]) < lengths[:, None]
+        each = each * counted.reshape(*counted.shape, *[1] * (target.ndim - 2))
+    rows, expected, each = (array.reshape(len(pred), -1) for array in (pred, target, each))
+    weights = each.sum(axis=0)  # 0 behind the longest row
+    mean = (each * expected).sum(axis=0) / np.where(weights > 0, weights, 1)
     residual, total = (each * (expected - rows) ** 2).sum(axis=0), (each * (expected - mean) ** 2).sum(axis=0)
     r2 = np.where(total > 0, 1 - residual / np.where(total > 0, total, 1), np.where(residual > 0, 0.0, 1.0))
-    return float(r2.mean())
+    return float(r2[weights > 0].mean())
