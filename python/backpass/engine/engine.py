@@ -156,6 +156,8 @@ class Engine:
 
     def groups(self) -> list[int]:
         """The group of the optimizer that trains each parameter, by its number."""
+        if not self.optimizer.grouped:  # each `fit` asks
+            return [0] * len(self.flat.offsets)
         named = [*self.net.named_parameters()]
         group_of = dict(zip((p.number for _, p in named), self.optimizer.assign(named), strict=True))
         # A parameter that a tie has replaced belongs to none.

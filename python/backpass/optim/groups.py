@@ -32,6 +32,8 @@ class ParameterGroups(Optimizer):
         ParameterGroups(['0', '2'], (Adam(lr=0.0001), Adam(lr=0.001)))
     """
 
+    grouped = True
+
     def __init__(
         self, params: Sequence[Any], groups: Sequence[Optimizer], *, clip_grad_norm: float | None = None
     ) -> None:

@@ -33,6 +33,8 @@ class Optimizer(Adjustable):
     op: ClassVar[Op]
     # What makes groups of dicts; groups.py, which builds on this class, sets it.
     of_groups: ClassVar[Callable[..., Any]]
+    # Whether parts of the network have settings of their own.
+    grouped: ClassVar[bool] = False
     # Moments: one flat vector each, in the order of the op.
     slots: tuple[str, ...] = ()
     always_shown: ClassVar[tuple[str, ...]] = ("lr",)
