@@ -34,7 +34,11 @@ from peers.apart import process
 HERE = Path(__file__).resolve().parent
 RESULT = HERE / "results" / "modules.json"
 BATCH, CLASSES = 64, 10
-TOKENS = 16  # of a row of the Mixer
+# Widths and tokens: of a row of the Mixer 16, or 4, whose products are small.
+NETWORKS = {
+    "highway 64": ("highway", 64, 1), "mixer 64": ("mixer", 64, 16), "mixer 64, 4 tokens": ("mixer", 64, 4),
+    "highway 512": ("highway", 512, 1), "mixer 512": ("mixer", 512, 16),
+}  # fmt: skip
 STEPS = {64: 200, 512: 10}  # of an epoch, and of a scan, by the width
 CHECKED = 10  # steps whose losses have to agree
 TOLERANCE = 1e-4  # relative; float32 makes 1e-6, a rate of 1.1e-3 instead of 1e-3 makes 2e-4 and more
@@ -44,11 +48,11 @@ Started = tuple[Contestant, Sequence[float]]
 Weights = dict[str, np.ndarray]
 
 
-def define(nn: Any, torch: Any) -> dict[str, Callable[[int], Any]]:
-    """The class bodies, for either library: name -> what makes the network of a width."""
+def define(nn: Any, torch: Any) -> dict[str, Callable[[int, int], Any]]:
+    """The class bodies, for either library: name -> what makes the network of a width, for so many tokens."""
 
     class Highway(nn.Module):  # type: ignore[misc]
-        def __init__(self, width: int, layers: int = 4) -> None:
+        def __init__(self, width: int, tokens: int, layers: int = 4) -> None:
             super().__init__()
             self.h = nn.ModuleList([nn.Linear(width, width) for _ in range(layers)])
             self.t = nn.ModuleList([nn.Linear(width, width) for _ in range(layers)])
@@ -64,19 +68,19 @@ def define(nn: Any, torch: Any) -> dict[str, Callable[[int], Any]]:
         return nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
 
     class Block(nn.Module):  # type: ignore[misc]
-        def __init__(self, width: int) -> None:
+        def __init__(self, width: int, tokens: int) -> None:
             super().__init__()
             self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-            self.tokens, self.channels = perceptron(TOKENS), perceptron(width)
+            self.tokens, self.channels = perceptron(tokens), perceptron(width)
 
         def forward(self, x: Any) -> Any:
             x = x + self.tokens(self.norm1(x).transpose(1, 2)).transpose(1, 2)
             return x + self.channels(self.norm2(x))
 
     class Mixer(nn.Module):  # type: ignore[misc]
-        def __init__(self, width: int, blocks: int = 2) -> None:
+        def __init__(self, width: int, tokens: int, blocks: int = 2) -> None:
             super().__init__()
-            self.blocks = nn.Sequential(*[Block(width) for _ in range(blocks)])
+            self.blocks = nn.Sequential(*[Block(width, tokens) for _ in range(blocks)])
             self.out = nn.Linear(width, CLASSES)
 
         def forward(self, x: Any) -> Any:
@@ -108,12 +112,12 @@ def in_backpass(net: nn.Module, loss: Any, X: np.ndarray, y: np.ndarray, state: 
     return train, [fit(X[i], y[i], 1, shuffle=False) for i in range(min(CHECKED, len(X)))]
 
 
-def in_torch(name: str, width: int, X: np.ndarray, y: np.ndarray, state: Weights) -> Started:
+def in_torch(name: str, sizes: tuple[int, int], X: np.ndarray, y: np.ndarray, state: Weights) -> Started:
     """The same class in PyTorch, with autograd and the fused Adam."""
     import torch
 
     torch.set_num_threads(1)
-    net = define(torch.nn, torch)[name](width)
+    net = define(torch.nn, torch)[name](*sizes)
     net.load_state_dict({key: torch.from_numpy(value) for key, value in state.items()})
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
     loss_from = torch.nn.CrossEntropyLoss()
@@ -147,17 +151,18 @@ def in_jax(python: str, name: str, X: np.ndarray, y: np.ndarray, state: dict[str
     return lambda epochs: float(ask(f"{epochs}\n")), losses[:CHECKED]
 
 
-def against_peers(name: str, width: int, steps: int, jax: str) -> dict[str, Started]:
+def against_peers(name: str, sizes: tuple[int, int], steps: int, jax: str) -> dict[str, Started]:
     """The contestants of one network; jax: a Python that has it, or nothing."""
     rng = np.random.default_rng(0)
-    row = (TOKENS, width) if name == "mixer" else (width,)
+    width, tokens = sizes
+    row = (tokens, width) if name == "mixer" else (width,)
     X = rng.standard_normal((steps, BATCH, *row), dtype=np.float32)
     y = rng.integers(0, CLASSES, (steps, BATCH))
     ours = define(nn, bp)[name]
-    state = first_weights(ours(width))
-    started = {"backpass": in_backpass(ours(width), "cross_entropy", X, y, state)}
+    state = first_weights(ours(*sizes))
+    started = {"backpass": in_backpass(ours(*sizes), "cross_entropy", X, y, state)}
     if available("torch"):
-        started["torch eager"] = in_torch(name, width, X, y, state)
+        started["torch eager"] = in_torch(name, sizes, X, y, state)
     if jax:
         started["jax scan"] = in_jax(jax, name, X, y, state)
     return started
@@ -225,7 +230,7 @@ def measure(name: str, started: dict[str, Started], steps: int, turns: int, seco
     for who, each in times.items():
         ratios = sorted(theirs / ours for theirs, ours in zip(each, base, strict=True))
         found[who] = {"us_per_step": each, "median": statistics.median(each), "steps": epochs[who] * steps}
-        line = f"{name:<13}{who:<13}{found[who]['median']:11,.1f} µs"
+        line = f"{name:<20}{who:<13}{found[who]['median']:11,.1f} µs"
         if each is not base:
             found[who] |= {"ratio": statistics.median(ratios), "spread": [ratios[0], ratios[-1]]}
             line += f"{found[who]['ratio']:8.2f}x [{ratios[0]:.2f} {ratios[-1]:.2f}]"
@@ -262,9 +267,9 @@ def main() -> None:
     if missing := [library for library, found in peers.items() if not found]:
         print(f"not installed, and left out: {', '.join(missing)}")
     networks: dict[str, Any] = {}
-    for width, name in itertools.product(STEPS, ("highway", "mixer")):
-        steps, label = 2 if arguments.quick else STEPS[width], f"{name} {width}"
-        started = against_peers(name, width, steps, arguments.jax if peers["jax"] else "")
+    for label, (name, *sizes) in NETWORKS.items():
+        steps = 2 if arguments.quick else STEPS[sizes[0]]
+        started = against_peers(name, (sizes[0], sizes[1]), steps, arguments.jax if peers["jax"] else "")
         networks[label] = measure(label, started, steps, turns, seconds)
     written_out: dict[str, Any] = {}
     for name in ("huber", "silu"):

@@ -245,6 +245,30 @@ def first_step(file: Path, document: Path) -> list[str]:
     ]
 
 
+def modules(file: Path, document: Path) -> list[str]:
+    """What modules.py measured."""
+    found = read(file)
+    peers = ["torch eager", "jax scan"]
+    names = [f"{'PyTorch, eager' if who == 'torch eager' else 'JAX, lax.scan'}" for who in peers]
+    lines = ["| network, width | µs a step | " + " | ".join(names) + " |", "|---|---|---|---|"]
+    for name, network in found["networks"].items():
+        each = network["contestants"]
+        cells = [
+            f"{each[who]['ratio']:.2f}x [{each[who]['spread'][0]:.2f} {each[who]['spread'][1]:.2f}]"
+            for who in peers
+        ]
+        lines.append(f"| {name} | {each['backpass']['median']:,.0f} | " + " | ".join(cells) + " |")
+    written = {name: one["contestants"]["written out"] for name, one in found["written_out"].items()}
+    return [
+        "### Networks with a `forward` of their own",
+        f"Batches of 64, float32, Adam, one thread; how many times as long the same takes there: median, least and most of"
+        f" {found['turns']} turns. {found['cpu']}, {found['date'][:10]} ({link(file, 'all figures', document)}).",
+        "\n".join(lines),
+        f"Huber's loss as an expression takes {written['huber']['ratio']:.2f} times as long a step as the built-in one,"
+        f" SiLU {written['silu']['ratio']:.2f} times.",
+    ]
+
+
 # -- docs/sklearn.md ---------------------------------------------------------------------------------------------------
 
 
@@ -329,6 +353,7 @@ def parts() -> dict[Path, list[str]]:
             *(part for file in sorted(RESULTS.glob("bench-*.json")) for part in table(file, benchmarks)),
             *limits(RESULTS / "limits.json", benchmarks),
             *first_step(RESULTS / "first_step.json", benchmarks),
+            *modules(RESULTS / "modules.json", benchmarks),
         ],
         ROOT / "docs" / "sklearn.md": [estimators(RESULTS / "estimators.json")],
     }
