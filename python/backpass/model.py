@@ -254,7 +254,8 @@ class Model:
                 Where nothing was interrupted a run begins as usual.
             max_seconds: stop after this time, at the end of a step; `resume=True` goes on from there.
             lengths: (N,) integers: how many steps of each row of X (N, steps, ...) count. Layers that look along the steps read
-                it, and losses with a target for each step; X may also be a dict that holds "lengths", as in chunks.
+                it, and losses with targets (N, steps) of classes or (N, steps, outputs) of numbers; X may also be a dict that
+                holds "lengths", as in chunks.
 
         Returns a History: `history.history["loss"]` has a value for each epoch.
 

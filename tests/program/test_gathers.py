@@ -223,7 +223,7 @@ def test_the_builder_notes_what_indices_may_be() -> None:
     embedding(builder, x, index)
     gather(builder, x, index, 1)
     take_along(builder, x, index, 0)
-    select(builder, x, flat := Tensor(index.array[:, 0]), 1)
+    select(builder, x, flat := Tensor(index.array[:, 0]), 1, "x[index]")
     assert [size for _, size in builder.ranges] == [4, 5, 4, 5]
     given = [index, index, index, flat]
     assert all(noted is tensor.array for (noted, _), tensor in zip(builder.ranges, given, strict=True))

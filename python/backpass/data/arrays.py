@@ -7,6 +7,7 @@ import numpy as np
 
 from ..ops import NUMBERS
 from ..ops.contract import MAX_DIMS
+from ..program.limits import NO_LIMIT
 
 # Elements looked at at a time: a memory-mapped X larger than memory is fine.
 CHUNK = 1 << 22
@@ -147,7 +148,7 @@ def check_range(name: str, array: np.ndarray, limits: np.ndarray) -> None:
         flat = chunk.reshape(len(chunk), -1)
         wrong = (flat < 0) | (flat >= limits)
         # Nothing is chosen by an element without a limit.
-        wrong &= limits < np.iinfo(np.int64).max
+        wrong &= limits < NO_LIMIT
         if wrong.any():
             row, element = map(int, np.argwhere(wrong)[0])
             place = (

@@ -72,10 +72,9 @@ def checked_inputs(
     takes = net.takes
     if is_sparse(X):
         return Inputs({next(iter(takes)): _sparse(X, net, dtype)}, takes)
-    lengths = None
-    if isinstance(X, dict) and LENGTHS in X and LENGTHS not in takes:
-        X = dict(X)
-        lengths = X.pop(LENGTHS)
+    lengths = lengths_of(X, net)
+    if lengths is not None:
+        X = {name: value for name, value in X.items() if name != LENGTHS}
     given, columns = _by_name(X, [*takes]), len(takes) > 1 and hasattr(X, "columns")
     single = len(takes) == 1
     arguments = {name: "X" if single else f"X[{name!r}]" for name in takes}
@@ -96,11 +95,9 @@ def checked_inputs(
         else:
             sources[name] = take(value, dtype, arguments[name])
     if lengths is not None:
-        sources[LENGTHS] = arrays.indices(lengths, LENGTHS)
-        if sources[LENGTHS].shape[1:]:
-            raise ValueError(
-                f"{LENGTHS} has shape {sources[LENGTHS].shape}, expected ({len(sources[LENGTHS])},)"
-            )
+        if lengths.shape[1:]:
+            raise ValueError(f"{LENGTHS} has shape {lengths.shape}, expected ({len(lengths)},)")
+        sources[LENGTHS] = lengths
         takes = {**takes, LENGTHS: "length"}
     if len(sources) > 1 and len({len(source) for source in sources.values()}) > 1:
         rows = {name: len(source) for name, source in sources.items()}
@@ -109,7 +106,7 @@ def checked_inputs(
 
 
 def lengths_of(X: Any, net: Module) -> np.ndarray | None:
-    """The lengths of rows in an X that was checked, where they are no input of the network."""
+    """The lengths of the rows in X, where they are no input of the network; None where X has none."""
     given = isinstance(X, dict) and LENGTHS in X and LENGTHS not in net.takes
     return arrays.indices(X[LENGTHS], LENGTHS) if given else None
 

@@ -54,10 +54,7 @@ def target_of(y: Rows) -> Target:
 
 def weight_shape(loss: Loss, target: Target) -> tuple[int, ...]:
     """The shape of the weights of one row."""
-    if loss.weighs_rows or not isinstance(target, tuple):
-        return ()
-    shape, dtype = target
-    return shape if dtype == np.int64 else shape[:-1]
+    return loss.weight_shape(*target) if isinstance(target, tuple) else ()
 
 
 def _own_target(name: str, y: Any, rows: int) -> np.ndarray:

@@ -19,7 +19,7 @@ from ..engine.inputs import checked_data
 from ..engine.own_loss import call_transformed
 from ..engine.step import loss_and_gradients
 from ..errors import NonFiniteError
-from ..program import Rows
+from ..program import Rows, as_given
 
 ROUNDING = float(np.finfo(np.float64).eps)
 
@@ -142,7 +142,7 @@ def _passes(engine: Engine, inputs: Inputs, y: Rows) -> tuple[Callable[[], float
 
         def backprop() -> float:
             value, gradient = value_and_gradient()
-            passes.backward(engine, passes.given(gradient))
+            passes.backward(engine, as_given(gradient))
             return value
 
         return lambda: value_and_gradient()[0], backprop

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..data import arrays, targets
 from ..data.inputs import Inputs
-from ..program import Instruction, Rows, Several, on_each
+from ..program import Instruction, Rows, Several, as_given, on_each
 from ..program.build import UNREAD
 from ..program.plan import OwnLossPlan
 from ..system.exclusive import switched
@@ -90,7 +90,7 @@ def call_loss(engine: Engine, pred: Rows, y: Any) -> tuple[float, Any]:
     """Call the user's loss and check what it returns."""
     function = engine.loss_function
     assert function is not None
-    result = function(*(one.given() if isinstance(one, Several) else one for one in (pred, y)))
+    result = function(as_given(pred), as_given(y))
     name = f"loss {getattr(function, '__name__', function)!r}"
     if not isinstance(result, tuple | list) or len(result) != 2:
         raise TypeError(f"{name} returned {type(result).__name__}, expected a pair (value, gradient)")
@@ -100,8 +100,8 @@ def call_loss(engine: Engine, pred: Rows, y: Any) -> tuple[float, Any]:
         raise TypeError(f"{name} returned {described} as its value, expected one number")
     gradient = result[1]
     if isinstance(pred, Several):
-        several = Several.of(gradient) if isinstance(gradient, dict | tuple | list) else gradient
-        if not pred.fits(several):
+        several = pred.like(gradient)
+        if several is None:
             raise ValueError(
                 f"{name} returned a {type(gradient).__name__} as its gradient, expected {pred.kind()} like pred"
             )

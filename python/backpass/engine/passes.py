@@ -10,7 +10,7 @@ from ..data.inputs import Inputs
 from ..data.order import row_order
 from ..data.sparse import SparseRows
 from ..described import Adjustable
-from ..program import Rows, Several, on_each
+from ..program import Rows, Several, as_given, on_each
 from ..system.exclusive import in_a_step, in_training
 from .engine import Engine
 from .inputs import taken
@@ -36,7 +36,7 @@ def forward(engine: Engine, x: Any) -> Any:
         plan, "forward", lambda: engine.backend.compile([*plan.forward, *plan.kept])
     )
     executor.run(1, engine.threads)
-    return given(plan.out.copy())
+    return as_given(plan.out.copy())
 
 
 def backward(engine: Engine, dout: Any) -> np.ndarray | dict[str, np.ndarray]:
@@ -57,16 +57,11 @@ def backward(engine: Engine, dout: Any) -> np.ndarray | dict[str, np.ndarray]:
     return dx if len(dx) > 1 else next(iter(dx.values()))
 
 
-def given(out: Rows) -> Any:
-    """An output as users see it: an array, or a dict or tuple of several."""
-    return out.given() if isinstance(out, Several) else out
-
-
 def like_output(name: str, value: Any, out: Rows, dtype: np.dtype[Any]) -> Rows:
     """The gradient of an output that a user gives, arranged like it, in the model's dtype."""
     if isinstance(out, Several):
-        several = Several.of(value) if isinstance(value, dict | tuple | list) else value
-        if not out.fits(several):
+        several = out.like(value)
+        if several is None:
             raise ValueError(
                 f"{name} is a {type(value).__name__}, expected {out.kind()} like the network's output"
             )
@@ -144,7 +139,7 @@ def predict(engine: Engine, X: Any) -> Any:
                 out = plans.infer_known(X, threads)
             if out is not None:
                 return out
-            return given(predict_inputs(engine, taken(engine, X, rows_as_they_are)))
+            return as_given(predict_inputs(engine, taken(engine, X, rows_as_they_are)))
         finally:
             usage.computing = False
     finally:

@@ -7,18 +7,12 @@ import numpy as np
 
 from ..data import arrays
 from ..nn import Module
+from ..nn.tree import dotted
 
 
 def learned(net: Module) -> list[tuple[str, Module, str]]:
     """Name, layer and key of every parameter; a shared one once, under its first name."""
-    seen: set[int] = set()
-    parameters = []
-    for prefix, layer in net.walk():
-        for key, parameter in layer.learned.items():
-            if id(parameter) not in seen:
-                seen.add(id(parameter))
-                parameters.append((_dotted(prefix, key), layer, key))
-    return parameters
+    return [(dotted(prefix, key), layer, key) for prefix, layer, key in net.places()]
 
 
 def frozen(net: Module) -> list[str]:
@@ -39,8 +33,8 @@ def views(net: Module) -> list[tuple[str, np.ndarray]]:
     """All parameters and running statistics, those of a shared layer under each of its names: what state_dict() copies."""
     named = []
     for prefix, layer in net.walk():
-        named += [(_dotted(prefix, key), layer.view(key)) for key in layer.learned]
-        named += [(_dotted(prefix, key), array) for key, array in layer.state.items()]
+        named += [(dotted(prefix, key), layer.view(key)) for key in layer.learned]
+        named += [(dotted(prefix, key), array) for key, array in layer.state.items()]
     return named
 
 
@@ -82,7 +76,3 @@ def checked(net: Module, state: Any, strict: bool = True) -> dict[str, np.ndarra
     cast = {name: arrays.cast(f"state[{name!r}]", array, current[name].dtype) for name, array in new.items()}
     # A 0-d array came back as (1,).
     return {name: cast[name].reshape(view.shape) for name, view in current.items()}
-
-
-def _dotted(prefix: str, key: str) -> str:
-    return f"{prefix}.{key}" if prefix else key

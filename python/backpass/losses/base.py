@@ -107,11 +107,17 @@ class Loss(Adjustable):
         """Emit the loss and, while training, its gradient; returns (loss[1], count[1])."""
         raise TypeError(f"{type(self).__name__} has to define emit(builder, pred, target, sample_weight)")
 
+    def weight_shape(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[int, ...]:
+        """The shape of the weights of one row; shape and dtype: of the targets of a row."""
+        if self.weighs_rows:
+            return ()
+        return shape if dtype == np.int64 else shape[:-1]
+
     def weigh(self, builder: Builder, pred: Any, target: Any, weight: np.ndarray | None) -> np.ndarray | None:
         """What `emit` weighs by: the weights of the rows, for each target of a row, 0 behind the length of a row."""
         if self.weighs_rows:
             return weight
-        shape = target.shape if target.dtype == np.int64 or target.ndim == 1 else target.shape[:-1]
+        shape = (len(target), *self.weight_shape(target.shape[1:], target.dtype))
         if weight is not None and weight.shape != shape:
             repeated = np.broadcast_to(weight.reshape(-1, *[1] * (len(shape) - 1)), shape)
             weight = builder.contiguous(builder.view(Tensor(weight), repeated)).array

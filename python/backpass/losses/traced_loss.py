@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..ops import mean_loss
-from ..program import Builder, Several, Tensor, on_each, parts_of
+from ..program import Builder, Several, Tensor, as_given, on_each, parts_of
 from ..program.symbolic import SymbolicTensor
 from ..program.trace import located, tracing
 from .base import Loss, emit_loss
@@ -59,7 +59,7 @@ class TracedLoss(Loss):
         with tracing(builder, {}):
             given = on_each(lambda tensor: SymbolicTensor(builder, tensor, 1), pred)
             y = on_each(lambda array: SymbolicTensor(builder, Tensor(array), 1), target)
-            value = located(self.f, *(one.given() if isinstance(one, Several) else one for one in (given, y)))
+            value = located(self.f, as_given(given), as_given(y))
         if not isinstance(value, SymbolicTensor) or value.shape not in ((), (1,), (rows,)):
             described = (
                 f"a tensor of shape {value.shape}" if isinstance(value, SymbolicTensor) else repr(value)

@@ -42,12 +42,16 @@ class Tree(Adjustable):
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """The parameters within by their dotted names, each once; their values are the model's: `model.named_parameters()`."""
+        return ((dotted(prefix, name), module.learned[name]) for prefix, module, name in self.places())
+
+    def places(self) -> Iterator[tuple[str, Any, str]]:
+        """Where each parameter within stands first: the dotted name of its module, the module, and its name there."""
         seen: set[int] = set()
         for prefix, module in self.walk():
             for name, parameter in module.learned.items():
                 if id(parameter) not in seen:
                     seen.add(id(parameter))
-                    yield f"{prefix}.{name}" if prefix else name, parameter
+                    yield prefix, module, name
 
     def parameters(self) -> Iterator[Parameter]:
         """The parameters within, each once."""
@@ -57,7 +61,7 @@ class Tree(Adjustable):
         """This layer and all inner ones with their dotted names, as in PyTorch's state_dict."""
         yield prefix, self
         for name, child in self.named_children():
-            yield from child.walk(f"{prefix}.{name}" if prefix else name)
+            yield from child.walk(dotted(prefix, name))
 
     def apply(self, function: Callable[[Any], Any]) -> Self:
         """Call `function` with every module within, inner ones first, and with this one. Returns the module."""
@@ -65,3 +69,8 @@ class Tree(Adjustable):
             child.apply(function)
         function(self)
         return self
+
+
+def dotted(prefix: str, name: str) -> str:
+    """The name of something in the module that `prefix` names; "" is the network itself."""
+    return f"{prefix}.{name}" if prefix else name

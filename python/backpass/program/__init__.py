@@ -3,11 +3,11 @@
 from .build import build_plan, index_inputs
 from .builder import Builder, EmitLoss, Instruction, OwnLoss, TargetTransform, call
 from .plan import BackwardPlan, InputSpec, OwnLossPlan, Plan, Rows, Spec, Target, TrainingPlan
-from .several import Several, on_each, parts_of
+from .several import Several, as_given, on_each, parts_of
 from .tensor import Parameters, Tensor, address
 
 __all__ = [
     "BackwardPlan", "Builder", "EmitLoss", "InputSpec", "Instruction", "OwnLoss", "OwnLossPlan", "Parameters", "Plan", "Rows",
     "Several", "Spec", "Target", "TargetTransform", "Tensor", "TrainingPlan",
-    "address", "build_plan", "call", "index_inputs", "on_each", "parts_of",
+    "address", "as_given", "build_plan", "call", "index_inputs", "on_each", "parts_of",
 ]  # fmt: skip

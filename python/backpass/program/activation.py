@@ -1,4 +1,4 @@
-"""Activations of tensors."""
+"""Element-wise layers of tensors: activations, and what they share with dropout."""
 
 from collections.abc import Callable
 

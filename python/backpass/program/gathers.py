@@ -17,9 +17,9 @@ def embedding(builder: Builder, weight: Tensor, index: Tensor, padding_idx: int 
     return _rows(builder, weight, index, padding_idx)
 
 
-def select(builder: Builder, x: Tensor, index: Tensor, axis: int) -> Tensor:
-    """The parts of x that index says along an axis; the dimensions of index stand in its place."""
-    _note(builder, "x[index]", index, x.shape[axis])
+def select(builder: Builder, x: Tensor, index: Tensor, axis: int, function: str) -> Tensor:
+    """The parts of x that index says along an axis; the dimensions of index stand in its place. function: for messages."""
+    _note(builder, function, index, x.shape[axis])
     last, count = len(x.shape) - 1, len(index.shape)
     if axis == 0:
         return _rows(builder, x, index)

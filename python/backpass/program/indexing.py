@@ -55,7 +55,7 @@ class Indexing(SymbolicBase):
         if padding_idx >= 0:
             y = embedding(self.builder, self._number, chosen, padding_idx)
         else:
-            y = select(self.builder, self._number, chosen, axis)
+            y = select(self.builder, self._number, chosen, axis, function)
         return self._chosen(y, index, axis, not _per_row(index))
 
     def _chosen(self, y: Tensor, index: Any, axis: int, apart: bool) -> Self:

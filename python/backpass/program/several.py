@@ -39,6 +39,11 @@ class Several:
         """How a message says which part: ['policy'], or [0]."""
         return f"[{name!r}]" if self.named else f"[{name}]"
 
+    def like(self, given: Any) -> Several | None:
+        """What a tuple, a list or a dict holds, if it is arranged like this one; else None."""
+        several = Several.of(given) if isinstance(given, Mapping | tuple | list) else given
+        return several if self.fits(several) else None
+
     def kind(self) -> str:
         """What a message calls it: a dict with 'a', 'b'; a tuple of 2."""
         return f"a dict with {[*self.parts]}" if self.named else f"a tuple of {len(self.parts)}"
@@ -69,6 +74,11 @@ class Several:
 
     def __repr__(self) -> str:
         return repr(self.given())
+
+
+def as_given(value: Any) -> Any:
+    """What users see: a dict or a tuple of Several, one thing itself."""
+    return value.given() if isinstance(value, Several) else value
 
 
 def on_each(function: Callable[..., Any], first: Any, *others: Any) -> Any:
