@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <unordered_map>
 
 #include "../ops/fields.hpp"
 #include "steps.hpp"
@@ -135,7 +136,11 @@ class FromDict {
     }
     std::string where(const char* name) const { return std::string(op_) + ": " + name + " "; }
     py::object take(const char* name) {
-        PyObject* value = PyDict_GetItemString(fields_.ptr(), name);
+        // PyDict_GetItemString would make a new string each time.
+        static thread_local std::unordered_map<const char*, PyObject*> keys;
+        PyObject*& key = keys[name];
+        if (!key) key = PyUnicode_InternFromString(name);
+        PyObject* value = PyDict_GetItemWithError(fields_.ptr(), key);
         if (!value) return py::none();
         ++taken_;
         return py::reinterpret_borrow<py::object>(value);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <unordered_map>
 
 #include "../runtime/isa.hpp"
 #include "../runtime/program.hpp"
@@ -13,26 +14,31 @@
 namespace backpass {
 namespace {
 
-// The op struct with this name whose dtypes fit.
+// Fills `made` in place, since an op may be large; returns the wrong dtype that ended the reading, if any.
+using Maker = std::optional<WrongDtype> (*)(const py::dict& fields, py::list& keep, AnyOp& made);
+template <class Op>
+std::optional<WrongDtype> make_as(const py::dict& fields, py::list& keep, AnyOp& made) {
+    FromDict reader(Op::name, fields, keep);
+    made.emplace<Op>().fields(reader);
+    return reader.finish();
+}
+
 template <class... List>
-AnyOp make_op(OpList<List...>, const std::string& name, const py::dict& fields, py::list& keep) {
+std::unordered_multimap<std::string, Maker> makers(OpList<List...>) {
+    return {{List::name, &make_as<List>}...};
+}
+
+// The op struct with this name whose dtypes fit.
+AnyOp make_op(const std::string& name, const py::dict& fields, py::list& keep) {
+    static const auto all = makers(Ops{});
     AnyOp made;
-    bool found = false;
     std::optional<WrongDtype> wrong;
-    // Filled in place: an op may be large.
-    auto attempt = [&]<class Op>() {
-        if (found || name != Op::name) return;
-        FromDict reader(Op::name, fields, keep);
-        made.emplace<Op>().fields(reader);
-        wrong = reader.finish();
-        found = !wrong;
-    };
-    (attempt.template operator()<List>(), ...);
-    if (found) return made;
-    if (wrong)
-        throw py::type_error(name + ": " + wrong->name + " is " + std::string(py::str(wrong->given)) +
-                             ", expected " + std::string(py::str(wrong->expected)));
-    throw py::key_error("no native op is called '" + name + "'");
+    const auto [first, last] = all.equal_range(name);
+    if (first == last) throw py::key_error("no native op is called '" + name + "'");
+    for (auto it = first; it != last; ++it)
+        if (!(wrong = it->second(fields, keep, made))) return made;
+    throw py::type_error(name + ": " + wrong->name + " is " + std::string(py::str(wrong->given)) +
+                         ", expected " + std::string(py::str(wrong->expected)));
 }
 
 template <class... List>
@@ -108,7 +114,7 @@ class BoundProgram {
     std::vector<AnyOp> make(const std::vector<std::pair<std::string, py::dict>>& calls) {
         std::vector<AnyOp> ops;
         ops.reserve(calls.size());
-        for (const auto& [name, fields] : calls) ops.push_back(make_op(Ops{}, name, fields, keep_));
+        for (const auto& [name, fields] : calls) ops.push_back(make_op(name, fields, keep_));
         return ops;
     }
 

@@ -37,6 +37,7 @@ CHUNK = 16384
 MAX_DIMS = 6
 
 NUMBERS = (*map(np.dtype, ("float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "int64")),)
+FLOATING = (np.dtype("float32"), np.dtype("float64"))
 FIXED = ("int64", "float64", "int32", "uint8", "number")
 
 
@@ -74,15 +75,18 @@ class Array:
                 out.append(int(dim) if dim.isdigit() else dims[dim])
         return tuple(out)
 
-    def matches(self, shape: Sequence[int], dims: Dims) -> bool:
+    def matches(self, shape: tuple[int, ...], dims: Dims) -> bool:
         """Whether a shape fits; unknown letters are added to `dims`."""
-        lead = len(shape) - len(self.inner)
-        if lead < 0 or (lead > 0 and not self.leading):
+        inner = self.inner
+        lead = len(shape) - len(inner)
+        if self.leading:
+            if lead < 0 or dims.setdefault("*", shape[:lead]) != shape[:lead]:
+                return False
+            shape = shape[lead:]
+        elif lead:
             return False
-        if self.leading and dims.setdefault("*", tuple(shape[:lead])) != tuple(shape[:lead]):
-            return False
-        for dim, size in zip(self.inner, shape[lead:], strict=True):
-            if (dim if isinstance(dim, int) else dims.setdefault(dim, size)) != size:
+        for dim, size in zip(inner, shape, strict=True):
+            if (dims.setdefault(dim, size) if isinstance(dim, str) else dim) != size:
                 return False
         return True
 
@@ -128,28 +132,33 @@ class Op:
     def infer(self, shapes: Mapping[str, tuple[int, ...]], scalars: Mapping[str, Any]) -> Dims:
         """The dimensions that `shapes` and `sizes` fix; ValueError names the argument that does not fit."""
         dims: Dims = {}
-        self._match({name: shapes[name] for name in self.inputs if name in shapes}, dims)
+        self._match([name for name in self.inputs if name in shapes], shapes, dims)
         if self.sizes is not None:
             defaults = {name: p.default for name, p in self.scalars.items() if p.default is not p.empty}
             dims |= self.sizes(dims, defaults | dict(scalars))
-        self._match({name: shape for name, shape in shapes.items() if name not in self.inputs}, dims)
+        self._match([name for name in self.outputs if name in shapes], shapes, dims)
         return dims
 
-    def _match(self, shapes: Mapping[str, tuple[int, ...]], dims: Dims) -> None:
-        for name, shape in shapes.items():
-            earlier_dims = tuple(dims.items())
-            if not self.arrays[name].matches(shape, dims):
-                listing = ", ".join(f"{k}={v}" for k, v in earlier_dims) or "nothing yet"
+    def _match(self, names: Sequence[str], shapes: Mapping[str, tuple[int, ...]], dims: Dims) -> None:
+        arrays = self.arrays
+        for name in names:
+            known = len(dims)
+            if not arrays[name].matches(shapes[name], dims):
+                listing = ", ".join(f"{k}={v}" for k, v in [*dims.items()][:known]) or "nothing yet"
                 raise ValueError(
-                    f"{self.name}: {name} has shape {tuple(shape)}, expected [{','.join(self.arrays[name].dims)}]"
+                    f"{self.name}: {name} has shape {tuple(shapes[name])}, expected [{','.join(arrays[name].dims)}]"
                     f" (known: {listing}) in {self.signature}"
                 )
 
+    @cached_property
+    def _arguments(self) -> frozenset[str]:
+        return frozenset(self.parameters)
+
     def check(self, fields: Mapping[str, Any]) -> None:
         """Names, presence, dtypes and shapes of one call; raises TypeError or ValueError."""
-        expected = [*self.arrays, *self.scalars]
-        if unknown := set(fields) - set(expected):
-            raise TypeError(f"{self.name}: unknown argument {sorted(unknown)}, expected {expected}")
+        if not fields.keys() <= self._arguments:
+            unknown, expected = sorted(fields.keys() - self._arguments), [*self.arrays, *self.scalars]
+            raise TypeError(f"{self.name}: unknown argument {unknown}, expected {expected}")
         shapes: dict[str, tuple[int, ...]] = {}
         floating = None
         for name, array in self.arrays.items():
@@ -162,21 +171,22 @@ class Op:
                 continue
             if not isinstance(value, np.ndarray):
                 raise TypeError(f"{self.name}: {name} is {type(value).__name__}, expected a NumPy array")
+            dtype = value.dtype
             if array.dtype is None:
-                floating = floating or value.dtype
-                if floating not in (np.float32, np.float64) or value.dtype != floating:
+                floating = floating or dtype
+                if dtype != floating or floating not in FLOATING:
                     raise TypeError(
-                        f"{self.name}: {name} is {value.dtype}, expected "
-                        + ("float32 or float64" if value.dtype == floating else f"{floating} like the others")
+                        f"{self.name}: {name} is {dtype}, expected "
+                        + ("float32 or float64" if dtype == floating else f"{floating} like the others")
                     )
-            elif value.dtype not in (dtypes := array.dtypes):
+            elif dtype not in array.dtypes:
                 raise TypeError(
-                    f"{self.name}: {name} is {value.dtype}, expected {' or '.join(map(str, dtypes))}"
+                    f"{self.name}: {name} is {dtype}, expected {' or '.join(map(str, array.dtypes))}"
                 )
             if name in self.outputs and not value.flags.writeable:
                 raise ValueError(f"{self.name}: {name} is read-only, but the op writes to it")
             shapes[name] = value.shape
-        self.infer(shapes, {name: value for name, value in fields.items() if name in self.scalars})
+        self.infer(shapes, {name: fields[name] for name in self.scalars if name in fields})
         for name, parameter in self.scalars.items():
             if name not in fields and parameter.default is parameter.empty:
                 raise TypeError(f"{self.name}: {name} is missing")
