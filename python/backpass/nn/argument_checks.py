@@ -41,3 +41,12 @@ class ArgumentChecks:
             raise ValueError(
                 f"{self!r}: the input has shape (batch, {', '.join(map(str, x.shape[1:]))}), expected {size} features last"
             )
+
+    def sizes(self, name: str, value: Any, dims: int, least: int = 1) -> tuple[int, ...]:
+        """An integer for all of `dims` dimensions, or a tuple with one for each."""
+        each = value if isinstance(value, tuple | list) else (value,) * dims
+        if len(each) != dims or not all(is_whole(one) and one >= least for one in each):
+            raise ValueError(
+                f"{type(self).__name__}: {name} is {value!r}, expected an integer of at least {least}, or a tuple of {dims}"
+            )
+        return tuple(int(one) for one in each)

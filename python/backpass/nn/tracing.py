@@ -43,7 +43,11 @@ def _is_read(builder: Builder, x: Tensor) -> bool:
     """Whether any instruction so far reads a tensor, or any view shows it."""
     start = address(x.array)
     arrays = (array for instruction in builder.instructions for array in instruction.fields.values())
-    return x in builder.viewed or any(isinstance(a, np.ndarray) and address(a) == start for a in arrays)
+    return (
+        x in builder.viewed
+        or x in builder.turned
+        or any(isinstance(a, np.ndarray) and address(a) == start for a in arrays)
+    )
 
 
 def called(module: Any, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:

@@ -92,9 +92,9 @@ def build_plan(
     if any(instruction.op is expression for program in plan.parts.values() for instruction in program):
         from .join import joined  # here: `import backpass` is to be quick
 
-        plan = joined(plan, builder.viewed)
+        plan = joined(plan, [*builder.viewed, *builder.turned])
     if spec.padded:
-        plan = padded(plan, spec, builder.viewed, builder.buffers)
+        plan = padded(plan, spec, [*builder.viewed, *builder.turned], builder.buffers)
     # Last: the others tell buffers by their addresses.
     return plan if spec.training else reused(plan, builder.buffers)
 

@@ -82,8 +82,10 @@ class Builder:
     buffers: list[np.ndarray] = field(default_factory=list)
     # Whether a row of the output depends on other rows, because of what a module's `forward` does.
     whole_batch: bool = False
-    # Tensors of which views show a part, or the whole in another order; and the gradients of parameters.
+    # Tensors of which views show a part; and the gradients of parameters.
     viewed: list[Tensor] = field(default_factory=list)
+    # Tensors of which views show the whole, in another order: whatever reads one of these starts at the same address.
+    turned: list[Tensor] = field(default_factory=list)
     # Where the gradients of parameters lie that the backward pass fills.
     reached: set[int] = field(default_factory=set)
     # Contiguous copies of views, each made once.
@@ -192,9 +194,9 @@ class Builder:
 
         return self.record(y, backward)
 
-    def view(self, x: Tensor, array: np.ndarray) -> Tensor:
-        """An array that shows a part of x's buffer, or all of it in another order, as a tensor; it has no place on the tape."""
-        self.viewed.append(x)
+    def view(self, x: Tensor, array: np.ndarray, whole: bool = False) -> Tensor:
+        """An array that shows a part of x's buffer as a tensor, or with `whole` all of it in another order; not on the tape."""
+        (self.turned if whole else self.viewed).append(x)
         return Tensor(array, x.requires_grad)
 
     def contiguous(self, x: Tensor) -> Tensor:
@@ -266,9 +268,9 @@ class Builder:
         """a + b; where both lie in memory in another order of the axes, so does their sum."""
         order = dense_order(a.array)
         if into is None and order is not None and order == dense_order(b.array):
-            a, b = (self.view(part, part.array.transpose(order)) for part in (a, b))
+            a, b = (self.view(part, part.array.transpose(order), whole=True) for part in (a, b))
             y = self._sum(a, b, None)
-            return self.view(y, y.array.transpose(np.argsort(order)))
+            return self.view(y, y.array.transpose(np.argsort(order)), whole=True)
         y = into or self.tensor(a.shape)
         self._append(add, {"a": self.contiguous(a), "b": self.contiguous(b), "y": y}, {})
         return y

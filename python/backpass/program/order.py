@@ -31,8 +31,8 @@ def in_memory_order(builder: Builder, compute: Callable[..., Tensor], tensors: S
     order = memory_order(tensors)
     if order is None:
         return compute(*tensors)
-    y = compute(*(builder.view(x, x.array.transpose(order)) for x in tensors))
-    return builder.view(y, y.array.transpose(np.argsort(order)))
+    y = compute(*(builder.view(x, x.array.transpose(order), whole=True) for x in tensors))
+    return builder.view(y, y.array.transpose(np.argsort(order)), whole=True)
 
 
 def keeping_order(builder: Builder, compute: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -41,3 +41,28 @@ def keeping_order(builder: Builder, compute: Callable[[Tensor], Tensor], x: Tens
     if order is None:
         return compute(x)
     return permute(builder, compute(permute(builder, x, order)), np.argsort(order).tolist())
+
+
+def channels_last(builder: Builder, x: Tensor) -> Tensor:
+    """(B, C, H, W) as a view (B, H, W, C); (B, C, L) as (B, 1, L, C): what ops on images take."""
+    axes = (0, 2, 3, 1)
+    images = x.array if len(x.shape) == 4 else x.array[:, :, None]
+    y = builder.view(x, images.transpose(axes), whole=True)
+
+    def backward(dy: Tensor) -> None:
+        dx = dy.array.transpose(0, 3, 1, 2)
+        builder.add_gradient(x, builder.view(dy, dx if len(x.shape) == 4 else dx[:, :, 0], whole=True))
+
+    return builder.record(y, backward)
+
+
+def channels_first(builder: Builder, y: Tensor, ndim: int = 4) -> Tensor:
+    """The way back: a view (B, C, H, W) of (B, H, W, C), or with ndim 3 (B, C, L) of (B, 1, L, C)."""
+    images = y.array.transpose(0, 3, 1, 2)
+    shown = builder.view(y, images if ndim == 4 else images[:, :, 0], whole=True)
+
+    def backward(dx: Tensor) -> None:
+        array = dx.array if ndim == 4 else dx.array[:, :, None]
+        builder.add_gradient(y, builder.view(dx, array.transpose(0, 2, 3, 1), whole=True))
+
+    return builder.record(shown, backward)

@@ -25,8 +25,10 @@ def expand(builder: Builder, x: Tensor, shape: Sequence[int]) -> Tensor:
 def permute(builder: Builder, x: Tensor, axes: Sequence[int]) -> Tensor:
     """x with its dimensions in another order."""
     back = np.argsort(axes)
-    y = builder.view(x, x.array.transpose(axes))
-    return builder.record(y, lambda dy: builder.add_gradient(x, builder.view(dy, dy.array.transpose(back))))
+    y = builder.view(x, x.array.transpose(axes), whole=True)
+    return builder.record(
+        y, lambda dy: builder.add_gradient(x, builder.view(dy, dy.array.transpose(back), whole=True))
+    )
 
 
 def part(builder: Builder, x: Tensor, index: Any) -> Tensor:
