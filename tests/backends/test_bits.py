@@ -27,7 +27,7 @@ def call(op: Op, dtype: str, chosen: dict[str, Any]) -> dict[str, Any]:
         dims |= {"B": 70, "C": 10}  # images are cut by B alone
     if "M" in letters:
         dims |= {"*": (2, 3), "K": 90}  # products of matrices
-    return samples.call(op, dims, dtype, set(), chosen)
+    return samples.call(op, op.samples.get("large", dims), dtype, set(), chosen)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -19,7 +19,9 @@ def input_letters(op: Op) -> list[str]:
 
 
 def dimensions(op: Op) -> list[dict[str, Any]]:
-    """Sizes for the letters of an op: each size once in every letter, the other letters ugly but small."""
+    """Sizes for the letters of an op: each size once in every letter, the other letters ugly but small; or its own cases."""
+    if "cases" in op.samples:
+        return [*op.samples["cases"]]
     letters = input_letters(op)
     star = any("*" in a.dims for a in op.arrays.values())
     if letters in (["N"], ["N", "P"]):
@@ -56,6 +58,7 @@ def call(
 ) -> dict[str, Any]:
     """The fields of one call: inputs drawn, outputs filled with a value that must be overwritten."""
     rng = np.random.default_rng([seed, *map(ord, op.name)])
+    chosen = {name: dims[name] for name in op.scalars if name in dims} | chosen
     if op.sizes is not None:
         defaults = {name: p.default for name, p in op.scalars.items() if p.default is not p.empty}
         dims = dims | op.sizes(dims, defaults | chosen)

@@ -31,6 +31,7 @@ from .softmax import LogSoftmax, Softmax
 if TYPE_CHECKING:
     from ..losses import traced
     from .collections import ModuleDict, ModuleList
+    from .conv import Conv1d, Conv2d
     from .gaussian_noise import GaussianNoise
     from .image_augmentation import Cutout, RandomHorizontalFlip, RandomShift
     from .mixup import MixUp
@@ -40,6 +41,8 @@ __all__ = [
     "GELU",
     "BCEWithLogitsLoss",
     "BatchNorm1d",
+    "Conv1d",
+    "Conv2d",
     "CrossEntropyLoss",
     "Cutout",
     "Dropout",
@@ -79,7 +82,8 @@ __all__ = [
 ]  # fmt: skip
 # Imported when they are asked for.
 LATE = {
-    "Cutout": ".image_augmentation", "GaussianNoise": ".gaussian_noise", "MixUp": ".mixup", "ModuleDict": ".collections",
+    "Conv1d": ".conv", "Conv2d": ".conv", "Cutout": ".image_augmentation",
+    "GaussianNoise": ".gaussian_noise", "MixUp": ".mixup", "ModuleDict": ".collections",
     "ModuleList": ".collections", "RandomHorizontalFlip": ".image_augmentation", "RandomShift": ".image_augmentation",
     "traced": "..losses",
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Initial weights. Every function draws a (fan_in, fan_out) matrix from a NumPy generator.
+"""Initial weights. Every function draws a (fan_in, fan_out) matrix, or windows (height, width, in, out), from a NumPy generator.
 
 Sources: Glorot and Bengio 2010 (xavier), He et al. 2015 (he), LeCun et al. 1998 (lecun), Saxe et al. 2014 (orthogonal).
 """
@@ -6,6 +6,7 @@ Sources: Glorot and Bengio 2010 (xavier), He et al. 2015 (he), LeCun et al. 1998
 from __future__ import annotations  # np.random.Generator is named, not imported: it costs 20 ms
 
 from collections.abc import Callable
+from math import prod
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -31,6 +32,11 @@ class Init(NamedTuple):
     bias: Draw
 
 
+def fan_out(shape: tuple[int, ...]) -> int:
+    """Of a matrix its columns; of the windows of a convolution (height, width, in, out) as many at each place."""
+    return shape[-1] * prod(shape[:-2])
+
+
 def zeros(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int) -> Any:
     return np.zeros(shape)
 
@@ -46,12 +52,12 @@ def torch(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int) -> Any:
 
 
 def xavier_uniform(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int) -> Any:
-    bound = np.sqrt(6 / (fan_in + shape[-1]))
+    bound = np.sqrt(6 / (fan_in + fan_out(shape)))
     return rng.uniform(-bound, bound, shape)
 
 
 def xavier_normal(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int) -> Any:
-    return rng.normal(0, np.sqrt(2 / (fan_in + shape[-1])), shape)
+    return rng.normal(0, np.sqrt(2 / (fan_in + fan_out(shape))), shape)
 
 
 def he_uniform(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int) -> Any:
@@ -69,10 +75,10 @@ def lecun_normal(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int) 
 
 def orthogonal(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int) -> Any:
     """Orthonormal rows or columns, whichever are fewer, uniformly distributed (QR with the signs of R fixed)."""
-    rows, cols = shape
+    rows, cols = prod(shape[:-1]), shape[-1]
     q, r = np.linalg.qr(rng.normal(size=(max(rows, cols), min(rows, cols))))
     q = q * np.sign(np.diag(r))
-    return q if rows >= cols else q.T
+    return (q if rows >= cols else q.T).reshape(shape)
 
 
 INIT: dict[str, Init] = {

@@ -55,8 +55,9 @@ class Parameter:
         axes: tuple[int, ...] | None = None,
     ) -> None:
         self.stored, self.draw, self.fan_in = shape, draw, fan_in
-        # The shape that users see, where it is another one without a transposition.
-        self.shown = shape if shown is None else shown
+        # The shape that users see; a view has it, behind the transposition.
+        turned = shape if axes is None else tuple(shape[axis] for axis in axes)
+        self.shown = turned if shown is None else shown
         # Users see the array transposed so; None: as it is.
         self.axes = axes
         # Its place in a model's flat vector, and the module that draws its values.
@@ -79,12 +80,13 @@ class Parameter:
 
     def as_shown(self, array: np.ndarray) -> np.ndarray:
         """The stored array as users see it: a view."""
-        return array.reshape(self.shown) if self.axes is None else array.transpose(self.axes)
+        turned = array if self.axes is None else array.transpose(self.axes)
+        return turned.reshape(self.shown)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape that users see."""
-        return self.shown if self.axes is None else tuple(self.stored[axis] for axis in self.axes)
+        return self.shown
 
     @property
     def ndim(self) -> int:

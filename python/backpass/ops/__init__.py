@@ -7,6 +7,7 @@ from .batch_norm import batch_norm_backward, batch_norm_forward, batch_norm_infe
 from .class_loss import nll, softmax_cross_entropy
 from .clip import clip_scale, gradient_norm
 from .contract import NUMBERS, REGISTRY, Op
+from .conv import conv2d_backward, conv2d_forward
 from .dropout import dropout_backward, dropout_forward
 from .elementwise import activation_backward, activation_forward, add, to_number
 from .expression import expression
@@ -59,6 +60,8 @@ __all__ = [
     "batch_norm_inference",
     "batch_norm_track",
     "clip_scale",
+    "conv2d_backward",
+    "conv2d_forward",
     "correct_classes",
     "correct_logits",
     "cosine_schedule",

@@ -135,7 +135,12 @@ class Op:
         self._match([name for name in self.inputs if name in shapes], shapes, dims)
         if self.sizes is not None:
             defaults = {name: p.default for name, p in self.scalars.items() if p.default is not p.empty}
-            dims |= self.sizes(dims, defaults | dict(scalars))
+            sizes = self.sizes(dims, defaults | dict(scalars))
+            for letter, size in sizes.items():
+                if dims.setdefault(letter, size) != size:
+                    raise ValueError(
+                        f"{self.name}: {letter} is {dims[letter]}, expected {size} in {self.signature}"
+                    )
         self._match([name for name in self.outputs if name in shapes], shapes, dims)
         return dims
 
@@ -226,7 +231,8 @@ def op(
 
     Args:
         samples: for tests, name -> list of values of a scalar, or a function (rng, shape, dims) -> array. Without one, an array
-            is standard normal.
+            is standard normal. Where sizes depend on each other, "cases" has sizes and scalars that fit, the first eight of
+            them small, and "large" has work for several threads.
         alias_gradient: input -> name of an output whose gradient is passed on as it is (`add`).
         padded: matrices whose rows may have padding between them (program/layout.py); all other arrays are C-contiguous.
         strided: arrays whose strides may be any multiples of their items, such as those of a transposed or a broadcast view.

@@ -1,0 +1,162 @@
+"""Convolutions of sequences and images: Conv1d, Conv2d."""
+
+from typing import Any, ClassVar
+
+from ..checks import is_name
+from ..ops import conv2d_forward
+from ..program import Builder, Tensor
+from ..program.order import channels_first, channels_last
+from .initial_weights import INIT, InitName
+from .module import Module
+from .padding import PADDING_MODES, padded_images
+
+
+class Convolution(Module):
+    """Base of the convolutions below: a window of weights slides over the last `spatial` dimensions."""
+
+    spatial: ClassVar[int]
+    reads_any_layout = ()
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, ...],
+        stride: int | tuple[int, ...] = 1,
+        padding: int | tuple[int, ...] | str = 0,
+        dilation: int | tuple[int, ...] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        *,
+        init: InitName = "torch",
+    ) -> None:
+        super().__init__()
+        self.in_channels = self.positive_int("in_channels", in_channels)
+        self.out_channels = self.positive_int("out_channels", out_channels)
+        self.groups = self.positive_int("groups", groups)
+        for name, channels in (("in_channels", self.in_channels), ("out_channels", self.out_channels)):
+            if channels % self.groups:
+                raise ValueError(
+                    f"{type(self).__name__}: groups is {self.groups}, expected a divisor of {name} {channels}"
+                )
+        self.kernel_size = self.sizes("kernel_size", kernel_size, self.spatial)
+        self.stride = self.sizes("stride", stride, self.spatial)
+        self.dilation = self.sizes("dilation", dilation, self.spatial)
+        self.padding_mode = self.one_of("padding_mode", padding_mode, PADDING_MODES)
+        self.padding = self._checked_padding(padding)
+        self.init = self.one_of("init", init, INIT)
+        shown = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
+        height_and_width = (1, *self.kernel_size)[-2:]
+        fan_in = self.in_channels // self.groups * height_and_width[0] * height_and_width[1]
+        stored = (*height_and_width, shown[1], self.out_channels)
+        self.parameter("weight", stored, INIT[init].weight, fan_in=fan_in, axes=(3, 2, 0, 1), shown=shown)
+        if self.flag("bias", bias):
+            self.parameter("bias", (self.out_channels,), INIT[init].bias, fan_in=fan_in)
+
+    def _checked_padding(self, padding: Any) -> tuple[int, ...] | str:
+        if isinstance(padding, str):
+            if not is_name(padding, ("same", "valid")):
+                raise ValueError(
+                    f"{type(self).__name__}: padding is {padding!r}, expected integers, 'same' or 'valid'"
+                )
+            if padding == "same" and set(self.stride) != {1}:
+                raise ValueError(
+                    f"{type(self).__name__}: padding is 'same', but stride is {self.stride}, expected 1"
+                )
+            return padding
+        return self.sizes("padding", padding, self.spatial, least=0)
+
+    @property
+    def margins(self) -> tuple[tuple[int, int], ...]:
+        """How much is added before and behind each dimension; of an odd sum "same" has more behind."""
+        if self.padding == "valid":
+            return ((0, 0),) * self.spatial
+        if self.padding == "same":
+            totals = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
+            return tuple((total // 2, total - total // 2) for total in totals)
+        return tuple((int(size), int(size)) for size in self.padding)
+
+    @property
+    def row_shape(self) -> tuple[int, ...] | None:
+        return None
+
+    def emit(self, builder: Builder, x: Tensor) -> Tensor:
+        if len(x.shape) != self.spatial + 2 or x.shape[1] != self.in_channels:
+            given = f"(batch, {', '.join(map(str, x.shape[1:]))})"
+            sizes = "length" if self.spatial == 1 else "height, width"
+            raise ValueError(
+                f"{self!r}: the input has shape {given}, expected (batch, {self.in_channels}, {sizes})"
+            )
+        images, margins = channels_last(builder, x), ((0, 0), *self.margins)[-2:]
+        if self.padding_mode != "zeros":
+            images, margins = padded_images(builder, images, margins, self.padding_mode), ((0, 0), (0, 0))
+        (stride_h, stride_w), (dilation_h, dilation_w) = (1, *self.stride)[-2:], (1, *self.dilation)[-2:]
+        (top, bottom), (left, right) = margins
+        try:
+            y = builder.emit(
+                conv2d_forward, x=images, weight=self.tensor("weight"), bias=self.tensor("bias"),
+                stride_h=stride_h, stride_w=stride_w, dilation_h=dilation_h, dilation_w=dilation_w,
+                top=top, bottom=bottom, left=left, right=right, groups=self.groups,
+            )  # fmt: skip
+        except ValueError as error:
+            raise ValueError(f"{self!r}: {error}") from None
+        return channels_first(builder, y, len(x.shape))
+
+
+class Conv1d(Convolution):
+    """Convolution of sequences (PyTorch's `nn.Conv1d`).
+
+    y[n,o,t] = Σ x[n, c, t·stride + i·dilation - padding] weight[o,c,i] + bias[o], the sum over c and i.
+
+    Args:
+        in_channels: C of the input. out_channels: O of the output. Both at least 1.
+        kernel_size: the width of the window. stride: its step, default 1. dilation: the distance of its taps, default 1.
+        padding: zeros before and behind, default 0; "valid" is none, "same" keeps the length and needs stride 1.
+        groups: parts of the channels that do not mix, default 1; in_channels makes it depthwise.
+        bias: whether `bias` is learned, default True.
+        padding_mode: "zeros" (default), "circular", "reflect" or "replicate": what stands in the padding.
+        init: as of `nn.Linear`, default "torch": U(±1/√fan_in), fan_in = C / groups · kernel_size.
+
+    Shapes: input (N, C, L), output (N, O, ⌊(L + 2·padding - dilation·(kernel_size - 1) - 1) / stride⌋ + 1); `weight`
+    (O, C / groups, kernel_size), `bias` (O,).
+
+    Raises:
+        ValueError: an argument out of range; an input of another shape, or shorter than the window.
+
+    Example:
+        >>> nn.Conv1d(3, 16, 5, padding=2)
+        Conv1d(3, 16, 5, padding=2)
+    """
+
+    spatial = 1
+
+
+class Conv2d(Convolution):
+    """Convolution of images (LeCun et al. 1989; PyTorch's `nn.Conv2d`).
+
+    y[n,o,p,q] = Σ x[n, c, p·stride + i·dilation - padding, q·stride + j·dilation - padding] weight[o,c,i,j] + bias[o],
+    the sum over c, i and j.
+
+    Args:
+        in_channels: C of the input. out_channels: O of the output. Both at least 1.
+        kernel_size: height and width of the window: an integer for both, or a tuple; likewise stride, padding and dilation.
+        stride: the step of the window, default 1. dilation: the distance of its taps, default 1.
+        padding: zeros on each side, default 0; "valid" is none, "same" keeps the size and needs stride 1.
+        groups: parts of the channels that do not mix, default 1; in_channels makes it depthwise.
+        bias: whether `bias` is learned, default True.
+        padding_mode: "zeros" (default), "circular", "reflect" or "replicate": what stands in the padding.
+        init: as of `nn.Linear`, default "torch": U(±1/√fan_in), fan_in = C / groups · height · width.
+
+    Shapes: input (N, C, H, W), output (N, O, P, Q); P = ⌊(H + 2·padding - dilation·(kernel_size - 1) - 1) / stride⌋ + 1, and
+    Q likewise; `weight` (O, C / groups, height, width), `bias` (O,).
+
+    Raises:
+        ValueError: an argument out of range; an input of another shape, or smaller than the window.
+
+    Example:
+        >>> nn.Sequential(nn.Conv2d(1, 32, 3), nn.ReLU())
+        Sequential(Conv2d(1, 32, 3), ReLU())
+    """
+
+    spatial = 2
