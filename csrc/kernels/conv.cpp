@@ -1,5 +1,6 @@
 // conv2d_forward and conv2d_backward.
 #include "conv/correlate.hpp"
+#include "conv/input_gradient.hpp"
 #include "conv/weight_gradient.hpp"
 #include "kernel.hpp"
 #include "matmul/activate.hpp"
@@ -64,12 +65,11 @@ void conv2d_forward(const Conv2dForward<T>& op, Range range, Scratch scratch) {
 
 // dx of images [n0, n1): a correlation of dy with the weights turned around, phase by phase.
 template <class T>
-void input_gradient(const Conv2dBackward<T>& op, Index n0, Index n1, Scratch scratch) {
+void gradient_by_phases(const Conv2dBackward<T>& op, Index n0, Index n1, bool relu, Scratch scratch) {
     const Index KH = op.weight.shape[0], KW = op.weight.shape[1], D = op.weight.shape[2],
                 O = op.weight.shape[3];
     const Index groups = op.window.groups, run = O / groups, H = op.x.shape[1], W = op.x.shape[2],
                 C = op.x.shape[3];
-    const bool relu = op.activation == Activation::relu && !op.slope;
     for (Index g = 0; g < groups; ++g)
         for (Index i = 0; i < op.window.stride_h; ++i)
             for (Index j = 0; j < op.window.stride_w; ++j) {
@@ -87,11 +87,21 @@ void input_gradient(const Conv2dBackward<T>& op, Index n0, Index n1, Scratch scr
                     scratch};
                 correlation.run(n0, n1, 0, correlation.h.count);
             }
+}
+
+template <class T>
+void input_gradient(const Conv2dBackward<T>& op, Index n0, Index n1, Scratch scratch) {
+    const bool relu = op.activation == Activation::relu && !op.slope;
+    const ColumnGradient<T> columns(op, scratch);
+    if (columns.pays())
+        columns.run(n0, n1, relu);
+    else
+        gradient_by_phases(op, n0, n1, relu, scratch);
     if (relu || (op.activation == Activation::identity && !op.slope)) return;
-    const Index from = n0 * H * W * C;
+    const Index image = op.x.shape[1] * op.x.shape[2] * op.x.shape[3], from = n0 * image;
     T* dx = op.dx.data + from;
     multiply_slope(op.activation, op.x.data + from, op.slope ? op.slope.data + from : nullptr, dx, dx,
-                   (n1 - n0) * H * W * C, T(op.alpha));
+                   (n1 - n0) * image, T(op.alpha));
 }
 
 template <class T>

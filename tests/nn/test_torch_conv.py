@@ -8,7 +8,11 @@ from golden.cases import Case, mse
 from helpers.backends import BACKENDS
 from helpers.torch_parity import check_trajectory, runs
 
-pytestmark = pytest.mark.torch
+pytestmark = [
+    pytest.mark.torch,
+    # of an odd margin, which PyTorch adds in a copy
+    pytest.mark.filterwarnings("ignore:Using padding='same':UserWarning"),
+]
 
 
 def images(*shape: int, **arguments: Any) -> Case:
