@@ -126,8 +126,42 @@ void conv2d_backward(const Conv2dBackward<T>& op, Range range, Scratch scratch) 
     input_gradient(op, begin * images.per_task, last < images.images ? last : images.images, scratch);
 }
 
+template <class T>
+void conv_transpose2d_forward(const ConvTranspose2dForward<T>& op, Range range, Scratch scratch) {
+    const Conv2dBackward<T> convolution = op.convolution();
+    conv2d_backward(convolution, range, scratch);
+    if (!op.bias) return;
+    const Index O = op.y.shape[3], rows = op.y.shape[1] * op.y.shape[2];
+    const ImageTasks images = ImageTasks::over(op.y.shape[0], 1, rows * O);
+    const Index end = range.end * images.per_task, last = end < images.images ? end : images.images;
+    T* row = op.y.data + range.begin * images.per_task * rows * O;
+    for (; row < op.y.data + last * rows * O; row += O)
+        each_vector<T>(O, [&](Index i, int lanes) BP_INLINED {
+            store_some(row + i, load_some(row + i, lanes) + load_some(op.bias.data + i, lanes), lanes);
+        });
+}
+
+template <class T>
+void conv_transpose2d_backward(const ConvTranspose2dBackward<T>& op, Range range, Scratch scratch) {
+    const Index first = op.bias_tasks();
+    for (Index task = range.begin; task < range.end && task < first; ++task) {
+        const Index from = task * kChannelPiece, end = from + kChannelPiece;
+        bias_gradient(op.dy, op.dbias.data, from, end < op.dy.shape[3] ? end : op.dy.shape[3]);
+    }
+    const Conv2dBackward<T> weights = op.weight_convolution();
+    const Index second = first + weights.weight_tasks();
+    const auto part = [&](Index begin, Index end) BP_INLINED {
+        return Range{range.begin > begin ? range.begin - begin : 0,
+                     (range.end < end ? range.end : end) - begin};
+    };
+    if (range.begin < second && range.end > first) conv2d_backward(weights, part(first, second), scratch);
+    if (range.end > second) conv2d_forward(op.input_convolution(), part(second, range.end), scratch);
+}
+
 }  // namespace
 
+BACKPASS_KERNEL(ConvTranspose2dForward, conv_transpose2d_forward)
+BACKPASS_KERNEL(ConvTranspose2dBackward, conv_transpose2d_backward)
 BACKPASS_KERNEL(Conv2dForward, conv2d_forward)
 BACKPASS_KERNEL(Conv2dBackward, conv2d_backward)
 

@@ -149,6 +149,120 @@ struct Conv2dBackward {
     std::int64_t tasks() const { return weight_tasks() + input_tasks(); }
 };
 
-using ConvOps = BothDtypes<Conv2dForward, Conv2dBackward>;
+// y (B, P, Q, O) = dx of a convolution with weight (KH, KW, O / groups, C) for dy = x (B, H, W, C). `extra` rows and columns at the
+// end of y are read by no window.
+struct ConvTransposeWindow {
+    ConvWindow window;
+    std::int64_t extra_h = 0, extra_w = 0;
+
+    template <class Visit>
+    void fields(Visit&& field) {
+        window.fields(field);
+        field("extra_h", extra_h);
+        field("extra_w", extra_w);
+    }
+    template <class X, class W, class Y>
+    const char* invalid(const X& x, const W& weight, const Y& y) const {
+        constexpr auto proper = [](std::int64_t value) {
+            return 0 <= value && value < std::int64_t(1) << 31;
+        };
+        if (y.ndim != 4 || !proper(extra_h) || !proper(extra_w)) return "y and dy must be (B, P, Q, O)";
+        Y whole = y;
+        whole.shape[1] -= extra_h;
+        whole.shape[2] -= extra_w;
+        return window.invalid(whole, weight, x);
+    }
+};
+
+template <class T>
+struct ConvTranspose2dForward {
+    static constexpr const char* name = "conv_transpose2d_forward";
+    Tensor<const T> x, weight, bias;
+    Tensor<T> y;
+    ConvTransposeWindow transposed;
+
+    template <class Visit>
+    void fields(Visit&& field) {
+        field("x", x);
+        field("weight", weight);
+        field("bias", bias, optional);
+        field("y", y);
+        transposed.fields(field);
+    }
+    const char* invalid() const {
+        if (const char* what = transposed.invalid(x, weight, y)) return what;
+        if (!has_size(bias, y.shape[3])) return "bias must be (O,)";
+        return nullptr;
+    }
+    double flops() const { return 2.0 * double(x.size()) * double(weight.rows()); }
+    double bytes() const { return double(sizeof(T)) * double(x.size() + weight.size() + y.size()); }
+    // The convolution whose dx is y.
+    BP_INLINE Conv2dBackward<T> convolution() const {
+        Conv2dBackward<T> op;
+        op.weight = weight;
+        op.dy = x;
+        op.dx = y;
+        op.x.ndim = 4;
+        for (int i = 0; i < 4; ++i) op.x.shape[i] = y.shape[i];
+        op.window = transposed.window;
+        return op;
+    }
+    std::int64_t tasks() const { return convolution().input_tasks(); }
+};
+
+// Tasks: those of dbias and dweight, then those of dx.
+template <class T>
+struct ConvTranspose2dBackward {
+    static constexpr const char* name = "conv_transpose2d_backward";
+    Tensor<const T> x, weight, dy;
+    Tensor<T> dx, dweight, dbias;
+    ConvTransposeWindow transposed;
+
+    template <class Visit>
+    void fields(Visit&& field) {
+        field("x", x);
+        field("weight", weight);
+        field("dy", dy);
+        field("dx", dx, optional);
+        field("dweight", dweight, optional);
+        field("dbias", dbias, optional);
+        transposed.fields(field);
+    }
+    const char* invalid() const {
+        if (const char* what = transposed.invalid(x, weight, dy)) return what;
+        if (!same_shape(weight, dweight)) return "dweight must be (KH, KW, D, C)";
+        if (!same_shape(x, dx)) return "dx must be (B, H, W, C)";
+        if (!has_size(dbias, dy.shape[3])) return "dbias must be (O,)";
+        return nullptr;
+    }
+    double flops() const {
+        return 2.0 * (bool(dx) + bool(dweight)) * double(x.size()) * double(weight.rows());
+    }
+    double bytes() const { return double(sizeof(T)) * double(2 * x.size() + 2 * weight.size() + dy.size()); }
+    // The convolutions whose dweight and whose y are this op's dweight and dx.
+    BP_INLINE Conv2dBackward<T> weight_convolution() const {
+        Conv2dBackward<T> op;
+        op.x = dy;
+        op.weight = weight;
+        op.dy = x;
+        op.dweight = dweight;
+        op.window = transposed.window;
+        return op;
+    }
+    BP_INLINE Conv2dForward<T> input_convolution() const {
+        Conv2dForward<T> op;
+        op.x = dy;
+        op.weight = weight;
+        op.y = dx;
+        op.window = transposed.window;
+        return op;
+    }
+    BP_INLINE std::int64_t bias_tasks() const { return dbias ? pieces(dy.shape[3], kChannelPiece) : 0; }
+    std::int64_t tasks() const {
+        return bias_tasks() + weight_convolution().weight_tasks() + (dx ? input_convolution().tasks() : 0);
+    }
+};
+
+using ConvOps = BothDtypes<Conv2dForward, Conv2dBackward, ConvTranspose2dForward, ConvTranspose2dBackward>;
 
 }  // namespace backpass
