@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
+import backpass as bp
+from backpass import nn, optim
 from golden.cases import Case, mse
 from helpers.backends import BACKENDS
 from helpers.torch_parity import check_trajectory, runs
@@ -41,11 +44,6 @@ def images(*shape: int, **arguments: Any) -> Case:
 
 
 def widths(net: Any, shape: tuple[int, ...]) -> int:
-    import numpy as np
-
-    import backpass as bp
-    from backpass import nn
-
     return int(bp.Model(net(nn), "mse", backend="numpy").predict(np.zeros((1, *shape))).shape[1])
 
 
@@ -134,3 +132,41 @@ CORE = (
 @pytest.mark.parametrize(("name", "on", "dtype"), runs(CASES, CORE))
 def test_trajectory(name: str, on: str, dtype: str, record_property: Any) -> None:
     check_trajectory(CASES[name], BACKENDS[on], dtype, record_property)
+
+
+def test_functions_are_those_of_torch() -> None:
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((4, 3, 6, 7)), rng.standard_normal((4, 2))
+    weights = {
+        "a": rng.standard_normal((4, 3, 3, 2)), "b": rng.standard_normal((4, 3, 3, 3)), "c": rng.standard_normal((6, 3, 4)),
+        "d": rng.standard_normal((6, 2, 3)), "bias": rng.standard_normal(6), "out": rng.standard_normal((2, 2)),
+    }  # fmt: skip
+
+    def define(nn: Any, F: Any, parameter: Any) -> Any:
+        class Net(nn.Module):  # type: ignore[misc, name-defined]
+            def __init__(self) -> None:
+                super().__init__()
+                for name, value in weights.items():
+                    setattr(self, name, parameter(value))
+
+            def forward(self, x: Any) -> Any:
+                x = F.conv2d(x, self.a, stride=(2, 1), padding=1).tanh()
+                x = F.conv_transpose2d(x, self.b, self.bias, stride=2, output_padding=1, groups=2).tanh()
+                x = F.conv1d(x.flatten(2), self.c, dilation=2, groups=2, padding=2).tanh()
+                x = F.conv_transpose1d(x, self.d, stride=3)
+                return F.linear(x.mean(-1), self.out)
+
+        return Net()
+
+    ours = bp.Model(define(nn, nn.functional, nn.Parameter), "mse", optim.SGD(1e-2), dtype="float64")
+    theirs = define(
+        torch.nn, torch.nn.functional, lambda value: torch.nn.Parameter(torch.from_numpy(value.copy()))
+    )
+    optimizer = torch.optim.SGD(theirs.parameters(), 1e-2)
+    for _ in range(10):
+        loss = torch.nn.functional.mse_loss(theirs(torch.from_numpy(x)), torch.from_numpy(y))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        assert ours.step(x, y) == pytest.approx(loss.item(), rel=1e-10)

@@ -15,7 +15,6 @@ class Convolution(Module):
     """Base of the convolutions below: a window of weights slides over the last `spatial` dimensions."""
 
     spatial: ClassVar[int]
-    reads_any_layout = ()
 
     def __init__(
         self,
@@ -77,11 +76,11 @@ class Convolution(Module):
             return tuple((total // 2, total - total // 2) for total in totals)
         return tuple((int(size), int(size)) for size in self.padding)
 
-    @property
-    def row_shape(self) -> tuple[int, ...] | None:
-        return None
-
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
+        return self.convolved(builder, x, self.tensor("weight"), self.tensor("bias"))
+
+    def convolved(self, builder: Builder, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+        """The output for x and weights (height, width, in, out)."""
         if len(x.shape) != self.spatial + 2 or x.shape[1] != self.in_channels:
             given = f"(batch, {', '.join(map(str, x.shape[1:]))})"
             sizes = "length" if self.spatial == 1 else "height, width"
@@ -95,7 +94,7 @@ class Convolution(Module):
         (top, bottom), (left, right) = margins
         try:
             y = builder.emit(
-                conv2d_forward, x=images, weight=self.tensor("weight"), bias=self.tensor("bias"),
+                conv2d_forward, x=images, weight=weight, bias=bias,
                 stride_h=stride_h, stride_w=stride_w, dilation_h=dilation_h, dilation_w=dilation_w,
                 top=top, bottom=bottom, left=left, right=right, groups=self.groups,
             )  # fmt: skip

@@ -60,6 +60,10 @@ class TransposedConvolution(Module):
             self.parameter("bias", (self.out_channels,), INIT[init].bias, fan_in=fan_in)
 
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
+        return self.convolved(builder, x, self.tensor("weight"), self.tensor("bias"))
+
+    def convolved(self, builder: Builder, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+        """The output for x and weights (height, width, out, in)."""
         if len(x.shape) != self.spatial + 2 or x.shape[1] != self.in_channels:
             given = f"(batch, {', '.join(map(str, x.shape[1:]))})"
             sizes = "length" if self.spatial == 1 else "height, width"
@@ -70,8 +74,8 @@ class TransposedConvolution(Module):
         (top, left), (extra_h, extra_w) = (0, *self.padding)[-2:], (0, *self.output_padding)[-2:]
         try:
             y = builder.emit(
-                conv_transpose2d_forward, x=channels_last(builder, x), weight=self.tensor("weight"),
-                bias=self.tensor("bias"), stride_h=stride_h, stride_w=stride_w, dilation_h=dilation_h, dilation_w=dilation_w,
+                conv_transpose2d_forward, x=channels_last(builder, x), weight=weight, bias=bias,
+                stride_h=stride_h, stride_w=stride_w, dilation_h=dilation_h, dilation_w=dilation_w,
                 top=top, bottom=top, left=left, right=left, extra_h=extra_h, extra_w=extra_w, groups=self.groups,
             )  # fmt: skip
         except ValueError as error:

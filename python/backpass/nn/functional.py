@@ -16,6 +16,10 @@ from ..program import Tensor
 from ..program.functions import where
 from ..program.symbolic import SymbolicTensor, operand
 from ..program.views import permute
+from .functional_conv import conv1d as conv1d
+from .functional_conv import conv2d as conv2d
+from .functional_conv import conv_transpose1d as conv_transpose1d
+from .functional_conv import conv_transpose2d as conv_transpose2d
 
 
 def relu(x: SymbolicTensor, inplace: bool = False) -> SymbolicTensor:
