@@ -19,6 +19,8 @@ import numpy as np
 import backpass as bp
 from backpass import losses, nn, optim
 from backpass.backends import Backend
+from backpass.nn.conv import Convolution
+from backpass.nn.conv_transpose import TransposedConvolution
 from backpass.nn.image_augmentation import ImageAugmentation
 from backpass.optim import schedules
 from helpers.registered import sample_losses
@@ -32,7 +34,8 @@ ODD: list[Any] = [
     slice(3), range(3), nn.Linear, "float16", np.float16, "int32", np.dtype(">f4"),
 ]  # fmt: skip
 GOOD: dict[str, Any] = {  # arguments without a default
-    "in_features": 4, "out_features": 3, "num_features": 4, "normalized_shape": 4, "inner": nn.Identity, "lr": 0.01, "every": 3,
+    "in_features": 4, "out_features": 3, "num_features": 4, "normalized_shape": 4, "inner": nn.Identity, "in_channels": 1,
+    "out_channels": 2, "kernel_size": 2, "lr": 0.01, "every": 3,
     "factor": 0.5, "total_steps": 10, "warmup_steps": 2, "factors": {3: 0.5}, "net": nn.Identity, "path": "/nowhere/x", "n": 1,
     "name": "numpy", "loss": "mse", "optimizer": "sgd", "limits": 1,
     "backend": bp.get_backend("numpy"), "state": {},
@@ -288,6 +291,8 @@ def use(made: Any, backend: Backend) -> None:
         net = made
         if isinstance(made, ImageAugmentation):
             x = X.reshape(6, 1, 2, 2)
+        if isinstance(made, Convolution | TransposedConvolution):
+            x = X.reshape(6, 1, 4) if made.spatial == 1 else X.reshape(6, 1, 2, 2)
         y = np.ones(bp.Model(deepcopy(made), backend="numpy").predict(x).shape)
     if isinstance(made, losses.Loss):
         loss, sample = made, LOSSES[type(made)]

@@ -95,7 +95,7 @@ class ConvTranspose1d(TransposedConvolution):
         groups: parts of the channels that do not mix, default 1.
         bias: whether `bias` is learned, default True.
         dilation: the distance of the taps of the window, default 1.
-        padding_mode: "zeros", the only one.
+        padding_mode: "zeros" (default), the only one.
         init: as of `nn.Linear`, default "torch": U(±1/√fan_in), fan_in = O / groups · kernel_size.
 
     Shapes: input (N, C, L), output (N, O, (L - 1)·stride - 2·padding + dilation·(kernel_size - 1) + output_padding + 1);
@@ -126,7 +126,7 @@ class ConvTranspose2d(TransposedConvolution):
         groups: parts of the channels that do not mix, default 1.
         bias: whether `bias` is learned, default True.
         dilation: the distance of the taps of the window, default 1.
-        padding_mode: "zeros", the only one.
+        padding_mode: "zeros" (default), the only one.
         init: as of `nn.Linear`, default "torch": U(±1/√fan_in), fan_in = O / groups · height · width.
 
     Shapes: input (N, C, H, W), output (N, O, P, Q); P = (H - 1)·stride - 2·padding + dilation·(height - 1) + output_padding + 1,
