@@ -1,5 +1,6 @@
 // conv2d_forward and conv2d_backward.
 #include "conv/correlate.hpp"
+#include "conv/depthwise.hpp"
 #include "conv/input_gradient.hpp"
 #include "conv/weight_gradient.hpp"
 #include "kernel.hpp"
@@ -30,21 +31,36 @@ void conv2d_forward(const Conv2dForward<T>& op, Range range, Scratch scratch) {
     const bool sweep =
         op.slope || (op.activation != Activation::identity && op.activation != Activation::relu);
     const auto rows_of_images = [&](Index n0, Index n1, Index u0, Index u1) BP_INLINED {
-        for (Index g = 0; g < groups; ++g) {
-            const T* weight = op.weight.data + g * columns;
-            const Correlation correlation{
-                forward_axis(op.window.down(KH), P),
-                forward_axis(op.window.across(KW), Q),
-                Source<T>{op.x.data + g * D, op.x.shape[1], op.x.shape[2], op.x.shape[3], D},
-                Target<T>{op.y.data + g * columns, Q, O, columns, image},
-                ConvEpilogue<T>{op.bias ? op.bias.data + g * columns : nullptr,
-                                !sweep && op.activation == Activation::relu, nullptr},
-                [=](Index i, Index j, Index r0, Index r1, Index n, T* to) BP_INLINED {
-                    pack_rows(weight + ((i * KW + j) * D + r0) * O + n, O, r1 - r0, columns - n, to);
-                },
-                scratch};
-            correlation.run(n0, n1, u0, u1);
-        }
+        if (op.window.depthwise(op.weight))
+            Depthwise<T>{forward_axis(op.window.down(KH), P),
+                         forward_axis(op.window.across(KW), Q),
+                         op.x.data,
+                         op.x.shape[1],
+                         op.x.shape[2],
+                         O,
+                         op.weight.data,
+                         KW,
+                         op.y.data,
+                         Q,
+                         image,
+                         ConvEpilogue<T>{op.bias.data, !sweep && op.activation == Activation::relu, nullptr}}
+                .run(n0, n1, u0, u1);
+        else
+            for (Index g = 0; g < groups; ++g) {
+                const T* weight = op.weight.data + g * columns;
+                const Correlation correlation{
+                    forward_axis(op.window.down(KH), P),
+                    forward_axis(op.window.across(KW), Q),
+                    Source<T>{op.x.data + g * D, op.x.shape[1], op.x.shape[2], op.x.shape[3], D},
+                    Target<T>{op.y.data + g * columns, Q, O, columns, image},
+                    ConvEpilogue<T>{op.bias ? op.bias.data + g * columns : nullptr,
+                                    !sweep && op.activation == Activation::relu, nullptr},
+                    [=](Index i, Index j, Index r0, Index r1, Index n, T* to) BP_INLINED {
+                        pack_rows(weight + ((i * KW + j) * D + r0) * O + n, O, r1 - r0, columns - n, to);
+                    },
+                    scratch};
+                correlation.run(n0, n1, u0, u1);
+            }
         if (sweep)
             for (Index n = n0; n < n1; ++n) {
                 T* rows = op.y.data + n * image + u0 * Q * O;
@@ -68,11 +84,27 @@ template <class T>
 void gradient_by_phases(const Conv2dBackward<T>& op, Index n0, Index n1, bool relu, Scratch scratch) {
     const Index KH = op.weight.shape[0], KW = op.weight.shape[1], D = op.weight.shape[2],
                 O = op.weight.shape[3];
-    const Index groups = op.window.groups, run = O / groups, H = op.x.shape[1], W = op.x.shape[2],
-                C = op.x.shape[3];
-    for (Index g = 0; g < groups; ++g)
+    const Index run = O / op.window.groups, H = op.x.shape[1], W = op.x.shape[2], C = op.x.shape[3];
+    const bool depthwise = op.depthwise();
+    for (Index g = 0; g < op.groups(); ++g)
         for (Index i = 0; i < op.window.stride_h; ++i)
             for (Index j = 0; j < op.window.stride_w; ++j) {
+                if (depthwise) {
+                    const Depthwise<T> phase{gradient_axis(op.window.down(KH), i, H),
+                                             gradient_axis(op.window.across(KW), j, W),
+                                             op.dy.data,
+                                             op.dy.shape[1],
+                                             op.dy.shape[2],
+                                             C,
+                                             op.weight.data,
+                                             KW,
+                                             op.dx.data,
+                                             W,
+                                             H * W * C,
+                                             ConvEpilogue<T>{nullptr, false, relu ? op.x.data : nullptr}};
+                    phase.run(n0, n1, 0, phase.h.count);
+                    continue;
+                }
                 const T* weight = op.weight.data + g * run;
                 const Correlation correlation{
                     gradient_axis(op.window.down(KH), i, H),
@@ -108,15 +140,22 @@ template <class T>
 void conv2d_backward(const Conv2dBackward<T>& op, Range range, Scratch scratch) {
     const Index tasks = op.weight_tasks();
     const Range weights{range.begin, range.end < tasks ? range.end : tasks};
-    if (op.dweight && weights.begin < weights.end) WeightGradient<T>(op, scratch).run(weights);
+    if (op.dweight && weights.begin < weights.end && !op.depthwise())
+        WeightGradient<T>(op, scratch).run(weights);
     if (op.dbias)
         for (Index task = weights.begin; task < weights.end; ++task) {
             const Index pieces = op.column_pieces(), rest = task / pieces;
             if (rest % op.weight.shape[0]) continue;  // once for each group and piece
-            const Index columns = op.weight.shape[3] / op.window.groups;
+            const Index columns = op.weight.shape[3] / op.groups();
             const Index from = task % pieces * op.kColumns, end = from + op.kColumns;
             const Index first = rest / op.weight.shape[0] * columns;
             bias_gradient(op.dy, op.dbias.data, first + from, first + (end < columns ? end : columns));
+        }
+    if (op.dweight && op.depthwise())
+        for (Index task = weights.begin; task < weights.end; ++task) {
+            const Index pieces = op.column_pieces(), from = task % pieces * op.kColumns,
+                        end = from + op.kColumns;
+            depthwise_weight_gradient(op, task / pieces, from, end < op.x.shape[3] ? end : op.x.shape[3]);
         }
     if (range.end <= tasks) return;
     const Index size = op.x.shape[1] * op.x.shape[2] * op.x.shape[3];

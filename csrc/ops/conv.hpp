@@ -41,6 +41,12 @@ struct ConvWindow {
     BP_INLINE Slide down(std::int64_t taps) const { return {taps, stride_h, dilation_h, top, bottom}; }
     BP_INLINE Slide across(std::int64_t taps) const { return {taps, stride_w, dilation_w, left, right}; }
 
+    // Whether every channel has a window of its own.
+    template <class W>
+    BP_INLINE bool depthwise(const W& weight) const {
+        return groups > 1 && weight.shape[2] == 1 && weight.shape[3] == groups;
+    }
+
     template <class X, class W, class Y>
     const char* invalid(const X& x, const W& weight, const Y& y) const {
         if (x.ndim != 4 || y.ndim != 4 || weight.ndim != 4)
@@ -137,11 +143,13 @@ struct Conv2dBackward {
     }
     double bytes() const { return double(sizeof(T)) * double(2 * x.size() + 2 * weight.size() + dy.size()); }
 
-    // A task of dweight: one row of the window, 64 columns of one group.
+    // A task of dweight: one row of the window, 64 columns of one group. Of a depthwise convolution all channels count as one group.
     static constexpr std::int64_t kColumns = 64;
-    BP_INLINE std::int64_t column_pieces() const { return pieces(weight.shape[3] / window.groups, kColumns); }
+    BP_INLINE bool depthwise() const { return window.depthwise(weight); }
+    BP_INLINE std::int64_t groups() const { return depthwise() ? 1 : window.groups; }
+    BP_INLINE std::int64_t column_pieces() const { return pieces(weight.shape[3] / groups(), kColumns); }
     BP_INLINE std::int64_t weight_tasks() const {
-        return dweight || dbias ? weight.shape[0] * window.groups * column_pieces() : 0;
+        return dweight || dbias ? weight.shape[0] * groups() * column_pieces() : 0;
     }
     BP_INLINE std::int64_t input_tasks() const {
         return dx ? ImageTasks::over(x.shape[0], 1, x.shape[1] * x.shape[2] * x.shape[3]).tasks() : 0;

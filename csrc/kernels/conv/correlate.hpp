@@ -1,6 +1,7 @@
 // Correlation of images with packed weights: the forward pass, and each phase of the gradient of x.
 #pragma once
 #include "axis.hpp"
+#include "narrow.hpp"
 #include "tile.hpp"
 
 namespace backpass::BACKPASS_ISA {
@@ -184,6 +185,14 @@ struct Correlation {
         tile.relu = epilogue.relu;
         tile.first = first;
         tile.last = last;
+        if (first && last && !epilogue.passed && source.run == 1 && tile.row == 1 && tile.taps_w == 1 &&
+            target.columns <= kNarrow<T>) {
+            tile.a = a;
+            tile.b = packed();
+            tile.c = to;
+            tile.bias = epilogue.bias;
+            return narrow_row(int(target.columns), places, tile);
+        }
         const RowTiles tiles(0, places);
         for (Index t = 0; t < tiles.count; ++t) {
             const Index m = tiles.begin(t);
