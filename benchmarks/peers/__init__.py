@@ -6,17 +6,22 @@ arrays, everything compiled and warmed up before the clock starts. A contestant 
 
 import importlib.util
 from collections.abc import Callable
+from typing import Any
 
 from backpass.cli.contestant import Contestant
+from backpass.cli.image_workloads import ImageWorkload
 from backpass.cli.workloads import Workload
 
 from .apart import AVX512_BLAS, apart
+from .images_in_jax import jax_images
+from .images_in_tensorflow import tensorflow_images
+from .images_in_torch import torch_images
 from .with_jax import jax_jit, jax_scan
 from .with_sklearn import scikit_learn
 from .with_tensorflow import tensorflow_graph
 from .with_torch import torch_by_hand, torch_compiled, torch_eager
 
-Make = Callable[[Workload, int], Contestant]
+Make = Callable[[Any, int], Contestant]
 
 
 __all__ = ["PEERS", "Make", "available"]
@@ -28,15 +33,24 @@ def available(name: str) -> bool:
 
 
 def _plain(workload: Workload) -> bool:
-    return workload.plain
+    return _any(workload) and workload.plain
 
 
 def _unclipped(workload: Workload) -> bool:
-    return workload.plain and workload.clip_grad_norm is None
+    return _plain(workload) and workload.clip_grad_norm is None
 
 
 def _any(workload: Workload) -> bool:
-    return True
+    return not isinstance(workload, ImageWorkload)
+
+
+def _images(workload: Workload) -> bool:
+    return isinstance(workload, ImageWorkload)
+
+
+def _with_height(workload: Workload) -> bool:
+    """PyTorch has no channels last for sequences."""
+    return isinstance(workload, ImageWorkload) and len(workload.shape) == 3
 
 
 # name -> library, maker, the workloads that it can take
@@ -58,4 +72,12 @@ PEERS: dict[str, tuple[str, Make, Callable[[Workload], bool]]] = {
         _unclipped,
     ),
     "numpy, BLAS AVX-512": ("numpy", lambda w, threads: apart("numpy", w, threads, AVX512_BLAS), _any),
+    "jax step": ("jax", jax_images, _images),
+    "torch NCHW": ("torch", torch_images, _images),
+    "torch channels last": (
+        "torch",
+        lambda w, threads: torch_images(w, threads, channels_last=True),
+        _with_height,
+    ),
+    "tensorflow step": ("tensorflow", tensorflow_images, _images),
 }

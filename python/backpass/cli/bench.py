@@ -27,6 +27,7 @@ from ..backends import available_backends, get_backend
 from ..diagnostics import config
 from . import peak
 from .contestant import Contestant, Make, backend
+from .image_workloads import IMAGE_WORKLOADS
 from .workloads import MAIN, WORKLOADS, Workload
 
 # Parameters whose update stays in a core's cache: 840 KB.
@@ -40,7 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workloads",
         metavar="A,B",
-        help=f"which ones, of {','.join(WORKLOADS)}, or all (default: {','.join(MAIN)} without large)",
+        help=f"which ones, of {','.join(WORKLOADS | IMAGE_WORKLOADS)}, all (fully connected) or images"
+        f" (default: {','.join(MAIN)} without large)",
     )
     parser.add_argument(
         "--large",
@@ -130,14 +132,17 @@ def chosen(names: str | None, large: bool) -> list[Workload]:
     """The workloads to run."""
     if names is None:
         return [WORKLOADS[name] for name in MAIN if large or not WORKLOADS[name].slow]
+    if names == "images":
+        return [*IMAGE_WORKLOADS.values()]
     if names == "all":
         return [workload for workload in WORKLOADS.values() if large or not workload.slow]
     workload_names = [name.strip() for name in names.split(",") if name.strip()] + (
         ["large"] if large else []
     )
-    if unknown := [name for name in workload_names if name not in WORKLOADS]:
-        raise ValueError(f"--workloads names {unknown[0]!r}, expected some of {','.join(WORKLOADS)}")
-    return [WORKLOADS[name] for name in dict.fromkeys(workload_names)]
+    known = WORKLOADS | IMAGE_WORKLOADS
+    if unknown := [name for name in workload_names if name not in known]:
+        raise ValueError(f"--workloads names {unknown[0]!r}, expected some of {','.join(known)}")
+    return [known[name] for name in dict.fromkeys(workload_names)]
 
 
 def measure(
