@@ -20,12 +20,13 @@ from backpass.optim import schedules
 from golden.cases import GOLDEN, Case, batches, model_of, rows
 from helpers.registered import layer_classes
 from losses.test_torch_losses import CASES as LOSSES
+from nn.test_torch_channels import CASES as CHANNELS
 from nn.test_torch_layers import CASES as LAYERS
 from nn.test_torch_modules import OURS as MODULES
 from nn.test_torch_modules import batches as module_batches
 from optim.test_torch_optimizers import CASES as OPTIMIZERS
 
-CASES: dict[str, Case] = {**GOLDEN, **LAYERS, **LOSSES, **OPTIMIZERS}
+CASES: dict[str, Case] = {**GOLDEN, **LAYERS, **CHANNELS, **LOSSES, **OPTIMIZERS}
 
 
 class Recorder(NumPyBackend):

@@ -19,7 +19,7 @@ from ..losses import (
     SmoothL1Loss,
 )
 from .activation import ELU, GELU, Identity, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
-from .batch_norm import BatchNorm1d
+from .batch_norm import BatchNorm1d, BatchNorm2d
 from .containers import Flatten, Residual, Sequential
 from .dropout import Dropout
 from .layer_norm import LayerNorm
@@ -40,6 +40,7 @@ __all__ = [
     "GELU",
     "BCEWithLogitsLoss",
     "BatchNorm1d",
+    "BatchNorm2d",
     "CrossEntropyLoss",
     "Cutout",
     "Dropout",
@@ -85,7 +86,7 @@ LATE = {
 }  # fmt: skip
 # What other libraries call these layers.
 ELSEWHERE = {
-    "Dense": "nn.Linear(in_features, out_features)", "BatchNormalization": "nn.BatchNorm1d(num_features)",
+    "Dense": "nn.Linear(in_features, out_features)", "BatchNormalization": "nn.BatchNorm1d(num_features), or nn.BatchNorm2d of images",
     "LayerNormalization": "nn.LayerNorm(normalized_shape)", "Swish": "nn.SiLU()", "BCELoss": "nn.BCEWithLogitsLoss()",
     "Add": "nn.Residual(...)", "Input": "no layer: the first one names in_features",
 }  # fmt: skip
