@@ -65,6 +65,8 @@ OPS = {
     "shuffle": "an order of its own",
     "dropout_forward": "random numbers of its own",
     "dropout_backward": "random numbers of its own",
+    "channel_dropout_forward": "random numbers of its own",
+    "channel_dropout_backward": "random numbers of its own",
     "gaussian_noise": "no such layer",
     "augment_images_forward": "no such layer",
     "augment_images_backward": "no such layer",
@@ -84,6 +86,7 @@ OPS = {
 }
 LAYER_CLASSES = {
     "Dropout": "random numbers of its own",
+    "Dropout1d": "random numbers of its own",
     "GaussianNoise": "no such layer",
     "RandomShift": "no such layer",
     "RandomHorizontalFlip": "no such layer",

@@ -20,13 +20,16 @@ from ..losses import (
 )
 from .activation import ELU, GELU, Identity, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
 from .batch_norm import BatchNorm1d, BatchNorm2d
+from .channel_dropout import Dropout1d, Dropout2d
 from .containers import Flatten, Residual, Sequential
 from .dropout import Dropout
+from .group_norm import GroupNorm, InstanceNorm1d, InstanceNorm2d
 from .layer_norm import LayerNorm
 from .linear import Linear
 from .module import Module
 from .parameter import Parameter
 from .softmax import LogSoftmax, Softmax
+from .upsample import Upsample
 
 if TYPE_CHECKING:
     from ..losses import traced
@@ -44,13 +47,18 @@ __all__ = [
     "CrossEntropyLoss",
     "Cutout",
     "Dropout",
+    "Dropout1d",
+    "Dropout2d",
     "Flatten",
     "FocalLoss",
     "GaussianNLLLoss",
     "GaussianNoise",
+    "GroupNorm",
     "HingeLoss",
     "HuberLoss",
     "Identity",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
     "L1Loss",
     "LayerNorm",
     "LeakyReLU",
@@ -76,6 +84,7 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Tanh",
+    "Upsample",
     "traced",
 ]  # fmt: skip
 # Imported when they are asked for.
@@ -86,7 +95,7 @@ LATE = {
 }  # fmt: skip
 # What other libraries call these layers.
 ELSEWHERE = {
-    "Dense": "nn.Linear(in_features, out_features)", "BatchNormalization": "nn.BatchNorm1d(num_features), or nn.BatchNorm2d of images",
+    "Dense": "nn.Linear(in_features, out_features)", "BatchNormalization": "nn.BatchNorm1d or BatchNorm2d(num_features)",
     "LayerNormalization": "nn.LayerNorm(normalized_shape)", "Swish": "nn.SiLU()", "BCELoss": "nn.BCEWithLogitsLoss()",
     "Add": "nn.Residual(...)", "Input": "no layer: the first one names in_features",
 }  # fmt: skip

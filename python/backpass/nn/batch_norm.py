@@ -5,11 +5,40 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..ops import batch_norm_forward, batch_norm_inference, batch_norm_track
+from ..ops import (
+    batch_norm_forward,
+    batch_norm_inference,
+    batch_norm_moments,
+    batch_norm_rows,
+    batch_norm_track,
+    parts_of_rows,
+)
 from ..program import Builder, Tensor
-from ..program.channels import from_planes, planes
+from ..program.channels import from_planes, lies_channels_last, planes
 from .initial_weights import ones, zeros
 from .module import Module
+
+# Channels up to which rows are cut into parts; more of them are enough tasks by themselves.
+FEW = 256
+
+
+def by_batch(
+    builder: Builder, x: Tensor, eps: float, weight: Tensor | None, bias: Tensor | None, tracked: bool
+) -> tuple[Tensor, dict[str, np.ndarray]]:
+    """(B, C, ...) normalised by the statistics of the batch; with `tracked` also these, "mean" and "var"."""
+    rows, channels, length = (together := planes(builder, x)).shape
+    parts = parts_of_rows(rows, channels)
+    fields: dict[str, Any] = {"weight": weight, "bias": bias, "eps": eps}
+    want = ("var",) if tracked else ()
+    if lies_channels_last(x) and parts > 1 and channels <= FEW:
+        together = builder.reshape(together, (rows, channels))
+        means, squares = (builder.tensor((parts, channels), np.float64) for _ in range(2))
+        builder.run(batch_norm_moments, x=together, means=means, squares=squares)
+        y = builder.emit(batch_norm_rows, want=want, x=together, means=means, squares=squares, **fields)
+    else:
+        y = builder.emit(batch_norm_forward, want=want, x=together, **fields)
+    statistics = {name: builder.output(name).array for name in (("mean", "var") if tracked else ())}
+    return from_planes(builder, builder.reshape(y, (rows, channels, length)), x), statistics
 
 
 class BatchNorm(Module):
@@ -55,15 +84,13 @@ class BatchNorm(Module):
             raise ValueError(
                 f"{self!r}: the input has shape (batch, {', '.join(map(str, shape[1:]))}), expected {taken}"
             )
-        fields: dict[str, Any] = {
-            "x": planes(builder, x),
-            "weight": self.tensor("weight"),
-            "bias": self.tensor("bias"),
-            "eps": self.eps,
-        }
+        weight, bias = self.tensor("weight"), self.tensor("bias")
         mean, var = self.state.get("running_mean"), self.state.get("running_var")
         if not builder.training and mean is not None:
-            y = builder.emit(batch_norm_inference, **fields, running_mean=mean, running_var=var)
+            y = builder.emit(
+                batch_norm_inference, x=planes(builder, x), weight=weight, bias=bias, eps=self.eps,
+                running_mean=mean, running_var=var,
+            )  # fmt: skip
             return from_planes(builder, y, x)
         count = shape[0] * prod(shape[2:])
         if builder.training and count < 2:
@@ -71,19 +98,18 @@ class BatchNorm(Module):
                 f"{self!r}: cannot train on a batch with one value per channel; use a larger batch_size"
             )
         tracked = builder.training and mean is not None
-        y = builder.emit(batch_norm_forward, want=("var",) if tracked else (), **fields)
+        y, of_batch = by_batch(builder, x, self.eps, weight, bias, tracked)
         if tracked:
             builder.keep(
                 batch_norm_track,
-                mean=builder.output("mean").array,
-                var=builder.output("var").array,
+                **of_batch,
                 running_mean=mean,
                 running_var=var,
                 batches=self.state["num_batches_tracked"].reshape(1),
                 count=count,
                 momentum=-1.0 if self.momentum is None else self.momentum,
             )
-        return from_planes(builder, y, x)
+        return y
 
 
 class BatchNorm1d(BatchNorm):
