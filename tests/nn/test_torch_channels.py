@@ -178,12 +178,16 @@ CASES = {
     "batch norm, momentum None": images(lambda nn: nn.BatchNorm2d(4, momentum=None)),
     "batch norm, momentum, eps": images(lambda nn: nn.BatchNorm2d(4, momentum=0.4, eps=1e-2)),
     "batch norm, not affine": once(lambda nn: nn.BatchNorm2d(4, affine=False)),
+    "batch norm, no running statistics": images(lambda nn: nn.BatchNorm2d(4, track_running_stats=False)),
     "batch norm, one pixel": images(lambda nn: nn.BatchNorm2d(4), 1, 1),
     "batch norm, a row of pixels": images(lambda nn: nn.BatchNorm2d(4), 1, 7),
     "batch norm, length": lengths(lambda nn: nn.BatchNorm1d(4)),
     "batch norm, length 1": lengths(lambda nn: nn.BatchNorm1d(4), 1),
     # More than one part of the rows (ops/batch_norm_rows.py) in the larger batches, one in the smallest.
     "batch norm, parts of rows": once(lambda nn: nn.BatchNorm2d(4), 24, 24),
+    "batch norm, parts of rows, no running statistics": once(
+        lambda nn: nn.BatchNorm2d(4, track_running_stats=False), 24, 24
+    ),
     "batch norm, parts of rows, not affine": once(lambda nn: nn.BatchNorm2d(4, affine=False), 24, 24),
     "batch norm, functional": images(functional("batch_norm")),
     "group norm": images(lambda nn: nn.GroupNorm(2, 4)),
