@@ -26,7 +26,7 @@ CONSTRUCTIONS: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     "p": (lambda: nn.Dropout2d(1.5), ("Dropout2d: p is 1.5", "[0, 1]")),
     "no size": (lambda: nn.Upsample(), ("Upsample: expected size or scale_factor", "none")),
     "two sizes": (lambda: nn.Upsample(3, 2), ("Upsample: expected size or scale_factor", "both")),
-    "size": (lambda: nn.Upsample((0, 3)), ("Upsample: size is (0, 3)", "at least 1")),
+    "size": (lambda: nn.Upsample((0, 3)), ("Upsample: size is (0, 3)", "[1, ")),
     "size a float": (lambda: nn.Upsample(2.5), ("Upsample: size is 2.5", "integer")),  # type: ignore[arg-type]
     "factor": (lambda: nn.Upsample(scale_factor=-2), ("Upsample: scale_factor is -2", "positive")),
     "factor NaN": (lambda: nn.Upsample(scale_factor=float("nan")), ("scale_factor is nan", "positive")),
@@ -36,9 +36,9 @@ CONSTRUCTIONS: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
         lambda: nn.Upsample(2, align_corners=True),
         ("Upsample: align_corners is True", "None where mode is 'nearest'"),
     ),
-    "corners a number": (
-        lambda: nn.Upsample(2, mode="bilinear", align_corners=3),  # type: ignore[arg-type]
-        ("Upsample: align_corners is 3", "True, False or None"),
+    "corners a text": (
+        lambda: nn.Upsample(2, mode="bilinear", align_corners="yes"),  # type: ignore[arg-type]
+        ("Upsample: align_corners is 'yes'", "True or False"),
     ),
 }
 
@@ -63,7 +63,7 @@ INPUTS: dict[str, tuple[nn.Module, tuple[int, ...], tuple[str, ...]]] = {
     "linear": (nn.Upsample(4, mode="linear"), (4, 3, 2, 2), ("Upsample", "mode is 'linear'", "(batch, channels, length)")),
     "bilinear": (nn.Upsample(4, mode="bilinear"), (4, 3, 2), ("mode is 'bilinear'", "(batch, channels, height, width)")),
     "sizes": (nn.Upsample((4, 4)), (4, 3, 2), ("size (4, 4)", "(batch, 3, 2)")),
-    "nothing left": (nn.Upsample(scale_factor=0.2), (4, 3, 2, 2), ("scale_factor is 0.2", "nothing of (2, 2)")),
+    "nothing left": (nn.Upsample(scale_factor=0.2), (4, 3, 2, 2), ("scale_factor is 0.2", "(0, 0) of (2, 2)")),
     "F.group_norm": (Calls(lambda x: F.group_norm(x, 2)), (4, 3, 2), ("group_norm: num_groups is 2", "3 channels")),
     "F.batch_norm": (Calls(lambda x: F.batch_norm(x, None, np.ones(2))), (4, 3, 2), ("batch_norm: running_var", "(3,)")),
     "F.instance_norm": (Calls(lambda x: F.instance_norm(x, use_input_stats=False)), (4, 3, 2), ("use_input_stats is False",)),

@@ -20,23 +20,23 @@ from ..losses import (
 )
 from .activation import ELU, GELU, Identity, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
 from .batch_norm import BatchNorm1d, BatchNorm2d
-from .channel_dropout import Dropout1d, Dropout2d
 from .containers import Flatten, Residual, Sequential
 from .dropout import Dropout
-from .group_norm import GroupNorm, InstanceNorm1d, InstanceNorm2d
 from .layer_norm import LayerNorm
 from .linear import Linear
 from .module import Module
 from .parameter import Parameter
 from .softmax import LogSoftmax, Softmax
-from .upsample import Upsample
 
 if TYPE_CHECKING:
     from ..losses import traced
+    from .channel_dropout import Dropout1d, Dropout2d
     from .collections import ModuleDict, ModuleList
     from .gaussian_noise import GaussianNoise
+    from .group_norm import GroupNorm, InstanceNorm1d, InstanceNorm2d
     from .image_augmentation import Cutout, RandomHorizontalFlip, RandomShift
     from .mixup import MixUp
+    from .upsample import Upsample
 
 __all__ = [
     "ELU",
@@ -92,6 +92,8 @@ LATE = {
     "Cutout": ".image_augmentation", "GaussianNoise": ".gaussian_noise", "MixUp": ".mixup", "ModuleDict": ".collections",
     "ModuleList": ".collections", "RandomHorizontalFlip": ".image_augmentation", "RandomShift": ".image_augmentation",
     "traced": "..losses",
+    "Dropout1d": ".channel_dropout", "Dropout2d": ".channel_dropout", "GroupNorm": ".group_norm", "InstanceNorm1d": ".group_norm",
+    "InstanceNorm2d": ".group_norm", "Upsample": ".upsample",
 }  # fmt: skip
 # What other libraries call these layers.
 ELSEWHERE = {

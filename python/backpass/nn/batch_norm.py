@@ -14,7 +14,6 @@ from ..ops import (
     parts_of_rows,
 )
 from ..program import Builder, Tensor
-from ..program.channels import from_planes, lies_channels_last, planes
 from .initial_weights import ones, zeros
 from .module import Module
 
@@ -26,6 +25,8 @@ def by_batch(
     builder: Builder, x: Tensor, eps: float, weight: Tensor | None, bias: Tensor | None, tracked: bool
 ) -> tuple[Tensor, dict[str, np.ndarray]]:
     """(B, C, ...) normalised by the statistics of the batch; with `tracked` also these, "mean" and "var"."""
+    from ..program.channels import from_planes, lies_channels_last, planes  # `import backpass` is to be quick
+
     rows, channels, length = (together := planes(builder, x)).shape
     parts = parts_of_rows(rows, channels)
     fields: dict[str, Any] = {"weight": weight, "bias": bias, "eps": eps}
@@ -87,6 +88,8 @@ class BatchNorm(Module):
         weight, bias = self.tensor("weight"), self.tensor("bias")
         mean, var = self.state.get("running_mean"), self.state.get("running_var")
         if not builder.training and mean is not None:
+            from ..program.channels import from_planes, planes  # as above
+
             y = builder.emit(
                 batch_norm_inference, x=planes(builder, x), weight=weight, bias=bias, eps=self.eps,
                 running_mean=mean, running_var=var,

@@ -4,13 +4,9 @@ from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Any, ClassVar, overload
 
-import numpy as np
-
 from ..checks import is_whole
 from ..ops import add
 from ..program import Builder, Several, Tensor
-from ..program.order import memory_order
-from ..program.views import permute
 from .module import Kind, Module
 
 
@@ -140,11 +136,11 @@ class Residual(Module):
                     f"Residual: {shapes}, expected the same shape; give a layer that changes x alike as shortcut="
                 )
             raise ValueError(f"Residual: {shapes}, but shortcut= into {beside.shape[1:]}")
-        order = memory_order([beside, y])
-        if order is None:
+        if beside.array.flags.c_contiguous or y.array.flags.c_contiguous:
             return builder.emit(add, a=beside, b=y)
-        total = builder.emit(add, a=permute(builder, beside, order), b=permute(builder, y, order))
-        return permute(builder, total, np.argsort(order).tolist())
+        from ..program.order import alike  # here: `import backpass` is to be quick
+
+        return alike(builder, lambda a, b: builder.emit(add, a=a, b=b), beside, y)
 
 
 class Flatten(Module):

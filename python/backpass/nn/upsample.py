@@ -4,13 +4,15 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
-from ..checks import is_name, is_whole, real
+from ..checks import flag, is_name, is_whole, real
 from ..ops import resize_forward
 from ..program import Builder, Tensor
 from ..program.order import channels_first, channels_last
 from .module import Module
 
 Mode = Literal["nearest", "linear", "bilinear"]
+# The largest size of a dimension: larger ones are slips.
+LARGEST = 1 << 24
 # How many dimensions follow (batch, C) in each mode.
 DIMS = {"nearest": (1, 2), "linear": (1,), "bilinear": (2,)}
 
@@ -27,19 +29,20 @@ def check(who: str, size: Any, scale_factor: Any, mode: Any, align_corners: Any)
     if (size is None) == (scale_factor is None):
         given = "both are given" if size is not None else "none is given"
         raise ValueError(f"{who}: expected size or scale_factor, but {given}")
-    if size is not None and not all(is_whole(s) and s >= 1 for s in each(size)):
+    if size is not None and not all(is_whole(s) and 1 <= s <= LARGEST for s in each(size)):
         raise ValueError(
-            f"{who}: size is {size!r}, expected an integer of at least 1, or one for each dimension"
+            f"{who}: size is {size!r}, expected an integer in [1, {LARGEST}], or one for each dimension"
         )
     if scale_factor is not None and not all(0 < real(s) < math.inf for s in each(scale_factor)):
         raise ValueError(
             f"{who}: scale_factor is {scale_factor!r}, expected a positive number, or one for each dimension"
         )
-    if align_corners not in (None, False, True) or (mode == "nearest" and align_corners is not None):
+    if align_corners is not None and mode == "nearest":
         raise ValueError(
-            f"{who}: align_corners is {align_corners!r}, expected "
-            + ("None where mode is 'nearest'" if mode == "nearest" else "True, False or None")
+            f"{who}: align_corners is {align_corners!r:.80}, expected None where mode is 'nearest'"
         )
+    if align_corners is not None:
+        flag(f"{who}: align_corners", align_corners)
 
 
 def resized(
@@ -60,8 +63,10 @@ def resized(
     sizes = [
         int(n) if size is not None else math.floor(old * float(n)) for n, old in zip(given, rest, strict=True)
     ]
-    if min(sizes) < 1:
-        raise ValueError(f"{who}: scale_factor is {scale_factor!r}, which leaves nothing of {rest}")
+    if min(sizes) < 1 or max(sizes) > LARGEST:
+        raise ValueError(
+            f"{who}: scale_factor is {scale_factor!r}, which makes {tuple(sizes)} of {rest}, expected sizes in [1, {LARGEST}]"
+        )
     scales = [0.0 if size is not None else float(n) for n in given]
     y = builder.emit(
         resize_forward,
