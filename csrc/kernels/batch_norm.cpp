@@ -89,38 +89,46 @@ void batch_norm_track(const BatchNormTrack<T>& op, Range, Scratch) {
 
 // y = (x - running_mean) / √(running_var + eps) weight + bias
 template <class T>
-void batch_norm_inference(const BatchNormInference<T>& op, Range range, Scratch) {
-    const Shape shape = shape_of(op.x);
-    const Index rows = shape.rows, channels = shape.channels, length = shape.length;
+BP_INLINE void normalise(const BatchNormInference<T>& op, Range rows, Range channels) {
+    const Index size = op.x.shape[1], length = op.x.shape[2];
     const T *x = op.x.data, *weight = op.weight.data, *bias = op.bias.data;
     T* y = op.y.data;
-    each_channel_group<T>(
-        covered(range, kChannelPiece, channels), [&](auto vectors, Index c, int n) BP_INLINED {
-            constexpr int K = decltype(vectors)::count, w = width<T>;
-            vec<T> mean[K], scale[K], shift[K];
+    each_channel_group<T>(channels, [&](auto vectors, Index c, int n) BP_INLINED {
+        constexpr int K = decltype(vectors)::count, w = width<T>;
+        vec<T> mean[K], scale[K], shift[K];
+        for (int k = 0; k < K; ++k) {
+            const Index at = c + k * w;
+            mean[k] = load_some(op.running_mean.data + at, n);
+            scale[k] = T(1) / sqrt(load_some(op.running_var.data + at, n) + T(op.eps)) *
+                       load_or(T(1), weight, at, n);
+            shift[k] = load_or(T(0), bias, at, n);
+        }
+        for (Index b = rows.begin; b < rows.end; ++b)
             for (int k = 0; k < K; ++k) {
-                const Index at = c + k * w;
-                mean[k] = load_some(op.running_mean.data + at, n);
-                scale[k] = T(1) / sqrt(load_some(op.running_var.data + at, n) + T(op.eps)) *
-                           load_or(T(1), weight, at, n);
-                shift[k] = load_or(T(0), bias, at, n);
-            }
-            for (Index b = 0; b < rows; ++b)
-                for (int k = 0; k < K; ++k) {
-                    const Index i = b * channels + c + k * w;
-                    if (length == 1) {
-                        store_some(y + i, (load_some(x + i, n) - mean[k]) * scale[k] + shift[k], n);
-                        continue;
-                    }
-                    for (int j = 0; j < n; ++j) {
-                        const T m = mean[k][j], s = scale[k][j], t = shift[k][j];
-                        const Index at = (i + j) * length;
-                        each_vector<T>(length, [&](Index l, int left) BP_INLINED {
-                            store_some(y + at + l, (load_some(x + at + l, left) - m) * s + t, left);
-                        });
-                    }
+                const Index i = b * size + c + k * w;
+                if (length == 1) {
+                    store_some(y + i, (load_some(x + i, n) - mean[k]) * scale[k] + shift[k], n);
+                    continue;
                 }
-        });
+                for (int j = 0; j < n; ++j) {
+                    const T m = mean[k][j], s = scale[k][j], t = shift[k][j];
+                    const Index at = (i + j) * length;
+                    each_vector<T>(length, [&](Index l, int left) BP_INLINED {
+                        store_some(y + at + l, (load_some(x + at + l, left) - m) * s + t, left);
+                    });
+                }
+            }
+    });
+}
+
+template <class T>
+void batch_norm_inference(const BatchNormInference<T>& op, Range range, Scratch) {
+    const Index across = op.channel_tasks();
+    for (Index task = range.begin; task < range.end; ++task) {
+        const Index row = task / across, column = task % across;
+        normalise(op, covered({row, row + 1}, op.rows_per_task(), op.x.shape[0]),
+                  covered({column, column + 1}, kChannelPiece, op.x.shape[1]));
+    }
 }
 
 // x̂ = (x - mean) inv_std; dweight = Σ dy x̂; dbias = Σ dy; dx = weight inv_std (dy - (dbias + x̂ dweight) / count)

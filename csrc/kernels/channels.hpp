@@ -19,6 +19,21 @@ BP_INLINE void each_channel_group(Range range, F f) {
     if (c < end) f(Vectors<1>{}, c, int(end - c));
 }
 
+// N sums over rows for K vectors of channels, for accuracy in parts of rows; several rows side by side where K is small, so that
+// one addition need not wait for the other. add(b, part) adds row b.
+template <class T, int K, int N, class F>
+BP_INLINE void sum_rows_apart(Range rows, vec<T> (&total)[N], F add) {
+    constexpr int U = K < 4 ? 4 : 1;
+    const Index blocks = (rows.end - rows.begin) / U;
+    vec<T> apart[U * N] = {};
+    sum_rows<T>(blocks, kRowsOfSum, apart, [&](Index b, vec<T>* part) BP_INLINED {
+        for (int u = 0; u < U; ++u) add(rows.begin + b * U + u, part + u * N);
+    });
+    for (Index b = rows.begin + blocks * U; b < rows.end; ++b) add(b, apart);
+    for (int u = 0; u < U; ++u)
+        for (int i = 0; i < N; ++i) total[i] += apart[u * N + i];
+}
+
 struct Shape {
     Index rows, channels, length;
 };

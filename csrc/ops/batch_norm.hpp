@@ -69,6 +69,7 @@ struct BatchNormTrack {
     BP_INLINE std::int64_t tasks() const { return 1; }
 };
 
+// Tasks: pieces of the rows, and within these pieces of the channels.
 template <class T>
 struct BatchNormInference {
     static constexpr const char* name = "batch_norm_inference";
@@ -94,7 +95,13 @@ struct BatchNormInference {
     }
     double flops() const { return 4.0 * double(x.size()); }
     double bytes() const { return 2.0 * sizeof(T) * double(x.size()); }
-    BP_INLINE std::int64_t tasks() const { return pieces(x.shape[1], kChannelPiece); }
+    BP_INLINE std::int64_t channel_tasks() const { return pieces(x.shape[1], kChannelPiece); }
+    BP_INLINE std::int64_t rows_per_task() const {
+        return rows_of(kElementPiece, x.size() > 0 ? x.size() / x.shape[0] : 0);
+    }
+    BP_INLINE std::int64_t tasks() const {
+        return x.size() > 0 ? channel_tasks() * pieces(x.shape[0], rows_per_task()) : 0;
+    }
 };
 
 template <class T>

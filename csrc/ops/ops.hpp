@@ -6,12 +6,14 @@
 #include "augment.hpp"
 #include "batch.hpp"
 #include "batch_norm.hpp"
+#include "batch_norm_rows.hpp"
 #include "class_loss.hpp"
 #include "clip.hpp"
 #include "conv.hpp"
 #include "dropout.hpp"
 #include "elementwise.hpp"
 #include "expression.hpp"
+#include "group_norm.hpp"
 #include "indexing.hpp"
 #include "layer_norm.hpp"
 #include "linear.hpp"
@@ -22,6 +24,7 @@
 #include "penalty.hpp"
 #include "pointwise_loss.hpp"
 #include "reduction.hpp"
+#include "resize.hpp"
 #include "schedule.hpp"
 #include "softmax.hpp"
 #include "sparse_linear.hpp"
@@ -29,11 +32,12 @@
 
 namespace backpass {
 
-using Ops = decltype(LinearOps{} + SparseLinearOps{} + ElementwiseOps{} + ExpressionOps{} + ReductionOps{} +
-                     IndexingOps{} + MatmulOps{} + ConvOps{} + MeanLossOps{} + DropoutOps{} + SoftmaxOps{} +
-                     BatchNormOps{} + LayerNormOps{} + AugmentOps{} + MixupOps{} + ClassLossOps{} +
-                     PointwiseLossOps{} + AccuracyOps{} + UpdateOps{} + ClipOps{} + PenaltyOps{} +
-                     ScheduleOps{} + BatchOps{} + MeasureOps{});
+using Ops =
+    decltype(LinearOps{} + SparseLinearOps{} + ElementwiseOps{} + ExpressionOps{} + ReductionOps{} +
+             IndexingOps{} + MatmulOps{} + ConvOps{} + MeanLossOps{} + DropoutOps{} + SoftmaxOps{} +
+             BatchNormOps{} + LayerNormOps{} + AugmentOps{} + MixupOps{} + ClassLossOps{} +
+             PointwiseLossOps{} + AccuracyOps{} + UpdateOps{} + ClipOps{} + PenaltyOps{} + ScheduleOps{} +
+             BatchOps{} + MeasureOps{} + BatchNormRowsOps{} + GroupNormOps{} + ResizeOps{});
 
 // A kernel does the tasks [range.begin, range.end) of its op.
 template <class Op>

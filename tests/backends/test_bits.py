@@ -14,7 +14,7 @@ from helpers.fence import fenced
 # Several tasks each, none a multiple of a tile; a row of a sparse matrix is a sixth of Z on average.
 SIZES = {
     "H": 9, "W": 11, "B": 150, "I": 300, "O": 520, "C": 210, "L": 5, "F": 700, "K": 9, "Z": 2_000, "R": 300, "M": 130,
-    "V": 1_500, "E": 40,
+    "V": 1_500, "E": 40, "G": 12, "Q": 13,
 }  # fmt: skip
 
 
@@ -83,8 +83,10 @@ def test_steps_that_are_done_in_pairs_round_as_numpy_does(native: Backend, steps
 def test_the_samples_are_worth_threads() -> None:
     """Otherwise all would run in one thread, and the test above would see nothing."""
     tasks = {
-        name: sum(a.size for a in call(REGISTRY[name], "float32", {}).values() if isinstance(a, np.ndarray))
-        for name in samples.OPS
+        op.name: sum(
+            a.size for a in call(op, "float32", samples.scalars(op)[0]).values() if isinstance(a, np.ndarray)
+        )
+        for op in map(REGISTRY.__getitem__, samples.OPS)
     }
     large = [name for name, size in tasks.items() if size > 60_000]
     assert len(large) >= 20, tasks

@@ -38,7 +38,7 @@ GOOD: dict[str, Any] = {  # arguments without a default
     "out_channels": 2, "kernel_size": 2, "lr": 0.01, "every": 3,
     "factor": 0.5, "total_steps": 10, "warmup_steps": 2, "factors": {3: 0.5}, "net": nn.Identity, "path": "/nowhere/x", "n": 1,
     "name": "numpy", "loss": "mse", "optimizer": "sgd", "limits": 1,
-    "backend": bp.get_backend("numpy"), "state": {},
+    "backend": bp.get_backend("numpy"), "state": {}, "num_groups": 2, "num_channels": 4,
 }  # fmt: skip
 BY_NAME = {
     "schedules": ("constant", "step", "exponential", "cosine", "warmup_cosine", "one_cycle", "piecewise"),
@@ -272,6 +272,8 @@ def arguments(name: str) -> tuple[dict[str, Any], list[str]]:
             and key in GOOD
         ):
             fields[key] = GOOD[key]() if isinstance(GOOD[key], type) else GOOD[key]
+        elif (name, key) == ("nn.Upsample", "size"):  # one of two has to be given
+            fields[key] = 5
         elif key == "max_seconds":
             fields[key] = 0.05  # for 2⁴⁰ epochs
     return fields, [
@@ -279,6 +281,10 @@ def arguments(name: str) -> tuple[dict[str, Any], list[str]]:
         for k, p in parameters.items()
         if k not in ("self", "X", "y", "model", "progress", "known") and p.kind is not p.VAR_POSITIONAL
     ]
+
+
+ON_IMAGES = (nn.BatchNorm2d, nn.GroupNorm, nn.InstanceNorm2d, nn.Dropout2d, nn.Upsample)
+ON_SEQUENCES = (nn.InstanceNorm1d, nn.Dropout1d)
 
 
 def use(made: Any, backend: Backend) -> None:
@@ -291,8 +297,12 @@ def use(made: Any, backend: Backend) -> None:
         net = made
         if isinstance(made, ImageAugmentation):
             x = X.reshape(6, 1, 2, 2)
-        if isinstance(made, Convolution | TransposedConvolution):
+        elif isinstance(made, Convolution | TransposedConvolution):
             x = X.reshape(6, 1, 4) if made.spatial == 1 else X.reshape(6, 1, 2, 2)
+        elif isinstance(made, ON_IMAGES):
+            x = X[:, :, None, None] * np.arange(1.0, 7.0).reshape(2, 3)
+        elif isinstance(made, ON_SEQUENCES):
+            x = X[:, :, None] * np.arange(1.0, 4.0)
         y = np.ones(bp.Model(deepcopy(made), backend="numpy").predict(x).shape)
     if isinstance(made, losses.Loss):
         loss, sample = made, LOSSES[type(made)]

@@ -1,6 +1,7 @@
 """Small nets, their data, models made of them, and when two models are the same: what the tests of training share."""
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,17 @@ X = RNG.standard_normal((70, 6)).astype(np.float32)
 Y = RNG.standard_normal((70, 3)).astype(np.float32)
 LABELS = RNG.integers(0, 3, 70)
 LABELS[:3] = 0, 1, 2
+
+
+class Calls(nn.Module):
+    """A function of one tensor as a module."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self._function = function
+
+    def forward(self, x: Any) -> Any:
+        return self._function(x)
 
 
 def on(backend: Backend, model: bp.Model) -> bp.Model:

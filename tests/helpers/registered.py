@@ -90,7 +90,10 @@ def _made(cls: type[nn.Module]) -> nn.Module:
             given.append(nn.Linear(SIZE, SIZE))
         elif parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
             given.append(SIZE)
-    return cls(*given)
+    try:
+        return cls(*given)
+    except ValueError:  # of several arguments that may be left out it wants one
+        return cls(*given, SIZE)
 
 
 class SampleLoss(NamedTuple):

@@ -17,12 +17,12 @@ torch.set_num_threads(1)
 
 
 class Residual(torch.nn.Module):
-    def __init__(self, inner: torch.nn.Module) -> None:
+    def __init__(self, inner: torch.nn.Module, shortcut: torch.nn.Module | None = None) -> None:
         super().__init__()
-        self.inner = inner
+        self.inner, self.shortcut = inner, shortcut
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.inner(x)
+        return (x if self.shortcut is None else self.shortcut(x)) + self.inner(x)
 
 
 def classes_last(base: type) -> type:

@@ -20,13 +20,14 @@ from backpass.optim import schedules
 from golden.cases import GOLDEN, Case, batches, model_of, rows
 from helpers.registered import layer_classes
 from losses.test_torch_losses import CASES as LOSSES
+from nn.test_torch_channels import CASES as CHANNELS
 from nn.test_torch_conv import CASES as CONVOLUTIONS
 from nn.test_torch_layers import CASES as LAYERS
 from nn.test_torch_modules import OURS as MODULES
 from nn.test_torch_modules import batches as module_batches
 from optim.test_torch_optimizers import CASES as OPTIMIZERS
 
-CASES: dict[str, Case] = {**GOLDEN, **LAYERS, **CONVOLUTIONS, **LOSSES, **OPTIMIZERS}
+CASES: dict[str, Case] = {**GOLDEN, **LAYERS, **CHANNELS, **CONVOLUTIONS, **LOSSES, **OPTIMIZERS}
 
 
 class Recorder(NumPyBackend):
@@ -65,6 +66,8 @@ OPS = {
     "shuffle": "an order of its own",
     "dropout_forward": "random numbers of its own",
     "dropout_backward": "random numbers of its own",
+    "channel_dropout_forward": "random numbers of its own",
+    "channel_dropout_backward": "random numbers of its own",
     "gaussian_noise": "no such layer",
     "augment_images_forward": "no such layer",
     "augment_images_backward": "no such layer",
@@ -84,6 +87,7 @@ OPS = {
 }
 LAYER_CLASSES = {
     "Dropout": "random numbers of its own",
+    "Dropout1d": "random numbers of its own",
     "GaussianNoise": "no such layer",
     "RandomShift": "no such layer",
     "RandomHorizontalFlip": "no such layer",

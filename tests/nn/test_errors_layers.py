@@ -42,6 +42,7 @@ CONSTRUCTIONS: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
         lambda: nn.BatchNorm1d(3, momentum=1.1),
         ("BatchNorm1d: momentum is 1.1", "[0, 1]"),
     ),
+    "BatchNorm2d features": (lambda: nn.BatchNorm2d(0), ("BatchNorm2d: num_features is 0", "at least 1")),
     "LayerNorm 0": (lambda: nn.LayerNorm((3, 0)), ("LayerNorm: normalized_shape is 0", "at least 1")),
     "LayerNorm None": (lambda: nn.LayerNorm(None), ("LayerNorm: normalized_shape is None",)),  # type: ignore[arg-type]
     "LayerNorm nothing": (lambda: nn.LayerNorm(()), ("LayerNorm: normalized_shape is ()",)),
@@ -52,6 +53,11 @@ CONSTRUCTIONS: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     ),  # type: ignore[arg-type]
     "Sequential of a class": (lambda: nn.Sequential(nn.ReLU(), nn.Tanh), ("Sequential: layer 1 is",)),  # type: ignore[arg-type]
     "Residual of a number": (lambda: nn.Residual(3), ("Residual:", "3", "expected")),  # type: ignore[arg-type]
+    "Residual, shortcut": (
+        lambda: nn.Residual(nn.ReLU(), shortcut="conv"),  # type: ignore[arg-type]
+        ("Residual: shortcut is 'conv'", "layer"),
+    ),
+    "Residual, None": (lambda: nn.Residual(None), ("Residual: inner is None", "layer")),  # type: ignore[arg-type]
 }
 
 
@@ -69,7 +75,14 @@ def test_layers_that_do_not_fit() -> None:
             model.fit(X, Y)
 
     refuse(nn.Sequential(nn.Linear(6, 8), nn.Linear(9, 3)), "Linear(9, 3)", "8", "expected 9 features")
-    refuse(nn.Residual(nn.Linear(6, 3)), "Residual", "(6,)", "(3,)", "same shape")
+    refuse(nn.Residual(nn.Linear(6, 3)), "Residual", "(6,)", "(3,)", "same shape", "shortcut=")
+    refuse(
+        nn.Residual(nn.Linear(6, 3), shortcut=nn.Linear(6, 4)),
+        "Residual",
+        "(6,) into (3,)",
+        "shortcut= into (4,)",
+    )
+    refuse(nn.BatchNorm2d(6), "BatchNorm2d(6)", "(batch, 6)", "expected (batch, 6, height, width)")
     refuse(nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(3)), "BatchNorm1d(3)", "(batch, 8)", "(batch, 3)")
     refuse(nn.Sequential(nn.Linear(6, 8), nn.LayerNorm((2, 4))), "LayerNorm((2, 4))", "(batch, 8)", "(2, 4)")
     model = bp.Model(nn.Sequential(nn.Softmax(1), nn.Linear(6, 3)))

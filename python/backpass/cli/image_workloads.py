@@ -36,8 +36,8 @@ class ImageWorkload(Workload):
             fields = instruction.fields
             if instruction.op in (conv2d_backward, linear_backward):
                 passes = 1 + (fields["dweight"] is not None) + (fields["dx"] is not None)
-                products += 2 * fields["dy"].size * prod(fields["weight"].shape[:-1]) * passes
-        return products
+                products += 2 * int(fields["dy"].size) * prod(fields["weight"].shape[:-1]) * passes
+        return int(products)
 
     @property
     def parameters(self) -> int:

@@ -19,7 +19,7 @@ from ..losses import (
     SmoothL1Loss,
 )
 from .activation import ELU, GELU, Identity, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
-from .batch_norm import BatchNorm1d
+from .batch_norm import BatchNorm1d, BatchNorm2d
 from .containers import Flatten, Residual, Sequential
 from .dropout import Dropout
 from .layer_norm import LayerNorm
@@ -30,18 +30,22 @@ from .softmax import LogSoftmax, Softmax
 
 if TYPE_CHECKING:
     from ..losses import traced
+    from .channel_dropout import Dropout1d, Dropout2d
     from .collections import ModuleDict, ModuleList
     from .conv import Conv1d, Conv2d
     from .conv_transpose import ConvTranspose1d, ConvTranspose2d
     from .gaussian_noise import GaussianNoise
+    from .group_norm import GroupNorm, InstanceNorm1d, InstanceNorm2d
     from .image_augmentation import Cutout, RandomHorizontalFlip, RandomShift
     from .mixup import MixUp
+    from .upsample import Upsample
 
 __all__ = [
     "ELU",
     "GELU",
     "BCEWithLogitsLoss",
     "BatchNorm1d",
+    "BatchNorm2d",
     "Conv1d",
     "Conv2d",
     "ConvTranspose1d",
@@ -49,13 +53,18 @@ __all__ = [
     "CrossEntropyLoss",
     "Cutout",
     "Dropout",
+    "Dropout1d",
+    "Dropout2d",
     "Flatten",
     "FocalLoss",
     "GaussianNLLLoss",
     "GaussianNoise",
+    "GroupNorm",
     "HingeLoss",
     "HuberLoss",
     "Identity",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
     "L1Loss",
     "LayerNorm",
     "LeakyReLU",
@@ -81,6 +90,7 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Tanh",
+    "Upsample",
     "traced",
 ]  # fmt: skip
 # Imported when they are asked for.
@@ -90,10 +100,12 @@ LATE = {
     "GaussianNoise": ".gaussian_noise", "MixUp": ".mixup", "ModuleDict": ".collections",
     "ModuleList": ".collections", "RandomHorizontalFlip": ".image_augmentation", "RandomShift": ".image_augmentation",
     "traced": "..losses",
+    "Dropout1d": ".channel_dropout", "Dropout2d": ".channel_dropout", "GroupNorm": ".group_norm", "InstanceNorm1d": ".group_norm",
+    "InstanceNorm2d": ".group_norm", "Upsample": ".upsample",
 }  # fmt: skip
 # What other libraries call these layers.
 ELSEWHERE = {
-    "Dense": "nn.Linear(in_features, out_features)", "BatchNormalization": "nn.BatchNorm1d(num_features)",
+    "Dense": "nn.Linear(in_features, out_features)", "BatchNormalization": "nn.BatchNorm1d or BatchNorm2d(num_features)",
     "LayerNormalization": "nn.LayerNorm(normalized_shape)", "Swish": "nn.SiLU()", "BCELoss": "nn.BCEWithLogitsLoss()",
     "Add": "nn.Residual(...)", "Input": "no layer: the first one names in_features",
 }  # fmt: skip

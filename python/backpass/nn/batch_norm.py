@@ -1,38 +1,52 @@
-"""Batch normalisation of (B, C) or (B, C, L): each feature to mean 0 and variance 1 over the batch."""
+"""Batch normalisation of (B, C), (B, C, L) or (B, C, H, W): each channel to mean 0 and variance 1 over the batch."""
 
-from typing import Any
+from math import prod
+from typing import Any, ClassVar
 
 import numpy as np
 
-from ..ops import batch_norm_forward, batch_norm_inference, batch_norm_track
+from ..ops import (
+    batch_norm_forward,
+    batch_norm_inference,
+    batch_norm_moments,
+    batch_norm_rows,
+    batch_norm_track,
+    parts_of_rows,
+)
 from ..program import Builder, Tensor
 from .initial_weights import ones, zeros
 from .module import Module
 
+# Channels up to which rows are cut into parts; more of them are enough tasks by themselves.
+FEW = 256
 
-class BatchNorm1d(Module):
-    """Batch normalisation: y = (x - mean) / √(var + eps) · weight + bias (Ioffe and Szegedy 2015; PyTorch's `nn.BatchNorm1d`).
 
-    While training, mean and var are those of the batch, and the running statistics follow them:
-    running += momentum · (new - running), with the unbiased variance. Inference takes the running statistics.
+def by_batch(
+    builder: Builder, x: Tensor, eps: float, weight: Tensor | None, bias: Tensor | None, tracked: bool
+) -> tuple[Tensor, dict[str, np.ndarray]]:
+    """(B, C, ...) normalised by the statistics of the batch; with `tracked` also these, "mean" and "var"."""
+    from ..program.channels import from_planes, lies_channels_last, planes  # `import backpass` is to be quick
 
-    Args:
-        num_features: C of the input, at least 1.
-        eps: added to the variance, in [0, 1], default 1e-5.
-        momentum: the weight of the new value, in [0, 1], default 0.1; None averages all batches alike.
-        affine: whether to learn `weight` and `bias`, default True.
-        track_running_stats: default True; if False, inference takes the statistics of all rows it is given.
+    rows, channels, length = (together := planes(builder, x)).shape
+    parts = parts_of_rows(rows, channels)
+    fields: dict[str, Any] = {"weight": weight, "bias": bias, "eps": eps}
+    want = ("var",) if tracked else ()
+    if lies_channels_last(x) and parts > 1 and channels <= FEW:
+        together = builder.reshape(together, (rows, channels))
+        means, squares = (builder.tensor((parts, channels), np.float64) for _ in range(2))
+        builder.run(batch_norm_moments, x=together, means=means, squares=squares)
+        y = builder.emit(batch_norm_rows, want=want, x=together, means=means, squares=squares, **fields)
+    else:
+        y = builder.emit(batch_norm_forward, want=want, x=together, **fields)
+    statistics = {name: builder.output(name).array for name in (("mean", "var") if tracked else ())}
+    return from_planes(builder, builder.reshape(y, (rows, channels, length)), x), statistics
 
-    Shapes: input and output (N, C) or (N, C, L); `weight`, `bias`, `running_mean`, `running_var` (C,).
 
-    Raises:
-        ValueError: an argument out of range; an input of another shape; a training batch with one value a channel.
+class BatchNorm(Module):
+    """What the layers share: they differ in the shapes that they take."""
 
-    Example:
-        >>> nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU())
-        Sequential(Linear(4, 8), BatchNorm1d(8), ReLU())
-    """
-
+    # What may follow (batch, C), in words.
+    lengths: ClassVar[tuple[tuple[str, ...], ...]] = ()
     weight: np.ndarray | None
     bias: np.ndarray | None
 
@@ -61,42 +75,93 @@ class BatchNorm1d(Module):
             }
 
     @property
-    def row_shape(self) -> tuple[int, ...]:
-        return (self.num_features,)
+    def row_shape(self) -> tuple[int, ...] | None:
+        return (self.num_features,) if () in self.lengths else None
 
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
-        if len(x.shape) not in (2, 3) or x.shape[1] != self.num_features:
+        shape, channels = x.shape, self.num_features
+        if len(shape) - 2 not in map(len, self.lengths) or shape[1] != channels:
+            taken = " or ".join(f"({', '.join(('batch', str(channels), *rest))})" for rest in self.lengths)
             raise ValueError(
-                f"{self!r}: the input has shape (batch, {', '.join(map(str, x.shape[1:]))}), expected"
-                f" (batch, {self.num_features}) or (batch, {self.num_features}, length)"
+                f"{self!r}: the input has shape (batch, {', '.join(map(str, shape[1:]))}), expected {taken}"
             )
-        shape = x.shape
-        x = builder.reshape(x, (*shape, 1)) if len(shape) == 2 else x
-        fields: dict[str, Any] = {
-            "x": x,
-            "weight": self.tensor("weight"),
-            "bias": self.tensor("bias"),
-            "eps": self.eps,
-        }
+        weight, bias = self.tensor("weight"), self.tensor("bias")
         mean, var = self.state.get("running_mean"), self.state.get("running_var")
-        if builder.training or mean is None:
-            if builder.training and shape[0] * x.shape[2] < 2:
-                raise ValueError(
-                    f"{self!r}: cannot train on a batch with one value per channel; use a larger batch_size"
-                )
-            tracked = builder.training and mean is not None
-            y = builder.emit(batch_norm_forward, want=("var",) if tracked else (), **fields)
-            if tracked:
-                builder.keep(
-                    batch_norm_track,
-                    mean=builder.output("mean").array,
-                    var=builder.output("var").array,
-                    running_mean=mean,
-                    running_var=var,
-                    batches=self.state["num_batches_tracked"].reshape(1),
-                    count=shape[0] * x.shape[2],
-                    momentum=-1.0 if self.momentum is None else self.momentum,
-                )
-        else:
-            y = builder.emit(batch_norm_inference, **fields, running_mean=mean, running_var=var)
-        return builder.reshape(y, shape)
+        if not builder.training and mean is not None:
+            from ..program.channels import from_planes, planes  # as above
+
+            y = builder.emit(
+                batch_norm_inference, x=planes(builder, x), weight=weight, bias=bias, eps=self.eps,
+                running_mean=mean, running_var=var,
+            )  # fmt: skip
+            return from_planes(builder, y, x)
+        count = shape[0] * prod(shape[2:])
+        if builder.training and count < 2:
+            raise ValueError(
+                f"{self!r}: cannot train on a batch with one value per channel; use a larger batch_size"
+            )
+        tracked = builder.training and mean is not None
+        y, of_batch = by_batch(builder, x, self.eps, weight, bias, tracked)
+        if tracked:
+            builder.keep(
+                batch_norm_track,
+                **of_batch,
+                running_mean=mean,
+                running_var=var,
+                batches=self.state["num_batches_tracked"].reshape(1),
+                count=count,
+                momentum=-1.0 if self.momentum is None else self.momentum,
+            )
+        return y
+
+
+class BatchNorm1d(BatchNorm):
+    """Batch normalisation: y = (x - mean) / √(var + eps) · weight + bias (Ioffe and Szegedy 2015; PyTorch's `nn.BatchNorm1d`).
+
+    While training, mean and var are those of the batch, and the running statistics follow them:
+    running += momentum · (new - running), with the unbiased variance. Inference takes the running statistics.
+
+    Args:
+        num_features: C of the input, at least 1.
+        eps: added to the variance, in [0, 1], default 1e-5.
+        momentum: the weight of the new value, in [0, 1], default 0.1; None averages all batches alike.
+        affine: whether to learn `weight` and `bias`, default True.
+        track_running_stats: default True; if False, inference takes the statistics of all rows it is given.
+
+    Shapes: input and output (N, C) or (N, C, L); `weight`, `bias`, `running_mean`, `running_var` (C,).
+
+    Raises:
+        ValueError: an argument out of range; an input of another shape; a training batch with one value a channel.
+
+    Example:
+        >>> nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU())
+        Sequential(Linear(4, 8), BatchNorm1d(8), ReLU())
+    """
+
+    lengths = ((), ("length",))
+
+
+class BatchNorm2d(BatchNorm):
+    """Batch normalisation of images: y = (x - mean) / √(var + eps) · weight + bias (PyTorch's `nn.BatchNorm2d`).
+
+    While training, mean and var of a channel are those of all its pixels in the batch, and the running statistics follow them:
+    running += momentum · (new - running), with the unbiased variance. Inference takes the running statistics.
+
+    Args:
+        num_features: C of the input, at least 1.
+        eps: added to the variance, in [0, 1], default 1e-5.
+        momentum: the weight of the new value, in [0, 1], default 0.1; None averages all batches alike.
+        affine: whether to learn `weight` and `bias`, default True.
+        track_running_stats: default True; if False, inference takes the statistics of all rows it is given.
+
+    Shapes: input and output (N, C, H, W); `weight`, `bias`, `running_mean`, `running_var` (C,).
+
+    Raises:
+        ValueError: an argument out of range; an input of another shape; a training batch with one value a channel.
+
+    Example:
+        >>> nn.BatchNorm2d(16, momentum=0.05)
+        BatchNorm2d(16, momentum=0.05)
+    """
+
+    lengths = (("height", "width"),)

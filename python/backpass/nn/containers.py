@@ -83,57 +83,76 @@ class Sequential(Module):
 
 
 class Residual(Module):
-    """Residual branch: y = x + inner(x) (He et al. 2016). The gradient reaches x undamped.
+    """Residual branch: y = shortcut(x) + inner(x) (He et al. 2016). Without a shortcut, the gradient reaches x undamped.
 
     Args:
-        inner: a layer, or several that follow each other; together they keep the shape of x.
+        inner: a layer, or several that follow each other.
+        shortcut: the layer beside them, where they change the shape of x; default None, x as it is.
 
-    Shapes: input and output (N, ...) alike.
+    Shapes: input (N, ...); inner and shortcut give the same shape, which is the output's.
 
     Raises:
-        TypeError: something that is no layer. ValueError: inner changes the shape, when the network first meets its input.
+        TypeError: something that is no layer. ValueError: shapes that differ, when the network first meets its input.
 
     Example:
-        >>> nn.Residual(nn.Linear(8, 8), nn.ReLU())
-        Residual(Linear(8, 8), ReLU())
+        >>> nn.Residual(nn.Linear(8, 4), nn.ReLU(), shortcut=nn.Linear(8, 4))
+        Residual(Linear(8, 4), ReLU(), shortcut=Linear(8, 4))
     """
 
-    structural: ClassVar[tuple[str, ...]] = ("inner",)
+    structural: ClassVar[tuple[str, ...]] = ("inner", "shortcut")
 
-    def __init__(self, *inner: Module) -> None:
+    def __init__(self, *inner: Module, shortcut: Module | None = None) -> None:
         super().__init__()
-        for layer in inner:
-            if not isinstance(layer, Module):
-                raise TypeError(f"Residual: inner is {layer!r:.80}, expected a backpass.nn layer")
+        for name, layer in (*(("inner", layer) for layer in inner), ("shortcut", shortcut)):
+            if not isinstance(layer, Module) and (layer is not None or name == "inner"):
+                raise TypeError(f"Residual: {name} is {layer!r:.80}, expected a backpass.nn layer")
         self.inner = inner[0] if len(inner) == 1 else Sequential(*inner)
+        self.shortcut = shortcut
 
     @property
     def row_shape(self) -> tuple[int, ...] | None:
+        if self.inner.row_shape is None and self.shortcut is not None:
+            return self.shortcut.row_shape
         return self.inner.row_shape
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         yield "inner", self.inner
+        if self.shortcut is not None:
+            yield "shortcut", self.shortcut
 
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
-        with builder.inside("inner"):
-            y = self.inner.emit(builder, x)
-        if isinstance(y, Several):
-            raise ValueError(f"Residual: inner gives {len(y.parts)} outputs, expected one")
-        if y.shape != x.shape:
-            raise ValueError(
-                f"Residual: inner turns {x.shape[1:]} into {y.shape[1:]}, expected the same shape"
-            )
-        return builder.emit(add, a=x, b=y)
+        branches = {"inner": x, "shortcut": x}
+        for name, layer in self.named_children():
+            with builder.inside(name):
+                y = layer.emit(builder, x)
+            if isinstance(y, Several):
+                raise ValueError(f"Residual: {name} gives {len(y.parts)} outputs, expected one")
+            branches[name] = y
+        y, beside = branches["inner"], branches["shortcut"]
+        if y.shape != beside.shape:
+            shapes = f"inner turns {x.shape[1:]} into {y.shape[1:]}"
+            if self.shortcut is None:
+                raise ValueError(
+                    f"Residual: {shapes}, expected the same shape; give a layer that changes x alike as shortcut="
+                )
+            raise ValueError(f"Residual: {shapes}, but shortcut= into {beside.shape[1:]}")
+        if beside.array.flags.c_contiguous or y.array.flags.c_contiguous:
+            return builder.emit(add, a=beside, b=y)
+        from ..program.order import alike  # here: `import backpass` is to be quick
+
+        return alike(builder, lambda a, b: builder.emit(add, a=a, b=b), beside, y)
 
 
 class Flatten(Module):
-    """Flatten: dimensions start_dim to end_dim as one, a view of the same buffer (PyTorch's `nn.Flatten`).
+    """Flatten: dimensions start_dim to end_dim as one, in their order (PyTorch's `nn.Flatten`).
+
+    A view of the same buffer; where the channels of images lie last in memory, a copy.
 
     Args:
         start_dim: the first of these dimensions, at least 1 (0 is the batch, which stays); default 1.
         end_dim: the last of them, negative ones counted from the end; default -1.
 
-    Shapes: input (N, a, b, c), output (N, a·b·c) by default.
+    Shapes: input (N, C, H, W), output (N, C·H·W) by default.
 
     Raises:
         ValueError: a dimension that the input does not have.

@@ -16,6 +16,14 @@ from ..program import Tensor
 from ..program.functions import where
 from ..program.symbolic import SymbolicTensor, operand
 from ..program.views import permute
+from .functional_channels import (  # noqa: F401 functions of this module
+    batch_norm,
+    dropout1d,
+    dropout2d,
+    group_norm,
+    instance_norm,
+    interpolate,
+)
 from .functional_conv import conv1d as conv1d
 from .functional_conv import conv2d as conv2d
 from .functional_conv import conv_transpose1d as conv_transpose1d

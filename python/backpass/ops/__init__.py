@@ -4,14 +4,22 @@ from .accuracy import argmax, correct_classes, correct_logits
 from .augment import augment_images_backward, augment_images_forward, gaussian_noise
 from .batch import advance, gather, gather_labels, shuffle
 from .batch_norm import batch_norm_backward, batch_norm_forward, batch_norm_inference, batch_norm_track
+from .batch_norm_rows import (
+    batch_norm_moments,
+    batch_norm_rows,
+    batch_norm_rows_backward,
+    batch_norm_rows_backward_weight,
+    parts_of_rows,
+)
 from .class_loss import nll, softmax_cross_entropy
 from .clip import clip_scale, gradient_norm
 from .contract import NUMBERS, REGISTRY, Op
 from .conv import conv2d_backward, conv2d_forward
 from .conv_transpose import conv_transpose2d_backward, conv_transpose2d_forward
-from .dropout import dropout_backward, dropout_forward
+from .dropout import channel_dropout_backward, channel_dropout_forward, dropout_backward, dropout_forward
 from .elementwise import activation_backward, activation_forward, add, to_number
 from .expression import expression
+from .group_norm import group_norm_backward, group_norm_backward_weight, group_norm_forward
 from .indexing import embedding_backward, embedding_forward, gather_backward, gather_forward
 from .layer_norm import layer_norm_backward, layer_norm_forward
 from .linear import linear_backward, linear_forward
@@ -22,6 +30,7 @@ from .mixup import mixed_loss, mixup_backward, mixup_draw, mixup_forward
 from .penalty import l2_gradient, l2_loss
 from .pointwise_loss import gaussian_nll, pointwise_loss
 from .reduction import max_backward, max_forward, reduce_sum
+from .resize import resize_backward, resize_forward
 from .schedule import (
     cosine_schedule,
     exponential_schedule,
@@ -59,7 +68,13 @@ __all__ = [
     "batch_norm_backward",
     "batch_norm_forward",
     "batch_norm_inference",
+    "batch_norm_moments",
+    "batch_norm_rows",
+    "batch_norm_rows_backward",
+    "batch_norm_rows_backward_weight",
     "batch_norm_track",
+    "channel_dropout_backward",
+    "channel_dropout_forward",
     "clip_scale",
     "conv2d_backward",
     "conv2d_forward",
@@ -82,6 +97,9 @@ __all__ = [
     "gaussian_nll",
     "gaussian_noise",
     "gradient_norm",
+    "group_norm_backward",
+    "group_norm_backward_weight",
+    "group_norm_forward",
     "l2_gradient",
     "l2_loss",
     "layer_norm_backward",
@@ -104,9 +122,12 @@ __all__ = [
     "nll",
     "one_cycle_schedule",
     "part_norms",
+    "parts_of_rows",
     "piecewise_schedule",
     "pointwise_loss",
     "reduce_sum",
+    "resize_backward",
+    "resize_forward",
     "rmsprop_step",
     "saturated_units",
     "sgd_step",

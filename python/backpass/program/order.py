@@ -43,6 +43,15 @@ def keeping_order(builder: Builder, compute: Callable[[Tensor], Tensor], x: Tens
     return permute(builder, compute(permute(builder, x, order)), np.argsort(order).tolist())
 
 
+def alike(builder: Builder, compute: Callable[[Tensor, Tensor], Tensor], a: Tensor, b: Tensor) -> Tensor:
+    """compute(a, b), element by element, on views in the order of memory that both have; with its place on the tape."""
+    order = memory_order([a, b])
+    if order is None:
+        return compute(a, b)
+    y = compute(permute(builder, a, order), permute(builder, b, order))
+    return permute(builder, y, np.argsort(order).tolist())
+
+
 def channels_last(builder: Builder, x: Tensor) -> Tensor:
     """(B, C, H, W) as a view (B, H, W, C); (B, C, L) as (B, 1, L, C): what ops on images take."""
     axes = (0, 2, 3, 1)

@@ -13,23 +13,26 @@ from . import (
     accuracy,
     batch,
     batch_norm,
+    batch_norm_rows,
     class_loss,
     clip,
     conv,
     dropout,
     elementwise,
+    group_norm,
     layer_norm,
     linear,
     penalty,
     pointwise_loss,
+    resize,
     softmax,
     update,
 )
 from .compiler import Bound
 
 MODULES = (
-    accuracy, batch, batch_norm, class_loss, clip, conv, dropout, elementwise, layer_norm, linear, penalty, pointwise_loss,
-    softmax, update,
+    accuracy, batch, batch_norm, batch_norm_rows, class_loss, clip, conv, dropout, elementwise, group_norm, layer_norm, linear,
+    penalty, pointwise_loss, resize, softmax, update,
 )  # fmt: skip
 # A binder bears the name of its op: it takes the op's fields, and gives the compiled kernel with the arguments that it wants.
 BINDERS: dict[str, Callable[..., Bound]] = {
