@@ -69,6 +69,8 @@ def test_gradient(name: str, backend: Backend) -> None:
                 given.pop("slope", None)
         if forward.activates:
             given.pop("slope", None)
+        if any(k not in given and not backward.arrays[k].optional for k in backward.inputs):
+            continue  # of inference: what the gradient needs was not asked for
         given |= {k: fields[k] for k in backward.scalars if k in fields}
         backend.call(backward.name, **given)
         for k in backward.outputs:

@@ -16,6 +16,14 @@ from ..program import Tensor
 from ..program.functions import where
 from ..program.symbolic import SymbolicTensor, operand
 from ..program.views import permute
+from .functional_pooling import adaptive_avg_pool1d as adaptive_avg_pool1d
+from .functional_pooling import adaptive_avg_pool2d as adaptive_avg_pool2d
+from .functional_pooling import adaptive_max_pool1d as adaptive_max_pool1d
+from .functional_pooling import adaptive_max_pool2d as adaptive_max_pool2d
+from .functional_pooling import avg_pool1d as avg_pool1d
+from .functional_pooling import avg_pool2d as avg_pool2d
+from .functional_pooling import max_pool1d as max_pool1d
+from .functional_pooling import max_pool2d as max_pool2d
 
 
 def relu(x: SymbolicTensor, inplace: bool = False) -> SymbolicTensor:
