@@ -15,13 +15,15 @@ pytestmark = pytest.mark.torch
 
 
 def pooled(kind: str, *shape: int, activation: str = "ReLU", **arguments: Any) -> Case:
-    """A layer that learns and an activation below the pooling, and a linear layer on all that comes out."""
+    """A convolution, and an activation whose gradient fuses with the pooling's; a linear layer on all that comes out."""
 
     def body(nn: Any) -> Any:
-        last = shape[-1]
-        return nn.Sequential(
-            nn.Linear(last, last), getattr(nn, activation)(), getattr(nn, kind)(**arguments), nn.Flatten()
+        learns = (
+            nn.Linear(shape[-1], shape[-1])
+            if len(shape) > 3
+            else (nn.Conv2d if len(shape) == 3 else nn.Conv1d)(shape[0], shape[0], 1)
         )
+        return nn.Sequential(learns, getattr(nn, activation)(), getattr(nn, kind)(**arguments), nn.Flatten())
 
     features = bp.Model(body(ours), "mse", backend="numpy").predict(np.zeros((1, *shape))).shape[1]
     return Case(

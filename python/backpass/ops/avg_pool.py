@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from .contract import Dims, op
 from .formulas import ACTIVATIONS
 from .max_pool import ADAPTIVE_CASES, ADAPTIVE_LARGE, CASES, LARGE
