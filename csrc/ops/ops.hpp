@@ -4,6 +4,7 @@
 
 #include "accuracy.hpp"
 #include "augment.hpp"
+#include "avg_pool.hpp"
 #include "batch.hpp"
 #include "batch_norm.hpp"
 #include "class_loss.hpp"
@@ -15,6 +16,7 @@
 #include "layer_norm.hpp"
 #include "linear.hpp"
 #include "matmul.hpp"
+#include "max_pool.hpp"
 #include "mean_loss.hpp"
 #include "measure.hpp"
 #include "mixup.hpp"
@@ -32,7 +34,7 @@ using Ops = decltype(LinearOps{} + SparseLinearOps{} + ElementwiseOps{} + Expres
                      IndexingOps{} + MatmulOps{} + MeanLossOps{} + DropoutOps{} + SoftmaxOps{} +
                      BatchNormOps{} + LayerNormOps{} + AugmentOps{} + MixupOps{} + ClassLossOps{} +
                      PointwiseLossOps{} + AccuracyOps{} + UpdateOps{} + ClipOps{} + PenaltyOps{} +
-                     ScheduleOps{} + BatchOps{} + MeasureOps{});
+                     ScheduleOps{} + BatchOps{} + MeasureOps{} + MaxPoolOps{} + AvgPoolOps{});
 
 // A kernel does the tasks [range.begin, range.end) of its op.
 template <class Op>

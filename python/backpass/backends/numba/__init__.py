@@ -11,6 +11,7 @@ from ...ops import REGISTRY
 from ..base import Backend, Call, Executor, guard_of
 from . import (
     accuracy,
+    avg_pool,
     batch,
     batch_norm,
     class_loss,
@@ -19,6 +20,7 @@ from . import (
     elementwise,
     layer_norm,
     linear,
+    max_pool,
     penalty,
     pointwise_loss,
     softmax,
@@ -27,8 +29,8 @@ from . import (
 from .compiler import Bound
 
 MODULES = (
-    accuracy, batch, batch_norm, class_loss, clip, dropout, elementwise, layer_norm, linear, penalty, pointwise_loss, softmax,
-    update,
+    accuracy, avg_pool, batch, batch_norm, class_loss, clip, dropout, elementwise, layer_norm, linear, max_pool, penalty,
+    pointwise_loss, softmax, update,
 )  # fmt: skip
 # A binder bears the name of its op: it takes the op's fields, and gives the compiled kernel with the arguments that it wants.
 BINDERS: dict[str, Callable[..., Bound]] = {
