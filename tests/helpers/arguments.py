@@ -20,6 +20,7 @@ import backpass as bp
 from backpass import losses, nn, optim
 from backpass.backends import Backend
 from backpass.nn.image_augmentation import ImageAugmentation
+from backpass.nn.pooling import Pooling
 from backpass.optim import schedules
 from helpers.registered import sample_losses
 
@@ -32,7 +33,7 @@ ODD: list[Any] = [
     slice(3), range(3), nn.Linear, "float16", np.float16, "int32", np.dtype(">f4"),
 ]  # fmt: skip
 GOOD: dict[str, Any] = {  # arguments without a default
-    "in_features": 4, "out_features": 3, "num_features": 4, "normalized_shape": 4, "inner": nn.Identity, "lr": 0.01, "every": 3,
+    "in_features": 4, "out_features": 3, "num_features": 4, "normalized_shape": 4, "inner": nn.Identity, "kernel_size": 2, "output_size": 2, "lr": 0.01, "every": 3,
     "factor": 0.5, "total_steps": 10, "warmup_steps": 2, "factors": {3: 0.5}, "net": nn.Identity, "path": "/nowhere/x", "n": 1,
     "name": "numpy", "loss": "mse", "optimizer": "sgd", "limits": 1,
     "backend": bp.get_backend("numpy"), "state": {},
@@ -288,6 +289,8 @@ def use(made: Any, backend: Backend) -> None:
         net = made
         if isinstance(made, ImageAugmentation):
             x = X.reshape(6, 1, 2, 2)
+        if isinstance(made, Pooling):
+            x = X.reshape(6, 1, 4) if type(made).__name__.endswith("1d") else X.reshape(6, 1, 2, 2)
         y = np.ones(bp.Model(deepcopy(made), backend="numpy").predict(x).shape)
     if isinstance(made, losses.Loss):
         loss, sample = made, LOSSES[type(made)]

@@ -23,9 +23,10 @@ from losses.test_torch_losses import CASES as LOSSES
 from nn.test_torch_layers import CASES as LAYERS
 from nn.test_torch_modules import OURS as MODULES
 from nn.test_torch_modules import batches as module_batches
+from nn.test_torch_pooling import CASES as POOLING
 from optim.test_torch_optimizers import CASES as OPTIMIZERS
 
-CASES: dict[str, Case] = {**GOLDEN, **LAYERS, **LOSSES, **OPTIMIZERS}
+CASES: dict[str, Case] = {**GOLDEN, **LAYERS, **POOLING, **LOSSES, **OPTIMIZERS}
 
 
 class Recorder(NumPyBackend):

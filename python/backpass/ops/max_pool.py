@@ -50,7 +50,7 @@ for _case in [*ADAPTIVE_CASES, ADAPTIVE_LARGE]:
 
 
 def _samples(cases: list[Dims], large: Dims, taps: Any) -> dict[str, Any]:
-    def index(rng: np.random.Generator, shape: tuple[int, ...], dims: Dims) -> Any:
+    def index(rng: Any, shape: tuple[int, ...], dims: Dims) -> Any:
         return rng.integers(0, taps(dims), shape)
 
     activations = {"activation": [*ACTIVATIONS], "alpha": [0.7]}
