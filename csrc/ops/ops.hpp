@@ -9,6 +9,7 @@
 #include "batch_norm.hpp"
 #include "class_loss.hpp"
 #include "clip.hpp"
+#include "conv.hpp"
 #include "dropout.hpp"
 #include "elementwise.hpp"
 #include "expression.hpp"
@@ -31,7 +32,7 @@
 namespace backpass {
 
 using Ops = decltype(LinearOps{} + SparseLinearOps{} + ElementwiseOps{} + ExpressionOps{} + ReductionOps{} +
-                     IndexingOps{} + MatmulOps{} + MeanLossOps{} + DropoutOps{} + SoftmaxOps{} +
+                     IndexingOps{} + MatmulOps{} + ConvOps{} + MeanLossOps{} + DropoutOps{} + SoftmaxOps{} +
                      BatchNormOps{} + LayerNormOps{} + AugmentOps{} + MixupOps{} + ClassLossOps{} +
                      PointwiseLossOps{} + AccuracyOps{} + UpdateOps{} + ClipOps{} + PenaltyOps{} +
                      ScheduleOps{} + BatchOps{} + MeasureOps{} + MaxPoolOps{} + AvgPoolOps{});

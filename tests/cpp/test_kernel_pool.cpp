@@ -126,18 +126,18 @@ void check_means(const Case& c, Forward forward, Backward backward, bool relu, D
         CHECK(is_close(dx[i], relu && !(x[i] > 0) ? 0 : want[std::size_t(i)], 64, 4));
 }
 
-struct Slide {
+struct Sliding {
     int64_t kernel_h, kernel_w, stride_h, stride_w, padding_h, padding_w, dilation_h, dilation_w;
     bool ceil;
 };
-constexpr Slide kSlides[] = {
+constexpr Sliding kSlides[] = {
     {2, 2, 2, 2, 0, 0, 1, 1, false}, {3, 3, 2, 2, 1, 1, 1, 1, false}, {2, 3, 1, 3, 1, 0, 1, 1, false},
     {3, 2, 2, 2, 1, 1, 1, 1, true},  {2, 2, 3, 4, 0, 0, 1, 1, true},  {3, 2, 1, 2, 1, 1, 2, 3, false},
     {1, 1, 1, 1, 0, 0, 1, 1, false}, {2, 2, 1, 1, 1, 1, 7, 8, false}, {5, 5, 5, 5, 2, 2, 1, 1, true},
 };
 
 template <class Op>
-Op with(const Slide& s) {
+Op with(const Sliding& s) {
     Op op;
     op.window.kernel_h = s.kernel_h, op.window.kernel_w = s.kernel_w;
     op.window.stride_h = s.stride_h, op.window.stride_w = s.stride_w;
@@ -148,7 +148,7 @@ Op with(const Slide& s) {
 }
 
 template <class T>
-void slide(const Image& image, const Slide& s, int64_t bits) {
+void slide(const Image& image, const Sliding& s, int64_t bits) {
     const auto places = [&](int64_t dilation_h, int64_t dilation_w) {
         return Case{image, slid(image.height, s.kernel_h, s.stride_h, s.padding_h, dilation_h, s.ceil),
                     slid(image.width, s.kernel_w, s.stride_w, s.padding_w, dilation_w, s.ceil)};
@@ -158,7 +158,7 @@ void slide(const Image& image, const Slide& s, int64_t bits) {
         check_maxima<T>(c, with<MaxPool2dForward<T>>(s), with<MaxPool2dBackward<T>>(s),
                         bits & 1 ? Activation::relu : Activation::identity, bits & 2,
                         [&](int64_t i, int64_t j, int64_t, int64_t) { return i * s.kernel_w + j; });
-    Slide plain = s;
+    Sliding plain = s;
     plain.dilation_h = plain.dilation_w = 1;
     auto forward = with<AvgPool2dForward<T>>(plain);
     auto backward = with<AvgPool2dBackward<T>>(plain);
@@ -200,7 +200,7 @@ void check() {
         slide<T>({2, 7, 6, channels}, kSlides[channels % 9], bits++);
         divide<T>({2, 5, 4, channels}, 1 + channels % 6, 1 + channels % 3, bits++);
     }
-    for (const Slide& s : kSlides)
+    for (const Sliding& s : kSlides)
         for (const Image& image : {Image{0, 9, 9, 3}, Image{1, 8, 9, 16}, Image{3, 9, 8, 5},
                                    Image{40, 6, 11, 17}, Image{2, 1, 70, 33}})
             slide<T>(image, s, bits++), slide<T>(image, s, bits++);

@@ -8,7 +8,11 @@ from golden.cases import Case, mse
 from helpers.backends import BACKENDS
 from helpers.torch_parity import check_trajectory, runs
 
-pytestmark = pytest.mark.torch
+pytestmark = [
+    pytest.mark.torch,
+    # of an odd margin, which PyTorch adds in a copy
+    pytest.mark.filterwarnings("ignore:Using padding='same':UserWarning"),
+]
 
 
 def images(*shape: int, **arguments: Any) -> Case:
@@ -45,7 +49,52 @@ def widths(net: Any, shape: tuple[int, ...]) -> int:
     return int(bp.Model(net(nn), "mse", backend="numpy").predict(np.zeros((1, *shape))).shape[1])
 
 
+def transposed(*shape: int, **arguments: Any) -> Case:
+    """A transposed convolution behind a convolution."""
+    dims = len(shape) - 1
+    outputs = arguments.pop("outputs", 6)
+
+    def net(nn: Any) -> Any:
+        conv, back = getattr(nn, f"Conv{dims}d"), getattr(nn, f"ConvTranspose{dims}d")
+        return nn.Sequential(
+            conv(shape[0], 4, 2),
+            nn.Tanh(),
+            back(4, outputs, **{"kernel_size": 3} | arguments),
+            nn.ReLU(),
+            nn.Flatten(),
+        )
+
+    features = widths(net, shape)
+    return Case(
+        lambda nn: nn.Sequential(*net(nn), nn.Linear(features, 4)),
+        mse,
+        "SGD",
+        {"lr": 0.01, "momentum": 0.8},
+        shape=shape,
+    )
+
+
 CASES = {
+    "transposed": transposed(3, 5, 4),
+    "transposed, stride": transposed(3, 5, 4, kernel_size=4, stride=2, padding=1),
+    "transposed, stride beyond the kernel": transposed(3, 4, 4, kernel_size=2, stride=3),
+    "transposed, all options": transposed(
+        2,
+        4,
+        5,
+        kernel_size=(3, 2),
+        stride=(2, 3),
+        padding=(2, 1),
+        output_padding=(1, 2),
+        dilation=(1, 2),
+        groups=2,
+    ),
+    "transposed, depthwise, no bias": transposed(2, 4, 4, groups=4, outputs=4, bias=False, stride=2),
+    "transposed, output padding beyond the stride": transposed(2, 4, 4, dilation=3, output_padding=2),
+    "transposed 1d": transposed(3, 6, kernel_size=4, stride=2, padding=1),
+    "transposed 1d, options": transposed(
+        3, 6, kernel_size=3, stride=3, output_padding=2, groups=2, dilation=2
+    ),
     "conv2d": images(3, 7, 6),
     "conv2d, stride": images(3, 8, 9, stride=2),
     "conv2d, stride beyond the kernel": images(2, 9, 9, kernel_size=2, stride=3),
@@ -73,6 +122,7 @@ CASES = {
     "conv1d, replicate": images(3, 9, padding=2, padding_mode="replicate"),
 }
 CORE = (
+    "transposed, all options",
     "conv2d",
     "conv2d, stride, dilation, padding",
     "conv2d, depthwise",

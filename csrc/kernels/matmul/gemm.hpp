@@ -28,12 +28,8 @@ struct Tile {
 // acc[m][v] += A(m, k) · B(k, v) over all k. Masked: the last vector of columns has `tail` lanes. Pack: the panel of B is packed
 // for later tiles, hidden behind the FMAs.
 template <int Rows, int Vectors, bool Masked, bool Pack, class T>
-BP_INLINE void multiply(vec<T> (&acc)[Rows][Vectors], const Tile<T>& tile) {
-    const Operand<T> a = tile.a;
-    const T* b = tile.b;
-    const Index ldb = tile.ldb, k_end = tile.k;
-    const int tail = tile.tail;
-    T* packed = tile.packed;
+BP_INLINE void multiply(vec<T> (&acc)[Rows][Vectors], Operand<T> a, const T* b, Index ldb, Index k_end,
+                        int tail, T* packed) {
     const T* base[(Rows + 2) / 3];  // one pointer for three rows: base, base + row, base + 2 row
     for (int i = 0; i < (Rows + 2) / 3; ++i) base[i] = a.data + 3 * i * a.row;
     for (Index k = 0; k < k_end; ++k) {
@@ -74,7 +70,7 @@ __attribute__((noinline)) void compute(const Tile<T>& tile, const Epilogue& epil
             const T* from = c + m * ldc + v * width<T>;
             acc[m][v] = first ? vec<T>{} : Masked && v + 1 == Vectors ? load_tail(from, tail) : load(from);
         }
-    multiply<Rows, Vectors, Masked, Pack>(acc, tile);
+    multiply<Rows, Vectors, Masked, Pack>(acc, tile.a, tile.b, tile.ldb, tile.k, tail, tile.packed);
 #pragma GCC unroll 4
     for (int v = 0; v < Vectors; ++v) {
         const bool masked = Masked && v + 1 == Vectors;

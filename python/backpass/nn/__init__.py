@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .avg_pool import AvgPool1d, AvgPool2d
     from .collections import ModuleDict, ModuleList
     from .conv import Conv1d, Conv2d
+    from .conv_transpose import ConvTranspose1d, ConvTranspose2d
     from .gaussian_noise import GaussianNoise
     from .global_pool import GlobalAvgPool, GlobalMaxPool
     from .image_augmentation import Cutout, RandomHorizontalFlip, RandomShift
@@ -53,6 +54,8 @@ __all__ = [
     "BatchNorm1d",
     "Conv1d",
     "Conv2d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
     "CrossEntropyLoss",
     "Cutout",
     "Dropout",
@@ -96,7 +99,8 @@ __all__ = [
 ]  # fmt: skip
 # Imported when they are asked for.
 LATE = {
-    "Conv1d": ".conv", "Conv2d": ".conv", "Cutout": ".image_augmentation",
+    "Conv1d": ".conv", "Conv2d": ".conv", "ConvTranspose1d": ".conv_transpose",
+    "ConvTranspose2d": ".conv_transpose", "Cutout": ".image_augmentation",
     "GaussianNoise": ".gaussian_noise", "MixUp": ".mixup", "ModuleDict": ".collections",
     "ModuleList": ".collections", "RandomHorizontalFlip": ".image_augmentation", "RandomShift": ".image_augmentation",
     "traced": "..losses",

@@ -14,6 +14,7 @@ from .class_loss import nll, softmax_cross_entropy
 from .clip import clip_scale, gradient_norm
 from .contract import NUMBERS, REGISTRY, Op
 from .conv import conv2d_backward, conv2d_forward
+from .conv_transpose import conv_transpose2d_backward, conv_transpose2d_forward
 from .dropout import dropout_backward, dropout_forward
 from .elementwise import activation_backward, activation_forward, add, to_number
 from .expression import expression
@@ -80,6 +81,8 @@ __all__ = [
     "clip_scale",
     "conv2d_backward",
     "conv2d_forward",
+    "conv_transpose2d_backward",
+    "conv_transpose2d_forward",
     "correct_classes",
     "correct_logits",
     "cosine_schedule",

@@ -56,12 +56,7 @@ SAMPLES: dict[str, Any] = {"cases": CASES, "large": LARGE, "activation": [*ACTIV
 def conv_sizes(dims: Dims, scalars: Mapping[str, Any]) -> Dims:
     """The height and width of a convolution's output; ValueError where kernel, groups and input do not fit."""
     groups, channels, outputs = scalars["groups"], dims["C"], dims["O"]
-    for name in ("groups", "stride_h", "stride_w", "dilation_h", "dilation_w"):
-        if scalars[name] < 1:
-            raise ValueError(f"conv2d: {name} is {scalars[name]}, expected at least 1")
-    for name in ("top", "left", "bottom", "right"):
-        if scalars[name] < 0:
-            raise ValueError(f"conv2d: {name} is {scalars[name]}, expected at least 0")
+    checked_scalars("conv2d", scalars)
     if dims["D"] * groups != channels or outputs % groups:
         raise ValueError(
             f"conv2d: groups is {groups}, but the input has {channels} channels, weight {dims['D']} for {outputs}"
@@ -74,6 +69,16 @@ def conv_sizes(dims: Dims, scalars: Mapping[str, Any]) -> Dims:
             scalars[f"dilation_{h}"],
         )  # fmt: skip
     return out
+
+
+def checked_scalars(op_name: str, scalars: Mapping[str, Any]) -> None:
+    """ValueError where steps or margins of a window are out of range."""
+    for name in ("groups", "stride_h", "stride_w", "dilation_h", "dilation_w"):
+        if scalars[name] < 1:
+            raise ValueError(f"{op_name}: {name} is {scalars[name]}, expected at least 1")
+    for name in ("top", "left", "bottom", "right"):
+        if scalars[name] < 0:
+            raise ValueError(f"{op_name}: {name} is {scalars[name]}, expected at least 0")
 
 
 @op(

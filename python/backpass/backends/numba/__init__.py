@@ -16,6 +16,7 @@ from . import (
     batch_norm,
     class_loss,
     clip,
+    conv,
     dropout,
     elementwise,
     layer_norm,
@@ -29,7 +30,7 @@ from . import (
 from .compiler import Bound
 
 MODULES = (
-    accuracy, avg_pool, batch, batch_norm, class_loss, clip, dropout, elementwise, layer_norm, linear, max_pool, penalty,
+    accuracy, avg_pool, batch, batch_norm, class_loss, clip, conv, dropout, elementwise, layer_norm, linear, max_pool, penalty,
     pointwise_loss, softmax, update,
 )  # fmt: skip
 # A binder bears the name of its op: it takes the op's fields, and gives the compiled kernel with the arguments that it wants.

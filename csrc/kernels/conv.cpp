@@ -1,0 +1,168 @@
+// conv2d_forward and conv2d_backward.
+#include "conv/correlate.hpp"
+#include "conv/input_gradient.hpp"
+#include "conv/weight_gradient.hpp"
+#include "kernel.hpp"
+#include "matmul/activate.hpp"
+#include "matmul/epilogue.hpp"
+
+namespace backpass::BACKPASS_ISA {
+namespace {
+
+// Rows r0 .. r1 of a matrix, columns n .. n + kPanel of `columns`: padded with zeros.
+template <class T>
+BP_INLINE void pack_rows(const T* from, Index ld, Index rows, Index columns, T* to) {
+    for (Index r = 0; r < rows; ++r, from += ld, to += kPanel<T>)
+        for (int v = 0; v < kTileVectors; ++v) {
+            const Index left = columns - v * width<T>;
+            const int lanes = int(left >= width<T> ? width<T> : left > 0 ? left : 0);
+            store(to + v * width<T>, load_some(from + v * width<T>, lanes));
+        }
+}
+
+template <class T>
+void conv2d_forward(const Conv2dForward<T>& op, Range range, Scratch scratch) {
+    const ImageTasks tasks = op.image_tasks();
+    const Index KH = op.weight.shape[0], KW = op.weight.shape[1], D = op.weight.shape[2],
+                O = op.weight.shape[3];
+    const Index groups = op.window.groups, columns = O / groups, P = op.y.shape[1], Q = op.y.shape[2];
+    const Index image = P * Q * O;
+    const bool sweep =
+        op.slope || (op.activation != Activation::identity && op.activation != Activation::relu);
+    const auto rows_of_images = [&](Index n0, Index n1, Index u0, Index u1) BP_INLINED {
+        for (Index g = 0; g < groups; ++g) {
+            const T* weight = op.weight.data + g * columns;
+            const Correlation correlation{
+                forward_axis(op.window.down(KH), P),
+                forward_axis(op.window.across(KW), Q),
+                Source<T>{op.x.data + g * D, op.x.shape[1], op.x.shape[2], op.x.shape[3], D},
+                Target<T>{op.y.data + g * columns, Q, O, columns, image},
+                ConvEpilogue<T>{op.bias ? op.bias.data + g * columns : nullptr,
+                                !sweep && op.activation == Activation::relu, nullptr},
+                [=](Index i, Index j, Index r0, Index r1, Index n, T* to) BP_INLINED {
+                    pack_rows(weight + ((i * KW + j) * D + r0) * O + n, O, r1 - r0, columns - n, to);
+                },
+                scratch};
+            correlation.run(n0, n1, u0, u1);
+        }
+        if (sweep)
+            for (Index n = n0; n < n1; ++n) {
+                T* rows = op.y.data + n * image + u0 * Q * O;
+                T* slope = op.slope ? op.slope.data + (rows - op.y.data) : nullptr;
+                activate(op.activation, rows, rows, slope, (u1 - u0) * Q * O, T(op.alpha));
+            }
+    };
+    if (tasks.bands == 1) {
+        const Index n0 = range.begin * tasks.per_task, n1 = range.end * tasks.per_task;
+        rows_of_images(n0, n1 < tasks.images ? n1 : tasks.images, 0, P);
+    } else {
+        for (Index task = range.begin; task < range.end; ++task) {
+            const Index n = task / tasks.bands, band = task % tasks.bands;
+            rows_of_images(n, n + 1, band * P / tasks.bands, (band + 1) * P / tasks.bands);
+        }
+    }
+}
+
+// dx of images [n0, n1): a correlation of dy with the weights turned around, phase by phase.
+template <class T>
+void gradient_by_phases(const Conv2dBackward<T>& op, Index n0, Index n1, bool relu, Scratch scratch) {
+    const Index KH = op.weight.shape[0], KW = op.weight.shape[1], D = op.weight.shape[2],
+                O = op.weight.shape[3];
+    const Index groups = op.window.groups, run = O / groups, H = op.x.shape[1], W = op.x.shape[2],
+                C = op.x.shape[3];
+    for (Index g = 0; g < groups; ++g)
+        for (Index i = 0; i < op.window.stride_h; ++i)
+            for (Index j = 0; j < op.window.stride_w; ++j) {
+                const T* weight = op.weight.data + g * run;
+                const Correlation correlation{
+                    gradient_axis(op.window.down(KH), i, H),
+                    gradient_axis(op.window.across(KW), j, W),
+                    Source<T>{op.dy.data + g * run, op.dy.shape[1], op.dy.shape[2], O, run},
+                    Target<T>{op.dx.data + g * D, W, C, D, H * W * C},
+                    ConvEpilogue<T>{nullptr, false, relu ? op.x.data + g * D : nullptr},
+                    [=](Index ki, Index kj, Index r0, Index r1, Index n, T* to) BP_INLINED {
+                        const Transposed<T> turned{weight + (ki * KW + kj) * D * O, O};
+                        turned.pack(r0, r1 - r0, n, n + kPanel<T> < D ? n + kPanel<T> : D, to);
+                    },
+                    scratch};
+                correlation.run(n0, n1, 0, correlation.h.count);
+            }
+}
+
+template <class T>
+void input_gradient(const Conv2dBackward<T>& op, Index n0, Index n1, Scratch scratch) {
+    const bool relu = op.activation == Activation::relu && !op.slope;
+    const ColumnGradient<T> columns(op, scratch);
+    if (columns.pays())
+        columns.run(n0, n1, relu);
+    else
+        gradient_by_phases(op, n0, n1, relu, scratch);
+    if (relu || (op.activation == Activation::identity && !op.slope)) return;
+    const Index image = op.x.shape[1] * op.x.shape[2] * op.x.shape[3], from = n0 * image;
+    T* dx = op.dx.data + from;
+    multiply_slope(op.activation, op.x.data + from, op.slope ? op.slope.data + from : nullptr, dx, dx,
+                   (n1 - n0) * image, T(op.alpha));
+}
+
+template <class T>
+void conv2d_backward(const Conv2dBackward<T>& op, Range range, Scratch scratch) {
+    const Index tasks = op.weight_tasks();
+    const Range weights{range.begin, range.end < tasks ? range.end : tasks};
+    if (op.dweight && weights.begin < weights.end) WeightGradient<T>(op, scratch).run(weights);
+    if (op.dbias)
+        for (Index task = weights.begin; task < weights.end; ++task) {
+            const Index pieces = op.column_pieces(), rest = task / pieces;
+            if (rest % op.weight.shape[0]) continue;  // once for each group and piece
+            const Index columns = op.weight.shape[3] / op.window.groups;
+            const Index from = task % pieces * op.kColumns, end = from + op.kColumns;
+            const Index first = rest / op.weight.shape[0] * columns;
+            bias_gradient(op.dy, op.dbias.data, first + from, first + (end < columns ? end : columns));
+        }
+    if (range.end <= tasks) return;
+    const Index size = op.x.shape[1] * op.x.shape[2] * op.x.shape[3];
+    const ImageTasks images = ImageTasks::over(op.x.shape[0], 1, size);
+    const Index begin = range.begin > tasks ? range.begin - tasks : 0,
+                last = (range.end - tasks) * images.per_task;
+    input_gradient(op, begin * images.per_task, last < images.images ? last : images.images, scratch);
+}
+
+template <class T>
+void conv_transpose2d_forward(const ConvTranspose2dForward<T>& op, Range range, Scratch scratch) {
+    const Conv2dBackward<T> convolution = op.convolution();
+    conv2d_backward(convolution, range, scratch);
+    if (!op.bias) return;
+    const Index O = op.y.shape[3], rows = op.y.shape[1] * op.y.shape[2];
+    const ImageTasks images = ImageTasks::over(op.y.shape[0], 1, rows * O);
+    const Index end = range.end * images.per_task, last = end < images.images ? end : images.images;
+    T* row = op.y.data + range.begin * images.per_task * rows * O;
+    for (; row < op.y.data + last * rows * O; row += O)
+        each_vector<T>(O, [&](Index i, int lanes) BP_INLINED {
+            store_some(row + i, load_some(row + i, lanes) + load_some(op.bias.data + i, lanes), lanes);
+        });
+}
+
+template <class T>
+void conv_transpose2d_backward(const ConvTranspose2dBackward<T>& op, Range range, Scratch scratch) {
+    const Index first = op.bias_tasks();
+    for (Index task = range.begin; task < range.end && task < first; ++task) {
+        const Index from = task * kChannelPiece, end = from + kChannelPiece;
+        bias_gradient(op.dy, op.dbias.data, from, end < op.dy.shape[3] ? end : op.dy.shape[3]);
+    }
+    const Conv2dBackward<T> weights = op.weight_convolution();
+    const Index second = first + weights.weight_tasks();
+    const auto part = [&](Index begin, Index end) BP_INLINED {
+        return Range{range.begin > begin ? range.begin - begin : 0,
+                     (range.end < end ? range.end : end) - begin};
+    };
+    if (range.begin < second && range.end > first) conv2d_backward(weights, part(first, second), scratch);
+    if (range.end > second) conv2d_forward(op.input_convolution(), part(second, range.end), scratch);
+}
+
+}  // namespace
+
+BACKPASS_KERNEL(ConvTranspose2dForward, conv_transpose2d_forward)
+BACKPASS_KERNEL(ConvTranspose2dBackward, conv_transpose2d_backward)
+BACKPASS_KERNEL(Conv2dForward, conv2d_forward)
+BACKPASS_KERNEL(Conv2dBackward, conv2d_backward)
+
+}  // namespace backpass::BACKPASS_ISA

@@ -1,0 +1,245 @@
+// Correlation of images with packed weights: the forward pass, and each phase of the gradient of x.
+#pragma once
+#include "axis.hpp"
+#include "tile.hpp"
+
+namespace backpass::BACKPASS_ISA {
+namespace {
+
+// Scratch memory: packed weights, then a part of an image with zeros around it.
+template <class T>
+constexpr Index kPackedWeights = (Index(768) << 10) / Index(sizeof(T));
+template <class T>
+constexpr Index kPatch = (Index(1) << 20) / Index(sizeof(T));
+static_assert(kPackedWeights<float> * 4 + kPatch<float> * 4 <= Index(kScratchBytes));
+
+// Steps of a chain that are packed at once where the weights of a panel do not fit.
+constexpr Index kRunPiece = 2048;
+
+// Images of `height` x `width_` places of `channels` channels, of which `run` are read from data on.
+template <class T>
+struct Source {
+    const T* data;
+    Index height, across, channels, run;
+
+    BP_INLINE Index image() const { return height * across * channels; }
+};
+
+// The places of an output image, `columns` of its channels from data on.
+template <class T>
+struct Target {
+    T* data;
+    Index across, channels, columns, image;
+};
+
+// Which taps and which part of their runs a pass over the output multiplies.
+struct Chunk {
+    Index i0, i1, j0, j1, r0, r1;
+};
+
+// pack(i, j, r0, r1, n, to) writes rows r0 .. r1 of tap (i, j) of the window, columns n .. n + kPanel: kPanel elements a row.
+template <class T, class Pack>
+struct Correlation {
+    Axis h, w;
+    Source<T> source;
+    Target<T> target;
+    ConvEpilogue<T> epilogue;
+    Pack pack;
+    Scratch scratch;
+
+    BP_INLINE T* packed() const { return static_cast<T*>(scratch.data); }
+    BP_INLINE T* patch() const { return packed() + kPackedWeights<T>; }
+    BP_INLINE Index panels() const { return (target.columns + kPanel<T> - 1) / kPanel<T>; }
+
+    // Output rows [u0, u1) of images [n0, n1).
+    void run(Index n0, Index n1, Index u0, Index u1) const {
+        if (h.count <= 0 || w.count <= 0 || u0 >= u1 || n0 >= n1) return;
+        const Chunk whole{0, h.taps, 0, w.taps, 0, source.run};
+        const Index size = h.taps * w.taps * source.run * kPanel<T>;
+        const Index fit = size == 0 ? panels() : kPackedWeights<T> / size;
+        if (fit == 0) return in_chunks(n0, n1, u0, u1);
+        for (Index p = 0; p < panels(); p += fit) {
+            const Index end = p + fit < panels() ? p + fit : panels();
+            for (Index q = p; q < end; ++q) pack_chunk(whole, q, packed() + (q - p) * size);
+            images(n0, n1, u0, u1, whole, p, end, true, true);
+        }
+    }
+
+  private:
+    BP_INLINE void pack_chunk(const Chunk& chunk, Index panel, T* to) const {
+        for (Index i = chunk.i0; i < chunk.i1; ++i)
+            for (Index j = chunk.j0; j < chunk.j1; ++j) {
+                pack(h.first_tap + i * h.tap_step, w.first_tap + j * w.tap_step, chunk.r0, chunk.r1,
+                     panel * kPanel<T>, to);
+                to += (chunk.r1 - chunk.r0) * kPanel<T>;
+            }
+    }
+    // The chains in pieces, through C.
+    void in_chunks(Index n0, Index n1, Index u0, Index u1) const {
+        for (Index p = 0; p < panels(); ++p)
+            for (Index i = 0; i < h.taps; ++i)
+                for (Index j = 0; j < w.taps; ++j)
+                    for (Index r = 0; r < source.run; r += kRunPiece) {
+                        const Index end = r + kRunPiece < source.run ? r + kRunPiece : source.run;
+                        const Chunk chunk{i, i + 1, j, j + 1, r, end};
+                        pack_chunk(chunk, p, packed());
+                        images(n0, n1, u0, u1, chunk, p, p + 1, i == 0 && j == 0 && r == 0,
+                               i + 1 == h.taps && j + 1 == w.taps && end == source.run);
+                    }
+    }
+    void images(Index n0, Index n1, Index u0, Index u1, const Chunk& chunk, Index p0, Index p1, bool first,
+                bool last) const {
+        const bool inside = h.inside(source.height) && w.inside(source.across);
+        const bool none = h.taps == 0 || w.taps == 0;
+        if (inside &&
+            pointwise()) {  // neighbouring places are neighbours from row to row, and from image to image
+            const Index places = w.count * (u1 - u0), count = u1 - u0 == h.count ? n1 - n0 : 1;
+            for (Index n = n0; n < n1; n += count) {
+                const T* from = source.data + n * source.image() + u0 * w.count * source.channels;
+                T* to = target.data + n * target.image + u0 * w.count * target.channels;
+                row(from, source.channels, 0, 0, to, count * places, chunk, p0, p1, first, last);
+            }
+            return;
+        }
+        for (Index n = n0; n < n1; ++n) {
+            const T* image = source.data + n * source.image();
+            T* out = target.data + n * target.image;
+            if (inside || none)
+                for (Index u = u0; u < u1; ++u)
+                    row(image + (h.from(u) * source.across + w.origin) * source.channels, source.channels,
+                        source.across * source.channels, source.channels, output(out, u), w.count, chunk, p0,
+                        p1, first, last);
+            else
+                bordered(image, out, u0, u1, chunk, p0, p1, first, last);
+        }
+    }
+    BP_INLINE T* output(T* image, Index u) const {
+        return image + ((h.out + u * h.out_step) * target.across + w.out) * target.channels;
+    }
+    BP_INLINE bool pointwise() const {
+        return h.taps == 1 && w.taps == 1 && h.stride == 1 && w.stride == 1 && h.out_step == 1 &&
+               w.out_step == 1 && h.origin == 0 && w.origin == 0 && h.count == source.height &&
+               w.count == source.across && w.count == target.across &&
+               target.image == h.count * w.count * target.channels;
+    }
+    // Rows of an image that read beyond its border: from a copy with zeros around it, a band of rows at a time.
+    void bordered(const T* image, T* out, Index u0, Index u1, const Chunk& chunk, Index p0, Index p1,
+                  bool first, bool last) const {
+        const Index across = w.extent(w.count), line = across * source.run;
+        if (line && h.extent(1) > kPatch<T> / line)
+            return by_places(image, out, u0, u1, chunk, p0, p1, first, last);
+        Index band = 1;
+        while (band < u1 - u0 && h.extent(band + 1) * line <= kPatch<T> / 4) ++band;
+        for (Index u = u0; u < u1; u += band) {
+            const Index end = u + band < u1 ? u + band : u1;
+            copy(image, h.from(u), h.extent(end - u), across);
+            for (Index v = u; v < end; ++v)
+                row(patch() + (v - u) * h.stride * line, source.run, line, source.run, output(out, v),
+                    w.count, chunk, p0, p1, first, last);
+        }
+    }
+    // Places [top, top + rows) x [w.origin, w.origin + across) of an image into the patch.
+    __attribute__((noinline)) void copy(const T* image, Index top, Index rows, Index across) const {
+        const Index run = source.run;
+        T* to = patch();
+        const auto zeros = [](T* p, Index n) BP_INLINED {
+            for (Index i = 0; i < n; ++i) p[i] = 0;
+        };
+        // Columns [from, to_) of the image stand in it.
+        const Index begin = w.origin < 0 ? 0 : w.origin;
+        const Index end = w.origin + across < source.across ? w.origin + across : source.across;
+        for (Index y = top; y < top + rows; ++y, to += across * run) {
+            if (y < 0 || y >= source.height || begin >= end) {
+                zeros(to, across * run);
+                continue;
+            }
+            const T* line = image + y * source.across * source.channels;
+            zeros(to, (begin - w.origin) * run);
+            T* at = to + (begin - w.origin) * run;
+            if (run == source.channels)
+                __builtin_memcpy(at, line + begin * run, std::size_t((end - begin) * run) * sizeof(T));
+            else
+                for (Index x = begin; x < end; ++x)
+                    for (Index r = 0; r < run; ++r) at[(x - begin) * run + r] = line[x * source.channels + r];
+            zeros(at + (end - begin) * run, (w.origin + across - end) * run);
+        }
+    }
+    // One row of the output: tiles of places, each for all panels. pitch: from place to place of the source.
+    BP_INLINE void row(const T* from, Index pitch, Index line, Index step, T* to, Index places,
+                       const Chunk& chunk, Index p0, Index p1, bool first, bool last) const {
+        ConvTile<T> tile;
+        tile.row = w.stride * pitch;
+        tile.tap_h = h.dilation * line;
+        tile.tap_w = w.dilation * step;
+        tile.taps_h = chunk.i1 - chunk.i0;
+        tile.taps_w = chunk.j1 - chunk.j0;
+        tile.run = chunk.r1 - chunk.r0;
+        const T* a = from + chunk.i0 * tile.tap_h + chunk.j0 * tile.tap_w + chunk.r0;
+        if (tile.tap_w == tile.run && tile.taps_w > 0) {
+            tile.run *= tile.taps_w;
+            tile.taps_w = 1;
+        }
+        const Index panel = tile.taps_h * tile.taps_w * tile.run * kPanel<T>;
+        tile.ldc = w.out_step * target.channels;
+        tile.relu = epilogue.relu;
+        tile.first = first;
+        tile.last = last;
+        const RowTiles tiles(0, places);
+        for (Index t = 0; t < tiles.count; ++t) {
+            const Index m = tiles.begin(t);
+            const int height = int(tiles.begin(t + 1) - m);
+            tile.a = a + m * tile.row;
+            for (Index p = p0; p < p1; ++p) {
+                const Index n = p * kPanel<T>, left = target.columns - n;
+                tile.b = packed() + (p - p0) * panel;
+                tile.c = to + m * tile.ldc + n;
+                tile.bias = epilogue.bias ? epilogue.bias + n : nullptr;
+                tile.passed = epilogue.passed ? epilogue.passed + (tile.c - target.data) : nullptr;
+                compute_conv_tile(height, left < kPanel<T> ? left : kPanel<T>, tile);
+            }
+        }
+    }
+    // Windows too large for a patch: place by place, the taps that lie inside, one after the other through C.
+    void by_places(const T* image, T* out, Index u0, Index u1, const Chunk& chunk, Index p0, Index p1,
+                   bool first, bool last) const {
+        const Index run = chunk.r1 - chunk.r0, per_tap = run * kPanel<T>;
+        const Index panel = (chunk.i1 - chunk.i0) * (chunk.j1 - chunk.j0) * per_tap;
+        for (Index u = u0; u < u1; ++u)
+            for (Index v = 0; v < w.count; ++v)
+                for (Index p = p0; p < p1; ++p) {
+                    const Index n = p * kPanel<T>, left = target.columns - n;
+                    ConvTile<T> tile{};
+                    tile.c = output(out, u) + v * w.out_step * target.channels + n;
+                    tile.taps_h = tile.taps_w = 1;
+                    tile.first = first;
+                    const Index columns = left < kPanel<T> ? left : kPanel<T>;
+                    const T* b = packed() + (p - p0) * panel;
+                    for (Index i = chunk.i0; i < chunk.i1; ++i)
+                        for (Index j = chunk.j0; j < chunk.j1; ++j, b += per_tap) {
+                            const Index y = h.from(u) + i * h.dilation, x = w.from(v) + j * w.dilation;
+                            if (y < 0 || y >= source.height || x < 0 || x >= source.across) continue;
+                            tile.a = image + (y * source.across + x) * source.channels + chunk.r0;
+                            tile.b = b;
+                            tile.run = run;
+                            compute_conv_tile(1, columns, tile);
+                            tile.first = false;
+                        }
+                    // No more steps: the epilogue alone, or zeros where no tap lies inside.
+                    if (!last && !tile.first) continue;
+                    tile.run = 0;
+                    tile.last = last;
+                    tile.relu = epilogue.relu;
+                    tile.bias = epilogue.bias ? epilogue.bias + n : nullptr;
+                    tile.passed = epilogue.passed ? epilogue.passed + (tile.c - target.data) : nullptr;
+                    tile.a = image;
+                    tile.b = packed();
+                    compute_conv_tile(1, columns, tile);
+                }
+    }
+};
+
+template <class T, class Pack>
+Correlation(Axis, Axis, Source<T>, Target<T>, ConvEpilogue<T>, Pack, Scratch) -> Correlation<T, Pack>;
+
+}  // namespace
+}  // namespace backpass::BACKPASS_ISA
