@@ -33,10 +33,10 @@ ODD: list[Any] = [
     slice(3), range(3), nn.Linear, "float16", np.float16, "int32", np.dtype(">f4"),
 ]  # fmt: skip
 GOOD: dict[str, Any] = {  # arguments without a default
-    "in_features": 4, "out_features": 3, "num_features": 4, "normalized_shape": 4, "inner": nn.Identity, "kernel_size": 2, "output_size": 2, "lr": 0.01, "every": 3,
+    "in_features": 4, "out_features": 3, "num_features": 4, "normalized_shape": 4, "inner": nn.Identity, "lr": 0.01, "every": 3,
     "factor": 0.5, "total_steps": 10, "warmup_steps": 2, "factors": {3: 0.5}, "net": nn.Identity, "path": "/nowhere/x", "n": 1,
     "name": "numpy", "loss": "mse", "optimizer": "sgd", "limits": 1,
-    "backend": bp.get_backend("numpy"), "state": {},
+    "backend": bp.get_backend("numpy"), "state": {}, "kernel_size": 2, "output_size": 2,
 }  # fmt: skip
 BY_NAME = {
     "schedules": ("constant", "step", "exponential", "cosine", "warmup_cosine", "one_cycle", "piecewise"),

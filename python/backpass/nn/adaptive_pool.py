@@ -1,7 +1,6 @@
 """Adaptive pooling: layers that are told the size of their output."""
 
 from ..ops import adaptive_avg_pool2d_forward, adaptive_max_pool2d_forward
-from ..program import Builder, Tensor
 from .pooling import AdaptivePooling
 
 
@@ -22,12 +21,7 @@ class AdaptiveAvgPool1d(AdaptivePooling):
     """
 
     spatial = 1
-
-    def __init__(self, output_size: int | tuple[int | None, ...] | None) -> None:
-        super().__init__(output_size)
-
-    def emit(self, builder: Builder, x: Tensor) -> Tensor:
-        return self.pooled(builder, x, adaptive_avg_pool2d_forward, **self.window(x))
+    op = adaptive_avg_pool2d_forward
 
 
 class AdaptiveAvgPool2d(AdaptivePooling):
@@ -49,15 +43,22 @@ class AdaptiveAvgPool2d(AdaptivePooling):
     """
 
     spatial = 2
+    op = adaptive_avg_pool2d_forward
 
-    def __init__(self, output_size: int | tuple[int | None, ...] | None) -> None:
+
+class AdaptiveMaxPooling(AdaptivePooling):
+    """Base of the layers below."""
+
+    op = adaptive_max_pool2d_forward
+
+    def __init__(
+        self, output_size: int | tuple[int | None, ...] | None, return_indices: bool = False
+    ) -> None:
         super().__init__(output_size)
-
-    def emit(self, builder: Builder, x: Tensor) -> Tensor:
-        return self.pooled(builder, x, adaptive_avg_pool2d_forward, **self.window(x))
+        self.refuse_indices(return_indices)
 
 
-class AdaptiveMaxPool1d(AdaptivePooling):
+class AdaptiveMaxPool1d(AdaptiveMaxPooling):
     """Adaptive maximum pooling of sequences: y[n,c,t] = the maximum of x[n,c] from ⌊t·L/O⌋ to ⌈(t+1)·L/O⌉ (PyTorch's layer).
 
     Args:
@@ -76,17 +77,8 @@ class AdaptiveMaxPool1d(AdaptivePooling):
 
     spatial = 1
 
-    def __init__(
-        self, output_size: int | tuple[int | None, ...] | None, return_indices: bool = False
-    ) -> None:
-        super().__init__(output_size)
-        self.refuse_indices(return_indices)
 
-    def emit(self, builder: Builder, x: Tensor) -> Tensor:
-        return self.pooled(builder, x, adaptive_max_pool2d_forward, **self.window(x))
-
-
-class AdaptiveMaxPool2d(AdaptivePooling):
+class AdaptiveMaxPool2d(AdaptiveMaxPooling):
     """Adaptive maximum pooling of images: the maximum of each of P · Q windows (PyTorch's `nn.AdaptiveMaxPool2d`).
 
     A window covers the rows from ⌊p·H/P⌋ to ⌈(p+1)·H/P⌉, and the columns likewise. Where P does not divide H, windows overlap.
@@ -106,12 +98,3 @@ class AdaptiveMaxPool2d(AdaptivePooling):
     """
 
     spatial = 2
-
-    def __init__(
-        self, output_size: int | tuple[int | None, ...] | None, return_indices: bool = False
-    ) -> None:
-        super().__init__(output_size)
-        self.refuse_indices(return_indices)
-
-    def emit(self, builder: Builder, x: Tensor) -> Tensor:
-        return self.pooled(builder, x, adaptive_max_pool2d_forward, **self.window(x))

@@ -18,9 +18,14 @@ class Pooling(Module):
     def expect_images(self, x: Tensor) -> None:
         """Check the dimensions of the input."""
         if len(x.shape) != self.spatial + 2:
-            raise ValueError(
-                f"{self!r}: the input has shape {x.shape}, expected (batch, channels, {PLACES[self.spatial]}), batch included"
-            )
+            raise self.unfit(x, PLACES[self.spatial])
+
+    def unfit(self, x: Tensor, places: str) -> ValueError:
+        """The error for an input with other dimensions."""
+        given = f"(batch, {', '.join(map(str, x.shape[1:]))})"
+        return ValueError(
+            f"{self!r}: the input has shape {given}, expected (batch, channels, {places}); of one row give x[None]"
+        )
 
     def pooled(self, builder: Builder, x: Tensor, op: Op, **arguments: Any) -> Tensor:
         """Emit an op on images (B, H, W, C), for an input and an output with their channels first."""
@@ -80,19 +85,19 @@ class SlidingPooling(Pooling):
 class AdaptivePooling(Pooling):
     """Base of the pooling layers that are told the size of their output."""
 
-    def __init__(self, output_size: Any) -> None:
+    op: ClassVar[Op]
+
+    def __init__(self, output_size: int | tuple[int | None, ...] | None) -> None:
         super().__init__()
         each = output_size if isinstance(output_size, tuple | list) else (output_size,) * self.spatial
         # None keeps a size.
         known = self.sizes("output_size", tuple(1 if size is None else size for size in each), self.spatial)
         self.output_sizes = tuple(None if size is None else n for size, n in zip(each, known, strict=True))
 
-    def window(self, x: Tensor) -> dict[str, int]:
-        """The scalars of the op."""
+    def emit(self, builder: Builder, x: Tensor) -> Tensor:
         self.expect_images(x)
-        given = (1, *x.shape[2:])[-2:]
-        wanted = (None, *self.output_sizes)[-2:]
+        given, wanted = (1, *x.shape[2:])[-2:], (None, *self.output_sizes)[-2:]
         output_h, output_w = (
             size if want is None else want for want, size in zip(wanted, given, strict=True)
         )
-        return {"output_h": output_h, "output_w": output_w}
+        return self.pooled(builder, x, self.op, output_h=output_h, output_w=output_w)
