@@ -5,7 +5,7 @@ from typing import Any
 
 from .contract import Dims, op
 from .formulas import ACTIVATIONS
-from .max_pool import ADAPTIVE_CASES, ADAPTIVE_LARGE, CASES, LARGE
+from .pool_samples import ACTIVATED, ADAPTIVE_CASES, ADAPTIVE_LARGE, CASES, LARGE
 from .window import Span, adaptive, adaptive_sizes, pooled_sizes, sliding, windows
 
 _COUNTED = [
@@ -19,7 +19,6 @@ def _without_dilation(case: Dims, number: int) -> Dims:
     return {k: v for k, v in case.items() if not k.startswith("dilation")} | _COUNTED[number % 3]
 
 
-ACTIVATED: dict[str, Any] = {"activation": [*ACTIVATIONS], "alpha": [0.7]}
 SAMPLES: dict[str, Any] = {
     "cases": [_without_dilation(case, n) for n, case in enumerate(CASES)],
     "large": _without_dilation(LARGE, 1),
