@@ -22,11 +22,6 @@ struct AvgWindow : PoolWindow {
         return count ? double(count) : 1;
     }
 };
-struct AdaptiveAvgWindow : AdaptiveWindow {
-    BP_INLINE double divisor(const Span& down, const Span& across) const {
-        return double(down.length * across.length);
-    }
-};
 
 template <class T, class Window>
 struct AvgPoolingForward {
@@ -99,17 +94,17 @@ struct AvgPool2dBackward : AvgPoolingBackward<T, AvgWindow> {
     }
 };
 template <class T>
-struct AdaptiveAvgPool2dForward : AvgPoolingForward<T, AdaptiveAvgWindow> {
+struct AdaptiveAvgPool2dForward : AvgPoolingForward<T, AdaptiveOutput> {
     static constexpr const char* name = "adaptive_avg_pool2d_forward";
 
     template <class Visit>
     void fields(Visit&& field) {
         this->arrays(field);
-        this->window.output_fields(field);
+        this->window.fields(field);
     }
 };
 template <class T>
-struct AdaptiveAvgPool2dBackward : AvgPoolingBackward<T, AdaptiveAvgWindow> {
+struct AdaptiveAvgPool2dBackward : AvgPoolingBackward<T, AdaptiveWindow> {
     static constexpr const char* name = "adaptive_avg_pool2d_backward";
 
     template <class Visit>

@@ -116,13 +116,13 @@ struct MaxPool2dBackward : MaxPoolingBackward<T, PoolWindow, PlaceInWindow> {
     }
 };
 template <class T>
-struct AdaptiveMaxPool2dForward : MaxPoolingForward<T, AdaptiveWindow, PlaceInImage> {
+struct AdaptiveMaxPool2dForward : MaxPoolingForward<T, AdaptiveOutput, PlaceInImage> {
     static constexpr const char* name = "adaptive_max_pool2d_forward";
 
     template <class Visit>
     void fields(Visit&& field) {
         this->arrays(field);
-        this->window.output_fields(field);
+        this->window.fields(field);
     }
 };
 template <class T>

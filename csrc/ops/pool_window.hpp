@@ -95,18 +95,28 @@ struct PoolWindow {
     }
 };
 
-// An adaptive window follows from the shapes: its scalars are those of the output, which only the forward op has.
+// An adaptive window follows from the shapes.
 struct AdaptiveWindow {
-    std::int64_t output_h = 0, output_w = 0;
+    BP_INLINE Divider down(std::int64_t size, std::int64_t places) const { return {size, places}; }
+    BP_INLINE Divider across(std::int64_t size, std::int64_t places) const { return {size, places}; }
+    BP_INLINE double divisor(const Span& down, const Span& across) const {
+        return double(down.length * across.length);
+    }
+    bool fits(const Divider& down, const Divider& across) const { return down.fits() && across.fits(); }
+};
+
+// The same with the scalars of a forward op, which say how many places there are.
+struct AdaptiveOutput : AdaptiveWindow {
+    std::int64_t output_h = 1, output_w = 1;
 
     template <class Visit>
-    void output_fields(Visit&& field) {
+    void fields(Visit&& field) {
         field("output_h", output_h);
         field("output_w", output_w);
     }
-    BP_INLINE Divider down(std::int64_t size, std::int64_t places) const { return {size, places}; }
-    BP_INLINE Divider across(std::int64_t size, std::int64_t places) const { return {size, places}; }
-    bool fits(const Divider& down, const Divider& across) const { return down.fits() && across.fits(); }
+    bool fits(const Divider& down, const Divider& across) const {
+        return AdaptiveWindow::fits(down, across) && down.places == output_h && across.places == output_w;
+    }
 };
 
 // What is wrong with the shapes of an image (B, H, W, C) and what is pooled of it (B, P, Q, C).

@@ -186,10 +186,13 @@ void slide(const Image& image, const Sliding& s, int64_t bits) {
 template <class T>
 void divide(const Image& image, int64_t p, int64_t q, int64_t bits) {
     const Case c{image, divided(image.height, p), divided(image.width, q)};
-    check_maxima<T>(c, AdaptiveMaxPool2dForward<T>{}, AdaptiveMaxPool2dBackward<T>{},
+    AdaptiveMaxPool2dForward<T> maximum;
+    AdaptiveAvgPool2dForward<T> mean;
+    maximum.window.output_h = mean.window.output_h = p, maximum.window.output_w = mean.window.output_w = q;
+    check_maxima<T>(c, maximum, AdaptiveMaxPool2dBackward<T>{},
                     bits & 1 ? Activation::relu : Activation::identity, bits & 2,
                     [&](int64_t, int64_t, int64_t h, int64_t w) { return h * image.width + w; });
-    check_means<T>(c, AdaptiveAvgPool2dForward<T>{}, AdaptiveAvgPool2dBackward<T>{}, bits & 1,
+    check_means<T>(c, mean, AdaptiveAvgPool2dBackward<T>{}, bits & 1,
                    [](const auto&, const auto&, double inside) { return inside; });
 }
 
