@@ -4,6 +4,7 @@
 
 #include "accuracy.hpp"
 #include "augment.hpp"
+#include "avg_pool.hpp"
 #include "batch.hpp"
 #include "batch_norm.hpp"
 #include "batch_norm_rows.hpp"
@@ -18,6 +19,7 @@
 #include "layer_norm.hpp"
 #include "linear.hpp"
 #include "matmul.hpp"
+#include "max_pool.hpp"
 #include "mean_loss.hpp"
 #include "measure.hpp"
 #include "mixup.hpp"
@@ -34,10 +36,10 @@ namespace backpass {
 
 using Ops =
     decltype(LinearOps{} + SparseLinearOps{} + ElementwiseOps{} + ExpressionOps{} + ReductionOps{} +
-             IndexingOps{} + MatmulOps{} + ConvOps{} + MeanLossOps{} + DropoutOps{} + SoftmaxOps{} +
-             BatchNormOps{} + LayerNormOps{} + AugmentOps{} + MixupOps{} + ClassLossOps{} +
-             PointwiseLossOps{} + AccuracyOps{} + UpdateOps{} + ClipOps{} + PenaltyOps{} + ScheduleOps{} +
-             BatchOps{} + MeasureOps{} + BatchNormRowsOps{} + GroupNormOps{} + ResizeOps{});
+             IndexingOps{} + MatmulOps{} + ConvOps{} + MaxPoolOps{} + AvgPoolOps{} + MeanLossOps{} +
+             DropoutOps{} + SoftmaxOps{} + BatchNormOps{} + LayerNormOps{} + AugmentOps{} + MixupOps{} +
+             ClassLossOps{} + PointwiseLossOps{} + AccuracyOps{} + UpdateOps{} + ClipOps{} + PenaltyOps{} +
+             ScheduleOps{} + BatchOps{} + MeasureOps{} + BatchNormRowsOps{} + GroupNormOps{} + ResizeOps{});
 
 // A kernel does the tasks [range.begin, range.end) of its op.
 template <class Op>

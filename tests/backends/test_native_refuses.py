@@ -70,7 +70,7 @@ def corrupted(op: Op, fields: dict[str, Any]) -> Iterator[tuple[str, dict[str, A
                 f"{name} reversed",
                 fields | {name: value[..., ::-1] if value.shape[-1] > 1 else wide[..., ::2]},
             )
-        if value.size:
+        if value.size and value.itemsize > 1:
             raw = np.zeros(value.nbytes + 1, np.uint8)[1:]
             yield f"{name} unaligned", fields | {name: raw.view(value.dtype).reshape(value.shape)}
         if name in op.outputs:

@@ -16,7 +16,14 @@ from backpass.nn.activation import Activation
 from helpers import nets
 
 SIZE = 6  # of whatever a layer wants to know: features, channels, pixels
-ROWS = ((SIZE,), (SIZE, 5), (2, 5, SIZE), (SIZE, 9, 8), (SIZE, 9, 8, 7))  # shapes of a row, tried in turn
+ROWS = (
+    (SIZE,),
+    (SIZE, 5),
+    (2, 5, SIZE),
+    (SIZE, 9),
+    (SIZE, 9, 8),
+    (SIZE, 9, 8, 7),
+)  # shapes of a row, tried in turn
 
 
 def choices(cls: type) -> Iterator[dict[str, Any]]:

@@ -25,6 +25,16 @@ class Residual(torch.nn.Module):
         return (x if self.shortcut is None else self.shortcut(x)) + self.inner(x)
 
 
+class GlobalAvgPool(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.flatten(2).mean(-1)
+
+
+class GlobalMaxPool(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.adaptive_max_pool1d(x.flatten(2), 1)[..., 0]
+
+
 def classes_last(base: type) -> type:
     """A class-index loss on outputs (batch, ..., C), with its class weights given as a list."""
 
@@ -65,6 +75,8 @@ nn = SimpleNamespace(
     **vars(torch.nn)
     | {
         "Residual": Residual,
+        "GlobalAvgPool": GlobalAvgPool,
+        "GlobalMaxPool": GlobalMaxPool,
         "MSELoss": mse,
         "CrossEntropyLoss": classes_last(torch.nn.CrossEntropyLoss),
         "NLLLoss": classes_last(torch.nn.NLLLoss),

@@ -190,6 +190,21 @@ def define(nn: Any, F: ModuleType, torch: Any) -> dict[str, tuple[Callable[[], A
             d = d + 0.01 * h.argmax(dim=1, keepdim=True)
             return self.last(torch.cat([a * c, b, d], dim=1))
 
+    class Pooled(nn.Module):
+        """Every function of pooling, of images and of sequences."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.out = nn.Conv2d(2, 6, 3), nn.Linear(12, CLASSES)
+
+        def forward(self, x: Any) -> Any:
+            x = F.max_pool2d(F.relu(self.conv(x)), 2, 1, (1, 0), ceil_mode=True)
+            x = F.avg_pool2d(x, (2, 1), padding=(1, 0), count_include_pad=False)
+            x = F.adaptive_avg_pool2d(x, (3, None)) + F.adaptive_max_pool2d(x, 3).mean(-1, keepdim=True)
+            x = F.avg_pool1d(x.flatten(2), 3, 1) - F.max_pool1d(x.flatten(2), 2, stride=1, dilation=2)
+            x = torch.cat([F.adaptive_avg_pool1d(x, 1), F.adaptive_max_pool1d(x, 1)], dim=1)
+            return self.out(x.flatten(1))
+
     return {
         "u-shaped": (UShaped, (SIZE,)),
         "two towers": (Towers, (SIZE,)),
@@ -203,6 +218,7 @@ def define(nn: Any, F: ModuleType, torch: Any) -> dict[str, tuple[Callable[[], A
         "attention": (Attention, (4, SIZE)),
         "chooser": (Chooser, (SIZE,)),
         "everything": (Everything, (SIZE,)),
+        "pooled": (Pooled, (2, 7, 6)),
     }
 
 

@@ -88,6 +88,9 @@ def test_gradient(name: str, backend: Backend) -> None:
                 given.pop("slope", None)
         if forward.activates:
             given.pop("slope", None)
+        first = forward.gradients[0]
+        if any(k not in given and not first.arrays[k].optional for k in first.inputs):
+            continue  # of inference: what the gradient needs was not asked for
         given |= {k: fields[k] for op in forward.gradients for k in op.scalars if k in fields}
         outputs = run_gradients(backend, forward, given)
         for k in outputs:

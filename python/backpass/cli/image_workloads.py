@@ -46,7 +46,7 @@ class ImageWorkload(Workload):
     @property
     def bytes(self) -> int:
         """What a step has to move at least: its rows, each activation and its gradient twice, and Adam's traffic."""
-        return 4 * (11 * self.parameters + self.batch * prod(self.shape)) + 2 * self._plan.bytes
+        return int(4 * (11 * self.parameters + self.batch * prod(self.shape)) + 2 * self._plan.bytes)
 
     @property
     def steps_per_epoch(self) -> int:

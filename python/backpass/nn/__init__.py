@@ -30,19 +30,29 @@ from .softmax import LogSoftmax, Softmax
 
 if TYPE_CHECKING:
     from ..losses import traced
+    from .adaptive_pool import AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d
+    from .avg_pool import AvgPool1d, AvgPool2d
     from .channel_dropout import Dropout1d, Dropout2d
     from .collections import ModuleDict, ModuleList
     from .conv import Conv1d, Conv2d
     from .conv_transpose import ConvTranspose1d, ConvTranspose2d
     from .gaussian_noise import GaussianNoise
+    from .global_pool import GlobalAvgPool, GlobalMaxPool
     from .group_norm import GroupNorm, InstanceNorm1d, InstanceNorm2d
     from .image_augmentation import Cutout, RandomHorizontalFlip, RandomShift
+    from .max_pool import MaxPool1d, MaxPool2d
     from .mixup import MixUp
     from .upsample import Upsample
 
 __all__ = [
     "ELU",
     "GELU",
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AvgPool1d",
+    "AvgPool2d",
     "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
@@ -59,6 +69,8 @@ __all__ = [
     "FocalLoss",
     "GaussianNLLLoss",
     "GaussianNoise",
+    "GlobalAvgPool",
+    "GlobalMaxPool",
     "GroupNorm",
     "HingeLoss",
     "HuberLoss",
@@ -71,6 +83,8 @@ __all__ = [
     "Linear",
     "LogSoftmax",
     "MSELoss",
+    "MaxPool1d",
+    "MaxPool2d",
     "MixUp",
     "Module",
     "ModuleDict",
@@ -100,6 +114,9 @@ LATE = {
     "GaussianNoise": ".gaussian_noise", "MixUp": ".mixup", "ModuleDict": ".collections",
     "ModuleList": ".collections", "RandomHorizontalFlip": ".image_augmentation", "RandomShift": ".image_augmentation",
     "traced": "..losses",
+    "AdaptiveAvgPool1d": ".adaptive_pool", "AdaptiveAvgPool2d": ".adaptive_pool", "AdaptiveMaxPool1d": ".adaptive_pool",
+    "AdaptiveMaxPool2d": ".adaptive_pool", "AvgPool1d": ".avg_pool", "AvgPool2d": ".avg_pool", "GlobalAvgPool": ".global_pool",
+    "GlobalMaxPool": ".global_pool", "MaxPool1d": ".max_pool", "MaxPool2d": ".max_pool",
     "Dropout1d": ".channel_dropout", "Dropout2d": ".channel_dropout", "GroupNorm": ".group_norm", "InstanceNorm1d": ".group_norm",
     "InstanceNorm2d": ".group_norm", "Upsample": ".upsample",
 }  # fmt: skip
@@ -107,6 +124,10 @@ LATE = {
 ELSEWHERE = {
     "Dense": "nn.Linear(in_features, out_features)", "BatchNormalization": "nn.BatchNorm1d or BatchNorm2d(num_features)",
     "LayerNormalization": "nn.LayerNorm(normalized_shape)", "Swish": "nn.SiLU()", "BCELoss": "nn.BCEWithLogitsLoss()",
+    "MaxPooling1D": "nn.MaxPool1d(kernel_size)", "MaxPooling2D": "nn.MaxPool2d(kernel_size)",
+    "AveragePooling1D": "nn.AvgPool1d(kernel_size)", "AveragePooling2D": "nn.AvgPool2d(kernel_size)",
+    "GlobalAveragePooling1D": "nn.GlobalAvgPool()", "GlobalAveragePooling2D": "nn.GlobalAvgPool()",
+    "GlobalMaxPooling1D": "nn.GlobalMaxPool()", "GlobalMaxPooling2D": "nn.GlobalMaxPool()",
     "Add": "nn.Residual(...)", "Input": "no layer: the first one names in_features",
 }  # fmt: skip
 

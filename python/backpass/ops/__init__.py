@@ -2,6 +2,12 @@
 
 from .accuracy import argmax, correct_classes, correct_logits
 from .augment import augment_images_backward, augment_images_forward, gaussian_noise
+from .avg_pool import (
+    adaptive_avg_pool2d_backward,
+    adaptive_avg_pool2d_forward,
+    avg_pool2d_backward,
+    avg_pool2d_forward,
+)
 from .batch import advance, gather, gather_labels, shuffle
 from .batch_norm import batch_norm_backward, batch_norm_forward, batch_norm_inference, batch_norm_track
 from .batch_norm_rows import (
@@ -24,6 +30,12 @@ from .indexing import embedding_backward, embedding_forward, gather_backward, ga
 from .layer_norm import layer_norm_backward, layer_norm_forward
 from .linear import linear_backward, linear_forward
 from .matmul import matmul_backward, matmul_forward
+from .max_pool import (
+    adaptive_max_pool2d_backward,
+    adaptive_max_pool2d_forward,
+    max_pool2d_backward,
+    max_pool2d_forward,
+)
 from .mean_loss import mean_loss, sum_losses
 from .measure import dead_units, multiply_add, part_norms, saturated_units
 from .mixup import mixed_loss, mixup_backward, mixup_draw, mixup_forward
@@ -60,11 +72,17 @@ __all__ = [
     "adadelta_step",
     "adagrad_step",
     "adam_step",
+    "adaptive_avg_pool2d_backward",
+    "adaptive_avg_pool2d_forward",
+    "adaptive_max_pool2d_backward",
+    "adaptive_max_pool2d_forward",
     "add",
     "advance",
     "argmax",
     "augment_images_backward",
     "augment_images_forward",
+    "avg_pool2d_backward",
+    "avg_pool2d_forward",
     "batch_norm_backward",
     "batch_norm_forward",
     "batch_norm_inference",
@@ -111,6 +129,8 @@ __all__ = [
     "matmul_forward",
     "max_backward",
     "max_forward",
+    "max_pool2d_backward",
+    "max_pool2d_forward",
     "mean_loss",
     "mixed_loss",
     "mixup_backward",

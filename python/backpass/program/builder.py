@@ -292,7 +292,7 @@ class Builder:
                 source = entry.tensors.get(name.removeprefix("d")) if name in op.outputs else None
                 if name not in op.outputs:
                     tensor_of = flows if name in flows else written if name in written else entry.tensors
-                    tensor = tensor_of[name]
+                    tensor = tensor_of.get(name)
                     tensors[name] = tensor and self.fitting(op, name, tensor)
                 elif source is None or (array.optional and not source.requires_grad):
                     tensors[name] = None

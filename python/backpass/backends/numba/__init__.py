@@ -11,6 +11,7 @@ from ...ops import REGISTRY
 from ..base import Backend, Call, Executor, guard_of
 from . import (
     accuracy,
+    avg_pool,
     batch,
     batch_norm,
     batch_norm_rows,
@@ -22,6 +23,7 @@ from . import (
     group_norm,
     layer_norm,
     linear,
+    max_pool,
     penalty,
     pointwise_loss,
     resize,
@@ -31,8 +33,8 @@ from . import (
 from .compiler import Bound
 
 MODULES = (
-    accuracy, batch, batch_norm, batch_norm_rows, class_loss, clip, conv, dropout, elementwise, group_norm, layer_norm, linear,
-    penalty, pointwise_loss, resize, softmax, update,
+    accuracy, avg_pool, batch, batch_norm, batch_norm_rows, class_loss, clip, conv, dropout, elementwise, group_norm, layer_norm,
+    linear, max_pool, penalty, pointwise_loss, resize, softmax, update,
 )  # fmt: skip
 # A binder bears the name of its op: it takes the op's fields, and gives the compiled kernel with the arguments that it wants.
 BINDERS: dict[str, Callable[..., Bound]] = {

@@ -1,0 +1,103 @@
+"""What the pooling layers share: arguments, the check of the input, and the way to an op on images with their channels last."""
+
+from typing import Any, ClassVar
+
+from ..ops import Op
+from ..program import Builder, Tensor
+from ..program.order import channels_first, channels_last
+from .module import Module
+
+PLACES = {1: "length", 2: "height, width"}
+
+
+class Pooling(Module):
+    """Base of the pooling layers: the last `spatial` dimensions of (N, C, L) or (N, C, H, W) become smaller."""
+
+    spatial: ClassVar[int]
+
+    def expect_images(self, x: Tensor) -> None:
+        """Check the dimensions of the input."""
+        if len(x.shape) != self.spatial + 2:
+            raise self.unfit(x, PLACES[self.spatial])
+
+    def unfit(self, x: Tensor, places: str) -> ValueError:
+        """The error for an input with other dimensions."""
+        given = f"(batch, {', '.join(map(str, x.shape[1:]))})"
+        return ValueError(
+            f"{self!r}: the input has shape {given}, expected (batch, channels, {places}); of one row give x[None]"
+        )
+
+    def pooled(self, builder: Builder, x: Tensor, op: Op, **arguments: Any) -> Tensor:
+        """Emit an op on images (B, H, W, C), for an input and an output with their channels first."""
+        # What the gradient of a maximum needs to know.
+        want = ("index",) if "index" in op.outputs and builder.training and x.requires_grad else ()
+        try:
+            y = builder.emit(op, want=want, x=channels_last(builder, x), **arguments)
+        except ValueError as error:
+            raise ValueError(f"{self!r}: {error}") from None
+        return channels_first(builder, y, len(x.shape))
+
+    def refuse_indices(self, return_indices: Any) -> None:
+        """PyTorch's argument that adds an output."""
+        if self.flag("return_indices", return_indices):
+            raise ValueError(
+                f"{type(self).__name__}: return_indices is True, expected False: a layer has one output here"
+            )
+
+
+class SlidingPooling(Pooling):
+    """Base of MaxPool and AvgPool: a window of kernel_size slides over the image, `stride` further each time."""
+
+    kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+
+    def set_window(self, kernel_size: Any, stride: Any, padding: Any, ceil_mode: Any) -> None:
+        """Check what all sliding windows have."""
+        self.kernel_size = self.sizes("kernel_size", kernel_size, self.spatial)
+        self.stride = self.kernel_size if stride is None else self.sizes("stride", stride, self.spatial)
+        self.padding = self.sizes("padding", padding, self.spatial, least=0)
+        if any(p > k // 2 for p, k in zip(self.padding, self.kernel_size, strict=True)):
+            raise ValueError(
+                f"{type(self).__name__}: padding is {padding!r}, expected at most half of kernel_size {kernel_size!r}"
+            )
+        self.ceil_mode = self.flag("ceil_mode", ceil_mode)
+
+    def window(self) -> dict[str, Any]:
+        """The scalars of the op: of a sequence, those of an image of height 1."""
+        window = {
+            "kernel": (1, *self.kernel_size),
+            "stride": (1, *self.stride),
+            "padding": (0, *self.padding),
+        }
+        return self.by_side(window) | {"ceil_mode": self.ceil_mode}
+
+    @staticmethod
+    def by_side(window: dict[str, tuple[int, ...]]) -> dict[str, int]:
+        """The last two of each, as "name_h" and "name_w"."""
+        return {
+            f"{name}_{side}": size
+            for name, sizes in window.items()
+            for side, size in zip("hw", sizes[-2:], strict=True)
+        }
+
+
+class AdaptivePooling(Pooling):
+    """Base of the pooling layers that are told the size of their output."""
+
+    op: ClassVar[Op]
+
+    def __init__(self, output_size: int | tuple[int | None, ...] | None) -> None:
+        super().__init__()
+        each = output_size if isinstance(output_size, tuple | list) else (output_size,) * self.spatial
+        # None keeps a size.
+        known = self.sizes("output_size", tuple(1 if size is None else size for size in each), self.spatial)
+        self.output_sizes = tuple(None if size is None else n for size, n in zip(each, known, strict=True))
+
+    def emit(self, builder: Builder, x: Tensor) -> Tensor:
+        self.expect_images(x)
+        given, wanted = (1, *x.shape[2:])[-2:], (None, *self.output_sizes)[-2:]
+        output_h, output_w = (
+            size if want is None else want for want, size in zip(wanted, given, strict=True)
+        )
+        return self.pooled(builder, x, self.op, output_h=output_h, output_w=output_w)
