@@ -11,6 +11,7 @@
 #include "dropout.hpp"
 #include "elementwise.hpp"
 #include "expression.hpp"
+#include "image_transforms.hpp"
 #include "indexing.hpp"
 #include "layer_norm.hpp"
 #include "linear.hpp"
@@ -32,7 +33,7 @@ using Ops = decltype(LinearOps{} + SparseLinearOps{} + ElementwiseOps{} + Expres
                      IndexingOps{} + MatmulOps{} + MeanLossOps{} + DropoutOps{} + SoftmaxOps{} +
                      BatchNormOps{} + LayerNormOps{} + AugmentOps{} + MixupOps{} + ClassLossOps{} +
                      PointwiseLossOps{} + AccuracyOps{} + UpdateOps{} + ClipOps{} + PenaltyOps{} +
-                     ScheduleOps{} + BatchOps{} + MeasureOps{});
+                     ScheduleOps{} + BatchOps{} + MeasureOps{} + ImageTransformOps{});
 
 // A kernel does the tasks [range.begin, range.end) of its op.
 template <class Op>

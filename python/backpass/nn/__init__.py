@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .collections import ModuleDict, ModuleList
     from .gaussian_noise import GaussianNoise
     from .image_augmentation import Cutout, RandomHorizontalFlip, RandomShift
+    from .image_transforms import ColorJitter, RandomCrop, RandomRotation
     from .mixup import MixUp
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "GELU",
     "BCEWithLogitsLoss",
     "BatchNorm1d",
+    "ColorJitter",
     "CrossEntropyLoss",
     "Cutout",
     "Dropout",
@@ -64,7 +66,9 @@ __all__ = [
     "Parameter",
     "PoissonNLLLoss",
     "QuantileLoss",
+    "RandomCrop",
     "RandomHorizontalFlip",
+    "RandomRotation",
     "RandomShift",
     "ReLU",
     "Residual",
@@ -81,7 +85,8 @@ __all__ = [
 LATE = {
     "Cutout": ".image_augmentation", "GaussianNoise": ".gaussian_noise", "MixUp": ".mixup", "ModuleDict": ".collections",
     "ModuleList": ".collections", "RandomHorizontalFlip": ".image_augmentation", "RandomShift": ".image_augmentation",
-    "traced": "..losses",
+    "traced": "..losses", "ColorJitter": ".image_transforms", "RandomCrop": ".image_transforms",
+    "RandomRotation": ".image_transforms",
 }  # fmt: skip
 # What other libraries call these layers.
 ELSEWHERE = {

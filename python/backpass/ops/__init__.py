@@ -2,7 +2,7 @@
 
 from .accuracy import argmax, correct_classes, correct_logits
 from .augment import augment_images_backward, augment_images_forward, gaussian_noise
-from .batch import advance, gather, gather_labels, shuffle
+from .batch import advance, gather, gather_images, gather_labels, shuffle
 from .batch_norm import batch_norm_backward, batch_norm_forward, batch_norm_inference, batch_norm_track
 from .class_loss import nll, softmax_cross_entropy
 from .clip import clip_scale, gradient_norm
@@ -10,6 +10,14 @@ from .contract import NUMBERS, REGISTRY, Op
 from .dropout import dropout_backward, dropout_forward
 from .elementwise import activation_backward, activation_forward, add, to_number
 from .expression import expression
+from .image_transforms import (
+    crop_images_backward,
+    crop_images_forward,
+    jitter_images_backward,
+    jitter_images_forward,
+    rotate_images_backward,
+    rotate_images_forward,
+)
 from .indexing import embedding_backward, embedding_forward, gather_backward, gather_forward
 from .layer_norm import layer_norm_backward, layer_norm_forward
 from .linear import linear_backward, linear_forward
@@ -62,6 +70,8 @@ __all__ = [
     "correct_classes",
     "correct_logits",
     "cosine_schedule",
+    "crop_images_backward",
+    "crop_images_forward",
     "dead_units",
     "dropout_backward",
     "dropout_forward",
@@ -72,10 +82,13 @@ __all__ = [
     "gather",
     "gather_backward",
     "gather_forward",
+    "gather_images",
     "gather_labels",
     "gaussian_nll",
     "gaussian_noise",
     "gradient_norm",
+    "jitter_images_backward",
+    "jitter_images_forward",
     "l2_gradient",
     "l2_loss",
     "layer_norm_backward",
@@ -102,6 +115,8 @@ __all__ = [
     "pointwise_loss",
     "reduce_sum",
     "rmsprop_step",
+    "rotate_images_backward",
+    "rotate_images_forward",
     "saturated_units",
     "sgd_step",
     "shuffle",

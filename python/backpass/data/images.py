@@ -1,0 +1,192 @@
+"""Images as data: pixels stay as they are in memory, and are scaled and normalised while a batch is gathered."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from ..checks import is_name, real
+from ..ops import NUMBERS, gather_images
+from ..program import Instruction, call
+from . import arrays
+
+LAYOUTS = ("NCHW", "NHWC")
+EXPECTED = "expected images (N, C, H, W), or (N, H, W, C) with layout='NHWC'"
+
+
+class Images:
+    """Images as X of a model: the network sees (X · scale - mean) / std, of shape (N, C, H, W).
+
+    X is kept as it is, such as uint8 or a memory map; batches are converted while they are gathered. The result has the bits of
+    an X that was computed by this formula in the model's dtype, one operation after the other. With mean and std it is what
+    torchvision's `ToTensor` and `Normalize(mean, std)` give: mean and std belong to pixels from 0 to 1.
+
+    Args:
+        X: an array of numbers or a memory map, in the order of `layout`.
+        layout: "NCHW" for (N, C, H, W), the default, or "NHWC" for (N, H, W, C), which is trained on with the channels last in
+            memory.
+        mean: subtracted after scaling: a number, or one for each channel; default None, 0.
+        std: divided by: a positive number, or one for each channel; default None, 1.
+        scale: multiplied first; default None, 1/255 for uint8 and 1 for all other dtypes.
+
+    Shapes: `images.shape` is (N, C, H, W) for both layouts. `images[10:20]`, `images[mask]` and `images[indices]` are Images;
+        `np.asarray(images)` are the numbers that a network sees, in float32.
+
+    Raises:
+        ValueError: an X of other than four dimensions; a layout, mean, std or scale that does not fit.
+        TypeError: an X that holds no numbers.
+
+    Example:
+        >>> images = bp.Images(np.zeros((8, 4, 4, 3), np.uint8), layout="NHWC", mean=0.5, std=0.25)
+        >>> images.shape, float(np.asarray(images)[0, 0, 0, 0])
+        ((8, 3, 4, 4), -2.0)
+    """
+
+    def __init__(
+        self,
+        X: Any,
+        layout: Literal["NCHW", "NHWC"] = "NCHW",
+        mean: float | Sequence[float] | None = None,
+        std: float | Sequence[float] | None = None,
+        scale: float | None = None,
+    ) -> None:
+        if not is_name(layout, LAYOUTS):
+            raise ValueError(f"Images: layout is {layout!r}, expected one of {list(LAYOUTS)}")
+        array = arrays.as_array("X", X)
+        if array.ndim != 4 or 0 in array.shape[1:]:
+            hint = "; grey images need an axis for their one channel, X[:, None]" if array.ndim == 3 else ""
+            raise ValueError(f"Images: X has shape {array.shape}, {EXPECTED}{hint}")
+        self.scale = _scale(scale, array.dtype)
+        if array.dtype == bool:
+            array = array.view(np.uint8)
+        # In the order of its memory: a transposed view needs no copy.
+        first = array.transpose(0, 3, 1, 2) if layout == "NHWC" else array
+        last = first.transpose(0, 2, 3, 1)
+        self.channels_last = bool(
+            last.flags.c_contiguous
+            if layout == "NCHW" and not first.flags.c_contiguous
+            else layout == "NHWC" and (last.flags.c_contiguous or not first.flags.c_contiguous)
+        )
+        self.pixels = _readable(last if self.channels_last else first)
+        self.mean = _per_channel("mean", 0.0 if mean is None else mean, self.shape[1])
+        self.std = _per_channel("std", 1.0 if std is None else std, self.shape[1])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, C, H, W)."""
+        images, *rest = self.pixels.shape
+        return (images, rest[2], rest[0], rest[1]) if self.channels_last else self.pixels.shape
+
+    @property
+    def ndim(self) -> int:
+        return 4
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """That of the pixels in memory."""
+        return self.pixels.dtype
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, rows: Any) -> Self:
+        if not isinstance(rows, slice):
+            rows = np.asarray(rows)
+            if rows.ndim != 1 or rows.dtype.kind not in "iub":
+                raise TypeError(
+                    f"Images: the index is {rows.tolist()!r:.80}, expected a slice, a mask or an array of integers"
+                )
+        return self.of(self.pixels[rows])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        numbers = ImageRows(self, np.dtype(np.float32)).numbers(slice(None))
+        return numbers if dtype is None else numbers.astype(dtype)
+
+    def __repr__(self) -> str:
+        order = "NHWC" if self.channels_last else "NCHW"
+        return f"Images({self.shape}, {self.dtype}, in memory {order})"
+
+    @property
+    def settings(self) -> np.ndarray:
+        """Scale, mean and std, for a fingerprint."""
+        return np.concatenate([[self.scale], self.mean, self.std])
+
+    def of(self, pixels: np.ndarray) -> Self:
+        """Other pixels, scaled and normalised in the same way."""
+        new = object.__new__(type(self))
+        new.__dict__.update(self.__dict__ | {"pixels": _readable(pixels)})
+        return new
+
+
+class ImageRows:
+    """Images as a source of rows in a model's dtype."""
+
+    def __init__(self, images: Images, dtype: np.dtype[Any]) -> None:
+        self.images, self.dtype = images, dtype
+        with np.errstate(over="ignore", under="ignore"):
+            self.mean, self.std = (numbers.astype(dtype) for numbers in (images.mean, images.std))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.images.shape
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, rows: slice) -> "ImageRows":
+        return ImageRows(self.images[rows], self.dtype)
+
+    def numbers(self, rows: Any) -> np.ndarray:
+        """Some rows as the network sees them, (rows, C, H, W)."""
+        axes = (-1, 1, 1) if not self.images.channels_last else (-1,)
+        with np.errstate(all="ignore"):  # in their dtype numbers may be too large for the model's
+            out: np.ndarray = self.images.pixels[rows].astype(self.dtype)
+            out *= self.dtype.type(self.images.scale)
+            out -= self.mean.reshape(axes)
+            out /= self.std.reshape(axes)
+        return out.transpose(0, 3, 1, 2) if self.images.channels_last else out
+
+    def gather(self, out: np.ndarray, index: np.ndarray, cursor: np.ndarray) -> Instruction:
+        """What fills a batch (B, C, H, W), which lies in memory as the images do."""
+        planes = self._planes(out.transpose(0, 2, 3, 1) if self.images.channels_last else out)
+        return call(
+            gather_images, source=self._planes(self.images.pixels), index=index, cursor=cursor, mean=self.mean,
+            std=self.std, out=planes, scale=self.images.scale,
+        )  # fmt: skip
+
+    def _planes(self, images: np.ndarray) -> np.ndarray:
+        """(N, A, C, P) as `gather_images` takes it."""
+        last, channels = self.images.channels_last, self.shape[1]
+        pixels = self.shape[2] * self.shape[3]
+        return images.reshape(len(images), *((pixels, channels, 1) if last else (1, channels, pixels)))
+
+
+def _readable(pixels: np.ndarray) -> np.ndarray:
+    """Pixels as `gather_images` reads them: contiguous, of a dtype that it knows."""
+    if pixels.dtype not in NUMBERS:
+        wider = np.result_type(pixels.dtype, np.float32) if pixels.dtype.kind == "f" else np.int64
+        pixels = arrays.cast("X", pixels, wider if wider in NUMBERS else np.float64)
+    return arrays.plain(np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("=")))
+
+
+def _scale(scale: Any, dtype: np.dtype[Any]) -> float:
+    if scale is None:
+        return 1 / 255 if dtype == np.uint8 else 1.0
+    number = real(scale)
+    if not 1e-30 <= abs(number) <= 1e30:
+        raise ValueError(f"Images: scale is {scale!r}, expected None or a number other than 0")
+    return number
+
+
+def _per_channel(name: str, value: Any, channels: int) -> np.ndarray:
+    """A number for each channel."""
+    numbers = arrays.as_array(f"Images: {name}", value).astype(np.float64)
+    if numbers.shape not in ((), (1,), (channels,)):
+        raise ValueError(
+            f"Images: {name} has shape {numbers.shape}, expected a number or one for each of {channels} channels"
+        )
+    low = 1e-30 if name == "std" else -1e30
+    if not ((numbers >= low) & (numbers <= 1e30)).all():
+        kind = "positive numbers" if name == "std" else "finite numbers"
+        raise ValueError(f"Images: {name} is {value!r:.80}, expected {kind}")
+    return np.ascontiguousarray(np.broadcast_to(numbers, channels))
