@@ -1,7 +1,8 @@
 """Images as data: pixels stay as they are in memory, and are scaled and normalised while a batch is gathered."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, Self
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
@@ -9,6 +10,9 @@ from ..checks import is_name, real
 from ..ops import NUMBERS, gather_images
 from ..program import Instruction, call
 from . import arrays
+
+if TYPE_CHECKING:
+    from .image_folder import ImageFolder
 
 LAYOUTS = ("NCHW", "NHWC")
 EXPECTED = "expected images (N, C, H, W), or (N, H, W, C) with layout='NHWC'"
@@ -70,6 +74,52 @@ class Images:
         self.pixels = _readable(last if self.channels_last else first)
         self.mean = _per_channel("mean", 0.0 if mean is None else mean, self.shape[1])
         self.std = _per_channel("std", 1.0 if std is None else std, self.shape[1])
+
+    @staticmethod
+    def from_folder(
+        path: str | PathLike[str],
+        size: int | tuple[int, int] | None = None,
+        channels: int = 3,
+        layout: Literal["NCHW", "NHWC"] = "NCHW",
+        mean: float | Sequence[float] | None = None,
+        std: float | Sequence[float] | None = None,
+        scale: float | None = None,
+        chunk_size: int = 1024,
+        seed: int = 0,
+        threads: int | None = None,
+        y: Any = None,
+    ) -> "ImageFolder":
+        """Read a folder with one subfolder for each class, as a sequence of chunks (Images, labels) for `fit` and `evaluate`.
+
+        A file is a PNG or JPEG, which Pillow decodes (`pip install 'backpass[images]'`), or a .npy file of one image or a stack
+        of images. Threads read the next chunk while the model trains on the present one.
+
+        Args:
+            size: height and width that PNG and JPEG are resized to, bilinear; an integer for both; default None: as they are.
+            channels: of PNG and JPEG: 3, the default, or 1 for grey.
+            layout: of the images in .npy files.
+            mean, std, scale: as of `Images`.
+            chunk_size: images in a chunk, default 1024.
+            seed: of the order of the images, default 0.
+            threads: that read, default None: one for each core, at most 8.
+            y: of a folder without subfolders: targets (N, ...) of the images of its files, sorted by name.
+
+        Returns:
+            A sequence with the attributes `classes`, `labels` and `paths`.
+
+        Raises:
+            ImportError: there are PNG or JPEG files, but no Pillow.
+            FileNotFoundError: the path is no folder.
+            ValueError: an argument out of range; no images; a file that cannot be read, or whose image has another shape.
+
+        Example:
+            >>> data = bp.Images.from_folder("flowers", size=64, mean=0.5, std=0.25)  # doctest: +SKIP
+            >>> model.fit(data, epochs=10)  # doctest: +SKIP
+        """
+        from .image_folder import ImageFolder  # here: `import backpass` is to be quick
+
+        settings = {"mean": mean, "std": std, "scale": scale}
+        return ImageFolder(path, size, channels, layout, chunk_size, seed, threads, y, settings)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -53,7 +53,9 @@ class RandomCrop(ImageAugmentation):
         if builder.training:
             top, left, places = -self.padding[0], -self.padding[1], [pixels + 1 for pixels in spare]
         else:  # rounded as in torchvision
-            top, left = (round(s / 2) - around for s, around in zip(spare, self.padding, strict=True))
+            top, left = (
+                round((pixels - crop) / 2) for pixels, crop in zip(x.shape[2:], self.size, strict=True)
+            )
             places = [1, 1]
         scalars = {"top": top, "left": left, "down": places[0], "right": places[1]}
         scalars |= {"height": self.size[0], "width": self.size[1]}

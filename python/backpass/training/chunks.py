@@ -33,6 +33,7 @@ class Chunks:
 
         full, sampled, counts, weighs = sha256(), sha256(), np.zeros(1, np.int64), False
         for number in range(len(source)):
+            self.prefetch(number + 1)
             inputs, y, weight = self._checked(number)
             if not self.sizes:
                 self.inputs, self.target = inputs.part(slice(0, 0)), targets.target_of(y)
@@ -68,6 +69,11 @@ class Chunks:
                 f"X[{number}] has {inputs.rows} rows, but had {self.sizes[number]} when the run began"
             )
         return inputs, y, 1.0 if weight is None else weight
+
+    def prefetch(self, number: int) -> None:
+        """Tell the sequence, where it wants to know, which chunk comes next."""
+        if (prefetch := getattr(self.source, "prefetch", None)) and number < len(self.source):
+            opened(prefetch, number)
 
     def _checked(self, number: int) -> tuple[Inputs, Rows, np.ndarray | None]:
         inputs, y, weight = checked_chunk(self.engine, f"X[{number}]", self.source[number], self.class_weight)
@@ -122,7 +128,8 @@ class ChunkLoop(BatchLoop):
 
     def slices(self, pace: Callable[[], int]) -> Iterator[None]:
         feed, skip, filled = self.feed, self.rows_before, 0
-        for chunk in self.order.index.tolist():
+        chunks = self.order.index.tolist()
+        for place, chunk in enumerate(chunks):
             size = self.chunks.sizes[chunk]
             if skip >= size:
                 skip -= size
@@ -130,6 +137,8 @@ class ChunkLoop(BatchLoop):
             order = self.within[size]
             order.begin(self.number + 1 + chunk)
             self._load(chunk, filled)
+            for following in chunks[place + 1 : place + 2]:
+                self.chunks.prefetch(following)
             feed.index[filled : filled + size - skip] = filled + order.index[skip:]
             filled, skip = filled + size - skip, 0
             is_last = self.rows_before + filled >= self.rows

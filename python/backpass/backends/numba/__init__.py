@@ -17,6 +17,7 @@ from . import (
     clip,
     dropout,
     elementwise,
+    image_transforms,
     layer_norm,
     linear,
     penalty,
@@ -27,8 +28,8 @@ from . import (
 from .compiler import Bound
 
 MODULES = (
-    accuracy, batch, batch_norm, class_loss, clip, dropout, elementwise, layer_norm, linear, penalty, pointwise_loss, softmax,
-    update,
+    accuracy, batch, batch_norm, class_loss, clip, dropout, elementwise, image_transforms, layer_norm, linear, penalty,
+    pointwise_loss, softmax, update,
 )  # fmt: skip
 # A binder bears the name of its op: it takes the op's fields, and gives the compiled kernel with the arguments that it wants.
 BINDERS: dict[str, Callable[..., Bound]] = {
