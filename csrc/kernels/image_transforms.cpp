@@ -87,7 +87,7 @@ BP_INLINE double weighted_sum(const T* x, const Tensor<const T>& shape, Weight w
         double pixel = 0;
         for (Index p = 0; p < planes; ++p)
             for (Index c = 0; c < channels; ++c)
-                pixel += weight(p * channels + c) * double(x[(p * pixels + i) * channels + c]);
+                pixel += rounded(weight(p * channels + c) * double(x[(p * pixels + i) * channels + c]));
         parts[i % 8] += pixel;
     }
     return ((parts[0] + parts[1]) + (parts[2] + parts[3])) + ((parts[4] + parts[5]) + (parts[6] + parts[7]));

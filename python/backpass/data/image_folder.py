@@ -1,15 +1,14 @@
 """Folders of images as chunks: files are read and decoded by threads, while the model trains on the chunk before."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..checks import as_path, is_name, is_whole, seed, whole
+from ..checks import as_path, is_whole, seed, whole
 from . import arrays
-from .images import LAYOUTS, Images
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -47,14 +46,12 @@ class ImageFolder:
         seed_of_order: int,
         threads: int | None,
         y: Any,
-        settings: dict[str, Any],
+        make: Callable[[np.ndarray, str], Any],
     ) -> None:
-        """settings: mean, std and scale, as Images takes them."""
-        if not is_name(layout, LAYOUTS):
-            raise ValueError(f"from_folder: layout is {layout!r}, expected one of {list(LAYOUTS)}")
+        """make: Images of pixels and their layout."""
         if not is_whole(channels) or channels not in MODES:
             raise ValueError(f"from_folder: channels is {channels!r}, expected 3 or 1")
-        self.size, self.channels, self.layout, self.settings = _size(size), int(channels), layout, settings
+        self.size, self.channels, self.layout, self.make = _size(size), int(channels), layout, make
         self.chunk_size = whole("from_folder: chunk_size", chunk_size, 1)
         self.threads = min(os.cpu_count() or 1, 8)
         if threads is not None:
@@ -85,7 +82,7 @@ class ImageFolder:
     def __len__(self) -> int:
         return -(-len(self._items) // self.chunk_size)
 
-    def __getitem__(self, number: int) -> tuple[Images, np.ndarray]:
+    def __getitem__(self, number: int) -> tuple[Any, np.ndarray]:
         if not is_whole(number):
             raise TypeError(f"ImageFolder: the index is {number!r:.80}, expected the number of a chunk")
         if not -len(self) <= number < len(self):
@@ -100,7 +97,7 @@ class ImageFolder:
                     " size=(height, width) resizes PNG and JPEG"
                 )
         rows = slice(number * self.chunk_size, (number + 1) * self.chunk_size)
-        return Images(np.stack(images), self.order, **self.settings), self.labels[rows]  # type: ignore[arg-type]
+        return self.make(np.stack(images), self.order), self.labels[rows]
 
     def __repr__(self) -> str:
         return f"ImageFolder({len(self._items)} images of {len(self.classes)} classes in {len(self)} chunks)"

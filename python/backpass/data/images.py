@@ -1,6 +1,7 @@
 """Images as data: pixels stay as they are in memory, and are scaled and normalised while a batch is gathered."""
 
 from collections.abc import Sequence
+from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -54,8 +55,7 @@ class Images:
         std: float | Sequence[float] | None = None,
         scale: float | None = None,
     ) -> None:
-        if not is_name(layout, LAYOUTS):
-            raise ValueError(f"Images: layout is {layout!r}, expected one of {list(LAYOUTS)}")
+        _check_layout(layout)
         array = arrays.as_array("X", X)
         if array.ndim != 4 or 0 in array.shape[1:]:
             hint = "; grey images need an axis for their one channel, X[:, None]" if array.ndim == 3 else ""
@@ -118,8 +118,9 @@ class Images:
         """
         from .image_folder import ImageFolder  # here: `import backpass` is to be quick
 
-        settings = {"mean": mean, "std": std, "scale": scale}
-        return ImageFolder(path, size, channels, layout, chunk_size, seed, threads, y, settings)
+        make = partial(Images, mean=mean, std=std, scale=scale)
+        _check_layout(layout)
+        return ImageFolder(path, size, channels, layout, chunk_size, seed, threads, y, make)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -209,6 +210,11 @@ class ImageRows:
         last, channels = self.images.channels_last, self.shape[1]
         pixels = self.shape[2] * self.shape[3]
         return images.reshape(len(images), *((pixels, channels, 1) if last else (1, channels, pixels)))
+
+
+def _check_layout(layout: Any) -> None:
+    if not is_name(layout, LAYOUTS):
+        raise ValueError(f"Images: layout is {layout!r}, expected one of {list(LAYOUTS)}")
 
 
 def _readable(pixels: np.ndarray) -> np.ndarray:
