@@ -8,7 +8,7 @@ import numpy as np
 from ..ops import gather, gather_labels
 from ..program import Instruction, Plan, Rows, TrainingPlan, call, parts_of
 from ..system.memory import aligned
-from .images import ImageRows
+from .image_rows import ImageRows
 from .inputs import Inputs
 from .order import row_order
 from .sparse import SparseRows

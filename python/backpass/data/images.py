@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 
 from ..checks import is_name, real
-from ..ops import NUMBERS, gather_images
-from ..program import Instruction, call
+from ..ops import NUMBERS
 from . import arrays
+from .image_rows import ImageRows
 
 if TYPE_CHECKING:
     from .image_folder import ImageFolder
@@ -72,8 +72,8 @@ class Images:
             else layout == "NHWC" and (last.flags.c_contiguous or not first.flags.c_contiguous)
         )
         self.pixels = _readable(last if self.channels_last else first)
-        self.mean = _per_channel("mean", 0.0 if mean is None else mean, self.shape[1])
-        self.std = _per_channel("std", 1.0 if std is None else std, self.shape[1])
+        self.mean = _per_channel("mean", 0.0 if mean is None else mean, first.shape[1])
+        self.std = _per_channel("std", 1.0 if std is None else std, first.shape[1])
 
     @staticmethod
     def from_folder(
@@ -125,8 +125,7 @@ class Images:
     @property
     def shape(self) -> tuple[int, ...]:
         """(N, C, H, W)."""
-        images, *rest = self.pixels.shape
-        return (images, rest[2], rest[0], rest[1]) if self.channels_last else self.pixels.shape
+        return self.rows(np.dtype(np.float32)).shape
 
     @property
     def ndim(self) -> int:
@@ -150,17 +149,12 @@ class Images:
         return self.of(self.pixels[rows])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        numbers = ImageRows(self, np.dtype(np.float32)).numbers(slice(None))
+        numbers = self.rows(np.dtype(np.float32)).numbers(slice(None))
         return numbers if dtype is None else numbers.astype(dtype)
 
     def __repr__(self) -> str:
         order = "NHWC" if self.channels_last else "NCHW"
         return f"Images({self.shape}, {self.dtype}, in memory {order})"
-
-    @property
-    def settings(self) -> np.ndarray:
-        """Scale, mean and std, for a fingerprint."""
-        return np.concatenate([[self.scale], self.mean, self.std])
 
     def of(self, pixels: np.ndarray) -> Self:
         """Other pixels, scaled and normalised in the same way."""
@@ -168,48 +162,9 @@ class Images:
         new.__dict__.update(self.__dict__ | {"pixels": _readable(pixels)})
         return new
 
-
-class ImageRows:
-    """Images as a source of rows in a model's dtype."""
-
-    def __init__(self, images: Images, dtype: np.dtype[Any]) -> None:
-        self.images, self.dtype = images, dtype
-        with np.errstate(over="ignore", under="ignore"):
-            self.mean, self.std = (numbers.astype(dtype) for numbers in (images.mean, images.std))
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.images.shape
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, rows: slice) -> "ImageRows":
-        return ImageRows(self.images[rows], self.dtype)
-
-    def numbers(self, rows: Any) -> np.ndarray:
-        """Some rows as the network sees them, (rows, C, H, W)."""
-        axes = (-1, 1, 1) if not self.images.channels_last else (-1,)
-        with np.errstate(all="ignore"):  # in their dtype numbers may be too large for the model's
-            out: np.ndarray = self.images.pixels[rows].astype(self.dtype)
-            out *= self.dtype.type(self.images.scale)
-            out -= self.mean.reshape(axes)
-            out /= self.std.reshape(axes)
-        return out.transpose(0, 3, 1, 2) if self.images.channels_last else out
-
-    def gather(self, out: np.ndarray, index: np.ndarray, cursor: np.ndarray) -> Instruction:
-        """What fills a batch (B, C, H, W), which lies in memory as the images do."""
-        planes = self._planes(out.transpose(0, 2, 3, 1) if self.images.channels_last else out)
-        return call(
-            gather_images, source=self._planes(self.images.pixels), index=index, cursor=cursor, mean=self.mean,
-            std=self.std, out=planes, scale=self.images.scale,
-        )  # fmt: skip
-
-    def _planes(self, images: np.ndarray) -> np.ndarray:
-        """(N, A, C, P) as `gather_images` takes it."""
-        last, channels = self.images.channels_last, self.shape[1]
-        pixels = self.shape[2] * self.shape[3]
-        return images.reshape(len(images), *((pixels, channels, 1) if last else (1, channels, pixels)))
+    def rows(self, dtype: np.dtype[Any]) -> ImageRows:
+        """What a model of this dtype reads."""
+        return ImageRows(self.pixels, self.channels_last, self.scale, self.mean, self.std, dtype)
 
 
 def _check_layout(layout: Any) -> None:

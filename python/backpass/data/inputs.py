@@ -9,7 +9,8 @@ from ..nn import Module
 from ..nn.module import Kind
 from ..program import InputSpec
 from . import arrays
-from .images import ImageRows, Images
+from .image_rows import ImageRows
+from .images import Images
 from .sparse import SparseRows, is_sparse
 
 # The name of the input with the number of steps of each row.
@@ -38,7 +39,7 @@ class Inputs:
                 dtype if self.kinds[name] == "number" else np.dtype(np.int64),
                 isinstance(source, SparseRows),
                 self.kinds[name] == "length",
-                isinstance(source, ImageRows) and source.images.channels_last,
+                isinstance(source, ImageRows) and source.channels_last,
             )
             for name, source in self.sources.items()
         )
@@ -116,7 +117,7 @@ def checked_inputs(
 def _images(images: Images, dtype: np.dtype[Any], take: Take, kind: Kind, argument: str) -> ImageRows:
     if kind == "index":
         raise TypeError(f"{argument} is Images, but the network takes it as indices: expected integers")
-    return ImageRows(images.of(take(images.pixels, dtype, argument)), dtype)
+    return images.of(take(images.pixels, dtype, argument)).rows(dtype)
 
 
 def lengths_of(X: Any, net: Module) -> np.ndarray | None:

@@ -16,7 +16,7 @@ from ..engine.run import Run
 from ..program import Rows, on_each, parts_of
 from ..system.memory import aligned
 from ..system.signals import opened
-from .chunk import checked_chunk
+from .chunk import checked_chunk, prefetch
 from .fingerprint import Fingerprint
 from .loops import BatchLoop
 
@@ -33,7 +33,7 @@ class Chunks:
 
         full, sampled, counts, weighs = sha256(), sha256(), np.zeros(1, np.int64), False
         for number in range(len(source)):
-            self.prefetch(number + 1)
+            prefetch(source, number + 1)
             inputs, y, weight = self._checked(number)
             if not self.sizes:
                 self.inputs, self.target = inputs.part(slice(0, 0)), targets.target_of(y)
@@ -69,11 +69,6 @@ class Chunks:
                 f"X[{number}] has {inputs.rows} rows, but had {self.sizes[number]} when the run began"
             )
         return inputs, y, 1.0 if weight is None else weight
-
-    def prefetch(self, number: int) -> None:
-        """Tell the sequence, where it wants to know, which chunk comes next."""
-        if (prefetch := getattr(self.source, "prefetch", None)) and number < len(self.source):
-            opened(prefetch, number)
 
     def _checked(self, number: int) -> tuple[Inputs, Rows, np.ndarray | None]:
         inputs, y, weight = checked_chunk(self.engine, f"X[{number}]", self.source[number], self.class_weight)
@@ -138,7 +133,7 @@ class ChunkLoop(BatchLoop):
             order.begin(self.number + 1 + chunk)
             self._load(chunk, filled)
             for following in chunks[place + 1 : place + 2]:
-                self.chunks.prefetch(following)
+                opened(prefetch, self.chunks.source, following)
             feed.index[filled : filled + size - skip] = filled + order.index[skip:]
             filled, skip = filled + size - skip, 0
             is_last = self.rows_before + filled >= self.rows

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..data.arrays import quiet_cast
-from ..data.images import ImageRows
+from ..data.image_rows import ImageRows
 from ..data.inputs import Inputs
 from ..data.sparse import SparseRows
 from ..program import Rows, parts_of
@@ -40,7 +40,7 @@ class Fingerprint(NamedTuple):
                 if isinstance(source, SparseRows):
                     arrays += [(array, None) for array in source.fields.values()]
                 elif isinstance(source, ImageRows):
-                    arrays += [(source.images.pixels, dtype), (source.images.settings, None)]
+                    arrays += [(source.pixels, dtype), (source.settings, None)]
                 else:
                     as_numbers = source.dtype != np.int64 or len(part.sources) == 1
                     arrays.append((source, dtype if as_numbers and part.kinds[name] == "number" else None))
