@@ -139,6 +139,28 @@ def test_damaged_files_are_named(pictures: Path, arrays: Path) -> None:
         bp.Images.from_folder(arrays, layout="NHWC")
 
 
+def test_files_that_change_meanwhile(arrays: Path) -> None:
+    folder = bp.Images.from_folder(arrays, layout="NHWC")
+    np.save(arrays / "cat" / "stack.npy", np.zeros((1, 1, 1, 3), np.uint8))
+    with pytest.raises(ValueError, match=r"stack\.npy has changed since the folder was read"):
+        folder[0]
+
+
+def test_headers_are_parsed_once(arrays: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """np.load parses them by `ast`, which in two threads at once was a SystemError in Python 3.11."""
+    np.save(arrays / "cat" / "in_the_order_of_fortran.npy", np.asfortranarray(PIXELS[:2]))
+    folder = bp.Images.from_folder(arrays, layout="NHWC", chunk_size=4, threads=8)
+    monkeypatch.setattr(np, "load", None)
+    assert sum(len(labels) for _, labels in folder) == 32
+    by_path = [pixels for chunk, _ in folder for pixels in chunk.pixels]
+    shown = [
+        pixels.tobytes()
+        for pixels, path in zip(by_path, folder.paths, strict=True)
+        if path.name == "in_the_order_of_fortran.npy"
+    ]
+    assert sorted(shown) == sorted(pixels.tobytes() for pixels in PIXELS[:2])
+
+
 def test_images_of_several_sizes(arrays: Path) -> None:
     np.save(arrays / "eel" / "larger.npy", np.zeros((7, 7, 3), np.uint8))
     with pytest.raises(ValueError, match=r"an image of shape .*, but .*size=\(height, width\)"):

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -17,12 +17,23 @@ PICTURES = (".png", ".jpg", ".jpeg")
 MODES = {1: "L", 3: "RGB"}
 
 
+class Header(NamedTuple):
+    """Where the numbers of a .npy file begin, and what they are."""
+
+    offset: int
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    order: Literal["C", "F"]
+
+
 class Item(NamedTuple):
     """One image: its file, the row of a stack of images (-1 for a file of one), the number of its class."""
 
     path: Path
     row: int
     label: int
+    # Of a .npy file.
+    header: Header | None = None
 
 
 class ImageFolder:
@@ -124,7 +135,8 @@ class ImageFolder:
         """One image, as it lies in a chunk."""
         if item.path.suffix.lower() in PICTURES:
             return self._decoded(item.path)
-        stored = _mapped(item.path)
+        assert item.header is not None
+        stored = _mapped(item.path, item.header)
         image = stored if item.row < 0 else stored[item.row]
         return np.asarray(image.transpose(1, 2, 0) if self.order != self.layout else image)
 
@@ -178,20 +190,29 @@ def _of_file(path: Path, label: int) -> list[Item]:
         return [Item(path, -1, label)]
     if path.suffix.lower() != ".npy":
         return []
-    stored = _mapped(path)
-    if stored.ndim not in (3, 4):
+    header = _header(path)
+    if len(header.shape) not in (3, 4):
         raise ValueError(
-            f"{path} holds an array of shape {stored.shape}, expected an image or a stack of images"
+            f"{path} holds an array of shape {header.shape}, expected an image or a stack of images"
         )
-    return [Item(path, row, label) for row in ((-1,) if stored.ndim == 3 else range(len(stored)))]
+    rows = (-1,) if len(header.shape) == 3 else range(header.shape[0])
+    return [Item(path, row, label, header) for row in rows]
 
 
-def _mapped(path: Path) -> np.ndarray:
+def _header(path: Path) -> Header:
     try:
-        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
     except ValueError as error:
         raise ValueError(f"{path} cannot be read as an array: {error}") from None
-    return array
+    return Header(array.offset, array.dtype, array.shape, "C" if array.flags.c_contiguous else "F")
+
+
+def _mapped(path: Path, header: Header) -> np.ndarray:
+    """A .npy file by what is known of it: np.load parses the header by `ast`, which Python 3.11 cannot do in two threads."""
+    try:
+        return np.memmap(path, header.dtype, "r", header.offset, header.shape, header.order)
+    except ValueError as error:
+        raise ValueError(f"{path} has changed since the folder was read: {error}") from None
 
 
 def _pillow() -> Any:
