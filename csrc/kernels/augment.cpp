@@ -1,7 +1,6 @@
 // Augmentation: normal noise; images shifted, mirrored and partly cut out.
+#include "image_words.hpp"
 #include "kernel.hpp"
-#include "vector/loops.hpp"
-#include "vector/philox.hpp"
 #include "vector/vmath.hpp"
 
 namespace backpass::BACKPASS_ISA {
@@ -60,12 +59,9 @@ struct Move {
 };
 
 BP_INLINE Move move_of(const ImageMoves& moves, const Word* words, Index height, Index width) {
-    const auto below = [&](int word, Index count) BP_INLINED {
-        return Index(std::uint64_t(words[word]) * std::uint64_t(count) >> 32);
-    };
-    return {below(0, 2 * moves.shift + 1) - moves.shift, below(1, 2 * moves.shift + 1) - moves.shift,
-            below(3, height) - moves.cutout / 2, below(4, width) - moves.cutout / 2,
-            double(words[2]) < moves.flip * 0x1p32};
+    return {below(words[0], 2 * moves.shift + 1) - moves.shift,
+            below(words[1], 2 * moves.shift + 1) - moves.shift, below(words[3], height) - moves.cutout / 2,
+            below(words[4], width) - moves.cutout / 2, double(words[2]) < moves.flip * 0x1p32};
 }
 
 // visit(to, from) for every pixel of the result: its place, and the place of the pixel that it shows, or -1.
@@ -83,48 +79,46 @@ BP_INLINE void pixels(const ImageMoves& moves, const Move& move, Index height, I
     }
 }
 
-// work(image, move) for each image of some tasks.
-template <class Work>
-BP_INLINE void images(const ImageMoves& moves, Range range, const std::int64_t (&shape)[kMaxDims],
-                      Work work) {
-    static_assert(kImagePiece * kImageWords == kDrawBlock);
-    const Range covered_images = covered(range, kImagePiece, shape[0]);
-    for (Index image = covered_images.begin; image < covered_images.end; image += kImagePiece) {
-        Word words[kDrawBlock];
-        draw(words, std::uint64_t(image / kImagePiece), std::uint64_t(moves.step.data[0]),
-             std::uint64_t(moves.stream), std::uint64_t(moves.seed));
-        for (Index k = 0; k < kImagePiece && image + k < covered_images.end; ++k)
-            work(image + k, move_of(moves, words + k * kImageWords, shape[2], shape[3]));
-    }
+// work(start, move) for each plane of the images of some tasks; start: of the plane.
+template <class Images, class Work>
+BP_INLINE void planes(const ImageMoves& moves, Range range, const Images& images, Work work) {
+    const Index height = images.shape[2], width = images.shape[3], size = height * width * images.shape[4];
+    each_image(moves.step, moves.stream, moves.seed, range, images.shape[0],
+               [&](Index image, const Word* words) BP_INLINED {
+                   const Move move = move_of(moves, words, height, width);
+                   for (Index p = 0; p < images.shape[1]; ++p)
+                       work((image * images.shape[1] + p) * size, move);
+               });
 }
 
 template <class T>
 void augment_images_forward(const AugmentImagesForward<T>& op, Range range, Scratch) {
-    const Index channels = op.x.shape[1], height = op.x.shape[2], width = op.x.shape[3],
-                size = height * width;
-    images(op.moves, range, op.x.shape, [&](Index image, Move move) BP_INLINED {
-        for (Index c = image * channels; c < (image + 1) * channels; ++c) {
-            const T* x = op.x.data + c * size;
-            T* y = op.y.data + c * size;
-            pixels(op.moves, move, height, width,
-                   [&](Index to, Index from) BP_INLINED { y[to] = from < 0 ? T(0) : x[from]; });
-        }
+    const Index height = op.x.shape[2], width = op.x.shape[3], channels = op.x.shape[4];
+    planes(op.moves, range, op.x, [&](Index start, Move move) BP_INLINED {
+        const T* x = op.x.data + start;
+        T* y = op.y.data + start;
+        pixels(op.moves, move, height, width, [&](Index to, Index from) BP_INLINED {
+            if (channels == 1) {
+                y[to] = from < 0 ? T(0) : x[from];
+                return;
+            }
+            for (Index c = 0; c < channels; ++c)
+                y[to * channels + c] = from < 0 ? T(0) : x[from * channels + c];
+        });
     });
 }
 
 template <class T>
 void augment_images_backward(const AugmentImagesBackward<T>& op, Range range, Scratch) {
-    const Index channels = op.dy.shape[1], height = op.dy.shape[2], width = op.dy.shape[3],
-                size = height * width;
-    images(op.moves, range, op.dy.shape, [&](Index image, Move move) BP_INLINED {
-        for (Index c = image * channels; c < (image + 1) * channels; ++c) {
-            const T* dy = op.dy.data + c * size;
-            T* dx = op.dx.data + c * size;
-            for (Index i = 0; i < size; ++i) dx[i] = 0;
-            pixels(op.moves, move, height, width, [&](Index to, Index from) BP_INLINED {
-                if (from >= 0) dx[from] = dy[to];
-            });
-        }
+    const Index height = op.dy.shape[2], width = op.dy.shape[3], channels = op.dy.shape[4];
+    planes(op.moves, range, op.dy, [&](Index start, Move move) BP_INLINED {
+        const T* dy = op.dy.data + start;
+        T* dx = op.dx.data + start;
+        for (Index i = 0; i < height * width * channels; ++i) dx[i] = 0;
+        pixels(op.moves, move, height, width, [&](Index to, Index from) BP_INLINED {
+            if (from < 0) return;
+            for (Index c = 0; c < channels; ++c) dx[from * channels + c] = dy[to * channels + c];
+        });
     });
 }
 

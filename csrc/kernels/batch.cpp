@@ -113,6 +113,75 @@ void gather(const Gather<T, Source>& op, Range range, Scratch) {
     }
 }
 
+// n numbers of another dtype.
+template <class T, class Source>
+BP_INLINE vec<T> load_as(const Source* p, int n) {
+    if (n == width<T>) {
+        typename Vector<Source, width<T>* int(sizeof(Source))>::type v;
+        __builtin_memcpy(&v, p, sizeof v);
+        return __builtin_convertvector(v, vec<T>);
+    }
+    T some[width<T>] = {};
+    for (int i = 0; i < n; ++i) some[i] = T(p[i]);
+    return load(some);
+}
+
+// Channels of one or a few pixels for which vectors find their mean and std in a row.
+template <class T>
+struct ChannelPattern {
+    T own_mean[width<T> * width<T>], own_std[width<T> * width<T>];
+    const T *mean, *std;
+    Index size;
+
+    // Fewer channels than lanes are repeated, so that every vector begins with some channel of the pattern.
+    ChannelPattern(const T* given_mean, const T* given_std, Index channels)
+        : mean(given_mean), std(given_std), size(channels) {
+        if (channels == 0 || channels >= width<T>) return;
+        size = channels * width<T>;
+        for (Index i = 0; i < size; ++i)
+            own_mean[i] = given_mean[i % channels], own_std[i] = given_std[i % channels];
+        mean = own_mean, std = own_std;
+    }
+};
+
+// out[b] = (source[index[cursor + b]] scale - mean) / std, each step rounded as in NumPy. Rows as in `gather`.
+template <class T, class Source>
+void gather_images(const GatherImages<T, Source>& op, Range range, Scratch) {
+    const auto rows = op.rows();
+    const Index cursor = op.cursor.data[0], size = rows.out.cols(), batch = rows.out.rows();
+    if (cursor < 0 || cursor >= op.index.size() || size == 0) return;
+    const Index left = op.index.size() - cursor;
+    const auto [begin, end] = covered(range, rows.rows_per_task(), left < batch ? left : batch);
+    const Index channels = op.out.shape[2], pixels = op.out.shape[3];
+    const ChannelPattern<T> pattern(op.mean.data, op.std.data, channels);
+    const vec<T> scale = broadcast<T>(T(op.scale));
+    const auto normalise = [=](T* to, const Source* from, std::uint64_t next, int n, vec<T> mean, vec<T> std)
+                               BP_INLINED {
+                                   fetch(next);
+                                   store_some(to, (rounded(load_as<T>(from, n) * scale) - mean) / std, n);
+                               };
+    gather_rows(rows, begin, end, [&](T* to, const Source* from, std::uint64_t next) BP_INLINED {
+        const auto ahead = [=](Index i) BP_INLINED { return next + std::uint64_t(i) * sizeof(Source); };
+        if (pixels == 1) {
+            for (Index start = 0; start < size; start += pattern.size) {
+                const Index count = pattern.size < size - start ? pattern.size : size - start;
+                each_vector<T>(count, [&](Index i, int n) BP_INLINED {
+                    normalise(to + start + i, from + start + i, ahead(start + i), n,
+                              load_some(pattern.mean + i, n), load_some(pattern.std + i, n));
+                });
+            }
+            return;
+        }
+        for (Index plane = 0, start = 0; start < size; ++plane, start += pixels) {
+            const Index c = plane % channels;
+            const vec<T> mean = broadcast<T>(op.mean.data[c]), std = broadcast<T>(op.std.data[c]);
+            each_vector<T>(pixels, [&](Index i, int n) BP_INLINED {
+                normalise(to + start + i, from + start + i, ahead(start + i), n, mean, std);
+            });
+        }
+    });
+}
+
 // step += 1, every counter in it; cursor += rows; total += (loss count, count)
 void advance(const Advance& op, Range, Scratch) {
     const double count = op.count.data[0];
@@ -133,6 +202,14 @@ BACKPASS_KERNEL(GatherInt16, gather)
 BACKPASS_KERNEL(GatherUint16, gather)
 BACKPASS_KERNEL(GatherInt32, gather)
 BACKPASS_KERNEL(GatherInt64, gather)
+BACKPASS_KERNEL(GatherImagesFloat, gather_images)
+BACKPASS_KERNEL(GatherImagesDouble, gather_images)
+BACKPASS_KERNEL(GatherImagesInt8, gather_images)
+BACKPASS_KERNEL(GatherImagesUint8, gather_images)
+BACKPASS_KERNEL(GatherImagesInt16, gather_images)
+BACKPASS_KERNEL(GatherImagesUint16, gather_images)
+BACKPASS_KERNEL(GatherImagesInt32, gather_images)
+BACKPASS_KERNEL(GatherImagesInt64, gather_images)
 BACKPASS_KERNEL_UNTYPED(GatherLabels, gather)
 BACKPASS_KERNEL_UNTYPED(Advance, advance)
 

@@ -36,7 +36,14 @@ struct GaussianNoise {
     std::int64_t tasks() const { return pieces(x.size(), kElementPiece); }
 };
 
-// How images (B, C, H, W) are moved: the fields that forward and backward have in common.
+// Images (B, P, H, W, C): P planes of C channels, of which one is 1.
+template <class A>
+bool are_images(const A& a) {
+    constexpr std::int64_t most = 1 << 20;
+    return a.ndim == 5 && a.shape[2] <= most && a.shape[3] <= most;
+}
+
+// How images are moved: the fields that forward and backward have in common.
 struct ImageMoves {
     Tensor<const std::int64_t> step;
     std::int64_t shift = 0, cutout = 0, seed = 0, stream = 0;
@@ -55,11 +62,9 @@ struct ImageMoves {
     const char* invalid_for(const A& from, const B& to) const {
         constexpr std::int64_t most = 1 << 20;
         if (!has_size(step, 1)) return "step must be (1,)";
-        if (from.ndim != 4 || to.ndim != 4) return "images must be (B, C, H, W)";
-        for (int i = 0; i < 4; ++i)
-            if (from.shape[i] != to.shape[i]) return "the images in and out must have one shape";
-        if (from.shape[2] > most || from.shape[3] > most)
-            return "images must be at most 2^20 pixels high and wide";
+        if (!are_images(from) || !are_images(to))
+            return "images must be (B, P, H, W, C), at most 2^20 pixels high and wide";
+        if (!same_shape(from, to)) return "the images in and out must have one shape";
         if (shift < 0 || shift > most || cutout < 0 || cutout > most)
             return "shift and cutout must be 0 to 2^20";
         return flip >= 0 && flip <= 1 ? nullptr : "flip must be in [0, 1]";

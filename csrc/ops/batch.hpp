@@ -55,6 +55,66 @@ struct GatherLabels : Gather<std::int64_t> {
     static constexpr const char* name = "gather_labels";
 };
 
+// out[b] = (source[index[cursor + b]] scale - mean) / std, each step rounded: images (N, A, C, P), A = 1 with the channels first,
+// P = 1 with the channels last.
+template <class T, class Source>
+struct GatherImages {
+    static constexpr const char* name = "gather_images";
+    Tensor<const Source> source;
+    Tensor<const std::int64_t> index, cursor;
+    Tensor<const T> mean, std;
+    Tensor<T> out;
+    double scale = 1;
+
+    template <class Visit>
+    void fields(Visit&& field) {
+        field("source", source);
+        field("index", index);
+        field("cursor", cursor);
+        field("mean", mean);
+        field("std", std);
+        field("out", out);
+        field("scale", scale);
+    }
+    const char* invalid() const {
+        if (source.ndim != 4 || out.ndim != 4) return "source must be (N, A, C, P), out (B, A, C, P)";
+        for (int i = 1; i < 4; ++i)
+            if (source.shape[i] != out.shape[i]) return "the images in source and out must have one shape";
+        if (!all_have_size(source.shape[2], mean, std)) return "mean and std must be (C,)";
+        return has_size(index, source.shape[0]) && has_size(cursor, 1) ? nullptr
+                                                                       : "index must be (N,), cursor (1,)";
+    }
+    double flops() const { return 3.0 * double(out.size()); }
+    double bytes() const { return double(sizeof(T) + sizeof(Source)) * double(out.size()); }
+    std::int64_t tasks() const { return rows().tasks(); }
+    // Each image as a row.
+    Gather<T, Source> rows() const {
+        Gather<T, Source> all;
+        all.source.data = source.data, all.out.data = out.data;
+        all.index = index, all.cursor = cursor;
+        all.source.ndim = all.out.ndim = 2;
+        all.source.shape[0] = source.shape[0], all.out.shape[0] = out.shape[0];
+        all.source.shape[1] = all.out.shape[1] = out.shape[1] * out.shape[2] * out.shape[3];
+        return all;
+    }
+};
+template <class T>
+using GatherImagesFloat = GatherImages<T, float>;
+template <class T>
+using GatherImagesDouble = GatherImages<T, double>;
+template <class T>
+using GatherImagesInt8 = GatherImages<T, std::int8_t>;
+template <class T>
+using GatherImagesUint8 = GatherImages<T, std::uint8_t>;
+template <class T>
+using GatherImagesInt16 = GatherImages<T, std::int16_t>;
+template <class T>
+using GatherImagesUint16 = GatherImages<T, std::uint16_t>;
+template <class T>
+using GatherImagesInt32 = GatherImages<T, std::int32_t>;
+template <class T>
+using GatherImagesInt64 = GatherImages<T, std::int64_t>;
+
 // index = a permutation of 0 .. N-1 for this epoch
 struct Shuffle : SmallOp {
     static constexpr const char* name = "shuffle";
@@ -96,8 +156,11 @@ struct Advance : SmallOp {
     }
 };
 
-using BatchOps = decltype(BothDtypes<GatherFloat, GatherDouble, GatherInt8, GatherUint8, GatherInt16,
-                                     GatherUint16, GatherInt32, GatherInt64>{} +
-                          OpList<GatherLabels, Shuffle, Advance>{});
+using BatchOps =
+    decltype(BothDtypes<GatherFloat, GatherDouble, GatherInt8, GatherUint8, GatherInt16, GatherUint16,
+                        GatherInt32, GatherInt64>{} +
+             BothDtypes<GatherImagesFloat, GatherImagesDouble, GatherImagesInt8, GatherImagesUint8,
+                        GatherImagesInt16, GatherImagesUint16, GatherImagesInt32, GatherImagesInt64>{} +
+             OpList<GatherLabels, Shuffle, Advance>{});
 
 }  // namespace backpass

@@ -15,6 +15,7 @@
 #include "elementwise.hpp"
 #include "expression.hpp"
 #include "group_norm.hpp"
+#include "image_transforms.hpp"
 #include "indexing.hpp"
 #include "layer_norm.hpp"
 #include "linear.hpp"
@@ -34,12 +35,12 @@
 
 namespace backpass {
 
-using Ops =
-    decltype(LinearOps{} + SparseLinearOps{} + ElementwiseOps{} + ExpressionOps{} + ReductionOps{} +
-             IndexingOps{} + MatmulOps{} + ConvOps{} + MaxPoolOps{} + AvgPoolOps{} + MeanLossOps{} +
-             DropoutOps{} + SoftmaxOps{} + BatchNormOps{} + LayerNormOps{} + AugmentOps{} + MixupOps{} +
-             ClassLossOps{} + PointwiseLossOps{} + AccuracyOps{} + UpdateOps{} + ClipOps{} + PenaltyOps{} +
-             ScheduleOps{} + BatchOps{} + MeasureOps{} + BatchNormRowsOps{} + GroupNormOps{} + ResizeOps{});
+using Ops = decltype(LinearOps{} + SparseLinearOps{} + ElementwiseOps{} + ExpressionOps{} + ReductionOps{} +
+                     IndexingOps{} + MatmulOps{} + ConvOps{} + MaxPoolOps{} + AvgPoolOps{} + MeanLossOps{} +
+                     DropoutOps{} + SoftmaxOps{} + BatchNormOps{} + LayerNormOps{} + AugmentOps{} +
+                     MixupOps{} + ClassLossOps{} + PointwiseLossOps{} + AccuracyOps{} + UpdateOps{} +
+                     ClipOps{} + PenaltyOps{} + ScheduleOps{} + BatchOps{} + MeasureOps{} +
+                     BatchNormRowsOps{} + GroupNormOps{} + ResizeOps{} + ImageTransformOps{});
 
 // A kernel does the tasks [range.begin, range.end) of its op.
 template <class Op>

@@ -22,6 +22,7 @@ from .callbacks import (
     ReduceLROnPlateau,
     TerminateOnNaN,
 )
+from .data.images import Images
 from .engine.history import History
 from .errors import CheckpointError, NonFiniteError, late, missing
 from .model import Model, load
@@ -34,10 +35,10 @@ if TYPE_CHECKING:
 register()  # with threadpoolctl, where that came first
 
 __all__ = [
-    "CSVLogger", "Callback", "CheckpointError", "EarlyStopping", "GradientMonitor", "History", "Model", "ModelCheckpoint",
-    "NonFiniteError", "ProgressBar", "ReduceLROnPlateau", "TerminateOnNaN", "__version__", "available_backends", "callbacks",
-    "get_backend", "get_num_threads", "gradcheck", "load", "losses", "nn", "optim", "set_backend", "set_num_threads",
-    "show_config", "use_backend",
+    "CSVLogger", "Callback", "CheckpointError", "EarlyStopping", "GradientMonitor", "History", "Images", "Model",
+    "ModelCheckpoint", "NonFiniteError", "ProgressBar", "ReduceLROnPlateau", "TerminateOnNaN", "__version__",
+    "available_backends", "callbacks", "get_backend", "get_num_threads", "gradcheck", "load", "losses", "nn", "optim",
+    "set_backend", "set_num_threads", "show_config", "use_backend",
 ]  # fmt: skip
 # Imported when they are asked for, because `import backpass` is to be quick, and is not to import scikit-learn.
 LATE = {

@@ -14,7 +14,7 @@ from helpers.fence import fenced
 # Several tasks each, none a multiple of a tile; a row of a sparse matrix is a sixth of Z on average.
 SIZES = {
     "H": 9, "W": 11, "B": 150, "I": 300, "O": 520, "C": 210, "L": 5, "F": 700, "K": 9, "Z": 2_000, "R": 300, "M": 130,
-    "V": 1_500, "E": 40, "G": 12, "Q": 13,
+    "V": 1_500, "E": 40, "G": 12, "Q": 13, "A": 9, "J": 12,
 }  # fmt: skip
 
 
@@ -24,7 +24,7 @@ def call(op: Op, dtype: str, chosen: dict[str, Any]) -> dict[str, Any]:
     flat = letters <= {"N", "P", "1", "2"}
     dims = {**SIZES, "N": 70_000 if flat else 400, "P": -(-70_000 // 16384), "*": (3, 101)}
     if "H" in letters:
-        dims |= {"B": 70, "C": 10}  # images are cut by B alone
+        dims |= {"B": 70, "C": 10, "I": 8}  # images are cut by B alone
     if "M" in letters:
         dims |= {"*": (2, 3), "K": 90}  # products of matrices
     return samples.call(op, op.samples.get("large", dims), dtype, set(), chosen)

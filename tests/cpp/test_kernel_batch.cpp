@@ -56,6 +56,42 @@ void gather_from(T) {
     (gather<Gather<T, Source>, T, Source>(400, 700, 500, 0), ...);
 }
 
+template <class T, class Source>
+void gather_images(int64_t rows, int64_t planes, int64_t channels, int64_t pixels, int64_t from, int64_t at) {
+    const Array<Source> source({from, planes, channels, pixels}, std::is_unsigned_v<Source> ? 0 : -9, 9);
+    const auto out = Array<T>::filled({rows, planes, channels, pixels});
+    const Array<T> mean({channels}), std({channels}, 0.5, 2);
+    const Array<int64_t> index({from}, 0, double(from)), cursor({1}, double(at), double(at));
+    if (from > 2) index[from - 1] = from, index[from / 2] = -1;  // no rows of source
+    GatherImages<T, Source> op;
+    op.source = source, op.index = index, op.cursor = cursor, op.out = out;
+    op.mean = mean, op.std = std, op.scale = 1 / 255.0;
+    run(op);
+    const int64_t size = planes * channels * pixels;
+    for (int64_t i = 0; i < out.size(); ++i) {
+        const int64_t place = at + i / size, c = i / pixels % channels;
+        const int64_t row = at >= 0 && place < from ? index[place] : -1;
+        // Each step rounded: through memory, so that nothing is fused.
+        volatile T want = T(77);
+        if (row >= 0 && row < from) {
+            want = T(source[row * size + i % size]) * T(op.scale);
+            want = want - mean[c];
+            want = want / std[c];
+        }
+        CHECK(out[i] == want);
+    }
+}
+
+template <class T, class... Source>
+void gather_images_from(T) {
+    for (int64_t n = 0; n <= 70; ++n) {
+        (gather_images<T, Source>(3, 1, 3, n, 5, 1), ...), (gather_images<T, Source>(3, n, 3, 1, 5, 4), ...);
+        (gather_images<T, Source>(3, 2, n, 1, 5, 0), ...), (gather_images<T, Source>(2, 2, 2, n, 4, 0), ...);
+    }
+    (gather_images<T, Source>(3, 900, 100, 1, 4, 0), ...),
+        (gather_images<T, Source>(400, 1, 3, 300, 500, 0), ...);
+}
+
 template <class T>
 void check(T t) {
     for (int64_t n = 0; n <= 70; ++n) {
@@ -65,6 +101,8 @@ void check(T t) {
     gather<Gather<T>, T>(400, 700, 500, 0), gather<Gather<T>, T>(3, 70000, 4, 0);
     gather_from<T, float, double, std::int8_t, std::uint8_t, std::int16_t, std::uint16_t, std::int32_t,
                 int64_t>(t);
+    gather_images_from<T, float, double, std::int8_t, std::uint8_t, std::int16_t, std::uint16_t, std::int32_t,
+                       int64_t>(t);
 }
 
 }  // namespace

@@ -38,7 +38,7 @@ GOOD: dict[str, Any] = {  # arguments without a default
     "in_features": 4, "out_features": 3, "num_features": 4, "normalized_shape": 4, "inner": nn.Identity, "in_channels": 1,
     "out_channels": 2, "kernel_size": 2, "lr": 0.01, "every": 3,
     "factor": 0.5, "total_steps": 10, "warmup_steps": 2, "factors": {3: 0.5}, "net": nn.Identity, "path": "/nowhere/x", "n": 1,
-    "name": "numpy", "loss": "mse", "optimizer": "sgd", "limits": 1,
+    "pixels": 1, "size": 2, "degrees": 5, "name": "numpy", "loss": "mse", "optimizer": "sgd", "limits": 1,
     "backend": bp.get_backend("numpy"), "state": {}, "num_groups": 2, "num_channels": 4, "output_size": 2,
 }  # fmt: skip
 BY_NAME = {
@@ -50,6 +50,7 @@ BY_NAME = {
         "CSVLogger",
         "GradientMonitor",
         "ProgressBar",
+        "Images",
         "Model",
         "load",
         "gradcheck",
@@ -267,6 +268,8 @@ def arguments(name: str) -> tuple[dict[str, Any], list[str]]:
             fields[key] = SELF[name.split(".")[0]]()
         elif key in ("X", "y", "model"):
             fields[key] = {"X": X, "y": X[:, :2], "model": small()}[key]
+            if name == "bp.Images":
+                fields[key] = X.reshape(6, 1, 2, 2)
         elif (
             parameter.default is parameter.empty
             and parameter.kind is not parameter.VAR_POSITIONAL

@@ -72,6 +72,13 @@ OPS = {
     "gaussian_noise": "no such layer",
     "augment_images_forward": "no such layer",
     "augment_images_backward": "no such layer",
+    "gather_images": "the batches of fit: tests/data/test_images.py",
+    "crop_images_forward": "no such layer",
+    "crop_images_backward": "no such layer",
+    "jitter_images_forward": "no such layer",
+    "jitter_images_backward": "no such layer",
+    "rotate_images_forward": "no such layer; beside grid_sample in tests/nn/test_image_transforms.py",
+    "rotate_images_backward": "no such layer; beside grid_sample in tests/nn/test_image_transforms.py",
     "mixup_draw": "no such layer",
     "mixup_forward": "no such layer",
     "mixup_backward": "no such layer",
@@ -93,6 +100,9 @@ LAYER_CLASSES = {
     "RandomShift": "no such layer",
     "RandomHorizontalFlip": "no such layer",
     "Cutout": "no such layer",
+    "RandomCrop": "no such layer",
+    "RandomRotation": "no such layer",
+    "ColorJitter": "no such layer",
     "MixUp": "no such layer",
 }
 FUNCTIONS = {"constant": "a number as lr"}

@@ -8,6 +8,7 @@ import numpy as np
 from ..ops import gather, gather_labels
 from ..program import Instruction, Plan, Rows, TrainingPlan, call, parts_of
 from ..system.memory import aligned
+from .image_rows import ImageRows
 from .inputs import Inputs
 from .order import row_order
 from .sparse import SparseRows
@@ -91,7 +92,9 @@ class Feed:
         """What the counters say."""
         return Position(int(self.cursor[0]), *self.total.tolist(), *self.correct.tolist())
 
-    def _gather(self, source: np.ndarray, out: np.ndarray) -> Instruction:
+    def _gather(self, source: np.ndarray | ImageRows, out: np.ndarray) -> Instruction:
+        if isinstance(source, ImageRows):
+            return source.gather(out, self.index, self.cursor)
         rows = source.reshape(len(source), -1)
         op = gather_labels if out.dtype == np.int64 else gather
         return call(op, source=rows, index=self.index, cursor=self.cursor, out=out.reshape(len(out), -1))

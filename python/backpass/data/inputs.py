@@ -9,12 +9,14 @@ from ..nn import Module
 from ..nn.module import Kind
 from ..program import InputSpec
 from . import arrays
+from .image_rows import ImageRows
+from .images import Images
 from .sparse import SparseRows, is_sparse
 
 # The name of the input with the number of steps of each row.
 LENGTHS = "lengths"
-# Where rows come from: an array (N, ...), or a matrix whose rows the layers read in place.
-Source = np.ndarray | SparseRows
+# Where rows come from: an array (N, ...); a matrix whose rows the layers read in place; images, normalised on the way.
+Source = np.ndarray | SparseRows | ImageRows
 # How numbers are checked: arrays.stored, as a run reads them; arrays.readable, as they are; arrays.features, converted.
 Take = Callable[[Any, Any, str], np.ndarray]
 # What finds the inputs with indices: (inputs of all rows, whether they are columns of a frame) -> their names.
@@ -37,6 +39,7 @@ class Inputs:
                 dtype if self.kinds[name] == "number" else np.dtype(np.int64),
                 isinstance(source, SparseRows),
                 self.kinds[name] == "length",
+                isinstance(source, ImageRows) and source.channels_last,
             )
             for name, source in self.sources.items()
         )
@@ -57,8 +60,12 @@ class Inputs:
         return Inputs({name: source[rows] for name, source in self.sources.items()}, self.kinds)
 
     def batch(self, rows: Any) -> dict[str, np.ndarray]:
-        """Some rows of every source that is an array."""
-        return {name: source[rows] for name, source in self.sources.items() if isinstance(source, np.ndarray)}
+        """Some rows of every source but a sparse matrix, as the network sees them."""
+        return {
+            name: source.numbers(rows) if isinstance(source, ImageRows) else source[rows]
+            for name, source in self.sources.items()
+            if not isinstance(source, SparseRows)
+        }
 
 
 def checked_inputs(
@@ -88,7 +95,9 @@ def checked_inputs(
     sources: dict[str, Source] = {}
     for name, kind in takes.items():
         value = given[name]
-        if kind == "index":
+        if isinstance(value, Images):
+            sources[name] = _images(value, dtype, take, kind, arguments[name])
+        elif kind == "index":
             sources[name] = arrays.indices(value[:, 0] if columns else value, arguments[name])
         elif indexed is not None and np.ndim(value) == 1:
             sources[name] = take(value[:, None], dtype, arguments[name])[:, 0]
@@ -103,6 +112,12 @@ def checked_inputs(
         rows = {name: len(source) for name, source in sources.items()}
         raise ValueError(f"the inputs in X have {rows} rows, expected the same number")
     return Inputs(sources, takes)
+
+
+def _images(images: Images, dtype: np.dtype[Any], take: Take, kind: Kind, argument: str) -> ImageRows:
+    if kind == "index":
+        raise TypeError(f"{argument} is Images, but the network takes it as indices: expected integers")
+    return images.of(take(images.pixels, dtype, argument)).rows(dtype)
 
 
 def lengths_of(X: Any, net: Module) -> np.ndarray | None:
@@ -126,7 +141,9 @@ def with_lengths(X: Any, lengths: Any, net: Module, chunks: bool = False) -> Any
 
 
 def _plain(argument: str, value: Any, column: bool) -> Any:
-    """An array; a column of a frame as (N, 1); a frame of numbers as it is, with the names of its columns."""
+    """An array; a column of a frame as (N, 1); a frame of numbers as it is, with the names of its columns; images."""
+    if isinstance(value, Images):
+        return value
     if hasattr(value, "columns") and not _whole(arrays.as_array(argument, value[:1])):
         return value
     array = arrays.as_array(argument, value)
@@ -135,7 +152,12 @@ def _plain(argument: str, value: Any, column: bool) -> Any:
 
 def _whole(value: Any) -> bool:
     """Whether an array holds integers, which may be indices."""
-    return not hasattr(value, "columns") and value.dtype.kind in "iu" and value.ndim > 0
+    return (
+        not hasattr(value, "columns")
+        and not isinstance(value, Images)
+        and value.dtype.kind in "iu"
+        and value.ndim > 0
+    )
 
 
 def _by_name(X: Any, names: list[str]) -> dict[str, Any]:

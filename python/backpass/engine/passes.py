@@ -178,7 +178,7 @@ def batch_of(engine: Engine, x: Any) -> Inputs:
             raise TypeError(f"{argument} is a sparse matrix, expected a dense batch: {argument}.toarray()")
         if not len(source):
             raise ValueError(f"{argument} is empty (shape {source.shape}), expected at least one row")
-    return inputs
+    return Inputs({**inputs.batch(slice(None))}, inputs.kinds)
 
 
 def quiet_features(X: Any, dtype: Any, name: str) -> np.ndarray:

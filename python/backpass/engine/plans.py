@@ -109,8 +109,10 @@ class PlanCache:
         """The forward pass for one shape of batch, compiled; `inferring` then knows the shape, if the batch is one array."""
         plan = self.inference(inputs)
         executor = self.executor(plan, "forward", lambda: self.backend.compile(plan.forward))
-        if len(inputs) == 1 and inputs[0].dtype == self.dtype and isinstance(plan.out, np.ndarray):
-            self.inferring[inputs[0].shape] = executor.inference(plan.x, plan.out)
+        first = inputs[0]
+        plain = len(inputs) == 1 and first.dtype == self.dtype and not first.channels_last
+        if plain and isinstance(plan.out, np.ndarray):
+            self.inferring[first.shape] = executor.inference(plan.x, plan.out)
         return executor, plan
 
     def infer_known(self, x: Any, threads: int) -> np.ndarray | None:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .global_pool import GlobalAvgPool, GlobalMaxPool
     from .group_norm import GroupNorm, InstanceNorm1d, InstanceNorm2d
     from .image_augmentation import Cutout, RandomHorizontalFlip, RandomShift
+    from .image_transforms import ColorJitter, RandomCrop, RandomRotation
     from .max_pool import MaxPool1d, MaxPool2d
     from .mixup import MixUp
     from .upsample import Upsample
@@ -56,6 +57,7 @@ __all__ = [
     "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
+    "ColorJitter",
     "Conv1d",
     "Conv2d",
     "ConvTranspose1d",
@@ -93,7 +95,9 @@ __all__ = [
     "Parameter",
     "PoissonNLLLoss",
     "QuantileLoss",
+    "RandomCrop",
     "RandomHorizontalFlip",
+    "RandomRotation",
     "RandomShift",
     "ReLU",
     "Residual",
@@ -113,12 +117,13 @@ LATE = {
     "ConvTranspose2d": ".conv_transpose", "Cutout": ".image_augmentation",
     "GaussianNoise": ".gaussian_noise", "MixUp": ".mixup", "ModuleDict": ".collections",
     "ModuleList": ".collections", "RandomHorizontalFlip": ".image_augmentation", "RandomShift": ".image_augmentation",
-    "traced": "..losses",
     "AdaptiveAvgPool1d": ".adaptive_pool", "AdaptiveAvgPool2d": ".adaptive_pool", "AdaptiveMaxPool1d": ".adaptive_pool",
     "AdaptiveMaxPool2d": ".adaptive_pool", "AvgPool1d": ".avg_pool", "AvgPool2d": ".avg_pool", "GlobalAvgPool": ".global_pool",
     "GlobalMaxPool": ".global_pool", "MaxPool1d": ".max_pool", "MaxPool2d": ".max_pool",
     "Dropout1d": ".channel_dropout", "Dropout2d": ".channel_dropout", "GroupNorm": ".group_norm", "InstanceNorm1d": ".group_norm",
     "InstanceNorm2d": ".group_norm", "Upsample": ".upsample",
+    "traced": "..losses", "ColorJitter": ".image_transforms", "RandomCrop": ".image_transforms",
+    "RandomRotation": ".image_transforms",
 }  # fmt: skip
 # What other libraries call these layers.
 ELSEWHERE = {

@@ -3,8 +3,9 @@
 from typing import Any, ClassVar
 
 from ..checks import is_whole
-from ..ops import augment_images_forward
+from ..ops import Op, augment_images_forward
 from ..program import Builder, Tensor
+from ..program.order import in_planes
 from .module import Module
 
 MOST_PIXELS = 2**15
@@ -13,23 +14,28 @@ MOST_PIXELS = 2**15
 class ImageAugmentation(Module):
     """Base of the layers below: input (N, C, H, W), the identity unless training. The draw depends on seed, step and image."""
 
+    # What changes the images.
+    op: ClassVar[Op] = augment_images_forward
+
     def augmentation(self) -> dict[str, Any]:
-        """What `augment_images_forward` does: shift, flip or cutout."""
+        """The scalars of `op`."""
         raise TypeError(f"{type(self).__name__} has to define augmentation()")
 
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
-        if len(x.shape) != 4:
-            raise ValueError(f"{self!r}: the input has shape {x.shape}, expected (N, C, H, W)")
+        self.check_images(x)
         if not builder.training:
             return x
-        return builder.emit(
-            augment_images_forward,
-            x=x,
-            step=builder.step,
-            **{"shift": 0, "flip": 0.0, "cutout": 0} | self.augmentation(),
-            seed=builder.seed,
-            stream=builder.stream(),
-        )
+        return self.changed(builder, x, self.augmentation(), builder.stream())
+
+    def changed(self, builder: Builder, x: Tensor, scalars: dict[str, Any], stream: int) -> Tensor:
+        """The images as `op` gives them."""
+        draw: dict[str, Any] = {"step": builder.step, "seed": builder.seed, "stream": stream}
+        return in_planes(builder, lambda planes: builder.emit(self.op, x=planes, **draw, **scalars), x)
+
+    def check_images(self, x: Tensor) -> None:
+        """Check the dimensions of the input."""
+        if len(x.shape) != 4:
+            raise ValueError(f"{self!r}: the input has shape {x.shape}, expected (N, C, H, W)")
 
     def checked_pixels(self, name: str, value: Any) -> int:
         """Check a number of pixels given by the user."""
@@ -61,7 +67,7 @@ class RandomShift(ImageAugmentation):
         self.pixels = self.checked_pixels("pixels", pixels)
 
     def augmentation(self) -> dict[str, Any]:
-        return {"shift": self.pixels}
+        return {"shift": self.pixels, "flip": 0.0, "cutout": 0}
 
 
 class RandomHorizontalFlip(ImageAugmentation):
@@ -87,7 +93,7 @@ class RandomHorizontalFlip(ImageAugmentation):
         self.p = self.in_range("p", p, 0, 1)
 
     def augmentation(self) -> dict[str, Any]:
-        return {"flip": self.p}
+        return {"shift": 0, "flip": self.p, "cutout": 0}
 
 
 class Cutout(ImageAugmentation):
@@ -113,4 +119,4 @@ class Cutout(ImageAugmentation):
         self.size = self.checked_pixels("size", size)
 
     def augmentation(self) -> dict[str, Any]:
-        return {"cutout": self.size}
+        return {"shift": 0, "flip": 0.0, "cutout": self.size}

@@ -8,7 +8,7 @@ from .avg_pool import (
     avg_pool2d_backward,
     avg_pool2d_forward,
 )
-from .batch import advance, gather, gather_labels, shuffle
+from .batch import advance, gather, gather_images, gather_labels, shuffle
 from .batch_norm import batch_norm_backward, batch_norm_forward, batch_norm_inference, batch_norm_track
 from .batch_norm_rows import (
     batch_norm_moments,
@@ -26,6 +26,14 @@ from .dropout import channel_dropout_backward, channel_dropout_forward, dropout_
 from .elementwise import activation_backward, activation_forward, add, to_number
 from .expression import expression
 from .group_norm import group_norm_backward, group_norm_backward_weight, group_norm_forward
+from .image_transforms import (
+    crop_images_backward,
+    crop_images_forward,
+    jitter_images_backward,
+    jitter_images_forward,
+    rotate_images_backward,
+    rotate_images_forward,
+)
 from .indexing import embedding_backward, embedding_forward, gather_backward, gather_forward
 from .layer_norm import layer_norm_backward, layer_norm_forward
 from .linear import linear_backward, linear_forward
@@ -101,6 +109,8 @@ __all__ = [
     "correct_classes",
     "correct_logits",
     "cosine_schedule",
+    "crop_images_backward",
+    "crop_images_forward",
     "dead_units",
     "dropout_backward",
     "dropout_forward",
@@ -111,6 +121,7 @@ __all__ = [
     "gather",
     "gather_backward",
     "gather_forward",
+    "gather_images",
     "gather_labels",
     "gaussian_nll",
     "gaussian_noise",
@@ -118,6 +129,8 @@ __all__ = [
     "group_norm_backward",
     "group_norm_backward_weight",
     "group_norm_forward",
+    "jitter_images_backward",
+    "jitter_images_forward",
     "l2_gradient",
     "l2_loss",
     "layer_norm_backward",
@@ -149,6 +162,8 @@ __all__ = [
     "resize_backward",
     "resize_forward",
     "rmsprop_step",
+    "rotate_images_backward",
+    "rotate_images_forward",
     "saturated_units",
     "sgd_step",
     "shuffle",

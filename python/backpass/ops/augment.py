@@ -40,35 +40,40 @@ def gaussian_noise(x, step, y, std: float, seed: int, stream: int):
     np.add(x, x.dtype.type(std) * noise.reshape(x.shape), out=y)
 
 
-WORDS = 8  # random words that each image has
+# Random words that each image has.
+WORDS = 8
+DRAWN = {"step": constant(5), "seed": [2**40 + 7], "stream": [3]}
+SAMPLES = DRAWN | {"shift": [2], "flip": [0.0, 0.5, 1.0], "cutout": [0, 3]}
 
 
-SAMPLES = {
-    "step": constant(5), "seed": [2**40 + 7], "stream": [3], "shift": [0, 2], "flip": [0.0, 0.5, 1.0], "cutout": [0, 3],
-}  # fmt: skip
+def words_of(images: int, step: np.ndarray, seed: int, stream: int) -> np.ndarray:
+    """The random words of each image, (images, 8)."""
+    return draw(WORDS * images, int(step[0]), stream, seed).reshape(images, WORDS)
+
+
+def below(words: np.ndarray, count: int) -> np.ndarray:
+    """An integer from 0 to count - 1 for each word."""
+    return (words.astype(np.uint64) * np.uint64(count) >> np.uint64(32)).astype(np.int64)
 
 
 def _moved(
     shape: tuple[int, ...], step: np.ndarray, shift: int, flip: float, cutout: int, seed: int, stream: int
 ) -> Any:
     """For every pixel of the output (B, H, W) the row and column of the input it shows, and whether it shows any."""
-    images, _, height, width = shape
-    words = draw(WORDS * images, int(step[0]), stream, seed).reshape(images, WORDS, 1, 1).astype(np.uint64)
-
-    def below(word: int, count: int) -> np.ndarray:
-        return (words[:, word] * np.uint64(count) >> np.uint64(32)).astype(np.int64)
-
+    images, _, height, width, _ = shape
+    words = words_of(images, step, seed, stream)[:, :, None, None]
     rows, columns = np.arange(height)[:, None], np.arange(width)[None, :]
-    top, left = below(3, height) - cutout // 2, below(4, width) - cutout // 2
+    top, left = below(words[:, 3], height) - cutout // 2, below(words[:, 4], width) - cutout // 2
     cut = (rows >= top) & (rows < top + cutout) & (columns >= left) & (columns < left + cutout)
-    mirrored = words[:, 2] < np.uint64(flip * 2**32)
-    row = rows - (below(0, 2 * shift + 1) - shift)
-    column = np.where(mirrored, width - 1 - columns, columns) - (below(1, 2 * shift + 1) - shift)
+    mirrored = words[:, 2].astype(np.uint64) < np.uint64(flip * 2**32)
+    row = rows - (below(words[:, 0], 2 * shift + 1) - shift)
+    column = np.where(mirrored, width - 1 - columns, columns) - (below(words[:, 1], 2 * shift + 1) - shift)
     shown = ~cut & (row >= 0) & (row < height) & (column >= 0) & (column < width)
     return np.broadcast_to(np.where(shown, row, 0), shown.shape), np.where(shown, column, 0), shown
 
 
-@op("x[B,C,H,W] step[1]:int64 -> y[B,C,H,W]", samples=SAMPLES)
+# P planes of C channels: an image with the channels first has C planes of one channel, with the channels last one plane.
+@op("x[B,P,H,W,C] step[1]:int64 -> y[B,P,H,W,C]", samples=SAMPLES)
 def augment_images_forward(x, step, y, shift: int, flip: float, cutout: int, seed: int, stream: int):
     """Each image moved by up to `shift` pixels both ways, mirrored with probability `flip`, then a square of `cutout` pixels
     around a random one blanked. What comes from outside is 0."""
@@ -76,10 +81,11 @@ def augment_images_forward(x, step, y, shift: int, flip: float, cutout: int, see
         return
     row, column, shown = _moved(x.shape, step, shift, flip, cutout, seed, stream)
     image = np.arange(len(x))[:, None, None]
-    y[...] = np.where(shown[:, None], x.transpose(0, 2, 3, 1)[image, row, column].transpose(0, 3, 1, 2), 0)
+    moved = x.transpose(0, 2, 3, 1, 4)[image, row, column]
+    y[...] = np.where(shown[..., None, None], moved, 0).transpose(0, 3, 1, 2, 4)
 
 
-@op("step[1]:int64 dy[B,C,H,W] -> dx[B,C,H,W]", samples=SAMPLES)
+@op("step[1]:int64 dy[B,P,H,W,C] -> dx[B,P,H,W,C]", samples=SAMPLES)
 def augment_images_backward(step, dy, dx, shift: int, flip: float, cutout: int, seed: int, stream: int):
     """Each dy goes to the pixel that was shown there; pixels that were not shown get 0."""
     dx[...] = 0

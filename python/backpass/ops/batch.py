@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .contract import constant, index, op
+from .contract import constant, index, op, positive
 from .philox import SHUFFLE_STREAM, draw
 
 
@@ -40,6 +40,23 @@ def gather_labels(source, index, cursor, out):
     """The same for class indices."""
     rows = index[cursor[0] : cursor[0] + len(out)]
     np.take(source, rows, axis=0, out=out[: len(rows)], mode="clip")  # "raise" would copy
+
+
+@op(
+    "source[N,A,C,P]:number index[N]:int64 cursor[1]:int64 mean[C] std[C] -> out[B,A,C,P]",
+    samples={"index": index("N"), "cursor": constant(0), "std": positive, "scale": [1 / 255]},
+)
+def gather_images(source, index, cursor, mean, std, out, scale: float):
+    """out[b] = (source[index[cursor + b]] · scale - mean) / std for each channel, each step rounded in out's dtype.
+
+    Images with the channels first are (N, 1, C, H W), with the channels last (N, H W, C, 1).
+    """
+    rows = index[cursor[0] : cursor[0] + len(out)]
+    into = out[: len(rows)]
+    into[...] = np.take(source, rows, axis=0, mode="clip")
+    into *= out.dtype.type(scale)
+    into -= mean[:, None]
+    into /= std[:, None]
 
 
 @op(

@@ -37,6 +37,11 @@ class ParameterGroups(Optimizer):
     def __init__(
         self, params: Sequence[Any], groups: Sequence[Optimizer], *, clip_grad_norm: float | None = None
     ) -> None:
+        for name, value in (("params", params), ("groups", groups)):
+            if not isinstance(value, Sequence):
+                raise TypeError(
+                    f"ParameterGroups: {name} is {value!r:.80}, expected a list with one for each group"
+                )
         self.groups = tuple(groups)
         self.params = [_listed(number, given) for number, given in enumerate(params)]
         kinds = {type(group) for group in self.groups}

@@ -13,6 +13,7 @@ from .builder import Builder, EmitLoss
 from .fuse import fused
 from .layout import padded
 from .limits import inputs_with_indices, limits
+from .order import channels_first
 from .plan import BackwardPlan, InputSpec, OwnLossPlan, Plan, Rows, Spec, TrainingPlan
 from .reuse import reused
 from .several import Several, on_each, parts_of
@@ -138,7 +139,13 @@ def _input(builder: Builder, spec: InputSpec, own_loss: bool) -> Tensor:
         # It stands for rows elsewhere, which nobody copies.
         builder.copies[x] = x
         return x
-    return builder.tensor(spec.shape, spec.dtype, requires_grad=own_loss and spec.dtype.kind == "f")
+    requires_grad = own_loss and spec.dtype.kind == "f"
+    if spec.channels_last:
+        images, channels, height, width = spec.shape
+        return channels_first(
+            builder, builder.tensor((images, height, width, channels), spec.dtype, requires_grad)
+        )
+    return builder.tensor(spec.shape, spec.dtype, requires_grad)
 
 
 def _training(

@@ -27,7 +27,8 @@ def padded(plan: Plan, spec: Spec, viewed: Iterable[Tensor], buffers: list[np.nd
     """
     fixed = [*plan.handed_out]
     if spec.training:  # inputs are gathered into whatever rows they have
-        moving = [address(plan.inputs[source.name]) for source in spec.inputs if not source.in_place]
+        rows = [source.name for source in spec.inputs if not source.in_place and len(source.shape) == 2]
+        moving = [address(plan.inputs[name]) for name in rows]
         fixed = [array for array in fixed if address(array) not in moving]
     fixed += [x.array for x in viewed]
     new_arrays = _new_arrays([i for instructions in plan.parts.values() for i in instructions], fixed)

@@ -75,3 +75,27 @@ def channels_first(builder: Builder, y: Tensor, ndim: int = 4) -> Tensor:
         builder.add_gradient(y, builder.view(dx, array.transpose(0, 2, 3, 1), whole=True))
 
     return builder.record(shown, backward)
+
+
+def in_planes(builder: Builder, compute: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """compute(x) of (B, C, H, W) as (B, P, H, W, c): (B, C, H, W, 1), or (B, 1, H, W, C) where the channels lie last in memory.
+
+    For ops that treat all channels of a pixel alike: they keep the order of the memory, and nothing is copied.
+    """
+    last = dense_order(x.array) == [0, 2, 3, 1]
+
+    def there(array: np.ndarray) -> np.ndarray:
+        return array.transpose(0, 2, 3, 1)[:, None] if last else array[..., None]
+
+    def back(array: np.ndarray) -> np.ndarray:
+        return array[:, 0].transpose(0, 3, 1, 2) if last else array[..., 0]
+
+    def seen(
+        x: Tensor, view: Callable[[np.ndarray], np.ndarray], other: Callable[[np.ndarray], np.ndarray]
+    ) -> Tensor:
+        y = builder.view(x, view(x.array), whole=True)
+        return builder.record(
+            y, lambda dy: builder.add_gradient(x, builder.view(dy, other(dy.array), whole=True))
+        )
+
+    return seen(compute(seen(x, there, back)), back, there)

@@ -19,6 +19,8 @@ class InputSpec(NamedTuple):
     in_place: bool = False
     # True for the lengths of the rows, which are the builder's instead of an argument of the network.
     beside: bool = False
+    # True for images (N, C, H, W) that lie in memory as (N, H, W, C).
+    channels_last: bool = False
 
 
 # Of a target: its shape without the batch, and dtype; Several of such; None where there is none.

@@ -49,6 +49,13 @@ def _is_data(item: Any) -> bool:
     return hasattr(item, "__array__") or isinstance(item, str | PathLike)
 
 
+def prefetch(chunks: Any, number: int) -> None:
+    """Tell a sequence of chunks, where it has `prefetch`, which one comes next."""
+    begin = getattr(chunks, "prefetch", None)
+    if callable(begin) and number < len(chunks):
+        begin(number)
+
+
 def checked_chunk(
     engine: Engine, name: str, chunk: Any, class_weight: Any = None
 ) -> tuple[Inputs, Rows, np.ndarray | None]:

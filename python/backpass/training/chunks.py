@@ -16,7 +16,7 @@ from ..engine.run import Run
 from ..program import Rows, on_each, parts_of
 from ..system.memory import aligned
 from ..system.signals import opened
-from .chunk import checked_chunk
+from .chunk import checked_chunk, prefetch
 from .fingerprint import Fingerprint
 from .loops import BatchLoop
 
@@ -33,6 +33,7 @@ class Chunks:
 
         full, sampled, counts, weighs = sha256(), sha256(), np.zeros(1, np.int64), False
         for number in range(len(source)):
+            prefetch(source, number + 1)
             inputs, y, weight = self._checked(number)
             if not self.sizes:
                 self.inputs, self.target = inputs.part(slice(0, 0)), targets.target_of(y)
@@ -122,7 +123,8 @@ class ChunkLoop(BatchLoop):
 
     def slices(self, pace: Callable[[], int]) -> Iterator[None]:
         feed, skip, filled = self.feed, self.rows_before, 0
-        for chunk in self.order.index.tolist():
+        chunks = self.order.index.tolist()
+        for place, chunk in enumerate(chunks):
             size = self.chunks.sizes[chunk]
             if skip >= size:
                 skip -= size
@@ -130,6 +132,8 @@ class ChunkLoop(BatchLoop):
             order = self.within[size]
             order.begin(self.number + 1 + chunk)
             self._load(chunk, filled)
+            for following in chunks[place + 1 : place + 2]:
+                opened(prefetch, self.chunks.source, following)
             feed.index[filled : filled + size - skip] = filled + order.index[skip:]
             filled, skip = filled + size - skip, 0
             is_last = self.rows_before + filled >= self.rows

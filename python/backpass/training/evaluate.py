@@ -15,7 +15,7 @@ from ..engine.passes import predict, predict_inputs
 from ..losses.base import ClassLoss, Loss
 from ..ops.formulas import sigmoid
 from ..program import Builder, Rows, Several, Tensor, on_each
-from .chunk import checked_chunk, is_sequence_of_chunks, unpacked
+from .chunk import checked_chunk, is_sequence_of_chunks, prefetch, unpacked
 
 
 def evaluated(
@@ -88,6 +88,7 @@ def evaluated_chunks(engine: Engine, name: str, chunks: Any) -> dict[str, float]
         raise ValueError(f"{name} are chunks, but the loss is a callable; expected arrays, or memory maps")
     results: list[dict[str, tuple[float, float]]] = []
     for number in range(len(chunks)):
+        prefetch(chunks, number + 1)
         inputs, target, weight = checked_chunk(engine, f"{name}[{number}]", chunks[number])
         if weight is None or weight.any():
             results.append(_counted(engine, inputs, target, weight))

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..data.arrays import quiet_cast
+from ..data.image_rows import ImageRows
 from ..data.inputs import Inputs
 from ..data.sparse import SparseRows
 from ..program import Rows, parts_of
@@ -38,6 +39,8 @@ class Fingerprint(NamedTuple):
             for name, source in part.sources.items():
                 if isinstance(source, SparseRows):
                     arrays += [(array, None) for array in source.fields.values()]
+                elif isinstance(source, ImageRows):
+                    arrays += [(source.pixels, dtype), (source.settings, None)]
                 else:
                     as_numbers = source.dtype != np.int64 or len(part.sources) == 1
                     arrays.append((source, dtype if as_numbers and part.kinds[name] == "number" else None))

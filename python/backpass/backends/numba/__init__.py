@@ -21,6 +21,7 @@ from . import (
     dropout,
     elementwise,
     group_norm,
+    image_transforms,
     layer_norm,
     linear,
     max_pool,
@@ -33,8 +34,8 @@ from . import (
 from .compiler import Bound
 
 MODULES = (
-    accuracy, avg_pool, batch, batch_norm, batch_norm_rows, class_loss, clip, conv, dropout, elementwise, group_norm, layer_norm,
-    linear, max_pool, penalty, pointwise_loss, resize, softmax, update,
+    accuracy, avg_pool, batch, batch_norm, batch_norm_rows, class_loss, clip, conv, dropout, elementwise, group_norm,
+    image_transforms, layer_norm, linear, max_pool, penalty, pointwise_loss, resize, softmax, update,
 )  # fmt: skip
 # A binder bears the name of its op: it takes the op's fields, and gives the compiled kernel with the arguments that it wants.
 BINDERS: dict[str, Callable[..., Bound]] = {

@@ -41,6 +41,20 @@ gather_labels = gather
 
 @direct
 @jit
+def gather_images(source, index, cursor, mean, std, out, scale):
+    number = out.dtype.type
+    factor = number(scale)
+    start = max(cursor[0], 0)
+    for b in range(min(out.shape[0], index.size - start)):
+        row = min(max(index[start + b], 0), source.shape[0] - 1)
+        for a in range(out.shape[1]):
+            for c in range(out.shape[2]):
+                for p in range(out.shape[3]):
+                    out[b, a, c, p] = (number(source[row, a, c, p]) * factor - mean[c]) / std[c]
+
+
+@direct
+@jit
 def advance(loss, count, step, cursor, total, rows):
     for i in range(step.size):
         step[i] += 1
