@@ -149,7 +149,8 @@ void conv2d_backward(const Conv2dBackward<T>& op, Range range, Scratch scratch) 
             const Index columns = op.weight.shape[3] / op.groups();
             const Index from = task % pieces * op.kColumns, end = from + op.kColumns;
             const Index first = rest / op.weight.shape[0] * columns;
-            bias_gradient(op.dy, op.dbias.data, first + from, first + (end < columns ? end : columns));
+            bias_gradient(op.dy, op.dbias.data, first + from, first + (end < columns ? end : columns),
+                          op.adds);
         }
     if (op.dweight && op.depthwise())
         for (Index task = weights.begin; task < weights.end; ++task) {

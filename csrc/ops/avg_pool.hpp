@@ -39,6 +39,9 @@ struct AvgPoolingForward {
     double bytes() const { return double(sizeof(T)) * double(x.size() + y.size()); }
     BP_INLINE auto down() const { return window.down(x.shape[1], y.shape[1]); }
     BP_INLINE auto across() const { return window.across(x.shape[2], y.shape[2]); }
+    // Every array has a row for each image.
+    std::int64_t rows() const { return x.shape[0]; }
+    static constexpr bool is_of_rows(std::string_view) { return true; }
     BP_INLINE std::int64_t rows_per_task() const { return pooled_rows_per_task(x, y); }
     BP_INLINE std::int64_t tasks() const { return pooled_row_tasks(x, y); }
 };
@@ -69,6 +72,8 @@ struct AvgPoolingBackward {
     double bytes() const { return double(sizeof(T)) * double(2 * dx.size() + dy.size()); }
     BP_INLINE auto down() const { return window.down(dx.shape[1], dy.shape[1]); }
     BP_INLINE auto across() const { return window.across(dx.shape[2], dy.shape[2]); }
+    std::int64_t rows() const { return dx.shape[0]; }
+    static constexpr bool is_of_rows(std::string_view) { return true; }
     BP_INLINE std::int64_t per_task() const { return images_per_task(dx); }
     BP_INLINE std::int64_t tasks() const { return image_tasks(dx); }
 };

@@ -1,5 +1,7 @@
 // Convolution of images (B, H, W, C) by windows of weights (KH, KW, D, O), D = C / groups.
 #pragma once
+#include <string_view>
+
 #include "fields.hpp"
 
 namespace backpass {
@@ -106,6 +108,8 @@ struct Conv2dForward {
         return ImageTasks::over(y.shape[0], y.shape[1], y.shape[2] * y.shape[3]);
     }
     std::int64_t tasks() const { return image_tasks().tasks(); }
+    std::int64_t rows() const { return x.shape[0]; }
+    static constexpr bool is_of_rows(std::string_view name) { return name != "weight" && name != "bias"; }
 };
 
 // Tasks: those of dweight and dbias, then those of dx.
@@ -117,6 +121,7 @@ struct Conv2dBackward {
     Activation activation = Activation::identity;
     double alpha = 0;
     ConvWindow window;
+    bool adds = false;  // dweight and dbias go on from what they are: images before these are in them
 
     template <class Visit>
     void fields(Visit&& field) {
@@ -155,6 +160,10 @@ struct Conv2dBackward {
         return dx ? ImageTasks::over(x.shape[0], 1, x.shape[1] * x.shape[2] * x.shape[3]).tasks() : 0;
     }
     std::int64_t tasks() const { return weight_tasks() + input_tasks(); }
+    std::int64_t rows() const { return x.shape[0]; }
+    static constexpr bool is_of_rows(std::string_view name) {
+        return name != "weight" && name != "dweight" && name != "dbias";
+    }
 };
 
 // y (B, P, Q, O) = dx of a convolution with weight (KH, KW, O / groups, C) for dy = x (B, H, W, C). `extra` rows and columns at the

@@ -1,5 +1,7 @@
 // The windows of pooling over images (B, H, W, C): which places of the input belong to which output.
 #pragma once
+#include <string_view>
+
 #include "fields.hpp"
 
 namespace backpass {

@@ -9,29 +9,8 @@
 namespace backpass {
 namespace {
 
-template <class Op>
-void call(const void* context, Range range, Scratch scratch) {
-    const auto& instruction = *static_cast<const Instruction*>(context);
-    reinterpret_cast<Kernel<Op>>(instruction.kernel)(*std::get_if<Op>(&instruction.op), range, scratch);
-}
-
 // Seconds. A shorter run is over before a user would notice: it is never stopped.
 constexpr double kPatience = 0.1;
-// Seconds. A longer step is stopped between its instructions, a longer instruction between its tasks.
-constexpr double kGlance = 0.01;
-
-[[noreturn]] void refuse(const char* name, const char* what) {
-    throw std::invalid_argument(std::string(name) + ": " + what);
-}
-
-// All of an instruction that depends on the type of its op.
-template <class Op>
-Compiled compile(const Op& op, const Kernels& table) {
-    if (const char* what = op.invalid()) refuse(Op::name, what);
-    const auto kernel = static_cast<const Entry<Op>&>(table).kernel;
-    return {&call<Op>, reinterpret_cast<void (*)()>(kernel), op.tasks(), {Op::name, op.flops(), op.bytes()}};
-}
-
 // Is one of the op's outputs the word `halt`?
 bool writes(AnyOp& op, const std::int64_t* halt) {
     bool found = false;
@@ -49,15 +28,12 @@ Program::Program(std::vector<AnyOp> ops, const std::string& isa, const std::int6
     const Kernels& table = kernels(isa);
     instructions_.reserve(ops.size());
     for (AnyOp& op : ops) {
-        const Compiled compiled = std::visit([&](const auto& o) { return compile(o, table); }, op);
-        const auto [name, flops, bytes] = compiled.cost;
-        const double seconds = estimated_seconds(flops, bytes);
-        const int threads = useful_threads(flops, bytes, compiled.tasks);
         if (guard_ == ops.size() && writes(op, halt)) guard_ = instructions_.size();
-        instructions_.push_back({compiled, op, threads, seconds > kGlance});
-        seconds_ += seconds;
-        most_threads_ = std::max(most_threads_, threads);
+        const Instruction& made = instructions_.emplace_back(instruction_of(op, table));
+        seconds_ += estimated_seconds(made.cost.flops, made.cost.bytes);
+        most_threads_ = std::max(most_threads_, made.threads);
     }
+    chains_ = chains_of(instructions_, table);
     trial_ = Trial(seconds_);
 }
 
@@ -91,10 +67,21 @@ std::int64_t Program::run(std::int64_t steps, int threads, bool (*interrupted)()
     if (trying) began = std::chrono::steady_clock::now();
     for (std::int64_t step = 0; step < steps; ++step) {
         const bool parallel = !trying || trial_.parallel();
+        auto chain = chains_.begin();
         for (std::size_t i = 0; i < instructions_.size(); ++i) {
             const Instruction& instruction = instructions_[i];
             const bool asks = !patient && i < guard_;
             if (asks && (i == 0 || glances) && interrupt.requested()) return step;
+            const bool begins = chain != chains_.end() && chain->first == i;
+            const Chain* const begun = begins ? &*chain++ : nullptr;
+            if (begun && (begun->parallel || !parallel || std::min(threads, most_threads_) == 1)) {
+                Interrupt* const may_stop = asks && begun->lengthy ? &interrupt : nullptr;
+                if (!session.run(Work{&Chain::call, begun, begun->blocks}, parallel ? begun->threads : 1,
+                                 may_stop))
+                    return step;
+                i += begun->count - 1;
+                continue;
+            }
             Interrupt* const may_stop = asks && instruction.lengthy ? &interrupt : nullptr;
             if (!session.run(Work{instruction.call, &instruction, instruction.tasks},
                              parallel ? instruction.threads : 1, may_stop))

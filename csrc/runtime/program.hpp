@@ -3,32 +3,10 @@
 #include <string>
 #include <vector>
 
-#include "../ops/ops.hpp"
-#include "pool.hpp"
+#include "chain.hpp"
 #include "trial.hpp"
 
 namespace backpass {
-
-// The cost of an instruction, as its op states it.
-struct Cost {
-    const char* name;
-    double flops, bytes;
-};
-
-// How to run an op: its kernel behind a call that knows the type of the op.
-struct Compiled {
-    void (*call)(const void* context, Range range, Scratch scratch);
-    void (*kernel)();
-    std::int64_t tasks;
-    Cost cost;
-};
-
-// An op, ready to run. The caller owns the op's arrays.
-struct Instruction : Compiled {
-    AnyOp op;
-    int threads;   // how many it can use
-    bool lengthy;  // may be interrupted between its tasks
-};
 
 class Program {
   public:
@@ -49,6 +27,7 @@ class Program {
 
   private:
     std::vector<Instruction> instructions_;
+    std::vector<Chain> chains_;
     const std::int64_t* halt_;
     std::size_t guard_;  // the instruction that may set halt, or else the number of instructions
     double seconds_ = 0;

@@ -81,7 +81,7 @@ void depthwise_weight_gradient(const Conv2dBackward<T>& op, Index i, Index c0, I
     for (Index c = c0; c < c1; c += width<T>) {
         const int lanes = int(c1 - c < width<T> ? c1 - c : width<T>);
         T* const to = op.dweight.data + i * KW * C + c;
-        for (Index j = 0; j < KW; ++j) store_some(to + j * C, vec<T>{}, lanes);
+        for (Index j = 0; j < KW && !op.adds; ++j) store_some(to + j * C, vec<T>{}, lanes);
         for (Index n = 0; n < B; ++n)
             for (Index p = 0; p < P; ++p) {
                 const Index y = p * down.stride + i * down.dilation - down.before;

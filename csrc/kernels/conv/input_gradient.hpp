@@ -31,12 +31,13 @@ class ColumnGradient {
         if (op_.window.groups > 1 || width_ == 0 || O_ == 0) return false;
         if (panels_ * kPanel<T> > kPackedWeights<T> / O_ || places_ > kPatch<T> / width_) return false;
         const auto vectors = [](Index n) { return (n + width<T> - 1) / width<T>; };
-        const Index own = places_ * vectors(width_) * (O_ + 6);
+        // A sum takes some three times as long as a multiplication; storing a tile about as long as six of them.
+        const Index own = places_ * vectors(width_) * (O_ + 6) + H_ * W_ * vectors(C_) * 6;
         Index theirs = 0;
         for (Index i = 0; i < down_.stride; ++i)
             for (Index j = 0; j < across_.stride; ++j) {
                 const Axis h = gradient_axis(down_, i, H_), w = gradient_axis(across_, j, W_);
-                theirs += h.count * w.count * h.taps * w.taps * O_ * vectors(C_);
+                theirs += h.count * w.count * (h.taps * w.taps * O_ + 6) * vectors(C_);
             }
         return own < theirs;
     }
@@ -86,6 +87,7 @@ class ColumnGradient {
     void sums(T* dx, const T* x) const {
         constexpr int w = width<T>;
         const Index P = op_.dy.shape[1], Q = op_.dy.shape[2], KW = across_.taps;
+        const bool dense = across_.stride == 1 && across_.dilation == 1;
         for (Index i = 0; i < H_; ++i)
             for (Index j = 0; j < W_; ++j, dx += C_, x = x ? x + C_ : nullptr)
                 for (Index c = 0; c < C_; c += w) {
@@ -94,11 +96,18 @@ class ColumnGradient {
                     for (Index a = 0; a < down_.taps; ++a) {
                         const Index p = giver(down_, i, a, P);
                         if (p < 0) continue;
+                        const T* const row = columns_ + p * Q * width_ + a * KW * C_ + c;
+                        if (dense) {  // taps b0 .. b1 were given to by places q, q - 1, ...
+                            const Index q = j + across_.before, first = q - Q + 1, b0 = first > 0 ? first : 0;
+                            const Index b1 = q + 1 < KW ? q + 1 : KW;
+                            const T* from = row + (q - b0) * width_ + b0 * C_;
+                            for (Index b = b0; b < b1; ++b, from -= width_ - C_)
+                                total += load_some(from, lanes);
+                            continue;
+                        }
                         for (Index b = 0; b < KW; ++b) {
                             const Index q = giver(across_, j, b, Q);
-                            if (q >= 0)
-                                total +=
-                                    load_some(columns_ + (p * Q + q) * width_ + (a * KW + b) * C_ + c, lanes);
+                            if (q >= 0) total += load_some(row + q * width_ + b * C_, lanes);
                         }
                     }
                     if (x) total = select(load_some(x + c, lanes) > vec<T>{}, total, vec<T>{});

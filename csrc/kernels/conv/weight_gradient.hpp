@@ -159,7 +159,7 @@ class WeightGradient {
         const Index left = per_group - piece * op_.kColumns,
                     columns = left < op_.kColumns ? left : op_.kColumns;
         WeightTile<T> tile{};
-        tile.first = n0 == 0;
+        tile.first = n0 == 0 && !op_.adds;
         tile.dy_image = P_ * Q_ * O_;
         tile.dy_row = Q_ * O_;
         tile.dy_step = O_;

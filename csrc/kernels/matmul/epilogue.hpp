@@ -68,13 +68,13 @@ struct WhereReLU {
     }
 };
 
-// dbias[n0 .. n1] = Σ dy over the rows, from the first to the last
+// dbias[n0 .. n1] = Σ dy over the rows, from the first to the last; adds: to what dbias is.
 template <class T>
-void bias_gradient(const Tensor<const T>& dy, T* dbias, Index n0, Index n1) {
+void bias_gradient(const Tensor<const T>& dy, T* dbias, Index n0, Index n1, bool adds = false) {
     const Index B = dy.rows(), ld = dy.ld();
     for (Index n = n0; n < n1; n += width<T>) {
         const int lanes = int(n1 - n < width<T> ? n1 - n : width<T>);
-        vec<T> total{};
+        vec<T> total = adds ? load_some(dbias + n, lanes) : vec<T>{};
         const T* row = dy.data + n;
         if (lanes == width<T>)
             for (Index b = 0; b < B; ++b, row += ld) total += load(row);

@@ -1,0 +1,154 @@
+#include "chain.hpp"
+
+#include <algorithm>
+
+namespace backpass {
+namespace {
+
+// Bytes that all instructions of a block read and write: about twice what they share, which is to stay in an L2 cache. Blocks of half
+// this size lose in packed weights what they win (benchmarks/LOG.md).
+constexpr double kBlockBytes = 3 << 20;
+
+// An array of an op: its bytes, whether it is written, whether its rows are those of the batch.
+struct Touched {
+    const char *begin, *end;
+    bool written, by_rows;
+};
+
+// Does the op take its rows one by one? Then it says how many there are, and which arrays have rows: `is_of_rows(name)`.
+template <class Op>
+concept ByRows = requires(const Op& op) { op.rows(), Op::is_of_rows(""); };
+
+std::int64_t rows_of(const AnyOp& op) {
+    return std::visit(
+        [](const auto& o) -> std::int64_t {
+            if constexpr (ByRows<std::decay_t<decltype(o)>>)
+                return o.rows();
+            else
+                return 0;
+        },
+        op);
+}
+
+std::vector<Touched> touched(AnyOp& any) {
+    std::vector<Touched> found;
+    std::visit(
+        [&](auto& op) {
+            using Op = std::decay_t<decltype(op)>;
+            if constexpr (ByRows<Op>) {
+                const auto look = [&]<class Field>(const char* name, Field& field, const auto&...) {
+                    if constexpr (requires { field.data, field.ndim; })
+                        if (field) {
+                            using Item = std::remove_pointer_t<decltype(field.data)>;
+                            const auto* begin = reinterpret_cast<const char*>(field.data);
+                            found.push_back({begin, begin + std::size_t(field.size()) * sizeof(Item),
+                                             !std::is_const_v<Item>, Op::is_of_rows(name)});
+                        }
+                };
+                op.fields(look);
+            }
+        },
+        any);
+    return found;
+}
+
+// May `later` begin with a row when `earlier` has just done it? What both touch, and one writes, is the same rows of one array.
+bool follows(const std::vector<Touched>& earlier, const std::vector<Touched>& later) {
+    for (const Touched& a : earlier)
+        for (const Touched& b : later) {
+            if (!(a.written || b.written) || a.end <= b.begin || b.end <= a.begin) continue;
+            if (!a.by_rows || !b.by_rows || a.begin != b.begin || a.end != b.end) return false;
+        }
+    return true;
+}
+
+// The same op on rows [r0, r1).
+AnyOp part_of(const AnyOp& whole, std::int64_t r0, std::int64_t r1) {
+    AnyOp part = whole;
+    std::visit(
+        [&](auto& op) {
+            using Op = std::decay_t<decltype(op)>;
+            if constexpr (ByRows<Op>) {
+                const auto cut = [&]<class Field>(const char* name, Field& field, const auto&...) {
+                    if constexpr (requires { field.data, field.ndim; })
+                        if (field && Op::is_of_rows(name)) {
+                            field.data += field.size() / field.shape[0] * r0;
+                            field.shape[0] = r1 - r0;
+                        }
+                };
+                op.fields(cut);
+                if constexpr (requires { op.adds; }) op.adds = r0 > 0;
+            }
+        },
+        part);
+    return part;
+}
+
+bool adds_up(const AnyOp& any) {
+    return std::visit([](const auto& op) { return requires { op.adds; }; }, any);
+}
+
+double row_bytes(const std::vector<Touched>& arrays, std::int64_t rows) {
+    double bytes = 0;
+    for (const Touched& array : arrays)
+        if (array.by_rows) bytes += double(array.end - array.begin) / double(rows);
+    return bytes;
+}
+
+Chain chain_of(const std::vector<Instruction>& instructions, std::size_t first, std::size_t last,
+               double bytes, const Kernels& table) {
+    const std::int64_t rows = rows_of(instructions[first].op);
+    const auto per_block = std::max<std::int64_t>(1, std::int64_t(kBlockBytes / bytes));
+    Chain chain{first, last - first, pieces(rows, per_block), true, false, 1, {}};
+    double flops = 0, moved = 0;
+    for (std::size_t i = first; i < last; ++i) {
+        flops += instructions[i].cost.flops, moved += instructions[i].cost.bytes;
+        chain.parallel = chain.parallel && !adds_up(instructions[i].op);
+    }
+    chain.lengthy = estimated_seconds(flops, moved) > kGlance;
+    chain.threads = useful_threads(flops, moved, chain.blocks);
+    for (std::int64_t r = 0; r < rows; r += per_block)
+        for (std::size_t i = first; i < last; ++i)
+            chain.links.push_back(
+                instruction_of(part_of(instructions[i].op, r, std::min(r + per_block, rows)), table));
+    return chain;
+}
+
+}  // namespace
+
+void Chain::call(const void* context, Range blocks, Scratch scratch) {
+    const Chain& chain = *static_cast<const Chain*>(context);
+    const std::size_t end = std::size_t(blocks.end) * chain.count;
+    for (std::size_t i = std::size_t(blocks.begin) * chain.count; i < end; ++i) {
+        const Instruction& link = chain.links[i];
+        link.call(&link, Range{0, link.tasks}, scratch);
+    }
+}
+
+std::vector<Chain> chains_of(const std::vector<Instruction>& instructions, const Kernels& table) {
+    std::vector<Chain> chains;
+    for (std::size_t first = 0; first < instructions.size();) {
+        const std::int64_t rows = rows_of(instructions[first].op);
+        std::size_t last = first + 1;
+        if (rows < 2) {
+            first = last;
+            continue;
+        }
+        std::vector<std::vector<Touched>> arrays;
+        double bytes = 0;
+        for (last = first; last < instructions.size() && rows_of(instructions[last].op) == rows; ++last) {
+            AnyOp op = instructions[last].op;
+            const std::vector<Touched> own = touched(op);
+            if (!std::all_of(arrays.begin(), arrays.end(), [&](const auto& a) { return follows(a, own); }))
+                break;
+            bytes += row_bytes(own, rows);
+            arrays.push_back(own);
+        }
+        if (last - first > 1 && bytes * double(rows) > kBlockBytes)
+            chains.push_back(chain_of(instructions, first, last, bytes, table));
+        first = last;
+    }
+    return chains;
+}
+
+}  // namespace backpass

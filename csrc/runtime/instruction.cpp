@@ -1,0 +1,33 @@
+#include "instruction.hpp"
+
+namespace backpass {
+namespace {
+
+template <class Op>
+void call(const void* context, Range range, Scratch scratch) {
+    const auto& instruction = *static_cast<const Instruction*>(context);
+    reinterpret_cast<Kernel<Op>>(instruction.kernel)(*std::get_if<Op>(&instruction.op), range, scratch);
+}
+
+[[noreturn]] void refuse(const char* name, const char* what) {
+    throw std::invalid_argument(std::string(name) + ": " + what);
+}
+
+// All of an instruction that depends on the type of its op.
+template <class Op>
+Compiled compile(const Op& op, const Kernels& table) {
+    if (const char* what = op.invalid()) refuse(Op::name, what);
+    const auto kernel = static_cast<const Entry<Op>&>(table).kernel;
+    return {&call<Op>, reinterpret_cast<void (*)()>(kernel), op.tasks(), {Op::name, op.flops(), op.bytes()}};
+}
+
+}  // namespace
+
+Instruction instruction_of(const AnyOp& op, const Kernels& table) {
+    const Compiled compiled = std::visit([&](const auto& o) { return compile(o, table); }, op);
+    const auto [name, flops, bytes] = compiled.cost;
+    const bool lengthy = estimated_seconds(flops, bytes) > kGlance;
+    return {compiled, op, useful_threads(flops, bytes, compiled.tasks), lengthy};
+}
+
+}  // namespace backpass

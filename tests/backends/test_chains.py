@@ -1,0 +1,93 @@
+"""Chains: instructions that go together through blocks of rows give what they give one after another, to the bit."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from backpass.backends import Backend
+from backpass.ops import REGISTRY
+from helpers.backends import needs_native
+
+pytestmark = needs_native
+rng = np.random.default_rng(0)
+SAME = {"top": 1, "left": 1, "bottom": 1, "right": 1}
+
+
+def array(*shape: int, dtype: Any = np.float32) -> np.ndarray:
+    return rng.standard_normal(shape).astype(dtype)
+
+
+def call(name: str, **fields: Any) -> tuple[str, dict[str, Any]]:
+    return name, REGISTRY[name].complete(fields)
+
+
+def network() -> list[tuple[str, dict[str, Any]]]:
+    """Forwards and backwards through convolutions and pooling: two chains, as the second adds up over the images."""
+    B = 150
+    x, w1, w2, bias = array(B, 20, 20, 3), array(3, 3, 3, 16), array(3, 3, 16, 32), array(32)
+    y1, p1, y2 = array(B, 20, 20, 16), array(B, 10, 10, 16), array(B, 10, 10, 32)
+    index, p2 = np.zeros(p1.shape, np.uint8), array(B, 5, 5, 32)
+    dp2, dy2, dp1, dy1 = array(*p2.shape), array(*y2.shape), array(*p1.shape), array(*y1.shape)
+    half = {"kernel_h": 2, "kernel_w": 2, "stride_h": 2, "stride_w": 2}
+    return [
+        call("conv2d_forward", x=x, weight=w1, y=y1, activation="relu", **SAME),
+        call("max_pool2d_forward", x=y1, y=p1, index=index, **half),
+        call("conv2d_forward", x=p1, weight=w2, bias=bias, y=y2, activation="relu", **SAME),
+        call("avg_pool2d_forward", x=y2, y=p2, **half),
+        call("avg_pool2d_backward", x=y2, dy=dp2, dx=dy2, activation="relu", **half),
+        call(
+            "conv2d_backward",
+            x=p1,
+            weight=w2,
+            dy=dy2,
+            dx=dp1,
+            dweight=array(3, 3, 16, 32),
+            dbias=array(32),
+            **SAME,
+        ),
+        call("max_pool2d_backward", x=y1, y=p1, index=index, dy=dp1, dx=dy1, activation="relu", **half),
+        call("conv2d_backward", x=x, weight=w1, dy=dy1, dweight=array(3, 3, 3, 16), dbias=array(16), **SAME),
+    ]
+
+
+def overlapping() -> list[tuple[str, dict[str, Any]]]:
+    """The second writes where the first still reads: three images further on."""
+    memory = array(203, 12, 12, 16)
+    w, y = array(3, 3, 16, 16), array(200, 12, 12, 16)
+    return [
+        call("conv2d_forward", x=memory[:-3], weight=w, y=y, **SAME),
+        call("conv2d_forward", x=y, weight=w, y=memory[3:], **SAME),
+    ]
+
+
+def shared_gradient() -> list[tuple[str, dict[str, Any]]]:
+    """The second reads as weights what the first adds up."""
+    x, dy, w = array(200, 12, 12, 16), array(200, 12, 12, 16), array(3, 3, 16, 16)
+    dw, y = array(3, 3, 16, 16), array(200, 12, 12, 16)
+    return [
+        call("conv2d_backward", x=x, weight=w, dy=dy, dweight=dw, **SAME),
+        call("conv2d_forward", x=x, weight=dw, y=y, **SAME),
+    ]
+
+
+@pytest.mark.parametrize("make", [network, overlapping, shared_gradient])
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_same_bits_as_one_after_another(native: Backend, make: Any, threads: int) -> None:
+    from backpass import _core
+
+    calls = make()
+    first = [{k: v.copy() for k, v in fields.items() if isinstance(v, np.ndarray)} for _, fields in calls]
+    program = _core.Program(calls, native.isa)  # type: ignore[attr-defined]
+    assert program.run(1, threads) == 1
+    together = [
+        {k: v.tobytes() for k, v in fields.items() if isinstance(v, np.ndarray)} for _, fields in calls
+    ]
+    for (_, fields), values in zip(calls, first, strict=True):
+        for name, value in values.items():
+            fields[name][...] = value
+    for one in calls:
+        _core.Program([one], native.isa).run(1, 1)  # type: ignore[attr-defined]
+    for (name, fields), bits in zip(calls, together, strict=True):
+        for key, value in bits.items():
+            assert fields[key].tobytes() == value, f"{name}: {key}"
