@@ -269,6 +269,28 @@ def modules(file: Path, document: Path) -> list[str]:
     ]
 
 
+def images(file: Path, document: Path) -> list[str]:
+    """The networks of bench --workloads images."""
+    found = read(file)
+    workloads = found["workloads"]
+    names = list(dict.fromkeys(name for w in workloads.values() for name in w["backends"]))
+    lines = ["| network | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for workload, w in workloads.items():
+        native, *_ = w["backends"].values()
+        cells = [
+            f"**{native['median']:,.0f} µs**, {100 * native['gflops'] / found['peak_gflops']:.0f} % of the peak"
+        ]
+        cells += [times(w["backends"][name], native) if name in w["backends"] else "–" for name in names[1:]]
+        lines.append(f"| {workload} | " + " | ".join(cells) + " |")
+    return [
+        "### Convolutional networks",
+        "A training step in batches of 128 (lenet, kerascnn) and 64 (resnet8, sensor1d) images or sequences, and of one (_b1)."
+        f" {machine(found)}, {found['date'][:10]}, {found['repeats']} turns ({link(file, 'all figures', document)})."
+        f" The machine's peak: {found['peak_gflops']:.0f} GFLOP/s of multiply-adds{bandwidth(found)}.",
+        "\n".join(lines),
+    ]
+
+
 # -- docs/sklearn.md ---------------------------------------------------------------------------------------------------
 
 
@@ -354,6 +376,7 @@ def parts() -> dict[Path, list[str]]:
             *limits(RESULTS / "limits.json", benchmarks),
             *first_step(RESULTS / "first_step.json", benchmarks),
             *modules(RESULTS / "modules.json", benchmarks),
+            *images(RESULTS / "images.json", benchmarks),
         ],
         ROOT / "docs" / "sklearn.md": [estimators(RESULTS / "estimators.json")],
     }
