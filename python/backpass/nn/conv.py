@@ -1,20 +1,18 @@
 """Convolutions of sequences and images: Conv1d, Conv2d."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from ..checks import is_name
 from ..ops import conv2d_forward
 from ..program import Builder, Tensor
 from ..program.order import channels_first, channels_last
 from .initial_weights import INIT, InitName
-from .module import Module
 from .padding import PADDING_MODES, padded_images
+from .window import WindowLayer
 
 
-class Convolution(Module):
+class Convolution(WindowLayer):
     """Base of the convolutions below: a window of weights slides over the last `spatial` dimensions."""
-
-    spatial: ClassVar[int]
 
     def __init__(
         self,
@@ -31,14 +29,7 @@ class Convolution(Module):
         init: InitName = "torch",
     ) -> None:
         super().__init__()
-        self.in_channels = self.positive_int("in_channels", in_channels)
-        self.out_channels = self.positive_int("out_channels", out_channels)
-        self.groups = self.positive_int("groups", groups)
-        for name, channels in (("in_channels", self.in_channels), ("out_channels", self.out_channels)):
-            if channels % self.groups:
-                raise ValueError(
-                    f"{type(self).__name__}: groups is {self.groups}, expected a divisor of {name} {channels}"
-                )
+        self.set_channels(in_channels, out_channels, groups)
         self.kernel_size = self.sizes("kernel_size", kernel_size, self.spatial)
         self.stride = self.sizes("stride", stride, self.spatial)
         self.dilation = self.sizes("dilation", dilation, self.spatial)
@@ -46,9 +37,9 @@ class Convolution(Module):
         self.padding = self._checked_padding(padding)
         self.init = self.one_of("init", init, INIT)
         shown = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
-        height_and_width = (1, *self.kernel_size)[-2:]
-        fan_in = self.in_channels // self.groups * height_and_width[0] * height_and_width[1]
-        stored = (*height_and_width, shown[1], self.out_channels)
+        height, width = self.height_and_width(self.kernel_size, 1)
+        fan_in = self.in_channels // self.groups * height * width
+        stored = (height, width, shown[1], self.out_channels)
         self.parameter("weight", stored, INIT[init].weight, fan_in=fan_in, axes=(3, 2, 0, 1), shown=shown)
         if self.flag("bias", bias):
             self.parameter("bias", (self.out_channels,), INIT[init].bias, fan_in=fan_in)
@@ -81,16 +72,12 @@ class Convolution(Module):
 
     def convolved(self, builder: Builder, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
         """The output for x and weights (height, width, in, out)."""
-        if len(x.shape) != self.spatial + 2 or x.shape[1] != self.in_channels:
-            given = f"(batch, {', '.join(map(str, x.shape[1:]))})"
-            sizes = "length" if self.spatial == 1 else "height, width"
-            raise ValueError(
-                f"{self!r}: the input has shape {given}, expected (batch, {self.in_channels}, {sizes})"
-            )
+        self.expect_channels(x)
         images, margins = channels_last(builder, x), ((0, 0), *self.margins)[-2:]
         if self.padding_mode != "zeros":
             images, margins = padded_images(builder, images, margins, self.padding_mode), ((0, 0), (0, 0))
-        (stride_h, stride_w), (dilation_h, dilation_w) = (1, *self.stride)[-2:], (1, *self.dilation)[-2:]
+        stride_h, stride_w = self.height_and_width(self.stride, 1)
+        dilation_h, dilation_w = self.height_and_width(self.dilation, 1)
         (top, bottom), (left, right) = margins
         try:
             y = builder.emit(

@@ -1,18 +1,14 @@
 """Transposed convolutions of sequences and images: ConvTranspose1d, ConvTranspose2d."""
 
-from typing import ClassVar
-
 from ..ops import conv_transpose2d_forward
 from ..program import Builder, Tensor
 from ..program.order import channels_first, channels_last
 from .initial_weights import INIT, InitName
-from .module import Module
+from .window import WindowLayer
 
 
-class TransposedConvolution(Module):
+class TransposedConvolution(WindowLayer):
     """Base of the transposed convolutions below."""
-
-    spatial: ClassVar[int]
 
     def __init__(
         self,
@@ -30,14 +26,7 @@ class TransposedConvolution(Module):
         init: InitName = "torch",
     ) -> None:
         super().__init__()
-        self.in_channels = self.positive_int("in_channels", in_channels)
-        self.out_channels = self.positive_int("out_channels", out_channels)
-        self.groups = self.positive_int("groups", groups)
-        for name, channels in (("in_channels", self.in_channels), ("out_channels", self.out_channels)):
-            if channels % self.groups:
-                raise ValueError(
-                    f"{type(self).__name__}: groups is {self.groups}, expected a divisor of {name} {channels}"
-                )
+        self.set_channels(in_channels, out_channels, groups)
         self.kernel_size = self.sizes("kernel_size", kernel_size, self.spatial)
         self.stride = self.sizes("stride", stride, self.spatial)
         self.padding = self.sizes("padding", padding, self.spatial, least=0)
@@ -51,10 +40,10 @@ class TransposedConvolution(Module):
         self.one_of("padding_mode", padding_mode, ("zeros",))
         self.init = self.one_of("init", init, INIT)
         shown = (self.in_channels, self.out_channels // self.groups, *self.kernel_size)
-        height_and_width = (1, *self.kernel_size)[-2:]
+        height, width = self.height_and_width(self.kernel_size, 1)
         # PyTorch's fan_in is that of the convolution the other way.
-        fan_in = shown[1] * height_and_width[0] * height_and_width[1]
-        stored = (*height_and_width, shown[1], self.in_channels)
+        fan_in = shown[1] * height * width
+        stored = (height, width, shown[1], self.in_channels)
         self.parameter("weight", stored, INIT[init].weight, fan_in=fan_in, axes=(3, 2, 0, 1), shown=shown)
         if self.flag("bias", bias):
             self.parameter("bias", (self.out_channels,), INIT[init].bias, fan_in=fan_in)
@@ -64,14 +53,11 @@ class TransposedConvolution(Module):
 
     def convolved(self, builder: Builder, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
         """The output for x and weights (height, width, out, in)."""
-        if len(x.shape) != self.spatial + 2 or x.shape[1] != self.in_channels:
-            given = f"(batch, {', '.join(map(str, x.shape[1:]))})"
-            sizes = "length" if self.spatial == 1 else "height, width"
-            raise ValueError(
-                f"{self!r}: the input has shape {given}, expected (batch, {self.in_channels}, {sizes})"
-            )
-        (stride_h, stride_w), (dilation_h, dilation_w) = (1, *self.stride)[-2:], (1, *self.dilation)[-2:]
-        (top, left), (extra_h, extra_w) = (0, *self.padding)[-2:], (0, *self.output_padding)[-2:]
+        self.expect_channels(x)
+        stride_h, stride_w = self.height_and_width(self.stride, 1)
+        dilation_h, dilation_w = self.height_and_width(self.dilation, 1)
+        top, left = self.height_and_width(self.padding, 0)
+        extra_h, extra_w = self.height_and_width(self.output_padding, 0)
         try:
             y = builder.emit(
                 conv_transpose2d_forward, x=channels_last(builder, x), weight=weight, bias=bias,
