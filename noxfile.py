@@ -51,6 +51,7 @@ LONG = {  # of tests/long: its option for how many, and how many
     "programs": ("--cases", 50_000),
     "inputs": ("--cases", 100_000),
     "graphs": ("--cases", 100_000),
+    "windows": ("--cases", 100_000),
 }
 
 

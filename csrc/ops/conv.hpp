@@ -11,15 +11,25 @@ struct Slide {
     std::int64_t taps, stride, dilation, before, behind;
 
     BP_INLINE std::int64_t extent() const { return (taps - 1) * dilation + 1; }
+    bool proper() const {
+        const bool steps = in_range(taps, 1) && in_range(stride, 1) && in_range(dilation, 1);
+        return steps && in_range(before, 0) && in_range(behind, 0);
+    }
     // Whether it has `count` places on an image of this size.
     bool fits(std::int64_t size, std::int64_t count) const {
-        constexpr auto proper = [](std::int64_t value, std::int64_t least) {
-            return least <= value && value < std::int64_t(1) << 31;
-        };
-        if (!proper(taps, 1) || !proper(stride, 1) || !proper(dilation, 1) || !proper(size, 1)) return false;
-        if (!proper(before, 0) || !proper(behind, 0)) return false;
+        if (!proper() || !in_range(size, 1)) return false;
         const std::int64_t left = size + before + behind - extent();
         return left >= 0 && left / stride + 1 == count;
+    }
+    // Whether `count` places give an image of this size, with so many more at its end.
+    bool gives(std::int64_t size, std::int64_t count, std::int64_t extra) const {
+        if (!proper() || !in_range(size, 1) || !in_range(count, 1) || !in_range(extra, 0)) return false;
+        return (count - 1) * stride + extent() + extra - before - behind == size;
+    }
+
+  private:
+    BP_INLINE static bool in_range(std::int64_t value, std::int64_t least) {
+        return least <= value && value < std::int64_t(1) << 30;
     }
 };
 
@@ -49,14 +59,20 @@ struct ConvWindow {
         return groups > 1 && weight.shape[2] == 1 && weight.shape[3] == groups;
     }
 
+    // x and y: those of the convolution, whatever their height and width.
     template <class X, class W, class Y>
-    const char* invalid(const X& x, const W& weight, const Y& y) const {
+    const char* invalid_but_places(const X& x, const W& weight, const Y& y) const {
         if (x.ndim != 4 || y.ndim != 4 || weight.ndim != 4)
             return "x must be (B, H, W, C), weight (KH, KW, D, O), y and dy (B, P, Q, O)";
         if (groups < 1 || weight.shape[3] % groups || x.shape[3] % groups ||
             weight.shape[2] != x.shape[3] / groups || y.shape[3] != weight.shape[3])
             return "weight must be (KH, KW, C / groups, O), y and dy (B, P, Q, O), O a multiple of groups";
         if (y.shape[0] != x.shape[0]) return "x, y and dy must have as many images";
+        return nullptr;
+    }
+    template <class X, class W, class Y>
+    const char* invalid(const X& x, const W& weight, const Y& y) const {
+        if (const char* what = invalid_but_places(x, weight, y)) return what;
         if (!down(weight.shape[0]).fits(x.shape[1], y.shape[1]) ||
             !across(weight.shape[1]).fits(x.shape[2], y.shape[2]))
             return "y and dy must be (B, P, Q, O), P and Q the places of the window";
@@ -180,14 +196,11 @@ struct ConvTransposeWindow {
     }
     template <class X, class W, class Y>
     const char* invalid(const X& x, const W& weight, const Y& y) const {
-        constexpr auto proper = [](std::int64_t value) {
-            return 0 <= value && value < std::int64_t(1) << 31;
-        };
-        if (y.ndim != 4 || !proper(extra_h) || !proper(extra_w)) return "y and dy must be (B, P, Q, O)";
-        Y whole = y;
-        whole.shape[1] -= extra_h;
-        whole.shape[2] -= extra_w;
-        return window.invalid(whole, weight, x);
+        if (const char* what = window.invalid_but_places(y, weight, x)) return what;
+        if (!window.down(weight.shape[0]).gives(y.shape[1], x.shape[1], extra_h) ||
+            !window.across(weight.shape[1]).gives(y.shape[2], x.shape[2], extra_w))
+            return "y and dy must be (B, P, Q, O), P and Q what the places of x give";
+        return nullptr;
     }
 };
 
