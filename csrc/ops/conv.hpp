@@ -12,24 +12,19 @@ struct Slide {
 
     BP_INLINE std::int64_t extent() const { return (taps - 1) * dilation + 1; }
     bool proper() const {
-        const bool steps = in_range(taps, 1) && in_range(stride, 1) && in_range(dilation, 1);
-        return steps && in_range(before, 0) && in_range(behind, 0);
+        const bool steps = is_size(taps, 1) && is_size(stride, 1) && is_size(dilation, 1);
+        return steps && is_size(before, 0) && is_size(behind, 0);
     }
     // Whether it has `count` places on an image of this size.
     bool fits(std::int64_t size, std::int64_t count) const {
-        if (!proper() || !in_range(size, 1)) return false;
+        if (!proper() || !is_size(size, 1)) return false;
         const std::int64_t left = size + before + behind - extent();
         return left >= 0 && left / stride + 1 == count;
     }
     // Whether `count` places give an image of this size, with so many more at its end.
     bool gives(std::int64_t size, std::int64_t count, std::int64_t extra) const {
-        if (!proper() || !in_range(size, 1) || !in_range(count, 1) || !in_range(extra, 0)) return false;
+        if (!proper() || !is_size(size, 1) || !is_size(count, 1) || !is_size(extra, 0)) return false;
         return (count - 1) * stride + extent() + extra - before - behind == size;
-    }
-
-  private:
-    BP_INLINE static bool in_range(std::int64_t value, std::int64_t least) {
-        return least <= value && value < std::int64_t(1) << 30;
     }
 };
 

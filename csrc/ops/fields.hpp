@@ -44,6 +44,11 @@ bool same_shape(const A& a, const B& b) {
     return a.ndim == b.ndim;
 }
 
+// A size or a step: products of two of these do not overflow, even if they are forged.
+BP_INLINE bool is_size(std::int64_t value, std::int64_t least) {
+    return least <= value && value < std::int64_t(1) << 30;
+}
+
 // ---- tasks ------------------------------------------------------------------------------------------------
 
 // A task is a piece of an op's elements, rows or channels: large enough to pay for itself. Shapes alone decide the cut,

@@ -37,11 +37,9 @@ struct Slider {
     }
     // Whether it has as many places as it says; with `ceil` rounded up, but each begins in the input or in front of it.
     bool fits(bool ceil) const {
-        constexpr auto proper = [](std::int64_t value, std::int64_t least) {
-            return least <= value && value < std::int64_t(1) << 30;
-        };
-        if (!proper(size, 1) || !proper(places, 1) || !proper(taps, 1) || !proper(stride, 1)) return false;
-        if (!proper(padding, 0) || !proper(dilation, 1)) return false;
+        if (!is_size(size, 1) || !is_size(places, 1) || !is_size(taps, 1) || !is_size(stride, 1))
+            return false;
+        if (!is_size(padding, 0) || !is_size(dilation, 1)) return false;
         const std::int64_t left = size + 2 * padding - (taps - 1) * dilation - 1 + (ceil ? stride - 1 : 0);
         std::int64_t count = left < 0 ? 0 : left / stride + 1;
         if (ceil && count > 0 && (count - 1) * stride >= size + padding) --count;
@@ -59,10 +57,7 @@ struct Divider {
     }
     BP_INLINE bool apart() const { return size % places == 0; }
     BP_INLINE bool covers() const { return true; }
-    bool fits() const {
-        constexpr std::int64_t most = std::int64_t(1) << 30;
-        return 1 <= size && size < most && 1 <= places && places < most;
-    }
+    bool fits() const { return is_size(size, 1) && is_size(places, 1); }
 };
 
 // The scalars of a sliding window. Maxima have a dilation.

@@ -1,3 +1,4 @@
+// Which instructions make a chain, and how it is cut into blocks of rows.
 #include "chain.hpp"
 
 #include <algorithm>

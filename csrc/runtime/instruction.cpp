@@ -1,3 +1,4 @@
+// The typed half of an instruction: a function for each op that knows its struct.
 #include "instruction.hpp"
 
 namespace backpass {

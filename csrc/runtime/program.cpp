@@ -67,19 +67,19 @@ std::int64_t Program::run(std::int64_t steps, int threads, bool (*interrupted)()
     if (trying) began = std::chrono::steady_clock::now();
     for (std::int64_t step = 0; step < steps; ++step) {
         const bool parallel = !trying || trial_.parallel();
-        auto chain = chains_.begin();
+        const bool alone = !parallel || std::min(threads, most_threads_) == 1;
+        auto next = chains_.begin();
         for (std::size_t i = 0; i < instructions_.size(); ++i) {
             const Instruction& instruction = instructions_[i];
             const bool asks = !patient && i < guard_;
             if (asks && (i == 0 || glances) && interrupt.requested()) return step;
-            const bool begins = chain != chains_.end() && chain->first == i;
-            const Chain* const begun = begins ? &*chain++ : nullptr;
-            if (begun && (begun->parallel || !parallel || std::min(threads, most_threads_) == 1)) {
-                Interrupt* const may_stop = asks && begun->lengthy ? &interrupt : nullptr;
-                if (!session.run(Work{&Chain::call, begun, begun->blocks}, parallel ? begun->threads : 1,
-                                 may_stop))
+            const bool begins = next != chains_.end() && next->first == i;
+            const Chain* const chain = begins ? &*next++ : nullptr;
+            if (chain && (alone || chain->parallel)) {
+                if (!session.run(Work{&Chain::call, chain, chain->blocks}, parallel ? chain->threads : 1,
+                                 asks && chain->lengthy ? &interrupt : nullptr))
                     return step;
-                i += begun->count - 1;
+                i += chain->count - 1;
                 continue;
             }
             Interrupt* const may_stop = asks && instruction.lengthy ? &interrupt : nullptr;

@@ -2,6 +2,7 @@
 #pragma once
 #include "axis.hpp"
 #include "narrow.hpp"
+#include "patch.hpp"
 #include "tile.hpp"
 
 namespace backpass::BACKPASS_ISA {
@@ -16,15 +17,6 @@ static_assert(kPackedWeights<float> * 4 + kPatch<float> * 4 <= Index(kScratchByt
 
 // Steps of a chain that are packed at once where the weights of a panel do not fit.
 constexpr Index kRunPiece = 2048;
-
-// Images of `height` x `width_` places of `channels` channels, of which `run` are read from data on.
-template <class T>
-struct Source {
-    const T* data;
-    Index height, across, channels, run;
-
-    BP_INLINE Index image() const { return height * across * channels; }
-};
 
 // The places of an output image, `columns` of its channels from data on.
 template <class T>
@@ -133,36 +125,10 @@ struct Correlation {
         while (band < u1 - u0 && h.extent(band + 1) * line <= kPatch<T> / 4) ++band;
         for (Index u = u0; u < u1; u += band) {
             const Index end = u + band < u1 ? u + band : u1;
-            copy(image, h.from(u), h.extent(end - u), across);
+            copy_patch(image, source, h.from(u), h.extent(end - u), w.origin, across, patch());
             for (Index v = u; v < end; ++v)
                 row(patch() + (v - u) * h.stride * line, source.run, line, source.run, output(out, v),
                     w.count, chunk, p0, p1, first, last);
-        }
-    }
-    // Places [top, top + rows) x [w.origin, w.origin + across) of an image into the patch.
-    __attribute__((noinline)) void copy(const T* image, Index top, Index rows, Index across) const {
-        const Index run = source.run;
-        T* to = patch();
-        const auto zeros = [](T* p, Index n) BP_INLINED {
-            for (Index i = 0; i < n; ++i) p[i] = 0;
-        };
-        // Columns [from, to_) of the image stand in it.
-        const Index begin = w.origin < 0 ? 0 : w.origin;
-        const Index end = w.origin + across < source.across ? w.origin + across : source.across;
-        for (Index y = top; y < top + rows; ++y, to += across * run) {
-            if (y < 0 || y >= source.height || begin >= end) {
-                zeros(to, across * run);
-                continue;
-            }
-            const T* line = image + y * source.across * source.channels;
-            zeros(to, (begin - w.origin) * run);
-            T* at = to + (begin - w.origin) * run;
-            if (run == source.channels)
-                __builtin_memcpy(at, line + begin * run, std::size_t((end - begin) * run) * sizeof(T));
-            else
-                for (Index x = begin; x < end; ++x)
-                    for (Index r = 0; r < run; ++r) at[(x - begin) * run + r] = line[x * source.channels + r];
-            zeros(at + (end - begin) * run, (w.origin + across - end) * run);
         }
     }
     // One row of the output: tiles of places, each for all panels. pitch: from place to place of the source.

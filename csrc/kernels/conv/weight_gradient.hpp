@@ -3,6 +3,7 @@
 #pragma once
 #include "../../ops/conv.hpp"
 #include "../matmul/gemm.hpp"
+#include "patch.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
@@ -231,23 +232,10 @@ class WeightGradient {
     }
     // Images with zeros around them.
     void copy(Index n0, Index n1) {
-        T* to = patch_;
-        const auto zeros = [](T* p, Index n) BP_INLINED {
-            for (Index i = 0; i < n; ++i) p[i] = 0;
-        };
-        const Index left = across_.before * C_, right = across_.behind * C_;
-        for (Index n = n0; n < n1; ++n) {
-            zeros(to, down_.before * line_);
-            to += down_.before * line_;
-            for (Index y = 0; y < H_; ++y, to += line_) {
-                zeros(to, left);
-                __builtin_memcpy(to + left, op_.x.data + (n * H_ + y) * W_ * C_,
-                                 std::size_t(W_ * C_) * sizeof(T));
-                zeros(to + left + W_ * C_, right);
-            }
-            zeros(to, down_.behind * line_);
-            to += down_.behind * line_;
-        }
+        const Source<T> source{op_.x.data, H_, W_, C_, C_};
+        for (Index n = n0; n < n1; ++n)
+            copy_patch(source.data + n * source.image(), source, -down_.before, height_, -across_.before,
+                       line_ / C_, patch_ + (n - n0) * height_ * line_);
     }
 
     const Conv2dBackward<T>& op_;

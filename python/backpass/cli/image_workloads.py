@@ -45,7 +45,7 @@ class ImageWorkload(Workload):
 
     @property
     def bytes(self) -> int:
-        """What a step has to move at least: its rows, each activation and its gradient twice, and Adam's traffic."""
+        """About what a step moves: its rows, every buffer of the plan once written and once read, and Adam's traffic."""
         return int(4 * (11 * self.parameters + self.batch * prod(self.shape)) + 2 * self._plan.bytes)
 
     @property

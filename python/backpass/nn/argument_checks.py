@@ -38,9 +38,12 @@ class ArgumentChecks:
     def expect_last(self, x: Tensor, size: int) -> None:
         """Check the last dimension of the input."""
         if not x.shape or x.shape[-1] != size:
-            raise ValueError(
-                f"{self!r}: the input has shape (batch, {', '.join(map(str, x.shape[1:]))}), expected {size} features last"
-            )
+            raise self.unfit(x, f"{size} features last")
+
+    def unfit(self, x: Tensor, expected: str) -> ValueError:
+        """The error for an input of another shape."""
+        given = ", ".join(map(str, ("batch", *x.shape[1:])))
+        return ValueError(f"{self!r}: the input has shape ({given}), expected {expected}")
 
     def sizes(self, name: str, value: Any, dims: int, least: int = 1) -> tuple[int, ...]:
         """An integer for all of `dims` dimensions, or a tuple with one for each."""

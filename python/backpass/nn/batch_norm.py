@@ -82,9 +82,7 @@ class BatchNorm(Module):
         shape, channels = x.shape, self.num_features
         if len(shape) - 2 not in map(len, self.lengths) or shape[1] != channels:
             taken = " or ".join(f"({', '.join(('batch', str(channels), *rest))})" for rest in self.lengths)
-            raise ValueError(
-                f"{self!r}: the input has shape (batch, {', '.join(map(str, shape[1:]))}), expected {taken}"
-            )
+            raise self.unfit(x, taken)
         weight, bias = self.tensor("weight"), self.tensor("bias")
         mean, var = self.state.get("running_mean"), self.state.get("running_var")
         if not builder.training and mean is not None:

@@ -29,10 +29,7 @@ class ChannelDropout(Dropout):
 
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
         if len(x.shape) != 2 + len(self.lengths):
-            raise ValueError(
-                f"{self!r}: the input has shape (batch, {', '.join(map(str, x.shape[1:]))}), expected"
-                f" (batch, channels, {', '.join(self.lengths)})"
-            )
+            raise self.unfit(x, f"(batch, channels, {', '.join(self.lengths)})")
         if not builder.training or self.p == 0:
             return x
         return without_channels(builder, x, self.p)

@@ -5,13 +5,13 @@ from typing import Any
 from ..checks import is_name
 from ..ops import conv2d_forward
 from ..program import Builder, Tensor
-from ..program.order import channels_first, channels_last
+from ..program.channels import channels_last
 from .initial_weights import INIT, InitName
 from .padding import PADDING_MODES, padded_images
-from .window import WindowLayer
+from .window import ChannelsToChannels
 
 
-class Convolution(WindowLayer):
+class Convolution(ChannelsToChannels):
     """Base of the convolutions below: a window of weights slides over the last `spatial` dimensions."""
 
     def __init__(
@@ -37,7 +37,7 @@ class Convolution(WindowLayer):
         self.padding = self._checked_padding(padding)
         self.init = self.one_of("init", init, INIT)
         shown = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
-        height, width = self.height_and_width(self.kernel_size, 1)
+        height, width = (1, *self.kernel_size)[-2:]
         fan_in = self.in_channels // self.groups * height * width
         stored = (height, width, shown[1], self.out_channels)
         self.parameter("weight", stored, INIT[init].weight, fan_in=fan_in, axes=(3, 2, 0, 1), shown=shown)
@@ -75,19 +75,13 @@ class Convolution(WindowLayer):
         self.expect_channels(x)
         images, margins = channels_last(builder, x), ((0, 0), *self.margins)[-2:]
         if self.padding_mode != "zeros":
-            images, margins = padded_images(builder, images, margins, self.padding_mode), ((0, 0), (0, 0))
-        stride_h, stride_w = self.height_and_width(self.stride, 1)
-        dilation_h, dilation_w = self.height_and_width(self.dilation, 1)
+            images = padded_images(builder, images, margins, self.padding_mode, repr(self))
+            margins = ((0, 0), (0, 0))
         (top, bottom), (left, right) = margins
-        try:
-            y = builder.emit(
-                conv2d_forward, x=images, weight=weight, bias=bias,
-                stride_h=stride_h, stride_w=stride_w, dilation_h=dilation_h, dilation_w=dilation_w,
-                top=top, bottom=bottom, left=left, right=right, groups=self.groups,
-            )  # fmt: skip
-        except ValueError as error:
-            raise ValueError(f"{self!r}: {error}") from None
-        return channels_first(builder, y, len(x.shape))
+        return self.on_images(
+            builder, images, len(x.shape), conv2d_forward, weight=weight, bias=bias, top=top, bottom=bottom,
+            left=left, right=right, groups=self.groups, **self.by_side(stride=(1, *self.stride), dilation=(1, *self.dilation)),
+        )  # fmt: skip
 
 
 class Conv1d(Convolution):

@@ -2,12 +2,12 @@
 
 from ..ops import conv_transpose2d_forward
 from ..program import Builder, Tensor
-from ..program.order import channels_first, channels_last
+from ..program.channels import channels_last
 from .initial_weights import INIT, InitName
-from .window import WindowLayer
+from .window import ChannelsToChannels
 
 
-class TransposedConvolution(WindowLayer):
+class TransposedConvolution(ChannelsToChannels):
     """Base of the transposed convolutions below."""
 
     def __init__(
@@ -40,7 +40,7 @@ class TransposedConvolution(WindowLayer):
         self.one_of("padding_mode", padding_mode, ("zeros",))
         self.init = self.one_of("init", init, INIT)
         shown = (self.in_channels, self.out_channels // self.groups, *self.kernel_size)
-        height, width = self.height_and_width(self.kernel_size, 1)
+        height, width = (1, *self.kernel_size)[-2:]
         # PyTorch's fan_in is that of the convolution the other way.
         fan_in = shown[1] * height * width
         stored = (height, width, shown[1], self.in_channels)
@@ -54,19 +54,14 @@ class TransposedConvolution(WindowLayer):
     def convolved(self, builder: Builder, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
         """The output for x and weights (height, width, out, in)."""
         self.expect_channels(x)
-        stride_h, stride_w = self.height_and_width(self.stride, 1)
-        dilation_h, dilation_w = self.height_and_width(self.dilation, 1)
-        top, left = self.height_and_width(self.padding, 0)
-        extra_h, extra_w = self.height_and_width(self.output_padding, 0)
-        try:
-            y = builder.emit(
-                conv_transpose2d_forward, x=channels_last(builder, x), weight=weight, bias=bias,
-                stride_h=stride_h, stride_w=stride_w, dilation_h=dilation_h, dilation_w=dilation_w,
-                top=top, bottom=top, left=left, right=left, extra_h=extra_h, extra_w=extra_w, groups=self.groups,
-            )  # fmt: skip
-        except ValueError as error:
-            raise ValueError(f"{self!r}: {error}") from None
-        return channels_first(builder, y, len(x.shape))
+        top, left = (0, *self.padding)[-2:]
+        sizes = self.by_side(
+            stride=(1, *self.stride), dilation=(1, *self.dilation), extra=(0, *self.output_padding)
+        )
+        return self.on_images(
+            builder, channels_last(builder, x), len(x.shape), conv_transpose2d_forward, weight=weight, bias=bias,
+            top=top, bottom=top, left=left, right=left, groups=self.groups, **sizes,
+        )  # fmt: skip
 
 
 class ConvTranspose1d(TransposedConvolution):

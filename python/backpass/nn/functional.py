@@ -16,14 +16,12 @@ from ..program import Tensor
 from ..program.functions import where
 from ..program.symbolic import SymbolicTensor, operand
 from ..program.views import permute
-from .functional_channels import (  # noqa: F401 functions of this module
-    batch_norm,
-    dropout1d,
-    dropout2d,
-    group_norm,
-    instance_norm,
-    interpolate,
-)
+from .functional_channels import batch_norm as batch_norm
+from .functional_channels import dropout1d as dropout1d
+from .functional_channels import dropout2d as dropout2d
+from .functional_channels import group_norm as group_norm
+from .functional_channels import instance_norm as instance_norm
+from .functional_channels import interpolate as interpolate
 from .functional_conv import conv1d as conv1d
 from .functional_conv import conv2d as conv2d
 from .functional_conv import conv_transpose1d as conv_transpose1d

@@ -13,7 +13,7 @@ class GlobalPooling(Pooling):
     def over_all(self, builder: Builder, x: Tensor, op: Op) -> Tensor:
         """Emit an adaptive op with one window."""
         if len(x.shape) < 3 or 0 in x.shape[2:]:
-            raise self.unfit(x, "positions, ...")
+            raise self.unfit_places(x, "positions, ...")
         rows, channels = x.shape[:2]
         if len(x.shape) > 4:
             x = builder.reshape(x, (rows, channels, prod(x.shape[2:])))

@@ -62,10 +62,7 @@ class GroupNorm(Module):
 
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
         if len(x.shape) not in (2, 3, 4) or x.shape[1] != self.num_channels:
-            raise ValueError(
-                f"{self!r}: the input has shape (batch, {', '.join(map(str, x.shape[1:]))}), expected"
-                f" (batch, {self.num_channels}), or length, or height and width behind these"
-            )
+            raise self.unfit(x, f"(batch, {self.num_channels}), or length, or height and width behind these")
         return grouped(builder, x, self.num_groups, self.tensor("weight"), self.tensor("bias"), self.eps)
 
 
@@ -100,10 +97,7 @@ class InstanceNorm(Module):
 
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
         if len(x.shape) != 2 + len(self.lengths) or x.shape[1] != self.num_features:
-            raise ValueError(
-                f"{self!r}: the input has shape (batch, {', '.join(map(str, x.shape[1:]))}), expected"
-                f" (batch, {self.num_features}, {', '.join(self.lengths)})"
-            )
+            raise self.unfit(x, f"(batch, {self.num_features}, {', '.join(self.lengths)})")
         if builder.training and prod(x.shape[2:]) < 2:
             raise ValueError(f"{self!r}: cannot train on images with one value per channel")
         return grouped(builder, x, self.num_features, self.tensor("weight"), self.tensor("bias"), self.eps)

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from ..checks import is_whole
 from ..ops import Op, augment_images_forward
 from ..program import Builder, Tensor
-from ..program.order import in_planes
+from ..program.channels import in_planes
 from .module import Module
 
 MOST_PIXELS = 2**15

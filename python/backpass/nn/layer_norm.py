@@ -62,10 +62,7 @@ class LayerNorm(Module):
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
         lead = len(x.shape) - len(self.normalized_shape)
         if lead < 1 or x.shape[lead:] != self.normalized_shape:
-            raise ValueError(
-                f"{self!r}: the input has shape (batch, {', '.join(map(str, x.shape[1:]))}), expected the last"
-                f" dimensions to be {self.normalized_shape}"
-            )
+            raise self.unfit(x, f"the last dimensions to be {self.normalized_shape}")
         rows = builder.reshape(x, (*x.shape[:lead], self.size))
         y = builder.emit(
             layer_norm_forward, x=rows, weight=self.tensor("weight"), bias=self.tensor("bias"), eps=self.eps

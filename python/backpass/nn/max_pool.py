@@ -31,7 +31,7 @@ class MaxPooling(SlidingPooling):
         self.expect_images(x)
         if self.kernel_size == x.shape[2:] and self._is_plain():
             return self.pooled(builder, x, adaptive_max_pool2d_forward, output_h=1, output_w=1)
-        window: dict[str, Any] = self.window() | self.by_side({"dilation": (1, *self.dilation)})
+        window: dict[str, Any] = self.window() | self.by_side(dilation=(1, *self.dilation))
         if window["kernel_h"] * window["kernel_w"] > MOST_TAPS:
             raise ValueError(
                 f"{self!r}: kernel_size is {self.kernel_size}, expected a window of at most {MOST_TAPS} places, or one as large"

@@ -8,14 +8,17 @@ from ..program.views import cat, part
 PADDING_MODES = ("zeros", "circular", "reflect", "replicate")
 
 
-def padded_images(builder: Builder, x: Tensor, margins: Sequence[tuple[int, int]], mode: str) -> Tensor:
-    """x (B, H, W, C) with margins before and behind H and W: from the other end, mirrored, or the last number again."""
+def padded_images(
+    builder: Builder, x: Tensor, margins: Sequence[tuple[int, int]], mode: str, layer: str
+) -> Tensor:
+    """x (B, H, W, C) with margins before and behind H and W: from the other end, mirrored, or the last number again. layer: for
+    messages."""
     for axis, (before, behind) in enumerate(margins, 1):
         size = x.shape[axis]
         limit = {"circular": size, "reflect": size - 1, "replicate": max(before, behind)}[mode]
         if max(before, behind) > limit:
             raise ValueError(
-                f"padding is {max(before, behind)}, expected at most {limit} in mode {mode!r} for a size of {size}"
+                f"{layer}: padding is {max(before, behind)}, expected at most {limit} in mode {mode!r} for a size of {size}"
             )
         if before or behind:
             pieces = [_piece(i, size, mode) for i in range(-before, size + behind)]

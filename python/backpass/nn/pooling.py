@@ -1,41 +1,30 @@
-"""What the pooling layers share: arguments, the check of the input, and the way to an op on images with their channels last."""
+"""What the pooling layers share: arguments and the check of the input."""
 
 from typing import Any, ClassVar
 
 from ..ops import Op
 from ..program import Builder, Tensor
-from ..program.order import channels_first, channels_last
-from .module import Module
-
-PLACES = {1: "length", 2: "height, width"}
+from ..program.channels import channels_last
+from .window import PLACES, WindowLayer
 
 
-class Pooling(Module):
+class Pooling(WindowLayer):
     """Base of the pooling layers: the last `spatial` dimensions of (N, C, L) or (N, C, H, W) become smaller."""
-
-    spatial: ClassVar[int]
 
     def expect_images(self, x: Tensor) -> None:
         """Check the dimensions of the input."""
         if len(x.shape) != self.spatial + 2:
-            raise self.unfit(x, PLACES[self.spatial])
+            raise self.unfit_places(x, PLACES[self.spatial])
 
-    def unfit(self, x: Tensor, places: str) -> ValueError:
-        """The error for an input with other dimensions."""
-        given = f"(batch, {', '.join(map(str, x.shape[1:]))})"
-        return ValueError(
-            f"{self!r}: the input has shape {given}, expected (batch, channels, {places}); of one row give x[None]"
-        )
+    def unfit_places(self, x: Tensor, places: str) -> ValueError:
+        """The error for an input with other dimensions behind its channels."""
+        return self.unfit(x, f"(batch, channels, {places}); of one row give x[None]")
 
     def pooled(self, builder: Builder, x: Tensor, op: Op, **arguments: Any) -> Tensor:
-        """Emit an op on images (B, H, W, C), for an input and an output with their channels first."""
+        """Emit an op of pooling."""
         # What the gradient of a maximum needs to know.
         want = ("index",) if "index" in op.outputs and builder.training and x.requires_grad else ()
-        try:
-            y = builder.emit(op, want=want, x=channels_last(builder, x), **arguments)
-        except ValueError as error:
-            raise ValueError(f"{self!r}: {error}") from None
-        return channels_first(builder, y, len(x.shape))
+        return self.on_images(builder, channels_last(builder, x), len(x.shape), op, want, **arguments)
 
     def refuse_indices(self, return_indices: Any) -> None:
         """PyTorch's argument that adds an output."""
@@ -65,21 +54,10 @@ class SlidingPooling(Pooling):
 
     def window(self) -> dict[str, Any]:
         """The scalars of the op: of a sequence, those of an image of height 1."""
-        window = {
-            "kernel": (1, *self.kernel_size),
-            "stride": (1, *self.stride),
-            "padding": (0, *self.padding),
-        }
-        return self.by_side(window) | {"ceil_mode": self.ceil_mode}
-
-    @staticmethod
-    def by_side(window: dict[str, tuple[int, ...]]) -> dict[str, int]:
-        """The last two of each, as "name_h" and "name_w"."""
-        return {
-            f"{name}_{side}": size
-            for name, sizes in window.items()
-            for side, size in zip("hw", sizes[-2:], strict=True)
-        }
+        sizes = self.by_side(
+            kernel=(1, *self.kernel_size), stride=(1, *self.stride), padding=(0, *self.padding)
+        )
+        return sizes | {"ceil_mode": self.ceil_mode}
 
 
 class AdaptivePooling(Pooling):

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 from ..checks import flag, is_name, is_whole, real
 from ..ops import resize_forward
 from ..program import Builder, Tensor
-from ..program.order import channels_first, channels_last
+from ..program.channels import channels_first, channels_last
 from .module import Module
 
 Mode = Literal["nearest", "linear", "bilinear"]

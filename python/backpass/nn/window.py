@@ -1,15 +1,44 @@
-"""What convolutions and transposed convolutions share: windows over the last dimensions of channels."""
+"""What layers share whose window slides over sequences and images: the way to an op on images, the checks of channels."""
 
-from typing import ClassVar
+from collections.abc import Iterable
+from typing import Any, ClassVar
 
-from ..program import Tensor
+from ..ops import Op
+from ..program import Builder, Tensor
+from ..program.channels import channels_first
 from .module import Module
+
+PLACES = {1: "length", 2: "height, width"}
 
 
 class WindowLayer(Module):
-    """Base of layers whose window slides over the last `spatial` dimensions of (N, in_channels, ...)."""
+    """Base of convolutions and pooling: a window slides over the last `spatial` dimensions of (N, C, L) or (N, C, H, W)."""
 
     spatial: ClassVar[int]
+
+    def on_images(
+        self, builder: Builder, images: Tensor, ndim: int, op: Op, want: Iterable[str] = (), **arguments: Any
+    ) -> Tensor:
+        """Emit an op on images (B, H, W, C); gives (N, C, ...) of `ndim` dimensions. An error names this layer."""
+        try:
+            y = builder.emit(op, want=want, x=images, **arguments)
+        except ValueError as error:
+            raise ValueError(f"{self!r}: {error}") from None
+        return channels_first(builder, y, ndim)
+
+    @staticmethod
+    def by_side(**sizes: tuple[int, ...]) -> dict[str, Any]:
+        """Two sizes of each as the scalars of an op, "name_h" and "name_w": of a sequence, those of an image of height 1."""
+        return {
+            f"{name}_{side}": size
+            for name, each in sizes.items()
+            for side, size in zip("hw", each[-2:], strict=True)
+        }
+
+
+class ChannelsToChannels(WindowLayer):
+    """Base of convolutions: in_channels become out_channels, in `groups` that do not mix."""
+
     in_channels: int
     out_channels: int
     groups: int
@@ -28,14 +57,4 @@ class WindowLayer(Module):
     def expect_channels(self, x: Tensor) -> None:
         """Check the shape of the input."""
         if len(x.shape) != self.spatial + 2 or x.shape[1] != self.in_channels:
-            given = f"(batch, {', '.join(map(str, x.shape[1:]))})"
-            sizes = "length" if self.spatial == 1 else "height, width"
-            raise ValueError(
-                f"{self!r}: the input has shape {given}, expected (batch, {self.in_channels}, {sizes})"
-            )
-
-    @staticmethod
-    def height_and_width(sizes: tuple[int, ...], of_sequences: int) -> tuple[int, int]:
-        """The two sizes of a window; a sequence is an image of height 1, for which `of_sequences` stands."""
-        height, width = (of_sequences, *sizes)[-2:]
-        return height, width
+            raise self.unfit(x, f"(batch, {self.in_channels}, {PLACES[self.spatial]})")

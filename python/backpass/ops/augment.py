@@ -43,7 +43,7 @@ def gaussian_noise(x, step, y, std: float, seed: int, stream: int):
 # Random words that each image has.
 WORDS = 8
 DRAWN = {"step": constant(5), "seed": [2**40 + 7], "stream": [3]}
-SAMPLES = DRAWN | {"shift": [2], "flip": [0.0, 0.5, 1.0], "cutout": [0, 3]}
+SAMPLES = DRAWN | {"shift": [0, 2], "flip": [0.0, 0.5, 1.0], "cutout": [0, 3]}
 
 
 def words_of(images: int, step: np.ndarray, seed: int, stream: int) -> np.ndarray:

@@ -10,47 +10,10 @@ from typing import Any
 import numpy as np
 
 from .contract import Dims, op
+from .conv_samples import SAMPLES
 from .formulas import ACTIVATIONS
 from .linear import finish
-from .window import places
-
-# Sizes and scalars for tests: every option, tails of vectors, one image and several, kernels as large as the image.
-KEYS = ("B", "H", "W", "C", "KH", "KW", "O", "groups", "stride_h", "stride_w", "dilation_h", "dilation_w")
-CASES: list[Dims] = [
-    dict(zip((*KEYS, "top", "left", "bottom", "right"), case, strict=True))
-    for case in [
-        (2, 5, 4, 3, 3, 2, 4, 1, 1, 1, 1, 1, 0, 0, 0, 0),
-        (2, 4, 5, 2, 3, 3, 3, 1, 2, 1, 1, 1, 1, 1, 1, 1),
-        (1, 5, 5, 4, 3, 2, 6, 2, 1, 2, 1, 2, 2, 0, 1, 2),
-        (2, 1, 9, 3, 1, 4, 2, 1, 1, 3, 1, 2, 0, 3, 0, 2),
-        (2, 5, 4, 4, 2, 3, 4, 4, 1, 1, 1, 1, 1, 1, 0, 1),
-        (1, 6, 6, 3, 2, 2, 6, 3, 3, 3, 1, 1, 0, 0, 0, 0),
-        (3, 4, 4, 5, 1, 1, 7, 1, 1, 1, 1, 1, 0, 0, 0, 0),
-        (1, 7, 6, 2, 3, 3, 2, 1, 2, 3, 2, 2, 2, 2, 2, 2),
-        (0, 5, 5, 3, 3, 3, 4, 1, 1, 1, 1, 1, 1, 1, 1, 1),
-        (3, 9, 17, 1, 5, 5, 6, 1, 1, 1, 1, 1, 2, 2, 2, 2),
-        (2, 8, 33, 16, 3, 3, 33, 1, 1, 1, 1, 1, 1, 1, 1, 1),
-        (9, 7, 15, 31, 3, 3, 16, 1, 1, 1, 1, 1, 0, 0, 0, 0),
-        (2, 16, 16, 17, 3, 3, 31, 1, 2, 2, 1, 1, 1, 1, 1, 1),
-        (2, 1, 65, 33, 1, 5, 64, 1, 1, 1, 1, 1, 0, 2, 0, 2),
-        (2, 6, 7, 34, 3, 3, 34, 34, 1, 1, 1, 1, 1, 1, 1, 1),
-        (2, 9, 9, 34, 3, 3, 68, 34, 2, 2, 1, 1, 1, 1, 1, 1),
-        (2, 9, 9, 40, 3, 3, 70, 2, 2, 1, 1, 2, 2, 3, 1, 0),
-        (2, 5, 6, 300, 2, 2, 20, 1, 1, 1, 1, 1, 0, 0, 0, 0),
-        (3, 8, 8, 64, 1, 1, 129, 1, 2, 2, 1, 1, 0, 0, 0, 0),
-        (2, 5, 3, 3, 5, 3, 65, 1, 1, 1, 1, 1, 0, 0, 0, 0),
-    ]
-]  # fmt: skip
-LARGE = dict(
-    zip(
-        (*KEYS, "top", "left", "bottom", "right"),
-        (40, 9, 30, 12, 3, 3, 40, 1, 1, 1, 1, 1, 1, 1, 1, 1),
-        strict=True,
-    )
-)
-for case in [*CASES, LARGE]:
-    case["D"] = case["C"] // case["groups"]
-SAMPLES: dict[str, Any] = {"cases": CASES, "large": LARGE, "activation": [*ACTIVATIONS], "alpha": [0.7]}
+from .window import name_across, places
 
 
 def conv_sizes(dims: Dims, scalars: Mapping[str, Any]) -> Dims:
@@ -62,7 +25,8 @@ def conv_sizes(dims: Dims, scalars: Mapping[str, Any]) -> Dims:
             f"conv2d: groups is {groups}, but the input has {channels} channels, weight {dims['D']} for {outputs}"
         )
     out = {}
-    for letter, size, before, after in (("H", "height", "top", "bottom"), ("W", "width", "left", "right")):
+    across = name_across(dims["H"], dims["KH"])
+    for letter, size, before, after in (("H", "height", "top", "bottom"), ("W", across, "left", "right")):
         h = letter.lower()
         out["P" if letter == "H" else "Q"] = places(
             size, dims[letter], dims[f"K{letter}"], scalars[f"stride_{h}"], scalars[before], scalars[after],

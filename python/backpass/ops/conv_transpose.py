@@ -10,28 +10,8 @@ from typing import Any
 import numpy as np
 
 from .contract import Dims, op
-from .conv import KEYS, checked_scalars, conv2d_backward, conv2d_forward
-
-# As the cases of conv.py, with the channels of a group and the extra rows and columns.
-_KEYS = (*KEYS[:6], "D", *KEYS[7:], "top", "left", "bottom", "right", "extra_h", "extra_w")
-CASES: list[Dims] = [
-    dict(zip(_KEYS, case, strict=True))
-    for case in [
-        (2, 3, 4, 3, 3, 2, 4, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0),
-        (2, 4, 3, 2, 3, 3, 3, 1, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1),
-        (1, 3, 3, 4, 2, 3, 3, 2, 2, 1, 1, 2, 0, 1, 1, 0, 0, 1),
-        (2, 1, 5, 2, 1, 4, 3, 1, 1, 3, 1, 2, 0, 2, 0, 1, 0, 2),
-        (1, 3, 3, 4, 2, 2, 1, 4, 3, 3, 1, 1, 0, 0, 0, 0, 2, 0),
-        (0, 3, 3, 4, 2, 2, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0),
-        (2, 4, 4, 3, 1, 1, 5, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0),
-        (1, 4, 3, 2, 3, 3, 2, 1, 1, 2, 3, 2, 2, 2, 1, 2, 2, 1),
-        (3, 7, 7, 33, 4, 4, 17, 1, 2, 2, 1, 1, 1, 1, 1, 1, 0, 0),
-        (2, 5, 9, 16, 3, 3, 40, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0),
-        (2, 5, 5, 40, 3, 3, 3, 2, 2, 2, 1, 1, 0, 0, 0, 0, 1, 1),
-    ]
-]  # fmt: skip
-LARGE = dict(zip(_KEYS, (40, 9, 20, 33, 3, 3, 20, 1, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1), strict=True))
-SAMPLES: dict[str, Any] = {"cases": CASES, "large": LARGE}
+from .conv import checked_scalars, conv2d_backward, conv2d_forward
+from .conv_samples import TRANSPOSED_SAMPLES
 
 
 def transposed_sizes(dims: Dims, scalars: Mapping[str, Any]) -> Dims:
@@ -53,7 +33,7 @@ def transposed_sizes(dims: Dims, scalars: Mapping[str, Any]) -> Dims:
     return out
 
 
-@op("x[B,H,W,C] weight[KH,KW,D,C] bias[O]? -> y[B,P,Q,O]", samples=SAMPLES, sizes=transposed_sizes)
+@op("x[B,H,W,C] weight[KH,KW,D,C] bias[O]? -> y[B,P,Q,O]", samples=TRANSPOSED_SAMPLES, sizes=transposed_sizes)
 def conv_transpose2d_forward(
     x, weight, bias, y, stride_h: int = 1, stride_w: int = 1, top: int = 0, left: int = 0, bottom: int = 0, right: int = 0,
     dilation_h: int = 1, dilation_w: int = 1, groups: int = 1, extra_h: int = 0, extra_w: int = 0,
@@ -68,7 +48,7 @@ def conv_transpose2d_forward(
 
 @op(
     "x[B,H,W,C] weight[KH,KW,D,C] dy[B,P,Q,O] -> dx[B,H,W,C]? dweight[KH,KW,D,C]? dbias[O]?",
-    samples=SAMPLES,
+    samples=TRANSPOSED_SAMPLES,
     sizes=transposed_sizes,
 )
 def conv_transpose2d_backward(

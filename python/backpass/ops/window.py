@@ -30,6 +30,11 @@ def places(
     return count
 
 
+def name_across(height: int, kernel_h: int) -> str:
+    """What messages call the second dimension: a sequence is an image of height 1."""
+    return "length" if height == kernel_h == 1 else "width"
+
+
 class Span(NamedTuple):
     """What a window covers along one dimension: of its taps those from `first` to `last` - 1 lie within the input.
 
@@ -70,7 +75,7 @@ def adaptive(size: int, count: int) -> list[Span]:
 def pooled_sizes(dims: Mapping[str, int], scalars: Mapping[str, Any]) -> dict[str, int]:
     """The height and width of what a sliding window pools; ValueError where it does not fit."""
     out = {}
-    for letter, name, h in (("H", "height", "h"), ("W", "width", "w")):
+    for letter, name, h in (("H", "height", "h"), ("W", name_across(dims["H"], scalars["kernel_h"]), "w")):
         for scalar, least in (("kernel", 1), ("stride", 1), ("padding", 0), ("dilation", 1)):
             if scalars.get(f"{scalar}_{h}", least) < least:
                 raise ValueError(f"{scalar}_{h} is {scalars[f'{scalar}_{h}']}, expected at least {least}")

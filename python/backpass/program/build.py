@@ -10,10 +10,10 @@ import numpy as np
 from ..ops import expression, to_number
 from ..system.memory import aligned
 from .builder import Builder, EmitLoss
+from .channels import channels_first
 from .fuse import fused
 from .layout import padded
 from .limits import inputs_with_indices, limits
-from .order import channels_first
 from .plan import BackwardPlan, InputSpec, OwnLossPlan, Plan, Rows, Spec, TrainingPlan
 from .reuse import reused
 from .several import Several, on_each, parts_of
