@@ -17,7 +17,9 @@ from .data.inputs import with_lengths
 from .described import explained
 from .engine import advice, passes, weights
 from .engine.engine import Engine, LossFunction, checked_net
+from .engine.generate import generate
 from .engine.history import History
+from .engine.session import Session
 from .errors import did_you_mean
 from .losses import Loss, LossName
 from .nn import Module
@@ -405,6 +407,60 @@ class Model:
             0...
         """
         return score(self.engine, X, y, sample_weight, self.evaluate)
+
+    # -- along time ---------------------------------------------------------------------------------------------------
+
+    def session(self, batch: int = 1) -> Session:
+        """A session: the network is fed step by step, and its recurrent layers keep their state in between.
+
+        Args:
+            batch: sequences side by side, default 1.
+
+        Returns a Session with `step(x)`, `read(x)`, `reset()` and `fork()`; all sessions of a model share its weights.
+
+        Raises:
+            ValueError: a batch below 1; a network with several inputs.
+
+        Example:
+            >>> session = forecaster.session()
+            >>> session.step(np.zeros((1, 4))).shape
+            (1, 1)
+        """
+        return Session(self.engine, batch)
+
+    @reentrant
+    def generate(
+        self,
+        prompt: ArrayLike | Any,
+        steps: int,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int = 0,
+        window: int | None = None,
+    ) -> np.ndarray:
+        """Go on with a sequence of integers, such as characters: each next one is drawn from softmax(output / temperature).
+
+        Recurrent layers carry their state. Any other network reads what came before again at each step.
+
+        Args:
+            prompt: (T,) integers, or (batch, T). steps: how many to add.
+            temperature: below 1 likelier ones are drawn more often, 0 takes the likeliest; default 1.
+            top_k: draw among the k likeliest; default None, all. top_p: among the likeliest whose probabilities add up to p, in
+                (0, 1]; default None, all.
+            seed: of the draws, default 0; the same seed gives the same integers.
+            window: the most steps that a network without state reads, default those for which it has positions, else all.
+
+        Returns integers (T + steps,), or (batch, T + steps), the prompt included.
+
+        Raises:
+            ValueError, TypeError: an argument out of range; a network that gives no numbers for each integer.
+
+        Example:
+            >>> writer.generate([0, 1], 3, temperature=0).shape
+            (5,)
+        """
+        return generate(self.engine, prompt, steps, temperature, top_k, top_p, seed, window)
 
     # -- one pass at a time -------------------------------------------------------------------------------------------
 

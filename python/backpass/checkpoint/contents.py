@@ -14,6 +14,7 @@ from ..engine.run import Run
 from ..errors import CheckpointError
 from ..nn import Module
 from ..optim import Optimizer
+from ..program.carried import Carried
 from . import describe
 
 # Of a counter.
@@ -98,6 +99,8 @@ def fill(engine: Engine, tensors: Tensors) -> None:
 
 def run_to_json(run: Run, tensors: Tensors) -> dict[str, Any]:
     """A run as JSON; its arrays are added to `tensors`."""
+    for name, array in run.carried.arrays.items() if run.carried else ():
+        tensors[f"carried.{name}"] = array
     tensors["history.epoch"] = np.array(run.history.epoch, np.int64)
     for name, values in run.history.history.items():
         tensors[f"history.of.{name}"] = np.array(values, np.float64)
@@ -140,6 +143,10 @@ def run_from_json(run_json: Any, tensors: Tensors, engine: Engine) -> Run:
         or run.first > engine.epoch
     ):
         raise ValueError("run: its numbers contradict each other")
+    prefix = "carried."
+    names = [name for name in tensors if name.startswith(prefix)]
+    if names:
+        run.carried = Carried({name.removeprefix(prefix): tensors.pop(name) for name in names})
     run.history = History()
     run.history.epoch = tensors.pop("history.epoch").tolist()
     run.history.history = {name: tensors.pop(f"history.of.{name}").tolist() for name in run_json["history"]}

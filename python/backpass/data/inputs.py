@@ -28,6 +28,8 @@ class Inputs:
 
     def __init__(self, sources: dict[str, Source], kinds: Mapping[str, Kind]) -> None:
         self.sources, self.kinds = sources, kinds
+        # Rows of a batch, each of which goes on in the next one; 0: rows have nothing to do with each other.
+        self.streams = 0
         self.rows = len(next(iter(sources.values())))
 
     def specs(self, rows: int, dtype: np.dtype[Any]) -> tuple[InputSpec, ...]:
