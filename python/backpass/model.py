@@ -13,7 +13,7 @@ from .backends import Backend, get_backend, get_num_threads
 from .backends.threads import checked_threads
 from .callbacks import Callback
 from .checks import flag
-from .data.inputs import with_lengths
+from .data.inputs import with_lengths, with_targets
 from .described import explained
 from .engine import advice, passes, weights
 from .engine.engine import Engine, LossFunction, checked_net
@@ -224,6 +224,7 @@ class Model:
         resume: bool = False,
         max_seconds: float | None = None,
         lengths: ArrayLike | None = None,
+        group_by_length: bool = False,
     ) -> History:
         """Train for `epochs` more epochs. Each call is a run of its own, with its own callbacks; `resume=True` finishes one.
 
@@ -257,7 +258,10 @@ class Model:
             max_seconds: stop after this time, at the end of a step; `resume=True` goes on from there.
             lengths: (N,) integers: how many steps of each row of X (N, steps, ...) count. Layers that look along the steps read
                 it, and losses with targets (N, steps) of classes or (N, steps, outputs) of numbers; X may also be a dict that
-                holds "lengths", as in chunks.
+                holds "lengths", as in chunks. A list of arrays (T_i, ...) that differ in length has its lengths in itself; then
+                y is a list as well where each step has a target.
+            group_by_length: whether the rows of a batch are about as long as each other, so that few steps are computed for
+                nothing, and batches still in a new order each epoch; default False.
 
         Returns a History: `history.history["loss"]` has a value for each epoch.
 
@@ -285,9 +289,14 @@ class Model:
             flag("resume", resume),
             checks.seconds("max_seconds", max_seconds),
         )
+        if flag("group_by_length", group_by_length):
+            if sampler is not None or not shuffle:
+                given = f"sampler is {sampler!r}" if sampler is not None else "shuffle is False"
+                raise ValueError(f"group_by_length is True and {given}; it has an order of its own")
+            options = options._replace(sampler=checks.BY_LENGTH)
         if validation_data is not None and options.validation_split:
             raise ValueError("validation_data and validation_split are both given, expected one of them")
-        X = with_lengths(X, lengths, self.net, y is None)
+        X, y = with_targets(X, y, lengths, self.net)
         return training.fit(self.engine, X, y, sample_weight, class_weight, options)
 
     @computing
@@ -306,7 +315,7 @@ class Model:
             >>> model.step(X[:32], y[:32])
             0...
         """
-        return passes.train_step(self.engine, with_lengths(x, lengths, self.net), y)
+        return passes.train_step(self.engine, *with_targets(x, y, lengths, self.net))
 
     @reentrant
     @explained(INSTEAD)
@@ -332,7 +341,7 @@ class Model:
             >>> model.evaluate(X, y)
             {'loss': ...}
         """
-        return evaluate(self.engine, with_lengths(X, lengths, self.net, y is None), y, sample_weight)
+        return evaluate(self.engine, *with_targets(X, y, lengths, self.net), sample_weight)
 
     # -- predictions --------------------------------------------------------------------------------------------------
 
@@ -352,7 +361,7 @@ class Model:
             >>> model.predict(X).shape
             (96, 1)
         """
-        if lengths is not None:
+        if lengths is not None or isinstance(X, list):
             X = with_lengths(X, lengths, self.net)
         return passes.predict(self.engine, X)
 

@@ -134,7 +134,8 @@ def run_from_json(run_json: Any, tensors: Tensors, engine: Engine) -> Run:
     rows, *sums = describe.decode(run_json["at"], describe.nothing_else)
     if len(sums) not in (2, 4):
         raise ValueError(f"run: at has {1 + len(sums)} numbers")
-    checks.sampler(run_json["sampler"] or None, run_json["shuffle"])
+    if run_json["sampler"] != checks.BY_LENGTH:
+        checks.sampler(run_json["sampler"] or None, run_json["shuffle"])
     run = Run(**{name: run_json[name] for name in RUN})
     run.position = Position(whole("cursor", rows, run.rows + 1), *map(float, sums))
     if (

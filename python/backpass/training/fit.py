@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from .. import checks
 from ..data.feed import Feed
 from ..data.inputs import Inputs
 from ..data.order import Order
@@ -93,8 +94,13 @@ def fit(
 
     def loop(run: Run) -> Loop:
         feed = Feed.of(inputs, target, weight)
-        classes = classes_of(engine.builtin_loss, target) if run.sampler else None
-        order = Order(engine.backend, engine.seed, feed.index, run.shuffle, classes)
+        order = Order(engine.backend, engine.seed, feed.index, run.shuffle)
+        if run.sampler == checks.BY_LENGTH:
+            if inputs.lengths is None:
+                raise ValueError("group_by_length is True, but the rows of X have no lengths")
+            order.group(inputs.lengths, run.batch_size)
+        elif run.sampler:
+            order.balance(classes_of(engine.builtin_loss, target))
         if inputs.streams:
             run.carried = run.carried or Carried()
         return EpochLoop(engine, feed, run.batch_size, order, run.rows, run.carried)
