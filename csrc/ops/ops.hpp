@@ -3,6 +3,7 @@
 #include <variant>
 
 #include "accuracy.hpp"
+#include "attention.hpp"
 #include "augment.hpp"
 #include "avg_pool.hpp"
 #include "batch.hpp"
@@ -28,6 +29,7 @@
 #include "pointwise_loss.hpp"
 #include "reduction.hpp"
 #include "resize.hpp"
+#include "rms_norm.hpp"
 #include "schedule.hpp"
 #include "softmax.hpp"
 #include "sparse_linear.hpp"
@@ -35,12 +37,13 @@
 
 namespace backpass {
 
-using Ops = decltype(LinearOps{} + SparseLinearOps{} + ElementwiseOps{} + ExpressionOps{} + ReductionOps{} +
-                     IndexingOps{} + MatmulOps{} + ConvOps{} + MaxPoolOps{} + AvgPoolOps{} + MeanLossOps{} +
-                     DropoutOps{} + SoftmaxOps{} + BatchNormOps{} + LayerNormOps{} + AugmentOps{} +
-                     MixupOps{} + ClassLossOps{} + PointwiseLossOps{} + AccuracyOps{} + UpdateOps{} +
-                     ClipOps{} + PenaltyOps{} + ScheduleOps{} + BatchOps{} + MeasureOps{} +
-                     BatchNormRowsOps{} + GroupNormOps{} + ResizeOps{} + ImageTransformOps{});
+using Ops =
+    decltype(LinearOps{} + SparseLinearOps{} + ElementwiseOps{} + ExpressionOps{} + ReductionOps{} +
+             IndexingOps{} + MatmulOps{} + ConvOps{} + MaxPoolOps{} + AvgPoolOps{} + MeanLossOps{} +
+             DropoutOps{} + SoftmaxOps{} + BatchNormOps{} + LayerNormOps{} + AugmentOps{} + MixupOps{} +
+             ClassLossOps{} + PointwiseLossOps{} + AccuracyOps{} + UpdateOps{} + ClipOps{} + PenaltyOps{} +
+             ScheduleOps{} + BatchOps{} + MeasureOps{} + BatchNormRowsOps{} + GroupNormOps{} + ResizeOps{} +
+             ImageTransformOps{} + RMSNormOps{} + AttentionOps{});
 
 // A kernel does the tasks [range.begin, range.end) of its op.
 template <class Op>
