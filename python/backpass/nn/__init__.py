@@ -31,11 +31,13 @@ from .softmax import LogSoftmax, Softmax
 if TYPE_CHECKING:
     from ..losses import traced
     from .adaptive_pool import AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d
+    from .attention import MultiheadAttention
     from .avg_pool import AvgPool1d, AvgPool2d
     from .channel_dropout import Dropout1d, Dropout2d
     from .collections import ModuleDict, ModuleList
     from .conv import Conv1d, Conv2d
     from .conv_transpose import ConvTranspose1d, ConvTranspose2d
+    from .gated import GLU
     from .gaussian_noise import GaussianNoise
     from .global_pool import GlobalAvgPool, GlobalMaxPool
     from .group_norm import GroupNorm, InstanceNorm1d, InstanceNorm2d
@@ -43,11 +45,14 @@ if TYPE_CHECKING:
     from .image_transforms import ColorJitter, RandomCrop, RandomRotation
     from .max_pool import MaxPool1d, MaxPool2d
     from .mixup import MixUp
+    from .rms_norm import RMSNorm
+    from .transformer import TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer
     from .upsample import Upsample
 
 __all__ = [
     "ELU",
     "GELU",
+    "GLU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool1d",
@@ -91,10 +96,12 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiheadAttention",
     "NLLLoss",
     "Parameter",
     "PoissonNLLLoss",
     "QuantileLoss",
+    "RMSNorm",
     "RandomCrop",
     "RandomHorizontalFlip",
     "RandomRotation",
@@ -108,6 +115,9 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Tanh",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "Upsample",
     "traced",
 ]  # fmt: skip
@@ -124,6 +134,8 @@ LATE = {
     "InstanceNorm2d": ".group_norm", "Upsample": ".upsample",
     "traced": "..losses", "ColorJitter": ".image_transforms", "RandomCrop": ".image_transforms",
     "RandomRotation": ".image_transforms",
+    "GLU": ".gated", "MultiheadAttention": ".attention", "RMSNorm": ".rms_norm", "TransformerDecoderLayer": ".transformer",
+    "TransformerEncoder": ".transformer", "TransformerEncoderLayer": ".transformer",
 }  # fmt: skip
 # What other libraries call these layers.
 ELSEWHERE = {

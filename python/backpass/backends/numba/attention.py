@@ -34,7 +34,24 @@ def _dropped(words, element, have, step, stream, key0, key1):
 
 @jit
 def _attention_forward(
-    q, k, v, mask, masked, lengths, step, drops, y, out, keeps, scale, causal, threshold, factor, stream, key0, key1
+    q,
+    k,
+    v,
+    mask,
+    masked,
+    lengths,
+    step,
+    drops,
+    y,
+    out,
+    keeps,
+    scale,
+    causal,
+    threshold,
+    factor,
+    stream,
+    key0,
+    key1,
 ):
     samples, queries, heads, width = q.shape
     count, outputs = k.shape[1], v.shape[3]
