@@ -23,6 +23,7 @@ ROWS = (
     (SIZE, 9),
     (SIZE, 9, 8),
     (SIZE, 9, 8, 7),
+    (4, SIZE),
 )  # shapes of a row, tried in turn
 
 

@@ -38,6 +38,14 @@ def like(x: Any, array: np.ndarray) -> Any:
     return torch.tensor(array, dtype=torch.bool if array.dtype == bool else x.dtype)
 
 
+def padding(x: Any, limit: float, numbers: bool) -> Any:
+    """Which keys take no part, chosen by the data; as numbers where PyTorch wants all masks of one kind."""
+    chosen = x[:, :, 0] > limit
+    if not numbers or isinstance(x, SymbolicTensor):
+        return chosen
+    return torch_peer().torch.where(chosen, -np.inf, x.new_zeros(()))
+
+
 def functions(nn: Any) -> tuple[Any, Any]:
     """F and torch, or what stands in their place."""
     return (bp.nn.functional, bp) if ours(nn) else (torch_peer().torch.nn.functional, torch_peer().torch)
@@ -98,7 +106,7 @@ def masked(mask: np.ndarray | None = None, **chosen: Any) -> Case:
         def forward(self: Any, x: Any) -> Any:
             masks = {} if mask is None else {"attn_mask": like(x, mask)}
             if chosen.get("padding"):
-                masks["key_padding_mask"] = x[:, :, 0] > chosen["padding"]
+                masks["key_padding_mask"] = padding(x, chosen["padding"], mask is not None)
             return self.last((x + self.attention(x, x, x, **masks)[0]).flatten(1))
 
         return layers, forward
@@ -244,8 +252,7 @@ def masked_encoder(nn: Any) -> Any:
     }
 
     def forward(self: Any, x: Any) -> Any:
-        padding = x[:, :, 0] > 0.8
-        h = self.encoder(x, mask=like(x, SPARSE), src_key_padding_mask=padding)
+        h = self.encoder(x, mask=like(x, SPARSE), src_key_padding_mask=x[:, :, 0] > 1.3)
         h = self.behind(h, src_mask=like(x, UPPER), is_causal=True)
         return self.last(h.flatten(1))
 
@@ -269,14 +276,9 @@ def decoder(**arguments: Any) -> Case:
             masks = {
                 "tgt_mask": like(x, UPPER[:3, :3]),
                 "memory_mask": like(x, BIAS[:3]),
-                "memory_key_padding_mask": like(x, np.zeros((1, STEPS))) + x[:, :, 0] > 0.8,
+                "memory_key_padding_mask": padding(x, 1.3, True),
                 "tgt_is_causal": True,
             }
-            if not ours(nn):  # floats and booleans together are deprecated there
-                masks["memory_key_padding_mask"] = torch_peer().torch.where(
-                    masks["memory_key_padding_mask"], -np.inf, x.new_zeros(())
-                )
-                masks["memory_mask"] = masks["memory_mask"].to(x.dtype)
             return self.last(self.decoder(self.first(x[:, :3]), x, **masks).flatten(1))
 
         return layers, forward

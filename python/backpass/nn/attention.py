@@ -31,6 +31,7 @@ class MultiheadAttention(Module):
         num_heads: number of heads, a divisor of embed_dim.
         dropout: probability that a weight is dropped while training, default 0.0.
         bias: whether the linear layers have biases, default True.
+        add_bias_kv, add_zero_attn: False, the default; PyTorch's keys of their own are not available.
         kdim, vdim: sizes of the last dimensions of keys and values, default None, embed_dim.
         batch_first: True, the default; rows of X come first.
         causal: whether a query attends to no later key, default False.

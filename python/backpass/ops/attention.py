@@ -29,6 +29,10 @@ def _lengths(rng, shape, dims):
     return rng.integers(0, dims["S"] + 1, shape)
 
 
+def _below_diagonal(rng, shape, dims):
+    return np.tril(rng.standard_normal(shape))  # as causal attention leaves it
+
+
 SAMPLES = {"scale": [0.5], "causal": [False, True], "p": [0.3], "lengths": _lengths}
 
 
@@ -72,7 +76,7 @@ def attention_forward(
 @op(
     "q[B,T,H,D] k[B,S,H,D] v[B,S,H,E] mask[B,H,T,S]? lengths[B]:int64? step[1]:int64? probabilities[B,H,T,S] dy[B,T,H,E]"
     " -> dq[B,T,H,D]? dk[B,S,H,D]? dv[B,S,H,E]? dmask[B,H,T,S]?",
-    samples=SAMPLES,
+    samples=SAMPLES | {"probabilities": _below_diagonal},
     strided=("q", "k", "v", "mask", "dy", "dq", "dk", "dv"),
     layout=rows_are_dense,
 )
