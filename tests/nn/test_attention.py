@@ -1,5 +1,6 @@
 """Attention: padding that is poisoned, rows without keys, threads, dropout, initial weights, and a task that needs it."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from backpass import nn, optim
 from backpass.backends import Backend
 from helpers.backends import once
 from helpers.nets import on
+from helpers.refusals import refused
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((6, 7, 12))
@@ -182,6 +184,52 @@ def test_initial_weights_are_those_of_torch() -> None:
     assert not state["out_proj.bias"].any()
     layers = bp.Model(nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 8), 2)).state_dict()
     assert not np.array_equal(layers["layers.0.linear1.weight"], layers["layers.1.linear1.weight"])
+
+
+@once
+def test_settings_act_and_leave_the_weights() -> None:
+    net = bp.Model(nn.TransformerEncoder(nn.TransformerEncoderLayer(12, 3, 16, dropout=0.0), 2), seed=1)
+    before, state = net.predict(X), net.state_dict()
+    layer = net.net.layers[1]
+    layer.causal = True
+    assert not np.array_equal(net.predict(X), before)
+    layer.causal = layer.norm_first = False
+    assert np.array_equal(net.predict(X), before)
+    layer.dropout = 0.5
+    assert not np.array_equal(net.forward(X, training=True), before)
+    assert layer.dropout1.p == layer.self_attn.dropout == 0.5
+    layer.self_attn.dropout = 0.25
+    assert np.array_equal(net.predict(X), before)
+    for name in ("layer_norm_eps", "bias", "activation"):
+        with pytest.raises(ValueError, match=name):
+            setattr(layer, name, {"layer_norm_eps": 0.1, "bias": False, "activation": "gelu"}[name])
+    assert all(np.array_equal(value, state[key]) for key, value in net.state_dict().items())
+
+
+@once
+def test_a_whole_network_is_saved(tmp_path: Path) -> None:
+    layer = nn.TransformerEncoderLayer(12, 3, 16, activation=nn.SiLU(), norm_first=True, causal=True)
+    net = bp.Model(nn.TransformerEncoder(layer, 2, nn.RMSNorm(12, eps=0.1)), seed=1)
+    net.fit(X, X, lengths=LENGTHS)
+    net.save(tmp_path / "run")
+    loaded = bp.load(tmp_path / "run")
+    assert repr(loaded.net) == repr(net.net)
+    assert np.array_equal(loaded.predict(X), net.predict(X))
+
+
+@once
+def test_lengths_of_other_rows_are_refused() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention = nn.MultiheadAttention(4, 1)
+
+        def forward(self, x: Any) -> Any:
+            x = x.reshape(-1, 7, 4)
+            return self.attention(x, x, x)[0].reshape(-1, 21, 4)
+
+    with refused("lengths has", "a layer that reads them gets"):
+        bp.Model(Twice(), backend="numpy").predict(X.reshape(6, 21, 4), lengths=LENGTHS)
 
 
 class Reverse(nn.Module):

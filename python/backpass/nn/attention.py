@@ -24,7 +24,8 @@ class MultiheadAttention(Module):
 
     In a Sequential it is self-attention, x → output. In a `forward`, `attention(query, key, value)` gives (output, weights) as in
     PyTorch; there `need_weights=False` makes the weights None, and masks of booleans say with True which keys take no part.
-    Queries without any key give zeros to the last linear layer. Rows with lengths attend to that many steps.
+    Queries without any key give zeros to the last linear layer. Rows with lengths attend to that many steps, where query, key and
+    value are one tensor.
 
     Args:
         embed_dim: size of the last dimension of queries and outputs.
@@ -90,6 +91,12 @@ class MultiheadAttention(Module):
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         yield "out_proj", self.out_proj
+
+    def adopt(self, twin: Any, name: str) -> None:
+        """A changed setting; the weights stay."""
+        if self._flat is not None:
+            twin.__dict__["out_proj"] = self.out_proj
+        super().adopt(twin, name)
 
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
         self._expect(x, self.embed_dim, "the input")

@@ -90,7 +90,9 @@ class TransformerEncoder(Module):
         TransformerEncoder(TransformerEncoderLayer(16, 4), 2)
     """
 
-    structural: ClassVar[tuple[str, ...]] = ("encoder_layer", "num_layers", "norm")
+    structural: ClassVar[tuple[str, ...]] = (
+        *("encoder_layer", "num_layers", "norm", "enable_nested_tensor", "mask_check"),
+    )
 
     def __init__(
         self,

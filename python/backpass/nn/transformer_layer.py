@@ -23,7 +23,9 @@ class TransformerLayer(Module):
 
     # Attentions and parts, in PyTorch's order.
     attentions: ClassVar[tuple[str, ...]] = ()
-    structural: ClassVar[tuple[str, ...]] = ("d_model", "nhead", "dim_feedforward")
+    structural: ClassVar[tuple[str, ...]] = (
+        *("d_model", "nhead", "dim_feedforward", "activation", "layer_norm_eps", "bias"),
+    )
 
     def __init__(
         self,
@@ -77,6 +79,18 @@ class TransformerLayer(Module):
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         return iter(self.parts.items())
+
+    def adopt(self, twin: Any, name: str) -> None:
+        """A changed setting; the weights stay."""
+        made = self._flat is not None
+        if made:
+            twin.__dict__["parts"] = self.parts
+        super().adopt(twin, name)
+        for part in self.parts.values() if made and name == "dropout" else ():
+            if isinstance(part, MultiheadAttention):
+                part.dropout = self.p
+            elif isinstance(part, Dropout):
+                part.p = self.p
 
     def __getattr__(self, name: str) -> Any:
         parts = self.__dict__.get("parts", {})

@@ -29,6 +29,10 @@ def without_padding(builder: Builder, x: Tensor) -> Tensor:
     lengths = builder.lengths
     if lengths is None:
         return x
+    if lengths.shape != x.shape[:1]:
+        raise ValueError(
+            f"lengths has {lengths.shape[0]} rows, but a layer that reads them gets {x.shape[0]} rows"
+        )
     after = (1,) * (len(x.shape) - 2)
     ends = builder.reshape(builder.run(to_number, x=lengths), (x.shape[0], 1, *after))
     places = Tensor(np.arange(x.shape[1], dtype=builder.dtype).reshape(1, -1, *after))
