@@ -3,6 +3,7 @@
 #include <variant>
 
 #include "accuracy.hpp"
+#include "attention.hpp"
 #include "augment.hpp"
 #include "avg_pool.hpp"
 #include "batch.hpp"
@@ -29,6 +30,7 @@
 #include "recurrent.hpp"
 #include "reduction.hpp"
 #include "resize.hpp"
+#include "rms_norm.hpp"
 #include "schedule.hpp"
 #include "softmax.hpp"
 #include "sparse_linear.hpp"
@@ -42,7 +44,7 @@ using Ops =
              DropoutOps{} + SoftmaxOps{} + BatchNormOps{} + LayerNormOps{} + AugmentOps{} + MixupOps{} +
              ClassLossOps{} + PointwiseLossOps{} + AccuracyOps{} + UpdateOps{} + ClipOps{} + PenaltyOps{} +
              ScheduleOps{} + BatchOps{} + MeasureOps{} + BatchNormRowsOps{} + GroupNormOps{} + ResizeOps{} +
-             ImageTransformOps{} + RecurrentOps{});
+             ImageTransformOps{} + RecurrentOps{} + RMSNormOps{} + AttentionOps{});
 
 // A kernel does the tasks [range.begin, range.end) of its op.
 template <class Op>

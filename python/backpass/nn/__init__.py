@@ -31,11 +31,13 @@ from .softmax import LogSoftmax, Softmax
 if TYPE_CHECKING:
     from ..losses import traced
     from .adaptive_pool import AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d
+    from .attention import MultiheadAttention
     from .avg_pool import AvgPool1d, AvgPool2d
     from .channel_dropout import Dropout1d, Dropout2d
     from .collections import ModuleDict, ModuleList
     from .conv import Conv1d, Conv2d
     from .conv_transpose import ConvTranspose1d, ConvTranspose2d
+    from .gated import GLU
     from .gaussian_noise import GaussianNoise
     from .global_pool import GlobalAvgPool, GlobalMaxPool
     from .group_norm import GroupNorm, InstanceNorm1d, InstanceNorm2d
@@ -45,11 +47,14 @@ if TYPE_CHECKING:
     from .mixup import MixUp
     from .recurrent import GRU, LSTM, RNN
     from .recurrent_cells import GRUCell, LSTMCell, RNNCell
+    from .rms_norm import RMSNorm
+    from .transformer import TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer
     from .upsample import Upsample
 
 __all__ = [
     "ELU",
     "GELU",
+    "GLU",
     "GRU",
     "LSTM",
     "RNN",
@@ -98,10 +103,12 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiheadAttention",
     "NLLLoss",
     "Parameter",
     "PoissonNLLLoss",
     "QuantileLoss",
+    "RMSNorm",
     "RNNCell",
     "RandomCrop",
     "RandomHorizontalFlip",
@@ -116,6 +123,9 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Tanh",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "Upsample",
     "traced",
 ]  # fmt: skip
@@ -134,6 +144,8 @@ LATE = {
     "InstanceNorm2d": ".group_norm", "Upsample": ".upsample",
     "traced": "..losses", "ColorJitter": ".image_transforms", "RandomCrop": ".image_transforms",
     "RandomRotation": ".image_transforms",
+    "GLU": ".gated", "MultiheadAttention": ".attention", "RMSNorm": ".rms_norm", "TransformerDecoderLayer": ".transformer",
+    "TransformerEncoder": ".transformer", "TransformerEncoderLayer": ".transformer",
 }  # fmt: skip
 # What other libraries call these layers.
 ELSEWHERE = {

@@ -1,6 +1,7 @@
 """What is computed: every op as a short NumPy function, the contract of all backends. Importing this room registers every op."""
 
 from .accuracy import argmax, correct_classes, correct_logits
+from .attention import attention_backward, attention_forward
 from .augment import augment_images_backward, augment_images_forward, gaussian_noise
 from .avg_pool import (
     adaptive_avg_pool2d_backward,
@@ -62,6 +63,7 @@ from .recurrent import (
 )
 from .reduction import max_backward, max_forward, reduce_sum
 from .resize import resize_backward, resize_forward
+from .rms_norm import rms_norm_backward, rms_norm_forward
 from .schedule import (
     cosine_schedule,
     exponential_schedule,
@@ -98,6 +100,8 @@ __all__ = [
     "add",
     "advance",
     "argmax",
+    "attention_backward",
+    "attention_forward",
     "augment_images_backward",
     "augment_images_forward",
     "avg_pool2d_backward",
@@ -178,6 +182,8 @@ __all__ = [
     "reduce_sum",
     "resize_backward",
     "resize_forward",
+    "rms_norm_backward",
+    "rms_norm_forward",
     "rmsprop_step",
     "rnn_backward",
     "rnn_backward_weight",
