@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("sklearn")
 
 from backpass import sklearn as ours
+from backpass.sklearn.cnn import parameters as cnn
 from backpass.sklearn.elm import parameters as elm
 from backpass.sklearn.mlp import parameters as mlp
 from backpass.sklearn.parameters import Parameter
@@ -27,6 +29,7 @@ ROOM = Path(ours.__file__).parent
 TABLES: dict[str, tuple[Parameter, ...]] = {
     "mlp/classifier.py": mlp.CLASSIFIER,
     "mlp/regressor.py": mlp.REGRESSOR,
+    "cnn/classifier.py": cnn.CLASSIFIER,
     "elm/classifier.py": elm.CLASSIFIER,
     # ELMRegressor inherits its constructor.
     "elm/base.py": elm.REGRESSOR,
@@ -35,6 +38,7 @@ CONSTRUCTOR = re.compile(r"    def __init__\(\n        self,\n.*?\n    \) -> Non
 ESTIMATORS = {
     ours.MLPClassifier: mlp.CLASSIFIER,
     ours.MLPRegressor: mlp.REGRESSOR,
+    ours.CNNClassifier: cnn.CLASSIFIER,
     ours.ELMClassifier: elm.CLASSIFIER,
     ours.ELMRegressor: elm.REGRESSOR,
 }
@@ -74,8 +78,12 @@ def test_docstrings_name_every_parameter_with_its_default(estimator: Any) -> Non
 
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda estimator: estimator.__name__)
 def test_docstrings_name_every_fitted_attribute(estimator: Any) -> None:
-    model = estimator(random_state=0, **({} if "ELM" in estimator.__name__ else {"max_iter": 2000}))
-    model.fit([[0.0], [1.0]], [0, 1])
+    model = estimator(
+        random_state=0,
+        **({} if "ELM" in estimator.__name__ else {"max_iter": 2000 if "MLP" in estimator.__name__ else 2}),
+    )
+    images = "CNN" in estimator.__name__
+    model.fit(np.zeros((2, 3, 3)) if images else [[0.0], [1.0]], [0, 1])
     text = inspect.getdoc(estimator) or ""
     for name in vars(model):
         if name.endswith("_") and not name.startswith("_"):

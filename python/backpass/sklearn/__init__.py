@@ -11,12 +11,13 @@ except ImportError as error:
         "backpass.sklearn needs scikit-learn 1.6 or newer: pip install 'backpass[sklearn]'", name="sklearn"
     ) from error
 
+from .cnn.classifier import CNNClassifier
 from .elm.classifier import ELMClassifier
 from .elm.regressor import ELMRegressor
 from .mlp.classifier import MLPClassifier
 from .mlp.regressor import MLPRegressor
 
-__all__ = ["ELMClassifier", "ELMRegressor", "MLPClassifier", "MLPRegressor"]
+__all__ = ["CNNClassifier", "ELMClassifier", "ELMRegressor", "MLPClassifier", "MLPRegressor"]
 
 
 def __getattr__(name: str) -> Any:
