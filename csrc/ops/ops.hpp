@@ -26,6 +26,7 @@
 #include "mixup.hpp"
 #include "penalty.hpp"
 #include "pointwise_loss.hpp"
+#include "recurrent.hpp"
 #include "reduction.hpp"
 #include "resize.hpp"
 #include "schedule.hpp"
@@ -35,12 +36,13 @@
 
 namespace backpass {
 
-using Ops = decltype(LinearOps{} + SparseLinearOps{} + ElementwiseOps{} + ExpressionOps{} + ReductionOps{} +
-                     IndexingOps{} + MatmulOps{} + ConvOps{} + MaxPoolOps{} + AvgPoolOps{} + MeanLossOps{} +
-                     DropoutOps{} + SoftmaxOps{} + BatchNormOps{} + LayerNormOps{} + AugmentOps{} +
-                     MixupOps{} + ClassLossOps{} + PointwiseLossOps{} + AccuracyOps{} + UpdateOps{} +
-                     ClipOps{} + PenaltyOps{} + ScheduleOps{} + BatchOps{} + MeasureOps{} +
-                     BatchNormRowsOps{} + GroupNormOps{} + ResizeOps{} + ImageTransformOps{});
+using Ops =
+    decltype(LinearOps{} + SparseLinearOps{} + ElementwiseOps{} + ExpressionOps{} + ReductionOps{} +
+             IndexingOps{} + MatmulOps{} + ConvOps{} + MaxPoolOps{} + AvgPoolOps{} + MeanLossOps{} +
+             DropoutOps{} + SoftmaxOps{} + BatchNormOps{} + LayerNormOps{} + AugmentOps{} + MixupOps{} +
+             ClassLossOps{} + PointwiseLossOps{} + AccuracyOps{} + UpdateOps{} + ClipOps{} + PenaltyOps{} +
+             ScheduleOps{} + BatchOps{} + MeasureOps{} + BatchNormRowsOps{} + GroupNormOps{} + ResizeOps{} +
+             ImageTransformOps{} + RecurrentOps{});
 
 // A kernel does the tasks [range.begin, range.end) of its op.
 template <class Op>

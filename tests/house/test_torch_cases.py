@@ -26,9 +26,19 @@ from nn.test_torch_layers import CASES as LAYERS
 from nn.test_torch_modules import OURS as MODULES
 from nn.test_torch_modules import batches as module_batches
 from nn.test_torch_pooling import CASES as POOLING
+from nn.test_torch_recurrent import CASES as RECURRENT
 from optim.test_torch_optimizers import CASES as OPTIMIZERS
 
-CASES: dict[str, Case] = {**GOLDEN, **LAYERS, **CHANNELS, **POOLING, **CONVOLUTIONS, **LOSSES, **OPTIMIZERS}
+CASES: dict[str, Case] = {
+    **GOLDEN,
+    **LAYERS,
+    **CHANNELS,
+    **POOLING,
+    **CONVOLUTIONS,
+    **RECURRENT,
+    **LOSSES,
+    **OPTIMIZERS,
+}
 
 
 class Recorder(NumPyBackend):

@@ -43,11 +43,16 @@ if TYPE_CHECKING:
     from .image_transforms import ColorJitter, RandomCrop, RandomRotation
     from .max_pool import MaxPool1d, MaxPool2d
     from .mixup import MixUp
+    from .recurrent import GRU, LSTM, RNN
+    from .recurrent_cells import GRUCell, LSTMCell, RNNCell
     from .upsample import Upsample
 
 __all__ = [
     "ELU",
     "GELU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool1d",
@@ -69,6 +74,7 @@ __all__ = [
     "Dropout2d",
     "Flatten",
     "FocalLoss",
+    "GRUCell",
     "GaussianNLLLoss",
     "GaussianNoise",
     "GlobalAvgPool",
@@ -80,6 +86,7 @@ __all__ = [
     "InstanceNorm1d",
     "InstanceNorm2d",
     "L1Loss",
+    "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
@@ -95,6 +102,7 @@ __all__ = [
     "Parameter",
     "PoissonNLLLoss",
     "QuantileLoss",
+    "RNNCell",
     "RandomCrop",
     "RandomHorizontalFlip",
     "RandomRotation",
@@ -118,6 +126,8 @@ LATE = {
     "GaussianNoise": ".gaussian_noise", "MixUp": ".mixup", "ModuleDict": ".collections",
     "ModuleList": ".collections", "RandomHorizontalFlip": ".image_augmentation", "RandomShift": ".image_augmentation",
     "AdaptiveAvgPool1d": ".adaptive_pool", "AdaptiveAvgPool2d": ".adaptive_pool", "AdaptiveMaxPool1d": ".adaptive_pool",
+    "RNN": ".recurrent", "LSTM": ".recurrent", "GRU": ".recurrent",
+    "RNNCell": ".recurrent_cells", "LSTMCell": ".recurrent_cells", "GRUCell": ".recurrent_cells",
     "AdaptiveMaxPool2d": ".adaptive_pool", "AvgPool1d": ".avg_pool", "AvgPool2d": ".avg_pool", "GlobalAvgPool": ".global_pool",
     "GlobalMaxPool": ".global_pool", "MaxPool1d": ".max_pool", "MaxPool2d": ".max_pool",
     "Dropout1d": ".channel_dropout", "Dropout2d": ".channel_dropout", "GroupNorm": ".group_norm", "InstanceNorm1d": ".group_norm",

@@ -32,12 +32,12 @@ class Dropout(Module):
         self.p = self.in_range("p", p, 0, 1)
 
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
-        if not builder.training or self.p == 0:
-            return x
-        fields: dict[str, Any] = {
-            "step": builder.step,
-            "p": self.p,
-            "seed": builder.seed,
-            "stream": builder.stream(),
-        }
-        return elementwise_layer(builder, lambda x: builder.emit(dropout_forward, x=x, **fields), x)
+        return dropped(builder, x, self.p)
+
+
+def dropped(builder: Builder, x: Tensor, p: float) -> Tensor:
+    """x with values dropped while training; x itself otherwise."""
+    if not builder.training or p == 0:
+        return x
+    fields: dict[str, Any] = {"step": builder.step, "p": p, "seed": builder.seed, "stream": builder.stream()}
+    return elementwise_layer(builder, lambda x: builder.emit(dropout_forward, x=x, **fields), x)

@@ -68,10 +68,7 @@ def emitted(module: Any, inputs: tuple[Any, ...], named: dict[str, Any]) -> Symb
     emit, trace = module.own_emit(), current()
     if emit is None or trace is None:
         raise TypeError(f"{type(module).__name__} has to define forward(self, x)")
-    if module.learned and module._flat is None:
-        raise ValueError(
-            f"{module!r} is no part of the model: set it as an attribute in __init__, lists as nn.ModuleList"
-        )
+    expect_part_of_model(module)
     # A subclass that wraps a layer in its forward says there what it takes.
     names = [*module.takes] if not module.has_forward else ["x"]
     given = [*inputs, *(named[name] for name in names[len(inputs) :] if name in named)]
@@ -87,13 +84,21 @@ def emitted(module: Any, inputs: tuple[Any, ...], named: dict[str, Any]) -> Symb
     return x._next(y, y.shape[:1] == x.shape[:1])
 
 
+def expect_part_of_model(module: Any) -> None:
+    """Refuse a layer whose weights no model has made."""
+    if module.learned and module._flat is None:
+        raise ValueError(
+            f"{module!r} is no part of the model: set it as an attribute in __init__, lists as nn.ModuleList"
+        )
+
+
 def shown(module: Any, name: str) -> SymbolicTensor:
     """A parameter in `forward`, as users see it."""
     builder, parameter = innermost().builder, module.learned[name]
     tensor = module.tensor(name)
     if parameter.axes is not None:
         tensor = permute(builder, tensor, parameter.axes)
-    elif parameter.shown != parameter.stored:
+    if parameter.shown != tensor.shape:
         tensor = builder.reshape(tensor, parameter.shown)
     return SymbolicTensor(builder, tensor)
 

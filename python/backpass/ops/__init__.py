@@ -49,6 +49,17 @@ from .measure import dead_units, multiply_add, part_norms, saturated_units
 from .mixup import mixed_loss, mixup_backward, mixup_draw, mixup_forward
 from .penalty import l2_gradient, l2_loss
 from .pointwise_loss import gaussian_nll, pointwise_loss
+from .recurrent import (
+    gru_backward,
+    gru_backward_weight,
+    gru_forward,
+    lstm_backward,
+    lstm_backward_weight,
+    lstm_forward,
+    rnn_backward,
+    rnn_backward_weight,
+    rnn_forward,
+)
 from .reduction import max_backward, max_forward, reduce_sum
 from .resize import resize_backward, resize_forward
 from .schedule import (
@@ -129,6 +140,9 @@ __all__ = [
     "group_norm_backward",
     "group_norm_backward_weight",
     "group_norm_forward",
+    "gru_backward",
+    "gru_backward_weight",
+    "gru_forward",
     "jitter_images_backward",
     "jitter_images_forward",
     "l2_gradient",
@@ -138,6 +152,9 @@ __all__ = [
     "linear_backward",
     "linear_forward",
     "lion_step",
+    "lstm_backward",
+    "lstm_backward_weight",
+    "lstm_forward",
     "matmul_backward",
     "matmul_forward",
     "max_backward",
@@ -162,6 +179,9 @@ __all__ = [
     "resize_backward",
     "resize_forward",
     "rmsprop_step",
+    "rnn_backward",
+    "rnn_backward_weight",
+    "rnn_forward",
     "rotate_images_backward",
     "rotate_images_forward",
     "saturated_units",

@@ -27,6 +27,7 @@ from . import (
     max_pool,
     penalty,
     pointwise_loss,
+    recurrent,
     resize,
     softmax,
     update,
@@ -35,7 +36,7 @@ from .compiler import Bound
 
 MODULES = (
     accuracy, avg_pool, batch, batch_norm, batch_norm_rows, class_loss, clip, conv, dropout, elementwise, group_norm,
-    image_transforms, layer_norm, linear, max_pool, penalty, pointwise_loss, resize, softmax, update,
+    image_transforms, layer_norm, linear, max_pool, penalty, pointwise_loss, recurrent, resize, softmax, update,
 )  # fmt: skip
 # A binder bears the name of its op: it takes the op's fields, and gives the compiled kernel with the arguments that it wants.
 BINDERS: dict[str, Callable[..., Bound]] = {

@@ -1,0 +1,141 @@
+// Products with a matrix that is packed once, and read at every step of a sequence.
+//
+// An element of a result is one chain of FMAs over k, in order: a row has the same bits in any company.
+#pragma once
+#include "../matmul/gemm.hpp"
+#include "../vector/loops.hpp"
+
+namespace backpass::BACKPASS_ISA {
+namespace {
+
+// Some rows of C times a panel.
+template <class T>
+struct PanelTile {
+    Operand<T> a;
+    const T* b;
+    Index k;
+    T* c;
+    Index ldc;
+    int tail;    // lanes of the last vector of columns
+    bool first;  // starts the chains, from zero
+};
+
+template <int Rows, int Vectors, class T>
+__attribute__((noinline)) void panel_tile(const PanelTile<T>& tile) {
+    constexpr int w = width<T>;
+    // A local copy, because the compiler must assume that a store to C changes the tile.
+    const PanelTile<T> t = tile;
+    vec<T> acc[Rows][Vectors];
+#pragma GCC unroll 16
+    for (int m = 0; m < Rows; ++m)
+#pragma GCC unroll 2
+        for (int v = 0; v < Vectors; ++v)
+            acc[m][v] =
+                t.first ? vec<T>{} : load_some(t.c + m * t.ldc + v * w, v + 1 == Vectors ? t.tail : w);
+    multiply<Rows, Vectors, false, false>(acc, t.a, t.b, kPanel<T>, t.k, 0, static_cast<T*>(nullptr));
+#pragma GCC unroll 16
+    for (int m = 0; m < Rows; ++m)
+#pragma GCC unroll 2
+        for (int v = 0; v < Vectors; ++v)
+            store_some(t.c + m * t.ldc + v * w, acc[m][v], v + 1 == Vectors ? t.tail : w);
+}
+
+template <int Vectors, class T, int... Rows>
+BP_INLINE void panel_tile_rows(int rows, const PanelTile<T>& tile, std::integer_sequence<int, Rows...>) {
+    using Compute = void (*)(const PanelTile<T>&);
+    static constexpr Compute computes[] = {&panel_tile<Rows + 1, Vectors, T>...};
+    computes[rows - 1](tile);
+}
+
+// c (rows, columns) = a · panel, or with `first` false c + a · panel; at most kPanel columns.
+template <class T>
+BP_INLINE void multiply_panel(Operand<T> a, Index rows, const T* panel, Index k, T* c, Index ldc,
+                              Index columns, bool first) {
+    constexpr int w = width<T>;
+    if (rows == 0) return;
+    const auto counts = std::make_integer_sequence<int, kTileRows>{};
+    const RowTiles tiles(0, rows);
+    for (Index t = 0; t < tiles.count; ++t) {
+        const Index m = tiles.begin(t);
+        const PanelTile<T> tile{{a.data + m * a.row, a.row, a.step},      panel, k, c + m * ldc, ldc,
+                                int(columns > w ? columns - w : columns), first};
+        const int height = int(tiles.begin(t + 1) - m);
+        if (columns > w)
+            panel_tile_rows<2>(height, tile, counts);
+        else
+            panel_tile_rows<1>(height, tile, counts);
+    }
+}
+
+// Columns n0 .. n1 of a matrix, at most kPanel, as a panel: `count` rows of kPanel, zeros behind. B(k, n) = from[k * ld + n].
+template <class T>
+BP_INLINE void pack_panel(const T* from, Index ld, Index count, Index columns, T* to) {
+    constexpr int w = width<T>;
+    const int first = int(columns < w ? columns : w), second = int(columns > w ? columns - w : 0);
+    for (Index k = 0; k < count; ++k, from += ld, to += kPanel<T>) {
+        store(to, load_some(from, first));
+        store(to + w, second ? load_some(from + w, second) : vec<T>{});
+    }
+}
+// The same of a transpose: B(k, n) = from[n * ld + k].
+template <class T>
+BP_INLINE void pack_transposed_panel(const T* from, Index ld, Index count, Index columns, T* to) {
+    constexpr int w = width<T>;
+    for (Index n = 0; n < kPanel<T>; n += w)
+        for (Index k = 0; k < count; k += w) {
+            vec<T> square[w];
+            const int ks = int(count - k < w ? count - k : w);
+            for (int i = 0; i < w; ++i)
+                square[i] = n + i < columns ? load_some(from + (n + i) * ld + k, ks) : vec<T>{};
+            transpose<T>(square);
+            for (int i = 0; i < ks; ++i) store(to + (k + i) * kPanel<T> + n, square[i]);
+        }
+}
+
+// Weights as panels. Where scratch memory has no room for all, `at` packs a panel each time it is read.
+template <class T>
+class Panels {
+  public:
+    // B (K, N): element (k, n) is from[k * ld + n], or from[n * ld + k] of a transpose. all: whether `to` has room for all.
+    BP_INLINE Panels(const T* from, Index ld, Index K, Index N, bool transposed, T* to, bool all)
+        : from_(from), to_(to), ld_(ld), K_(K), N_(N), transposed_(transposed), all_(all) {
+        if (all_)
+            for (Index n = 0; n < N; n += kPanel<T>) pack(n, 0, K, to_ + n * K);
+    }
+    // Elements of the panels of a matrix.
+    BP_INLINE static Index size(Index K, Index N) { return pieces(N, kPanel<T>) * kPanel<T> * K; }
+
+    // c (rows, N) = a · B, or with `first` false c + a · B. c has whole panels of columns.
+    BP_INLINE void multiply(Operand<T> a, Index rows, T* c, Index ldc, bool first) const {
+        const Index most = all_ || K_ == 0 ? K_ : kBlockK;
+        for (Index n = 0; n < N_; n += kPanel<T>) {
+            const Index columns = pieces(N_ - n < kPanel<T> ? N_ - n : kPanel<T>, width<T>) * width<T>;
+            Index k = 0;
+            do {  // at least once: with K = 0 the result is 0
+                const Index count = K_ - k < most ? K_ - k : most;
+                const T* panel = all_ ? to_ + n * K_ : to_;
+                if (!all_) pack(n, k, count, to_);
+                multiply_panel(Operand<T>{a.data + k, a.row, 1}, rows, panel, count, c + n, ldc, columns,
+                               first && k == 0);
+                k += count;
+            } while (k < K_);
+        }
+    }
+
+  private:
+    BP_INLINE void pack(Index n, Index k, Index count, T* to) const {
+        const Index columns = N_ - n < kPanel<T> ? N_ - n : kPanel<T>;
+        if (transposed_)
+            pack_transposed_panel(from_ + n * ld_ + k, ld_, count, columns, to);
+        else
+            pack_panel(from_ + k * ld_ + n, ld_, count, columns, to);
+    }
+
+    const T* from_;
+    T* to_;
+    Index ld_, K_, N_;
+    bool transposed_, all_;
+};
+
+}  // namespace
+}  // namespace backpass::BACKPASS_ISA

@@ -1,0 +1,84 @@
+// dweight_ih = Σ xᵀ dpre and dweight_hh = Σ h₋₁ᵀ dpre: the steps that rows have are collected in blocks, [x h₋₁ 1] beside dpre; then
+// one product for each block. The column of ones gives the biases.
+#pragma once
+#include "../../ops/recurrent.hpp"
+#include "panels.hpp"
+#include "rows.hpp"
+
+namespace backpass::BACKPASS_ISA {
+namespace {
+
+template <class T, class Cell>
+class RecurrentWeightGradient {
+  public:
+    BP_INLINE RecurrentWeightGradient(const RecurrentBackwardWeight<T, Cell>& op, Scratch scratch)
+        : op_(op), s_(op.sequences()), b_(static_cast<T*>(scratch.data)) {
+        // An odd number of lines apart, so that steps spread over the sets of the cache.
+        ld_ = (s_.inputs + s_.units + 1 + 2 * kLine<T> - 1) / (2 * kLine<T>)*(2 * kLine<T>)+kLine<T>;
+        const Index panels = Panels<T>::size(kBlockK, op.kColumns);
+        most_ = (s_.room() - panels) / ld_;
+        most_ = most_ < kBlockK ? most_ : kBlockK;
+        a_ = b_ + panels;
+    }
+
+    BP_INLINE void run(Index task) {
+        const auto columns = op_.columns(task);
+        Index count = 0;
+        bool first = true;
+        for (Index row = 0; row < s_.rows; ++row) {
+            const SequenceRows rows(row, 1, s_.steps, op_.lengths, op_.reverse);
+            for (Index step = 0; step < rows.end[0]; ++step) {
+                collect(rows, step, columns.begin, columns.end, count++);
+                if (count < most_) continue;
+                multiply(columns, count, first);
+                count = 0;
+                first = false;
+            }
+        }
+        // No steps at all leave zeros.
+        if (count > 0 || first) multiply(columns, count, first);
+    }
+
+  private:
+    BP_INLINE void collect(const SequenceRows& rows, Index step, Index begin, Index end, Index at) {
+        const Index I = s_.inputs, H = s_.units, place = rows.place(0, step);
+        T* const a = a_ + at * ld_;
+        copy_or_zero(a, op_.x.data + place * I, I);
+        copy_or_zero(a + I, rows.before(0, step, op_.y.data, op_.h0.data, H), H);
+        a[I + H] = T(1);
+        const T* from = op_.dpre.data + place * Cell::kept * H + begin;
+        for (Index n = 0; n < end - begin; n += kPanel<T>) {
+            const Index left = end - begin - n;
+            pack_panel(from + n, 0, 1, left < kPanel<T> ? left : kPanel<T>, b_ + n * most_ + at * kPanel<T>);
+        }
+    }
+    BP_INLINE void multiply(const typename RecurrentBackwardWeight<T, Cell>::Columns& columns, Index count,
+                            bool first) {
+        const Index I = s_.inputs, H = s_.units, all = Cell::gates * H;
+        for (Index n = 0; n < columns.end - columns.begin; n += kPanel<T>) {
+            const Index left = columns.end - columns.begin - n, m = left < kPanel<T> ? left : kPanel<T>;
+            const Index at = columns.begin + n;
+            const auto rows = [&](Index from, Index height, T* to) BP_INLINED {
+                if (to)
+                    multiply_panel(Operand<T>{a_ + from, 1, ld_}, height, b_ + n * most_, count, to + at, all,
+                                   m, first);
+            };
+            if (columns.of_ih) {
+                rows(0, I, op_.dweight_ih.data);
+                rows(I + H, 1, op_.dbias_ih.data);
+            }
+            if (columns.of_hh) {
+                rows(I, H, op_.dweight_hh ? op_.dweight_hh.data + columns.shift : nullptr);
+                rows(I + H, 1, op_.dbias_hh ? op_.dbias_hh.data + columns.shift : nullptr);
+            }
+        }
+    }
+
+    const RecurrentBackwardWeight<T, Cell>& op_;
+    Sequences<T, Cell> s_;
+    T *b_, *a_;
+    Index ld_, most_;
+};
+
+}  // namespace
+}  // namespace backpass::BACKPASS_ISA

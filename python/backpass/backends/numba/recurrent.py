@@ -1,0 +1,270 @@
+"""Recurrent layers: row by row through all steps; the gradients of the weights by NumPy's BLAS on the steps that rows have.
+
+Absent arrays are given as zeros, or as empty ones, so that each kernel is compiled once for a dtype.
+"""
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from .compiler import Bound, jit
+
+# What a step computes; the same numbers in both kernels below.
+RNN_TANH, RNN_RELU, LSTM, GRU = range(4)
+_RNN = {"tanh": RNN_TANH, "relu": RNN_RELU}
+
+
+@jit
+def _sigmoid(z):
+    e = np.exp(-abs(z))
+    return 1 / (1 + e) if z >= 0 else e / (1 + e)
+
+
+@jit
+def _end(lengths, row, steps):
+    return min(max(lengths[row], 0), steps) if lengths.size else steps
+
+
+@jit
+def _add_product(a, weight, out):
+    """out += a · weight."""
+    for k in range(a.size):
+        factor = a[k]
+        for j in range(out.size):
+            out[j] += factor * weight[k, j]
+
+
+@jit
+def _forward(
+    cell, x, weight_ih, weight_hh, bias_ih, bias_hh, h0, c0, lengths, y, h_n, c_n, cells, gates, reverse
+):
+    steps, H, one = x.shape[1], y.shape[2], y.dtype.type(1)
+    from_x, from_h = np.empty_like(bias_ih), np.empty_like(bias_ih)
+    for n in range(x.shape[0]):
+        h, c, end = h_n[n], c_n[n], _end(lengths, n, steps)
+        h[:] = h0[n]
+        c[:] = c0[n]
+        y[n, end:] = 0
+        if cells.size:
+            cells[n, end:] = 0
+        if gates.size:
+            gates[n, end:] = 0
+        for step in range(end):
+            t = end - 1 - step if reverse else step
+            from_x[:] = bias_ih
+            from_h[:] = bias_hh
+            _add_product(x[n, t], weight_ih, from_x)
+            _add_product(h, weight_hh, from_h)
+            for j in range(H):
+                if cell == LSTM:
+                    i = _sigmoid(from_x[j] + from_h[j])
+                    f = _sigmoid(from_x[H + j] + from_h[H + j])
+                    g = np.tanh(from_x[2 * H + j] + from_h[2 * H + j])
+                    o = _sigmoid(from_x[3 * H + j] + from_h[3 * H + j])
+                    c[j] = f * c[j] + i * g
+                    h[j] = o * np.tanh(c[j])
+                    if cells.size:
+                        cells[n, t, j] = c[j]
+                    if gates.size:
+                        gates[n, t, j], gates[n, t, H + j] = i, f
+                        gates[n, t, 2 * H + j], gates[n, t, 3 * H + j] = g, o
+                elif cell == GRU:
+                    inner = from_h[2 * H + j]
+                    r = _sigmoid(from_x[j] + from_h[j])
+                    z = _sigmoid(from_x[H + j] + from_h[H + j])
+                    new = np.tanh(from_x[2 * H + j] + r * inner)
+                    h[j] = new + z * (h[j] - new)
+                    if gates.size:
+                        gates[n, t, j], gates[n, t, H + j] = r, z
+                        gates[n, t, 2 * H + j], gates[n, t, 3 * H + j] = new, inner
+                else:
+                    pre = from_x[j] + from_h[j]
+                    # A NaN passes through relu.
+                    h[j] = np.tanh(pre) if cell == RNN_TANH else (0 * one if pre < 0 else pre)
+                    if gates.size:
+                        gates[n, t, j] = h[j]
+                y[n, t, j] = h[j]
+
+
+@jit
+def _backward(
+    cell, weight_ih, weight_hh, h0, c0, lengths, y, cells, gates, dy, dh_n, dc_n, dx, dh0, dc0, dpre, reverse
+):
+    B, steps, H, one = gates.shape[0], gates.shape[1], weight_hh.shape[0], gates.dtype.type(1)
+    to_x, to_h = np.ascontiguousarray(weight_ih.T), np.ascontiguousarray(weight_hh.T)
+    of_h = np.empty(weight_hh.shape[1], weight_hh.dtype)
+    for n in range(B):
+        dh, dc, end = dh0[n], dc0[n], _end(lengths, n, steps)
+        dh[:] = dh_n[n]
+        dc[:] = dc_n[n]
+        dpre[n, end:] = 0
+        if dx.size:
+            dx[n] = 0
+        for step in range(end - 1, -1, -1):
+            t = end - 1 - step if reverse else step
+            past = t + 1 if reverse else t - 1
+            d = dpre[n, t]
+            for j in range(H):
+                out = dh[j] + dy[n, t, j] if dy.size else dh[j]
+                if cell == LSTM:
+                    i, f = gates[n, t, j], gates[n, t, H + j]
+                    g, o = gates[n, t, 2 * H + j], gates[n, t, 3 * H + j]
+                    bent = np.tanh(cells[n, t, j])
+                    before = cells[n, past, j] if step > 0 else c0[n, j]
+                    flow = dc[j] + out * o * (one - bent * bent)
+                    d[j] = flow * g * i * (one - i)
+                    d[H + j] = flow * before * f * (one - f)
+                    d[2 * H + j] = flow * i * (one - g * g)
+                    d[3 * H + j] = out * bent * o * (one - o)
+                    dc[j] = flow * f
+                    dh[j] = 0
+                elif cell == GRU:
+                    r, z = gates[n, t, j], gates[n, t, H + j]
+                    new, inner = gates[n, t, 2 * H + j], gates[n, t, 3 * H + j]
+                    before = y[n, past, j] if step > 0 else h0[n, j]
+                    dn = out * (one - z) * (one - new * new)
+                    d[j] = dn * inner * r * (one - r)
+                    d[H + j] = out * (before - new) * z * (one - z)
+                    d[2 * H + j] = dn
+                    d[3 * H + j] = dn * r
+                    dh[j] = out * z
+                else:
+                    h = gates[n, t, j]
+                    d[j] = out * (one - h * h) if cell == RNN_TANH else (out if h > 0 else 0 * one)
+                    dh[j] = 0
+            G = of_h.size
+            of_h[:] = d[:G]
+            if cell == GRU:
+                of_h[2 * H :] = d[3 * H :]
+            _add_product(of_h, to_h, dh)
+            if dx.size:
+                _add_product(d[:G], to_x, dx[n, t])
+
+
+def _matrix(weight: np.ndarray) -> np.ndarray:
+    return weight.reshape(weight.shape[0], weight.shape[1] * weight.shape[2])
+
+
+def _parts(array: np.ndarray | None, like: np.ndarray) -> np.ndarray:
+    """(B, T, parts, H) as (B, T, parts · H); empty if absent."""
+    return (
+        np.empty((0, 0, 0), like.dtype)
+        if array is None
+        else array.reshape(*array.shape[:2], prod(array.shape[2:]))
+    )
+
+
+def _state(state: np.ndarray | None, rows: int, units: int, like: np.ndarray) -> np.ndarray:
+    return np.zeros((rows, units), like.dtype) if state is None else state
+
+
+def _lengths(lengths: np.ndarray | None) -> np.ndarray:
+    return np.empty(0, np.int64) if lengths is None else lengths
+
+
+def _bind_forward(
+    cell, x, weight_ih, weight_hh, bias_ih, bias_hh, h0, c0, lengths, y, h_n, c_n, cells, gates, reverse
+) -> Bound:
+    rows, units, columns = len(x), y.shape[2], weight_hh.shape[1] * weight_hh.shape[2]
+    biases = [np.zeros(columns, x.dtype) if b is None else b.reshape(-1) for b in (bias_ih, bias_hh)]
+    states = [_state(state, rows, units, x) for state in (h0, c0)]
+    return _forward, (
+        *(cell, x, _matrix(weight_ih), _matrix(weight_hh), *biases, *states, _lengths(lengths), y, h_n),
+        *(_state(c_n, rows, units, x), _parts(cells, x), _parts(gates, x), reverse),
+    )
+
+
+def rnn_forward(
+    x, weight_ih, weight_hh, bias_ih, bias_hh, h0, lengths, y, h_n, gates, activation, reverse
+) -> Bound:
+    arrays = x, weight_ih, weight_hh, bias_ih, bias_hh, h0, None, lengths, y, h_n, None, None, gates
+    return _bind_forward(_RNN[activation], *arrays, reverse)
+
+
+def lstm_forward(
+    x, weight_ih, weight_hh, bias_ih, bias_hh, h0, c0, lengths, y, h_n, c_n, cells, gates, reverse
+) -> Bound:
+    arrays = x, weight_ih, weight_hh, bias_ih, bias_hh, h0, c0, lengths, y, h_n, c_n, cells, gates
+    return _bind_forward(LSTM, *arrays, reverse)
+
+
+def gru_forward(x, weight_ih, weight_hh, bias_ih, bias_hh, h0, lengths, y, h_n, gates, reverse) -> Bound:
+    arrays = x, weight_ih, weight_hh, bias_ih, bias_hh, h0, None, lengths, y, h_n, None, None, gates
+    return _bind_forward(GRU, *arrays, reverse)
+
+
+def _bind_backward(
+    cell, weight_ih, weight_hh, h0, c0, lengths, y, cells, gates, dy, dh_n, dc_n, dx, dh0, dc0, dpre, reverse
+) -> Bound:
+    rows, units = len(gates), weight_hh.shape[0]
+    h0, c0, dh_n, dc_n, dh0, dc0 = (
+        _state(state, rows, units, gates) for state in (h0, c0, dh_n, dc_n, dh0, dc0)
+    )
+    y, cells, dy, dx = (_parts(array, gates) for array in (y, cells, dy, dx))
+    return _backward, (
+        *(cell, _matrix(weight_ih), _matrix(weight_hh), h0, c0, _lengths(lengths), y, cells),
+        *(_parts(gates, gates), dy, dh_n, dc_n, dx, dh0, dc0, _parts(dpre, gates), reverse),
+    )
+
+
+def rnn_backward(weight_ih, weight_hh, lengths, gates, dy, dh_n, dx, dh0, dpre, activation, reverse) -> Bound:
+    arrays = weight_ih, weight_hh, None, None, lengths, None, None, gates, dy, dh_n, None, dx, dh0, None, dpre
+    return _bind_backward(_RNN[activation], *arrays, reverse)
+
+
+def lstm_backward(
+    weight_ih, weight_hh, c0, lengths, cells, gates, dy, dh_n, dc_n, dx, dh0, dc0, dpre, reverse
+) -> Bound:
+    arrays = weight_ih, weight_hh, None, c0, lengths, None, cells, gates, dy, dh_n, dc_n, dx, dh0, dc0, dpre
+    return _bind_backward(LSTM, *arrays, reverse)
+
+
+def gru_backward(weight_ih, weight_hh, h0, lengths, y, gates, dy, dh_n, dx, dh0, dpre, reverse) -> Bound:
+    arrays = weight_ih, weight_hh, h0, None, lengths, y, None, gates, dy, dh_n, None, dx, dh0, None, dpre
+    return _bind_backward(GRU, *arrays, reverse)
+
+
+def _weight_gradient(
+    x: Any, h0: Any, lengths: Any, y: Any, dpre: Any, dweight_ih: Any, dweight_hh: Any, dbias_ih: Any, dbias_hh: Any,
+    reverse: bool, parts: tuple[slice | list[int], slice | list[int]],
+) -> None:  # fmt: skip
+    rows, steps, _ = x.shape
+    ends = np.full(rows, steps) if lengths is None else np.clip(lengths, 0, steps)
+    before = np.zeros_like(y)
+    if steps:
+        (before[:, :-1] if reverse else before[:, 1:])[...] = y[:, 1:] if reverse else y[:, :-1]
+        started = np.flatnonzero(ends > 0)
+        first = ends[started] - 1 if reverse else 0
+        before[started, first] = 0 if h0 is None else h0[started]
+    taken = np.arange(steps) < ends[:, None]
+    for inputs, part, dweight, dbias in (
+        (x, parts[0], dweight_ih, dbias_ih),
+        (before, parts[1], dweight_hh, dbias_hh),
+    ):
+        if dweight is None and dbias is None:
+            continue
+        d = dpre[taken][:, part]
+        if dweight is not None:
+            flat = d.reshape(len(d), dweight.shape[1] * dweight.shape[2])
+            dweight[...] = np.dot(inputs[taken].T, flat).reshape(dweight.shape)
+        if dbias is not None:
+            dbias[...] = d.sum(axis=0)
+
+
+def rnn_backward_weight(
+    x, h0, lengths, y, dpre, dweight_ih, dweight_hh, dbias_ih, dbias_hh, reverse
+) -> Bound:
+    whole = slice(None)
+    arrays = x, h0, lengths, y, dpre, dweight_ih, dweight_hh, dbias_ih, dbias_hh
+    return _weight_gradient, (*arrays, reverse, (whole, whole))
+
+
+lstm_backward_weight = rnn_backward_weight
+
+
+def gru_backward_weight(
+    x, h0, lengths, y, dpre, dweight_ih, dweight_hh, dbias_ih, dbias_hh, reverse
+) -> Bound:
+    arrays = x, h0, lengths, y, dpre, dweight_ih, dweight_hh, dbias_ih, dbias_hh
+    return _weight_gradient, (*arrays, reverse, (slice(3), [0, 1, 3]))
