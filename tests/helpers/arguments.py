@@ -134,7 +134,8 @@ def estimators() -> dict[str, Callable[..., Any]]:
         y = np.arange(12) % 3 if issubclass(made, ClassifierMixin) else X.sum(axis=1)
 
         def fit(**parameters: Any) -> None:
-            rows = X.reshape(6, 2, 2) if "kernel_size" in known else X
+            # Images or sequences.
+            rows = X.reshape(6, 2, 2) if "network" in known else X
             made(**SHORT | parameters if "max_iter" in known else parameters).fit(
                 np.concatenate([rows, rows]), np.resize(y, 12)
             ).predict(rows)

@@ -21,6 +21,7 @@ from backpass.sklearn.cnn import parameters as cnn
 from backpass.sklearn.elm import parameters as elm
 from backpass.sklearn.mlp import parameters as mlp
 from backpass.sklearn.parameters import Parameter
+from backpass.sklearn.rnn import parameters as rnn
 
 pytestmark = pytest.mark.skipif(
     "BACKPASS_ISA" in os.environ, reason="the estimators know no instruction sets"
@@ -30,6 +31,8 @@ TABLES: dict[str, tuple[Parameter, ...]] = {
     "mlp/classifier.py": mlp.CLASSIFIER,
     "mlp/regressor.py": mlp.REGRESSOR,
     "cnn/classifier.py": cnn.CLASSIFIER,
+    "rnn/classifier.py": rnn.CLASSIFIER,
+    "rnn/regressor.py": rnn.REGRESSOR,
     "elm/classifier.py": elm.CLASSIFIER,
     # ELMRegressor inherits its constructor.
     "elm/base.py": elm.REGRESSOR,
@@ -39,6 +42,8 @@ ESTIMATORS = {
     ours.MLPClassifier: mlp.CLASSIFIER,
     ours.MLPRegressor: mlp.REGRESSOR,
     ours.CNNClassifier: cnn.CLASSIFIER,
+    ours.RNNClassifier: rnn.CLASSIFIER,
+    ours.RNNRegressor: rnn.REGRESSOR,
     ours.ELMClassifier: elm.CLASSIFIER,
     ours.ELMRegressor: elm.REGRESSOR,
 }
@@ -82,8 +87,8 @@ def test_docstrings_name_every_fitted_attribute(estimator: Any) -> None:
         random_state=0,
         **({} if "ELM" in estimator.__name__ else {"max_iter": 2000 if "MLP" in estimator.__name__ else 2}),
     )
-    images = "CNN" in estimator.__name__
-    model.fit(np.zeros((2, 3, 3)) if images else [[0.0], [1.0]], [0, 1])
+    table = "MLP" in estimator.__name__ or "ELM" in estimator.__name__
+    model.fit(np.zeros((2, 3, 3)) if not table else [[0.0], [1.0]], [0, 1])
     text = inspect.getdoc(estimator) or ""
     for name in vars(model):
         if name.endswith("_") and not name.startswith("_"):

@@ -16,8 +16,18 @@ from .elm.classifier import ELMClassifier
 from .elm.regressor import ELMRegressor
 from .mlp.classifier import MLPClassifier
 from .mlp.regressor import MLPRegressor
+from .rnn.classifier import RNNClassifier
+from .rnn.regressor import RNNRegressor
 
-__all__ = ["CNNClassifier", "ELMClassifier", "ELMRegressor", "MLPClassifier", "MLPRegressor"]
+__all__ = [
+    "CNNClassifier",
+    "ELMClassifier",
+    "ELMRegressor",
+    "MLPClassifier",
+    "MLPRegressor",
+    "RNNClassifier",
+    "RNNRegressor",
+]
 
 
 def __getattr__(name: str) -> Any:

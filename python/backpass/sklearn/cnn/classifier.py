@@ -5,6 +5,7 @@ from copy import deepcopy
 from typing import Any
 
 from ... import nn
+from ...data.arrays import check_finite
 from ...described import explained
 from ..elsewhere import OF_NETWORK
 from ..network.classifier import NetworkClassifier
@@ -25,7 +26,7 @@ class CNNClassifier(NetworkClassifier):
 
     Attributes:
         classes_: the labels, sorted. n_outputs_: their number.
-        {ATTRIBUTES.format(score="accuracy")}
+        {ATTRIBUTES.format(score="accuracy", features="numbers of an image, C · H · W")}
 
     Shapes: X (N, C, H, W), or (N, H, W) of one channel: an array or bp.Images. Pixels of dtype uint8 are scaled to 0 ... 1
         while a batch is gathered; other numbers are taken as they are. y (N,) of any labels.
@@ -86,6 +87,8 @@ class CNNClassifier(NetworkClassifier):
 
     def _rows(self, X: Any, y: Any, reset: bool) -> Any:
         images = as_images(X)
+        if y is None and images.dtype.kind == "f":
+            check_finite("X", images.pixels)
         shape = images.shape[1:]
         if reset:
             self.input_shape_, self.n_features_in_ = shape, math.prod(shape)

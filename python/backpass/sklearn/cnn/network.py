@@ -1,10 +1,10 @@
 """The default network of CNNClassifier."""
 
-from itertools import pairwise
 from typing import Any
 
 from ... import nn
 from ...checks import is_whole
+from ..network.layers import linear_layers, whole_numbers
 
 
 def default_network(
@@ -31,21 +31,8 @@ def default_network(
         layers += [nn.BatchNorm2d(width)] if batch_norm else []
         layers += [nn.ReLU(), nn.MaxPool2d((pool[0], pool[1]))]
         inputs, size = width, [length // factor for length, factor in zip(size, pool, strict=True)]
-    layers.append(nn.Flatten())
     units = [inputs * size[0] * size[1], *hidden, outputs]
-    for number, (before, behind) in enumerate(pairwise(units)):
-        layers += [nn.ReLU()] if number else []
-        layers += [nn.Dropout(dropout)] if dropout else []
-        layers.append(nn.Linear(before, behind))
-    return nn.Sequential(*layers)
-
-
-def whole_numbers(name: str, value: Any) -> list[int]:
-    """Numbers of channels or units; ValueError names the parameter."""
-    numbers = [value] if is_whole(value) else [*value]
-    if not all(is_whole(number) and 0 < number < 2**31 for number in numbers):
-        raise ValueError(f"{name} is {value!r:.80}, expected integers from 1 to {2**31 - 1}")
-    return [int(number) for number in numbers]
+    return nn.Sequential(*layers, nn.Flatten(), *linear_layers(units, dropout))
 
 
 def window(kernel_size: Any) -> tuple[int, int]:

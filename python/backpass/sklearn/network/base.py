@@ -30,7 +30,7 @@ from .records import Records, start_records
 class NetworkEstimator(Estimator):
     """Base of the network estimators. A subclass reads X, and builds the network; `classifier.py` has the targets.
 
-    What `_rows` returns has len() and [indices], and is an X of bp.Model.
+    What `_rows` returns has len() and [indices]; `_as_input` makes an X of bp.Model of it.
     """
 
     _elsewhere = OF_NETWORK
@@ -64,6 +64,8 @@ class NetworkEstimator(Estimator):
         fresh = not hasattr(self, "model_") or not (self.warm_start or incremental)
         if not fresh:
             self._check_unchanged()
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         rows = self._rows(X, y, fresh)
         y = self._targets(y, fresh and not incremental)
         check_consistent_length(rows, y)
@@ -84,9 +86,11 @@ class NetworkEstimator(Estimator):
     def _run(self, rows: Any, y: Any, weight: Any, callbacks: list[Any], incremental: bool) -> None:
         held_out, monitor = None, "loss"
         if self.early_stopping:
-            (rows, y, weight), held_out = self._split(rows, y, weight)
+            (rows, y, weight), (held, *others) = self._split(rows, y, weight)
+            held_out = (self._as_input(held, self.model_.net), *others)
             monitor = f"val_{self._score_name}"
-        callbacks = [*callbacks, Records(self, monitor)]
+        rows = self._as_input(rows, self.model_.net)
+        callbacks = [Records(self, monitor, held_out), *callbacks]
         if not incremental and math.isfinite(self.n_iter_no_change):
             callbacks.append(
                 EarlyStopping(monitor, int(self.n_iter_no_change), self.tol, self.early_stopping)
@@ -96,7 +100,7 @@ class NetworkEstimator(Estimator):
                 rows,
                 y,
                 epochs=1 if incremental else int(self.max_iter),
-                batch_size=min(int(self.batch_size), len(rows)),
+                batch_size=min(int(self.batch_size), len(y)),
                 sample_weight=weight,
                 validation_data=held_out,
                 shuffle=bool(self.shuffle),
@@ -129,7 +133,7 @@ class NetworkEstimator(Estimator):
         seed = int(self._random_state.randint(2**31 - 1))
         net = self._network()
         model = Model(net, self._loss(), optimizer, seed=seed, **settings)
-        shape = np.shape(model.predict(rows[:1]))[1:]
+        shape = np.shape(model.predict(self._as_input(rows[:1], net)))[1:]
         if shape != (self.n_outputs_,):
             raise ValueError(
                 f"the network has outputs of shape {shape}, expected ({self.n_outputs_},) for {self._meaning_of_outputs}"
@@ -153,7 +157,7 @@ class NetworkEstimator(Estimator):
     def _read(self, X: Any) -> Any:
         """Rows to predict."""
         check_is_fitted(self, "model_")
-        return self._rows(X, None, False)
+        return self._as_input(self._rows(X, None, False), self.model_.net)
 
     def _own_network(self, network: Callable[..., Any]) -> Module:
         """Network of the user's function, or an error that names it."""
@@ -169,6 +173,10 @@ class NetworkEstimator(Estimator):
     def _rows(self, X: Any, y: Any, reset: bool) -> Any:
         """X as rows of the model; reset: keep its shape as `input_shape_`, else refuse another one. y: None to predict."""
         raise TypeError(f"{type(self).__name__} has to define _rows")
+
+    def _as_input(self, rows: Any, net: Module) -> Any:
+        """Rows as a bp.Model of this network takes them."""
+        return rows
 
     def _targets(self, y: Any, reset: bool) -> np.ndarray:
         """y as the loss takes it; reset: keep what it has, such as classes, else refuse anything else."""

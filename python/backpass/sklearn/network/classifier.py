@@ -47,9 +47,9 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probability of each class for each row of X, in the order of `classes_`, (N, classes)."""
         check_is_fitted(self, "model_")
-        if len(self.classes_) == 1:
-            return np.ones((len(self._read(X)), 1))
-        return self.model_.predict_proba(self._read(X))
+        probabilities = self.model_.predict_proba(self._read(X))
+        # Of one output the model gives two columns.
+        return np.ones((len(probabilities), 1)) if len(self.classes_) == 1 else probabilities
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Logarithm of `predict_proba` for each row of X, (N, classes)."""

@@ -1,7 +1,7 @@
 """Sections common to the docstrings of the network estimators."""
 
 ATTRIBUTES = """model_: the bp.Model, for whatever it can do: `model_.summary()`, `model_.save(path)`, `model_.net`.
-        input_shape_: shape of one row. n_features_in_: numbers of a row, the product of that shape.
+        input_shape_: shape of one row in the last fit of a new network. n_features_in_: {features}.
         loss_, loss_curve_: loss of the last epoch, and of every epoch since the weights were drawn.
         validation_scores_, best_validation_score_: {score} of the held-out rows after each epoch, and the best; None without
             early_stopping.

@@ -4,6 +4,7 @@ from numbers import Integral, Real
 
 import numpy as np
 
+from ...losses import Loss
 from ...optim import NAMES, Optimizer
 from ...optim.schedules import Schedule
 from ..compat import Interval, Options, StrOptions
@@ -23,6 +24,10 @@ DROPOUT = Parameter(
 LABEL_SMOOTHING = Parameter(
     "label_smoothing", "float", 0.0, [SHARE], "share of the targets' mass that goes to all classes alike"
 )
+LOSS_OF_NUMBERS = Parameter(
+    "loss", "Any", "squared_error", [StrOptions({"squared_error", "absolute_error", "huber"}), Loss],
+    'loss function: "squared_error", "absolute_error", "huber"', "Also an object such as nn.QuantileLoss(0.9).",
+)  # fmt: skip
 TRAINING = (
     Parameter(
         "solver", "Any", "adam", [StrOptions({*NAMES}), Optimizer],

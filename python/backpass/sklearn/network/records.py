@@ -2,17 +2,33 @@
 
 from typing import Any
 
+from sklearn.metrics import r2_score
+
 from ...callbacks import Callback
+from ...callbacks.base import Logs
 
 
 class Records(Callback):
-    """Callback that keeps loss and score of each epoch in an estimator: loss_curve_, validation_scores_, n_iter_."""
+    """Callback that keeps loss and score of each epoch in an estimator: loss_curve_, validation_scores_, n_iter_.
 
-    def __init__(self, estimator: Any, score: str) -> None:
-        self.estimator, self.score = estimator, score
+    Args:
+        score: name of the score in the logs. held_out: X, y and weights of which it is computed where a model does not log it.
+    """
+
+    def __init__(self, estimator: Any, score: str, held_out: tuple[Any, ...] | None) -> None:
+        self.estimator, self.score, self.held_out = estimator, score, held_out
+
+    def on_train_begin(self, logs: Logs) -> None:
+        """Announce the score, so that other callbacks may monitor it."""
+        if self.held_out and self.score not in self.params["metrics"]:
+            self.params["metrics"].append(self.score)
+            self.params["better"][self.score] = "max"
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         estimator = self.estimator
+        if self.held_out and self.score not in logs:
+            X, y, weight = self.held_out
+            logs[self.score] = float(r2_score(y, self.model.predict(X), sample_weight=weight))
         estimator.n_iter_ += 1
         estimator.loss_ = logs["loss"]
         estimator.loss_curve_.append(logs["loss"])
