@@ -18,7 +18,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 import backpass as bp
 from backpass import nn, optim
-from backpass.sklearn import CNNClassifier
+from backpass.sklearn import CNNClassifier, sharing
 
 pytestmark = pytest.mark.skipif(
     "BACKPASS_ISA" in os.environ, reason="the estimators know no instruction sets"
@@ -182,6 +182,22 @@ def test_among_the_tools_of_scikit_learn() -> None:
     assert len(cross_val_score(make(), bp.Images(X[:, None]), y, cv=3)) == 3
     flat = make_pipeline(FunctionTransformer(np.reshape, kw_args={"shape": (-1, 8, 8)}), make())
     assert flat.fit(X.reshape(300, -1), y).score(X.reshape(300, -1), y) > 0.5
+
+
+def test_threads_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Estimators that train at once in one process take a share of the threads each, and give it back."""
+    monkeypatch.setattr(sharing, "get_num_threads", lambda: 8)
+    taken = []
+
+    class Look(bp.Callback):
+        def on_epoch_begin(self, epoch: int, logs: Any) -> None:
+            taken.append(self.model.engine.threads)
+
+    with sharing.sharing():
+        model = make(callbacks=[Look()], max_iter=1).fit(X, y)
+    make(callbacks=[Look()], max_iter=1, n_threads=3).fit(X, y)
+    assert taken == [4, 3]
+    assert model.model_.engine.threads == 0
 
 
 def test_callbacks_hear_of_each_epoch() -> None:

@@ -22,6 +22,7 @@ from ..compat import check_sample_weight
 from ..elsewhere import OF_FIT, OF_NETWORK
 from ..estimator import Estimator
 from ..numbers import check_numbers
+from ..sharing import sharing
 from ..weights import check_some_weight
 from .optimizer import make_optimizer
 from .records import Records, start_records
@@ -79,7 +80,8 @@ class NetworkEstimator(Estimator):
             self.model_.optimizer, self._optimizer = optimizer, repr(optimizer)
         start_records(self, fresh, judged=bool(self.early_stopping))
         try:
-            self._run(rows, y, weight, callbacks, incremental)
+            with sharing():
+                self._run(rows, y, weight, callbacks, incremental)
         except NonFiniteError as error:
             raise ValueError(f"Training diverged: {error}") from error
 
@@ -142,7 +144,7 @@ class NetworkEstimator(Estimator):
 
     def _network_settings(self) -> dict[str, str]:
         """What the network was built from, in words; of a function its name."""
-        values = {name: getattr(self, name) for name in self._of_the_network}
+        values = {name: getattr(self, name) for name in (*self._of_the_network, "backend", "dtype")}
         return {k: v.__qualname__ if isinstance(v, FunctionType) else repr(v) for k, v in values.items()}
 
     def _check_unchanged(self) -> None:

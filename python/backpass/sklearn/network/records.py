@@ -6,6 +6,7 @@ from sklearn.metrics import r2_score
 
 from ...callbacks import Callback
 from ...callbacks.base import Logs
+from ..sharing import threads_of
 
 
 class Records(Callback):
@@ -23,6 +24,13 @@ class Records(Callback):
         if self.held_out and self.score not in self.params["metrics"]:
             self.params["metrics"].append(self.score)
             self.params["better"][self.score] = "max"
+
+    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
+        """Take this estimator's share of the threads: others may train at once."""
+        self.model.engine.threads = threads_of(self.estimator.n_threads)
+
+    def on_train_end(self, logs: Logs) -> None:
+        self.model.threads = self.estimator.n_threads
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         estimator = self.estimator
