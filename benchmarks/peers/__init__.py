@@ -10,12 +10,16 @@ from typing import Any
 
 from backpass.cli.contestant import Contestant
 from backpass.cli.image_workloads import ImageWorkload
+from backpass.cli.network_workload import NetworkWorkload
+from backpass.cli.sequence_workloads import SequenceWorkload
 from backpass.cli.workloads import Workload
 
 from .apart import AVX512_BLAS, apart
 from .images_in_jax import jax_images
 from .images_in_tensorflow import tensorflow_images
 from .images_in_torch import torch_images
+from .sequences_in_jax import jax_sequences
+from .sequences_in_torch import torch_sequences
 from .with_jax import jax_jit, jax_scan
 from .with_sklearn import scikit_learn
 from .with_tensorflow import tensorflow_graph
@@ -41,11 +45,19 @@ def _unclipped(workload: Workload) -> bool:
 
 
 def _any(workload: Workload) -> bool:
-    return not isinstance(workload, ImageWorkload)
+    return not isinstance(workload, NetworkWorkload)
 
 
 def _images(workload: Workload) -> bool:
     return isinstance(workload, ImageWorkload)
+
+
+def _sequences(workload: Workload) -> bool:
+    return isinstance(workload, SequenceWorkload)
+
+
+def _ragged(workload: Workload) -> bool:
+    return isinstance(workload, SequenceWorkload) and workload.ragged
 
 
 def _with_height(workload: Workload) -> bool:
@@ -80,4 +92,7 @@ PEERS: dict[str, tuple[str, Make, Callable[[Workload], bool]]] = {
         _with_height,
     ),
     "tensorflow step": ("tensorflow", tensorflow_images, _images),
+    "torch modules": ("torch", torch_sequences, _sequences),
+    "torch packed": ("torch", lambda w, threads: torch_sequences(w, threads, packed=True), _ragged),
+    "jax scan of steps": ("jax", jax_sequences, _sequences),
 }

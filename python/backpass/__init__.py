@@ -23,6 +23,7 @@ from .callbacks import (
     TerminateOnNaN,
 )
 from .data.images import Images
+from .data.streams import Streams
 from .engine.history import History
 from .errors import CheckpointError, NonFiniteError, late, missing
 from .model import Model, load
@@ -37,7 +38,7 @@ register()  # with threadpoolctl, where that came first
 
 __all__ = [
     "CSVLogger", "Callback", "CheckpointError", "EarlyStopping", "GradientMonitor", "History", "Images", "Model",
-    "ModelCheckpoint", "NonFiniteError", "ProgressBar", "ReduceLROnPlateau", "TerminateOnNaN", "__version__",
+    "ModelCheckpoint", "NonFiniteError", "ProgressBar", "ReduceLROnPlateau", "Streams", "TerminateOnNaN", "__version__",
     "activations", "available_backends", "callbacks", "get_backend", "get_num_threads", "gradcheck", "load", "losses",
     "nn", "optim", "set_backend", "set_num_threads", "show_config", "use_backend",
 ]  # fmt: skip

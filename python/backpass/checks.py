@@ -87,6 +87,10 @@ def seconds(name: str, value: Any) -> float | None:
     return None if value is None else number
 
 
+# In the place of a sampler: rows of about the same length together.
+BY_LENGTH = "by length"
+
+
 def sampler(value: Any, shuffle: bool) -> str | None:
     """How an epoch chooses its rows, or None for each row once."""
     if value is None:
@@ -94,7 +98,7 @@ def sampler(value: Any, shuffle: bool) -> str | None:
     if not is_name(value, ("balanced",)):
         raise ValueError(f"sampler is {value!r}, expected None or 'balanced'")
     if not shuffle:
-        raise ValueError("sampler is 'balanced' and shuffle is False; a sampler has an order of its own")
+        raise ValueError(f"sampler is {value!r} and shuffle is False; a sampler has an order of its own")
     return str(value)
 
 

@@ -13,11 +13,13 @@ from .backends import Backend, get_backend, get_num_threads
 from .backends.threads import checked_threads
 from .callbacks import Callback
 from .checks import flag
-from .data.inputs import with_lengths
+from .data.inputs import with_lengths, with_targets
 from .described import explained
 from .engine import advice, passes, weights
 from .engine.engine import Engine, LossFunction, checked_net
+from .engine.generate import generate
 from .engine.history import History
+from .engine.session import Session
 from .errors import did_you_mean
 from .losses import Loss, LossName
 from .nn import Module
@@ -222,6 +224,7 @@ class Model:
         resume: bool = False,
         max_seconds: float | None = None,
         lengths: ArrayLike | None = None,
+        group_by_length: bool = False,
     ) -> History:
         """Train for `epochs` more epochs. Each call is a run of its own, with its own callbacks; `resume=True` finishes one.
 
@@ -255,7 +258,10 @@ class Model:
             max_seconds: stop after this time, at the end of a step; `resume=True` goes on from there.
             lengths: (N,) integers: how many steps of each row of X (N, steps, ...) count. Layers that look along the steps read
                 it, and losses with targets (N, steps) of classes or (N, steps, outputs) of numbers; X may also be a dict that
-                holds "lengths", as in chunks.
+                holds "lengths", as in chunks. A list of arrays (T_i, ...) that differ in length has its lengths in itself; then
+                y is a list as well where each step has a target.
+            group_by_length: whether the rows of a batch are about as long as each other, so that few steps are computed for
+                nothing, and batches still in a new order each epoch; default False.
 
         Returns a History: `history.history["loss"]` has a value for each epoch.
 
@@ -283,9 +289,14 @@ class Model:
             flag("resume", resume),
             checks.seconds("max_seconds", max_seconds),
         )
+        if flag("group_by_length", group_by_length):
+            if sampler is not None or not shuffle:
+                given = f"sampler is {sampler!r}" if sampler is not None else "shuffle is False"
+                raise ValueError(f"group_by_length is True and {given}; it has an order of its own")
+            options = options._replace(sampler=checks.BY_LENGTH)
         if validation_data is not None and options.validation_split:
             raise ValueError("validation_data and validation_split are both given, expected one of them")
-        X = with_lengths(X, lengths, self.net, y is None)
+        X, y = with_targets(X, y, lengths, self.net)
         return training.fit(self.engine, X, y, sample_weight, class_weight, options)
 
     @computing
@@ -304,7 +315,7 @@ class Model:
             >>> model.step(X[:32], y[:32])
             0...
         """
-        return passes.train_step(self.engine, with_lengths(x, lengths, self.net), y)
+        return passes.train_step(self.engine, *with_targets(x, y, lengths, self.net))
 
     @reentrant
     @explained(INSTEAD)
@@ -330,7 +341,7 @@ class Model:
             >>> model.evaluate(X, y)
             {'loss': ...}
         """
-        return evaluate(self.engine, with_lengths(X, lengths, self.net, y is None), y, sample_weight)
+        return evaluate(self.engine, *with_targets(X, y, lengths, self.net), sample_weight)
 
     # -- predictions --------------------------------------------------------------------------------------------------
 
@@ -350,7 +361,7 @@ class Model:
             >>> model.predict(X).shape
             (96, 1)
         """
-        if lengths is not None:
+        if lengths is not None or isinstance(X, list):
             X = with_lengths(X, lengths, self.net)
         return passes.predict(self.engine, X)
 
@@ -405,6 +416,60 @@ class Model:
             0...
         """
         return score(self.engine, X, y, sample_weight, self.evaluate)
+
+    # -- along time ---------------------------------------------------------------------------------------------------
+
+    def session(self, batch: int = 1) -> Session:
+        """A session: the network is fed step by step, and its recurrent layers keep their state in between.
+
+        Args:
+            batch: sequences side by side, default 1.
+
+        Returns a Session with `step(x)`, `read(x)`, `reset()` and `fork()`; all sessions of a model share its weights.
+
+        Raises:
+            ValueError: a batch below 1; a network with several inputs.
+
+        Example:
+            >>> session = forecaster.session()
+            >>> session.step(np.zeros((1, 4))).shape
+            (1, 1)
+        """
+        return Session(self.engine, batch)
+
+    @reentrant
+    def generate(
+        self,
+        prompt: ArrayLike | Any,
+        steps: int,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int = 0,
+        window: int | None = None,
+    ) -> np.ndarray:
+        """Go on with a sequence of integers, such as characters: each next one is drawn from softmax(output / temperature).
+
+        Recurrent layers carry their state. Any other network reads what came before again at each step.
+
+        Args:
+            prompt: (T,) integers, or (batch, T). steps: how many to add.
+            temperature: below 1 likelier ones are drawn more often, 0 takes the likeliest; default 1.
+            top_k: draw among the k likeliest; default None, all. top_p: among the likeliest whose probabilities add up to p, in
+                (0, 1]; default None, all.
+            seed: of the draws, default 0; the same seed gives the same integers.
+            window: the most steps that a network without state reads, default those for which it has positions, else all.
+
+        Returns integers (T + steps,), or (batch, T + steps), the prompt included.
+
+        Raises:
+            ValueError, TypeError: an argument out of range; a network that gives no numbers for each integer.
+
+        Example:
+            >>> writer.generate([0, 1], 3, temperature=0).shape
+            (5,)
+        """
+        return generate(self.engine, prompt, steps, temperature, top_k, top_p, seed, window)
 
     # -- one pass at a time -------------------------------------------------------------------------------------------
 

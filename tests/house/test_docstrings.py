@@ -111,7 +111,17 @@ def names(folder: Path) -> dict[str, Any]:
     def made(outputs: int, loss: str) -> bp.Model:
         return bp.Model(nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, outputs)), loss)
 
+    class Writer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn, self.out = nn.GRU(3, 3), nn.Linear(3, 3)
+
+        def forward(self, x: Any) -> Any:
+            return self.out(self.rnn(nn.functional.one_hot(x, 3))[0])
+
+    forecaster = bp.Model(nn.Sequential(nn.GRU(4, 3), nn.Linear(3, 1)), "mse")
     return {
+        "forecaster": forecaster, "session": forecaster.session(batch=2), "writer": bp.Model(Writer(), "cross_entropy"),
         "bp": bp, "nn": nn, "optim": optim, "np": np, "X": X, "y": X[:, 0] * X[:, 1], "labels": np.arange(96) % 3,
         "model": made(1, "mse"), "classifier": made(3, "cross_entropy"), "folder": folder,
     }  # fmt: skip

@@ -92,7 +92,32 @@ BP_INLINE void pack_transposed_panel(const T* from, Index ld, Index count, Index
         }
 }
 
-// Weights as panels. Where scratch memory has no room for all, `at` packs a panel each time it is read.
+// c (N) = a · B, or with `first` false c + a · B, for one row and a B that is read in place: b[k * ld + n].
+template <class T>
+BP_INLINE void multiply_row(const T* a, const T* b, Index ld, Index K, Index N, T* c, bool first) {
+    constexpr int w = width<T>, wide = 8;
+    Index n = 0;
+    for (; n + wide * w <= N; n += wide * w) {
+        vec<T> acc[wide];
+        for (int v = 0; v < wide; ++v) acc[v] = first ? vec<T>{} : load(c + n + v * w);
+        for (Index k = 0; k < K; ++k) {
+            const vec<T> ak = broadcast<T>(a[k]);
+#pragma GCC unroll 8
+            for (int v = 0; v < wide; ++v) acc[v] = fma(ak, load(b + k * ld + n + v * w), acc[v]);
+        }
+        for (int v = 0; v < wide; ++v) store(c + n + v * w, acc[v]);
+    }
+    each_vector<T>(Range{n, N}, [&](Index i, int lanes) BP_INLINED {
+        vec<T> acc = first ? vec<T>{} : load_some(c + i, lanes);
+        for (Index k = 0; k < K; ++k) acc = fma(broadcast<T>(a[k]), load_some(b + k * ld + i, lanes), acc);
+        store_some(c + i, acc, lanes);
+    });
+}
+
+// Rows that are too few to pack weights for.
+constexpr Index kFewRows = 3;
+
+// Weights as panels. Those that are not packed all at once are packed panel by panel in each product.
 template <class T>
 class Panels {
   public:
@@ -107,6 +132,11 @@ class Panels {
 
     // c (rows, N) = a · B, or with `first` false c + a · B. c has whole panels of columns.
     BP_INLINE void multiply(Operand<T> a, Index rows, T* c, Index ldc, bool first) const {
+        if (!all_ && !transposed_ && rows <= kFewRows) {
+            for (Index m = 0; m < rows; ++m)
+                multiply_row(a.data + m * a.row, from_, ld_, K_, N_, c + m * ldc, first);
+            return;
+        }
         const Index most = all_ || K_ == 0 ? K_ : kBlockK;
         for (Index n = 0; n < N_; n += kPanel<T>) {
             const Index columns = pieces(N_ - n < kPanel<T> ? N_ - n : kPanel<T>, width<T>) * width<T>;

@@ -32,13 +32,12 @@ class ForwardSequence {
     BP_INLINE ForwardSequence(const RecurrentForward<T, Cell>& op, Scratch scratch)
         : op_(op),
           s_(op.sequences()),
+          packs_(s_.packs_once() && s_.rows * s_.steps > kFewRows),
           columns_(Cell::gates * s_.units),
           ld_(whole_panels<T>(columns_)),
           room_{static_cast<T*>(scratch.data)},
-          x_weights_(op.weight_ih.data, columns_, s_.inputs, columns_, false, take_panels(s_.inputs),
-                     s_.packs_once()),
-          h_weights_(op.weight_hh.data, columns_, s_.units, columns_, false, take_panels(s_.units),
-                     s_.packs_once()) {
+          x_weights_(op.weight_ih.data, columns_, s_.inputs, columns_, false, take_panels(s_.inputs), packs_),
+          h_weights_(op.weight_hh.data, columns_, s_.units, columns_, false, take_panels(s_.units), packs_) {
         bias_x_ = room_.take(columns_);
         copy_or_zero(bias_x_, op.bias_ih.data, columns_);
         bias_h_ = bias_x_;
@@ -94,11 +93,12 @@ class ForwardSequence {
 
   private:
     BP_INLINE T* take_panels(Index K) {
-        return room_.take(s_.packs_once() ? Panels<T>::size(K, columns_) : kBlockK * kPanel<T>);
+        return room_.take(packs_ ? Panels<T>::size(K, columns_) : kBlockK * kPanel<T>);
     }
 
     const RecurrentForward<T, Cell>& op_;
     Sequences<T, Cell> s_;
+    bool packs_;
     Index columns_, ld_;
     Pieces<T> room_;
     Panels<T> x_weights_, h_weights_;

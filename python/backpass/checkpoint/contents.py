@@ -14,6 +14,7 @@ from ..engine.run import Run
 from ..errors import CheckpointError
 from ..nn import Module
 from ..optim import Optimizer
+from ..program.carried import Carried
 from . import describe
 
 # Of a counter.
@@ -98,6 +99,8 @@ def fill(engine: Engine, tensors: Tensors) -> None:
 
 def run_to_json(run: Run, tensors: Tensors) -> dict[str, Any]:
     """A run as JSON; its arrays are added to `tensors`."""
+    for name, array in run.carried.arrays.items() if run.carried else ():
+        tensors[f"carried.{name}"] = array
     tensors["history.epoch"] = np.array(run.history.epoch, np.int64)
     for name, values in run.history.history.items():
         tensors[f"history.of.{name}"] = np.array(values, np.float64)
@@ -131,7 +134,8 @@ def run_from_json(run_json: Any, tensors: Tensors, engine: Engine) -> Run:
     rows, *sums = describe.decode(run_json["at"], describe.nothing_else)
     if len(sums) not in (2, 4):
         raise ValueError(f"run: at has {1 + len(sums)} numbers")
-    checks.sampler(run_json["sampler"] or None, run_json["shuffle"])
+    if run_json["sampler"] != checks.BY_LENGTH:
+        checks.sampler(run_json["sampler"] or None, run_json["shuffle"])
     run = Run(**{name: run_json[name] for name in RUN})
     run.position = Position(whole("cursor", rows, run.rows + 1), *map(float, sums))
     if (
@@ -140,6 +144,10 @@ def run_from_json(run_json: Any, tensors: Tensors, engine: Engine) -> Run:
         or run.first > engine.epoch
     ):
         raise ValueError("run: its numbers contradict each other")
+    prefix = "carried."
+    names = [name for name in tensors if name.startswith(prefix)]
+    if names:
+        run.carried = Carried({name.removeprefix(prefix): tensors.pop(name) for name in names})
     run.history = History()
     run.history.epoch = tensors.pop("history.epoch").tolist()
     run.history.history = {name: tensors.pop(f"history.of.{name}").tolist() for name in run_json["history"]}

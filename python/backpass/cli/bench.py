@@ -28,8 +28,10 @@ from ..diagnostics import config
 from . import peak
 from .contestant import Contestant, Make, backend
 from .image_workloads import IMAGE_WORKLOADS
+from .sequence_workloads import SEQUENCE_WORKLOADS
 from .workloads import MAIN, WORKLOADS, Workload
 
+KNOWN = WORKLOADS | IMAGE_WORKLOADS | SEQUENCE_WORKLOADS
 # Parameters whose update stays in a core's cache: 840 KB.
 CACHED = 30_000
 # Seconds between two turns: OpenBLAS's idle threads go on spinning for a tenth after a product.
@@ -41,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workloads",
         metavar="A,B",
-        help=f"which ones, of {','.join(WORKLOADS | IMAGE_WORKLOADS)}, all (fully connected) or images"
+        help=f"which ones, of {','.join(KNOWN)}, all (fully connected), images or sequences"
         f" (default: {','.join(MAIN)} without large)",
     )
     parser.add_argument(
@@ -134,15 +136,16 @@ def chosen(names: str | None, large: bool) -> list[Workload]:
         return [WORKLOADS[name] for name in MAIN if large or not WORKLOADS[name].slow]
     if names == "images":
         return [*IMAGE_WORKLOADS.values()]
+    if names == "sequences":
+        return [*SEQUENCE_WORKLOADS.values()]
     if names == "all":
         return [workload for workload in WORKLOADS.values() if large or not workload.slow]
     workload_names = [name.strip() for name in names.split(",") if name.strip()] + (
         ["large"] if large else []
     )
-    known = WORKLOADS | IMAGE_WORKLOADS
-    if unknown := [name for name in workload_names if name not in known]:
-        raise ValueError(f"--workloads names {unknown[0]!r}, expected some of {','.join(known)}")
-    return [known[name] for name in dict.fromkeys(workload_names)]
+    if unknown := [name for name in workload_names if name not in KNOWN]:
+        raise ValueError(f"--workloads names {unknown[0]!r}, expected some of {','.join(KNOWN)}")
+    return [KNOWN[name] for name in dict.fromkeys(workload_names)]
 
 
 def measure(

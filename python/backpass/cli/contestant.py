@@ -13,10 +13,11 @@ Make = Callable[[Workload, int], Contestant]
 def backend(workload: Workload, name: str, threads: int) -> Contestant:
     """`fit` on a backend of ours: shuffling and gathering included."""
     model, (X, y) = workload.model(name, threads), workload.data()
+    lengths = workload.lengths()
 
     def train(epochs: int) -> float:
         start = time.perf_counter()
-        model.fit(X, y, epochs=epochs, batch_size=workload.batch)
+        model.fit(X, y, epochs=epochs, batch_size=workload.batch, lengths=lengths)
         return time.perf_counter() - start
 
     return train

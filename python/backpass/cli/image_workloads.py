@@ -1,68 +1,22 @@
 """Workloads of convolutional networks: LeNet, a small Keras CNN, a residual network of 8 layers, a network for sensor signals."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
-from math import prod
 from typing import Any
 
 import numpy as np
 
-from .. import optim
-from ..model import Model
-from ..ops import conv2d_backward, linear_backward
-from ..program import InputSpec
-from .workloads import Workload
+from .network_workload import NetworkWorkload
 
 
 @dataclass(frozen=True)
-class ImageWorkload(Workload):
-    """A network on images or sequences: `build` makes it of the layers of `backpass.nn`, or of `torch.nn`."""
-
-    shape: tuple[int, ...] = ()
-    build: Callable[[Any], Any] = lambda nn: nn.Sequential()
-
-    @cached_property
-    def _plan(self) -> Any:
-        engine = self.model("numpy").engine
-        spec = InputSpec("x", (self.batch, *self.shape), engine.dtype)
-        return engine.plans.training((spec,), ((), np.dtype(np.int64)))
-
-    @property
-    def flops(self) -> int:
-        """Floating point operations of a step: the products of convolutions and linear layers."""
-        products: int = 0
-        for instruction in self._plan.backward:
-            fields = instruction.fields
-            if instruction.op in (conv2d_backward, linear_backward):
-                passes = 1 + (fields["dweight"] is not None) + (fields["dx"] is not None)
-                products += 2 * int(fields["dy"].size) * prod(fields["weight"].shape[:-1]) * passes
-        return int(products)
-
-    @property
-    def parameters(self) -> int:
-        return sum(int(weight.size) for weight in self.model("numpy").parameters())
-
-    @property
-    def bytes(self) -> int:
-        """About what a step moves: its rows, every buffer of the plan once written and once read, and Adam's traffic."""
-        return int(4 * (11 * self.parameters + self.batch * prod(self.shape)) + 2 * self._plan.bytes)
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return 8 if self.batch > 1 else 200
+class ImageWorkload(NetworkWorkload):
+    """A network on images or signals."""
 
     def data(self, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.default_rng(seed)
         rows = self.batch * self.steps_per_epoch
         X = rng.standard_normal((rows, *self.shape), dtype=np.float32)
         return X, rng.integers(0, self.layers[-1], rows)
-
-    def model(self, backend: str, threads: int | None = None) -> Model:
-        from .. import nn
-
-        named: dict[str, Any] = {"backend": backend}
-        return Model(self.build(nn), "cross_entropy", optim.Adam(), threads=threads, **named)
 
 
 def lenet(nn: Any) -> Any:

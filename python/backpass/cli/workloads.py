@@ -71,6 +71,10 @@ class Workload:
             return X, rng.standard_normal((rows, self.layers[-1]), dtype=np.float32)
         return X, rng.integers(0, self.layers[-1], rows)
 
+    def lengths(self, seed: int = 0) -> np.ndarray | None:
+        """Where rows end; None where all have every step."""
+        return None
+
     def model(self, backend: str, threads: int | None = None) -> Model:
         """The network, ready to train."""
         layers: list[nn.Module] = []

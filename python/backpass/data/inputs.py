@@ -11,6 +11,7 @@ from ..program import InputSpec
 from . import arrays
 from .image_rows import ImageRows
 from .images import Images
+from .ragged import is_ragged, padded, padded_targets
 from .sparse import SparseRows, is_sparse
 
 # The name of the input with the number of steps of each row.
@@ -28,6 +29,8 @@ class Inputs:
 
     def __init__(self, sources: dict[str, Source], kinds: Mapping[str, Kind]) -> None:
         self.sources, self.kinds = sources, kinds
+        # Rows of a batch, each of which goes on in the next one; 0: rows have nothing to do with each other.
+        self.streams = 0
         self.rows = len(next(iter(sources.values())))
 
     def specs(self, rows: int, dtype: np.dtype[Any]) -> tuple[InputSpec, ...]:
@@ -127,7 +130,16 @@ def lengths_of(X: Any, net: Module) -> np.ndarray | None:
 
 
 def with_lengths(X: Any, lengths: Any, net: Module, chunks: bool = False) -> Any:
-    """X and the lengths of its rows, as one dict of inputs; chunks: whether X has to be a sequence of such."""
+    """X and the lengths of its rows, as one dict of inputs; chunks: whether X has to be a sequence of such.
+
+    Of a list of arrays that differ in length the rows are padded, and their lengths known.
+    """
+    names = [name for name in net.takes if name != LENGTHS]
+    if not chunks and len(names) == 1 and is_ragged(X):
+        X, ends = padded("X", X)
+        if lengths is not None and not np.array_equal(lengths, ends):
+            raise ValueError("lengths is given, but X is a list of arrays that are not as long; leave it out")
+        lengths = ends
     if lengths is None:
         return X
     if chunks:
@@ -136,8 +148,13 @@ def with_lengths(X: Any, lengths: Any, net: Module, chunks: bool = False) -> Any
         )
     if isinstance(X, dict) and LENGTHS in X:
         raise ValueError("lengths is given, and X holds 'lengths' as well, expected one of them")
-    names = [name for name in net.takes if name != LENGTHS]
     return {**_by_name(X, names), LENGTHS: lengths}
+
+
+def with_targets(X: Any, y: Any, lengths: Any, net: Module) -> tuple[Any, Any]:
+    """X with the lengths of its rows, see `with_lengths`, and y; targets for each step of rows that are a list are padded too."""
+    inputs = with_lengths(X, lengths, net, y is None)
+    return inputs, padded_targets(y, lengths_of(inputs, net)) if is_ragged(y) else y
 
 
 def _plain(argument: str, value: Any, column: bool) -> Any:

@@ -1,5 +1,7 @@
 """The order in which a run takes the rows, epoch by epoch: as they come, shuffled, or with the classes in turn."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ..backends import Backend
@@ -18,29 +20,54 @@ def row_order(rows: int) -> np.ndarray:
 class Order:
     """Fills `index` anew for each epoch, a function of the seed and the epoch.
 
-    Without `shuffled` the rows come as they are; with `classes` the classes take turns: see `balanced`.
+    Without `shuffled` the rows come as they are.
     """
 
-    def __init__(
-        self,
-        backend: Backend,
-        seed: int,
-        index: np.ndarray,
-        shuffled: bool,
-        classes: np.ndarray | None = None,
-    ) -> None:
-        self.index, self.classes = index, classes
+    def __init__(self, backend: Backend, seed: int, index: np.ndarray, shuffled: bool) -> None:
+        self.index = index
+        # What becomes of the shuffled rows.
+        self._arrange: Callable[[np.ndarray], np.ndarray] | None = None
         self._epoch = aligned((1,), np.int64)
         shuffling = call(shuffle, epoch=self._epoch, index=index, seed=seed)
         self._shuffle = backend.compile([shuffling]) if shuffled else None
+
+    def balance(self, classes: np.ndarray) -> None:
+        """Let the classes take turns: see `balanced`."""
+        self._arrange = lambda order: balanced(order, classes)
+
+    def group(self, lengths: np.ndarray, batch_size: int) -> None:
+        """Let rows of about the same length share a batch: see `grouped`."""
+        self._arrange = lambda order: grouped(order, lengths, batch_size)
 
     def begin(self, epoch: int) -> None:
         """The order of this epoch."""
         if self._shuffle:
             self._epoch[0] = epoch
             self._shuffle.run()
-        if self.classes is not None:
-            self.index[:] = balanced(self.index, self.classes)
+        if self._arrange:
+            self.index[:] = self._arrange(self.index)
+
+
+# Batches whose rows are sorted by length together, before they come in an order of their own.
+POOL = 50
+
+
+def grouped(order: np.ndarray, lengths: np.ndarray, batch_size: int) -> np.ndarray:
+    """The rows of an order, those of a batch about as long as each other; the last batch, which may be smaller, stays last.
+
+    The rows of POOL batches are sorted by length; the batches then come in the order in which their first rows were.
+    """
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    out = order.copy()
+    size = POOL * batch_size
+    for start in range(0, len(order), size):
+        pool = order[start : start + size]
+        out[start : start + size] = pool[np.argsort(lengths[pool], kind="stable")]
+    whole = len(order) // batch_size * batch_size
+    batches = out[:whole].reshape(-1, batch_size)
+    out[:whole] = batches[np.argsort(place[batches[:, 0]], kind="stable")].ravel()
+    return out
 
 
 def balanced(order: np.ndarray, classes: np.ndarray) -> np.ndarray:

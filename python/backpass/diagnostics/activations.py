@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..data.inputs import with_lengths
 from ..data.sparse import SparseRows
 from ..engine.engine import Engine, HasEngine
 from ..engine.inputs import taken
@@ -19,7 +20,9 @@ from .watch import watched
 ROWS = 128
 
 
-def activations(model: HasEngine, x: Any, layer: str | Iterable[str] | None = None) -> dict[str, np.ndarray]:
+def activations(
+    model: HasEngine, x: Any, layer: str | Iterable[str] | None = None, lengths: Any = None
+) -> dict[str, np.ndarray]:
     """Activations: the outputs of the layers of a network for some rows, as for inference.
 
     Names are those of `state_dict` and `summary`, such as "0" or "3.inner.1"; the network itself is "".
@@ -28,6 +31,7 @@ def activations(model: HasEngine, x: Any, layer: str | Iterable[str] | None = No
         model: any bp.Model.
         x: (N, ...) rows, as for `predict`.
         layer: the name of a layer or a container, or several; default None, all layers that hold no others.
+        lengths: (N,) integers, as for `predict`; default None.
 
     Returns a dict of arrays, the rows first, in the order in which the layers come. Of several outputs of one layer the names
     end in [0] or ['name']; of a layer that is called several times the last output is kept.
@@ -40,7 +44,7 @@ def activations(model: HasEngine, x: Any, layer: str | Iterable[str] | None = No
         {'0': (5, ...), ...}
     """
     names = None if layer is None else [layer] if isinstance(layer, str) else _listed(layer)
-    return _activations(model, x, names)
+    return _activations(model, with_lengths(x, lengths, model.engine.net), names)
 
 
 def _listed(names: Any) -> list[str]:

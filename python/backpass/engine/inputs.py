@@ -7,6 +7,7 @@ import numpy as np
 from ..data import arrays, targets
 from ..data.inputs import Inputs, Take, checked_inputs
 from ..data.sparse import SparseRows
+from ..data.streams import Streams
 from ..program import Rows
 from .engine import Engine
 
@@ -31,7 +32,15 @@ def checked_data(
 
     take: how X is checked, see data/inputs.py.
     """
+    streams = X if isinstance(X, Streams) else None
+    if streams is not None:
+        if y is not None or sample_weight is not None:
+            raise ValueError(
+                "X are Streams, but y or sample_weight is given, expected targets in them: Streams(X, y)"
+            )
+        X, y = streams.rows(streams.X), streams.rows(streams.y)
     inputs = taken(engine, X, take)
+    inputs.streams = streams.batch if streams else 0
     for source in inputs.sources.values():
         if not len(source):
             raise ValueError(f"X is empty (shape {source.shape}), expected at least one row and one feature")
@@ -56,6 +65,8 @@ def checked_validation(engine: Engine, validation_data: Any) -> tuple[Any, ...]:
     """What is evaluated after each epoch; () for nothing."""
     if validation_data is None:
         return ()
+    if isinstance(validation_data, Streams):
+        validation_data = validation_data, None
     if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
         described = f"a {type(validation_data).__name__}" + (
             f" of {len(validation_data)}" if isinstance(validation_data, tuple | list) else ""

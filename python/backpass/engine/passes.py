@@ -149,6 +149,8 @@ def predict(engine: Engine, X: Any) -> Any:
 def predict_inputs(engine: Engine, inputs: Inputs) -> Rows:
     """`predict` for checked inputs, within a call that holds the engine."""
     plans, one_row = engine.plans, inputs.specs(1, engine.dtype)
+    if inputs.streams:
+        return _predict_streams(engine, inputs)
     shape = plans.output_shape(one_row)
     out: Rows = on_each(lambda row: np.empty((inputs.rows, *row), engine.dtype), shape)
     sparse = any(isinstance(source, SparseRows) for source in inputs.sources.values())
@@ -166,6 +168,22 @@ def predict_inputs(engine: Engine, inputs: Inputs) -> Rows:
         executor.run(1, engine.threads)
         out[start : start + rows] = plan.out
         start += rows
+    return out
+
+
+def _predict_streams(engine: Engine, inputs: Inputs) -> Rows:
+    """The output for rows that go on from batch to batch, from the start."""
+    size, plans = inputs.streams, engine.plans
+    shape = plans.output_shape(inputs.specs(1, engine.dtype))
+    out: Rows = on_each(lambda row: np.empty((inputs.rows, *row), engine.dtype), shape)
+    plan = plans.inference(inputs.specs(size, engine.dtype), plans.carried(size))
+    executor = plans.executor(plan, "forward", lambda: engine.backend.compile(plan.forward))
+    plans.carried(size).reset()
+    for start in range(0, inputs.rows, size):
+        for name, array in inputs.batch(slice(start, start + size)).items():
+            plan.inputs[name][...] = array
+        executor.run(1, engine.threads)
+        out[start : start + size] = plan.out
     return out
 
 

@@ -9,6 +9,7 @@ from ..backends import Backend, Executor, Inference
 from ..losses import Loss
 from ..nn import Module
 from ..program import InputSpec, Plan, Spec, build_plan, index_inputs, on_each
+from ..program.carried import Carried
 from ..program.plan import BackwardPlan, OwnLossPlan, Target, TrainingPlan
 from .advice import unused_parameters
 
@@ -52,6 +53,8 @@ class PlanCache:
         self._limits: dict[tuple[InputSpec, ...], dict[str, np.ndarray]] = {}
         self._indexed: dict[tuple[InputSpec, ...], set[str]] = {}
         self._row_bytes: dict[tuple[InputSpec, ...], int] = {}
+        # What goes on from batch to batch in an evaluation, by the rows of a batch.
+        self._carried: dict[int, Carried] = {}
         # Inputs for which forward is known to repeat in training.
         self._repeats: set[tuple[InputSpec, ...]] = set()
 
@@ -78,19 +81,24 @@ class PlanCache:
         self._indexed.clear()
         self._row_bytes.clear()
         self._repeats.clear()
+        self._carried.clear()
 
     def _forget_inferences(self) -> None:
         self.inferring.clear()
         self.last_inference = fits_nothing
 
     def training(
-        self, inputs: tuple[InputSpec, ...], target: Target, weight: tuple[int, ...] | None = None
+        self,
+        inputs: tuple[InputSpec, ...],
+        target: Target,
+        weight: tuple[int, ...] | None = None,
+        carried: Carried | None = None,
     ) -> TrainingPlan:
         """Forward pass, loss and backward pass for one shape of batch.
 
         target: its shape without the batch, and dtype; weight: the shape of the weights of one row, where there are some.
         """
-        plan = self._plan(inputs, target, weight)
+        plan = self._plan(inputs, target, weight, carried=carried)
         assert isinstance(plan, TrainingPlan)
         return plan
 
@@ -101,9 +109,18 @@ class PlanCache:
         assert isinstance(plan, OwnLossPlan)
         return plan
 
-    def inference(self, inputs: tuple[InputSpec, ...]) -> Plan:
+    def inference(self, inputs: tuple[InputSpec, ...], carried: Carried | None = None) -> Plan:
         """The forward pass for one shape of batch."""
-        return self._plan(inputs)
+        return self._plan(inputs, carried=carried)
+
+    def carried(self, rows: int) -> Carried:
+        """What goes on from batch to batch of so many rows in an evaluation."""
+        return self._carried.setdefault(rows, Carried())
+
+    def build(self, inputs: tuple[InputSpec, ...], carried: Carried) -> Plan:
+        """The forward pass for one shape of batch, of which nobody else knows."""
+        spec = Spec(inputs, padded=self.backend.pads_rows, carried=carried)
+        return build_plan(self.net, self.loss, self.dtype, self.seed, self.step, spec)
 
     def infer(self, inputs: tuple[InputSpec, ...]) -> tuple[Executor, Plan]:
         """The forward pass for one shape of batch, compiled; `inferring` then knows the shape, if the batch is one array."""
@@ -202,8 +219,9 @@ class PlanCache:
         target: Target = None,
         weight: tuple[int, ...] | None = None,
         own_loss: bool = False,
+        carried: Carried | None = None,
     ) -> Plan:
-        spec = Spec(inputs, target, weight, own_loss, self.backend.pads_rows)
+        spec = Spec(inputs, target, weight, own_loss, self.backend.pads_rows, carried)
         if spec not in self.plans:
             if spec.training and self.few > 1:
                 self._check_training(inputs)

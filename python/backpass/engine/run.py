@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..data.feed import Position
+from ..program.carried import Carried
 from .history import History
 
 # Of the callbacks: the names of their classes, and what each keeps.
@@ -38,6 +39,8 @@ class Run:
     # Gives the states as they are, while the run goes on.
     current_states: Callable[[], States] | None = None
     resumed: bool = False
+    # What goes on from batch to batch, at `position`.
+    carried: Carried | None = None
     # By an exception.
     broken: bool = False
     # Within an epoch: gives the position at any moment.
@@ -75,6 +78,6 @@ class Run:
 
     def as_it_stands(self, stopped: bool) -> "Run":
         """A copy of a run that may still go on, as if it had ended now."""
-        run = replace(self, history=self.history.copy())
+        run = replace(self, history=self.history.copy(), carried=self.carried and self.carried.copy())
         run.end(self.current_states() if self.current_states else [], stopped or self.stopped)
         return run

@@ -156,16 +156,28 @@ class Recurrent(RecurrentWeights):
         for layer in range(self.num_layers):
             outputs = []
             for number, suffix in enumerate(self._suffixes(layer)):
-                start = first[len(last)] if first else None
+                start = first[len(last)] if first else self._carried(builder, x.shape[0], suffix)
                 y, states = self.direction(
                     builder, x, suffix, start, reverse=number == 1, lengths=builder.lengths, **self.fields
                 )
+                if start is not None and first is None:
+                    for state, value in zip(start, states, strict=True):
+                        builder.leave(state, value)
                 outputs.append(y)
                 last.append(states)
             x = cat(builder, outputs, 2) if self.bidirectional else outputs[0]
             if layer + 1 < self.num_layers:
                 x = dropped(builder, x, self.dropout)
         return x, last
+
+    def _carried(self, builder: Builder, rows: int, suffix: str) -> States | None:
+        """The states that the batch before has left, where states go on."""
+        states = [builder.carry(f"{name}{suffix}", (rows, self.hidden_size)) for name in self.states]
+        if states[0] is not None and self.bidirectional:
+            raise ValueError(
+                f"{self!r} reads sequences from their end too, so that no state goes on from batch to batch"
+            )
+        return tuple(state for state in states if state is not None) or None
 
     def forward(self, input: Any, hx: Any = None) -> Any:
         """Within `forward` of a module: (output, h_n), of an LSTM (output, (h_n, c_n)), as in PyTorch; hx: the first states."""
@@ -194,7 +206,7 @@ class RNN(Recurrent):
         bias: whether biases are learned, default True. batch_first: True (default): rows of X come first.
         dropout: probability of dropout between layers, default 0.
         bidirectional: whether a second direction reads the sequence from its end, default False.
-        returns: what follows in a Sequential: "sequence" (default), or "last", the last states of the last layer.
+        returns: "sequence" (default): all outputs go on in a Sequential; "last": the last states of the last layer.
         init: as of `nn.Linear`, default "torch": U(±1/√H) for all.
 
     Shapes: input (N, T, I), output (N, T, D · H), D = 2 where bidirectional; with "last" (N, D · H). Within `forward` it returns
@@ -246,7 +258,7 @@ class LSTM(Recurrent):
         bias: whether biases are learned, default True. batch_first: True (default): rows of X come first.
         dropout: probability of dropout between layers, default 0.
         bidirectional: whether a second direction reads the sequence from its end, default False.
-        returns: what follows in a Sequential: "sequence" (default), or "last", the last states of the last layer.
+        returns: "sequence" (default): all outputs go on in a Sequential; "last": the last states of the last layer.
         init: as of `nn.Linear`, default "torch": U(±1/√H) for all.
 
     Shapes: input (N, T, I), output (N, T, D · H), D = 2 where bidirectional; with "last" (N, D · H). Within `forward` it returns
@@ -275,7 +287,7 @@ class GRU(Recurrent):
         bias: whether biases are learned, default True. batch_first: True (default): rows of X come first.
         dropout: probability of dropout between layers, default 0.
         bidirectional: whether a second direction reads the sequence from its end, default False.
-        returns: what follows in a Sequential: "sequence" (default), or "last", the last states of the last layer.
+        returns: "sequence" (default): all outputs go on in a Sequential; "last": the last states of the last layer.
         init: as of `nn.Linear`, default "torch": U(±1/√H) for all.
 
     Shapes: input (N, T, I), output (N, T, D · H), D = 2 where bidirectional; with "last" (N, D · H). Within `forward` it returns

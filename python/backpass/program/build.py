@@ -49,7 +49,7 @@ def build_plan(
         loss: only a TrainingPlan needs it.
         step: (1,) the completed steps of the model, from which layers draw their random numbers.
     """
-    builder = Builder(dtype, spec.training, step, seed)
+    builder = Builder(dtype, spec.training, step, seed, carried=spec.carried)
     inputs = input_tensors(builder, spec.inputs, spec.own_loss)
     out = emit_network(net, builder, inputs, spec.inputs)
     for tensor in parts_of(out):

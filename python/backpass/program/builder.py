@@ -12,6 +12,7 @@ import numpy as np
 
 from ..ops import Op, add, expression
 from ..system.memory import aligned
+from .carried import Carried
 from .tensor import Tensor, address, dense_order
 
 
@@ -99,6 +100,10 @@ class Builder:
     # (B,) steps that each row has, where rows have lengths; read through `lengths`.
     steps: Tensor | None = None
     steps_are_read: bool = False
+    # Where layers find the state that the batch before has left, and leave theirs; None: every batch starts anew.
+    carried: Carried | None = None
+    # The names of what is carried in this program.
+    carrying: set[str] = field(default_factory=set)
     _tape: list[_Entry] = field(default_factory=list)
     _gradients: dict[Tensor, list[Tensor]] = field(default_factory=dict)
     _streams: int = 0
@@ -166,6 +171,25 @@ class Builder:
             for call in self.instructions
             for name in call.op.outputs
         )
+
+    def carry(self, name: str, shape: Sequence[int]) -> Tensor | None:
+        """The state that the batch before has left for the layer that emits; None where every batch starts anew."""
+        if self.carried is None:
+            return None
+        key = f"{self.layer}.{name}" if self.layer else name
+        while key in self.carrying:  # a layer that is used twice
+            key += "'"
+        self.carrying.add(key)
+        state = Tensor(self.carried.array(key, shape, self.dtype))
+        self.viewed.append(state)
+        return state
+
+    def leave(self, state: Tensor, value: Tensor) -> None:
+        """Leave a value for the next batch in the state that `carry` gave; in training once the step is sure to count."""
+        if self.training:
+            self.keep(expression, a=value.array, y=state.array, steps="y = copy a")
+        else:
+            self.run(expression, a=value, y=state, steps="y = copy a")
 
     def keep_assigned(self) -> None:
         """The calls that write what was assigned last."""

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .builder import Instruction, TargetTransform
+from .carried import Carried
 from .several import Several, parts_of
 
 
@@ -40,6 +41,8 @@ class Spec(NamedTuple):
     own_loss: bool = False
     # Whether rows of matrices have padding between them where that helps products.
     padded: bool = False
+    # The state that goes on from batch to batch; None: every batch starts anew.
+    carried: Carried | None = None
 
     @property
     def training(self) -> bool:

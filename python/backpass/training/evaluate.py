@@ -7,6 +7,7 @@ import numpy as np
 
 from ..data import arrays
 from ..data.inputs import Inputs, lengths_of
+from ..data.streams import Streams
 from ..data.targets import row_weights
 from ..engine.engine import Engine
 from ..engine.inputs import check_weighed, checked_data
@@ -67,7 +68,7 @@ def _judged(
 def evaluate(engine: Engine, X: Any, y: Any, sample_weight: Any) -> dict[str, float]:
     """What `Model.evaluate` does: of arrays, or of a sequence of chunks."""
     X, y, sample_weight = unpacked("X", X, y, sample_weight)
-    if y is None and not hasattr(X, "__array__"):
+    if y is None and not hasattr(X, "__array__") and not isinstance(X, Streams):
         if sample_weight is not None:
             raise ValueError(
                 f"sample_weight is {sample_weight!r:.80}, but X are chunks, expected it in them, as (X, y, sample_weight)"

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from .. import checks
 from ..data.feed import Feed
 from ..data.inputs import Inputs
 from ..data.order import Order
+from ..data.streams import Streams
 from ..data.targets import classes_of
 from ..engine import advice
 from ..engine.engine import Engine
@@ -12,6 +14,7 @@ from ..engine.history import History
 from ..engine.inputs import check_weighed, checked_data, checked_validation
 from ..engine.run import Run
 from ..errors import NonFiniteError
+from ..program.carried import Carried
 from ..system.signals import held, opened
 from .chunk import are_chunks, checked_chunk, is_sequence_of_chunks, unpacked
 from .chunks import ChunkLoop, Chunks
@@ -69,9 +72,11 @@ def fit(
 ) -> History:
     """What `Model.fit` does, after it has checked its other arguments."""
     X, y, sample_weight = unpacked("X", X, y, sample_weight)
+    if isinstance(X, Streams):
+        options = of_streams(engine, X, options)
     if not options.resume:
         advice.of_schedule(engine.optimizer.schedule, int(engine.optimizer_step[0]))
-    if y is None and not hasattr(X, "__array__"):
+    if y is None and not hasattr(X, "__array__") and not isinstance(X, Streams):
         return _fit_chunks(engine, X, sample_weight, class_weight, options)
     inputs, target, weight = opened(checked_data, engine, X, y, sample_weight, class_weight)
     check_weighed(weight, sample_weight, class_weight)
@@ -89,12 +94,35 @@ def fit(
 
     def loop(run: Run) -> Loop:
         feed = Feed.of(inputs, target, weight)
-        classes = classes_of(engine.builtin_loss, target) if run.sampler else None
-        order = Order(engine.backend, engine.seed, feed.index, run.shuffle, classes)
-        return EpochLoop(engine, feed, run.batch_size, order, run.rows)
+        order = Order(engine.backend, engine.seed, feed.index, run.shuffle)
+        if run.sampler == checks.BY_LENGTH:
+            if inputs.lengths is None:
+                raise ValueError("group_by_length is True, but the rows of X have no lengths")
+            order.group(inputs.lengths, run.batch_size)
+        elif run.sampler:
+            order.balance(classes_of(engine.builtin_loss, target))
+        if inputs.streams:
+            run.carried = run.carried or Carried()
+        return EpochLoop(engine, feed, run.batch_size, order, run.rows, run.carried)
 
     data = opened(Fingerprint.of, (inputs, target, weight), engine.dtype)
     return train(engine, loop, inputs.rows, data, options, validation)
+
+
+def of_streams(engine: Engine, streams: Streams, options: FitOptions) -> FitOptions:
+    """The options of a run over Streams, whose batches come as they are."""
+    refused: list[tuple[str, Any, str]] = [
+        ("sampler", options.sampler, "None"),
+        ("validation_split", options.validation_split or None, "validation_data=bp.Streams(...)"),
+    ]
+    for name, value, expected in refused:
+        if value is not None:
+            raise ValueError(f"{name} is {value!r:.80}, but X are Streams, expected {expected}")
+    if options.batch_size not in (None, streams.batch):
+        raise ValueError(f"batch_size is {options.batch_size!r}, but X are {streams!r}; leave it out")
+    if engine.loss_function:
+        raise ValueError("X are Streams, but the loss is a callable; expected one of nn, or nn.traced(f)")
+    return options._replace(shuffle=False, batch_size=streams.batch)
 
 
 def _fit_chunks(

@@ -14,6 +14,7 @@ from ..engine.nonfinite import raise_non_finite
 from ..engine.own_loss import OwnLossStep
 from ..engine.step import loss_and_gradients, step
 from ..program import Instruction
+from ..program.carried import Carried
 from ..program.plan import BackwardPlan
 from ..system.exclusive import switched
 from ..system.signals import deliver, held
@@ -50,8 +51,10 @@ class BatchLoop:
     They are compiled when they are first needed, and again after a setting has changed.
     """
 
-    def __init__(self, engine: Engine, feed: Feed, size: int, rows: int) -> None:
-        self.engine, self.feed, self.size = engine, feed, size
+    def __init__(
+        self, engine: Engine, feed: Feed, size: int, rows: int, carried: Carried | None = None
+    ) -> None:
+        self.engine, self.feed, self.size, self.carried = engine, feed, size, carried
         self.seconds_per_step = SLICE_SECONDS
         self._sizes = [count for count in (size, rows % size) if count]
         self._compile()
@@ -83,7 +86,7 @@ class BatchLoop:
             own_step = OwnLossStep(engine, plan, feed.counters(engine.step_counts), rows, self.penalty)
             return _OwnLossSteps(own_step, feed, rows), plan
         weight = None if feed.weight is None else feed.weight.shape[1:]
-        training = engine.plans.training(specs, target_of(feed.y), weight)
+        training = engine.plans.training(specs, target_of(feed.y), weight, self.carried)
         instructions = step(
             training,
             engine,
@@ -140,8 +143,16 @@ class BatchLoop:
 class EpochLoop(BatchLoop):
     """An epoch over arrays."""
 
-    def __init__(self, engine: Engine, feed: Feed, size: int, order: Order, rows: int) -> None:
-        super().__init__(engine, feed, size, rows)
+    def __init__(
+        self,
+        engine: Engine,
+        feed: Feed,
+        size: int,
+        order: Order,
+        rows: int,
+        carried: Carried | None = None,
+    ) -> None:
+        super().__init__(engine, feed, size, rows, carried)
         self.order, self.rows = order, rows
 
     def position(self) -> Position:
@@ -150,6 +161,8 @@ class EpochLoop(BatchLoop):
     def begin(self, number: int, position: Position) -> None:
         self.feed.go_to(position)
         self.order.begin(number)
+        if self.carried and not position.rows:
+            self.carried.reset()
 
     def slices(self, pace: Callable[[], int]) -> Iterator[None]:
         return self.train(self.rows, pace)

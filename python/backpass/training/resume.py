@@ -74,6 +74,7 @@ def begin(
         interrupted.first, interrupted.rows, interrupted.batch_size, interrupted.shuffle, interrupted.sampler,
     )  # fmt: skip
     run.resumed = True
+    run.carried = interrupted.carried and interrupted.carried.copy()
     run.position, run.steps, run.stopped, run.history = (
         interrupted.position,
         interrupted.steps,

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ...data.arrays import as_array, check_finite
+from ...data.ragged import padded
 
 EXPECTED = "expected sequences (N, T, F), or a list of arrays (T, F)"
 
@@ -58,8 +59,5 @@ def _padded(rows: list[np.ndarray]) -> Sequences:
             raise ValueError(
                 f"X[{number}] has {row.shape[1]} features, expected {rows[0].shape[1]} as in X[0]"
             )
-    lengths = np.array([len(row) for row in rows], np.int64)
-    out = np.zeros((len(rows), lengths.max(), rows[0].shape[1]), np.result_type(*rows))
-    for place, row in zip(out, rows, strict=True):
-        place[: len(row)] = row
-    return Sequences(out, None if (lengths == lengths[0]).all() else lengths)
+    steps, lengths = padded("X", rows)
+    return Sequences(steps, None if (lengths == lengths[0]).all() else lengths)

@@ -1,0 +1,102 @@
+"""generate: a network goes on with a sequence of integers, one drawn after the other."""
+
+from typing import Any
+
+import numpy as np
+
+from .. import checks
+from ..checks import real, whole
+from ..data import arrays
+from ..nn.initial_weights import generator
+from .engine import Engine
+from .passes import predict
+from .session import Session
+
+# The stream of random numbers that choices are drawn from.
+STREAM = 0x67656E
+
+
+def generate(
+    engine: Engine,
+    prompt: Any,
+    steps: int,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    seed: int = 0,
+    window: int | None = None,
+) -> np.ndarray:
+    """What `Model.generate` does."""
+    ids = arrays.as_array("prompt", prompt)
+    if ids.ndim not in (1, 2) or ids.dtype.kind not in "iu" or not ids.size:
+        raise ValueError(f"prompt is {ids.dtype} {ids.shape}, expected integers (T,) or (batch, T)")
+    draw = Choice(temperature, top_k, top_p, seed)
+    count = whole("steps", steps, 0)
+    most = _window(engine, window)
+    out = np.empty((ids.size // ids.shape[-1], ids.shape[-1] + count), np.int64)
+    out[:, : ids.shape[-1]] = ids
+    if count:
+        _fill(engine, out, ids.shape[-1], draw, most)
+    return out if ids.ndim == 2 else out[0]
+
+
+def _fill(engine: Engine, out: np.ndarray, start: int, draw: "Choice", window: int | None) -> None:
+    session = Session(engine, len(out))
+    logits = session.read(out[:, :start] if window is None else out[:, :start][:, -window:])
+    if not isinstance(logits, np.ndarray):
+        raise ValueError(
+            "generate: the network has several outputs, expected one with a number for each integer"
+        )
+    for at in range(start, out.shape[1]):
+        out[:, at] = draw(logits[:, -1] if logits.ndim > 2 else logits)
+        if at + 1 == out.shape[1]:
+            break
+        if session.carried:
+            logits = session.step(out[:, at])
+        else:  # nothing is carried: the network reads what came before again
+            logits = predict(engine, out[:, max(0, at + 1 - (window or at + 1)) : at + 1])
+
+
+def _window(engine: Engine, window: int | None) -> int | None:
+    """The most steps that the network reads at once: those for which it has positions, unless it was said."""
+    if window is not None:
+        return whole("window", window, 1)
+    lengths = [
+        layer.max_len for _, layer in engine.net.walk() if isinstance(getattr(layer, "max_len", None), int)
+    ]
+    return min(lengths, default=None)
+
+
+class Choice:
+    """How the next integer is drawn from the logits."""
+
+    def __init__(self, temperature: float, top_k: int | None, top_p: float | None, seed: int) -> None:
+        self.temperature = real(temperature)
+        if not 0 <= self.temperature < np.inf:
+            raise ValueError(f"temperature is {temperature!r}, expected a number of at least 0")
+        self.top_k = None if top_k is None else whole("top_k", top_k, 1)
+        self.top_p = 1.0 if top_p is None else real(top_p)
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p is {top_p!r}, expected a number in (0, 1]")
+        self.rng = generator(checks.seed(seed), STREAM)
+
+    def __call__(self, logits: np.ndarray) -> np.ndarray:
+        """One integer for each row of logits (batch, classes)."""
+        if self.temperature == 0:
+            return np.asarray(logits.argmax(axis=-1))
+        scaled = logits.astype(np.float64)
+        scaled -= scaled.max(axis=-1, keepdims=True)
+        scaled /= self.temperature
+        if self.top_k is not None and self.top_k < scaled.shape[-1]:
+            least = np.partition(scaled, -self.top_k, axis=-1)[:, -self.top_k, None]
+            scaled[scaled < least] = -np.inf
+        weights = np.exp(scaled)
+        if self.top_p < 1:
+            order = np.argsort(-weights, axis=-1, kind="stable")
+            ordered = np.take_along_axis(weights, order, axis=-1)
+            before = np.cumsum(ordered, axis=-1) - ordered
+            ordered[before >= self.top_p * ordered.sum(axis=-1, keepdims=True)] = 0
+            np.put_along_axis(weights, order, ordered, axis=-1)
+        sums = np.cumsum(weights, axis=-1)
+        drawn = self.rng.random(len(logits))[:, None] * sums[:, -1:]
+        return np.asarray((sums <= drawn).sum(axis=-1)).clip(max=logits.shape[-1] - 1)

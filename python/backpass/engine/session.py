@@ -1,0 +1,138 @@
+"""Session: a network that is fed step by step, and keeps the state of its recurrent layers in between."""
+
+from typing import Any
+
+import numpy as np
+
+from ..backends import Executor
+from ..checks import whole
+from ..data import arrays
+from ..program import Plan, as_given
+from ..program.carried import Carried
+from ..system.exclusive import computing
+from .engine import Engine
+from .inputs import taken
+from .passes import rows_as_they_are
+
+
+class Session:
+    """A network in use along time: each call goes on where the last one ended (made by `model.session`).
+
+    Attributes:
+        batch: the sequences side by side.
+        carried: the states by name, as arrays (batch, ...).
+
+    Shapes: `step` takes one step of each sequence, (batch,) integers or (batch, features), `read` many, (batch, T, ...).
+
+    Example:
+        >>> session = forecaster.session(batch=2)
+        >>> session.step(np.zeros((2, 4))).shape
+        (2, 1)
+    """
+
+    def __init__(self, engine: Engine, batch: int, carried: Carried | None = None) -> None:
+        self.engine, self.batch = engine, whole("batch", batch, 1)
+        self._carried = carried or Carried()
+        self._plans: dict[tuple[int, ...], tuple[Plan, Executor]] = {}
+        self._version = engine.version
+        if len(engine.net.takes) > 1:
+            raise ValueError(
+                f"session: the network takes {len(engine.net.takes)} inputs, expected one: {[*engine.net.takes]}"
+            )
+
+    @property
+    def carried(self) -> dict[str, np.ndarray]:
+        """The states by name; writing into an array changes what goes on."""
+        return self._carried.arrays
+
+    @computing
+    def step(self, x: Any) -> Any:
+        """The output for the next step of each sequence.
+
+        Args:
+            x: (batch,) integers, or (batch, features).
+
+        Returns the output of this step, (batch, ...).
+
+        Raises:
+            ValueError, TypeError: x does not fit the network.
+
+        Example:
+            >>> session.step(np.zeros((2, 4))).shape
+            (2, 1)
+        """
+        array = arrays.as_array("x", x)
+        if array.shape[:1] != (self.batch,):
+            raise ValueError(
+                f"x has shape {array.shape}, expected ({self.batch}, ...), a step of each sequence"
+            )
+        out = self._run(array.reshape(self.batch, 1, *array.shape[1:]))
+        # Of an output for each step, this one.
+        return out[:, 0] if isinstance(out, np.ndarray) and out.ndim > 2 and out.shape[1] == 1 else out
+
+    @computing
+    def read(self, x: Any) -> Any:
+        """The output for the next T steps of each sequence.
+
+        Args:
+            x: (batch, T) integers, or (batch, T, features).
+
+        Returns the output, of each step if the network gives one, (batch, T, ...).
+
+        Raises:
+            ValueError, TypeError: x does not fit the network.
+
+        Example:
+            >>> session.read(np.zeros((2, 10, 4))).shape
+            (2, 10, 1)
+        """
+        array = arrays.as_array("x", x)
+        if array.ndim < 2 or len(array) != self.batch or not array.shape[1]:
+            raise ValueError(f"x has shape {array.shape}, expected ({self.batch}, steps, ...)")
+        return self._run(array)
+
+    def reset(self, rows: Any = slice(None)) -> None:
+        """Start anew: all sequences, or those that `rows` chooses."""
+        self._carried.reset(rows)
+
+    def fork(self) -> "Session":
+        """Another session that goes on from here by itself."""
+        return Session(self.engine, self.batch, self._carried.copy())
+
+    def _run(self, x: np.ndarray) -> Any:
+        engine = self.engine
+        engine.refresh()
+        if engine.version != self._version:
+            self._plans.clear()
+            self._version = engine.version
+        known = self._plans.get(x.shape)
+        if known is None or not self._fits(known[0], x):
+            inputs = taken(engine, x, rows_as_they_are)
+            known = self._plans.get(x.shape) or self._compiled(
+                inputs.specs(self.batch, engine.dtype), x.shape
+            )
+        plan, executor = known
+        plan.x[...] = x
+        executor.run(1, engine.threads)
+        return as_given(plan.out.copy())
+
+    @staticmethod
+    def _fits(plan: Plan, x: np.ndarray) -> bool:
+        """Whether there is nothing to say against x; where there might be, `taken` looks."""
+        if plan.x.dtype.kind == "f":
+            return x.dtype.kind in "fiu"
+        if x.dtype.kind not in "iu" or not plan.limits:
+            return False
+        limits = next(iter(plan.limits.values()))
+        if x.size == 1:  # most often, and ten times as fast
+            return bool(0 <= x.item() < limits.item())
+        return bool((x >= 0).all() and (x < limits).all())
+
+    def _compiled(self, specs: Any, shape: tuple[int, ...]) -> tuple[Plan, Executor]:
+        engine = self.engine
+        plan = engine.plans.build(specs, self._carried)
+        self._plans[shape] = plan, engine.backend.compile(plan.forward)
+        return self._plans[shape]
+
+    def __repr__(self) -> str:
+        return f"Session of {self.batch} sequences, which carries {sorted(self.carried) or 'nothing yet'}"
