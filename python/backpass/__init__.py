@@ -30,6 +30,7 @@ from .model import Model, load
 
 if TYPE_CHECKING:
     from .callbacks import GradientMonitor, ModelCheckpoint
+    from .diagnostics.activations import activations
     from .diagnostics.config import show_config
     from .diagnostics.gradcheck import gradcheck
 
@@ -38,13 +39,13 @@ register()  # with threadpoolctl, where that came first
 __all__ = [
     "CSVLogger", "Callback", "CheckpointError", "EarlyStopping", "GradientMonitor", "History", "Images", "Model",
     "ModelCheckpoint", "NonFiniteError", "ProgressBar", "ReduceLROnPlateau", "Streams", "TerminateOnNaN", "__version__",
-    "available_backends", "callbacks", "get_backend", "get_num_threads", "gradcheck", "load", "losses", "nn", "optim",
-    "set_backend", "set_num_threads", "show_config", "use_backend",
+    "activations", "available_backends", "callbacks", "get_backend", "get_num_threads", "gradcheck", "load", "losses",
+    "nn", "optim", "set_backend", "set_num_threads", "show_config", "use_backend",
 ]  # fmt: skip
 # Imported when they are asked for, because `import backpass` is to be quick, and is not to import scikit-learn.
 LATE = {
     "GradientMonitor": "callbacks", "ModelCheckpoint": "callbacks", "gradcheck": "diagnostics.gradcheck",
-    "show_config": "diagnostics.config",
+    "show_config": "diagnostics.config", "activations": "diagnostics.activations",
 }  # fmt: skip
 # What other libraries have at the top.
 ELSEWHERE = {
@@ -57,8 +58,8 @@ ELSEWHERE = {
 
 def __getattr__(name: str) -> Any:
     """A late name, or an error that names the right one."""
-    if name == "sklearn":
-        return import_module(".sklearn", __name__)
+    if name in ("sklearn", "plots"):
+        return import_module(f".{name}", __name__)
     if name in LATE:
         return late(__name__, name, f".{LATE[name]}")
     # Functions of the tensors of `forward`, so that `import backpass as torch` reads well.

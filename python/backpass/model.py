@@ -631,7 +631,7 @@ class Model:
             >>> figure = model.plot_gradients()
         """
         from .callbacks.gradients import records_of
-        from .plots import gradient_norms
+        from .drawing.curves import gradient_norms
 
         return gradient_norms(vars(records_of(self.engine.last_run)), path)
 

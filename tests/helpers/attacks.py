@@ -110,14 +110,19 @@ def gradcheck(model: bp.Model, a: dict[str, Any]) -> Any:
     return bp.gradcheck(model, a["X"], a["y"], max_parameters=3).worst_relative_error
 
 
+def activations(model: bp.Model, a: dict[str, Any]) -> Any:
+    return bp.activations(model, a["X"])
+
+
 ENTRIES: dict[str, Callable[[bp.Model, dict[str, Any]], Any]] = {
-    f.__name__: f for f in (fit, step, own_loop, predict, evaluate, load, gradcheck)
+    f.__name__: f for f in (fit, step, own_loop, predict, evaluate, load, gradcheck, activations)
 }
 TAKES = {
     "fit": ["X", "y", "sample_weight", "class_weight", "Xv", "yv"], "step": ["X", "y"], "own_loop": ["X", "dout"],
     "predict": ["X"], "evaluate": ["X", "y", "sample_weight"], "load": ["state"], "gradcheck": ["X", "y"],
+    "activations": ["X"],
 }  # fmt: skip
-UNCHANGED = {"predict", "evaluate", "gradcheck"}
+UNCHANGED = {"predict", "evaluate", "gradcheck", "activations"}
 
 
 def given(chance: random.Random, entry: str, kind: str) -> dict[str, np.ndarray]:

@@ -23,8 +23,7 @@ from sklearn.preprocessing import StandardScaler
 import backpass as bp
 from backpass.backends import threads
 from backpass.backends.threads import affinity
-from backpass.sklearn import ELMClassifier, ELMRegressor, MLPClassifier, MLPRegressor
-from backpass.sklearn.mlp import network as mlp_network
+from backpass.sklearn import ELMClassifier, ELMRegressor, MLPClassifier, MLPRegressor, sharing
 from backpass.training import loops
 
 pytestmark = [
@@ -190,13 +189,12 @@ def test_searching_threads_share_the_cpus(threads: int, monkeypatch: pytest.Monk
 
 
 def test_estimators_that_train_at_once_share_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mlp_network, "get_num_threads", lambda: 8)
-    model = bp.Model(bp.nn.Linear(2, 2))
-    with mlp_network.sharing():
-        assert mlp_network.threads_of(model) == 0, "all"
-        with mlp_network.sharing(), mlp_network.sharing():
-            assert mlp_network.threads_of(model) == 2
-        assert mlp_network.threads_of(bp.Model(bp.nn.Linear(2, 2), threads=3)) == 3
+    monkeypatch.setattr(sharing, "get_num_threads", lambda: 8)
+    with sharing.sharing():
+        assert sharing.threads_of(None) == 0, "all"
+        with sharing.sharing(), sharing.sharing():
+            assert sharing.threads_of(None) == 2
+        assert sharing.threads_of(3) == 3
 
 
 @pytest.mark.parametrize("inner", [None, 3])

@@ -153,7 +153,7 @@ class GradientMonitor(Callback):
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
         """The norm of each layer's gradient over the steps; returns the figure. path: see `model.plot_gradients`."""
-        from ..plots import gradient_norms
+        from ..drawing.curves import gradient_norms
 
         return gradient_norms(vars(self._measured()), path)
 

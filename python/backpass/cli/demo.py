@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> None:
         )
     print("(seconds: the whole run with validation and progress bar; steps/s: the training steps alone)")
     try:
-        from ..plots import learning_curves
+        from ..drawing.curves import learning_curves
 
         learning_curves({name: (h.epoch, h.history) for name, h in histories.items()}, picture)
         print(f"Learning curves: {picture}")

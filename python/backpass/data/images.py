@@ -140,6 +140,8 @@ class Images:
         return len(self.pixels)
 
     def __getitem__(self, rows: Any) -> Self:
+        if isinstance(rows, tuple) and len(rows) == 2 and rows[1] is ...:  # as scikit-learn writes it
+            rows = rows[0]
         if not isinstance(rows, slice):
             rows = np.asarray(rows)
             if rows.ndim != 1 or rows.dtype.kind not in "iub":

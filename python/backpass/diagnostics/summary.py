@@ -1,6 +1,5 @@
 """summary: a table of the layers, the shapes they give and the parameters they learn."""
 
-from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -8,6 +7,7 @@ from ..engine.engine import Engine
 from ..nn import Module
 from ..program import Builder, InputSpec, parts_of
 from .text import Text
+from .watch import watched
 
 
 def summary(engine: Engine) -> Text:
@@ -69,21 +69,10 @@ def _trace(engine: Engine, inputs: tuple[InputSpec, ...]) -> dict[int, str]:
     """Emit the network for one row and throw the program away; only the shapes are kept."""
     shapes: dict[int, str] = {}
 
-    def noting(layer: Module) -> Callable[..., Any]:
-        def emit(builder: Builder, *tensors: Any) -> Any:
-            y = type(layer).emit(layer, builder, *tensors)
-            shapes[id(layer)] = ", ".join(str(part.shape[1:]) for part in parts_of(y))
-            return y
+    def note(layer: Module, builder: Builder, y: Any) -> None:
+        shapes[id(layer)] = ", ".join(str(part.shape[1:]) for part in parts_of(y))
 
-        return emit
-
-    layers = [layer for _, layer in engine.net.walk()]
     builder = Builder(engine.dtype, training=False)
-    try:
-        for layer in layers:
-            layer.__dict__["emit"] = noting(layer)
+    with watched(engine.net, note):
         engine.net.emit(builder, *(builder.tensor((1, *spec.shape[1:]), spec.dtype) for spec in inputs))
-    finally:
-        for layer in layers:
-            layer.__dict__.pop("emit", None)
     return shapes

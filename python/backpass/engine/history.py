@@ -64,7 +64,7 @@ class History:
 
         Returns the matplotlib figure. Raises ImportError where matplotlib is missing, ValueError without an epoch.
         """
-        from ..plots import learning_curves
+        from ..drawing.curves import learning_curves
 
         return learning_curves({"": (self.epoch, self.history)}, path)
 

@@ -4,6 +4,7 @@ from __future__ import annotations  # np.random.Generator is named, not imported
 
 import warnings
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,6 +22,14 @@ from .tracing import expect_part_of_model
 
 # The states that a direction of a layer starts with, or ends with: (h,), or (h, c) of an LSTM.
 States = tuple[Tensor, ...]
+
+
+def drawn(init: InitName, rng: np.random.Generator, shape: tuple[int, ...], fan_in: int) -> Any:
+    """Initial weights (inputs, gates, H); with "torch" U(±1/√H), those of the inputs too."""
+    inputs, gates, H = shape
+    if init == "torch":
+        return INIT[init].weight(rng, shape, H)
+    return np.stack([INIT[init].weight(rng, (inputs, H), inputs) for _ in range(gates)], axis=1)
 
 
 class RecurrentWeights(Module):
@@ -42,13 +51,8 @@ class RecurrentWeights(Module):
     def add_weights(self, suffix: str, inputs: int, bias: bool, init: InitName) -> None:
         """Declare the weights of a layer and direction; users see (gates · H, inputs)."""
         H, G = self.hidden_size, self.gates
-
-        def draw(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int) -> Any:
-            if init == "torch":  # U(±1/√H), that of the inputs too
-                return INIT[init].weight(rng, shape, H)
-            each = [INIT[init].weight(rng, (shape[0], H), shape[0]) for _ in range(G)]
-            return np.stack(each, axis=1)
-
+        # No function of its own here: a model is pickled with it.
+        draw = partial(drawn, init)
         for name, size in (("weight_ih", inputs), ("weight_hh", H)):
             self.parameter(name + suffix, (size, G, H), draw, size, (1, 2, 0), (G * H, size))
         for name in ("bias_ih", "bias_hh") if bias else ():

@@ -11,12 +11,23 @@ except ImportError as error:
         "backpass.sklearn needs scikit-learn 1.6 or newer: pip install 'backpass[sklearn]'", name="sklearn"
     ) from error
 
+from .cnn.classifier import CNNClassifier
 from .elm.classifier import ELMClassifier
 from .elm.regressor import ELMRegressor
 from .mlp.classifier import MLPClassifier
 from .mlp.regressor import MLPRegressor
+from .rnn.classifier import RNNClassifier
+from .rnn.regressor import RNNRegressor
 
-__all__ = ["ELMClassifier", "ELMRegressor", "MLPClassifier", "MLPRegressor"]
+__all__ = [
+    "CNNClassifier",
+    "ELMClassifier",
+    "ELMRegressor",
+    "MLPClassifier",
+    "MLPRegressor",
+    "RNNClassifier",
+    "RNNRegressor",
+]
 
 
 def __getattr__(name: str) -> Any:

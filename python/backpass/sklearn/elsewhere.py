@@ -31,6 +31,25 @@ OF_MLP = IN_COMMON | {
     "eval_set": "give it to fit",
     "sample_weight": "give it to fit",
 }
+OF_NETWORK = OF_MLP | {
+    "optimizer": "it is called solver, which takes optim objects as well",
+    "alpha": "it is called weight_decay",
+    "l2": "it is called weight_decay",
+    "momentum": "give solver=optim.SGD(lr, momentum)",
+    "units": "hidden_size of recurrent layers, hidden_layer_sizes of linear ones",
+    "n_layers": "it is called num_layers",
+    "cell_type": "it is called cell",
+    "filters": "it is called channels",
+    "conv_layers": "it is called channels",
+    "kernel": "it is called kernel_size",
+    "module": "it is called network, a function (input_shape, n_outputs) -> nn.Module",
+    "model": "it is called network, a function (input_shape, n_outputs) -> nn.Module",
+    "augment": "it is called augmentation, a list of layers such as nn.RandomShift(2)",
+    "eval_metric": "early_stopping=True judges each epoch by held-out rows",
+    "metrics": "score, or functions of sklearn.metrics, judge a fitted estimator",
+    "validation_data": "early_stopping=True holds rows out by itself",
+    "eval_set": "early_stopping=True holds rows out by itself",
+}
 OF_ELM = IN_COMMON | {
     "hidden_layer_sizes": "it is called n_hidden",
     "n_components": "it is called n_hidden",

@@ -1,4 +1,4 @@
-"""Base of all four estimators: scikit-learn's base, with hints in its refusals."""
+"""Base of all estimators: scikit-learn's base, with hints in its refusals."""
 
 import re
 from collections.abc import Mapping

@@ -15,11 +15,13 @@ from ...losses import Loss
 from ..compat import check_sample_weight
 from ..elsewhere import OF_FIT, OF_MLP
 from ..estimator import Estimator
+from ..numbers import check_numbers
 from ..reading import validated
+from ..sharing import sharing
 from ..weights import check_some_weight
-from .checks import check_callbacks, check_numbers, check_together, hidden_sizes
+from .checks import check_callbacks, check_together, hidden_sizes
 from .lbfgs import minimise
-from .network import Design, Network, sharing
+from .network import Design, Network
 from .solver import STOCHASTIC, make_optimizer, optimizer_key
 from .stochastic import Training
 from .targets import OUTPUT, Task

@@ -13,7 +13,8 @@ from ...ops.clip import partial_sums
 from ...program import BackwardPlan, Instruction, call
 from ...system.memory import aligned
 from ...training.loops import BatchLoop
-from .network import Network, block_rows, threads_of
+from ..sharing import threads_of
+from .network import Network, block_rows
 
 # Shapes of which partial_fit keeps the programs and their buffers.
 KEPT = 8
@@ -85,7 +86,7 @@ class Epochs(BatchLoop):
         """Accuracy is scored where scikit-learn scores it: on held-out rows and eval_set."""
 
     def threads(self) -> int:
-        return threads_of(self.network.model)
+        return threads_of(self.network.model.engine.threads)
 
     def load(self, X: Any, y: np.ndarray, weight: np.ndarray | None) -> None:
         """Replace the data of the next epoch by others of the same shape."""

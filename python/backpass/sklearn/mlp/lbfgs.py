@@ -11,8 +11,9 @@ from ...data.feed import Feed
 from ...data.inputs import Inputs
 from ...data.sparse import SparseRows, is_sparse
 from ...engine.step import loss_and_gradients
+from ..sharing import sharing, threads_of
 from .epochs import penalty
-from .network import Network, sharing, threads_of
+from .network import Network
 from .targets import Task
 
 
@@ -41,7 +42,7 @@ def minimise(network: Network, X: Any, task: Task, estimator: Any) -> tuple[floa
 
     def evaluate(flat: np.ndarray) -> tuple[float, np.ndarray]:
         spread(flat, params)
-        program.run(1, threads_of(model))
+        program.run(1, threads_of(model.engine.threads))
         return float(plan.loss[0]) + offset, np.concatenate([g.ravel() for g in grads]).astype(np.float64)
 
     def report(intermediate_result: Any) -> None:

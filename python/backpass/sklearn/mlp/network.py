@@ -1,16 +1,13 @@
 """Network of an MLP estimator: layers, bp.Model, and the arrays that scikit-learn calls coefs_ and intercepts_."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from ... import nn
-from ...backends import get_num_threads
 from ...data.sparse import is_sparse
 from ...losses import Loss
 from ...model import Model
@@ -22,27 +19,6 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {  # scikit-learn's four names
 }  # fmt: skip
 # Of a sparse X that are dense at a time, and of all buffers of partial_fit.
 BLOCK_BYTES = 1 << 26
-_counting = Lock()
-# How many estimators of this process train at this moment, in threads such as GridSearchCV's.
-_training = 0
-
-
-@contextmanager
-def sharing() -> Iterator[None]:
-    """Count one more estimator that trains: all of them share the threads."""
-    global _training
-    with _counting:
-        _training += 1
-    try:
-        yield
-    finally:
-        with _counting:
-            _training -= 1
-
-
-def threads_of(model: Model) -> int:
-    """Threads of the next call: n_threads, else this estimator's share of all, 0 for all. Results do not depend on it."""
-    return model.engine.threads or (max(1, get_num_threads() // _training) if _training > 1 else 0)
 
 
 def block_rows(features: int, dtype: np.dtype[Any]) -> int:

@@ -1,13 +1,12 @@
-"""Pictures with matplotlib: learning curves, and the norms of gradients."""
+"""Learning curves, and the norms of gradients."""
 
-import io
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from .checks import as_path
+from .figure import new_figure, saved
 
 # No line of the grid runs through the text of a legend.
 LEGEND = {"framealpha": 0.9, "edgecolor": "none"}
@@ -25,7 +24,6 @@ def learning_curves(histories: Mapping[str, Curves], path: str | os.PathLike[str
     path: where to write the picture as well (PNG, PDF, SVG by its ending). Returns the matplotlib figure, which belongs to no
     window: a notebook shows it, a script saves it.
     """
-    new_figure = _matplotlib()
     names = [
         name.removeprefix("val_")
         for _, history in histories.values()
@@ -40,7 +38,7 @@ def learning_curves(histories: Mapping[str, Curves], path: str | os.PathLike[str
     figure = new_figure(figsize=(5.6 * columns, 4.2 * rows), layout="constrained")
     for number, quantity in enumerate(panels):
         _panel(figure.add_subplot(rows, columns, number + 1), quantity, histories)
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def _panel(axes: Any, quantity: str, histories: Mapping[str, Curves]) -> None:
@@ -87,7 +85,7 @@ def gradient_norms(records: Mapping[str, Any], path: str | os.PathLike[str] | No
     records: "steps", "layers", "shown" and "norms", the fields of diagnostics.health.Records.
     """
     steps, layers, shown = records["steps"], records["layers"], records["shown"]
-    figure = _matplotlib()(figsize=(7.5, 4.2), layout="constrained")
+    figure = new_figure(figsize=(7.5, 4.2), layout="constrained")
     axes = figure.subplots()
     norms, single = np.array(records["norms"]), len(steps) == 1
     norms[~(np.isfinite(norms) & (norms > 0))] = np.nan  # no place on a log scale
@@ -117,40 +115,4 @@ def gradient_norms(records: Mapping[str, Any], path: str | os.PathLike[str] | No
     )
     longest = max(len(line.get_label()) for line in axes.lines)
     figure.set_figwidth(5.6 + columns * (0.6 + 0.065 * longest))
-    return _saved(figure, path)
-
-
-def _matplotlib() -> Any:
-    """The class of figures; ImportError says what to install."""
-    return globals().get("Picture") or __getattr__("Picture")
-
-
-def __getattr__(name: str) -> Any:
-    """`Picture`, a matplotlib figure that belongs to no window: made at first use, for matplotlib takes long to import."""
-    if name != "Picture":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(f'plots need matplotlib ({error}): pip install "backpass[plot]"') from None
-
-    class Picture(Figure):
-        """What `history.plot()` and its like return: a notebook shows it all the same."""
-
-        __qualname__ = "Picture"
-
-        def _repr_png_(self) -> bytes:
-            """IPython asks for this unless pyplot has drawn in the notebook before: then it knows how to show a figure itself."""
-            file = io.BytesIO()
-            self.savefig(file, format="png", dpi=100)
-            return file.getvalue()
-
-    globals()["Picture"] = Picture
-    return Picture
-
-
-def _saved(figure: Any, path: str | os.PathLike[str] | None) -> Any:
-    """The figure, which is written to `path` as well, where that says one."""
-    if path is not None:
-        figure.savefig(as_path("path", path), dpi=150)
-    return figure
+    return saved(figure, path)

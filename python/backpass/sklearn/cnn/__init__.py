@@ -1,0 +1,1 @@
+"""CNNClassifier: a convolutional network as an estimator of scikit-learn's."""

@@ -1,0 +1,1 @@
+"""RNNClassifier and RNNRegressor: recurrent networks of sequences as estimators of scikit-learn's."""
