@@ -22,13 +22,23 @@ from helpers.registered import layer_classes
 from losses.test_torch_losses import CASES as LOSSES
 from nn.test_torch_channels import CASES as CHANNELS
 from nn.test_torch_conv import CASES as CONVOLUTIONS
+from nn.test_torch_embedding import CASES as EMBEDDINGS
 from nn.test_torch_layers import CASES as LAYERS
 from nn.test_torch_modules import OURS as MODULES
 from nn.test_torch_modules import batches as module_batches
 from nn.test_torch_pooling import CASES as POOLING
 from optim.test_torch_optimizers import CASES as OPTIMIZERS
 
-CASES: dict[str, Case] = {**GOLDEN, **LAYERS, **CHANNELS, **POOLING, **CONVOLUTIONS, **LOSSES, **OPTIMIZERS}
+CASES: dict[str, Case] = {
+    **GOLDEN,
+    **LAYERS,
+    **CHANNELS,
+    **POOLING,
+    **CONVOLUTIONS,
+    **EMBEDDINGS,
+    **LOSSES,
+    **OPTIMIZERS,
+}
 
 
 class Recorder(NumPyBackend):

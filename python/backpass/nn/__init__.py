@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .collections import ModuleDict, ModuleList
     from .conv import Conv1d, Conv2d
     from .conv_transpose import ConvTranspose1d, ConvTranspose2d
+    from .embedding import Embedding
     from .gaussian_noise import GaussianNoise
     from .global_pool import GlobalAvgPool, GlobalMaxPool
     from .group_norm import GroupNorm, InstanceNorm1d, InstanceNorm2d
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from .image_transforms import ColorJitter, RandomCrop, RandomRotation
     from .max_pool import MaxPool1d, MaxPool2d
     from .mixup import MixUp
+    from .positions import PositionalEmbedding, RotaryPositions, SinusoidalPositions
     from .upsample import Upsample
 
 __all__ = [
@@ -67,6 +69,7 @@ __all__ = [
     "Dropout",
     "Dropout1d",
     "Dropout2d",
+    "Embedding",
     "Flatten",
     "FocalLoss",
     "GaussianNLLLoss",
@@ -94,6 +97,7 @@ __all__ = [
     "NLLLoss",
     "Parameter",
     "PoissonNLLLoss",
+    "PositionalEmbedding",
     "QuantileLoss",
     "RandomCrop",
     "RandomHorizontalFlip",
@@ -101,9 +105,11 @@ __all__ = [
     "RandomShift",
     "ReLU",
     "Residual",
+    "RotaryPositions",
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SinusoidalPositions",
     "SmoothL1Loss",
     "Softmax",
     "Softplus",
@@ -122,6 +128,8 @@ LATE = {
     "GlobalMaxPool": ".global_pool", "MaxPool1d": ".max_pool", "MaxPool2d": ".max_pool",
     "Dropout1d": ".channel_dropout", "Dropout2d": ".channel_dropout", "GroupNorm": ".group_norm", "InstanceNorm1d": ".group_norm",
     "InstanceNorm2d": ".group_norm", "Upsample": ".upsample",
+    "Embedding": ".embedding", "PositionalEmbedding": ".positions", "RotaryPositions": ".positions",
+    "SinusoidalPositions": ".positions",
     "traced": "..losses", "ColorJitter": ".image_transforms", "RandomCrop": ".image_transforms",
     "RandomRotation": ".image_transforms",
 }  # fmt: skip
