@@ -74,6 +74,8 @@ OPS = {
     "mean_loss": "the end of every traced loss: test_torch_traced",
     "gather": "the batches of fit: test_torch_loops",
     "gather_labels": "the batches of fit: test_torch_loops",
+    "gather_rows": "tables with sparse=True: tests/nn/test_sparse_tables.py",
+    "scatter_rows": "tables with sparse=True: tests/nn/test_sparse_tables.py",
     "shuffle": "an order of its own",
     "dropout_forward": "random numbers of its own",
     "dropout_backward": "random numbers of its own",

@@ -5,7 +5,7 @@ from math import prod
 
 import numpy as np
 
-from ..ops import embedding_forward, gather_forward
+from ..ops import embedding_bag_forward, embedding_forward, gather_forward
 from .builder import Builder
 from .tensor import Tensor
 from .views import expand, part, permute
@@ -15,6 +15,15 @@ def embedding(builder: Builder, weight: Tensor, index: Tensor, padding_idx: int 
     """weight[index] for (V, ...) and indices of any shape; the row padding_idx has no gradient, where it is not -1."""
     _note(builder, "embedding", index, weight.shape[0])
     return _rows(builder, weight, index, padding_idx)
+
+
+def bags(builder: Builder, weight: Tensor, index: Tensor, mode: str, padding_idx: int = -1) -> Tensor:
+    """The "mean", "sum" or "max" of weight[index_n] for every row of indices (N, L); padding_idx does not count, -1: all do."""
+    _note(builder, "embedding_bag", index, weight.shape[0])
+    want = ("top",) if mode == "max" else ()
+    return builder.emit(
+        embedding_bag_forward, want, weight=weight, index=index, mean=mode == "mean", padding_idx=padding_idx
+    )
 
 
 def select(builder: Builder, x: Tensor, index: Tensor, axis: int, function: str) -> Tensor:

@@ -20,8 +20,10 @@ from . import (
     conv,
     dropout,
     elementwise,
+    embedding_bag,
     group_norm,
     image_transforms,
+    indexing,
     layer_norm,
     linear,
     max_pool,
@@ -29,13 +31,15 @@ from . import (
     pointwise_loss,
     resize,
     softmax,
+    table_rows,
     update,
 )
 from .compiler import Bound
 
 MODULES = (
-    accuracy, avg_pool, batch, batch_norm, batch_norm_rows, class_loss, clip, conv, dropout, elementwise, group_norm,
-    image_transforms, layer_norm, linear, max_pool, penalty, pointwise_loss, resize, softmax, update,
+    accuracy, avg_pool, batch, batch_norm, batch_norm_rows, class_loss, clip, conv, dropout, elementwise, embedding_bag,
+    group_norm, image_transforms, indexing, layer_norm, linear, max_pool, penalty, pointwise_loss, resize, softmax, table_rows,
+    update,
 )  # fmt: skip
 # A binder bears the name of its op: it takes the op's fields, and gives the compiled kernel with the arguments that it wants.
 BINDERS: dict[str, Callable[..., Bound]] = {
