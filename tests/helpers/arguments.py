@@ -22,6 +22,7 @@ from backpass.backends import Backend
 from backpass.nn.conv import Convolution
 from backpass.nn.conv_transpose import TransposedConvolution
 from backpass.nn.embedding import Table
+from backpass.nn.feature_tokenizer import FeatureTokenizer
 from backpass.nn.image_augmentation import ImageAugmentation
 from backpass.nn.pooling import Pooling
 from backpass.nn.positions import Positions
@@ -312,6 +313,10 @@ def use(made: Any, backend: Backend) -> None:
             x = X[:, :, None] * np.arange(1.0, 4.0)
         elif isinstance(made, Table):
             x = np.zeros((6, 4), np.int64)
+        elif isinstance(made, FeatureTokenizer):
+            x = {
+                name: X[:, :4] if name == "x" else np.zeros((6, len(made.tables)), int) for name in made.takes
+            }
         elif isinstance(made, Positions):
             x = X.reshape(6, 1, 4)
         elif isinstance(made, Pooling):

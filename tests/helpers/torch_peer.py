@@ -76,6 +76,33 @@ class RotaryPositions(torch.nn.Module):
         return (z if self.interleaved else z.transpose(-1, -2)).flatten(-2).to(x.dtype)
 
 
+class FeatureTokenizer(torch.nn.Module):
+    """As rtdl's, of numbers or of categories."""
+
+    def __init__(
+        self, num_features: int, embedding_dim: int, cardinalities: Any = (), cls_token: bool = False
+    ) -> None:
+        super().__init__()
+        if num_features:
+            self.weight = torch.nn.Parameter(torch.empty(num_features, embedding_dim))
+            self.bias = torch.nn.Parameter(torch.empty(num_features, embedding_dim))
+        if cls_token:
+            self.cls = torch.nn.Parameter(torch.empty(embedding_dim))
+        self.tables = torch.nn.ModuleList([torch.nn.Embedding(size, embedding_dim) for size in cardinalities])
+
+    def forward(self, x: torch.Tensor, categories: torch.Tensor | None = None) -> torch.Tensor:
+        parts = []
+        if hasattr(self, "weight"):
+            parts.append(self.weight * x[..., None] + self.bias)
+        else:
+            categories = x
+        if self.tables:
+            parts.append(torch.stack([t(c) for t, c in zip(self.tables, categories.T, strict=True)], dim=1))
+        if hasattr(self, "cls"):
+            parts.insert(0, self.cls.expand(len(x), 1, -1))
+        return torch.cat(parts, dim=1)
+
+
 def classes_last(base: type) -> type:
     """A class-index loss on outputs (batch, ..., C), with its class weights given as a list."""
 
@@ -121,6 +148,7 @@ nn = SimpleNamespace(
         "PositionalEmbedding": PositionalEmbedding,
         "SinusoidalPositions": SinusoidalPositions,
         "RotaryPositions": RotaryPositions,
+        "FeatureTokenizer": FeatureTokenizer,
         "MSELoss": mse,
         "CrossEntropyLoss": classes_last(torch.nn.CrossEntropyLoss),
         "NLLLoss": classes_last(torch.nn.NLLLoss),

@@ -43,6 +43,13 @@ def model(*layers: Any, **settings: Any) -> bp.Model:
         (lambda: nn.Embedding.from_pretrained(np.ones(3)), r"embeddings has shape \(3,\), expected"),
         (lambda: nn.Embedding.from_pretrained([["a"]]), "embeddings is .*, expected an array of numbers"),
         (lambda: nn.Embedding.from_pretrained(np.ones((3, 2)), freeze="x"), "Embedding: freeze is 'x'"),
+        (lambda: nn.EmbeddingBag(4, 2, "median"), "EmbeddingBag: mode is 'median', expected one of"),
+        (lambda: nn.EmbeddingBag(4, 2, include_last_offset=True), "'include_last_offset': is not supported: a bag is a row"),
+        (lambda: nn.EmbeddingBag(4, 2, max_norm=1.0), "EmbeddingBag has no argument 'max_norm': is not supported"),
+        (lambda: nn.FeatureTokenizer(-1, 4), "FeatureTokenizer: num_features is -1"),
+        (lambda: nn.FeatureTokenizer(0, 4), "num_features is 0, expected at least one, or cardinalities"),
+        (lambda: nn.FeatureTokenizer(2, 4, 5), "cardinalities is 5, expected a tuple"),
+        (lambda: nn.FeatureTokenizer(2, 4, (5, 0)), "cardinalities is 0, expected an integer"),
         (lambda: nn.PositionalEmbedding(0, 4), "PositionalEmbedding: max_len is 0"),
         (lambda: nn.SinusoidalPositions(4, max_len=-1), "SinusoidalPositions: max_len is -1"),
         (lambda: nn.SinusoidalPositions(4, base=0.5), "SinusoidalPositions: base is 0.5"),
@@ -188,6 +195,89 @@ def test_a_tied_table_is_one_parameter(tmp_path: Path) -> None:
     ours.fit(IDS, IDS, epochs=3, progress=False)
     assert np.array_equal(ours.net.embed.weight, ours.net.head.weight)
     assert bp.gradcheck(ours, IDS[:4], IDS[:4]).worst_relative_error < 1e-6
+
+
+# -- bags and tokens ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["mean", "sum", "max"])
+def test_empty_bags_and_padding(mode: Any, backend: Backend) -> None:
+    """As PyTorch gives it, and as F.embedding_bag does."""
+    torch = pytest.importorskip("torch")
+    ids = np.array([[2, 2, 2], [2, 1, 2], [0, 4, 1], [5, 5, 2]])
+
+    class Functional(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Embedding(V, E)
+
+        def forward(self, x: Any) -> Any:
+            return F.embedding_bag(x, self.table.weight, mode=mode, padding_idx=2 - V)
+
+    ours = on(backend, bp.Model(nn.EmbeddingBag(V, E, mode, padding_idx=2), "mse", dtype="float64"))
+    ours.net.weight[2] = 9
+    theirs = torch.nn.EmbeddingBag(V, E, mode=mode, padding_idx=2).double()
+    theirs.load_state_dict({"weight": torch.from_numpy(ours.net.weight.copy())})
+    want = theirs(torch.from_numpy(ids)).detach().numpy()
+    np.testing.assert_allclose(ours.predict(ids), want, rtol=1e-12)
+    assert not ours.predict(ids)[0].any()
+    functional = on(backend, bp.Model(Functional(), "mse", dtype="float64"))
+    functional.net.table.weight = ours.net.weight
+    assert np.array_equal(functional.predict(ids), ours.predict(ids))
+    y = np.ones((4, E))
+    ours.fit(ids, y, epochs=2, progress=False)
+    functional.fit(ids, y, epochs=2, progress=False)
+    assert np.array_equal(functional.net.table.weight, ours.net.weight)
+    assert (ours.net.weight[2] == 9).all()
+
+
+def test_what_a_bag_refuses() -> None:
+    with pytest.raises(ValueError, match=r"has shape \(batch, 3, 1\), expected \(batch, indices\)"):
+        bp.Model(nn.EmbeddingBag(V, E)).predict(IDS[..., None])
+
+    class Offsets(nn.Module):
+        def __init__(self, **settings: Any) -> None:
+            super().__init__()
+            self.table, self.settings_of_bag = nn.Embedding(V, E), settings
+
+        def forward(self, x: Any) -> Any:
+            return F.embedding_bag(x, self.table.weight, **self.settings_of_bag)
+
+    for settings, message in (
+        ({"offsets": [0]}, r"offsets is \[0\], expected None"),
+        ({"per_sample_weights": 1}, "per_sample_weights is 1"),
+        ({"mode": "x"}, "mode is 'x'"),
+        ({"padding_idx": V}, "padding_idx is 7"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            bp.Model(Offsets(**settings)).predict(IDS)
+
+
+def test_tokens_of_numbers_and_categories(tmp_path: Path, backend: Backend) -> None:
+    torch_peer = pytest.importorskip("helpers.torch_peer")
+    tokenizer = nn.FeatureTokenizer(4, E, (3, 5), cls_token=True)
+    net = nn.Sequential(tokenizer, nn.Flatten(), nn.Linear(7 * E, 2))
+    ours = on(backend, bp.Model(net, "mse", optim.Adam(1e-2), dtype="float64"))
+    assert [*ours.state_dict()][:5] == [
+        f"0.{k}" for k in ("weight", "bias", "cls", "tables.0.weight", "tables.1.weight")
+    ]
+    x = {"x": rng.standard_normal((12, 4)), "categories": rng.integers(0, [3, 5], (12, 2))}
+    theirs = torch_peer.FeatureTokenizer(4, E, (3, 5), cls_token=True).double()
+    state = {k[2:]: torch_peer.tensor(v) for k, v in ours.state_dict().items() if k.startswith("0.")}
+    theirs.load_state_dict(state)
+    tokens = theirs(*map(torch_peer.tensor, x.values())).detach().numpy()
+    want = tokens.reshape(12, -1) @ net[2].weight.T + net[2].bias
+    np.testing.assert_allclose(ours.predict(x), want, rtol=1e-12)
+    ours.fit(x, Y, epochs=3, batch_size=5, progress=False)
+    assert bp.gradcheck(ours, x, Y).worst_relative_error < 1e-6
+    ours.save(tmp_path / "run")
+    np.testing.assert_allclose(bp.load(tmp_path / "run").predict(x), ours.predict(x), rtol=1e-12)
+    wrong = x | {"categories": x["categories"] + [0, 1]}
+    row = int((wrong["categories"][:, 1] == 5).argmax())
+    with pytest.raises(
+        ValueError, match=rf"X\['categories'\] holds 5 at row {row}, position 1, expected 0 to 4"
+    ):
+        ours.predict(wrong)
 
 
 # -- positions --------------------------------------------------------------------------------------------------------------

@@ -46,6 +46,22 @@ def tied_to_the_head(nn: Any) -> Any:
     return nn.Sequential(table, nn.Tanh(), head, nn.Flatten(), nn.Linear(3 * V, 4))
 
 
+def bag(mode: str, width: int = 5, **arguments: Any) -> Builder:
+    return lambda nn: nn.Sequential(
+        nn.EmbeddingBag(V, width, mode=mode, **arguments), nn.Tanh(), nn.Linear(width, 4)
+    )
+
+
+def tokens(features: int, width: int, cardinalities: tuple[int, ...], cls_token: bool = False) -> Builder:
+    count = features + len(cardinalities) + cls_token
+    return lambda nn: nn.Sequential(
+        nn.FeatureTokenizer(features, width, cardinalities, cls_token=cls_token),
+        nn.Tanh(),
+        nn.Flatten(),
+        nn.Linear(count * width, 4),
+    )
+
+
 CASES: dict[str, Case] = {
     "embedding": network(embedding()),
     "embedding, one column": network(embedding(1)),
@@ -58,6 +74,17 @@ CASES: dict[str, Case] = {
     ),
     "embedding, tied to a head": network(tied),
     "embedding, tied to a head's weight": network(tied_to_the_head),
+    "bag, mean": network(bag("mean")),
+    "bag, sum": network(bag("sum", padding_idx=2)),
+    "bag, mean, padding_idx": network(bag("mean", padding_idx=-1)),
+    "bag, max": network(bag("max")),
+    "bag, max, padding_idx, wide": network(bag("max", 33, padding_idx=0)),
+    "bag, a single index": network(bag("mean", padding_idx=0), 1),
+    "bag, long": network(bag("mean", padding_idx=3), 40),
+    "tokens of numbers": Case(tokens(6, 5, ()), mse, "SGD", {"lr": 0.05, "momentum": 0.8}),
+    "tokens of numbers, cls": Case(tokens(6, 5, (), True), mse, "SGD", {"lr": 0.05, "momentum": 0.8}),
+    "tokens of categories": network(tokens(0, 5, (7, 9, 8))),
+    "tokens of categories, cls": network(tokens(0, 4, (7, 9, 8), True), optimizer="Adam", lr=1e-2),
     "positional embedding": positions(lambda nn: nn.PositionalEmbedding(9, 4), 4),
     "positional embedding, all steps": positions(lambda nn: nn.PositionalEmbedding(5, 3), 3),
     "sinusoidal positions": positions(lambda nn: nn.SinusoidalPositions(6, 9), 6),
@@ -66,7 +93,14 @@ CASES: dict[str, Case] = {
     "rotary positions, base": positions(lambda nn: nn.RotaryPositions(2, 5, base=50.0), 2),
     "rotary positions, interleaved": positions(lambda nn: nn.RotaryPositions(6, 5, interleaved=True), 6),
 }
-CORE = ["embedding, padding_idx", "embedding, tied to a head", "rotary positions"]
+CORE = [
+    "embedding, padding_idx",
+    "bag, max",
+    "bag, mean, padding_idx",
+    "tokens of categories, cls",
+    "embedding, tied to a head",
+    "rotary positions",
+]
 
 
 @pytest.mark.parametrize(("name", "backend", "dtype"), runs(CASES, CORE))

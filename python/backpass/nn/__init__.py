@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from .conv import Conv1d, Conv2d
     from .conv_transpose import ConvTranspose1d, ConvTranspose2d
     from .embedding import Embedding
+    from .embedding_bag import EmbeddingBag
+    from .feature_tokenizer import FeatureTokenizer
     from .gaussian_noise import GaussianNoise
     from .global_pool import GlobalAvgPool, GlobalMaxPool
     from .group_norm import GroupNorm, InstanceNorm1d, InstanceNorm2d
@@ -70,6 +72,8 @@ __all__ = [
     "Dropout1d",
     "Dropout2d",
     "Embedding",
+    "EmbeddingBag",
+    "FeatureTokenizer",
     "Flatten",
     "FocalLoss",
     "GaussianNLLLoss",
@@ -128,7 +132,8 @@ LATE = {
     "GlobalMaxPool": ".global_pool", "MaxPool1d": ".max_pool", "MaxPool2d": ".max_pool",
     "Dropout1d": ".channel_dropout", "Dropout2d": ".channel_dropout", "GroupNorm": ".group_norm", "InstanceNorm1d": ".group_norm",
     "InstanceNorm2d": ".group_norm", "Upsample": ".upsample",
-    "Embedding": ".embedding", "PositionalEmbedding": ".positions", "RotaryPositions": ".positions",
+    "Embedding": ".embedding", "EmbeddingBag": ".embedding_bag", "FeatureTokenizer": ".feature_tokenizer",
+    "PositionalEmbedding": ".positions", "RotaryPositions": ".positions",
     "SinusoidalPositions": ".positions",
     "traced": "..losses", "ColorJitter": ".image_transforms", "RandomCrop": ".image_transforms",
     "RandomRotation": ".image_transforms",
