@@ -55,7 +55,7 @@ void bag(int64_t rows, int64_t columns, int64_t bags, int64_t length, Lies lies,
     sums.dy = dy, sums.scale = scale, sums.top = given(largest, top), runs.give(sums);
     runs.check_sums(
         sums, {rows, columns}, [&](int64_t row, int64_t c) { return T(sum[std::size_t(row * columns + c)]); },
-        8 + double(bags) / 2);
+        8 + double(bags * length) / 4);
 }
 
 template <class T>

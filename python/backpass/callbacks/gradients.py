@@ -246,6 +246,7 @@ class GradientMonitor(Callback):
         if self._program is None or self._units is None or plan is not self._plan:
             self._units, self._plan = Units(plan, self._sample), plan
             self._program = self._compiled(self._units)
+        self.model.engine.fill_tables()
         self._program.run(1, self.model.engine.threads)
         records.norms.append(self._norms.tolist())
         updates = map(ratio, self._updates.tolist(), self._weights.tolist())

@@ -47,9 +47,12 @@ class Table(Module):
     }
     # A Linear's weight lies in memory as (in_features, out_features).
     reads_any_layout: ClassVar[tuple[str, ...]] = ("weight",)
+    structural: ClassVar[tuple[str, ...]] = ("sparse",)
     weight: np.ndarray
 
-    def make_table(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None) -> None:
+    def make_table(
+        self, num_embeddings: int, embedding_dim: int, padding_idx: int | None, sparse: bool
+    ) -> None:
         """Check the sizes, and declare `weight`."""
         self.num_embeddings = self.positive_int("num_embeddings", num_embeddings)
         self.embedding_dim = self.positive_int("embedding_dim", embedding_dim)
@@ -63,6 +66,7 @@ class Table(Module):
         self.padding_row = -1 if padding_idx is None else int(padding_idx) % rows
         draw = partial(normal_rows, None if padding_idx is None else self.padding_row)
         self.parameter("weight", (rows, self.embedding_dim), draw)
+        self.learned["weight"].sparse = self.flag("sparse", sparse)
 
     @property
     def takes(self) -> Mapping[str, Kind]:
@@ -111,6 +115,9 @@ class Embedding(Table):
         num_embeddings: V, rows of the table, at least 1.
         embedding_dim: E, size of a row, at least 1.
         padding_idx: a row that starts at 0 and has no gradient; below 0 it counts from the end; default None.
+        sparse: whether a step moves only the rows that occur in it, which for a large table is much faster; default False. The
+            optimizer's formula and its count of steps are the same, and the moments of other rows stay as they are. It takes
+            no weight decay and no momentum of SGD or RMSprop.
 
     Shapes: input (N, ...) of integers from 0 to V - 1, output (N, ..., E), `weight` (V, E), drawn from N(0, 1).
 
@@ -123,9 +130,17 @@ class Embedding(Table):
         Embedding(1000, 16, padding_idx=0)
     """
 
-    def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None) -> None:
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
+        *,
+        sparse: bool = False,
+    ) -> None:
         super().__init__()
-        self.make_table(num_embeddings, embedding_dim, padding_idx)
+        self.make_table(num_embeddings, embedding_dim, padding_idx, sparse)
 
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
-        return embedding(builder, self.table(builder), x, self.padding_row)
+        sparse = self.learned["weight"].sparse
+        return embedding(builder, self.table(builder), x, self.padding_row, sparse)

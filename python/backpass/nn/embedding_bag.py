@@ -21,6 +21,7 @@ class EmbeddingBag(Table):
         embedding_dim: E, size of a row, at least 1.
         mode: "mean" (default), "sum" or "max".
         padding_idx: an index that fills bags up; below 0 it counts from the end; default None.
+        sparse: whether a step moves only the rows that occur in it, as in Embedding; default False.
 
     Shapes: input (N, L) of integers from 0 to V - 1, output (N, E), `weight` (V, E), drawn from N(0, 1).
 
@@ -40,13 +41,21 @@ class EmbeddingBag(Table):
     }
 
     def __init__(
-        self, num_embeddings: int, embedding_dim: int, mode: Mode = "mean", padding_idx: int | None = None
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        mode: Mode = "mean",
+        padding_idx: int | None = None,
+        *,
+        sparse: bool = False,
     ) -> None:
         super().__init__()
         self.mode = self.one_of("mode", mode, MODES)
-        self.make_table(num_embeddings, embedding_dim, padding_idx)
+        self.make_table(num_embeddings, embedding_dim, padding_idx, sparse)
 
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
         if len(x.shape) != 2:
             raise self.unfit(x, "(batch, indices)")
-        return bags(builder, self.table(builder), x, self.mode, self.padding_row)
+        return bags(
+            builder, self.table(builder), x, self.mode, self.padding_row, self.learned["weight"].sparse
+        )

@@ -49,7 +49,7 @@ def embedding_bag_backward(weight, index, order, rows, ends, count, padding_idx:
 
 @op(
     "dy[B,E] scale[B] top[B,E]:int64? order[M]:int64 rows[M]:int64 ends[M]:int64 count[1]:int64"
-    " -> dweight[V,E]? drows[R,E]?",
+    " -> drows[R,E]? dweight[V,E]?",
     samples=RUNS
     | {"scale": positive, "top": lambda rng, shape, dims: rng.integers(-1, max(dims["M"], 1), shape)},
 )

@@ -43,7 +43,7 @@ def embedding_backward(weight, index, order, rows, ends, count, padding_idx: int
 
 
 @op(
-    "dy[*,E] order[M]:int64 rows[M]:int64 ends[M]:int64 count[1]:int64 -> dweight[V,E]? drows[R,E]?",
+    "dy[*,E] order[M]:int64 rows[M]:int64 ends[M]:int64 count[1]:int64 -> drows[R,E]? dweight[V,E]?",
     samples=RUNS,
     strided=("dy",),
 )
