@@ -163,6 +163,20 @@ def test_padding_stays_zero(backend: Backend) -> None:
     assert ours.net[0].weight[[0, 1, 3]].all()
 
 
+@pytest.mark.parametrize("row", [0, 2, V - 1])
+def test_weight_decay_leaves_the_padding_alone(row: int, backend: Backend) -> None:
+    """Here, not in PyTorch: a row that is not 0 stays what it is; the others are decayed."""
+    table = rng.standard_normal((V, E))
+    for optimizer in (optim.AdamW(1e-2, weight_decay=0.5), optim.SGD(0.1, momentum=0.9, weight_decay=0.1)):
+        layer = nn.Embedding.from_pretrained(table, freeze=False, padding_idx=row)
+        ours = on(
+            backend, bp.Model(nn.Sequential(layer, nn.Flatten(), nn.Linear(3 * E, 2)), "mse", optimizer)
+        )
+        ours.fit(np.full((12, 3), row), Y, epochs=2, batch_size=5, progress=False)
+        assert np.array_equal(layer.weight[row], table[row].astype("float32"))
+        assert (np.delete(layer.weight, row, 0) != np.delete(table, row, 0).astype("float32")).all()
+
+
 def test_from_pretrained(tmp_path: Path) -> None:
     table = rng.standard_normal((V, E))
     frozen = model(nn.Embedding.from_pretrained(table, padding_idx=1))

@@ -1,5 +1,6 @@
 """Engine: what training changes, and what it is made of: network, loss, optimizer, parameters, moments, counters, plans."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from typing import Any, Protocol
@@ -179,6 +180,28 @@ class Engine:
                         f"{kind}: {setting} is {value:g}, and {name} has sparse=True: rows that do not occur would miss it;"
                         f' expected 0, for all or in a group: {kind}([{{"params": "{name}", "{setting}": 0}}, ...])'
                     )
+
+    def still_rows(self) -> dict[int, slice]:
+        """The rows for padding that a weight decay would move, as parts of the flat vectors by the number of the table.
+
+        A table that another layer reads as well, such as a head, has a gradient in all rows.
+        """
+        named = [*self.net.named_parameters()]
+        members = getattr(self.optimizer, "groups", (self.optimizer,))
+        found: dict[int, slice] = {}
+        modules = {id(module): module for _, module in self.net.walk()}.values()
+        readers = Counter(id(parameter) for module in modules for parameter in module.learned.values())
+        decays = {
+            id(parameter)
+            for (_, parameter), group in zip(named, self.optimizer.assign(named), strict=True)
+            if members[group].scalars.get("weight_decay")
+        }
+        for module in modules:
+            row, table = getattr(module, "padding_row", -1), module.learned.get("weight")
+            if row >= 0 and id(table) in decays and readers[id(table)] == 1:
+                start = self.flat.part(table.number).start + row * table.shape[1]
+                found[table.number] = slice(start, start + table.shape[1])
+        return found
 
     def fill_tables(self) -> None:
         """Write the gradients of tables with sparse=True as a whole, for those who look at them."""

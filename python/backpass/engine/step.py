@@ -64,20 +64,22 @@ def metric(plan: TrainingPlan, engine: Engine, correct: np.ndarray | None) -> li
 
 def trained_parts(engine: Engine) -> list[tuple[int, slice]]:
     """The parts of the flat vectors that are trained, and the group that trains each; gradients of frozen ones are made 0."""
-    flat, groups = engine.flat, engine.groups()
-    if not flat.frozen and not flat.sparse and not any(groups):
+    flat, groups, still = engine.flat, engine.groups(), engine.still_rows()
+    if not flat.frozen and not flat.sparse and not still and not any(groups):
         return [(0, slice(None))]
     parts: list[tuple[int, slice]] = []
     for number, start in enumerate(flat.offsets):
         end = flat.offsets[number + 1] if number + 1 < len(flat.offsets) else flat.size
         if number in flat.frozen:
             flat.grads[start:end] = 0
-        elif number in flat.sparse:
+        if number in flat.frozen | flat.sparse:
             continue
-        elif parts and parts[-1][0] == groups[number] and parts[-1][1].stop == start:
-            parts[-1] = groups[number], slice(parts[-1][1].start, end)
-        else:
-            parts.append((groups[number], slice(start, end)))
+        hole = still.get(number, slice(start, start))
+        for first, last in ((start, hole.start), (hole.stop, end)):
+            if parts and parts[-1][0] == groups[number] and parts[-1][1].stop == first:
+                parts[-1] = groups[number], slice(parts[-1][1].start, last)
+            elif first < last:
+                parts.append((groups[number], slice(first, last)))
     return parts
 
 
