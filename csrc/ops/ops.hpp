@@ -14,6 +14,7 @@
 #include "conv.hpp"
 #include "dropout.hpp"
 #include "elementwise.hpp"
+#include "embedding_bag.hpp"
 #include "expression.hpp"
 #include "group_norm.hpp"
 #include "image_transforms.hpp"
@@ -34,17 +35,18 @@
 #include "schedule.hpp"
 #include "softmax.hpp"
 #include "sparse_linear.hpp"
+#include "table_rows.hpp"
 #include "update.hpp"
 
 namespace backpass {
 
-using Ops =
-    decltype(LinearOps{} + SparseLinearOps{} + ElementwiseOps{} + ExpressionOps{} + ReductionOps{} +
-             IndexingOps{} + MatmulOps{} + ConvOps{} + MaxPoolOps{} + AvgPoolOps{} + MeanLossOps{} +
-             DropoutOps{} + SoftmaxOps{} + BatchNormOps{} + LayerNormOps{} + AugmentOps{} + MixupOps{} +
-             ClassLossOps{} + PointwiseLossOps{} + AccuracyOps{} + UpdateOps{} + ClipOps{} + PenaltyOps{} +
-             ScheduleOps{} + BatchOps{} + MeasureOps{} + BatchNormRowsOps{} + GroupNormOps{} + ResizeOps{} +
-             ImageTransformOps{} + RecurrentOps{} + RMSNormOps{} + AttentionOps{});
+using Ops = decltype(LinearOps{} + SparseLinearOps{} + ElementwiseOps{} + ExpressionOps{} + ReductionOps{} +
+                     IndexingOps{} + MatmulOps{} + ConvOps{} + MaxPoolOps{} + AvgPoolOps{} + MeanLossOps{} +
+                     DropoutOps{} + SoftmaxOps{} + BatchNormOps{} + LayerNormOps{} + AugmentOps{} +
+                     MixupOps{} + ClassLossOps{} + PointwiseLossOps{} + AccuracyOps{} + UpdateOps{} +
+                     ClipOps{} + PenaltyOps{} + ScheduleOps{} + BatchOps{} + MeasureOps{} +
+                     BatchNormRowsOps{} + GroupNormOps{} + ResizeOps{} + ImageTransformOps{} +
+                     RecurrentOps{} + RMSNormOps{} + AttentionOps{} + EmbeddingBagOps{} + TableRowsOps{});
 
 // A kernel does the tasks [range.begin, range.end) of its op.
 template <class Op>

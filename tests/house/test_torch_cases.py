@@ -23,6 +23,7 @@ from losses.test_torch_losses import CASES as LOSSES
 from nn.test_torch_attention import CASES as ATTENTION
 from nn.test_torch_channels import CASES as CHANNELS
 from nn.test_torch_conv import CASES as CONVOLUTIONS
+from nn.test_torch_embedding import CASES as EMBEDDINGS
 from nn.test_torch_layers import CASES as LAYERS
 from nn.test_torch_modules import OURS as MODULES
 from nn.test_torch_modules import batches as module_batches
@@ -38,6 +39,7 @@ CASES: dict[str, Case] = {
     **CONVOLUTIONS,
     **RECURRENT,
     **ATTENTION,
+    **EMBEDDINGS,
     **LOSSES,
     **OPTIMIZERS,
 }
@@ -76,6 +78,8 @@ OPS = {
     "mean_loss": "the end of every traced loss: test_torch_traced",
     "gather": "the batches of fit: test_torch_loops",
     "gather_labels": "the batches of fit: test_torch_loops",
+    "gather_rows": "tables with sparse=True: tests/nn/test_sparse_tables.py",
+    "scatter_rows": "tables with sparse=True: tests/nn/test_sparse_tables.py",
     "shuffle": "an order of its own",
     "dropout_forward": "random numbers of its own",
     "dropout_backward": "random numbers of its own",

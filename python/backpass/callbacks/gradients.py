@@ -250,6 +250,7 @@ class GradientMonitor(Callback):
             self._units, self._plan = Units(plan, self._sample), plan
             self._through = ThroughTime(plan)
             self._program = self._compiled(self._units, self._through)
+        self.model.engine.fill_tables()
         self._program.run(1, self.model.engine.threads)
         records.norms.append(self._norms.tolist())
         updates = map(ratio, self._updates.tolist(), self._weights.tolist())

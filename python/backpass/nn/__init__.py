@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from .collections import ModuleDict, ModuleList
     from .conv import Conv1d, Conv2d
     from .conv_transpose import ConvTranspose1d, ConvTranspose2d
+    from .embedding import Embedding
+    from .embedding_bag import EmbeddingBag
+    from .feature_tokenizer import FeatureTokenizer
     from .gated import GLU
     from .gaussian_noise import GaussianNoise
     from .global_pool import GlobalAvgPool, GlobalMaxPool
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
     from .image_transforms import ColorJitter, RandomCrop, RandomRotation
     from .max_pool import MaxPool1d, MaxPool2d
     from .mixup import MixUp
+    from .positions import PositionalEmbedding, RotaryPositions, SinusoidalPositions
     from .recurrent import GRU, LSTM, RNN
     from .recurrent_cells import GRUCell, LSTMCell, RNNCell
     from .rms_norm import RMSNorm
@@ -77,6 +81,9 @@ __all__ = [
     "Dropout",
     "Dropout1d",
     "Dropout2d",
+    "Embedding",
+    "EmbeddingBag",
+    "FeatureTokenizer",
     "Flatten",
     "FocalLoss",
     "GRUCell",
@@ -107,6 +114,7 @@ __all__ = [
     "NLLLoss",
     "Parameter",
     "PoissonNLLLoss",
+    "PositionalEmbedding",
     "QuantileLoss",
     "RMSNorm",
     "RNNCell",
@@ -116,9 +124,11 @@ __all__ = [
     "RandomShift",
     "ReLU",
     "Residual",
+    "RotaryPositions",
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SinusoidalPositions",
     "SmoothL1Loss",
     "Softmax",
     "Softplus",
@@ -142,6 +152,9 @@ LATE = {
     "GlobalMaxPool": ".global_pool", "MaxPool1d": ".max_pool", "MaxPool2d": ".max_pool",
     "Dropout1d": ".channel_dropout", "Dropout2d": ".channel_dropout", "GroupNorm": ".group_norm", "InstanceNorm1d": ".group_norm",
     "InstanceNorm2d": ".group_norm", "Upsample": ".upsample",
+    "Embedding": ".embedding", "EmbeddingBag": ".embedding_bag", "FeatureTokenizer": ".feature_tokenizer",
+    "PositionalEmbedding": ".positions", "RotaryPositions": ".positions",
+    "SinusoidalPositions": ".positions",
     "traced": "..losses", "ColorJitter": ".image_transforms", "RandomCrop": ".image_transforms",
     "RandomRotation": ".image_transforms",
     "GLU": ".gated", "MultiheadAttention": ".attention", "RMSNorm": ".rms_norm", "TransformerDecoderLayer": ".transformer",

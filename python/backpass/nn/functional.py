@@ -28,6 +28,8 @@ from .functional_conv import conv1d as conv1d
 from .functional_conv import conv2d as conv2d
 from .functional_conv import conv_transpose1d as conv_transpose1d
 from .functional_conv import conv_transpose2d as conv_transpose2d
+from .functional_embedding import embedding_bag as embedding_bag
+from .functional_embedding import rotary as rotary
 from .functional_pooling import adaptive_avg_pool1d as adaptive_avg_pool1d
 from .functional_pooling import adaptive_avg_pool2d as adaptive_avg_pool2d
 from .functional_pooling import adaptive_max_pool1d as adaptive_max_pool1d

@@ -25,6 +25,11 @@ from .conv import conv2d_backward, conv2d_forward
 from .conv_transpose import conv_transpose2d_backward, conv_transpose2d_forward
 from .dropout import channel_dropout_backward, channel_dropout_forward, dropout_backward, dropout_forward
 from .elementwise import activation_backward, activation_forward, add, to_number
+from .embedding_bag import (
+    embedding_bag_backward,
+    embedding_bag_backward_weight,
+    embedding_bag_forward,
+)
 from .expression import expression
 from .group_norm import group_norm_backward, group_norm_backward_weight, group_norm_forward
 from .image_transforms import (
@@ -35,7 +40,13 @@ from .image_transforms import (
     rotate_images_backward,
     rotate_images_forward,
 )
-from .indexing import embedding_backward, embedding_forward, gather_backward, gather_forward
+from .indexing import (
+    embedding_backward,
+    embedding_backward_weight,
+    embedding_forward,
+    gather_backward,
+    gather_forward,
+)
 from .layer_norm import layer_norm_backward, layer_norm_forward
 from .linear import linear_backward, linear_forward
 from .matmul import matmul_backward, matmul_forward
@@ -73,6 +84,7 @@ from .schedule import (
 )
 from .softmax import softmax_backward, softmax_forward
 from .sparse_linear import sparse_linear_backward, sparse_linear_forward
+from .table_rows import gather_rows, scatter_rows
 from .update import (
     adadelta_step,
     adagrad_step,
@@ -130,6 +142,10 @@ __all__ = [
     "dropout_backward",
     "dropout_forward",
     "embedding_backward",
+    "embedding_backward_weight",
+    "embedding_bag_backward",
+    "embedding_bag_backward_weight",
+    "embedding_bag_forward",
     "embedding_forward",
     "exponential_schedule",
     "expression",
@@ -138,6 +154,7 @@ __all__ = [
     "gather_forward",
     "gather_images",
     "gather_labels",
+    "gather_rows",
     "gaussian_nll",
     "gaussian_noise",
     "gradient_norm",
@@ -191,6 +208,7 @@ __all__ = [
     "rotate_images_backward",
     "rotate_images_forward",
     "saturated_units",
+    "scatter_rows",
     "sgd_step",
     "shuffle",
     "softmax_backward",
