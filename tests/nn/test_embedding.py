@@ -206,6 +206,7 @@ def test_a_tied_table_is_one_parameter(tmp_path: Path) -> None:
     ours = bp.Model(Tied(), "cross_entropy", optim.AdamW(1e-2), dtype="float64")
     assert [name for name, _ in ours.named_parameters()] == ["embed.weight"]
     assert [*ours.state_dict()] == ["embed.weight", "head.weight"]
+    assert f"{V * E} parameters" in str(ours.summary())
     ours.fit(IDS, IDS, epochs=3, progress=False)
     assert np.array_equal(ours.net.embed.weight, ours.net.head.weight)
     assert bp.gradcheck(ours, IDS[:4], IDS[:4]).worst_relative_error < 1e-6

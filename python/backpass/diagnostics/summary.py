@@ -15,13 +15,16 @@ def summary(engine: Engine) -> Text:
     shapes = output_shapes(engine)
     rows = [("name", "layer", "output", "parameters")]
     seen: set[int] = set()
+    counted: set[int] = set()
     total = state = 0
     for name, layer in engine.net.walk():
         shared = id(layer) in seen
         seen.add(id(layer))
         learned = sum(prod(parameter.shape) for parameter in layer.learned.values())
         if not shared:
-            total += learned
+            # A tied one counts once.
+            total += sum(prod(p.shape) for p in layer.learned.values() if id(p) not in counted)
+            counted.update(map(id, layer.learned.values()))
             state += sum(array.size for array in layer.state.values())
         leaf = next(layer.named_children(), None) is None
         if name or leaf:

@@ -13,6 +13,7 @@ from ..optim.tables import TableRows
 from ..program import Builder, Instruction, Tensor, address, call
 from ..program.plan import BackwardPlan, TrainingPlan
 from .engine import Engine
+from .tables import check_tables, still_rows
 
 
 def step(
@@ -64,7 +65,7 @@ def metric(plan: TrainingPlan, engine: Engine, correct: np.ndarray | None) -> li
 
 def trained_parts(engine: Engine) -> list[tuple[int, slice]]:
     """The parts of the flat vectors that are trained, and the group that trains each; gradients of frozen ones are made 0."""
-    flat, groups, still = engine.flat, engine.groups(), engine.still_rows()
+    flat, groups, still = engine.flat, engine.groups(), still_rows(engine.net, engine.flat, engine.optimizer)
     if not flat.frozen and not flat.sparse and not still and not any(groups):
         return [(0, slice(None))]
     parts: list[tuple[int, slice]] = []
@@ -109,7 +110,7 @@ def update(
 
     plan: whose backward pass gave them, which only tables with sparse=True ask for.
     """
-    engine.check_tables(engine.optimizer)
+    check_tables(engine.net, engine.optimizer)
     return [
         *penalty,
         *engine.optimizer.emit(

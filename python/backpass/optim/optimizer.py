@@ -172,9 +172,8 @@ class Optimizer(Adjustable):
             *(
                 instruction
                 for table in tables
-                for instruction in row_updates(
-                    members[table.group][0], params, members[table.group][1], step, table
-                )
+                for optimizer, own in [members[table.group]]
+                for instruction in row_updates(optimizer.update, optimizer.slots, params, own, step, table)
             ),
         ]
 

@@ -1,8 +1,8 @@
 """The update of tables of which a step trains some rows: these are copied out, updated as everything else is, and copied back."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -10,9 +10,6 @@ from ..ops import gather_rows, gradient_norm, scatter_rows
 from ..ops.clip import partial_sums
 from ..program import Instruction, call
 from ..system.memory import aligned
-
-if TYPE_CHECKING:
-    from .optimizer import Optimizer
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,23 +39,22 @@ def norms(
 
 
 def row_updates(
-    optimizer: "Optimizer",
+    update: Callable[..., Instruction],
+    slots: Sequence[str],
     params: np.ndarray,
     state: dict[str, Any],
     step: np.ndarray,
     table: TableRows,
 ) -> list[Instruction]:
-    """The update of the rows that occur."""
+    """The update of the rows that occur, by an optimizer's `update` and with its slots."""
     shape = table.drows.shape
-    flats = {"params": params} | {slot: state[slot] for slot in optimizer.slots}
+    flats = {"params": params} | {slot: state[slot] for slot in slots}
     whole = {name: flat[table.part].reshape(-1, shape[1]) for name, flat in flats.items()}
     chosen = {name: aligned(shape, params.dtype) for name in flats}
-    moments = {slot: chosen[slot].reshape(-1) for slot in optimizer.slots}
+    moments = {slot: chosen[slot].reshape(-1) for slot in slots}
     found = {"rows": table.rows, "count": table.count}
     return [
         *(call(gather_rows, table=whole[name], chosen=chosen[name], **found) for name in flats),
-        optimizer.update(
-            chosen["params"].reshape(-1), table.drows.reshape(-1), state | moments, step, slice(None)
-        ),
+        update(chosen["params"].reshape(-1), table.drows.reshape(-1), state | moments, step, slice(None)),
         *(call(scatter_rows, chosen=chosen[name], table=whole[name], **found) for name in flats),
     ]
