@@ -12,6 +12,7 @@ from backpass.cli.contestant import Contestant
 from backpass.cli.image_workloads import ImageWorkload
 from backpass.cli.network_workload import NetworkWorkload
 from backpass.cli.sequence_workloads import SequenceWorkload
+from backpass.cli.token_workloads import TokenWorkload
 from backpass.cli.workloads import Workload
 
 from .apart import AVX512_BLAS, apart
@@ -20,6 +21,7 @@ from .images_in_tensorflow import tensorflow_images
 from .images_in_torch import torch_images
 from .sequences_in_jax import jax_sequences
 from .sequences_in_torch import torch_sequences
+from .tokens_in_torch import torch_tokens
 from .with_jax import jax_jit, jax_scan
 from .with_sklearn import scikit_learn
 from .with_tensorflow import tensorflow_graph
@@ -54,6 +56,14 @@ def _images(workload: Workload) -> bool:
 
 def _sequences(workload: Workload) -> bool:
     return isinstance(workload, SequenceWorkload)
+
+
+def _tokens(workload: Workload) -> bool:
+    return isinstance(workload, TokenWorkload)
+
+
+def _sparse(workload: Workload) -> bool:
+    return workload.name == "embedrec"
 
 
 def _ragged(workload: Workload) -> bool:
@@ -94,5 +104,7 @@ PEERS: dict[str, tuple[str, Make, Callable[[Workload], bool]]] = {
     "tensorflow step": ("tensorflow", tensorflow_images, _images),
     "torch modules": ("torch", torch_sequences, _sequences),
     "torch packed": ("torch", lambda w, threads: torch_sequences(w, threads, packed=True), _ragged),
+    "torch tokens": ("torch", torch_tokens, _tokens),
+    "torch tokens, dense table": ("torch", lambda w, threads: torch_tokens(w, threads, dense=True), _sparse),
     "jax scan of steps": ("jax", jax_sequences, _sequences),
 }

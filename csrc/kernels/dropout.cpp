@@ -1,30 +1,11 @@
 // Dropout: a mask from random words, and products with it.
+#include "dropout_mask.hpp"
 #include "kernel.hpp"
-#include "vector/loops.hpp"
-#include "vector/philox.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
 
 static_assert(kElementPiece % kDrawBlock == 0, "a task starts with a block of the draw");
-
-// scale where a random word reaches the threshold, 0 elsewhere.
-template <class T>
-BP_INLINE vec<T> mask_of(const Word* words, Word threshold, T scale) {
-    if constexpr (sizeof(T) == 4) {
-        return select<vec<T>>(load(words) >= threshold, broadcast<T>(scale), vec<T>{});
-    } else {
-        typename Vector<Word, kBytes / 2>::type half;
-        __builtin_memcpy(&half, words, sizeof half);
-        return select<vec<T>>(__builtin_convertvector(half, ivec<T>) >= lane<ivec<T>>(threshold),
-                              broadcast<T>(scale), vec<T>{});
-    }
-}
-
-BP_INLINE Word threshold_of(double p) {
-    const double limit = p * 0x1p32;
-    return limit > 0 ? Word(limit < 0x1p32 - 1 ? limit : 0x1p32 - 1) : 0;
-}
 
 // mask = 0 with probability p, else 1/(1-p); y = x mask
 template <class T>

@@ -1,11 +1,8 @@
 // Elements chosen by index. An index may be forged: outside it reads NaN, and writes nothing.
-#include "kernel.hpp"
-#include "vector/strides.hpp"
+#include "table_rows.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
-
-BP_INLINE bool inside(Index at, Index size) { return std::uint64_t(at) < std::uint64_t(size); }
 
 template <class T>
 void embedding_forward(const EmbeddingForward<T>& op, Range range, Scratch) {
@@ -23,38 +20,32 @@ void embedding_forward(const EmbeddingForward<T>& op, Range range, Scratch) {
     }
 }
 
-// to += columns elements of dy, which are `step` apart.
 template <class T>
-BP_INLINE void add_row(T* to, const T* dy, Index step, Index columns) {
-    if (step == 1) {
-        each_vector<T>(columns, [&](Index c, int n) BP_INLINED {
-            store_some(to + c, load_some(to + c, n) + load_some(dy + c, n), n);
-        });
-    } else {
-        for (Index c = 0; c < columns; ++c) to[c] += dy[c * step];
-    }
+void embedding_backward(const EmbeddingBackward<T>& op, Range, Scratch scratch) {
+    sort_by_rows(op, scratch);
 }
 
 template <class T>
-void embedding_backward(const EmbeddingBackward<T>& op, Range range, Scratch) {
-    const Index columns = op.dweight.cols(), lead = op.index.ndim, indices = op.index.size();
-    if (op.dweight.size() == 0) return;
-    const auto [begin, end] = covered(range, op.rows_per_task(), op.dweight.rows());
-    T* const dweight = op.dweight.data + begin * columns;
-    __builtin_memset(dweight, 0, sizeof(T) * std::uint64_t((end - begin) * columns));
-    // The last dimension of index, by strides: a step of `Walk` for each would cost more than the look at most of them.
-    const Index run = lead > 0 ? op.index.shape[lead - 1] : 1;
-    const Index index_step = lead > 0 ? op.index.stride[lead - 1] : 0;
-    const Index dy_step = lead > 0 ? op.dy.stride[lead - 1] : 0;
-    Walk<const Index> index(op.index, 0, int(lead));
-    Walk<const T> dy(op.dy, 0, int(lead));
-    for (Index i = 0; i < indices; i += run, index.next(run), dy.next(run))
-        for (Index k = 0; k < run; ++k) {
-            const Index at = op.index.data[index.offset + k * index_step];
-            if (at < begin || at >= end || at == op.padding_idx) continue;
-            add_row(dweight + (at - begin) * columns, op.dy.data + dy.offset + k * dy_step,
-                    op.dy.stride[lead], columns);
-        }
+void embedding_backward_weight(const EmbeddingBackwardWeight<T>& op, Range range, Scratch) {
+    const int lead = op.dy.ndim - 1;
+    const Index columns = op.dy.shape[lead], step = op.dy.stride[lead];
+    Index positions = 1;
+    for (int i = 0; i < lead; ++i) positions *= op.dy.shape[i];
+    const bool one_after_another = op.dy.contiguous();
+    sum_rows<T>(op, range, [&](Index position, auto add) BP_INLINED {
+        if (!inside(position, positions)) return;
+        const Index offset =
+            one_after_another ? position * columns : Walk<const T>(op.dy, position, lead).offset;
+        const T* const dy = op.dy.data + offset;
+        if (step == 1 || columns < 2)
+            add([&](Index c, int n) BP_INLINED { return load_some(dy + c, n); });
+        else
+            add([&](Index c, int n) BP_INLINED {
+                T lanes[width<T>] = {};
+                for (int k = 0; k < n; ++k) lanes[k] = dy[(c + k) * step];
+                return load(lanes);
+            });
+    });
 }
 
 template <class T>
@@ -99,6 +90,7 @@ void gather_backward(const GatherBackward<T>& op, Range range, Scratch) {
 
 BACKPASS_KERNEL(EmbeddingForward, embedding_forward)
 BACKPASS_KERNEL(EmbeddingBackward, embedding_backward)
+BACKPASS_KERNEL(EmbeddingBackwardWeight, embedding_backward_weight)
 BACKPASS_KERNEL(GatherForward, gather_forward)
 BACKPASS_KERNEL(GatherBackward, gather_backward)
 

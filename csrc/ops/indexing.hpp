@@ -1,6 +1,6 @@
 // Elements chosen by index: rows of a table, and elements along the last dimension. An index outside gives NaN.
 #pragma once
-#include "fields.hpp"
+#include "table_rows.hpp"
 
 namespace backpass {
 
@@ -41,37 +41,51 @@ struct EmbeddingForward {
     std::int64_t tasks() const { return y.size() == 0 ? 0 : pieces(index.size(), rows_per_task()); }
 };
 
-// dweight_v = Σ_i dy_i [index_i = v], added up in the order of i. Tasks: pieces of the rows of dweight.
+// The positions of index, sorted by the rows of weight that they choose. One task: a sort in one pass for each 11 bits of a row.
 template <class T>
 struct EmbeddingBackward {
     static constexpr const char* name = "embedding_backward";
-    Strided<const T> dy;
+    Tensor<const T> weight;
     Strided<const std::int64_t> index;
-    Tensor<T> dweight;
+    Tensor<std::int64_t> order, rows, ends, count;
     std::int64_t padding_idx = -1;
 
     template <class Visit>
     void fields(Visit&& field) {
-        field("dy", dy);
+        field("weight", weight);
         field("index", index);
-        field("dweight", dweight);
+        field("order", order);
+        field("rows", rows);
+        field("ends", ends);
+        field("count", count);
         field("padding_idx", padding_idx);
     }
     const char* invalid() const {
-        return dweight.ndim == 2 && same_lead(dy, 1, index, 0) && dy.shape[dy.ndim - 1] == dweight.cols()
+        if (weight.ndim != 2 || !all_have_size(index.size(), order, rows, ends) || !has_size(count, 1))
+            return "weight must be (V, E), order, rows and ends have the size of index, count (1,)";
+        return bits_below(weight.rows()) + bits_below(index.size()) < 64
                    ? nullptr
-                   : "dweight must be (V, E), dy (..., E) for index (...)";
+                   : "weight has too many rows for an index of this size";
     }
-    double flops() const { return double(dy.size()); }
-    double bytes() const { return double(sizeof(T)) * double(dweight.size() + 3 * dy.size()); }
-    // Every task reads all indices, which costs about as much as 16 elements for each of them.
-    BP_INLINE std::int64_t rows_per_task() const {
-        const std::int64_t indices = index.size(), elements = (dweight.rows() + indices) * dweight.cols();
-        const std::int64_t piece = indices > kElementPiece / 16 ? 16 * indices : kElementPiece;
-        const std::int64_t most = elements / piece, tasks = most < 1 ? 1 : most > 16 ? 16 : most;
-        return (dweight.rows() + tasks - 1) / tasks;
+    double flops() const { return 8 * double(index.size()); }
+    double bytes() const { return 64 * double(index.size()); }
+    std::int64_t tasks() const { return 1; }
+};
+
+// dweight_v = sum of dy_i over the positions i of row v; drows_k that of the k-th row that occurs.
+template <class T>
+struct EmbeddingBackwardWeight : SumsOfRows<T> {
+    static constexpr const char* name = "embedding_backward_weight";
+    Strided<const T> dy;
+
+    template <class Visit>
+    void fields(Visit&& field) {
+        field("dy", dy);
+        this->common(field);
     }
-    std::int64_t tasks() const { return dweight.size() == 0 ? 0 : pieces(dweight.rows(), rows_per_task()); }
+    const char* invalid() const {
+        return dy.ndim > 0 ? this->mismatch(dy.shape[dy.ndim - 1]) : "dy must be (..., E)";
+    }
 };
 
 // y_k = x[index_k] in every row. Tasks: pieces of the elements of y.
@@ -127,6 +141,7 @@ struct GatherBackward {
     std::int64_t tasks() const { return dx.size() == 0 ? 0 : pieces(dx.rows(), rows_per_task()); }
 };
 
-using IndexingOps = BothDtypes<EmbeddingForward, EmbeddingBackward, GatherForward, GatherBackward>;
+using IndexingOps =
+    BothDtypes<EmbeddingForward, EmbeddingBackward, EmbeddingBackwardWeight, GatherForward, GatherBackward>;
 
 }  // namespace backpass

@@ -3,6 +3,7 @@
 #include <variant>
 
 #include "accuracy.hpp"
+#include "attention.hpp"
 #include "augment.hpp"
 #include "avg_pool.hpp"
 #include "batch.hpp"
@@ -13,6 +14,7 @@
 #include "conv.hpp"
 #include "dropout.hpp"
 #include "elementwise.hpp"
+#include "embedding_bag.hpp"
 #include "expression.hpp"
 #include "group_norm.hpp"
 #include "image_transforms.hpp"
@@ -29,20 +31,22 @@
 #include "recurrent.hpp"
 #include "reduction.hpp"
 #include "resize.hpp"
+#include "rms_norm.hpp"
 #include "schedule.hpp"
 #include "softmax.hpp"
 #include "sparse_linear.hpp"
+#include "table_rows.hpp"
 #include "update.hpp"
 
 namespace backpass {
 
-using Ops =
-    decltype(LinearOps{} + SparseLinearOps{} + ElementwiseOps{} + ExpressionOps{} + ReductionOps{} +
-             IndexingOps{} + MatmulOps{} + ConvOps{} + MaxPoolOps{} + AvgPoolOps{} + MeanLossOps{} +
-             DropoutOps{} + SoftmaxOps{} + BatchNormOps{} + LayerNormOps{} + AugmentOps{} + MixupOps{} +
-             ClassLossOps{} + PointwiseLossOps{} + AccuracyOps{} + UpdateOps{} + ClipOps{} + PenaltyOps{} +
-             ScheduleOps{} + BatchOps{} + MeasureOps{} + BatchNormRowsOps{} + GroupNormOps{} + ResizeOps{} +
-             ImageTransformOps{} + RecurrentOps{});
+using Ops = decltype(LinearOps{} + SparseLinearOps{} + ElementwiseOps{} + ExpressionOps{} + ReductionOps{} +
+                     IndexingOps{} + MatmulOps{} + ConvOps{} + MaxPoolOps{} + AvgPoolOps{} + MeanLossOps{} +
+                     DropoutOps{} + SoftmaxOps{} + BatchNormOps{} + LayerNormOps{} + AugmentOps{} +
+                     MixupOps{} + ClassLossOps{} + PointwiseLossOps{} + AccuracyOps{} + UpdateOps{} +
+                     ClipOps{} + PenaltyOps{} + ScheduleOps{} + BatchOps{} + MeasureOps{} +
+                     BatchNormRowsOps{} + GroupNormOps{} + ResizeOps{} + ImageTransformOps{} +
+                     RecurrentOps{} + RMSNormOps{} + AttentionOps{} + EmbeddingBagOps{} + TableRowsOps{});
 
 // A kernel does the tasks [range.begin, range.end) of its op.
 template <class Op>

@@ -565,6 +565,7 @@ class Model:
             >>> {name: g for (name, _), g in zip(model.named_parameters(), model.gradients())}
             {'0.weight': ...
         """
+        self.engine.fill_tables()
         return [layer.view(key, gradient=True) for _, layer, key in weights.learned(self.net)]
 
     @reading

@@ -1,5 +1,5 @@
 // Elements chosen by index of one ISA row against plain loops, over arrays of any strides, with indices that point nowhere.
-#include "laid.hpp"
+#include "runs.hpp"
 
 namespace {
 
@@ -38,15 +38,45 @@ void embedding(int64_t rows, int64_t columns, const Extents& lead, Lies lies, bo
     }
     const Laid<T> dy(with(lead, columns), lies);
     for (const int64_t padding_idx : {int64_t{-1}, int64_t{1}}) {
+        Runs runs(index.size());
         EmbeddingBackward<T> backward;
-        backward.dy = dy, backward.index = index, backward.dweight = dweight;
-        backward.padding_idx = padding_idx;
-        run(backward);
+        backward.weight = weight, backward.index = index, backward.padding_idx = padding_idx;
+        runs.sort(backward);
+        EmbeddingBackwardWeight<T> sums;
+        sums.dy = dy, runs.give(sums);
         std::vector<T> sum(std::size_t(rows * columns));  // in the order of the indices: the same bits
         for (int64_t i = 0; i < index.size(); ++i)
             for (int64_t c = 0; c < columns && inside(index[i], rows) && index[i] != padding_idx; ++c)
                 sum[std::size_t(index[i] * columns + c)] += dy[i * columns + c];
-        for (int64_t i = 0; i < dweight.size(); ++i) CHECK(dweight[i] == sum[std::size_t(i)]);
+        runs.check_sums(sums, {rows, columns},
+                        [&](int64_t row, int64_t c) { return sum[std::size_t(row * columns + c)]; });
+    }
+}
+
+// Copies of rows: some of them are forged, and the count is, too.
+template <class T>
+void copies(int64_t size, int64_t columns, int64_t chosen) {
+    const Array<T> table({size, columns}), from({chosen, columns});
+    const Array<int64_t> rows({chosen + 3}), count({1});
+    const auto to = Array<T>::filled({chosen, columns});
+    for (int64_t i = 0; i < rows.size(); ++i) rows[i] = i < size ? size - 1 - i : kForged[i % 3];
+    for (const int64_t n : {int64_t{0}, chosen / 2, chosen, chosen + 9, kForged[0], kForged[1], kForged[2]}) {
+        count[0] = n;
+        GatherRows<T> gather;
+        gather.table = table, gather.rows = rows, gather.count = count, gather.chosen = to;
+        run(gather);
+        for (int64_t i = 0; i < to.size(); ++i) {
+            const int64_t k = i / columns;
+            CHECK(to[i] == (k < n && k < size ? table[rows[k] * columns + i % columns] : T(0)));
+        }
+        const auto into = Array<T>::filled({size, columns});
+        ScatterRows<T> scatter;
+        scatter.chosen = from, scatter.rows = rows, scatter.count = count, scatter.table = into;
+        run(scatter);
+        for (int64_t i = 0; i < into.size(); ++i) {
+            const int64_t k = size - 1 - i / columns;
+            CHECK(into[i] == (k < n && k < chosen ? from[k * columns + i % columns] : T(77)));
+        }
     }
 }
 
@@ -85,9 +115,12 @@ void check(T) {
             embedding<T>(6, 4, {2, 3, 1, 2, 3}, lies, forged), gather<T>(3, 2, {2, 3, 1, 2, 3}, lies, forged);
             // Several tasks.
             embedding<T>(3000, 33, {70, 11}, lies, forged), embedding<T>(40, 65, {5000}, lies, forged);
+            embedding<T>(4097, 64, {700}, lies, forged);
             embedding<T>(70000, 1, {90}, lies, forged), gather<T>(9, 3000, {15}, lies, forged);
             gather<T>(5000, 3, {9}, lies, forged), gather<T>(50, 40000, {}, lies, forged);
         }
+    for (int64_t n = 0; n < 20; ++n) copies<T>(9, n, 5), copies<T>(n, 7, 6), copies<T>(8, 5, n);
+    copies<T>(300, 70, 290);
     const Array<T> weight({4, 3});
     const auto y = Array<T>::filled({5, 3});
     EmbeddingForward<T> forward;

@@ -43,6 +43,7 @@ class Case:
     shape: tuple[int, ...] = (6,)  # of one row of X
     target: str = "real"
     target_shape: tuple[int, ...] = (4,)  # of one row of y
+    indices: int = 0  # X holds integers below this instead of numbers
     steps: int = 100
 
 
@@ -56,7 +57,9 @@ def rows(case: Case, dtype: str) -> tuple[np.ndarray, np.ndarray]:
     """All rows of a case, X and y."""
     x = 1.5 * uniform((sum(BATCHES), *case.shape), 1)
     y = TARGETS[case.target](uniform((sum(BATCHES), *case.target_shape), 2))
-    return x.astype(dtype), y if y.dtype == np.int64 else y.astype(dtype)
+    if case.indices:
+        x = np.floor((x / 1.5 + 1) / 2 * case.indices).astype(np.int64)
+    return x if case.indices else x.astype(dtype), y if y.dtype == np.int64 else y.astype(dtype)
 
 
 def batches(case: Case, dtype: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:

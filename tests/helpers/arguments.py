@@ -21,8 +21,11 @@ from backpass import losses, nn, optim
 from backpass.backends import Backend
 from backpass.nn.conv import Convolution
 from backpass.nn.conv_transpose import TransposedConvolution
+from backpass.nn.embedding import Table
+from backpass.nn.feature_tokenizer import FeatureTokenizer
 from backpass.nn.image_augmentation import ImageAugmentation
 from backpass.nn.pooling import Pooling
+from backpass.nn.positions import Positions
 from backpass.optim import schedules
 from helpers.registered import sample_losses
 
@@ -40,6 +43,7 @@ GOOD: dict[str, Any] = {  # arguments without a default
     "factor": 0.5, "total_steps": 10, "warmup_steps": 2, "factors": {3: 0.5}, "net": nn.Identity, "path": "/nowhere/x", "n": 1,
     "pixels": 1, "size": 2, "degrees": 5, "name": "numpy", "loss": "mse", "optimizer": "sgd", "limits": 1,
     "backend": bp.get_backend("numpy"), "state": {}, "num_groups": 2, "num_channels": 4, "output_size": 2,
+    "num_embeddings": 5, "embedding_dim": 4, "max_len": 3, "dim": 4,
 }  # fmt: skip
 BY_NAME = {
     "schedules": ("constant", "step", "exponential", "cosine", "warmup_cosine", "one_cycle", "piecewise"),
@@ -309,6 +313,14 @@ def use(made: Any, backend: Backend) -> None:
             x = X[:, :, None, None] * np.arange(1.0, 7.0).reshape(2, 3)
         elif isinstance(made, ON_SEQUENCES):
             x = X[:, :, None] * np.arange(1.0, 4.0)
+        elif isinstance(made, Table):
+            x = np.zeros((6, 4), np.int64)
+        elif isinstance(made, FeatureTokenizer):
+            x = {
+                name: X[:, :4] if name == "x" else np.zeros((6, len(made.tables)), int) for name in made.takes
+            }
+        elif isinstance(made, Positions):
+            x = X.reshape(6, 1, 4)
         elif isinstance(made, Pooling):
             x = X.reshape(6, 1, 4) if type(made).__name__.endswith("1d") else X.reshape(6, 1, 2, 2)
         y = np.ones(bp.Model(deepcopy(made), backend="numpy").predict(x).shape)

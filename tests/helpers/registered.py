@@ -23,6 +23,7 @@ ROWS = (
     (SIZE, 9),
     (SIZE, 9, 8),
     (SIZE, 9, 8, 7),
+    (4, SIZE),
 )  # shapes of a row, tried in turn
 
 
@@ -92,13 +93,16 @@ def sample_layers() -> dict[str, SampleLayer]:
 
 def _made(cls: type[nn.Module]) -> nn.Module:
     given: list[Any] = []
-    for parameter in inspect.signature(cls).parameters.values():
+    parameters = inspect.signature(cls).parameters
+    # By default a transformer's is too wide to be tried number by number.
+    small = {"dim_feedforward": SIZE} if "dim_feedforward" in parameters else {}
+    for parameter in parameters.values():
         if parameter.kind is parameter.VAR_POSITIONAL or "Module" in str(parameter.annotation):
             given.append(nn.Linear(SIZE, SIZE))
         elif parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
             given.append(SIZE)
     try:
-        return cls(*given)
+        return cls(*given, **small)
     except ValueError:  # of several arguments that may be left out it wants one
         return cls(*given, SIZE)
 

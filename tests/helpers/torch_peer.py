@@ -35,6 +35,74 @@ class GlobalMaxPool(torch.nn.Module):
         return torch.nn.functional.adaptive_max_pool1d(x.flatten(2), 1)[..., 0]
 
 
+class PositionalEmbedding(torch.nn.Embedding):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.weight[: x.shape[-2]]
+
+
+class SinusoidalPositions(torch.nn.Module):
+    """As in PyTorch's tutorials."""
+
+    def __init__(self, embedding_dim: int, max_len: int = 5000, base: float = 10000.0) -> None:
+        super().__init__()
+        position = torch.arange(max_len, dtype=torch.float64).unsqueeze(1)
+        rate = torch.exp(
+            torch.arange(0, embedding_dim, 2, dtype=torch.float64) * (-math.log(base) / embedding_dim)
+        )
+        self.table = torch.zeros(max_len, embedding_dim, dtype=torch.float64)
+        self.table[:, 0::2] = torch.sin(position * rate)
+        self.table[:, 1::2] = torch.cos(position * rate)[:, : embedding_dim // 2]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.table[: x.shape[-2]].to(x.dtype)
+
+
+class RotaryPositions(torch.nn.Module):
+    """By complex numbers: features of a pair are the parts of one, turned by a product."""
+
+    def __init__(self, dim: int, max_len: int, base: float = 10000.0, interleaved: bool = False) -> None:
+        super().__init__()
+        rates = base ** (-torch.arange(0, dim, 2, dtype=torch.float64) / dim)
+        self.turns, self.interleaved = (
+            torch.polar(
+                torch.ones(max_len, dim // 2, dtype=torch.float64), torch.arange(max_len)[:, None] * rates
+            ),
+            interleaved,
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        pairs = x.unflatten(-1, (-1, 2)) if self.interleaved else x.unflatten(-1, (2, -1)).transpose(-1, -2)
+        z = torch.view_as_real(torch.view_as_complex(pairs.contiguous().double()) * self.turns[: x.shape[-2]])
+        return (z if self.interleaved else z.transpose(-1, -2)).flatten(-2).to(x.dtype)
+
+
+class FeatureTokenizer(torch.nn.Module):
+    """As rtdl's, of numbers or of categories."""
+
+    def __init__(
+        self, num_features: int, embedding_dim: int, cardinalities: Any = (), cls_token: bool = False
+    ) -> None:
+        super().__init__()
+        if num_features:
+            self.weight = torch.nn.Parameter(torch.empty(num_features, embedding_dim))
+            self.bias = torch.nn.Parameter(torch.empty(num_features, embedding_dim))
+        if cls_token:
+            self.cls = torch.nn.Parameter(torch.empty(embedding_dim))
+        self.tables = torch.nn.ModuleList([torch.nn.Embedding(size, embedding_dim) for size in cardinalities])
+
+    def forward(self, x: torch.Tensor, categories: torch.Tensor | None = None) -> torch.Tensor:
+        parts = []
+        if hasattr(self, "weight"):
+            parts.append(self.weight * x[..., None] + self.bias)
+        else:
+            categories = x
+        if self.tables:
+            parts.append(torch.stack([t(c) for t, c in zip(self.tables, categories.T, strict=True)], dim=1))
+        if hasattr(self, "cls"):
+            parts.insert(0, self.cls.expand(len(x), 1, -1))
+        return torch.cat(parts, dim=1)
+
+
 def classes_last(base: type) -> type:
     """A class-index loss on outputs (batch, ..., C), with its class weights given as a list."""
 
@@ -77,6 +145,10 @@ nn = SimpleNamespace(
         "Residual": Residual,
         "GlobalAvgPool": GlobalAvgPool,
         "GlobalMaxPool": GlobalMaxPool,
+        "PositionalEmbedding": PositionalEmbedding,
+        "SinusoidalPositions": SinusoidalPositions,
+        "RotaryPositions": RotaryPositions,
+        "FeatureTokenizer": FeatureTokenizer,
         "MSELoss": mse,
         "CrossEntropyLoss": classes_last(torch.nn.CrossEntropyLoss),
         "NLLLoss": classes_last(torch.nn.NLLLoss),

@@ -48,7 +48,7 @@ def run_gradients(backend: Backend, forward: Op, given: dict[str, Any]) -> list[
         )
         for k in op.outputs:
             if k not in fields and not op.arrays[k].optional:
-                fields[k] = np.full(op.arrays[k].shape(known), 77.0)
+                fields[k] = np.full(op.arrays[k].shape(known), 77, op.arrays[k].dtype or "float64")
         backend.call(op.name, **fields)
         given |= fields
         outputs += [k for k in op.outputs if k in fields]

@@ -11,6 +11,7 @@ import numpy as np
 from ..backends import Executor
 from ..checks import is_name
 from ..diagnostics.health import Records, judge, report
+from ..diagnostics.through_time import ThroughTime
 from ..engine.run import Run
 from ..ops import dead_units, part_norms, saturated_units
 from ..ops.formulas import ACTIVATIONS
@@ -90,8 +91,9 @@ class GradientMonitor(Callback):
 
     Measured are, for each layer with weights, the norm of the gradient (before clipping) and that of one step's update over that
     of the weights; for each ReLU the share of dead units (0 for every row of the last 5 batches measured), for each sigmoid and
-    tanh that of saturated outputs (slope below 5 % of the largest; not where they are the network's output). All of it is read
-    from the buffers that a step leaves behind. A resumed run goes on with what was recorded.
+    tanh that of saturated outputs (slope below 5 % of the largest; not where they are the network's output). Of recurrent layers
+    it is how much of the gradient at the last step reaches the first one. All of it is read from the buffers that a step leaves
+    behind. A resumed run goes on with what was recorded.
 
     The last batch of an epoch is passed over if it is smaller than the others: the step before it counts.
 
@@ -236,6 +238,7 @@ class GradientMonitor(Callback):
         self._plan: Plan | None = None  # what _units and _program are for
         self._program: Executor | None = None
         self._units: Units | None = None
+        self._through: ThroughTime | None = None
 
     def _remember(self) -> None:
         np.copyto(self._before, self.model.engine.flat.params)
@@ -245,17 +248,23 @@ class GradientMonitor(Callback):
         records, plan = self.records, self.model.engine.plans.trained
         if self._program is None or self._units is None or plan is not self._plan:
             self._units, self._plan = Units(plan, self._sample), plan
-            self._program = self._compiled(self._units)
+            self._through = ThroughTime(plan)
+            self._program = self._compiled(self._units, self._through)
+        self.model.engine.fill_tables()
         self._program.run(1, self.model.engine.threads)
         records.norms.append(self._norms.tolist())
         updates = map(ratio, self._updates.tolist(), self._weights.tolist())
         records.updates.append([*updates] if self._at == now - 1 else [math.nan] * len(self._ends))
         records.idle.append(self._units.shares.tolist())
         records.activations, records.kinds = self._units.layers, self._units.kinds
+        assert self._through is not None
+        records.reach.append(self._through.reach())
+        records.recurrent, records.spans = self._through.layers, self._through.spans
+        records.from_the_end = self._through.from_the_end
         records.steps.append(now)
         self._sample += 1
 
-    def _compiled(self, units: Units) -> Executor:
+    def _compiled(self, units: Units, through: ThroughTime) -> Executor:
         """The program that measures the step that was made last."""
         flat = self.model.engine.flat
         parts: list[tuple[np.ndarray, np.ndarray | None, np.ndarray]] = [
@@ -264,7 +273,9 @@ class GradientMonitor(Callback):
             (flat.params, None, self._weights),
         ]
         norms = [call(part_norms, flat=f, before=b, ends=self._ends, norms=n) for f, b, n in parts]
-        executor: Executor = self.model.engine.backend.compile([*norms, *units.instructions])
+        executor: Executor = self.model.engine.backend.compile(
+            [*norms, *units.instructions, *through.instructions]
+        )
         return executor
 
     # -- going on ---------------------------------------------------------------------------------------------------

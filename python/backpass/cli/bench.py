@@ -29,9 +29,10 @@ from . import peak
 from .contestant import Contestant, Make, backend
 from .image_workloads import IMAGE_WORKLOADS
 from .sequence_workloads import SEQUENCE_WORKLOADS
+from .token_workloads import TOKEN_WORKLOADS
 from .workloads import MAIN, WORKLOADS, Workload
 
-KNOWN = WORKLOADS | IMAGE_WORKLOADS | SEQUENCE_WORKLOADS
+KNOWN = WORKLOADS | IMAGE_WORKLOADS | SEQUENCE_WORKLOADS | TOKEN_WORKLOADS
 # Parameters whose update stays in a core's cache: 840 KB.
 CACHED = 30_000
 # Seconds between two turns: OpenBLAS's idle threads go on spinning for a tenth after a product.
@@ -137,7 +138,7 @@ def chosen(names: str | None, large: bool) -> list[Workload]:
     if names == "images":
         return [*IMAGE_WORKLOADS.values()]
     if names == "sequences":
-        return [*SEQUENCE_WORKLOADS.values()]
+        return [*SEQUENCE_WORKLOADS.values(), *TOKEN_WORKLOADS.values()]
     if names == "all":
         return [workload for workload in WORKLOADS.values() if large or not workload.slow]
     workload_names = [name.strip() for name in names.split(",") if name.strip()] + (

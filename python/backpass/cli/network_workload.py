@@ -27,7 +27,8 @@ class NetworkWorkload(Workload):
     def _plan(self) -> Any:
         model, (X, y) = self.model("numpy"), self.data()
         engine, one = model.engine, slice(0, self.batch)
-        inputs, target, _ = checked_data(engine, X[one], y[one], None)
+        first = tuple(x[one] for x in X) if isinstance(X, tuple) else X[one]
+        inputs, target, _ = checked_data(engine, first, y[one], None)
         return engine.plans.training(inputs.specs(self.batch, engine.dtype), target_of(target))
 
     @property
@@ -48,7 +49,7 @@ class NetworkWorkload(Workload):
     def steps_per_epoch(self) -> int:
         return 8 if self.batch > 1 else 200
 
-    def data(self, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    def data(self, seed: int = 0) -> tuple[Any, np.ndarray]:
         raise NotImplementedError
 
     def model(self, backend: str, threads: int | None = None) -> Model:
@@ -74,4 +75,6 @@ def products(instruction: Instruction) -> int:
         )
         into_x = 3 if fields["dx"] is not None else 2
         return int(2 * steps * (3 * weight_hh.size + into_x * weight_ih.size))
+    if name == "attention_backward":  # of each pair of steps: scores, their values, and the gradients of both
+        return int(6 * 2 * fields["q"].size * fields["k"].shape[1])
     return 0

@@ -62,7 +62,7 @@ class Workload:
         """How many batches the synthetic data hold."""
         return max(8, min(1000, DATA_BYTES // (4 * self.batch * self.layers[0])))
 
-    def data(self, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    def data(self, seed: int = 0) -> tuple[Any, np.ndarray]:
         """Normal X; random classes, or a random number to predict."""
         rng = np.random.default_rng(seed)
         rows = self.batch * self.steps_per_epoch

@@ -158,7 +158,13 @@ def _passes(engine: Engine, inputs: Inputs, y: Rows) -> tuple[Callable[[], float
         executor.run(1, engine.threads)
         return float(plan.loss[0])
 
-    return lambda: run(forward), lambda: run(both)
+    def run_both() -> float:
+        value = run(both)
+        for table in plan.tables:
+            table.fill()
+        return value
+
+    return lambda: run(forward), run_both
 
 
 def _places(engine: Engine, limit: int | None) -> list[tuple[int, tuple[int, ...]]]:

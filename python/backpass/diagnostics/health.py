@@ -17,6 +17,8 @@ LASTING = 3
 REPLACED = 1.0
 # Exploding, vanishing: how gradients (root mean square) of two layers differ.
 DEEPER = 1e4
+# Through time: what reaches the first step of a sequence, over what comes in at the last one.
+FAINT = 1e-4
 # Dead, saturated: the share of a layer's units.
 IDLE = 0.75
 
@@ -29,6 +31,10 @@ ADVICE = {
     " or nn.BatchNorm1d before the activation; or take nn.ReLU.",
     "vanishing": "Take nn.ReLU or nn.GELU instead of sigmoid or tanh, with init='he_normal'; put nn.LayerNorm or nn.BatchNorm1d"
     " behind each activation; wrap layers of equal width in nn.Residual; or take fewer layers.",
+    "vanishing through time": "Where early steps matter, take nn.LSTM or nn.GRU instead of nn.RNN, or init='orthogonal'; or let"
+    " the loss see every step instead of the last one alone.",
+    "exploding through time": "Set clip_grad_norm=1.0; take nn.LSTM or nn.GRU instead of nn.RNN, or init='orthogonal'; or a lower"
+    " learning rate.",
     "healthy": "Nothing needs to be done.",
 }
 
@@ -60,6 +66,16 @@ class Records:
     norms: list[list[float]] = field(default_factory=list)  # T of L
     updates: list[list[float]] = field(default_factory=list)  # T of L
     idle: list[list[float]] = field(default_factory=list)  # T of A: shares
+    recurrent: list[str] = field(
+        default_factory=list
+    )  # recurrent layers (R), with the steps of their sequences
+    spans: list[int] = field(default_factory=list)
+    from_the_end: list[bool] = field(
+        default_factory=list
+    )  # whether the loss sees the last step of each alone
+    reach: list[list[float]] = field(
+        default_factory=list
+    )  # T of R: what of the gradient at the last step reaches the first
 
     def name(self, layer: str) -> str:
         """A layer as messages call it."""
@@ -91,6 +107,7 @@ def judge(records: Records) -> Verdict:
         *_idle(records, "dead"),
         *_idle(records, "saturated"),
         *_vanishing(records),
+        *_through_time(records),
     ):
         return verdict
     return Verdict("healthy")
@@ -143,6 +160,22 @@ def _vanishing(records: Records) -> Iterator[Verdict]:
         )
 
 
+def _through_time(records: Records) -> Iterator[Verdict]:
+    for number, (only_the_end, share) in enumerate(zip(records.from_the_end, _reach(records), strict=True)):
+        if share > 1 / FAINT or (only_the_end and share < FAINT):
+            kind = "vanishing" if share < 1 else "exploding"
+            yield Verdict(f"{kind} through time", f"at {_reaching(records, number, share)}")
+
+
+def _reach(records: Records) -> np.ndarray:
+    return records.late(records.reach) if records.recurrent else np.zeros(0)
+
+
+def _reaching(records: Records, number: int, share: float) -> str:
+    steps = records.spans[number] - 1
+    return f"{records.name(records.recurrent[number])}: {share:.1g} of the gradient at step {steps} reaches step 0"
+
+
 def report(records: Records) -> str:
     """The verdict, what to do, and a table of the last sample."""
     verdict = judge(records)
@@ -168,4 +201,8 @@ def report(records: Records) -> str:
         ).rstrip()
         for row in rows
     ]
-    return "\n".join([f"{verdict}", ADVICE[verdict.kind], "", f"step {records.steps[-1]}", *table])
+    through = [
+        f"gradient through time, {_reaching(records, number, share)}"
+        for number, share in enumerate(records.reach[-1] if records.recurrent else ())
+    ]
+    return "\n".join([f"{verdict}", ADVICE[verdict.kind], "", f"step {records.steps[-1]}", *table, *through])

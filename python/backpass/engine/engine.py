@@ -1,5 +1,6 @@
 """Engine: what training changes, and what it is made of: network, loss, optimizer, parameters, moments, counters, plans."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from typing import Any, Protocol
@@ -91,6 +92,7 @@ class Engine:
             for number, layer in enumerate(dict.fromkeys(layers)):
                 layer.initialise(generator(self.seed, number))
             self.groups()  # says so if they do not fit
+            self.check_tables(self.optimizer)
             self.optimizer_state = self.optimizer.state(self.flat.size, self.dtype)
         except BaseException:  # a layer is another model's, or memory runs out: all others stay free
             for layer in layers:
@@ -163,10 +165,55 @@ class Engine:
         # A parameter that a tie has replaced belongs to none.
         return [group_of.get(number, 0) for number in range(len(self.flat.offsets))]
 
+    def check_tables(self, optimizer: Optimizer) -> None:
+        """ValueError where a table with sparse=True is trained with what would have to move all of its rows."""
+        if not self.flat.sparse:
+            return
+        named = [*self.net.named_parameters()]
+        members = getattr(optimizer, "groups", (optimizer,))
+        for (name, parameter), group in zip(named, optimizer.assign(named), strict=True):
+            for setting in ("weight_decay", "momentum"):
+                value = members[group].scalars.get(setting)
+                if value and parameter.sparse and parameter.requires_grad:
+                    kind = type(members[group]).__name__
+                    raise ValueError(
+                        f"{kind}: {setting} is {value:g}, and {name} has sparse=True: rows that do not occur would miss it;"
+                        f' expected 0, for all or in a group: {kind}([{{"params": "{name}", "{setting}": 0}}, ...])'
+                    )
+
+    def still_rows(self) -> dict[int, slice]:
+        """The rows for padding that a weight decay would move, as parts of the flat vectors by the number of the table.
+
+        A table that another layer reads as well, such as a head, has a gradient in all rows.
+        """
+        named = [*self.net.named_parameters()]
+        members = getattr(self.optimizer, "groups", (self.optimizer,))
+        found: dict[int, slice] = {}
+        modules = {id(module): module for _, module in self.net.walk()}.values()
+        readers = Counter(id(parameter) for module in modules for parameter in module.learned.values())
+        decays = {
+            id(parameter)
+            for (_, parameter), group in zip(named, self.optimizer.assign(named), strict=True)
+            if members[group].scalars.get("weight_decay")
+        }
+        for module in modules:
+            row, table = getattr(module, "padding_row", -1), module.learned.get("weight")
+            if row >= 0 and id(table) in decays and readers[id(table)] == 1:
+                start = self.flat.part(table.number).start + row * table.shape[1]
+                found[table.number] = slice(start, start + table.shape[1])
+        return found
+
+    def fill_tables(self) -> None:
+        """Write the gradients of tables with sparse=True as a whole, for those who look at them."""
+        plan = self.plans.trained
+        for table in plan.tables if plan else ():
+            table.fill()
+
     def use_optimizer(self, optimizer: str | Optimizer) -> None:
         """Go on with another optimizer, a name or an object, and fresh moments."""
         chosen = optimizer_by_name(optimizer)
         chosen.assign([*self.net.named_parameters()])  # says so if its groups do not fit
+        self.check_tables(chosen)
         self.optimizer = chosen
         self.optimizer_state = self.optimizer.state(self.flat.size, self.dtype)
         self.optimizer_step[0] = 0

@@ -17,6 +17,7 @@ def raise_non_finite(engine: Engine, plan: Plan | None) -> NoReturn:
     step = int(engine.step_count[0])
     layer, quantity = first_non_finite(plan)
     if layer is None and not np.isfinite(engine.optimizer_state["norm"][0]):
+        engine.fill_tables()
         layer, quantity = largest_gradient(engine)
     place = "" if layer is None else f"layer {layer} ({dict(engine.net.walk())[layer]!r}): "
     raise NonFiniteError(

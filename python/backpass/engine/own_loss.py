@@ -48,6 +48,7 @@ class OwnLossStep:
             engine,
             plan.loss,
             counters,
+            plan=plan,
             penalty=penalty(plan.loss, plan.count),
             kept=plan.kept,
             count=plan.count,

@@ -52,6 +52,8 @@ def backward(engine: Engine, dout: Any) -> np.ndarray | dict[str, np.ndarray]:
         1, engine.threads
     )
     engine.has_gradients = True
+    for table in plan.tables:
+        table.fill()
     inputs = {name: x for name, x in plan.inputs.items() if name in engine.net.takes}
     dx = {name: plan.dx[name].copy() if name in plan.dx else np.zeros_like(x) for name, x in inputs.items()}
     return dx if len(dx) > 1 else next(iter(dx.values()))
@@ -83,11 +85,12 @@ def apply_update(engine: Engine, loss: float = 0.0) -> None:
     if not engine.has_gradients:
         raise RuntimeError("update() needs a backward(dout) before it")
     engine.refresh()
-    if engine.plans.updating is None:
+    plan = engine.last_pass if engine.flat.sparse else None
+    if engine.plans.updating is None or plan is not engine.plans.updating[2]:
         loss_buffer = np.zeros(1)
-        instructions = update(engine, loss_buffer, engine.counters(), count=np.ones(1))
-        engine.plans.updating = engine.backend.compile(instructions, engine.halt), loss_buffer
-    executor, loss_buffer = engine.plans.updating
+        instructions = update(engine, loss_buffer, engine.counters(), plan=plan, count=np.ones(1))
+        engine.plans.updating = engine.backend.compile(instructions, engine.halt), loss_buffer, plan
+    executor, loss_buffer, _ = engine.plans.updating
     loss_buffer[0] = loss
     if executor.run(1, engine.threads) < 1:
         raise_non_finite(engine, engine.last_pass)
@@ -108,6 +111,7 @@ def train_step(engine: Engine, x: Any, y: Any) -> float:
         return engine.backend.compile(step(plan, engine, engine.counters()), engine.halt)
 
     executor = engine.plans.executor(plan, "step", compiled)
+    engine.plans.trained = plan
     for name, rows in inputs.sources.items():
         plan.inputs[name][...] = rows
     plan.target[...] = y

@@ -44,8 +44,8 @@ class PlanCache:
         # Of batches that were one array, by its shape, and of the last such batch: the fastest way from predict to the program.
         self.inferring: dict[Any, Inference] = {}
         self.last_inference: Inference = fits_nothing
-        # What `update` runs, with the loss (1,) that its guard looks at.
-        self.updating: tuple[Executor, np.ndarray] | None = None
+        # What `update` runs, with the loss (1,) that its guard looks at, and the plan of the pass if that matters.
+        self.updating: tuple[Executor, np.ndarray, Plan | None] | None = None
         self.whole_batch = any(layer.whole_batch for _, layer in net.walk())
         # Rows for which the network is tried: several where code of users may treat a single one in another way.
         self.few = 3 if any(layer.has_forward for _, layer in net.walk()) else 1

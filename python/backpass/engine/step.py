@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..ops import advance
-from ..program import Builder, Instruction, Tensor, call
-from ..program.plan import TrainingPlan
+from ..optim.tables import TableRows
+from ..program import Builder, Instruction, Tensor, address, call
+from ..program.plan import BackwardPlan, TrainingPlan
 from .engine import Engine
 
 
@@ -41,7 +42,7 @@ def step(
         *gather,
         *(loss_and_gradients(plan) if passes is None else passes),
         *update(
-            engine, plan.loss, counters, penalty=penalty, kept=[*plan.kept, *metric(plan, engine, correct)], rows=rows,
+            engine, plan.loss, counters, plan=plan, penalty=penalty, kept=[*plan.kept, *metric(plan, engine, correct)], rows=rows,
             count=plan.count if count is None else count,
         ),
     ]  # fmt: skip
@@ -63,19 +64,34 @@ def metric(plan: TrainingPlan, engine: Engine, correct: np.ndarray | None) -> li
 
 def trained_parts(engine: Engine) -> list[tuple[int, slice]]:
     """The parts of the flat vectors that are trained, and the group that trains each; gradients of frozen ones are made 0."""
-    flat, groups = engine.flat, engine.groups()
-    if not flat.frozen and not any(groups):
+    flat, groups, still = engine.flat, engine.groups(), engine.still_rows()
+    if not flat.frozen and not flat.sparse and not still and not any(groups):
         return [(0, slice(None))]
     parts: list[tuple[int, slice]] = []
     for number, start in enumerate(flat.offsets):
         end = flat.offsets[number + 1] if number + 1 < len(flat.offsets) else flat.size
         if number in flat.frozen:
             flat.grads[start:end] = 0
-        elif parts and parts[-1][0] == groups[number] and parts[-1][1].stop == start:
-            parts[-1] = groups[number], slice(parts[-1][1].start, end)
-        else:
-            parts.append((groups[number], slice(start, end)))
+        if number in flat.frozen | flat.sparse:
+            continue
+        hole = still.get(number, slice(start, start))
+        for first, last in ((start, hole.start), (hole.stop, end)):
+            if parts and parts[-1][0] == groups[number] and parts[-1][1].stop == first:
+                parts[-1] = groups[number], slice(parts[-1][1].start, last)
+            elif first < last:
+                parts.append((groups[number], slice(first, last)))
     return parts
+
+
+def trained_tables(engine: Engine, plan: BackwardPlan | None) -> list[TableRows]:
+    """The tables of which a step on a plan trains the rows that occur."""
+    flat, groups = engine.flat, engine.groups()
+    found = {address(table.gradient): table for table in plan.tables} if plan else {}
+    return [
+        TableRows(groups[number], flat.part(number), table.rows, table.count, table.drows)
+        for number in sorted(flat.sparse - flat.frozen)
+        if (table := found.get(address(flat.view(number, flat.grads))))
+    ]
 
 
 def update(
@@ -83,12 +99,17 @@ def update(
     loss: np.ndarray,
     counters: dict[str, np.ndarray],
     *,
+    plan: BackwardPlan | None = None,
     penalty: Sequence[Instruction] = (),
     kept: Sequence[Instruction] = (),
     count: np.ndarray,
     rows: int = 0,
 ) -> list[Instruction]:
-    """The second half of a step, once the gradients are there. The guard in it looks at `loss` and the norm of the gradient."""
+    """The second half of a step, once the gradients are there. The guard in it looks at `loss` and the norm of the gradient.
+
+    plan: whose backward pass gave them, which only tables with sparse=True ask for.
+    """
+    engine.check_tables(engine.optimizer)
     return [
         *penalty,
         *engine.optimizer.emit(
@@ -99,6 +120,8 @@ def update(
             loss,
             engine.halt,
             trained_parts(engine),
+            trained_tables(engine, plan) if engine.flat.sparse else (),
+            [engine.flat.part(number) for number in sorted(engine.flat.sparse)],
         ),
         *kept,
         call(advance, **counters, loss=loss, count=count, rows=rows),

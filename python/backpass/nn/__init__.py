@@ -31,11 +31,16 @@ from .softmax import LogSoftmax, Softmax
 if TYPE_CHECKING:
     from ..losses import traced
     from .adaptive_pool import AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d
+    from .attention import MultiheadAttention
     from .avg_pool import AvgPool1d, AvgPool2d
     from .channel_dropout import Dropout1d, Dropout2d
     from .collections import ModuleDict, ModuleList
     from .conv import Conv1d, Conv2d
     from .conv_transpose import ConvTranspose1d, ConvTranspose2d
+    from .embedding import Embedding
+    from .embedding_bag import EmbeddingBag
+    from .feature_tokenizer import FeatureTokenizer
+    from .gated import GLU
     from .gaussian_noise import GaussianNoise
     from .global_pool import GlobalAvgPool, GlobalMaxPool
     from .group_norm import GroupNorm, InstanceNorm1d, InstanceNorm2d
@@ -43,13 +48,17 @@ if TYPE_CHECKING:
     from .image_transforms import ColorJitter, RandomCrop, RandomRotation
     from .max_pool import MaxPool1d, MaxPool2d
     from .mixup import MixUp
+    from .positions import PositionalEmbedding, RotaryPositions, SinusoidalPositions
     from .recurrent import GRU, LSTM, RNN
     from .recurrent_cells import GRUCell, LSTMCell, RNNCell
+    from .rms_norm import RMSNorm
+    from .transformer import TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer
     from .upsample import Upsample
 
 __all__ = [
     "ELU",
     "GELU",
+    "GLU",
     "GRU",
     "LSTM",
     "RNN",
@@ -72,6 +81,9 @@ __all__ = [
     "Dropout",
     "Dropout1d",
     "Dropout2d",
+    "Embedding",
+    "EmbeddingBag",
+    "FeatureTokenizer",
     "Flatten",
     "FocalLoss",
     "GRUCell",
@@ -98,10 +110,13 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiheadAttention",
     "NLLLoss",
     "Parameter",
     "PoissonNLLLoss",
+    "PositionalEmbedding",
     "QuantileLoss",
+    "RMSNorm",
     "RNNCell",
     "RandomCrop",
     "RandomHorizontalFlip",
@@ -109,13 +124,18 @@ __all__ = [
     "RandomShift",
     "ReLU",
     "Residual",
+    "RotaryPositions",
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SinusoidalPositions",
     "SmoothL1Loss",
     "Softmax",
     "Softplus",
     "Tanh",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "Upsample",
     "traced",
 ]  # fmt: skip
@@ -132,8 +152,13 @@ LATE = {
     "GlobalMaxPool": ".global_pool", "MaxPool1d": ".max_pool", "MaxPool2d": ".max_pool",
     "Dropout1d": ".channel_dropout", "Dropout2d": ".channel_dropout", "GroupNorm": ".group_norm", "InstanceNorm1d": ".group_norm",
     "InstanceNorm2d": ".group_norm", "Upsample": ".upsample",
+    "Embedding": ".embedding", "EmbeddingBag": ".embedding_bag", "FeatureTokenizer": ".feature_tokenizer",
+    "PositionalEmbedding": ".positions", "RotaryPositions": ".positions",
+    "SinusoidalPositions": ".positions",
     "traced": "..losses", "ColorJitter": ".image_transforms", "RandomCrop": ".image_transforms",
     "RandomRotation": ".image_transforms",
+    "GLU": ".gated", "MultiheadAttention": ".attention", "RMSNorm": ".rms_norm", "TransformerDecoderLayer": ".transformer",
+    "TransformerEncoder": ".transformer", "TransformerEncoderLayer": ".transformer",
 }  # fmt: skip
 # What other libraries call these layers.
 ELSEWHERE = {

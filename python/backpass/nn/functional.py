@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from math import prod
 from typing import Any
@@ -16,6 +15,9 @@ from ..program import Tensor
 from ..program.functions import where
 from ..program.symbolic import SymbolicTensor, operand
 from ..program.views import permute
+from .functional_attention import glu as glu
+from .functional_attention import rms_norm as rms_norm
+from .functional_attention import scaled_dot_product_attention as scaled_dot_product_attention
 from .functional_channels import batch_norm as batch_norm
 from .functional_channels import dropout1d as dropout1d
 from .functional_channels import dropout2d as dropout2d
@@ -26,6 +28,8 @@ from .functional_conv import conv1d as conv1d
 from .functional_conv import conv2d as conv2d
 from .functional_conv import conv_transpose1d as conv_transpose1d
 from .functional_conv import conv_transpose2d as conv_transpose2d
+from .functional_embedding import embedding_bag as embedding_bag
+from .functional_embedding import rotary as rotary
 from .functional_pooling import adaptive_avg_pool1d as adaptive_avg_pool1d
 from .functional_pooling import adaptive_avg_pool2d as adaptive_avg_pool2d
 from .functional_pooling import adaptive_max_pool1d as adaptive_max_pool1d
@@ -170,26 +174,6 @@ def normalize(x: SymbolicTensor, p: float = 2.0, dim: int = 1, eps: float = 1e-1
 def one_hot(x: SymbolicTensor, num_classes: int) -> SymbolicTensor:
     """1 at the place that x says, else 0: (..., num_classes)."""
     return x.unsqueeze(-1) == np.arange(num_classes)
-
-
-def scaled_dot_product_attention(
-    query: SymbolicTensor,
-    key: SymbolicTensor,
-    value: SymbolicTensor,
-    attn_mask: Any = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    scale: float | None = None,
-) -> SymbolicTensor:
-    """softmax(q kᵀ · scale) v; a mask of booleans says what takes part, one of numbers is added. scale: default 1 / √E."""
-    scores = query @ key.mT * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)
-    if is_causal:
-        allowed = np.tril(np.ones(scores.shape[-2:]))
-        scores = where(allowed, scores, -math.inf)
-    if attn_mask is not None:
-        boolean = isinstance(attn_mask, np.ndarray) and attn_mask.dtype == bool
-        scores = where(attn_mask, scores, -math.inf) if boolean else scores + attn_mask
-    return dropout(scores.softmax(-1), dropout_p) @ value
 
 
 # -- losses -------------------------------------------------------------------------------------------------------------

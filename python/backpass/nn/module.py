@@ -167,6 +167,8 @@ class Module(Tree, ArgumentChecks):
                     parameter.number, parameter.home = flat.add(parameter.stored), self
                     if not parameter.requires_grad:
                         flat.frozen.add(parameter.number)
+                    if parameter.sparse:
+                        flat.sparse.add(parameter.number)
             for name, (shape, start) in self.starts.items():
                 whole = np.asarray(start).dtype.kind in "iub"
                 self.state[name] = aligned(shape, np.int64 if whole else flat.dtype)

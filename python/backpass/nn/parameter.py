@@ -60,6 +60,8 @@ class Parameter:
         self.shown = turned if shown is None else shown
         # Users see the array transposed so; None: as it is.
         self.axes = axes
+        # Whether its gradient is that of some rows, the others of which an update leaves as they are.
+        self.sparse = False
         # Its place in a model's flat vector, and the module that draws its values.
         self.number: int | None = None
         self.home: Any = None

@@ -70,17 +70,22 @@ def emitted(module: Any, inputs: tuple[Any, ...], named: dict[str, Any]) -> Symb
         raise TypeError(f"{type(module).__name__} has to define forward(self, x)")
     expect_part_of_model(module)
     # A subclass that wraps a layer in its forward says there what it takes.
-    names = [*module.takes] if not module.has_forward else ["x"]
+    kinds = module.takes if not module.has_forward else {"x": "number"}
+    names = [*kinds]
     given = [*inputs, *(named[name] for name in names[len(inputs) :] if name in named)]
     if len(given) != len(names) or {*named} - {*names}:
         raise TypeError(f"{module!r} was called with {len(given)} inputs, expected {names}")
-    for value in given:
-        if not isinstance(value, SymbolicTensor):
-            raise TypeError(f"{module!r} was called with {value!r:.60}, expected a tensor of forward")
     # What stands in its place watches it: a summary.
     emit = module.__dict__.get("emit", partial(emit, module))
-    y = emit(trace.builder, *(value._number for value in given))
-    x: SymbolicTensor = given[0]
+    builder = trace.builder
+    taken = [_taken(module, builder, value, kinds[name]) for value, name in zip(given, names, strict=True)]
+    known = len(builder.ranges)
+    y = emit(
+        builder, *(x.tensor if kinds[n] == "index" else x._number for x, n in zip(taken, names, strict=True))
+    )
+    constants = [x.tensor for x, value in zip(taken, given, strict=True) if x is not value]
+    _check_constants(module, constants, builder.ranges[known:])
+    x = taken[0]
     return x._next(y, y.shape[:1] == x.shape[:1])
 
 
@@ -90,6 +95,28 @@ def expect_part_of_model(module: Any) -> None:
         raise ValueError(
             f"{module!r} is no part of the model: set it as an attribute in __init__, lists as nn.ModuleList"
         )
+
+
+def _taken(module: Any, builder: Builder, value: Any, kind: str) -> SymbolicTensor:
+    """An input of a layer within `forward`: a tensor, or an array of indices, which is a constant."""
+    if isinstance(value, SymbolicTensor):
+        return value
+    array = np.asarray(value) if kind == "index" and isinstance(value, np.ndarray | list) else None
+    if array is None or array.dtype.kind not in "iu":
+        raise TypeError(f"{module!r} was called with {value!r:.60}, expected a tensor of forward")
+    return SymbolicTensor(builder, Tensor(array.astype(np.int64)))
+
+
+def _check_constants(
+    module: Any, constants: Sequence[Tensor], ranges: Sequence[tuple[np.ndarray, int]]
+) -> None:
+    """Indices that are a constant of the program are in range."""
+    for index, size in ranges:
+        constant = any(index is x.array for x in constants)
+        if constant and index.size and not 0 <= index.min() <= index.max() < size:
+            raise ValueError(
+                f"{module!r} was called with indices from {index.min()} to {index.max()}, expected 0 to {size - 1}"
+            )
 
 
 def shown(module: Any, name: str) -> SymbolicTensor:

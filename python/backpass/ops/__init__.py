@@ -1,6 +1,7 @@
 """What is computed: every op as a short NumPy function, the contract of all backends. Importing this room registers every op."""
 
 from .accuracy import argmax, correct_classes, correct_logits
+from .attention import attention_backward, attention_forward
 from .augment import augment_images_backward, augment_images_forward, gaussian_noise
 from .avg_pool import (
     adaptive_avg_pool2d_backward,
@@ -24,6 +25,11 @@ from .conv import conv2d_backward, conv2d_forward
 from .conv_transpose import conv_transpose2d_backward, conv_transpose2d_forward
 from .dropout import channel_dropout_backward, channel_dropout_forward, dropout_backward, dropout_forward
 from .elementwise import activation_backward, activation_forward, add, to_number
+from .embedding_bag import (
+    embedding_bag_backward,
+    embedding_bag_backward_weight,
+    embedding_bag_forward,
+)
 from .expression import expression
 from .group_norm import group_norm_backward, group_norm_backward_weight, group_norm_forward
 from .image_transforms import (
@@ -34,7 +40,13 @@ from .image_transforms import (
     rotate_images_backward,
     rotate_images_forward,
 )
-from .indexing import embedding_backward, embedding_forward, gather_backward, gather_forward
+from .indexing import (
+    embedding_backward,
+    embedding_backward_weight,
+    embedding_forward,
+    gather_backward,
+    gather_forward,
+)
 from .layer_norm import layer_norm_backward, layer_norm_forward
 from .linear import linear_backward, linear_forward
 from .matmul import matmul_backward, matmul_forward
@@ -62,6 +74,7 @@ from .recurrent import (
 )
 from .reduction import max_backward, max_forward, reduce_sum
 from .resize import resize_backward, resize_forward
+from .rms_norm import rms_norm_backward, rms_norm_forward
 from .schedule import (
     cosine_schedule,
     exponential_schedule,
@@ -71,6 +84,7 @@ from .schedule import (
 )
 from .softmax import softmax_backward, softmax_forward
 from .sparse_linear import sparse_linear_backward, sparse_linear_forward
+from .table_rows import gather_rows, scatter_rows
 from .update import (
     adadelta_step,
     adagrad_step,
@@ -98,6 +112,8 @@ __all__ = [
     "add",
     "advance",
     "argmax",
+    "attention_backward",
+    "attention_forward",
     "augment_images_backward",
     "augment_images_forward",
     "avg_pool2d_backward",
@@ -126,6 +142,10 @@ __all__ = [
     "dropout_backward",
     "dropout_forward",
     "embedding_backward",
+    "embedding_backward_weight",
+    "embedding_bag_backward",
+    "embedding_bag_backward_weight",
+    "embedding_bag_forward",
     "embedding_forward",
     "exponential_schedule",
     "expression",
@@ -134,6 +154,7 @@ __all__ = [
     "gather_forward",
     "gather_images",
     "gather_labels",
+    "gather_rows",
     "gaussian_nll",
     "gaussian_noise",
     "gradient_norm",
@@ -178,6 +199,8 @@ __all__ = [
     "reduce_sum",
     "resize_backward",
     "resize_forward",
+    "rms_norm_backward",
+    "rms_norm_forward",
     "rmsprop_step",
     "rnn_backward",
     "rnn_backward_weight",
@@ -185,6 +208,7 @@ __all__ = [
     "rotate_images_backward",
     "rotate_images_forward",
     "saturated_units",
+    "scatter_rows",
     "sgd_step",
     "shuffle",
     "softmax_backward",

@@ -3,10 +3,13 @@
 An index below 0 or beyond the end gives NaN, at which the guard of a training step refuses the step; it has no gradient.
 """
 
+import math
+
 import numpy as np
 
+from .contract import as_rows, op
 from .contract import index as below
-from .contract import op
+from .table_rows import RUNS, add_runs, positions_of_runs, runs
 
 
 def _inside(index, size):
@@ -22,15 +25,36 @@ def embedding_forward(weight, index, y, padding_idx: int = -1):
 
 
 @op(
-    "dy[*,E] index[*]:int64 -> dweight[V,E]",
+    "weight[V,E] index[*]:int64 -> order[M]:int64 rows[M]:int64 ends[M]:int64 count[1]:int64",
     samples={"index": below("V"), "padding_idx": [-1, 2]},
-    strided=("dy", "index"),
+    strided=("index",),
+    sizes=lambda dims, scalars: {"M": math.prod(dims["*"])},
 )
-def embedding_backward(dy, index, dweight, padding_idx: int = -1):
-    """dweight_v = Σ_i dy_i [index_i = v], added up in the order of i; 0 for v = padding_idx."""
-    flowing = _inside(index, len(dweight)) & (index != padding_idx)
-    dweight[...] = 0
-    np.add.at(dweight, index[flowing], dy[flowing])
+def embedding_backward(weight, index, order, rows, ends, count, padding_idx: int = -1):
+    """order[ends_{k-1} .. ends_k) are the positions i with index_i = rows_k, in the order of i, for k < count; rows ascend.
+
+    Left out are padding_idx and what is not in 0 .. V-1. Behind, order and rows are -1, ends is 0.
+    """
+    found = runs(index, _inside(index, len(weight)) & (index != padding_idx))
+    for array, values, rest in zip((order, rows, ends), found, (-1, -1, 0), strict=True):
+        array[...] = rest
+        array[: len(values)] = values
+    count[0] = len(found[1])
+
+
+@op(
+    "dy[*,E] order[M]:int64 rows[M]:int64 ends[M]:int64 count[1]:int64 -> drows[R,E]? dweight[V,E]?",
+    samples=RUNS,
+    strided=("dy",),
+)
+def embedding_backward_weight(dy, order, rows, ends, count, dweight, drows):
+    """s_k = Σ_i dy_i over the positions i of run k of embedding_backward, added up in their order.
+
+    dweight_v = s_k for v = rows_k, 0 for other rows; drows_k = s_k for k < count, 0 behind. Positions beyond dy count as 0.
+    """
+    gradients = as_rows(dy)
+    run, place = positions_of_runs(order, ends, count, len(gradients))
+    add_runs(dweight, drows, rows, run, place, gradients)
 
 
 @op("x[*,V] index[*,K]:int64 -> y[*,K]", samples={"index": below("V")}, strided=("x", "index"))

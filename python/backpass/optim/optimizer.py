@@ -13,6 +13,7 @@ from ..ops.clip import partial_sums
 from ..program import Instruction, call
 from ..system.memory import aligned
 from .schedules import Schedule
+from .tables import TableRows, norms, row_updates
 
 # A rate, its schedule, or groups of parameters in the place where PyTorch has them.
 LearningRate = float | Schedule | Sequence[Mapping[str, Any]]
@@ -139,19 +140,25 @@ class Optimizer(Adjustable):
         loss: np.ndarray,
         halt: np.ndarray,
         parts: Sequence[tuple[int, slice]] = ((0, slice(None)),),
+        tables: Sequence[TableRows] = (),
+        apart: Sequence[slice] = (),
     ) -> list[Instruction]:
         """The instructions of one update: schedules, norm and guard, the update itself.
 
-        parts: what is trained of the flat vectors, and by which group.
+        parts: what is trained of the flat vectors, and by which group. tables: of which some rows are trained. apart: where
+        the flat vectors hold tables.
         """
-        members = self.members(state)
+        members, partials = self.members(state), state["partials"]
+        norm = [call(gradient_norm, grads=grads, partials=partials)]
+        if apart:
+            norm, partials = norms(grads, tables, apart)
         return [
             *(optimizer.schedule.emit(step, own["lr"]) for optimizer, own in members if optimizer.schedule),
-            call(gradient_norm, grads=grads, partials=state["partials"]),
+            *norm,
             call(
                 clip_scale,
                 loss=loss,
-                partials=state["partials"],
+                partials=partials,
                 norm=state["norm"],
                 scale=state["scale"],
                 halt=halt,
@@ -161,6 +168,13 @@ class Optimizer(Adjustable):
             *(
                 members[group][0].update(params, grads, members[group][1], step, part)
                 for group, part in parts
+            ),
+            *(
+                instruction
+                for table in tables
+                for instruction in row_updates(
+                    members[table.group][0], params, members[table.group][1], step, table
+                )
             ),
         ]
 

@@ -17,6 +17,7 @@ from .limits import inputs_with_indices, limits
 from .plan import BackwardPlan, InputSpec, OwnLossPlan, Plan, Rows, Spec, TrainingPlan
 from .reuse import reused
 from .several import Several, on_each, parts_of
+from .tables import check_read_alone
 from .tensor import Tensor
 
 UNREAD = "lengths is given, but no layer reads it"
@@ -88,7 +89,8 @@ def build_plan(
             raise ValueError(f"{UNREAD}, and the loss has no target for each step")
         plan.lengths_unread = True
     if isinstance(plan, BackwardPlan):
-        plan.reached = builder.reached
+        check_read_alone(builder)
+        plan.reached, plan.tables = builder.reached, builder.tables
     plan = fused(plan, builder.viewed)
     if any(instruction.op is expression for program in plan.parts.values() for instruction in program):
         from .join import joined  # here: `import backpass` is to be quick

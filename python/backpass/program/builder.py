@@ -97,6 +97,8 @@ class Builder:
     ranges: list[tuple[np.ndarray, int]] = field(default_factory=list)
     # Gradients into which those of views of a part are added.
     parts: dict[Tensor, Tensor] = field(default_factory=dict)
+    # Gradients of tables of which a step trains some rows: RowsGradient.
+    tables: list[Any] = field(default_factory=list)
     # (B,) steps that each row has, where rows have lengths; read through `lengths`.
     steps: Tensor | None = None
     steps_are_read: bool = False

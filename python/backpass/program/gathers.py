@@ -5,16 +5,42 @@ from math import prod
 
 import numpy as np
 
-from ..ops import embedding_forward, gather_forward
+from ..ops import embedding_bag_forward, embedding_forward, gather_forward
 from .builder import Builder
+from .tables import is_sparse, looked_up, looked_up_in_bags
 from .tensor import Tensor
 from .views import expand, part, permute
 
 
-def embedding(builder: Builder, weight: Tensor, index: Tensor, padding_idx: int = -1) -> Tensor:
-    """weight[index] for (V, ...) and indices of any shape; the row padding_idx has no gradient, where it is not -1."""
+def embedding(
+    builder: Builder, weight: Tensor, index: Tensor, padding_idx: int = -1, sparse: bool = False
+) -> Tensor:
+    """weight[index] for (V, ...) and indices of any shape; the row padding_idx has no gradient, where it is not -1.
+
+    sparse: whether the gradient of a parameter is that of the rows that occur.
+    """
     _note(builder, "embedding", index, weight.shape[0])
+    if is_sparse(builder, weight, sparse):
+        y = builder.run(embedding_forward, weight=weight, index=index, padding_idx=padding_idx)
+        return looked_up(builder, y, weight, index, padding_idx)
     return _rows(builder, weight, index, padding_idx)
+
+
+def bags(
+    builder: Builder, weight: Tensor, index: Tensor, mode: str, padding_idx: int = -1, sparse: bool = False
+) -> Tensor:
+    """The "mean", "sum" or "max" of weight[index_n] for every row of indices (N, L); padding_idx does not count, -1: all do.
+
+    sparse: whether the gradient of a parameter is that of the rows that occur.
+    """
+    _note(builder, "embedding_bag", index, weight.shape[0])
+    fields = {"weight": weight, "index": index, "mean": mode == "mean", "padding_idx": padding_idx}
+    if not is_sparse(builder, weight, sparse):
+        return builder.emit(embedding_bag_forward, ("top",) if mode == "max" else (), **fields)
+    shape = index.shape[0], weight.shape[1]
+    scale, top = builder.tensor(shape[:1]), builder.tensor(shape, np.int64) if mode == "max" else None
+    y = builder.run(embedding_bag_forward, scale=scale, top=top, **fields)
+    return looked_up_in_bags(builder, y, weight, index, padding_idx, scale, top)
 
 
 def select(builder: Builder, x: Tensor, index: Tensor, axis: int, function: str) -> Tensor:

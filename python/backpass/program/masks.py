@@ -22,3 +22,18 @@ def counted_steps(builder: Builder, shape: Sequence[int], weight: np.ndarray | N
         return elementwise(builder, "mul", mask, Tensor(weight)).array
     whole = builder.view(mask, np.broadcast_to(mask.array, shape))
     return builder.contiguous(whole).array
+
+
+def without_padding(builder: Builder, x: Tensor) -> Tensor:
+    """x (B, T, ...) with 0 behind the length of each row, whatever stands there; x itself where rows have no lengths."""
+    lengths = builder.lengths
+    if lengths is None:
+        return x
+    if lengths.shape != x.shape[:1]:
+        raise ValueError(
+            f"lengths has {lengths.shape[0]} rows, but a layer that reads them gets {x.shape[0]} rows"
+        )
+    after = (1,) * (len(x.shape) - 2)
+    ends = builder.reshape(builder.run(to_number, x=lengths), (x.shape[0], 1, *after))
+    places = Tensor(np.arange(x.shape[1], dtype=builder.dtype).reshape(1, -1, *after))
+    return elementwise(builder, "where", elementwise(builder, "lt", places, ends), x, 0.0)

@@ -8,6 +8,7 @@ import numpy as np
 from .builder import Instruction, TargetTransform
 from .carried import Carried
 from .several import Several, parts_of
+from .tables import RowsGradient
 
 
 class InputSpec(NamedTuple):
@@ -100,6 +101,8 @@ class BackwardPlan(Plan):
     loss: np.ndarray = field(default_factory=lambda: np.zeros(1))
     # Where the gradients of parameters lie that the backward pass fills.
     reached: set[int] = field(default_factory=set)
+    # Gradients of tables of which a step trains some rows.
+    tables: list[RowsGradient] = field(default_factory=list)
     # The weight of the batch in the mean loss of an epoch.
     count: np.ndarray = field(default_factory=lambda: np.ones(1))
 

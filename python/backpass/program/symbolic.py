@@ -121,10 +121,10 @@ def apply(builder: Builder, function: str, *operands: Any) -> SymbolicTensor:
         shape = np.broadcast_shapes(*shapes)
     except ValueError:
         raise ValueError(f"{function}: shapes {' and '.join(map(str, shapes))} do not fit together") from None
-    return _of_several(builder, elementwise(builder, function, *fitted), shape, operands)
+    return of_several(builder, elementwise(builder, function, *fitted), shape, operands)
 
 
-def _of_several(
+def of_several(
     builder: Builder, y: Tensor, shape: tuple[int, ...], operands: Sequence[Any]
 ) -> SymbolicTensor:
     """What was computed of several operands that were broadcast to a shape."""

@@ -37,6 +37,8 @@ class Parameters:
         self.size = 0
         # Numbers of parameters that are not trained.
         self.frozen: set[int] = set()
+        # Numbers of tables of which a step trains the rows that occur in it.
+        self.sparse: set[int] = set()
         self._tensors: dict[int, Tensor] = {}
         self.params = self.grads = np.zeros(0, self.dtype)
 
@@ -53,10 +55,14 @@ class Parameters:
         self.params = aligned((self.size,), self.dtype)
         self.grads = aligned((self.size,), self.dtype)
 
+    def part(self, number: int) -> slice:
+        """Where the flat vectors hold a parameter."""
+        start = self.offsets[number]
+        return slice(start, start + prod(self.shapes[number]))
+
     def view(self, number: int, flat: np.ndarray) -> np.ndarray:
         """The part of a flat vector that belongs to a parameter."""
-        shape, start = self.shapes[number], self.offsets[number]
-        return flat[start : start + prod(shape)].reshape(shape)
+        return flat[self.part(number)].reshape(self.shapes[number])
 
     def tensor(self, number: int) -> Tensor:
         """A parameter as a tensor of the graph: the same object each time, so that shared layers add their gradients up."""

@@ -11,6 +11,7 @@ from ...ops import REGISTRY
 from ..base import Backend, Call, Executor, guard_of
 from . import (
     accuracy,
+    attention,
     avg_pool,
     batch,
     batch_norm,
@@ -20,8 +21,10 @@ from . import (
     conv,
     dropout,
     elementwise,
+    embedding_bag,
     group_norm,
     image_transforms,
+    indexing,
     layer_norm,
     linear,
     max_pool,
@@ -29,14 +32,17 @@ from . import (
     pointwise_loss,
     recurrent,
     resize,
+    rms_norm,
     softmax,
+    table_rows,
     update,
 )
 from .compiler import Bound
 
 MODULES = (
-    accuracy, avg_pool, batch, batch_norm, batch_norm_rows, class_loss, clip, conv, dropout, elementwise, group_norm,
-    image_transforms, layer_norm, linear, max_pool, penalty, pointwise_loss, recurrent, resize, softmax, update,
+    accuracy, attention, avg_pool, batch, batch_norm, batch_norm_rows, class_loss, clip, conv, dropout, elementwise,
+    embedding_bag, group_norm, image_transforms, indexing, layer_norm, linear, max_pool, penalty, pointwise_loss,
+    recurrent, resize, rms_norm, softmax, table_rows, update,
 )  # fmt: skip
 # A binder bears the name of its op: it takes the op's fields, and gives the compiled kernel with the arguments that it wants.
 BINDERS: dict[str, Callable[..., Bound]] = {

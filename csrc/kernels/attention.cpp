@@ -1,0 +1,168 @@
+// Scaled dot-product attention: products of blocks of queries with all keys of a head, and the softmax between them.
+#include "attention_block.hpp"
+#include "dropout_mask.hpp"
+#include "kernel.hpp"
+
+namespace backpass::BACKPASS_ISA {
+namespace {
+
+// A row of scores becomes probabilities of its first `keys` keys, as large as they are before dropout; returns their factor.
+// Entries below e^lowest are exactly 0, because denormals would cost more than all others.
+template <class T>
+BP_INLINE T softmax_row(T* row, const T* mask, T scale, Index keys) {
+    constexpr T inf = T(__builtin_inf()), lowest = T(sizeof(T) == 4 ? -87 : -708);
+    vec<T> top = broadcast<T>(-inf);
+    each_vector<T>(keys, [&](Index i, int n) BP_INLINED {
+        vec<T> x = load_some(row + i, n) * scale;
+        if (mask) {  // a key that takes no part may be anything
+            const vec<T> m = load_some(mask + i, n);
+            x = select(m == -inf, broadcast<T>(-inf), x + m);
+        }
+        store_some(row + i, x, n);
+        top = max(top, keep_first(x, n, -inf));
+    });
+    const T largest = reduce_max(top), shift = largest == -inf ? T(0) : largest;
+    const T total = sum(sum_vectors<T>(keys, [&](Index i, int n) BP_INLINED {
+        const vec<T> d = load_some(row + i, n) - shift;
+        const vec<T> e = select(d < lowest, vec<T>{}, exp(d));
+        store_some(row + i, e, n);
+        return e;
+    }));
+    return total == T(0) ? T(0) : T(1) / total;
+}
+
+// The random words of one row of probabilities: those of elements [begin, begin + count) start at the returned place.
+BP_INLINE const Word* words_of_row(Word* words, Index begin, Index count, std::uint64_t step,
+                                   std::uint64_t stream, std::uint64_t seed) {
+    Word* to = words;
+    for (Index block = begin / kDrawBlock; block * kDrawBlock < begin + count; ++block, to += kDrawBlock)
+        draw(to, std::uint64_t(block), step, stream, seed);
+    return words + begin % kDrawBlock;
+}
+
+// y = P v, P = softmax(scale q kᵀ + mask), with dropout of P
+template <class T>
+void attention_forward(const AttentionForward<T>& op, Range range, Scratch scratch) {
+    const AttentionShape s = op.shape();
+    const Index ld = score_stride(s.keys), blocks = s.blocks();
+    const Working<T> work(scratch);
+    const T scale = T(op.scale), kept = op.p < 1 ? T(1 / (1 - op.p)) : T(0);
+    const Word threshold = op.step ? threshold_of(op.p) : 0;
+    for (Index task = range.begin; task < range.end; ++task) {
+        const Head head = head_of(s, task / blocks);
+        const Index t0 = task % blocks * s.rows, rows = s.queries - t0 < s.rows ? s.queries - t0 : s.rows;
+        const Index keys = keys_of(op.lengths, s.keys, head.b);
+        const Index cut = op.causal && t0 + rows < keys ? t0 + rows : keys;
+        gemm(rows_of_head(op.q, head, t0), columns_of_head(op.k, head), Output<T>{work.scores, ld},
+             Piece{0, rows, 0, cut}, s.width, Plain{}, scratch);
+        if (op.mask) forget<T>(work.used, cut);
+        for (Index r = 0; r < rows; ++r) {
+            const Index t = t0 + r, row = ((head.b * s.heads + head.h) * s.queries + t) * s.keys;
+            const Index counted = op.causal && t + 1 < cut ? t + 1 : cut;
+            const T* mask = op.mask ? at_head(op.mask, head.b, head.h, t) : nullptr;
+            T *p = work.scores + r * ld, *out = op.probabilities ? op.probabilities.data + row : nullptr;
+            const vec<T> factor = broadcast<T>(softmax_row(p, mask, scale, counted));
+            const Word* words = op.step
+                                    ? words_of_row(work.words, row, counted, std::uint64_t(op.step.data[0]),
+                                                   std::uint64_t(op.stream), std::uint64_t(op.seed))
+                                    : nullptr;
+            each_vector<T>(counted, [&](Index i, int n) BP_INLINED {
+                const vec<T> probability = load_some(p + i, n) * factor;
+                vec<T> shown = probability, weight = probability;
+                if (words) {
+                    const vec<T> drawn = mask_of<T>(words + i, threshold, T(1));
+                    weight = select(drawn > T(0), probability * kept, vec<T>{});
+                    shown = select(drawn > T(0), probability, -probability);
+                }
+                store_some(p + i, weight, n);
+                if (out) store_some(out + i, shown, n);
+                if (mask) note_used(work.used + i, weight, n);
+            });
+            fill_zero<T>(p, counted, cut);
+            if (out) fill_zero<T>(out, counted, s.keys);
+        }
+        const Operand<T> weights{work.scores, ld, 1};
+        T* const y = op.y.data + ((head.b * s.queries + t0) * s.heads + head.h) * s.outputs;
+        multiply_used(weights, rows_of_values(op.v, head), Output<T>{y, s.heads * s.outputs}, rows, s.outputs,
+                      cut, op.mask ? work.used : nullptr, scratch);
+    }
+}
+
+// One row of the gradient of the scores, in the place of dy vᵀ: P (dP - Σ P dP) scale. weights: P as the forward pass used it,
+// where there was dropout; dmask: the same without the scale.
+template <class T>
+BP_INLINE void softmax_row_backward(const T* p, T* d, T* weights, T* dmask, T kept, T scale, Index keys) {
+    const T total = sum(sum_vectors<T>(keys, [&](Index i, int n) BP_INLINED {
+        const vec<T> shown = load_some(p + i, n), weight = weights ? max(shown, vec<T>{}) * kept : shown;
+        // Of what took no part dy vᵀ may be anything.
+        const vec<T> product = select(weight == T(0), vec<T>{}, weight * load_some(d + i, n));
+        store_some(d + i, product, n);
+        if (weights) store_some(weights + i, weight, n);
+        return product;
+    }));
+    each_vector<T>(keys, [&](Index i, int n) BP_INLINED {
+        const vec<T> shown = load_some(p + i, n), probability = weights ? abs(shown) : shown;
+        const vec<T> change = load_some(d + i, n) - probability * total;
+        const vec<T> gradient = select(probability == T(0), vec<T>{}, change);
+        if (dmask) store_some(dmask + i, gradient, n);
+        store_some(d + i, gradient * scale, n);
+    });
+}
+
+// dv = Pᵀ dy, dS = P (dy vᵀ - Σ P dy vᵀ) scale, dq = dS k, dk = dSᵀ q: one block of queries after the other
+template <class T>
+void attention_backward(const AttentionBackward<T>& op, Range range, Scratch scratch) {
+    const AttentionShape s = op.shape();
+    const Index ld = score_stride(s.keys);
+    const Working<T> work(scratch);
+    const bool dropped = bool(op.step);
+    const T scale = T(op.scale), kept = !dropped ? T(1) : op.p < 1 ? T(1 / (1 - op.p)) : T(0);
+    for (Index task = range.begin; task < range.end; ++task) {
+        const Head head = head_of(s, task);
+        const Index keys = keys_of(op.lengths, s.keys, head.b);
+        const Index first = (head.b * s.heads + head.h) * s.queries * s.keys;
+        Index before = 0;  // keys whose gradients have a first part
+        for (Index t0 = 0; t0 < s.queries; t0 += s.rows) {
+            const Index rows = s.queries - t0 < s.rows ? s.queries - t0 : s.rows;
+            const Index cut = op.causal && t0 + rows < keys ? t0 + rows : keys;
+            const T* p = op.probabilities.data + first + t0 * s.keys;
+            T *const d = work.scores, *const weights = dropped ? work.scores + s.rows * ld : nullptr;
+            gemm(rows_of_head(op.dy, head, t0), columns_of_head(op.v, head), Output<T>{d, ld},
+                 Piece{0, rows, 0, cut}, s.outputs, Plain{}, scratch);
+            if (op.mask) forget<T>(work.used, cut);
+            for (Index r = 0; r < rows; ++r) {
+                const Index t = t0 + r, counted = op.causal && t + 1 < cut ? t + 1 : cut;
+                T* const to = weights ? weights + r * ld : nullptr;
+                T* const dmask = op.dmask ? op.dmask.data + first + t * s.keys : nullptr;
+                softmax_row_backward(p + r * s.keys, d + r * ld, to, dmask, kept, scale, counted);
+                fill_zero<T>(d + r * ld, counted, cut);
+                if (dmask) fill_zero<T>(dmask, counted, s.keys);
+                if (to) fill_zero<T>(to, counted, cut);
+                if (op.mask)
+                    each_vector<T>(counted, [&](Index i, int n) BP_INLINED {
+                        note_used(work.used + i, load_some(p + r * s.keys + i, n), n);
+                    });
+            }
+            if (op.dq)
+                multiply_used(Operand<T>{d, ld, 1}, rows_of_values(op.k, head), output_of(op.dq, head, t0),
+                              rows, s.width, cut, op.mask ? work.used : nullptr, scratch);
+            const Operand<T> columns = weights ? Operand<T>{weights, 1, ld} : Operand<T>{p, 1, s.keys};
+            if (op.dk)
+                add_product(Operand<T>{d, 1, ld}, rows_of_values(op.q, head, t0), output_of(op.dk, head, 0),
+                            before, cut, s.width, rows, scratch);
+            if (op.dv)
+                add_product(columns, rows_of_values(op.dy, head, t0), output_of(op.dv, head, 0), before, cut,
+                            s.outputs, rows, scratch);
+            before = cut > before ? cut : before;
+        }
+        if (op.dk) zero_rows(output_of(op.dk, head, 0), before, s.keys, s.width);
+        if (op.dv) zero_rows(output_of(op.dv, head, 0), before, s.keys, s.outputs);
+    }
+}
+
+}  // namespace
+
+BACKPASS_KERNEL(AttentionForward, attention_forward)
+BACKPASS_KERNEL(AttentionBackward, attention_backward)
+
+}  // namespace backpass::BACKPASS_ISA
