@@ -74,6 +74,22 @@ def test_modules_with_a_forward() -> None:
     assert [*bp.activations(model, X, "")] == ["[0]", "[1]"]
 
 
+def test_rows_of_different_lengths() -> None:
+    model = bp.Model(
+        nn.Sequential(nn.GRU(6, 4), nn.GRU(4, 3, returns="last"), nn.Linear(3, 2)), backend="numpy"
+    )
+    rows = [X[:5], X[5:7], X[7:15]]
+    found = bp.activations(model, rows)
+    assert [y.shape for y in found.values()] == [(3, 8, 4), (3, 3), (3, 2)]
+    assert not found["0"][1, 2:].any()
+    assert np.array_equal(found["2"], model.predict(rows))
+    padded = np.zeros((3, 8, 6), np.float32)
+    for place, row in zip(padded, rows, strict=True):
+        place[: len(row)] = row
+    again = bp.activations(model, padded, lengths=[5, 2, 8])
+    assert all(np.array_equal(found[name], again[name]) for name in found)
+
+
 def test_refusals() -> None:
     model = bp.Model(net(), "cross_entropy")
     with pytest.raises(ValueError, match=r"layer is '4.iner', .*did you mean '4.inner"):

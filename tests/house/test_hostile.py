@@ -75,6 +75,7 @@ FOUND = [  # by tests/long/inputs.py: name, argument, value
     ("bp.GradientMonitor", "every", np.array([1.0, 2.0, 3.0])),
     ("bp.CSVLogger", "path", 1),  # `open` would write to the standard output
     ("bp.load", "net", 5),
+    ("losses.OutputLosses", "losses", -0.5),
     ("optim.Adam", "eps_hat", np.array([1.0, 2.0, 3.0])),
     ("optim.NAdam", "decoupled_weight_decay", "x"),
     ("Model.save", "path", "\ud800"),

@@ -77,9 +77,11 @@ def test_attributes() -> None:
     assert make().fit(X, y).validation_scores_ is None
 
 
-def test_the_best_weights_come_back() -> None:
+@pytest.mark.parametrize("patience", [2, np.inf])
+def test_the_best_weights_come_back(patience: float) -> None:
     """The score of the held-out rows is the best one; the draws are known: the split comes after the seed."""
-    model = make(early_stopping=True, validation_fraction=0.3, max_iter=8, learning_rate_init=0.05).fit(X, y)
+    model = make(early_stopping=True, validation_fraction=0.3, max_iter=8, learning_rate_init=0.05, tol=0.2)
+    model.set_params(n_iter_no_change=patience).fit(X, y)
     draws = np.random.RandomState(0)
     draws.randint(2**31 - 1)
     _, held = train_test_split(np.arange(300), test_size=0.3, stratify=y, random_state=draws)

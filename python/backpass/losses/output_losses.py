@@ -37,6 +37,10 @@ class OutputLosses(Loss):
         weights: Sequence[float] | Mapping[str, float] | None = None,
     ) -> None:
         super().__init__()
+        if not isinstance(losses, Mapping | list | tuple):
+            raise TypeError(
+                f"OutputLosses: losses is {losses!r:.80}, expected a list or a dict with a loss for each output"
+            )
         self.losses = Several.of(losses)
         if not self.losses.parts:
             raise ValueError("OutputLosses: losses is empty, expected a loss for each output")

@@ -94,9 +94,10 @@ class NetworkEstimator(Estimator):
         rows = self._as_input(rows, self.model_.net)
         callbacks = [Records(self, monitor, held_out), *callbacks]
         if not incremental and math.isfinite(self.n_iter_no_change):
-            callbacks.append(
-                EarlyStopping(monitor, int(self.n_iter_no_change), self.tol, self.early_stopping)
-            )
+            callbacks.append(EarlyStopping(monitor, int(self.n_iter_no_change), self.tol, restore_best=False))
+        if held_out is not None:
+            # The best weights are those of the best score, by however little.
+            callbacks.append(EarlyStopping(monitor, int(self.max_iter)))
         try:
             self.model_.fit(
                 rows,
