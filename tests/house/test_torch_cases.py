@@ -27,6 +27,7 @@ from nn.test_torch_layers import CASES as LAYERS
 from nn.test_torch_modules import OURS as MODULES
 from nn.test_torch_modules import batches as module_batches
 from nn.test_torch_pooling import CASES as POOLING
+from nn.test_torch_transformers import CASES as TRANSFORMERS
 from optim.test_torch_optimizers import CASES as OPTIMIZERS
 
 CASES: dict[str, Case] = {
@@ -36,6 +37,7 @@ CASES: dict[str, Case] = {
     **POOLING,
     **CONVOLUTIONS,
     **ATTENTION,
+    **TRANSFORMERS,
     **LOSSES,
     **OPTIMIZERS,
 }

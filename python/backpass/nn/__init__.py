@@ -46,7 +46,8 @@ if TYPE_CHECKING:
     from .max_pool import MaxPool1d, MaxPool2d
     from .mixup import MixUp
     from .rms_norm import RMSNorm
-    from .transformer import TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer
+    from .transformer_decoder import TransformerDecoderLayer
+    from .transformer_encoder import TransformerEncoder, TransformerEncoderLayer
     from .upsample import Upsample
 
 __all__ = [
@@ -134,8 +135,9 @@ LATE = {
     "InstanceNorm2d": ".group_norm", "Upsample": ".upsample",
     "traced": "..losses", "ColorJitter": ".image_transforms", "RandomCrop": ".image_transforms",
     "RandomRotation": ".image_transforms",
-    "GLU": ".gated", "MultiheadAttention": ".attention", "RMSNorm": ".rms_norm", "TransformerDecoderLayer": ".transformer",
-    "TransformerEncoder": ".transformer", "TransformerEncoderLayer": ".transformer",
+    "GLU": ".gated", "MultiheadAttention": ".attention", "RMSNorm": ".rms_norm",
+    "TransformerDecoderLayer": ".transformer_decoder", "TransformerEncoder": ".transformer_encoder",
+    "TransformerEncoderLayer": ".transformer_encoder",
 }  # fmt: skip
 # What other libraries call these layers.
 ELSEWHERE = {
