@@ -29,6 +29,7 @@ from nn.test_torch_modules import OURS as MODULES
 from nn.test_torch_modules import batches as module_batches
 from nn.test_torch_pooling import CASES as POOLING
 from nn.test_torch_recurrent import CASES as RECURRENT
+from nn.test_torch_transformers import CASES as TRANSFORMERS
 from optim.test_torch_optimizers import CASES as OPTIMIZERS
 
 CASES: dict[str, Case] = {
@@ -40,6 +41,7 @@ CASES: dict[str, Case] = {
     **RECURRENT,
     **ATTENTION,
     **EMBEDDINGS,
+    **TRANSFORMERS,
     **LOSSES,
     **OPTIMIZERS,
 }

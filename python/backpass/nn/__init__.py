@@ -52,7 +52,8 @@ if TYPE_CHECKING:
     from .recurrent import GRU, LSTM, RNN
     from .recurrent_cells import GRUCell, LSTMCell, RNNCell
     from .rms_norm import RMSNorm
-    from .transformer import TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer
+    from .transformer_decoder import TransformerDecoderLayer
+    from .transformer_encoder import TransformerEncoder, TransformerEncoderLayer
     from .upsample import Upsample
 
 __all__ = [
@@ -157,8 +158,9 @@ LATE = {
     "SinusoidalPositions": ".positions",
     "traced": "..losses", "ColorJitter": ".image_transforms", "RandomCrop": ".image_transforms",
     "RandomRotation": ".image_transforms",
-    "GLU": ".gated", "MultiheadAttention": ".attention", "RMSNorm": ".rms_norm", "TransformerDecoderLayer": ".transformer",
-    "TransformerEncoder": ".transformer", "TransformerEncoderLayer": ".transformer",
+    "GLU": ".gated", "MultiheadAttention": ".attention", "RMSNorm": ".rms_norm",
+    "TransformerDecoderLayer": ".transformer_decoder", "TransformerEncoder": ".transformer_encoder",
+    "TransformerEncoderLayer": ".transformer_encoder",
 }  # fmt: skip
 # What other libraries call these layers.
 ELSEWHERE = {

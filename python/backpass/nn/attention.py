@@ -1,18 +1,16 @@
 """Multi-head attention of sequences."""
 
 from collections.abc import Iterator
-from math import inf, sqrt
+from math import sqrt
 from typing import Any, ClassVar
-
-import numpy as np
 
 from ..ops import linear_forward
 from ..program import Builder, Tensor
-from ..program.arithmetic import elementwise
-from ..program.attention import added, attention, packed_attention, scores_mask
+from ..program.attention import attention, packed_attention
 from ..program.masks import without_padding
 from ..program.symbolic import SymbolicTensor
 from ..program.views import part
+from .attention_masks import mask_of_heads
 from .initial_weights import xavier_uniform, zeros
 from .linear import Linear
 from .module import Module
@@ -130,7 +128,7 @@ class MultiheadAttention(Module):
         shape = (samples, self.num_heads, steps, keys)
         fields: dict[str, Any] = {
             "lengths": lengths,
-            "mask": self._mask(builder, key_padding_mask, attn_mask, shape),
+            "mask": mask_of_heads(builder, repr(self), key_padding_mask, attn_mask, shape),
             "scale": 1 / sqrt(self.embed_dim // self.num_heads),
             "causal": causal or self.causal,
             "p": self.dropout,
@@ -165,9 +163,6 @@ class MultiheadAttention(Module):
         if query is key is value or query.tensor is key.tensor is value.tensor:
             tensors = [without_padding(builder, tensors[0])] * 3
             lengths = builder.lengths
-        if not isinstance(attn_mask, SymbolicTensor) and np.ndim(attn_mask) == 3:
-            # It has rows for each row of the batch.
-            builder.whole_batch = True
         y, weights = self.attend(
             builder,
             *tensors,
@@ -186,35 +181,6 @@ class MultiheadAttention(Module):
         if len(x.shape) != 3 or x.shape[2] != size:
             given = ", ".join(map(str, ("batch", *x.shape[1:])))
             raise ValueError(f"{self!r}: {name} has shape ({given}), expected (batch, steps, {size})")
-
-    def _mask(
-        self, builder: Builder, key_padding_mask: Any, attn_mask: Any, shape: tuple[int, int, int, int]
-    ) -> Tensor | None:
-        samples, heads, steps, keys = shape
-        masks: dict[str, Tensor] = {}
-        if key_padding_mask is not None:
-            if isinstance(key_padding_mask, SymbolicTensor):  # of a comparison too, which gives numbers
-                mask = elementwise(builder, "where", key_padding_mask._number, -inf, 0.0)
-            else:
-                mask = added(builder, "key_padding_mask", key_padding_mask, leaves_out=True)
-            masks["key_padding_mask"] = self._shaped(
-                builder, "key_padding_mask", mask, {(samples, keys): (samples, 1, 1, keys)}
-            )
-        if attn_mask is not None:
-            mask = added(builder, "attn_mask", attn_mask, leaves_out=True)
-            masks["attn_mask"] = self._shaped(
-                builder, "attn_mask", mask,
-                {(steps, keys): (1, 1, steps, keys), (samples * heads, steps, keys): shape},
-            )  # fmt: skip
-        return scores_mask(builder, masks, shape)
-
-    def _shaped(
-        self, builder: Builder, name: str, mask: Tensor, shapes: dict[tuple[int, ...], tuple[int, ...]]
-    ) -> Tensor:
-        if mask.shape not in shapes:
-            expected = " or ".join(map(str, shapes))
-            raise ValueError(f"{self!r}: {name} has shape {mask.shape}, expected {expected}")
-        return builder.reshape(mask, shapes[mask.shape])
 
     def _projected(self, builder: Builder, place: int, x: Tensor) -> Tensor:
         """Query, key or value behind its linear layer, by heads."""
