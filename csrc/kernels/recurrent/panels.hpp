@@ -114,6 +114,29 @@ BP_INLINE void multiply_row(const T* a, const T* b, Index ld, Index K, Index N, 
     });
 }
 
+// The same for four panels side by side: the chains of one panel alone would wait for each other.
+constexpr int kSideBySide = 4;
+template <class T>
+BP_INLINE void multiply_row_by_panels(const T* a, const T* panels, Index K, T* c, bool first) {
+    constexpr int w = width<T>;
+    vec<T> acc[kSideBySide][2];
+    for (int p = 0; p < kSideBySide; ++p)
+        for (int v = 0; v < 2; ++v) acc[p][v] = first ? vec<T>{} : load(c + p * kPanel<T> + v * w);
+    const T* from[kSideBySide];
+    for (int p = 0; p < kSideBySide; ++p) from[p] = panels + p * K * kPanel<T>;
+    for (Index k = 0; k < K; ++k) {
+        const vec<T> ak = broadcast<T>(a[k]);
+#pragma GCC unroll 4
+        for (int p = 0; p < kSideBySide; ++p) {
+            acc[p][0] = fma(ak, load(from[p]), acc[p][0]);
+            acc[p][1] = fma(ak, load(from[p] + w), acc[p][1]);
+            from[p] += kPanel<T>;
+        }
+    }
+    for (int p = 0; p < kSideBySide; ++p)
+        for (int v = 0; v < 2; ++v) store(c + p * kPanel<T> + v * w, acc[p][v]);
+}
+
 // Rows that are too few to pack weights for.
 constexpr Index kFewRows = 3;
 
@@ -138,7 +161,11 @@ class Panels {
             return;
         }
         const Index most = all_ || K_ == 0 ? K_ : kBlockK;
-        for (Index n = 0; n < N_; n += kPanel<T>) {
+        Index n = 0;
+        if (all_ && rows == 1)
+            for (; n + kSideBySide * kPanel<T> <= N_; n += kSideBySide * kPanel<T>)
+                multiply_row_by_panels(a.data, to_ + n * K_, K_, c + n, first);
+        for (; n < N_; n += kPanel<T>) {
             const Index columns = pieces(N_ - n < kPanel<T> ? N_ - n : kPanel<T>, width<T>) * width<T>;
             Index k = 0;
             do {  // at least once: with K = 0 the result is 0
