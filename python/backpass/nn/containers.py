@@ -66,7 +66,7 @@ class Sequential(Module):
                 )
             if name != "0" and len(layer.takes) > 1:
                 raise ValueError(
-                    f"Sequential: layer {name}, {layer!r:.80}, takes {', '.join(layer.takes)}, but the one before gives one tensor"
+                    f"Sequential: layer {name}, {layer!r:.80}, takes {', '.join(layer.takes)}, but gets one tensor"
                 )
             with builder.inside(name):
                 inputs = (layer.emit(builder, *inputs),)
