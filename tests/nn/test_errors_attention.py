@@ -65,6 +65,12 @@ def test_inputs(layer: nn.Module, shape: tuple[int, ...], words: list[str]) -> N
         model.fit(np.ones((4, *shape)), np.ones((4, 1)))
 
 
+def test_a_decoder_behind_another_layer() -> None:
+    net = nn.Sequential(nn.Linear(6, 6), nn.TransformerDecoderLayer(6, 2))
+    with refused("layer 1, TransformerDecoderLayer(6, 2)", "takes tgt, memory", "one tensor"):
+        bp.Model(net, backend="numpy").predict(np.ones((2, 3, 6)))
+
+
 class Masked(nn.Module):
     """An attention whose arguments are given."""
 

@@ -64,6 +64,10 @@ class Sequential(Module):
                 raise ValueError(
                     f"Sequential: layer {int(name) - 1} gives several outputs, but {layer!r:.80} takes one"
                 )
+            if name != "0" and len(layer.takes) > 1:
+                raise ValueError(
+                    f"Sequential: layer {name}, {layer!r:.80}, takes {', '.join(layer.takes)}, but gets one tensor"
+                )
             with builder.inside(name):
                 inputs = (layer.emit(builder, *inputs),)
         return inputs[0]
