@@ -121,6 +121,7 @@ def test_reprs_and_parameters_are_scikit_learns(make: Any) -> None:
 
 
 def test_the_room_shows_the_estimators_and_no_more() -> None:
-    assert dir(ours) == ["ELMClassifier", "ELMRegressor", "MLPClassifier", "MLPRegressor"]
+    networks = ["CNNClassifier", "MLPClassifier", "MLPRegressor", "RNNClassifier", "RNNRegressor"]
+    assert dir(ours) == sorted(["ELMClassifier", "ELMRegressor", *networks])
     with pytest.raises(AttributeError, match="no attribute 'MLPClasifier'; did you mean 'MLPClassifier'"):
         ours.MLPClasifier  # noqa: B018
