@@ -229,15 +229,21 @@ struct RecurrentBackwardWeight {
     double bytes() const { return double(sizeof(T)) * double(x.size() + y.size() + dpre.size()); }
 
     // Columns of dpre that belong to the same weights: of a GRU the last two of four parts differ.
-    static constexpr std::int64_t kRuns = is_gru<Cell> ? 3 : 1, kColumns = 256;
+    static constexpr std::int64_t kRuns = is_gru<Cell> ? 3 : 1, kColumns = 256, kMostSums = 1 << 16;
     struct Columns {
         std::int64_t begin, end;  // of dpre
         bool of_ih, of_hh;
         std::int64_t shift;  // from a column of dpre to one of dweight_hh
     };
+    // Whether one task sums up all columns in scratch memory, and hands them out at its end: a step is then collected once.
+    BP_INLINE bool at_once() const {
+        const std::int64_t columns = Cell::kept * y.shape[2];
+        return kRuns > 1 && columns <= kColumns && (x.shape[2] + y.shape[2] + 1) * kColumns <= kMostSums;
+    }
+    BP_INLINE std::int64_t runs() const { return at_once() ? 1 : kRuns; }
     BP_INLINE Columns run(std::int64_t number) const {
         const std::int64_t H = y.shape[2];
-        if (!is_gru<Cell>) return {0, Cell::kept * H, true, true, 0};
+        if (!is_gru<Cell> || at_once()) return {0, Cell::kept * H, true, true, 0};
         if (number == 0) return {0, 2 * H, true, true, 0};
         return number == 1 ? Columns{2 * H, 3 * H, true, false, 0} : Columns{3 * H, 4 * H, false, true, -H};
     }
@@ -246,7 +252,7 @@ struct RecurrentBackwardWeight {
         for (std::int64_t number = 0;; ++number) {
             Columns all = run(number);
             const std::int64_t count = pieces(all.end - all.begin, kColumns);
-            if (task < count || number + 1 == kRuns) {
+            if (task < count || number + 1 == runs()) {
                 all.begin += task * kColumns;
                 all.end = all.end - all.begin < kColumns ? all.end : all.begin + kColumns;
                 return all;
@@ -256,7 +262,7 @@ struct RecurrentBackwardWeight {
     }
     BP_INLINE std::int64_t tasks() const {
         std::int64_t count = 0;
-        for (std::int64_t number = 0; number < kRuns; ++number) {
+        for (std::int64_t number = 0; number < runs(); ++number) {
             const Columns all = run(number);
             count += pieces(all.end - all.begin, kColumns);
         }

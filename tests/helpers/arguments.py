@@ -26,6 +26,8 @@ from backpass.nn.feature_tokenizer import FeatureTokenizer
 from backpass.nn.image_augmentation import ImageAugmentation
 from backpass.nn.pooling import Pooling
 from backpass.nn.positions import Positions
+from backpass.nn.recurrent import RecurrentWeights
+from backpass.nn.recurrent_cells import RecurrentCell
 from backpass.optim import schedules
 from helpers.registered import sample_losses
 
@@ -43,7 +45,9 @@ GOOD: dict[str, Any] = {  # arguments without a default
     "factor": 0.5, "total_steps": 10, "warmup_steps": 2, "factors": {3: 0.5}, "net": nn.Identity, "path": "/nowhere/x", "n": 1,
     "pixels": 1, "size": 2, "degrees": 5, "name": "numpy", "loss": "mse", "optimizer": "sgd", "limits": 1,
     "backend": bp.get_backend("numpy"), "state": {}, "num_groups": 2, "num_channels": 4, "output_size": 2,
-    "num_embeddings": 5, "embedding_dim": 4, "max_len": 3, "dim": 4,
+    "num_embeddings": 5, "embedding_dim": 4, "max_len": 3, "dim": 4, "input_size": 4, "hidden_size": 3,
+    "embed_dim": 4, "num_heads": 2, "d_model": 4, "nhead": 2, "num_layers": 1, "prompt": [1, 2], "steps": 2,
+    "encoder_layer": lambda: nn.TransformerEncoderLayer(4, 2, 8),
 }  # fmt: skip
 BY_NAME = {
     "schedules": ("constant", "step", "exponential", "cosine", "warmup_cosine", "one_cycle", "piecewise"),
@@ -58,11 +62,12 @@ BY_NAME = {
         "Model",
         "load",
         "gradcheck",
+        "Streams",
         "set_num_threads",
         "get_backend",
         "set_backend",
     ),
-    "Model": ("fit", "update", "load_state_dict", "save", "score"),
+    "Model": ("fit", "update", "load_state_dict", "save", "score", "session", "generate"),
     "optim": ("by_name",),
     "losses": ("by_name",),
 }
@@ -214,6 +219,13 @@ def small() -> bp.Model:
     return bp.Model(nn.Linear(4, 2), "mse", backend="numpy")
 
 
+def writer() -> bp.Model:
+    """A network that goes on with integers."""
+    return bp.Model(
+        nn.Sequential(nn.Embedding(5, 4), nn.GRU(4, 3), nn.Linear(3, 5)), "cross_entropy", backend="numpy"
+    )
+
+
 def attack(chance: random.Random, backend: Backend) -> str:
     """One case: a callable with one or two odd arguments. Returns what it came to; AssertionError says what is wrong."""
     name = chance.choice([*CALLABLES])
@@ -271,7 +283,7 @@ def arguments(name: str) -> tuple[dict[str, Any], list[str]]:
     parameters = inspect.signature(CALLABLES[name]).parameters
     for key, parameter in parameters.items():
         if key == "self":
-            fields[key] = SELF[name.split(".")[0]]()
+            fields[key] = writer() if name == "Model.generate" else SELF[name.split(".")[0]]()
         elif key in ("X", "y", "model"):
             fields[key] = {"X": X, "y": X[:, :2], "model": small()}[key]
             if name == "bp.Images":
@@ -281,9 +293,11 @@ def arguments(name: str) -> tuple[dict[str, Any], list[str]]:
             and parameter.kind is not parameter.VAR_POSITIONAL
             and key in GOOD
         ):
-            fields[key] = GOOD[key]() if isinstance(GOOD[key], type) else GOOD[key]
+            fields[key] = GOOD[key]() if callable(GOOD[key]) else GOOD[key]
         elif (name, key) == ("nn.Upsample", "size"):  # one of two has to be given
             fields[key] = 5
+        elif name == "bp.Streams" and key in ("batch", "steps"):
+            fields[key] = 2
         elif key == "max_seconds":
             fields[key] = 0.05  # for 2⁴⁰ epochs
     return fields, [
@@ -313,6 +327,10 @@ def use(made: Any, backend: Backend) -> None:
             x = X[:, :, None, None] * np.arange(1.0, 7.0).reshape(2, 3)
         elif isinstance(made, ON_SEQUENCES):
             x = X[:, :, None] * np.arange(1.0, 4.0)
+        elif isinstance(made, RecurrentWeights):
+            x = X if isinstance(made, RecurrentCell) else X.reshape(6, 1, 4)
+        elif isinstance(made, nn.MultiheadAttention | nn.TransformerEncoderLayer | nn.TransformerEncoder):
+            x = X.reshape(6, 1, 4)
         elif isinstance(made, Table):
             x = np.zeros((6, 4), np.int64)
         elif isinstance(made, FeatureTokenizer):

@@ -16,9 +16,10 @@ class RecurrentWeightGradient {
         // An odd number of lines apart, so that steps spread over the sets of the cache.
         ld_ = (s_.inputs + s_.units + 1 + 2 * kLine<T> - 1) / (2 * kLine<T>)*(2 * kLine<T>)+kLine<T>;
         const Index panels = Panels<T>::size(kBlockK, op.kColumns);
-        most_ = (s_.room() - panels) / ld_;
+        sums_ = b_ + panels;
+        a_ = sums_ + (op.at_once() ? op.kMostSums : 0);
+        most_ = (s_.room() - (a_ - b_)) / ld_;
         most_ = most_ < kBlockK ? most_ : kBlockK;
-        a_ = b_ + panels;
     }
 
     BP_INLINE void run(Index task) {
@@ -37,6 +38,7 @@ class RecurrentWeightGradient {
         }
         // No steps at all leave zeros.
         if (count > 0 || first) multiply(columns, count, first);
+        if (op_.at_once()) hand_out();
     }
 
   private:
@@ -58,6 +60,11 @@ class RecurrentWeightGradient {
         for (Index n = 0; n < columns.end - columns.begin; n += kPanel<T>) {
             const Index left = columns.end - columns.begin - n, m = left < kPanel<T> ? left : kPanel<T>;
             const Index at = columns.begin + n;
+            if (op_.at_once()) {
+                multiply_panel(Operand<T>{a_, 1, ld_}, I + H + 1, b_ + n * most_, count, sums_ + at,
+                               op_.kColumns, m, first);
+                continue;
+            }
             const auto rows = [&](Index from, Index height, T* to) BP_INLINED {
                 if (to)
                     multiply_panel(Operand<T>{a_ + from, 1, ld_}, height, b_ + n * most_, count, to + at, all,
@@ -74,9 +81,26 @@ class RecurrentWeightGradient {
         }
     }
 
+    // The parts of the sums to where they belong: what of dpre belongs to x, what to h.
+    BP_INLINE void hand_out() const {
+        const Index I = s_.inputs, H = s_.units;
+        const auto rows = [&](Index from, Index height, bool of_h, T* to) BP_INLINED {
+            if (!to) return;
+            for (Index m = from; m < from + height; ++m)
+                for (Index gate = 0; gate < Cell::gates; ++gate, to += H) {
+                    const Index part = of_h && gate + 1 == Cell::gates ? Cell::kept - 1 : gate;
+                    copy_or_zero(to, sums_ + m * op_.kColumns + part * H, H);
+                }
+        };
+        rows(0, I, false, op_.dweight_ih.data);
+        rows(I, H, true, op_.dweight_hh.data);
+        rows(I + H, 1, false, op_.dbias_ih.data);
+        rows(I + H, 1, true, op_.dbias_hh.data);
+    }
+
     const RecurrentBackwardWeight<T, Cell>& op_;
     Sequences<T, Cell> s_;
-    T *b_, *a_;
+    T *b_, *sums_, *a_;
     Index ld_, most_;
 };
 

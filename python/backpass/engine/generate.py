@@ -12,6 +12,8 @@ from .engine import Engine
 from .passes import predict
 from .session import Session
 
+# Integers that may be added.
+MOST = 2**40
 # The stream of random numbers that choices are drawn from.
 STREAM = 0x67656E
 
@@ -31,7 +33,7 @@ def generate(
     if ids.ndim not in (1, 2) or ids.dtype.kind not in "iu" or not ids.size:
         raise ValueError(f"prompt is {ids.dtype} {ids.shape}, expected integers (T,) or (batch, T)")
     draw = Choice(temperature, top_k, top_p, seed)
-    count = whole("steps", steps, 0)
+    count = whole("steps", steps, 0, MOST)
     most = _window(engine, window)
     out = np.empty((ids.size // ids.shape[-1], ids.shape[-1] + count), np.int64)
     out[:, : ids.shape[-1]] = ids

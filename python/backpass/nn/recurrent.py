@@ -18,6 +18,7 @@ from ..program.views import cat
 from .dropout import dropped
 from .initial_weights import INIT, InitName
 from .module import Module
+from .sequences import batch_first_only, layer_count
 from .tracing import expect_part_of_model
 
 # The states that a direction of a layer starts with, or ends with: (h,), or (h, c) of an LSTM.
@@ -103,11 +104,8 @@ class Recurrent(RecurrentWeights):
         super().__init__()
         self.input_size = self.positive_int("input_size", input_size)
         self.hidden_size = self.positive_int("hidden_size", hidden_size)
-        self.num_layers = self.positive_int("num_layers", num_layers)
-        if not self.flag("batch_first", batch_first):
-            raise ValueError(
-                f"{type(self).__name__}: batch_first is False; rows of X come first: give (N, T, features) and batch_first=True"
-            )
+        self.num_layers = layer_count(self, num_layers)
+        batch_first_only(self, batch_first)
         self.dropout = self.in_range("dropout", dropout, 0, 1)
         if self.dropout and self.num_layers == 1:
             warnings.warn(

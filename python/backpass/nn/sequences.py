@@ -2,7 +2,11 @@
 
 from typing import Any
 
+from ..checks import is_whole
 from .module import Module
+
+# More would be a mistake that takes all memory.
+MOST_LAYERS = 1000
 
 
 def batch_first_only(layer: Module, batch_first: Any) -> None:
@@ -11,6 +15,15 @@ def batch_first_only(layer: Module, batch_first: Any) -> None:
         raise ValueError(
             f"{type(layer).__name__}: batch_first is False; rows of X come first: give (N, steps, features) and batch_first=True"
         )
+
+
+def layer_count(layer: Module, num_layers: Any) -> int:
+    """The number of layers on top of each other, checked."""
+    if not is_whole(num_layers) or not 1 <= num_layers <= MOST_LAYERS:
+        raise ValueError(
+            f"{type(layer).__name__}: num_layers is {num_layers!r}, expected an integer from 1 to {MOST_LAYERS}"
+        )
+    return int(num_layers)
 
 
 def unavailable(layer: Module, **options: Any) -> None:

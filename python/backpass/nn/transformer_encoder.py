@@ -8,6 +8,7 @@ from ..program import Builder, Tensor
 from ..program.masks import without_padding
 from ..program.symbolic import SymbolicTensor
 from .module import Module
+from .sequences import layer_count
 from .transformer_layer import TransformerLayer
 
 
@@ -108,7 +109,7 @@ class TransformerEncoder(Module):
                 raise TypeError(f"TransformerEncoder: {name} is {layer!r:.80}, expected a backpass.nn layer")
         self.flag("enable_nested_tensor", enable_nested_tensor)
         self.flag("mask_check", mask_check)
-        self.layers = [deepcopy(encoder_layer) for _ in range(self.positive_int("num_layers", num_layers))]
+        self.layers = [deepcopy(encoder_layer) for _ in range(layer_count(self, num_layers))]
         self.norm = norm
 
     @property
