@@ -50,7 +50,7 @@ class TransformerLayer(Module):
         self.nhead = int(nhead)
         self.dim_feedforward = self.positive_int("dim_feedforward", dim_feedforward)
         self.p = self.in_range("dropout", dropout, 0, 1)
-        if not isinstance(activation, str) and not callable(activation):
+        if not isinstance(activation, str) and (not callable(activation) or isinstance(activation, type)):
             raise ValueError(
                 f"{type(self).__name__}: activation is {activation!r}, expected 'relu', 'gelu', a layer or a function"
             )
@@ -102,6 +102,16 @@ class TransformerLayer(Module):
             y: Tensor = self.parts[name].emit(builder, x)
         return y
 
+    def _called(self, x: SymbolicTensor) -> SymbolicTensor:
+        """activation(x), where it is a function."""
+        function: Any = self.activation
+        y = function(x)
+        if not isinstance(y, SymbolicTensor) or y.shape != x.shape:
+            raise TypeError(
+                f"{type(self).__name__}: activation is {self.activation!r:.80}, which gives {y!r:.60}, expected a tensor like x"
+            )
+        return y
+
     def feed_forward(self, builder: Builder, x: Tensor) -> Tensor:
         """linear2(dropout(activation(linear1(x))))."""
         x = self.part(builder, "linear1", x)
@@ -110,7 +120,7 @@ class TransformerLayer(Module):
         elif isinstance(self.activation, Module):
             x = self.part(builder, "activation", x)
         else:
-            x = self.activation(SymbolicTensor(builder, x, 1)).tensor
+            x = self._called(SymbolicTensor(builder, x, 1)).tensor
         return self.part(builder, "linear2", self.part(builder, "dropout", x))
 
     def branch(
