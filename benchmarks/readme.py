@@ -269,9 +269,25 @@ def modules(file: Path, document: Path) -> list[str]:
     ]
 
 
-def images(file: Path, document: Path) -> list[str]:
-    """The networks of bench --workloads images."""
+KINDS = {
+    "images": (
+        "### Convolutional networks",
+        "A training step in batches of 128 (lenet, kerascnn) and 64 (resnet8, sensor1d) images or sequences, and of one (_b1).",
+    ),
+    "sequences": (
+        "### Recurrent networks, transformers, tables",
+        "A training step: LSTMs by characters (charlstm, charrnn2, and rows of 8 to 64 steps, ragged), GRUs for a forecast and"
+        " for one user, a small GPT, a transformer on a table, a recommender with two tables of 50,000 rows, and a network on"
+        " categories; batches of one (_b1). Shares of the peak count the products of all steps, of ragged those behind the ends"
+        " of rows too.",
+    ),
+}
+
+
+def networks(file: Path, document: Path) -> list[str]:
+    """The networks of bench --workloads images, or sequences."""
     found = read(file)
+    heading, said = KINDS[file.stem]
     workloads = found["workloads"]
     names = list(dict.fromkeys(name for w in workloads.values() for name in w["backends"]))
     lines = ["| network | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
@@ -283,9 +299,8 @@ def images(file: Path, document: Path) -> list[str]:
         cells += [times(w["backends"][name], native) if name in w["backends"] else "–" for name in names[1:]]
         lines.append(f"| {workload} | " + " | ".join(cells) + " |")
     return [
-        "### Convolutional networks",
-        "A training step in batches of 128 (lenet, kerascnn) and 64 (resnet8, sensor1d) images or sequences, and of one (_b1)."
-        f" {machine(found)}, {found['date'][:10]}, {found['repeats']} turns ({link(file, 'all figures', document)})."
+        heading,
+        f"{said} {machine(found)}, {found['date'][:10]}, {found['repeats']} turns ({link(file, 'all figures', document)})."
         f" The machine's peak: {found['peak_gflops']:.0f} GFLOP/s of multiply-adds{bandwidth(found)}.",
         "\n".join(lines),
     ]
@@ -376,7 +391,8 @@ def parts() -> dict[Path, list[str]]:
             *limits(RESULTS / "limits.json", benchmarks),
             *first_step(RESULTS / "first_step.json", benchmarks),
             *modules(RESULTS / "modules.json", benchmarks),
-            *images(RESULTS / "images.json", benchmarks),
+            *networks(RESULTS / "images.json", benchmarks),
+            *networks(RESULTS / "sequences.json", benchmarks),
         ],
         ROOT / "docs" / "sklearn.md": [estimators(RESULTS / "estimators.json")],
     }

@@ -182,6 +182,25 @@ def test_generate_of_a_network_without_state_reads_its_window_again() -> None:
         assert got[at] == model.predict(got[None, at - 2 : at])[0].argmax()
 
 
+def test_a_network_that_attends_generates_from_whole_sequences_and_has_no_session() -> None:
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table, self.rnn = nn.Embedding(VOCABULARY, 8), nn.GRU(8, 8)
+            self.attention, self.out = nn.MultiheadAttention(8, 2), nn.Linear(8, VOCABULARY)
+
+        def forward(self, x: Any) -> Any:
+            h = self.rnn(self.table(x))[0]
+            return self.out(h + self.attention(h, h, h, is_causal=True, need_weights=False)[0])
+
+    model = bp.Model(Both(), "cross_entropy")
+    got = model.generate([1, 2], 4, temperature=0)
+    for at in range(2, 6):
+        assert got[at] == model.predict(got[None, :at])[0, -1].argmax()
+    with pytest.raises(ValueError, match="attends to earlier steps"):
+        model.session().read(got[None])
+
+
 REFUSED = [
     (lambda: bp.Streams(np.zeros(10), batch=1, steps=2), "y is None, but X is float64"),
     (lambda: bp.Streams(np.arange(10), batch=0), "batch is 0"),

@@ -44,7 +44,9 @@ def generate(
 
 def _fill(engine: Engine, out: np.ndarray, start: int, draw: "Choice", window: int | None) -> None:
     session = Session(engine, len(out))
-    logits = session.read(out[:, :start] if window is None else out[:, :start][:, -window:])
+    given = out[:, :start] if window is None else out[:, :start][:, -window:]
+    stepwise = session.keeps_state(given)
+    logits = session.read(given) if stepwise else predict(engine, given)
     if not isinstance(logits, np.ndarray):
         raise ValueError(
             "generate: the network has several outputs, expected one with a number for each integer"
@@ -53,9 +55,9 @@ def _fill(engine: Engine, out: np.ndarray, start: int, draw: "Choice", window: i
         out[:, at] = draw(logits[:, -1] if logits.ndim > 2 else logits)
         if at + 1 == out.shape[1]:
             break
-        if session.carried:
+        if stepwise:
             logits = session.step(out[:, at])
-        else:  # nothing is carried: the network reads what came before again
+        else:  # the network reads what came before again
             logits = predict(engine, out[:, max(0, at + 1 - (window or at + 1)) : at + 1])
 
 

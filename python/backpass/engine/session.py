@@ -7,12 +7,18 @@ import numpy as np
 from ..backends import Executor
 from ..checks import whole
 from ..data import arrays
+from ..ops import attention_forward
 from ..program import Plan, as_given
 from ..program.carried import Carried
 from ..system.exclusive import computing
 from .engine import Engine
 from .inputs import taken
 from .passes import rows_as_they_are
+
+
+def attends(plan: Plan) -> bool:
+    """Whether steps look at each other by attention."""
+    return any(instruction.op is attention_forward for instruction in plan.forward)
 
 
 class Session:
@@ -99,7 +105,23 @@ class Session:
         """Another session that goes on from here by itself."""
         return Session(self.engine, self.batch, self._carried.copy())
 
+    def keeps_state(self, x: Any) -> bool:
+        """Whether what comes behind x can be given step by step: all that the network knows of x is in states."""
+        plan, _ = self._program(arrays.as_array("x", x))
+        return bool(self.carried) and not attends(plan)
+
     def _run(self, x: np.ndarray) -> Any:
+        plan, executor = self._program(x)
+        if attends(plan):
+            raise ValueError(
+                "session: the network attends to earlier steps, of which a session keeps none; predict takes whole sequences"
+            )
+        plan.x[...] = x
+        executor.run(1, self.engine.threads)
+        return as_given(plan.out.copy())
+
+    def _program(self, x: np.ndarray) -> tuple[Plan, Executor]:
+        """The plan for x, which fits it."""
         engine = self.engine
         engine.refresh()
         if engine.version != self._version:
@@ -111,10 +133,7 @@ class Session:
             known = self._plans.get(x.shape) or self._compiled(
                 inputs.specs(self.batch, engine.dtype), x.shape
             )
-        plan, executor = known
-        plan.x[...] = x
-        executor.run(1, engine.threads)
-        return as_given(plan.out.copy())
+        return known
 
     @staticmethod
     def _fits(plan: Plan, x: np.ndarray) -> bool:
