@@ -12,8 +12,8 @@ double sigma(double x) { return 1 / (1 + std::exp(-x)); }
 // One row of one case by loops: its outputs, and the gradients of Σ weights · y + of the last states.
 template <class Cell>
 struct Naive {
-    int64_t I, H, length;
-    bool relu;
+    int64_t I = 0, H = 0, length = 0;
+    bool relu = false;
     std::function<double(int64_t, int64_t)> x, weight_ih, weight_hh;  // (step, i), (i, column), (k, column)
     Values bias_ih, bias_hh, h, c;
     std::vector<Values> hs, cs, kept;  // before each step and behind the last; kept: of each step
@@ -140,7 +140,8 @@ void recurrent(T, int64_t B, int64_t T_, int64_t I, int64_t H, int64_t bits) {
     for (int64_t b = 0; b < B; ++b) {
         const int64_t end = ends ? std::clamp<int64_t>(lengths[b], 0, T_) : T_;
         const auto time = [&](int64_t step) { return reverse ? end - 1 - step : step; };
-        Naive<Cell> naive{.I = I, .H = H, .length = end, .relu = relu};
+        Naive<Cell> naive;
+        naive.I = I, naive.H = H, naive.length = end, naive.relu = relu;
         naive.x = [&](int64_t step, int64_t i) { return double(x[(b * T_ + time(step)) * I + i]); };
         naive.weight_ih = [&](int64_t i, int64_t g) { return double(weight_ih[i * G * H + g]); };
         naive.weight_hh = [&](int64_t k, int64_t g) { return double(weight_hh[k * G * H + g]); };
