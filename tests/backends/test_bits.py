@@ -14,7 +14,7 @@ from helpers.fence import fenced
 # Several tasks each, none a multiple of a tile; a row of a sparse matrix is a sixth of Z on average.
 SIZES = {
     "H": 9, "W": 11, "B": 150, "I": 300, "O": 520, "C": 210, "L": 5, "F": 700, "K": 9, "Z": 2_000, "R": 300, "M": 130,
-    "V": 1_500, "E": 40, "G": 12, "Q": 13, "A": 9, "J": 12,
+    "V": 1_500, "E": 40, "G": 12, "Q": 13, "A": 9, "J": 12, "T": 40, "S": 50, "D": 17,
 }  # fmt: skip
 
 

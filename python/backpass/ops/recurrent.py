@@ -25,6 +25,7 @@ def _kept(rng, shape, dims):
 
 _GATED = {
     "lengths": _lengths, "weight_ih": _weights, "weight_hh": _weights, "gates": _kept, "reverse": [False, True],
+    "large": {"B": 70, "T": 4, "I": 20, "H": 300},
 }  # fmt: skip
 _RNN = {**_GATED, "activation": ["tanh", "relu"]}
 
