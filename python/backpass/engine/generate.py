@@ -65,9 +65,7 @@ def _window(engine: Engine, window: int | None) -> int | None:
     """The most steps that the network reads at once: those for which it has positions, unless it was said."""
     if window is not None:
         return whole("window", window, 1)
-    lengths = [
-        layer.max_len for _, layer in engine.net.walk() if isinstance(getattr(layer, "max_len", None), int)
-    ]
+    lengths = [layer.max_len for _, layer in engine.net.walk() if isinstance(vars(layer).get("max_len"), int)]
     return min(lengths, default=None)
 
 

@@ -110,7 +110,8 @@ def update(
 
     plan: whose backward pass gave them, which only tables with sparse=True ask for.
     """
-    check_tables(engine.net, engine.optimizer)
+    if engine.flat.sparse:
+        check_tables(engine.net, engine.optimizer)
     return [
         *penalty,
         *engine.optimizer.emit(

@@ -1,7 +1,7 @@
 """Tables of a network: what may train those with sparse=True, and the rows for padding that an update leaves alone."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ..nn import Module
 from ..nn.parameter import Parameter
@@ -29,8 +29,10 @@ def still_rows(net: Module, flat: Parameters, optimizer: Optimizer) -> dict[int,
 
     A table that another layer reads as well, such as a head, has a gradient in all rows.
     """
+    if not any(member.scalars.get("weight_decay") for member in _members(optimizer)):  # each `fit` asks
+        return {}
     modules = {id(module): module for _, module in net.walk()}.values()
-    padded = [module for module in modules if getattr(module, "padding_row", -1) >= 0]
+    padded = [module for module in modules if module.padding_row >= 0]
     if not padded:
         return {}
     readers = Counter(id(parameter) for module in modules for parameter in module.learned.values())
@@ -48,9 +50,14 @@ def still_rows(net: Module, flat: Parameters, optimizer: Optimizer) -> dict[int,
     return found
 
 
+def _members(optimizer: Optimizer) -> Sequence[Optimizer]:
+    """The optimizers of the groups, or the only one."""
+    return optimizer.groups if optimizer.grouped else (optimizer,)
+
+
 def _trained_by(net: Module, optimizer: Optimizer) -> Iterator[tuple[str, Parameter, Optimizer]]:
     """Each parameter with its name and the optimizer of its group."""
     named = [*net.named_parameters()]
-    members = getattr(optimizer, "groups", (optimizer,))
+    members = _members(optimizer)
     for (name, parameter), group in zip(named, optimizer.assign(named), strict=True):
         yield name, parameter, members[group]

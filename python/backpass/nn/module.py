@@ -59,6 +59,8 @@ class Module(Tree, ArgumentChecks):
 
     whole_batch: bool = False
     reads_sparse: bool = False
+    # Of a layer with a table the row without a gradient; -1 for none.
+    padding_row: int = -1
     gives: ClassVar[str] = ""
     # Parameters that may be tied to one that is stored in another layout.
     reads_any_layout: ClassVar[tuple[str, ...]] = ()
