@@ -29,7 +29,8 @@ def model_of(
         nn.Linear(hidden * (1 + options.get("bidirectional", False)), 2),
     )
     model = bp.Model(net, "mse", optim.SGD(lr=0.05, momentum=0.9), dtype=dtype)
-    model.backend = BACKENDS[on]
+    # Where an instruction set is forced, it is the only backend.
+    model.backend = BACKENDS[on] if on in BACKENDS else next(iter(BACKENDS.values()))
     return model
 
 
