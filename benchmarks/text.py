@@ -22,7 +22,7 @@ from backpass.cli.sequence_workloads import characters
 from backpass.cli.token_workloads import gpt
 
 STEPS = 64
-# PyTorch's, for the same network and one seed (layers.md of the issue): step -> cross entropy.
+# PyTorch's for the same network, data and one seed, measured elsewhere and not by this script: step -> cross entropy.
 REFERENCE = {250: 2.069, 500: 1.922, 1000: 1.810, 2000: 1.721, 3000: 1.682}
 
 

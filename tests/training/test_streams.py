@@ -106,6 +106,15 @@ def test_resume_within_an_epoch_goes_on_with_the_state(on: str, tmp_path: Path) 
         assert np.array_equal(value, loaded.state_dict()[key]), key
 
 
+def test_a_state_that_is_not_finite_is_no_checkpoint(tmp_path: Path) -> None:
+    model = model_of()
+    model.fit(bp.Streams(text(2000), batch=4, steps=10), epochs=2, max_seconds=0)
+    for array in model.engine.last_run.carried.arrays.values():
+        array[0] = np.nan
+    with pytest.raises(bp.CheckpointError, match="carried"):  # what is written is read again
+        model.save(tmp_path / "run.safetensors")
+
+
 def test_threads_do_not_change_the_bits() -> None:
     if "native" not in bp.available_backends():
         pytest.skip("native is missing")
@@ -208,6 +217,7 @@ REFUSED = [
     (lambda: bp.Streams(np.arange(10), batch=5, steps=2), "expected at least batch · steps = 10"),
     (lambda: bp.Streams(np.zeros((10, 2)), np.zeros(9), batch=1, steps=2), "y has 9 steps, but X has 10"),
     (lambda: model_of().fit(bp.Streams(text(), batch=2), validation_split=0.1), "validation_split is 0.1, but X are Streams"),
+    (lambda: model_of().fit(bp.Streams(text(), batch=2), group_by_length=True), "group_by_length is True, but X are Streams"),
     (lambda: model_of().fit(bp.Streams(text(), batch=2), batch_size=3), "batch_size is 3, but X are Streams"),
     (lambda: model_of().fit(bp.Streams(text(), batch=2), text()), "expected targets in them"),
     (lambda: model_of().fit(bp.Streams(text() + VOCABULARY, batch=2)), "expected 0 to 6"),

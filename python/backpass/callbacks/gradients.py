@@ -91,9 +91,10 @@ class GradientMonitor(Callback):
 
     Measured are, for each layer with weights, the norm of the gradient (before clipping) and that of one step's update over that
     of the weights; for each ReLU the share of dead units (0 for every row of the last 5 batches measured), for each sigmoid and
-    tanh that of saturated outputs (slope below 5 % of the largest; not where they are the network's output). Of recurrent layers
-    it is how much of the gradient at the last step reaches the first one. All of it is read from the buffers that a step leaves
-    behind. A resumed run goes on with what was recorded.
+    tanh that of saturated outputs (slope below 5 % of the largest; not where they are the network's output). All of it is read
+    from the buffers that a step leaves behind. Of recurrent layers the share of a gradient at the last step that reaches the
+    first one is measured by a backward pass of its own, through the states of the last batch. A resumed run goes on with what
+    was recorded.
 
     The last batch of an epoch is passed over if it is smaller than the others: the step before it counts.
 

@@ -146,6 +146,7 @@ def run_from_json(run_json: Any, tensors: Tensors, engine: Engine) -> Run:
         raise ValueError("run: its numbers contradict each other")
     prefix = "carried."
     names = [name for name in tensors if name.startswith(prefix)]
+    check(tensors, {name: (tensors[name].shape, engine.dtype.name) for name in names})
     if names:
         run.carried = Carried({name.removeprefix(prefix): tensors.pop(name) for name in names})
     run.history = History()

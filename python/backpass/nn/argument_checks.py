@@ -40,10 +40,10 @@ class ArgumentChecks:
         if not x.shape or x.shape[-1] != size:
             raise self.unfit(x, f"{size} features last")
 
-    def unfit(self, x: Tensor, expected: str) -> ValueError:
+    def unfit(self, x: Tensor, expected: str, name: str = "the input") -> ValueError:
         """The error for an input of another shape."""
         given = ", ".join(map(str, ("batch", *x.shape[1:])))
-        return ValueError(f"{self!r}: the input has shape ({given}), expected {expected}")
+        return ValueError(f"{self!r}: {name} has shape ({given}), expected {expected}")
 
     def sizes(self, name: str, value: Any, dims: int, least: int = 1) -> tuple[int, ...]:
         """An integer for all of `dims` dimensions, or a tuple with one for each."""

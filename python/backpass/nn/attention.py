@@ -179,8 +179,7 @@ class MultiheadAttention(Module):
 
     def _expect(self, x: Tensor, size: int, name: str) -> None:
         if len(x.shape) != 3 or x.shape[2] != size:
-            given = ", ".join(map(str, ("batch", *x.shape[1:])))
-            raise ValueError(f"{self!r}: {name} has shape ({given}), expected (batch, steps, {size})")
+            raise self.unfit(x, f"(batch, steps, {size})", name)
 
     def _projected(self, builder: Builder, place: int, x: Tensor) -> Tensor:
         """Query, key or value behind its linear layer, by heads."""

@@ -49,6 +49,11 @@ class RecurrentWeights(Module):
 
     hidden_size: int
 
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Further scalars of the op."""
+        return {}
+
     def add_weights(self, suffix: str, inputs: int, bias: bool, init: InitName) -> None:
         """Declare the weights of a layer and direction; users see (gates · H, inputs)."""
         H, G = self.hidden_size, self.gates
@@ -123,15 +128,6 @@ class Recurrent(RecurrentWeights):
 
     def _suffixes(self, layer: int) -> list[str]:
         return [f"_l{layer}", f"_l{layer}_reverse"][: 1 + self.bidirectional]
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        """Further scalars of the op."""
-        return {}
-
-    @property
-    def row_shape(self) -> None:
-        return None
 
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
         y, last = self.run(builder, x)

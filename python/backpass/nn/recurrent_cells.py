@@ -23,11 +23,6 @@ class RecurrentCell(RecurrentWeights):
         self.add_weights("", self.input_size, self.flag("bias", bias), init)
 
     @property
-    def fields(self) -> dict[str, Any]:
-        """Further scalars of the op."""
-        return {}
-
-    @property
     def row_shape(self) -> tuple[int, ...]:
         return (self.input_size,)
 

@@ -145,5 +145,4 @@ class TransformerLayer(Module):
     def expect_sequence(self, x: Tensor, name: str = "the input") -> None:
         """ValueError for another shape than (N, steps, d_model)."""
         if len(x.shape) != 3 or x.shape[2] != self.d_model:
-            given = ", ".join(map(str, ("batch", *x.shape[1:])))
-            raise ValueError(f"{self!r}: {name} has shape ({given}), expected (batch, steps, {self.d_model})")
+            raise self.unfit(x, f"(batch, steps, {self.d_model})", name)

@@ -112,7 +112,7 @@ def fit(
 def of_streams(engine: Engine, streams: Streams, options: FitOptions) -> FitOptions:
     """The options of a run over Streams, whose batches come as they are."""
     refused: list[tuple[str, Any, str]] = [
-        ("sampler", options.sampler, "None"),
+        (*options.own_order, "None"),
         ("validation_split", options.validation_split or None, "validation_data=bp.Streams(...)"),
     ]
     for name, value, expected in refused:
@@ -135,7 +135,7 @@ def _fit_chunks(
         raise TypeError(f"{problem}, expected y, or X with len() and [i]: a sequence of chunks (X, y){hint}")
     refused: list[tuple[str, Any, str]] = [
         ("sample_weight", sample_weight, "it in them, as (X, y, sample_weight)"),
-        ("sampler", options.sampler, "None (class_weight serves)"),
+        (*options.own_order, "None (class_weight serves for classes)"),
         ("validation_split", options.validation_split or None, "validation_data=(X, y)"),
     ]
     for name, value, expected in refused:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 from ..callbacks import Callback
-from ..checks import is_whole
+from ..checks import BY_LENGTH, is_whole
 from ..engine.engine import Engine
 from ..engine.run import Run
 from ..errors import warn
@@ -27,6 +27,12 @@ class FitOptions(NamedTuple):
     progress: Literal["", "bar", "lines"] = ""
     resume: bool = False
     max_seconds: float | None = None
+
+    @property
+    def own_order(self) -> tuple[str, Any]:
+        """The argument that asked for an order of its own, and its value; None where none did."""
+        by_length = self.sampler == BY_LENGTH
+        return ("group_by_length", True) if by_length else ("sampler", self.sampler)
 
 
 def begin(
@@ -65,7 +71,8 @@ def begin(
     if interrupted.shuffle and not options.shuffle:
         raise ValueError("shuffle is False, but in the interrupted run it was True; leave it out")
     if sampler and sampler != interrupted.sampler:
-        raise ValueError(f"sampler is {sampler!r}, but the interrupted run had none; leave it out")
+        (name, value), had = options.own_order, "another" if interrupted.sampler else "none"
+        raise ValueError(f"{name} is {value!r}, but the interrupted run had {had}; leave it out")
     if interrupted.position.rows and interrupted.steps != int(engine.step_count[0]):
         raise ValueError(
             "resume is True, but the model made other steps since the run was interrupted within an epoch"
