@@ -21,35 +21,31 @@ template <class Op>
 concept ByRows = requires(const Op& op) { op.rows(), Op::is_of_rows(""); };
 
 std::int64_t rows_of(const AnyOp& op) {
-    return std::visit(
-        [](const auto& o) -> std::int64_t {
-            if constexpr (ByRows<std::decay_t<decltype(o)>>)
-                return o.rows();
-            else
-                return 0;
-        },
-        op);
+    return op.visit([](const auto& o) -> std::int64_t {
+        if constexpr (ByRows<std::decay_t<decltype(o)>>)
+            return o.rows();
+        else
+            return 0;
+    });
 }
 
 std::vector<Touched> touched(AnyOp& any) {
     std::vector<Touched> found;
-    std::visit(
-        [&](auto& op) {
-            using Op = std::decay_t<decltype(op)>;
-            if constexpr (ByRows<Op>) {
-                const auto look = [&]<class Field>(const char* name, Field& field, const auto&...) {
-                    if constexpr (requires { field.data, field.ndim; })
-                        if (field) {
-                            using Item = std::remove_pointer_t<decltype(field.data)>;
-                            const auto* begin = reinterpret_cast<const char*>(field.data);
-                            found.push_back({begin, begin + std::size_t(field.size()) * sizeof(Item),
-                                             !std::is_const_v<Item>, Op::is_of_rows(name)});
-                        }
-                };
-                op.fields(look);
-            }
-        },
-        any);
+    any.visit([&](auto& op) {
+        using Op = std::decay_t<decltype(op)>;
+        if constexpr (ByRows<Op>) {
+            const auto look = [&]<class Field>(const char* name, Field& field, const auto&...) {
+                if constexpr (requires { field.data, field.ndim; })
+                    if (field) {
+                        using Item = std::remove_pointer_t<decltype(field.data)>;
+                        const auto* begin = reinterpret_cast<const char*>(field.data);
+                        found.push_back({begin, begin + std::size_t(field.size()) * sizeof(Item),
+                                         !std::is_const_v<Item>, Op::is_of_rows(name)});
+                    }
+            };
+            op.fields(look);
+        }
+    });
     return found;
 }
 
@@ -66,27 +62,25 @@ bool follows(const std::vector<Touched>& earlier, const std::vector<Touched>& la
 // The same op on rows [r0, r1).
 AnyOp part_of(const AnyOp& whole, std::int64_t r0, std::int64_t r1) {
     AnyOp part = whole;
-    std::visit(
-        [&](auto& op) {
-            using Op = std::decay_t<decltype(op)>;
-            if constexpr (ByRows<Op>) {
-                const auto cut = [&]<class Field>(const char* name, Field& field, const auto&...) {
-                    if constexpr (requires { field.data, field.ndim; })
-                        if (field && Op::is_of_rows(name)) {
-                            field.data += field.size() / field.shape[0] * r0;
-                            field.shape[0] = r1 - r0;
-                        }
-                };
-                op.fields(cut);
-                if constexpr (requires { op.adds; }) op.adds = r0 > 0;
-            }
-        },
-        part);
+    part.visit([&](auto& op) {
+        using Op = std::decay_t<decltype(op)>;
+        if constexpr (ByRows<Op>) {
+            const auto cut = [&]<class Field>(const char* name, Field& field, const auto&...) {
+                if constexpr (requires { field.data, field.ndim; })
+                    if (field && Op::is_of_rows(name)) {
+                        field.data += field.size() / field.shape[0] * r0;
+                        field.shape[0] = r1 - r0;
+                    }
+            };
+            op.fields(cut);
+            if constexpr (requires { op.adds; }) op.adds = r0 > 0;
+        }
+    });
     return part;
 }
 
 bool adds_up(const AnyOp& any) {
-    return std::visit([](const auto& op) { return requires { op.adds; }; }, any);
+    return any.visit([](const auto& op) { return requires { op.adds; }; });
 }
 
 double row_bytes(const std::vector<Touched>& arrays, std::int64_t rows) {

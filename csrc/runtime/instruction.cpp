@@ -7,7 +7,7 @@ namespace {
 template <class Op>
 void call(const void* context, Range range, Scratch scratch) {
     const auto& instruction = *static_cast<const Instruction*>(context);
-    reinterpret_cast<Kernel<Op>>(instruction.kernel)(*std::get_if<Op>(&instruction.op), range, scratch);
+    reinterpret_cast<Kernel<Op>>(instruction.kernel)(instruction.op.as<Op>(), range, scratch);
 }
 
 [[noreturn]] void refuse(const char* name, const char* what) {
@@ -25,7 +25,7 @@ Compiled compile(const Op& op, const Kernels& table) {
 }  // namespace
 
 Instruction instruction_of(const AnyOp& op, const Kernels& table) {
-    const Compiled compiled = std::visit([&](const auto& o) { return compile(o, table); }, op);
+    const Compiled compiled = op.visit([&](const auto& o) { return compile(o, table); });
     const auto [name, flops, bytes] = compiled.cost;
     const bool lengthy = estimated_seconds(flops, bytes) > kGlance;
     return {compiled, op, useful_threads(flops, bytes, compiled.tasks), lengthy};

@@ -17,7 +17,7 @@ bool writes(AnyOp& op, const std::int64_t* halt) {
     const auto look = [&]<class Field>(const char*, Field& field, const auto&...) {
         if constexpr (std::is_same_v<Field, Tensor<std::int64_t>>) found |= halt && field.data == halt;
     };
-    std::visit([&](auto& o) { o.fields(look); }, op);
+    op.visit([&](auto& o) { o.fields(look); });
     return found;
 }
 

@@ -166,7 +166,7 @@ void check_throws(F f, const char* part) {
 
 void check_invalid() {
     Training training(0);
-    LinearForward<float> linear = std::get<LinearForward<float>>(training.ops()[0]);
+    LinearForward<float> linear = training.ops()[0].as<LinearForward<float>>();
     const std::string isa = choose_isa("");
     Program({linear}, isa, nullptr);
     linear.x.shape[1] += 1;

@@ -226,7 +226,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Arrays arrays(bytes);
     std::vector<AnyOp> ops;
     do {
-        const auto number = bytes.ConsumeIntegralInRange<std::size_t>(0, std::variant_size_v<AnyOp> - 1);
+        const auto number = bytes.ConsumeIntegralInRange<std::size_t>(0, OfOps::count - 1);
         ops.push_back(op_number(Ops{}, number, arrays));
     } while (ops.size() < 4 && bytes.remaining_bytes() > 16 && bytes.ConsumeBool());
     try {
