@@ -2,9 +2,9 @@
 
     python benchmarks/adding.py --json benchmarks/results/adding.json
 
-Each step of a sequence of 100 has a number from 0 to 1 and a mark; one step of each half is marked. A network that always says 1 has a
-mean squared error of 1/6. A recurrent layer of 64 units, Adam 2e-3, gradients clipped at norm 1, batches of 64; measured on 2,000
-sequences that were never trained on (Hochreiter and Schmidhuber 1997).
+Each step of a sequence of 100 has a number from 0 to 1 and a mark; one step of each half is marked. A network that always
+says 1 has a mean squared error of 1/6. A recurrent layer of 64 units, Adam 2e-3, gradients clipped at norm 1, batches of 64;
+measured on 2,000 sequences that were never trained on (Hochreiter and Schmidhuber 1997).
 """
 
 import argparse

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from backpass.backends.native import NativeExecutor
-from backpass.cli.workloads import WORKLOADS, Workload
+from backpass.cli.bench import KNOWN
+from backpass.cli.workloads import Workload
 from backpass.data.feed import Feed
 from backpass.data.order import Order
 from backpass.engine.inputs import checked_data
@@ -57,14 +58,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("workloads", nargs="+", choices=WORKLOADS)
+    parser.add_argument("workloads", nargs="+", choices=KNOWN)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
         "--seconds", type=float, default=0.3, help="of one run (default 0.3; at most an epoch)"
     )
     arguments = parser.parse_args()
     for name in arguments.workloads:
-        rows = profile(WORKLOADS[name], arguments.threads, arguments.seconds)
+        rows = profile(KNOWN[name], arguments.threads, arguments.seconds)
         total = sum(row["us"] for row in rows)
         print(f"{name}: {total:,.1f} µs a step")
         for row in rows:
