@@ -21,6 +21,7 @@ from .images_in_tensorflow import tensorflow_images
 from .images_in_torch import torch_images
 from .sequences_in_jax import jax_sequences
 from .sequences_in_torch import torch_sequences
+from .tokens_in_jax import jax_tokens
 from .tokens_in_torch import torch_tokens
 from .with_jax import jax_jit, jax_scan
 from .with_sklearn import scikit_learn
@@ -107,4 +108,5 @@ PEERS: dict[str, tuple[str, Make, Callable[[Workload], bool]]] = {
     "torch tokens": ("torch", torch_tokens, _tokens),
     "torch tokens, dense table": ("torch", lambda w, threads: torch_tokens(w, threads, dense=True), _sparse),
     "jax scan of steps": ("jax", jax_sequences, _sequences),
+    "jax scan of steps, tokens": ("jax", jax_tokens, _tokens),
 }

@@ -9,6 +9,7 @@ from backpass import nn
 from backpass.cli.contestant import Contestant
 from backpass.cli.image_workloads import ImageWorkload
 
+from .adam_in_jax import first_state, step_of
 from .common import timed
 
 Apply = Callable[[dict[str, Any], Any], Any]
@@ -92,27 +93,17 @@ def jax_images(workload: ImageWorkload, threads: int) -> Contestant:
     forward = network(model.net)
     weights = jax.tree.map(jnp.asarray, weights_of(model))
 
-    def loss_of(weights: Any, x: Any, y: Any) -> Any:
+    def loss_of(weights: Any, batch: Any) -> Any:
+        x, y = batch
         return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(forward(weights, x)), y[:, None], 1))
 
-    def step(state: Any, x: Any, y: Any) -> tuple[Any, Any]:
-        weights, m, v, t = state
-        loss, grads = jax.value_and_grad(loss_of)(weights, x, y)
-        t = t + 1
-        m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, grads)
-        v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, grads)
-        rate, root = 1e-3 / (1 - 0.9**t), 1 / jnp.sqrt(1 - 0.999**t)
-        weights = jax.tree.map(lambda w, m, v: w - rate * m / (jnp.sqrt(v) * root + 1e-8), weights, m, v)
-        return (weights, m, v, t), loss
-
-    m, v = (jax.tree.map(jnp.zeros_like, weights) for _ in range(2))
-    state, number = (weights, m, v, jnp.float32(0)), 0
-    compiled = jax.jit(step, donate_argnums=0)
+    state, number = first_state(weights), 0
+    compiled = jax.jit(step_of(loss_of), donate_argnums=0)
     ready = [(jnp.asarray(x), jnp.asarray(y)) for x, y in batches(workload)]
 
     def one() -> Any:
         nonlocal state, number
-        state, loss = compiled(state, *ready[number % len(ready)])
+        state, loss = compiled(state, ready[number % len(ready)])
         number += 1
         return loss
 

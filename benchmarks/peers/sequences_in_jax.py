@@ -7,6 +7,7 @@ import numpy as np
 from backpass.cli.contestant import Contestant
 from backpass.cli.sequence_workloads import SequenceWorkload
 
+from .adam_in_jax import first_state, step_of
 from .common import repeated
 
 # Training steps in one compiled call.
@@ -79,19 +80,6 @@ def jax_sequences(workload: SequenceWorkload, threads: int) -> Contestant:
         at_class = jnp.take_along_axis(jax.nn.log_softmax(pred), y[..., None], -1)[..., 0]
         return -jnp.sum(at_class * counted) / jnp.sum(counted)
 
-    def step(state: Any, batch: Any) -> tuple[Any, Any]:
-        weights, m, v, t = state
-        loss, grads = jax.value_and_grad(loss_of)(weights, batch)
-        t = t + 1
-        m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, grads)
-        v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, grads)
-        rate, root = 1e-3 / (1 - 0.9**t), 1 / jnp.sqrt(1 - 0.999**t)
-        decay = 1 - 1e-3 * workload.weight_decay
-        weights = jax.tree.map(
-            lambda w, m, v: decay * w - rate * m / (jnp.sqrt(v) * root + 1e-8), weights, m, v
-        )
-        return (weights, m, v, t), loss
-
     X, y = workload.data()
     steps = X.shape[1]
     counted = np.ones((len(X), steps)) if lengths is None else np.arange(steps) < lengths[:, None]
@@ -99,9 +87,8 @@ def jax_sequences(workload: SequenceWorkload, threads: int) -> Contestant:
         jnp.asarray(a[: STEPS * workload.batch].reshape(STEPS, workload.batch, *a.shape[1:]))
         for a in (X, y, counted.astype(np.float32))
     )
-    # Two of zeros: a donated buffer belongs to one place.
-    m, v = (jax.tree.map(jnp.zeros_like, weights) for _ in range(2))
-    state = (weights, m, v, jnp.float32(0))
+    step = step_of(loss_of, workload.weight_decay)
+    state = first_state(weights)
     many = jax.jit(lambda state, batches: jax.lax.scan(step, state, batches), donate_argnums=0)
 
     def run() -> Any:
