@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..data import arrays, targets
-from ..data.inputs import Inputs, Take, checked_inputs
+from ..data.inputs import Inputs, Take, checked_inputs, with_targets
 from ..data.sparse import SparseRows
 from ..data.streams import Streams
 from ..program import Rows
@@ -67,17 +67,20 @@ def checked_validation(engine: Engine, validation_data: Any) -> tuple[Any, ...]:
         return ()
     if isinstance(validation_data, Streams):
         validation_data = validation_data, None
-    if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
+    if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3, 4):
         described = f"a {type(validation_data).__name__}" + (
             f" of {len(validation_data)}" if isinstance(validation_data, tuple | list) else ""
         )
         raise ValueError(
-            f"validation_data is {described}, expected a tuple (X, y) or (X, y, sample_weight), or a sequence of them"
+            f"validation_data is {described}, expected a tuple (X, y), (X, y, sample_weight) or (X, y, sample_weight, lengths),"
+            " or a sequence of the first two"
         )
-    X, y, *weight = validation_data
+    X, y, weight, lengths = (*validation_data, None, None)[:4]
     try:
-        inputs, target, checked_weight = checked_data(engine, X, y, weight[0] if weight else None)
-        check_weighed(checked_weight, weight[0] if weight else None, None)
+        if not isinstance(X, Streams):
+            X, y = with_targets(X, y, lengths, engine.net)
+        inputs, target, checked_weight = checked_data(engine, X, y, weight)
+        check_weighed(checked_weight, weight, None)
     except (TypeError, ValueError) as error:
         raise type(error)(f"validation_data: {error}") from None
     return inputs, target, checked_weight

@@ -8,7 +8,7 @@ import numpy as np
 from ..backends import Backend, Executor, Inference
 from ..losses import Loss
 from ..nn import Module
-from ..program import InputSpec, Plan, Spec, build_plan, index_inputs, on_each
+from ..program import InputSpec, Plan, Spec, build_plan, index_inputs, on_each, steps_along
 from ..program.carried import Carried
 from ..program.plan import BackwardPlan, OwnLossPlan, Target, TrainingPlan
 from .advice import unused_parameters
@@ -52,6 +52,7 @@ class PlanCache:
         self._outputs: dict[tuple[InputSpec, ...], Any] = {}
         self._limits: dict[tuple[InputSpec, ...], dict[str, np.ndarray]] = {}
         self._indexed: dict[tuple[InputSpec, ...], set[str]] = {}
+        self._along: dict[tuple[InputSpec, ...], Any] = {}
         self._row_bytes: dict[tuple[InputSpec, ...], int] = {}
         # What goes on from batch to batch in an evaluation, by the rows of a batch.
         self._carried: dict[int, Carried] = {}
@@ -79,6 +80,7 @@ class PlanCache:
         self._outputs.clear()
         self._limits.clear()
         self._indexed.clear()
+        self._along.clear()
         self._row_bytes.clear()
         self._repeats.clear()
         self._carried.clear()
@@ -185,6 +187,13 @@ class PlanCache:
                 names |= found
             self._indexed[few] = names
         return self._indexed[few]
+
+    def along(self, inputs: tuple[InputSpec, ...]) -> Any:
+        """For each output the dimension along which the steps of rows with lengths lie: `Tensor.along`."""
+        few = of_rows(inputs, self.few)
+        if few not in self._along:
+            self._along[few] = steps_along(self.net, self.dtype, few)
+        return self._along[few]
 
     def limits(self, inputs: tuple[InputSpec, ...]) -> dict[str, np.ndarray]:
         """Of inputs with indices below which number each has to be: one for each element of a row."""

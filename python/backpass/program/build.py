@@ -59,6 +59,8 @@ def build_plan(
     # What comes out of a network are numbers, of indices such as those of argmax too.
     out = on_each(lambda y: y if y.array.dtype.kind == "f" else builder.emit(to_number, x=y), out)
     out = on_each(builder.contiguous, out)
+    if builder.steps is not None and spec.target is not None:
+        _mark_steps(net, builder, out, spec.inputs)
     shown: Rows = on_each(lambda tensor: tensor.array, out)
     if spec.training:
         builder.keep_assigned()
@@ -82,6 +84,7 @@ def build_plan(
     else:
         plan = Plan(arrays, shown, forward, builder.bytes)
     plan.whole_batch = builder.whole_batch
+    plan.steps = None if builder.steps is None else builder.steps.array
     if builder.ranges:
         plan.limits = limits(builder.ranges, arrays)
     if builder.steps is not None and not builder.steps_are_read:
@@ -113,6 +116,23 @@ def index_inputs(net: Network, dtype: np.dtype[Any], inputs: Sequence[InputSpec]
     return inputs_with_indices(builder.ranges, whole)
 
 
+def steps_along(net: Network, dtype: np.dtype[Any], inputs: Sequence[InputSpec]) -> Any:
+    """For each output of a network whose rows have lengths, the dimension along which its steps lie: `Tensor.along`."""
+    builder = Builder(dtype, training=False)
+    out = emit_network(net, builder, input_tensors(builder, inputs), inputs)
+    _mark_steps(net, builder, out, inputs)
+    return on_each(lambda y: y.along, out)
+
+
+def _mark_steps(net: Network, builder: Builder, out: Any, inputs: Sequence[InputSpec]) -> None:
+    from .along import mark_steps  # here: `import backpass` is to be quick
+
+    def emit(trial: Builder, inputs: Sequence[InputSpec]) -> Any:
+        return emit_network(net, trial, input_tensors(trial, inputs), inputs)
+
+    mark_steps(emit, builder, parts_of(out), inputs)
+
+
 def emit_network(
     net: Network, builder: Builder, tensors: Mapping[str, Tensor], inputs: Sequence[InputSpec]
 ) -> Any:
@@ -125,7 +145,7 @@ def emit_network(
                 raise ValueError(
                     f"lengths is given, but a row of X has the shape {shape[1:]}, expected (steps, ...)"
                 )
-            builder.lengths = lengths
+            builder.steps = lengths
             builder.ranges.append((lengths.array, shape[1] + 1))
     return net.emit(builder, *arguments)
 

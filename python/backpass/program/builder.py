@@ -102,6 +102,8 @@ class Builder:
     # (B,) steps that each row has, where rows have lengths; read through `lengths`.
     steps: Tensor | None = None
     steps_are_read: bool = False
+    # Whether a layer has replaced them.
+    shortened: bool = False
     # Where layers find the state that the batch before has left, and leave theirs; None: every batch starts anew.
     carried: Carried | None = None
     # The names of what is carried in this program.
@@ -124,6 +126,7 @@ class Builder:
 
     @lengths.setter
     def lengths(self, lengths: Tensor) -> None:
+        self.shortened = self.steps is not None
         self.steps = lengths
 
     @property

@@ -10,19 +10,23 @@ from .builder import Builder
 from .tensor import Tensor
 
 
-def _inside(builder: Builder, lengths: Tensor, shape: Sequence[int]) -> Tensor:
-    """(B, T, 1, ...): 1 for the steps of a row of this shape (B, T, ...) up to its length, 0 behind."""
-    after = (1,) * (len(shape) - 2)
-    ends = builder.reshape(builder.run(to_number, x=lengths), (shape[0], 1, *after))
-    places = Tensor(np.arange(shape[1], dtype=builder.dtype).reshape(1, -1, *after))
+def _inside(builder: Builder, lengths: Tensor, shape: Sequence[int], axis: int = 1) -> Tensor:
+    """(B, 1, ..., T, 1, ...): 1 for the steps, along an axis, of a row of this shape up to its length, 0 behind."""
+    ones = [1] * (len(shape) - 1)
+    ends = builder.reshape(builder.run(to_number, x=lengths), (shape[0], *ones))
+    sizes = [1, *ones]
+    sizes[axis] = shape[axis]
+    places = Tensor(np.arange(shape[axis], dtype=builder.dtype).reshape(sizes))
     return elementwise(builder, "lt", places, ends)
 
 
-def counted_steps(builder: Builder, shape: Sequence[int], weight: np.ndarray | None) -> np.ndarray:
-    """Weights (B, T, ...) that are 0 behind the length of a row, else those given, or 1."""
+def counted_steps(
+    builder: Builder, shape: Sequence[int], weight: np.ndarray | None, axis: int = 1
+) -> np.ndarray:
+    """Weights of this shape, 0 behind the length of a row along an axis, else those given, or 1."""
     lengths = builder.lengths
     assert lengths is not None
-    mask = _inside(builder, lengths, shape)
+    mask = _inside(builder, lengths, shape, axis)
     if weight is not None:
         return elementwise(builder, "mul", mask, Tensor(weight)).array
     whole = builder.view(mask, np.broadcast_to(mask.array, shape))
