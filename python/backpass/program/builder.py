@@ -97,8 +97,11 @@ class Builder:
     ranges: list[tuple[np.ndarray, int]] = field(default_factory=list)
     # Gradients into which those of views of a part are added.
     parts: dict[Tensor, Tensor] = field(default_factory=dict)
-    # Gradients of tables of which a step trains some rows: RowsGradient.
+    # Gradients of tables of which a step trains some rows: RowsGradient; and the look-ups in each, by where its gradient lies.
     tables: list[Any] = field(default_factory=list)
+    lookups: dict[int, list[Any]] = field(default_factory=dict)
+    # What is emitted once all gradients have flowed back.
+    endings: list[Callable[[], None]] = field(default_factory=list)
     # (B,) steps that each row has, where rows have lengths; read through `lengths`.
     steps: Tensor | None = None
     steps_are_read: bool = False
@@ -275,6 +278,8 @@ class Builder:
                 self._alias_backward(entry)
             elif entry.op is not None and entry.op.gradients:
                 self._op_backward(entry)
+        for ending in self.endings:
+            ending()
         for x in [*self._gradients]:
             if x.gradient is not None:
                 self.gradient(x)
