@@ -11,6 +11,7 @@ from ..ops import expression, to_number
 from ..system.memory import aligned
 from .builder import Builder, EmitLoss
 from .channels import channels_first
+from .computed_indices import ComputedIndices, computed_indices
 from .fuse import fused
 from .layout import padded
 from .limits import inputs_with_indices, limits
@@ -87,6 +88,7 @@ def build_plan(
     plan.steps = None if builder.steps is None else builder.steps.array
     if builder.ranges:
         plan.limits = limits(builder.ranges, arrays)
+        plan.computes_indices = bool(computed_indices(forward, builder.ranges, arrays).calls)
     if builder.steps is not None and not builder.steps_are_read:
         if spec.target is not None:
             raise ValueError(f"{UNREAD}, and the loss has no target for each step")
@@ -113,7 +115,17 @@ def index_inputs(net: Network, dtype: np.dtype[Any], inputs: Sequence[InputSpec]
     with suppress(Exception):
         emit_network(net, builder, tensors, inputs)
     whole = {name: tensor.array for name, tensor in tensors.items() if tensor.array.dtype == np.int64}
-    return inputs_with_indices(builder.ranges, whole)
+    of_them = computed_indices(builder.instructions, builder.ranges, whole)
+    return inputs_with_indices(builder.ranges, whole) | {*of_them.inputs}
+
+
+def indices_of(net: Network, dtype: np.dtype[Any], inputs: Sequence[InputSpec]) -> ComputedIndices:
+    """The indices that a network computes of its inputs; none where rows of the batch are mixed."""
+    builder = Builder(dtype, training=False)
+    tensors = input_tensors(builder, inputs)
+    emit_network(net, builder, tensors, inputs)
+    arrays = {name: tensor.array for name, tensor in tensors.items()}
+    return computed_indices([] if builder.whole_batch else builder.instructions, builder.ranges, arrays)
 
 
 def steps_along(net: Network, dtype: np.dtype[Any], inputs: Sequence[InputSpec]) -> Any:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ..ops import Op, add, expression
+from ..ops import Op, add, expression, index_function
 from ..system.memory import aligned
 from .carried import Carried
 from .tensor import Tensor, address, dense_order
@@ -236,10 +236,17 @@ class Builder:
         if x.array.flags.c_contiguous:
             return x
         if x not in self.copies:
-            copy = self.copies[x] = self.run(expression, a=x, steps="y = copy a")
+            copy = self.copies[x] = self.copied(x)
             copy.requires_grad = x.requires_grad
             self.record(copy, lambda dy: self.add_gradient(x, dy))
         return self.copies[x]
+
+    def copied(self, x: Tensor, into: Tensor | None = None) -> Tensor:
+        """A copy of numbers or of indices, without a place on the tape; into: a tensor of this shape, or a view."""
+        if x.array.dtype == np.int64:
+            zero = Tensor(np.broadcast_to(np.int64(0), x.shape))
+            return self.run(index_function, a=x, b=zero, y=into)
+        return self.run(expression, a=x, y=into, steps="y = copy a")
 
     def fitting(self, op: Op, name: str, x: Tensor) -> Tensor:
         """x as an op takes it under this name: a view where it may be one, else contiguous."""

@@ -69,6 +69,8 @@ class Plan:
     whole_batch: bool = False
     # Of inputs with indices below which number each has to be: one for each element of a row.
     limits: dict[str, np.ndarray] = field(default_factory=dict)
+    # Whether indices are computed of the inputs, by which something is chosen.
+    computes_indices: bool = False
     # (B,) the lengths of the rows, as the layers have left them; None where rows have none.
     steps: np.ndarray | None = None
     # Whether rows have lengths that no layer reads.
