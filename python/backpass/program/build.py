@@ -157,7 +157,7 @@ def emit_network(
                 raise ValueError(
                     f"lengths is given, but a row of X has the shape {shape[1:]}, expected (steps, ...)"
                 )
-            builder.steps = lengths
+            builder.steps = builder.lengths_by_steps[shape[1]] = lengths
             builder.ranges.append((lengths.array, shape[1] + 1))
     return net.emit(builder, *arguments)
 

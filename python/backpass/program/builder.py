@@ -105,6 +105,10 @@ class Builder:
     # (B,) steps that each row has, where rows have lengths; read through `lengths`.
     steps: Tensor | None = None
     steps_are_read: bool = False
+    # Those of rows of so many steps: of the input, and behind layers that shorten rows.
+    lengths_by_steps: dict[int, Tensor] = field(default_factory=dict)
+    # What shortened them: the steps before, and what program/masks.py computes with.
+    shortened_by: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     # Whether a layer has replaced them.
     shortened: bool = False
     # Where layers find the state that the batch before has left, and leave theirs; None: every batch starts anew.
