@@ -20,6 +20,11 @@ struct WrongDtype {
     py::dtype given, expected;
 };
 
+// A text for a message; a surrogate that stands alone, which UTF-8 lacks, as its escape.
+inline std::string utf8(const py::str& text) {
+    return py::cast<std::string>(text.attr("encode")("utf-8", "backslashreplace"));
+}
+
 class FromDict {
   public:
     FromDict(const char* op, const py::dict& fields, py::list& keep)
@@ -70,9 +75,14 @@ class FromDict {
         if (wrong_) return;
         const py::object given = take(name);
         if (!py::isinstance<py::str>(given))
-            throw py::type_error(where(name) + "is " + std::string(py::repr(given)) +
-                                 ", expected a text of steps");
-        if (const auto wrong = read_steps(py::cast<std::string>(given), steps); !wrong.empty())
+            throw py::type_error(where(name) + "is " + utf8(py::repr(given)) + ", expected a text of steps");
+        Py_ssize_t size = 0;
+        const char* text = PyUnicode_AsUTF8AndSize(given.ptr(), &size);
+        if (!text) {  // a surrogate that stands alone
+            PyErr_Clear();
+            throw py::value_error(where(name) + "is " + utf8(py::repr(given)) + ", expected a text of steps");
+        }
+        if (const auto wrong = read_steps({text, std::size_t(size)}, steps); !wrong.empty())
             throw py::value_error(where(name) + "has '" + wrong + "', which is no step here");
     }
     void operator()(const char* name, double& value) { scalar(name, value, "a number"); }
@@ -85,7 +95,7 @@ class FromDict {
         const py::object given = take(name);
         if (given.is_none()) return;
         if (!py::isinstance<py::str>(given))
-            throw py::type_error(where(name) + "is " + std::string(py::repr(given)) + ", expected a name");
+            throw py::type_error(where(name) + "is " + utf8(py::repr(given)) + ", expected a name");
         for (std::size_t i = 0; i < N; ++i)
             if (PyUnicode_CompareWithASCIIString(given.ptr(), names[i]) == 0) {
                 value = Enum(i);
@@ -93,8 +103,7 @@ class FromDict {
             }
         std::string known;
         for (const char* each : names) known += std::string(known.empty() ? "" : ", ") + each;
-        throw py::value_error(where(name) + "is " + std::string(py::repr(given)) + ", expected one of " +
-                              known);
+        throw py::value_error(where(name) + "is " + utf8(py::repr(given)) + ", expected one of " + known);
     }
 
     // To be called after all fields. Returns the wrong dtype that ended the reading, if any. Throws if the dict has a field that
@@ -102,7 +111,7 @@ class FromDict {
     const std::optional<WrongDtype>& finish() const {
         if (!wrong_ && taken_ != fields_.size())
             throw py::type_error(std::string(op_) + ": an argument in " +
-                                 std::string(py::str(fields_.attr("keys")())) + " is unknown");
+                                 utf8(py::str(fields_.attr("keys")())) + " is unknown");
         return wrong_;
     }
 
@@ -153,8 +162,7 @@ class FromDict {
         try {
             value = py::cast<S>(given);
         } catch (const py::cast_error&) {
-            throw py::type_error(where(name) + "is " + std::string(py::repr(given)) + ", expected " +
-                                 expected);
+            throw py::type_error(where(name) + "is " + utf8(py::repr(given)) + ", expected " + expected);
         }
     }
 

@@ -37,8 +37,8 @@ AnyOp make_op(const std::string& name, const py::dict& fields, py::list& keep) {
     if (first == last) throw py::key_error("no native op is called '" + name + "'");
     for (auto it = first; it != last; ++it)
         if (!(wrong = it->second(fields, keep, made))) return made;
-    throw py::type_error(name + ": " + wrong->name + " is " + std::string(py::str(wrong->given)) +
-                         ", expected " + std::string(py::str(wrong->expected)));
+    throw py::type_error(name + ": " + wrong->name + " is " + utf8(py::str(wrong->given)) + ", expected " +
+                         utf8(py::str(wrong->expected)));
 }
 
 template <class... List>

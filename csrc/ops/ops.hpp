@@ -20,6 +20,7 @@
 #include "expression.hpp"
 #include "group_norm.hpp"
 #include "image_transforms.hpp"
+#include "index_arithmetic.hpp"
 #include "indexing.hpp"
 #include "layer_norm.hpp"
 #include "linear.hpp"
@@ -42,13 +43,14 @@
 
 namespace backpass {
 
-struct Ops : decltype(LinearOps{} + SparseLinearOps{} + ElementwiseOps{} + ExpressionOps{} + ReductionOps{} +
-                      IndexingOps{} + MatmulOps{} + ConvOps{} + MaxPoolOps{} + AvgPoolOps{} + MeanLossOps{} +
-                      DropoutOps{} + SoftmaxOps{} + BatchNormOps{} + LayerNormOps{} + AugmentOps{} +
-                      MixupOps{} + ClassLossOps{} + PointwiseLossOps{} + AccuracyOps{} + UpdateOps{} +
-                      ClipOps{} + PenaltyOps{} + ScheduleOps{} + BatchOps{} + MeasureOps{} +
-                      BatchNormRowsOps{} + GroupNormOps{} + ResizeOps{} + ImageTransformOps{} +
-                      RecurrentOps{} + RMSNormOps{} + AttentionOps{} + EmbeddingBagOps{} + TableRowsOps{}) {};
+struct Ops
+    : decltype(LinearOps{} + SparseLinearOps{} + ElementwiseOps{} + ExpressionOps{} + ReductionOps{} +
+               IndexingOps{} + MatmulOps{} + ConvOps{} + MaxPoolOps{} + AvgPoolOps{} + MeanLossOps{} +
+               DropoutOps{} + SoftmaxOps{} + BatchNormOps{} + LayerNormOps{} + AugmentOps{} + MixupOps{} +
+               ClassLossOps{} + PointwiseLossOps{} + AccuracyOps{} + UpdateOps{} + ClipOps{} + PenaltyOps{} +
+               ScheduleOps{} + BatchOps{} + MeasureOps{} + BatchNormRowsOps{} + GroupNormOps{} + ResizeOps{} +
+               ImageTransformOps{} + RecurrentOps{} + RMSNormOps{} + AttentionOps{} + EmbeddingBagOps{} +
+               TableRowsOps{} + IndexArithmeticOps{}) {};
 
 // A kernel does the tasks [range.begin, range.end) of its op.
 template <class Op>

@@ -127,6 +127,12 @@ inline constexpr const char* kPointwiseNames[] = {BACKPASS_POINTWISE(BACKPASS_NA
 enum class Reduction { BACKPASS_REDUCTIONS(BACKPASS_ENUMERATOR) };
 inline constexpr const char* kReductionNames[] = {BACKPASS_REDUCTIONS(BACKPASS_NAME)};
 
+// What is computed of two integers that become indices.
+#define BACKPASS_INDEX_FUNCTIONS(X) \
+    X(add) X(sub) X(mul) X(floordiv) X(mod) X(lt) X(le) X(gt) X(ge) X(eq) X(ne)
+enum class IndexFunction { BACKPASS_INDEX_FUNCTIONS(BACKPASS_ENUMERATOR) };
+inline constexpr const char* kIndexFunctionNames[] = {BACKPASS_INDEX_FUNCTIONS(BACKPASS_NAME)};
+
 // X(name, operands): what a step of an expression computes.
 #define BACKPASS_FUNCTIONS(X) \
     X(copy, 1)                \

@@ -239,7 +239,8 @@ class Model:
             y: targets, (N,) class indices, one-hot or (N, C) probabilities for cross entropy, else (N, ...) like the output.
             epochs: how often each row is seen, default 1.
             batch_size: rows of a step, default 32; at most N. The last batch may be smaller.
-            validation_data: (X, y) or (X, y, sample_weight), evaluated after each epoch; or a sequence of chunks.
+            validation_data: (X, y), (X, y, sample_weight) or (X, y, sample_weight, lengths), evaluated after each epoch; or a
+                sequence of chunks. Beside `lengths` it has some as well; sample_weight may be None.
             validation_split: the share of the rows, the last ones, that are held out and evaluated instead; default 0.
             shuffle: whether each epoch takes the rows in a new order, default True.
             sample_weight: (N,) weights of the rows, none below 0; a row of weight 2 counts like two.
@@ -257,8 +258,8 @@ class Model:
                 Where nothing was interrupted a run begins as usual.
             max_seconds: stop after this time, at the end of a step; `resume=True` goes on from there.
             lengths: (N,) integers: how many steps of each row of X (N, steps, ...) count. Layers that look along the steps read
-                it, and losses with targets (N, steps) of classes or (N, steps, outputs) of numbers; X may also be a dict that
-                holds "lengths", as in chunks. A list of arrays (T_i, ...) that differ in length has its lengths in itself; then
+                it, and losses where the output has steps; a callable loss gets it in y. X may also be a dict that holds
+                "lengths", as in chunks. A list of arrays (T_i, ...) that differ in length has its lengths in itself; then
                 y is a list as well where each step has a target.
             group_by_length: whether the rows of a batch are about as long as each other, so that few steps are computed for
                 nothing, and batches still in a new order each epoch; default False.
@@ -365,11 +366,11 @@ class Model:
             X = with_lengths(X, lengths, self.net)
         return passes.predict(self.engine, X)
 
-    def predict_proba(self, X: ArrayLike | Any) -> np.ndarray:
+    def predict_proba(self, X: ArrayLike | Any, lengths: ArrayLike | None = None) -> np.ndarray:
         """Probabilities of the classes: softmax or sigmoid of `predict(X)`, whichever the loss implies.
 
         Args:
-            X: (N, ...) as in `fit`.
+            X: (N, ...) as in `fit`. lengths: (N,) as in `fit`.
 
         Returns (N, C), of one output for two classes (N, 2), of several labels a row (N, K).
 
@@ -380,13 +381,13 @@ class Model:
             >>> classifier.predict_proba(X).shape
             (96, 3)
         """
-        return probabilities(self.engine, self.predict(X))
+        return probabilities(self.engine, self.predict(X, lengths))
 
-    def predict_classes(self, X: ArrayLike | Any) -> np.ndarray:
+    def predict_classes(self, X: ArrayLike | Any, lengths: ArrayLike | None = None) -> np.ndarray:
         """The most probable class of every row of X.
 
         Args:
-            X: (N, ...) as in `fit`.
+            X: (N, ...) as in `fit`. lengths: (N,) as in `fit`.
 
         Returns class indices (N,); of several labels a row 0 and 1 (N, K).
 
@@ -397,14 +398,21 @@ class Model:
             >>> classifier.predict_classes(X)[:3]
             array([...])
         """
-        return classes(self.engine, self.predict(X))
+        return classes(self.engine, self.predict(X, lengths))
 
-    def score(self, X: ArrayLike | Any, y: ArrayLike | Any, sample_weight: ArrayLike | None = None) -> float:
+    @reentrant
+    def score(
+        self,
+        X: ArrayLike | Any,
+        y: ArrayLike | Any,
+        sample_weight: ArrayLike | None = None,
+        lengths: ArrayLike | None = None,
+    ) -> float:
         """Score as scikit-learn's estimators give it: accuracy where the targets are classes, else R².
 
         Args:
             X: (N, ...) as in `fit`. y: targets as in `fit`.
-            sample_weight: (N,) weights of the rows, default all 1.
+            sample_weight: (N,) weights of the rows, default all 1. lengths: (N,) as in `fit`.
 
         Returns a number, 1 at best.
 
@@ -415,7 +423,7 @@ class Model:
             >>> classifier.score(X, labels)
             0...
         """
-        return score(self.engine, X, y, sample_weight, self.evaluate)
+        return score(self.engine, *with_targets(X, y, lengths, self.net), sample_weight, self.evaluate)
 
     # -- along time ---------------------------------------------------------------------------------------------------
 

@@ -269,3 +269,34 @@ def test_cpp_class_indices_out_of_range(name: str, bad: int) -> None:
     _core.Program([(name, fields)]).run(1, 1)
     assert (guard[:3] == 7).all()
     assert (guard[6:] == 7).all()
+
+
+class Odd:
+    """Something whose text holds a surrogate that stands alone."""
+
+    def __repr__(self) -> str:
+        return "\ud800"
+
+
+@needs_native
+@pytest.mark.parametrize(
+    "given", ["\ud800", "y = copy \ud800", Odd(), np.zeros(1, [("\ud800", "f4")])], ids=ascii
+)
+def test_text_that_utf8_lacks(given: Any) -> None:
+    """Of whatever field, and in whatever message: refused as every other text is."""
+    from backpass import _core
+
+    x = np.zeros(3)
+    good: dict[str, Any] = {"a": x, "y": x.copy(), "steps": "y = copy a"}
+    relu: dict[str, Any] = {"x": x, "y": x.copy(), "activation": "relu"}
+    calls = [("expression", good | {"steps": given}), ("expression", good | {"a": given})]
+    calls += [("activation_forward", relu | {name: given}) for name in ("x", "activation", "alpha")]
+    if isinstance(given, str):
+        calls.append(("expression", good | {given: x}))
+        with pytest.raises((TypeError, ValueError, KeyError)):
+            _core.Program([(given, good)])
+        with pytest.raises((TypeError, ValueError)):
+            _core.choose_isa(given)
+    for name, fields in calls:
+        with pytest.raises((TypeError, ValueError), match=f"^{name}: "):
+            _core.Program([(name, fields)])

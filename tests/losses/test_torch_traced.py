@@ -203,10 +203,16 @@ def test_what_a_loss_may_be() -> None:
         bp.Model(nn.Linear(SIZE, 2), nn.traced(f)).fit(x, y, epochs=1, progress=False, **fit)
 
     step(lambda pred, y: (pred - y).abs().mean())
-    with pytest.raises(
-        ValueError, match=r"the loss gave a tensor of shape \(8, 2\), expected one number, or one for each"
+    step(lambda pred, y: (pred - y).abs(), sample_weight=np.ones(8))
+    for wrong, shape in (
+        (lambda pred, y: (pred - y)[:, :, None] * y[:, None, :], r"\(8, 2, 2\)"),
+        (lambda pred, y: pred[:, :1] - y[:, 0], r"\(8, 8\)"),
+        (lambda pred, y: (pred - y).sum(dim=0), r"\(2,\)"),
     ):
-        step(lambda pred, y: pred - y)
+        with pytest.raises(
+            ValueError, match=rf"the loss gave a tensor of shape {shape}, expected one number, or one for"
+        ):
+            step(wrong)
     with pytest.raises(ValueError, match=r"the loss gave 1\.0, expected one number"):
         step(lambda pred, y: 1.0)
     with pytest.raises(

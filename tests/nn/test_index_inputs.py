@@ -252,14 +252,14 @@ def test_a_frame_of_indices_for_one_input() -> None:
         ours.fit(pandas.DataFrame(np.where(np.arange(120).reshape(20, 6) == 20, 5, ids)), ids)
 
 
-def test_what_is_computed_of_indices_is_a_number() -> None:
+def test_what_is_computed_of_numbers_is_a_number() -> None:
     class Shifted(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.table = nn.Parameter(np.eye(5))
 
         def forward(self, ids: Any) -> Any:
-            return self.table[ids + 1]
+            return self.table[ids + 1.0]
 
-    with pytest.raises(TypeError, match=r"expected int64 indices: an input .* computed of such are numbers"):
+    with pytest.raises(TypeError, match=r"expected int64 indices: an input .* computed of integers alone"):
         bp.Model(Shifted()).predict(np.zeros((3, 2), int))

@@ -200,25 +200,88 @@ def test_a_changed_setting_is_refused_too() -> None:
     model(group).fit(IDS, Y, progress=False)
 
 
-def test_a_table_that_is_read_twice_is_refused() -> None:
+class Tied(nn.Module):
+    """One table for three look-ups, of which two are of indices that overlap; and a head that may be tied to it."""
+
+    def __init__(self, sparse: bool, tie: bool = False) -> None:
+        super().__init__()
+        self.table = nn.Embedding(V, E, padding_idx=1, sparse=sparse)
+        self.bag = nn.EmbeddingBag(V, E, "max", padding_idx=1, sparse=sparse)
+        self.bag.weight = self.table.weight
+        self.head = nn.Linear(E, V if tie else 2, bias=False)
+        if tie:
+            self.head.weight = self.table.weight
+
+    def forward(self, x: Any) -> Any:
+        seen = self.table(x).mean(dim=1) * self.table(x[:, :2])[:, 1]
+        return self.head((seen + self.bag(x[:, 1:])).tanh() + self.table(x[:, :1]).detach()[:, 0])
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_several_look_ups_add_up(name: str, backend: Backend) -> None:
+    """As one dense gradient, to the bit; a look-up that nothing flows back to adds nothing."""
+    dense, sparse = (
+        on(backend, bp.Model(Tied(flag), "mse", OPTIMIZERS[name](), dtype="float64", seed=3))
+        for flag in (False, True)
+    )
+    for made in (dense, sparse):
+        made.fit(IDS, Y, epochs=3, batch_size=7, progress=False)
+    for key, value in dense.state_dict().items():
+        assert np.array_equal(value, sparse.state_dict()[key]), key
+
+
+def test_several_look_ups_for_any_number_of_threads(native: Backend) -> None:
+    found = set()
+    for threads in (1, 2, 3):
+        made = on(native, bp.Model(Tied(True), "mse", optim.Adam(1e-2, clip_grad_norm=1.0), threads=threads))
+        made.fit(np.tile(IDS, (100, 1)), np.tile(Y, (100, 1)), epochs=2, batch_size=800, progress=False)
+        found.add(made.net.table.weight.tobytes())
+    assert len(found) == 1
+
+
+@pytest.mark.torch
+@pytest.mark.filterwarnings("ignore:Sparse invariant checks")
+def test_look_ups_twice_as_in_torch(backend: Backend) -> None:
+    torch = pytest.importorskip("torch")
+    table, head = torch.nn.Embedding(V, E, sparse=True).double(), torch.nn.Linear(E, 2).double()
+    steppers = [
+        torch.optim.SparseAdam(table.parameters(), 1e-2, eps=1e-30),
+        torch.optim.Adam(head.parameters(), 1e-2, eps=1e-30),
+    ]
+
     class Twice(nn.Module):
-        def __init__(self, tie: bool) -> None:
+        def __init__(self) -> None:
             super().__init__()
-            self.table, self.head, self.tie = (
-                nn.Embedding(V, E, sparse=True),
-                nn.Linear(E, V, bias=False),
-                tie,
-            )
-            if tie:
-                self.head.weight = self.table.weight
+            self.table, self.head = nn.Embedding(V, E, sparse=True), nn.Linear(E, 2)
 
         def forward(self, x: Any) -> Any:
-            y = self.table(x)
-            return self.head(y if self.tie else y + self.table(x))
+            return self.head(self.table(x[:, 0]) * self.table(x[:, 1:]).sum(dim=1))
 
-    for tie, message in ((True, "another layer reads it as well"), (False, "looked up in twice")):
-        with pytest.raises(ValueError, match=rf"a table of {V} rows has sparse=True, and .*{message}"):
-            bp.Model(Twice(tie), "cross_entropy").fit(IDS, IDS, progress=False)
+    made = on(backend, bp.Model(Twice(), "mse", optim.Adam(1e-2, eps=1e-30), dtype="float64"))
+    state = {key: torch.from_numpy(value) for key, value in made.state_dict().items()}
+    table.load_state_dict({"weight": state["table.weight"]})
+    head.load_state_dict({"weight": state["head.weight"], "bias": state["head.bias"]})
+    for _ in range(20):
+        ids = rng.integers(0, V, (ROWS, 3))
+        index = torch.from_numpy(ids)
+        out = head(table(index[:, 0]) * table(index[:, 1:]).sum(1))
+        loss = ((out - torch.from_numpy(Y)) ** 2).mean()
+        for stepper in steppers:
+            stepper.zero_grad()
+        loss.backward()
+        for stepper in steppers:
+            stepper.step()
+        assert made.step(ids, Y) == pytest.approx(loss.item(), rel=1e-10)
+    np.testing.assert_allclose(made.net.table.weight, table.weight.detach().numpy(), rtol=1e-8, atol=1e-10)
+
+
+def test_a_table_that_a_head_reads_is_refused() -> None:
+    with pytest.raises(
+        ValueError,
+        match=rf"a table of {V} rows has sparse=True, and another layer reads it as well.*sparse=False",
+    ):
+        bp.Model(Tied(True, tie=True), "cross_entropy").fit(IDS, IDS[:, 0], progress=False)
+    bp.Model(Tied(False, tie=True), "cross_entropy").fit(IDS, IDS[:, 0], progress=False)
 
 
 def test_resume_save_and_copies(tmp_path: Path, backend: Backend) -> None:

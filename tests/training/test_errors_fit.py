@@ -70,9 +70,9 @@ ARGUMENTS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {"validation_data": (X,)},
         ("validation_data is a tuple of 1", "expected a tuple (X, y)"),
     ),
-    "validation_data of 4": (
-        {"validation_data": (X, LABELS, None, None)},
-        ("validation_data is a tuple of 4",),
+    "validation_data of 5": (
+        {"validation_data": (X, LABELS, None, None, None)},
+        ("validation_data is a tuple of 5",),
     ),
     "validation_data rows": (
         {"validation_data": (X, LABELS[:3])},

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..checks import is_whole, real
 from ..data import arrays
-from ..data.inputs import Inputs
+from ..data.inputs import Inputs, with_targets
 from ..data.targets import target_of
 from ..engine import passes, weights
 from ..engine.engine import Engine, HasEngine
@@ -44,7 +44,13 @@ class GradCheck:
 
 
 def gradcheck(
-    model: HasEngine, X: Any, y: Any, *, epsilon: float = 1e-6, max_parameters: int | None = None
+    model: HasEngine,
+    X: Any,
+    y: Any,
+    *,
+    epsilon: float = 1e-6,
+    max_parameters: int | None = None,
+    lengths: Any = None,
 ) -> GradCheck:
     """Gradient check: backpropagation against central differences (L(p + epsilon) - L(p - epsilon)) / (2 epsilon).
 
@@ -62,6 +68,7 @@ def gradcheck(
         y: its targets, as in `fit`.
         epsilon: the step of the differences, from 1e-12 to 0.01, default 1e-6.
         max_parameters: how many numbers to check, drawn at random (always the same ones); default all: two passes for each.
+        lengths: (N,) how many steps of each row count, as in `fit`; default None.
 
     Returns a GradCheck, whose worst_relative_error is about 1e-7 or less where backpropagation is right.
 
@@ -77,6 +84,7 @@ def gradcheck(
     if max_parameters is not None and (not is_whole(max_parameters) or max_parameters < 1):
         raise ValueError(f"max_parameters is {max_parameters!r}, expected None or an integer of at least 1")
     copy = _float64_copy(model.engine)
+    X, y = with_targets(X, y, lengths, copy.net)
     loss, backprop = _passes(copy, *checked_data(copy, X, y, None, take=arrays.features)[:2])
     value = backprop()
     if not np.isfinite(value):

@@ -5,11 +5,15 @@ from typing import Any
 import numpy as np
 
 from ..data import arrays, targets
-from ..data.inputs import Inputs, Take, checked_inputs
+from ..data.inputs import Inputs, Take, checked_inputs, with_targets
 from ..data.sparse import SparseRows
 from ..data.streams import Streams
 from ..program import Rows
+from ..program.limits import NO_LIMIT
 from .engine import Engine
+
+# Rows of which indices are computed at once.
+MOST_ROWS = 512
 
 
 def taken(engine: Engine, X: Any, take: Take) -> Inputs:
@@ -22,7 +26,42 @@ def taken(engine: Engine, X: Any, take: Take) -> Inputs:
             if inputs.kinds[name] == "length":
                 argument = name
             arrays.check_range(argument, inputs.array(name), limits)
+    if plans.few > 1:
+        _check_computed(engine, inputs)
     return inputs
+
+
+def _check_computed(engine: Engine, inputs: Inputs) -> None:
+    """Indices that the network computes of its inputs are in range, for all rows."""
+    plans, one_row = engine.plans, inputs.specs(1, engine.dtype)
+    plans.output_shape(one_row)
+    # Of a single row some copies are views, whose indices have limits instead.
+    most = max(min(plans.rows_a_pass(one_row, MOST_ROWS), inputs.rows), plans.few)
+    check = plans.index_check(one_row, most)
+    if check is None:
+        return
+    executor, indices = check
+    sources = Inputs({name: inputs.sources[name] for name in indices.inputs}, inputs.kinds)
+    for start in range(0, inputs.rows, most):
+        rows = min(most, inputs.rows - start)
+        with np.errstate(all="ignore"):
+            for name, array in sources.batch(slice(start, start + rows)).items():
+                indices.inputs[name][:rows] = array
+        executor.run(1, engine.threads)
+        for index, size in indices.ranges:
+            if size == NO_LIMIT:
+                continue
+            # Rows of the batch before may stand behind.
+            found = index.reshape(most, -1)[:rows]
+            wrong = (found < 0) | (found >= size)
+            if wrong.any():
+                row, element = map(int, np.argwhere(wrong)[0])
+                names = " and ".join(
+                    "X" if len(inputs.sources) == 1 else f"X[{name!r}]" for name in sources.sources
+                )
+                raise ValueError(
+                    f"{names} at row {start + row} leads to the index {found[row, element]}, expected 0 to {size - 1}"
+                )
 
 
 def checked_data(
@@ -67,17 +106,20 @@ def checked_validation(engine: Engine, validation_data: Any) -> tuple[Any, ...]:
         return ()
     if isinstance(validation_data, Streams):
         validation_data = validation_data, None
-    if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
+    if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3, 4):
         described = f"a {type(validation_data).__name__}" + (
             f" of {len(validation_data)}" if isinstance(validation_data, tuple | list) else ""
         )
         raise ValueError(
-            f"validation_data is {described}, expected a tuple (X, y) or (X, y, sample_weight), or a sequence of them"
+            f"validation_data is {described}, expected a tuple (X, y), (X, y, sample_weight) or (X, y, sample_weight, lengths),"
+            " or a sequence of the first two"
         )
-    X, y, *weight = validation_data
+    X, y, weight, lengths = (*validation_data, None, None)[:4]
     try:
-        inputs, target, checked_weight = checked_data(engine, X, y, weight[0] if weight else None)
-        check_weighed(checked_weight, weight[0] if weight else None, None)
+        if not isinstance(X, Streams):
+            X, y = with_targets(X, y, lengths, engine.net)
+        inputs, target, checked_weight = checked_data(engine, X, y, weight)
+        check_weighed(checked_weight, weight, None)
     except (TypeError, ValueError) as error:
         raise type(error)(f"validation_data: {error}") from None
     return inputs, target, checked_weight

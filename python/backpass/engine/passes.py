@@ -150,8 +150,11 @@ def predict(engine: Engine, X: Any) -> Any:
         usage.lock.release()
 
 
-def predict_inputs(engine: Engine, inputs: Inputs) -> Rows:
-    """`predict` for checked inputs, within a call that holds the engine."""
+def predict_inputs(engine: Engine, inputs: Inputs, lengths: np.ndarray | None = None) -> Rows:
+    """`predict` for checked inputs, within a call that holds the engine.
+
+    lengths: (N,) where to write those of the rows of the output, where rows have some.
+    """
     plans, one_row = engine.plans, inputs.specs(1, engine.dtype)
     if inputs.streams:
         return _predict_streams(engine, inputs)
@@ -171,6 +174,8 @@ def predict_inputs(engine: Engine, inputs: Inputs) -> Rows:
                 plan.inputs[name][...] = array
         executor.run(1, engine.threads)
         out[start : start + rows] = plan.out
+        if lengths is not None:
+            lengths[start : start + rows] = plan.steps
         start += rows
     return out
 

@@ -8,8 +8,9 @@ import numpy as np
 from ..backends import Backend, Executor, Inference
 from ..losses import Loss
 from ..nn import Module
-from ..program import InputSpec, Plan, Spec, build_plan, index_inputs, on_each
+from ..program import InputSpec, Plan, Spec, build_plan, index_inputs, indices_of, on_each, steps_along
 from ..program.carried import Carried
+from ..program.computed_indices import ComputedIndices
 from ..program.plan import BackwardPlan, OwnLossPlan, Target, TrainingPlan
 from .advice import unused_parameters
 
@@ -50,8 +51,12 @@ class PlanCache:
         # Rows for which the network is tried: several where code of users may treat a single one in another way.
         self.few = 3 if any(layer.has_forward for _, layer in net.walk()) else 1
         self._outputs: dict[tuple[InputSpec, ...], Any] = {}
+        # Inputs of which indices are computed, and what computes these for so many rows.
+        self._computing: set[tuple[InputSpec, ...]] = set()
+        self._checks: dict[tuple[InputSpec, ...], tuple[Executor, ComputedIndices]] = {}
         self._limits: dict[tuple[InputSpec, ...], dict[str, np.ndarray]] = {}
         self._indexed: dict[tuple[InputSpec, ...], set[str]] = {}
+        self._along: dict[tuple[InputSpec, ...], Any] = {}
         self._row_bytes: dict[tuple[InputSpec, ...], int] = {}
         # What goes on from batch to batch in an evaluation, by the rows of a batch.
         self._carried: dict[int, Carried] = {}
@@ -67,6 +72,7 @@ class PlanCache:
     def recompile(self) -> None:
         """Forget all executors, but not the plans."""
         self.updating = None
+        self._checks.clear()
         self._forget_inferences()
         for plan in self.plans.values():
             plan.compiled.clear()
@@ -78,7 +84,10 @@ class PlanCache:
         self._forget_inferences()
         self._outputs.clear()
         self._limits.clear()
+        self._computing.clear()
+        self._checks.clear()
         self._indexed.clear()
+        self._along.clear()
         self._row_bytes.clear()
         self._repeats.clear()
         self._carried.clear()
@@ -128,6 +137,7 @@ class PlanCache:
         executor = self.executor(plan, "forward", lambda: self.backend.compile(plan.forward))
         first = inputs[0]
         plain = len(inputs) == 1 and first.dtype == self.dtype and not first.channels_last
+        plain &= not plan.computes_indices  # they are checked first
         if plain and isinstance(plan.out, np.ndarray):
             self.inferring[first.shape] = executor.inference(plan.x, plan.out)
         return executor, plan
@@ -162,8 +172,12 @@ class PlanCache:
             if len(self._outputs) > MOST:
                 self._outputs.clear()
                 self._limits.clear()
+                self._computing.clear()
+                self._checks.clear()
             if plan.limits:
                 self._limits[inputs] = plan.limits
+            if plan.computes_indices:
+                self._computing.add(inputs)
             self._outputs[inputs] = shape
         return self._outputs[inputs]
 
@@ -186,10 +200,29 @@ class PlanCache:
             self._indexed[few] = names
         return self._indexed[few]
 
+    def along(self, inputs: tuple[InputSpec, ...]) -> Any:
+        """For each output the dimension along which the steps of rows with lengths lie: `Tensor.along`."""
+        few = of_rows(inputs, self.few)
+        if few not in self._along:
+            self._along[few] = steps_along(self.net, self.dtype, few)
+        return self._along[few]
+
     def limits(self, inputs: tuple[InputSpec, ...]) -> dict[str, np.ndarray]:
         """Of inputs with indices below which number each has to be: one for each element of a row."""
         self.output_shape(inputs)
         return self._limits.get(inputs, {})
+
+    def index_check(
+        self, inputs: tuple[InputSpec, ...], rows: int
+    ) -> tuple[Executor, ComputedIndices] | None:
+        """What computes the indices of so many rows that are no inputs themselves; None where there are none."""
+        if inputs not in self._computing:
+            return None
+        specs = of_rows(inputs, rows)
+        if specs not in self._checks:
+            found = indices_of(self.net, self.dtype, specs)
+            self._checks[specs] = self.backend.compile(found.calls), found
+        return self._checks[specs]
 
     def rows_a_pass(self, inputs: tuple[InputSpec, ...], most: int) -> int:
         """How many rows `predict` takes at once: `most`, or the power of two whose buffers fit into PASS_BYTES."""

@@ -138,6 +138,8 @@ class Session:
     @staticmethod
     def _fits(plan: Plan, x: np.ndarray) -> bool:
         """Whether there is nothing to say against x; where there might be, `taken` looks."""
+        if plan.computes_indices:
+            return False
         if plan.x.dtype.kind == "f":
             return x.dtype.kind in "fiu"
         if x.dtype.kind not in "iu" or not plan.limits:

@@ -9,6 +9,7 @@ from ..checks import flag, is_name, is_whole, real
 from ..described import Adjustable
 from ..ops import Op, correct_classes
 from ..program import Builder, Several, Tensor, call
+from ..program.tensor import SEVERAL
 from ..system.memory import aligned
 
 # Of the sum of a row's probabilities: float16 rounds by that much.
@@ -23,12 +24,14 @@ class Loss(Adjustable):
         wants: what the network's output is: "logits", "log probabilities", or "" for numbers.
         reductions: what `reduction` may be.
         in_units_of_y: whether the network's output is a number like y itself.
+        weighs_elements: whether each element of an output has a loss of its own, so that it may have a weight of its own.
         weighs_rows: whether a weight belongs to a row of the batch, whatever shape the targets have.
     """
 
     metric: ClassVar[str | None] = None
     wants: ClassVar[str] = ""
     in_units_of_y: ClassVar[bool] = False
+    weighs_elements: ClassVar[bool] = False
     weighs_rows: ClassVar[bool] = False
     reductions: ClassVar[Collection[str]] = ("mean", "sum")
     instead: ClassVar[Mapping[str, str]] = {
@@ -118,14 +121,20 @@ class Loss(Adjustable):
         if self.weighs_rows:
             return weight
         shape = (len(target), *self.weight_shape(target.shape[1:], target.dtype))
-        if weight is not None and weight.shape != shape:
-            repeated = np.broadcast_to(weight.reshape(-1, *[1] * (len(shape) - 1)), shape)
-            weight = builder.contiguous(builder.view(Tensor(weight), repeated)).array
-        if builder.steps is None or len(shape) < 2:
-            return weight
-        from ..program.masks import counted_steps  # here: `import backpass` is to be quick
+        along = 0 if builder.steps is None else self.steps_along(pred, target)
+        if along == len(shape):  # the outputs of a row are its steps
+            shape = target.shape
+        return weighed(builder, weight, shape, along)
 
-        return counted_steps(builder, shape, weight)
+    def steps_along(self, pred: Tensor, target: np.ndarray) -> int:
+        """The dimension of the targets along which the steps of rows with lengths lie, 0 for none."""
+        along, last = pred.along, len(pred.shape) - 1
+        if along == SEVERAL or (along and along == last and not self.weighs_elements):
+            raise ValueError(
+                f"lengths is given, but {type(self).__name__} does not know what of an output of shape {pred.shape} lies behind"
+                " the end of a row: expected an output (N, steps, ...), or one without steps"
+            )
+        return along
 
     def emit_metric(
         self,
@@ -178,6 +187,20 @@ class ClassLoss(Loss):
         out = aligned(self.weight.shape, builder.dtype)
         out[...] = self.weight
         return out
+
+
+def weighed(
+    builder: Builder, weight: np.ndarray | None, shape: tuple[int, ...], along: int
+) -> np.ndarray | None:
+    """The weights of rows, repeated to a shape; with 0 behind the length of a row along a dimension, 0 for none."""
+    if weight is not None and weight.shape != shape:
+        repeated = np.broadcast_to(weight.reshape(*weight.shape, *[1] * (len(shape) - weight.ndim)), shape)
+        weight = builder.contiguous(builder.view(Tensor(weight), repeated)).array
+    if not along:
+        return weight
+    from ..program.masks import counted_steps  # here: `import backpass` is to be quick
+
+    return counted_steps(builder, shape, weight, along)
 
 
 def emit_loss(op: Op, builder: Builder, pred: Tensor, **fields: Any) -> tuple[Tensor, Tensor]:

@@ -21,6 +21,7 @@ class PointwiseLoss(Loss):
     """
 
     reductions: ClassVar[Collection[str]] = ("mean", "sum", "batchmean")
+    weighs_elements = True
     kind = ""
     _alpha = 1.0
 
@@ -30,24 +31,35 @@ class PointwiseLoss(Loss):
     def emit(
         self, builder: Builder, pred: Tensor, target: np.ndarray, sample_weight: np.ndarray | None
     ) -> tuple[Tensor, Tensor]:
+        shape = _columns(target.shape, sample_weight)
         return emit_loss(
             pointwise_loss,
             builder,
-            pred if len(pred.shape) > 1 else builder.reshape(pred, (*pred.shape, 1)),
-            target=target.reshape(_columns(target.shape)),
+            pred if pred.shape == shape else builder.reshape(pred, shape),
+            target=target.reshape(shape),
             sample_weight=sample_weight,
             kind=self.kind,
             alpha=self._alpha,
             reduction=REDUCED.get(self.reduction, self.reduction),
         )
 
+    def steps_along(self, pred: Tensor, target: np.ndarray) -> int:
+        along = super().steps_along(pred, target)
+        if along == len(target.shape) - 1 and "batchmean" in self.reduction:
+            raise ValueError(
+                f"{self!r}: reduction divides by the rows alone, but lengths is given and y has shape {target.shape}: expected"
+                f" 'mean' or 'sum', or targets {(*target.shape, 1)}"
+            )
+        return along
+
     def _positive(self, name: str, value: float) -> float:
         return self.number(name, value, 0, float("inf"), "a number above 0")
 
 
-def _columns(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """(N, 1) for (N,): rows of one number."""
-    return (*shape, 1) if len(shape) == 1 else shape
+def _columns(shape: tuple[int, ...], weight: np.ndarray | None) -> tuple[int, ...]:
+    """(N, 1) for (N,): rows of one number; (N, T, 1) for (N, T) whose elements have a weight each."""
+    apart = len(shape) == 1 or (weight is not None and weight.shape == shape)
+    return (*shape, 1) if apart else shape
 
 
 class MSELoss(PointwiseLoss):
@@ -188,7 +200,7 @@ class BCEWithLogitsLoss(PointwiseLoss):
         sample_weight: np.ndarray | None,
         correct: np.ndarray,
     ) -> None:
-        shape = _columns(target.shape)
+        shape = _columns(target.shape, sample_weight)
         fields = {"pred": pred.array.reshape(shape), "target": target.reshape(shape), "correct": correct}
         builder.instructions.append(call(correct_logits, **fields, sample_weight=sample_weight))
 

@@ -16,7 +16,16 @@ class AvgPooling(SlidingPooling):
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
         self.expect_images(x)
         counted = {"count_include_pad": self.count_include_pad, "divisor_override": self.divisor}
-        return self.pooled(builder, x, avg_pool2d_forward, **self.window(), **counted)
+        whole = self.count_include_pad or not any(self.padding)
+        return self.pooled_rows(
+            builder,
+            x,
+            avg_pool2d_forward,
+            0.0,
+            "" if whole else "count_include_pad=False",
+            **self.window(),
+            **counted,
+        )
 
 
 class AvgPool1d(AvgPooling):

@@ -73,15 +73,25 @@ class Convolution(ChannelsToChannels):
     def convolved(self, builder: Builder, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
         """The output for x and weights (height, width, in, out)."""
         self.expect_channels(x)
+        padded = self.padding_mode != "zeros" and any(map(any, self.margins))
+        lengths = self.lengths(builder, x, f"padding_mode {self.padding_mode!r}" if padded else "")
+        if lengths is not None:
+            from ..program.masks import filled_behind  # here: `import backpass` is to be quick
+
+            x = filled_behind(builder, x, lengths, 0.0)
         images, margins = channels_last(builder, x), ((0, 0), *self.margins)[-2:]
         if self.padding_mode != "zeros":
             images = padded_images(builder, images, margins, self.padding_mode, repr(self))
             margins = ((0, 0), (0, 0))
         (top, bottom), (left, right) = margins
-        return self.on_images(
+        y = self.on_images(
             builder, images, len(x.shape), conv2d_forward, weight=weight, bias=bias, top=top, bottom=bottom,
             left=left, right=right, groups=self.groups, **self.by_side(stride=(1, *self.stride), dilation=(1, *self.dilation)),
         )  # fmt: skip
+        if lengths is not None:
+            added = sum(self.margins[-1]) - self.dilation[-1] * (self.kernel_size[-1] - 1) - 1
+            self.tell_lengths(builder, x, y, added, self.stride[-1])
+        return y
 
 
 class Conv1d(Convolution):

@@ -54,6 +54,7 @@ class TransposedConvolution(ChannelsToChannels):
     def convolved(self, builder: Builder, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
         """The output for x and weights (height, width, out, in)."""
         self.expect_channels(x)
+        self.lengths(builder, x, "a transposed convolution")
         top, left = (0, *self.padding)[-2:]
         sizes = self.by_side(
             stride=(1, *self.stride), dilation=(1, *self.dilation), extra=(0, *self.output_padding)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from ..ops import adaptive_max_pool2d_forward, max_pool2d_forward
 from ..program import Builder, Tensor
 from .pooling import SlidingPooling
@@ -29,7 +31,7 @@ class MaxPooling(SlidingPooling):
 
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
         self.expect_images(x)
-        if self.kernel_size == x.shape[2:] and self._is_plain():
+        if self.kernel_size == x.shape[2:] and self._is_plain() and builder.steps is None:
             return self.pooled(builder, x, adaptive_max_pool2d_forward, output_h=1, output_w=1)
         window: dict[str, Any] = self.window() | self.by_side(dilation=(1, *self.dilation))
         if window["kernel_h"] * window["kernel_w"] > MOST_TAPS:
@@ -37,7 +39,7 @@ class MaxPooling(SlidingPooling):
                 f"{self!r}: kernel_size is {self.kernel_size}, expected a window of at most {MOST_TAPS} places, or one as large"
                 f" as the input {x.shape[2:]}"
             )
-        return self.pooled(builder, x, max_pool2d_forward, **window)
+        return self.pooled_rows(builder, x, max_pool2d_forward, -np.inf, **window)
 
     def _is_plain(self) -> bool:
         return {*self.padding} == {0} and {*self.dilation} == {1}

@@ -59,6 +59,22 @@ class SlidingPooling(Pooling):
         )
         return sizes | {"ceil_mode": self.ceil_mode}
 
+    def pooled_rows(
+        self, builder: Builder, x: Tensor, op: Op, around: float, refused: str = "", **arguments: Any
+    ) -> Tensor:
+        """Emit an op of sliding windows; around: what stands behind the end of a row that has a length, as in the padding."""
+        lengths = self.lengths(builder, x, "ceil_mode=True" if self.ceil_mode else refused)
+        if lengths is None:
+            return self.pooled(builder, x, op, **arguments)
+        from ..program.masks import filled_behind  # here: `import backpass` is to be quick
+
+        y = self.pooled(builder, filled_behind(builder, x, lengths, around), op, **arguments)
+        span = arguments.get("dilation_w", 1) * (self.kernel_size[-1] - 1) + 1
+        self.tell_lengths(builder, x, y, 2 * self.padding[-1] - span, self.stride[-1])
+        # Windows behind the end hold no number.
+        ends = builder.lengths_by_steps[y.shape[2]]
+        return filled_behind(builder, y, ends, 0.0) if around else y
+
 
 class AdaptivePooling(Pooling):
     """Base of the pooling layers that are told the size of their output."""
@@ -74,6 +90,9 @@ class AdaptivePooling(Pooling):
 
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
         self.expect_images(x)
+        self.lengths(
+            builder, x, "windows whose sizes depend on the length; nn.GlobalAvgPool and nn.GlobalMaxPool do"
+        )
         given, wanted = (1, *x.shape[2:])[-2:], (None, *self.output_sizes)[-2:]
         output_h, output_w = (
             size if want is None else want for want, size in zip(wanted, given, strict=True)

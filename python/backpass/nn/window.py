@@ -26,6 +26,30 @@ class WindowLayer(Module):
             raise ValueError(f"{self!r}: {error}") from None
         return channels_first(builder, y, ndim)
 
+    def lengths(self, builder: Builder, x: Tensor, refused: str = "") -> Tensor | None:
+        """The lengths of the rows of a sequence, where rows have some; refused: what does not go with them.
+
+        ValueError names this layer, where it is not known what of its output lies behind the end of a row.
+        """
+        if builder.steps is None:
+            return None
+        from ..program.masks import lengths_of_places  # here: `import backpass` is to be quick
+
+        found = lengths_of_places(builder, repr(self), x) if len(x.shape) == 3 else None
+        steps = len(x.shape) > 3 and x.shape[:1] == builder.steps.shape
+        if steps and any(size in builder.lengths_by_steps for size in x.shape[2:]):
+            refused = "a window over steps and something else"
+        if refused and (found is not None or (steps and refused.startswith("a window"))):
+            raise ValueError(f"{self!r}: lengths is given, which does not go with {refused}")
+        return found
+
+    def tell_lengths(self, builder: Builder, x: Tensor, y: Tensor, added: int, stride: int) -> None:
+        """Tell what follows the lengths of the rows of y; added: places around a row of x, less those of a window."""
+        if added != -1 or stride > 1:
+            from ..program.masks import shorten
+
+            shorten(builder, repr(self), (x.shape[2], y.shape[2]), added, stride)
+
     @staticmethod
     def by_side(**sizes: tuple[int, ...]) -> dict[str, Any]:
         """Two sizes of each as the scalars of an op, "name_h" and "name_w": of a sequence, those of an image of height 1."""

@@ -40,6 +40,7 @@ from .image_transforms import (
     rotate_images_backward,
     rotate_images_forward,
 )
+from .index_arithmetic import index_function, index_where, to_index
 from .indexing import (
     embedding_backward,
     embedding_backward_weight,
@@ -164,6 +165,8 @@ __all__ = [
     "gru_backward",
     "gru_backward_weight",
     "gru_forward",
+    "index_function",
+    "index_where",
     "jitter_images_backward",
     "jitter_images_forward",
     "l2_gradient",
@@ -218,5 +221,6 @@ __all__ = [
     "sparse_linear_forward",
     "step_schedule",
     "sum_losses",
+    "to_index",
     "to_number",
 ]

@@ -11,6 +11,7 @@ from ..ops import expression, to_number
 from ..system.memory import aligned
 from .builder import Builder, EmitLoss
 from .channels import channels_first
+from .computed_indices import ComputedIndices, computed_indices
 from .fuse import fused
 from .layout import padded
 from .limits import inputs_with_indices, limits
@@ -59,6 +60,8 @@ def build_plan(
     # What comes out of a network are numbers, of indices such as those of argmax too.
     out = on_each(lambda y: y if y.array.dtype.kind == "f" else builder.emit(to_number, x=y), out)
     out = on_each(builder.contiguous, out)
+    if builder.steps is not None and spec.target is not None:
+        _mark_steps(net, builder, out, spec.inputs)
     shown: Rows = on_each(lambda tensor: tensor.array, out)
     if spec.training:
         builder.keep_assigned()
@@ -82,8 +85,10 @@ def build_plan(
     else:
         plan = Plan(arrays, shown, forward, builder.bytes)
     plan.whole_batch = builder.whole_batch
+    plan.steps = None if builder.steps is None else builder.steps.array
     if builder.ranges:
         plan.limits = limits(builder.ranges, arrays)
+        plan.computes_indices = bool(computed_indices(forward, builder.ranges, arrays).calls)
     if builder.steps is not None and not builder.steps_are_read:
         if spec.target is not None:
             raise ValueError(f"{UNREAD}, and the loss has no target for each step")
@@ -110,7 +115,34 @@ def index_inputs(net: Network, dtype: np.dtype[Any], inputs: Sequence[InputSpec]
     with suppress(Exception):
         emit_network(net, builder, tensors, inputs)
     whole = {name: tensor.array for name, tensor in tensors.items() if tensor.array.dtype == np.int64}
-    return inputs_with_indices(builder.ranges, whole)
+    of_them = computed_indices(builder.instructions, builder.ranges, whole)
+    return inputs_with_indices(builder.ranges, whole) | {*of_them.inputs}
+
+
+def indices_of(net: Network, dtype: np.dtype[Any], inputs: Sequence[InputSpec]) -> ComputedIndices:
+    """The indices that a network computes of its inputs; none where rows of the batch are mixed."""
+    builder = Builder(dtype, training=False)
+    tensors = input_tensors(builder, inputs)
+    emit_network(net, builder, tensors, inputs)
+    arrays = {name: tensor.array for name, tensor in tensors.items()}
+    return computed_indices([] if builder.whole_batch else builder.instructions, builder.ranges, arrays)
+
+
+def steps_along(net: Network, dtype: np.dtype[Any], inputs: Sequence[InputSpec]) -> Any:
+    """For each output of a network whose rows have lengths, the dimension along which its steps lie: `Tensor.along`."""
+    builder = Builder(dtype, training=False)
+    out = emit_network(net, builder, input_tensors(builder, inputs), inputs)
+    _mark_steps(net, builder, out, inputs)
+    return on_each(lambda y: y.along, out)
+
+
+def _mark_steps(net: Network, builder: Builder, out: Any, inputs: Sequence[InputSpec]) -> None:
+    from .along import mark_steps  # here: `import backpass` is to be quick
+
+    def emit(trial: Builder, inputs: Sequence[InputSpec]) -> Any:
+        return emit_network(net, trial, input_tensors(trial, inputs), inputs)
+
+    mark_steps(emit, builder, parts_of(out), inputs)
 
 
 def emit_network(
@@ -125,7 +157,7 @@ def emit_network(
                 raise ValueError(
                     f"lengths is given, but a row of X has the shape {shape[1:]}, expected (steps, ...)"
                 )
-            builder.lengths = lengths
+            builder.steps = builder.lengths_by_steps[shape[1]] = lengths
             builder.ranges.append((lengths.array, shape[1] + 1))
     return net.emit(builder, *arguments)
 

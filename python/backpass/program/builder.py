@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ..ops import Op, add, expression
+from ..ops import Op, add, expression, index_function
 from ..system.memory import aligned
 from .carried import Carried
 from .tensor import Tensor, address, dense_order
@@ -97,11 +97,20 @@ class Builder:
     ranges: list[tuple[np.ndarray, int]] = field(default_factory=list)
     # Gradients into which those of views of a part are added.
     parts: dict[Tensor, Tensor] = field(default_factory=dict)
-    # Gradients of tables of which a step trains some rows: RowsGradient.
+    # Gradients of tables of which a step trains some rows: RowsGradient; and the look-ups in each, by where its gradient lies.
     tables: list[Any] = field(default_factory=list)
+    lookups: dict[int, list[Any]] = field(default_factory=dict)
+    # What is emitted once all gradients have flowed back.
+    endings: list[Callable[[], None]] = field(default_factory=list)
     # (B,) steps that each row has, where rows have lengths; read through `lengths`.
     steps: Tensor | None = None
     steps_are_read: bool = False
+    # Those of rows of so many steps: of the input, and behind layers that shorten rows.
+    lengths_by_steps: dict[int, Tensor] = field(default_factory=dict)
+    # What shortened them: the steps before, and what program/masks.py computes with.
+    shortened_by: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+    # Whether a layer has replaced them.
+    shortened: bool = False
     # Where layers find the state that the batch before has left, and leave theirs; None: every batch starts anew.
     carried: Carried | None = None
     # The names of what is carried in this program.
@@ -124,6 +133,7 @@ class Builder:
 
     @lengths.setter
     def lengths(self, lengths: Tensor) -> None:
+        self.shortened = self.steps is not None
         self.steps = lengths
 
     @property
@@ -230,10 +240,17 @@ class Builder:
         if x.array.flags.c_contiguous:
             return x
         if x not in self.copies:
-            copy = self.copies[x] = self.run(expression, a=x, steps="y = copy a")
+            copy = self.copies[x] = self.copied(x)
             copy.requires_grad = x.requires_grad
             self.record(copy, lambda dy: self.add_gradient(x, dy))
         return self.copies[x]
+
+    def copied(self, x: Tensor, into: Tensor | None = None) -> Tensor:
+        """A copy of numbers or of indices, without a place on the tape; into: a tensor of this shape, or a view."""
+        if x.array.dtype == np.int64:
+            zero = Tensor(np.broadcast_to(np.int64(0), x.shape))
+            return self.run(index_function, a=x, b=zero, y=into)
+        return self.run(expression, a=x, y=into, steps="y = copy a")
 
     def fitting(self, op: Op, name: str, x: Tensor) -> Tensor:
         """x as an op takes it under this name: a view where it may be one, else contiguous."""
@@ -272,6 +289,8 @@ class Builder:
                 self._alias_backward(entry)
             elif entry.op is not None and entry.op.gradients:
                 self._op_backward(entry)
+        for ending in self.endings:
+            ending()
         for x in [*self._gradients]:
             if x.gradient is not None:
                 self.gradient(x)

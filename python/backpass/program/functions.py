@@ -11,6 +11,7 @@ import numpy as np
 
 from ..ops import gaussian_noise
 from .builder import Builder
+from .integers import are_integral, whole_operand
 from .symbolic import SymbolicTensor, apply, operand, product
 from .tensor import Tensor
 from .views import cat as cat_tensors
@@ -34,7 +35,8 @@ def constant(builder: Builder, value: Any) -> SymbolicTensor:
 def cat(tensors: Sequence[Any], dim: int = 0) -> SymbolicTensor:
     """The tensors one behind the other along dim."""
     builder = _builder(*tensors)
-    fitted = [operand(builder, value) for value in tensors]
+    fit = whole_operand if are_integral(*tensors) else operand
+    fitted = [fit(builder, value) for value in tensors]
     parts = [value for value in fitted if isinstance(value, Tensor)]
     first = SymbolicTensor(builder, parts[0])
     axis = first._axis(dim)
@@ -50,9 +52,9 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> SymbolicTensor:
 
 def stack(tensors: Sequence[Any], dim: int = 0) -> SymbolicTensor:
     """The tensors, all of one shape, along a new dimension."""
-    builder = _builder(*tensors)
-    values = [v if isinstance(v, SymbolicTensor) else constant(builder, v) for v in tensors]
-    return cat([value.unsqueeze(dim) for value in values], dim)
+    return cat(
+        [v.unsqueeze(dim) if isinstance(v, SymbolicTensor) else np.expand_dims(v, dim) for v in tensors], dim
+    )
 
 
 def split(x: SymbolicTensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[SymbolicTensor, ...]:

@@ -89,8 +89,8 @@ def take_along(builder: Builder, x: Tensor, index: Tensor, axis: int) -> Tensor:
 def _note(builder: Builder, function: str, index: Tensor, size: int) -> None:
     if index.array.dtype != np.int64:
         raise TypeError(
-            f"{function}: index is {index.array.dtype}, expected int64 indices: an input of integers, argmax or an array; what"
-            " is computed of such are numbers"
+            f"{function}: index is {index.array.dtype}, expected int64 indices: an input of integers, argmax, an array, or what"
+            " is computed of integers alone; x.long() makes indices of numbers"
         )
     builder.ranges.append((index.array, size))
 

@@ -17,7 +17,7 @@ def limits(ranges: Ranges, inputs: Mapping[str, np.ndarray]) -> dict[str, np.nda
     found: dict[str, np.ndarray] = {}
     for index, size in ranges:
         for name, array in inputs.items():
-            if array.dtype != np.int64 or not _within(index, array):
+            if array.dtype != np.int64 or not within(index, array):
                 continue
             # `index` may be a view: of its elements' places in the batch, the places in a row.
             start = (byte_bounds(index)[0] - byte_bounds(array)[0]) // array.itemsize
@@ -31,10 +31,11 @@ def limits(ranges: Ranges, inputs: Mapping[str, np.ndarray]) -> dict[str, np.nda
 
 def inputs_with_indices(ranges: Ranges, inputs: Mapping[str, np.ndarray]) -> set[str]:
     """The names of the inputs that something is chosen by."""
-    return {name for index, _ in ranges for name, array in inputs.items() if _within(index, array)}
+    return {name for index, _ in ranges for name, array in inputs.items() if within(index, array)}
 
 
-def _within(part: np.ndarray, whole: np.ndarray) -> bool:
+def within(part: np.ndarray, whole: np.ndarray) -> bool:
+    """Whether an array lies in the memory of another one."""
     if not part.size or not whole.size:
         return False
     (low, high), (start, end) = byte_bounds(part), byte_bounds(whole)

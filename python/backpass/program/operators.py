@@ -4,6 +4,7 @@ from abc import abstractmethod
 from typing import Any, Self
 
 from ..checks import is_number
+from .integers import are_integral
 from .symbolic_base import SymbolicBase
 
 
@@ -41,6 +42,25 @@ class Operators(SymbolicBase):
 
     def __rtruediv__(self, other: Any) -> Self:
         return self._apply("div", other, self)
+
+    def __floordiv__(self, other: Any) -> Self:
+        return self._divided("floordiv", self, other)
+
+    def __rfloordiv__(self, other: Any) -> Self:
+        return self._divided("floordiv", other, self)
+
+    def __mod__(self, other: Any) -> Self:
+        return self._divided("mod", self, other)
+
+    def __rmod__(self, other: Any) -> Self:
+        return self._divided("mod", other, self)
+
+    def _divided(self, function: str, a: Any, b: Any) -> Self:
+        if not are_integral(a, b):
+            raise TypeError(
+                f"{'//' if function == 'floordiv' else '%'} takes indices and integers, expected both to be such"
+            )
+        return self._apply(function, a, b)
 
     def __pow__(self, other: Any) -> Self:
         # By products or a root where the exponent is a small number.

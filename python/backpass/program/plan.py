@@ -69,6 +69,10 @@ class Plan:
     whole_batch: bool = False
     # Of inputs with indices below which number each has to be: one for each element of a row.
     limits: dict[str, np.ndarray] = field(default_factory=dict)
+    # Whether indices are computed of the inputs, by which something is chosen.
+    computes_indices: bool = False
+    # (B,) the lengths of the rows, as the layers have left them; None where rows have none.
+    steps: np.ndarray | None = None
     # Whether rows have lengths that no layer reads.
     lengths_unread: bool = False
     # Executors that were compiled of it, by name.
@@ -87,7 +91,8 @@ class Plan:
     @property
     def handed_out(self) -> list[np.ndarray]:
         """The arrays that somebody outside the plan reads or writes."""
-        return [*self.inputs.values(), *parts_of(self.out)]
+        steps = [] if self.steps is None else [self.steps]
+        return [*self.inputs.values(), *parts_of(self.out), *steps]
 
 
 @dataclass(eq=False, repr=False)

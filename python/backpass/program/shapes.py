@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any, Self
 
-import numpy as np
-
 from ..checks import is_whole
 from .indexing import Indexing
 from .symbolic_base import SymbolicBase
@@ -26,12 +24,7 @@ class Shapes(Indexing):
             raise ValueError(
                 f"reshape: {tuple(shape)} does not hold the {self.numel()} elements of {self.shape}"
             )
-        array = self.tensor.array
-        # No op copies indices: where no view shows them in this shape, they become numbers.
-        if array.dtype.kind != "f" and np.may_share_memory(array, view := array.reshape(sizes)):
-            y = self.builder.view(self.tensor, view)
-        else:
-            y = self.builder.reshape(self._number, sizes)
+        y = self.builder.reshape(self.tensor, sizes)
         # A row of the batch keeps its elements together where a whole number of the first dimension belongs to it.
         rows = self.shape[0] // self.per_row if self.per_row else 0
         if not rows or not sizes or sizes[0] % rows:

@@ -11,6 +11,8 @@ from ..checks import is_number
 from .activation import activation
 from .arithmetic import elementwise
 from .builder import Builder
+from .integers import KNOWN as INTEGER_FUNCTIONS
+from .integers import are_integral, chosen, computed, truncated
 from .products import matmul
 from .reducing import Reducing
 from .tensor import Tensor
@@ -53,8 +55,26 @@ class SymbolicTensor(Reducing):
     bmm = __matmul__
 
     def float(self) -> SymbolicTensor:
-        """x itself: all numbers have the model's dtype."""
-        return self
+        """x as numbers, which all have the model's dtype."""
+        return self if self.tensor.array.dtype.kind == "f" else self._next(self._number)
+
+    def long(self) -> SymbolicTensor:
+        """x without its fraction, as indices; they have no gradient."""
+        return self if self.dtype == np.int64 else self._next(truncated(self.builder, self.tensor))
+
+    int = long
+
+    def to(self, dtype: Any) -> SymbolicTensor:
+        """x as indices where dtype is one of integers, as numbers of the model's dtype where it is one of floats."""
+        try:
+            kind = np.dtype(dtype).kind
+        except TypeError:
+            kind = ""
+        if kind not in ("i", "u", "f"):
+            raise TypeError(
+                f"to: dtype is {dtype!r:.60}, expected np.int64 or np.float32; backpass trains on the CPU"
+            )
+        return self.float() if kind == "f" else self.long()
 
     # -- what it cannot do --------------------------------------------------------------------------------------------
 
@@ -115,12 +135,20 @@ def operand(builder: Builder, value: Any) -> Tensor | float:
 
 def apply(builder: Builder, function: str, *operands: Any) -> SymbolicTensor:
     """An element-wise function of tensors, numbers and arrays."""
-    fitted = [operand(builder, value) for value in operands]
-    shapes = [value.shape for value in fitted if isinstance(value, Tensor)]
+    shapes = [
+        np.shape(value) if isinstance(value, np.ndarray | list | tuple) else getattr(value, "shape", ())
+        for value in operands
+    ]
     try:
         shape = np.broadcast_shapes(*shapes)
     except ValueError:
         raise ValueError(f"{function}: shapes {' and '.join(map(str, shapes))} do not fit together") from None
+    if function in INTEGER_FUNCTIONS and are_integral(*operands):
+        return of_several(builder, computed(builder, function, *operands), shape, operands)
+    if function == "where" and are_integral(*operands[1:]):
+        y = chosen(builder, operand(builder, operands[0]), *operands[1:])
+        return of_several(builder, y, shape, operands)
+    fitted = [operand(builder, value) for value in operands]
     return of_several(builder, elementwise(builder, function, *fitted), shape, operands)
 
 

@@ -1,6 +1,8 @@
 """Tables of which a step trains the rows that occur in it: their gradient is that of these rows, one behind another."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +15,9 @@ from ..ops import (
 )
 from .builder import Builder
 from .tensor import Tensor, address
+
+# How many indices a look-up has, and what emits its gradient into (rows, drows); gives how many rows there are.
+Lookup = tuple[int, Callable[[Tensor, Tensor], Tensor]]
 
 
 @dataclass(eq=False, repr=False)
@@ -67,27 +72,53 @@ def _recorded(
     **more: Tensor | None,
 ) -> Tensor:
     y.requires_grad = True
+    layer = builder.layer
 
     def backward(dy: Tensor) -> None:
+        def emit(rows: Tensor, drows: Tensor) -> Tensor:
+            builder.layer = layer
+            sorted_by = {"weight": Tensor(weight.array), "index": index, "padding_idx": padding_idx}
+            return _rows_gradient(builder, sort, sums, rows, drows, sorted_by, dy=dy, **more)
+
         assert weight.gradient is not None
-        table, (rows, columns) = address(weight.gradient), weight.shape
-        if any(address(other.gradient) == table for other in builder.tables):
-            raise ValueError(
-                f"a table of {rows} rows has sparse=True, and is looked up in twice: expected one look-up, of the indices"
-                " concatenated, or sparse=False"
-            )
-        size = index.array.size
-        runs = {name: builder.tensor((size,), np.int64) for name in ("order", "rows", "ends")}
-        runs["count"] = builder.tensor((1,), np.int64)
-        builder.run(sort, weight=Tensor(weight.array), index=index, padding_idx=padding_idx, **runs)
-        drows = builder.tensor((min(size, rows), columns))
-        builder.run(sums, dy=dy, drows=drows, **runs, **more)
-        builder.tables.append(
-            RowsGradient(weight.gradient, runs["rows"].array, runs["count"].array, drows.array)
-        )
-        builder.viewed += [Tensor(runs["rows"].array), Tensor(runs["count"].array), drows]
+        lookups = builder.lookups.setdefault(address(weight.gradient), [])
+        if not lookups:
+            builder.endings.append(lambda: _added_up(builder, weight, lookups))
+        lookups.append((index.array.size, emit))
 
     return builder.record(y, backward)
+
+
+def _rows_gradient(
+    builder: Builder, sort: Op, sums: Op, rows: Tensor, drows: Tensor, sorted_by: dict[str, Any], **given: Any
+) -> Tensor:
+    """Emit the gradient of the rows that occur, into rows and drows; returns how many there are."""
+    order, ends = (builder.tensor(rows.shape, np.int64) for _ in range(2))
+    runs = {"order": order, "rows": rows, "ends": ends, "count": builder.tensor((1,), np.int64)}
+    builder.run(sort, **sorted_by, **runs)
+    builder.run(sums, drows=drows, **runs, **given)
+    return runs["count"]
+
+
+def _added_up(builder: Builder, weight: Tensor, lookups: Sequence[Lookup]) -> None:
+    """The gradient of a table from all look-ups in it: of several, a row's sums are added in the order of the backward pass."""
+    size, (most, columns) = sum(size for size, _ in lookups), weight.shape
+    rows, drows = builder.tensor((size,), np.int64), builder.tensor((min(size, most), columns))
+    if len(lookups) == 1:
+        count = lookups[0][1](rows, drows)
+    else:
+        of_each, sums_of_each, start = builder.tensor((size,), np.int64), builder.tensor((size, columns)), 0
+        for size_of_one, emit in lookups:
+            part = slice(start, start + size_of_one)
+            emit(*(builder.view(whole, whole.array[part]) for whole in (of_each, sums_of_each)))
+            start += size_of_one
+        sorted_by = {"weight": Tensor(weight.array), "index": of_each, "padding_idx": -1}
+        count = _rows_gradient(
+            builder, embedding_backward, embedding_backward_weight, rows, drows, sorted_by, dy=sums_of_each
+        )
+    assert weight.gradient is not None
+    builder.tables.append(RowsGradient(weight.gradient, rows.array, count.array, drows.array))
+    builder.viewed += [rows, count, drows]
 
 
 def check_read_alone(builder: Builder) -> None:

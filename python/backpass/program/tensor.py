@@ -9,6 +9,8 @@ import numpy as np
 
 from ..system.memory import ALIGNMENT, aligned
 
+# Of `along`: steps are mixed with something else, or lie along several dimensions.
+SEVERAL = -1
 # Parameters start at multiples of this many elements: aligned for float32 and float64.
 ITEM = ALIGNMENT // 4
 
@@ -21,6 +23,8 @@ class Tensor:
     requires_grad: bool = False
     # Where a parameter's gradient goes.
     gradient: np.ndarray | None = None
+    # Of an output, the dimension along which the steps of rows with lengths lie: 0 for none, SEVERAL for no single one.
+    along: int = 0
 
     @property
     def shape(self) -> tuple[int, ...]:

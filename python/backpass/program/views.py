@@ -52,12 +52,12 @@ def cat(builder: Builder, tensors: Sequence[Tensor], axis: int) -> Tensor:
     """The tensors one behind the other along an axis."""
     shape = list(tensors[0].shape)
     shape[axis] = sum(x.shape[axis] for x in tensors)
-    y = builder.tensor(shape, requires_grad=any(x.requires_grad for x in tensors))
+    y = builder.tensor(shape, tensors[0].array.dtype, any(x.requires_grad for x in tensors))
     places, start = [], 0
     for x in tensors:
         places.append((slice(None),) * axis + (slice(start, start + x.shape[axis]),))
         start += x.shape[axis]
-        builder.run(expression, a=x, y=builder.view(y, y.array[places[-1]]), steps="y = copy a")
+        builder.copied(x, builder.view(y, y.array[places[-1]]))
 
     def backward(dy: Tensor) -> None:
         for x, place in zip(tensors, places, strict=True):

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 
 from ..data import arrays
-from ..data.inputs import Inputs, lengths_of
+from ..data.inputs import Inputs
 from ..data.streams import Streams
 from ..data.targets import row_weights
 from ..engine.engine import Engine
-from ..engine.inputs import check_weighed, checked_data
+from ..engine.inputs import check_weighed, checked_data, taken
 from ..engine.own_loss import call_loss
-from ..engine.passes import predict, predict_inputs
+from ..engine.passes import predict_inputs, rows_as_they_are
 from ..losses.base import ClassLoss, Loss
 from ..ops.formulas import sigmoid
 from ..program import Builder, Rows, Several, Tensor, on_each
@@ -31,29 +31,36 @@ def _counted(
 ) -> dict[str, tuple[float, float]]:
     """What `evaluated` gives, each with what it counts in a mean over several data sets."""
     engine.refresh()
-    pred = predict_inputs(engine, inputs)
+    lengths = None if inputs.lengths is None else np.empty_like(inputs.lengths)
+    pred = predict_inputs(engine, inputs, lengths)
     if engine.loss_function:
         return {"loss": (call_loss(engine, pred, target)[0], float(inputs.rows))}
-    found = _judged(engine, engine.loss, pred, target, weight, inputs.lengths)
+    tensor = on_each(Tensor, pred)
+    if lengths is not None:
+        on_each(_mark, tensor, engine.plans.along(inputs.specs(1, engine.dtype)))
+    found = _judged(engine, engine.loss, tensor, target, weight, lengths)
     for prefix, name, loss in engine.loss.of_outputs():
-        assert isinstance(pred, Several)
+        assert isinstance(tensor, Several)
         assert isinstance(target, Several)
-        of_one = _judged(engine, loss, pred.parts[name], target.parts[name], weight, inputs.lengths)
+        of_one = _judged(engine, loss, tensor.parts[name], target.parts[name], weight, lengths)
         found |= {f"{prefix}_{key}": value for key, value in of_one.items()}
     return found
+
+
+def _mark(pred: Tensor, along: int) -> None:
+    pred.along = along
 
 
 def _judged(
     engine: Engine,
     loss: Loss,
-    pred: Rows,
+    tensor: Any,
     target: Rows,
     weight: np.ndarray | None,
     lengths: np.ndarray | None,
 ) -> dict[str, tuple[float, float]]:
     """Loss and metric of one output, or the loss of all together; each with what it counts."""
     builder = Builder(engine.dtype, training=False, steps=None if lengths is None else Tensor(lengths))
-    tensor = on_each(Tensor, pred)
     weight = loss.weigh(builder, tensor, target, weight)
     value, count = loss.emit(builder, tensor, target, weight)  # type: ignore[arg-type]
     right = np.zeros(2)
@@ -145,10 +152,13 @@ def score(
         )
     if engine.builtin_loss.metric:
         return evaluation(X, y, sample_weight)[engine.builtin_loss.metric]
-    out = predict(engine, X)
-    if isinstance(out, tuple | dict):
+    engine.refresh()
+    inputs = taken(engine, X, rows_as_they_are)
+    lengths = None if inputs.lengths is None else np.empty_like(inputs.lengths)
+    out = predict_inputs(engine, inputs, lengths)
+    if isinstance(out, Several):
         raise RuntimeError(
-            f"the network has {len(out)} outputs, expected one: evaluate(X, y) gives the loss of each"
+            f"the network has {len(out.parts)} outputs, expected one: evaluate(X, y) gives the loss of each"
         )
     pred = out.astype(np.float64)
     target = arrays.as_array("y", y).astype(np.float64)
@@ -162,10 +172,14 @@ def score(
     check_weighed(checked_weight, sample_weight, None)
     weight = np.ones(len(target)) if checked_weight is None else checked_weight
     each = np.broadcast_to(weight.reshape(-1, *[1] * (target.ndim - 1)), target.shape)
-    lengths = lengths_of(X, engine.net)
-    if lengths is not None and target.ndim > 2:
-        counted = np.arange(target.shape[1]) < lengths[:, None]
-        each = each * counted.reshape(*counted.shape, *[1] * (target.ndim - 2))
+    if lengths is not None:
+        tensor = Tensor(pred, along=engine.plans.along(inputs.specs(1, engine.dtype)))
+        along = engine.loss.steps_along(tensor, target)
+        if along:
+            counted = np.arange(target.shape[along]) < lengths[:, None]
+            sizes = [len(target), *[1] * (target.ndim - 1)]
+            sizes[along] = target.shape[along]
+            each = each * counted.reshape(sizes)
     rows, expected, each = (array.reshape(len(pred), -1) for array in (pred, target, each))
     weights = each.sum(axis=0)  # 0 behind the longest row
     mean = (each * expected).sum(axis=0) / np.where(weights > 0, weights, 1)

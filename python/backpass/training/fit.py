@@ -91,6 +91,7 @@ def fit(
         validation = Validation(engine, held_out)
     else:
         validation = opened(_validation, engine, options.validation_data)
+        _check_lengths(inputs, validation, options.validation_data)
 
     def loop(run: Run) -> Loop:
         feed = Feed.of(inputs, target, weight)
@@ -153,6 +154,17 @@ def _fit_chunks(
         options,
         validation,
     )
+
+
+def _check_lengths(inputs: Inputs, validation: Validation, given: Any) -> None:
+    """ValueError where rows have lengths but those to validate with have none, as their steps would all count."""
+    held_out = validation.data[0].lengths if validation.data else None
+    # A list of arrays has lengths where they differ.
+    if inputs.lengths is not None and validation.data and held_out is None and not isinstance(given[0], list):
+        raise ValueError(
+            "validation_data has no lengths, but X has: expected (X, y, sample_weight, lengths), where sample_weight may be"
+            " None, or X as a dict that holds 'lengths'"
+        )
 
 
 def _validation(engine: Engine, data: Any) -> Validation:
