@@ -41,7 +41,7 @@ def distinct(argument: str, values: Iterable[Any]) -> list[Any]:
     except TypeError:
         kinds = sorted({type(value).__name__ for value in values if value is not None})
         raise TypeError(
-            f"{argument} holds {' and '.join(kinds)}, expected categories of one kind, strings or numbers"
+            f"{argument} holds {' and '.join(kinds)}; the argument must be of one kind, all strings or all numbers"
         ) from None
 
 

@@ -225,7 +225,10 @@ class BaseMLP(Estimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
+        # None, or "from_dtype", of a frame.
+        tags.input_tags.sparse = self.categorical_features is None or isinstance(
+            self.categorical_features, str
+        )
         return tags
 
     # What the two estimators define for themselves.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_array
+from sklearn.utils.validation import check_array, validate_data
 
 from ...checks import is_whole
 from ...data.categories import is_categorical
@@ -21,6 +21,7 @@ def chosen_columns(estimator: Any, X: Any, fresh: bool) -> np.ndarray | None:
     chosen, fitted = estimator.categorical_features, getattr(estimator, "is_categorical_", None)
     if fresh:
         return categorical_mask(X, chosen)
+    validate_data(estimator, X, reset=False, skip_check_array=True)
     # Where dtypes choose, those of the first fit have.
     mask = fitted if isinstance(chosen, str) else categorical_mask(X, chosen)
     if not np.array_equal([] if mask is None else mask, [] if fitted is None else fitted):
@@ -108,7 +109,7 @@ def columns_of(X: Any) -> Any:
     """X as something whose columns can be taken: a frame as it is, a list as an array of its objects."""
     if is_sparse(X):
         raise TypeError(
-            f"X is a {type(X).__name__}, but categorical_features is given: expected a frame, or X.toarray()"
+            f"X is a sparse {type(X).__name__}, but categorical_features is given: expected a frame, or X.toarray()"
         )
     if hasattr(X, "columns"):
         return X

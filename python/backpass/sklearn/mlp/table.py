@@ -98,11 +98,14 @@ def found(name: Any, column: Any, declared: bool) -> np.ndarray:
     listed = categories.declared(column) if declared else []
     labels = categories.distinct(argument(name), [*values, *listed])
     missing = None in values
-    plain = np.array(labels) if labels else np.empty(0)
-    if plain.dtype.kind not in ("f" if missing and labels else "fiub"):
-        plain = np.empty(len(labels), object)
-        plain[:] = labels
-    return np.append(plain, np.nan) if missing else plain
+    array = np.empty(len(labels), object)
+    array[:] = labels
+    if all(isinstance(label, int | float) for label in labels):
+        numbers = np.array(labels, None if labels else np.float64)
+        # Integers stay exact, beside NaN too.
+        if numbers.tolist() == labels and (numbers.dtype.kind == "f" or not missing):
+            array = numbers
+    return np.append(array, np.nan) if missing else array
 
 
 def coded(columns: Mapping[Any, Any], known: Sequence[np.ndarray]) -> np.ndarray:
