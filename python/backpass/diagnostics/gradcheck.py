@@ -12,6 +12,7 @@ import numpy as np
 from ..checks import is_whole, real
 from ..data import arrays
 from ..data.inputs import Inputs
+from ..data.known_categories import KnownCategories
 from ..data.targets import target_of
 from ..engine import passes, weights
 from ..engine.engine import Engine, HasEngine
@@ -127,6 +128,8 @@ def _float64_copy(engine: Engine) -> Engine:
     copy.use_backend(engine.backend)
     weights.load(copy.net, weights.state_dict(engine.net))
     copy.step_counts[:] = engine.step_counts
+    copy.categories = KnownCategories(engine.categories.labels)
+    copy.categories.open = True
     return copy
 
 
