@@ -90,6 +90,8 @@ def test_a_frame_of_columns_is_one_input() -> None:
         model.fit(given, Y, epochs=2)
         assert same_weights(model, models[0])
     assert np.array_equal(models[0].predict(X), models[1].predict(ids))
+    of_one_name = {"x": X["x"], "categories": X["categories"].set_axis(["city", "city"], axis=1)}
+    assert np.array_equal(models[0].predict(of_one_name), models[0].predict(X))
     plain = bp.Model(nn.FeatureTokenizer(0, 4, (5, 2)))
     plain.fit(frame()[chosen], np.zeros((N, 2, 4)))
     assert np.array_equal(plain.predict(frame()[chosen]), plain.predict(ids["categories"]))

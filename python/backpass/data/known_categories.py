@@ -33,31 +33,28 @@ class KnownCategories:
                     f"{argument} holds categories, of which the model was taught none: expected such a column in its first fit,"
                     " or the integers that it was trained with"
                 )
-            known = self.labels[name] = [_listed(where, column) for where, column in columns.items()]
+            known = self.labels[name] = [_listed(where, column) for where, column in columns]
         if len(known) != len(columns):
             raise ValueError(
                 f"{argument} has {len(columns)} columns, expected {len(known)} as in the first fit"
             )
-        ids = [
-            _places(where, column, labels)
-            for (where, column), labels in zip(columns.items(), known, strict=True)
-        ]
+        ids = [_places(where, column, labels) for (where, column), labels in zip(columns, known, strict=True)]
         return np.stack(ids, axis=1) if hasattr(value, "columns") else ids[0]
 
 
 def has_categories(value: Any) -> bool:
     """Whether this is a column of categories, or a frame that has such."""
-    return any(map(categories.is_categorical, _columns("", value).values()))
+    return any(categories.is_categorical(column) for _, column in _columns("", value))
 
 
-def _columns(argument: str, value: Any) -> dict[str, Any]:
+def _columns(argument: str, value: Any) -> list[tuple[str, Any]]:
     """The columns of a frame, or the only one, by what messages call them."""
     if not hasattr(value, "columns"):
-        return {argument: value}
-    return {
-        f"{argument}[{name!r}]": value.iloc[:, place] if hasattr(value, "iloc") else value[name]
+        return [(argument, value)]
+    return [
+        (f"{argument}[{name!r}]", value.iloc[:, place] if hasattr(value, "iloc") else value[name])
         for place, name in enumerate(value.columns)
-    }
+    ]
 
 
 def _listed(argument: str, column: Any) -> list[Any] | None:

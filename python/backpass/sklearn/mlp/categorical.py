@@ -21,6 +21,8 @@ def chosen_columns(estimator: Any, X: Any, fresh: bool) -> np.ndarray | None:
     chosen, fitted = estimator.categorical_features, getattr(estimator, "is_categorical_", None)
     if fresh:
         return categorical_mask(X, chosen)
+    if chosen is None and fitted is None:
+        return None
     validate_data(estimator, X, reset=False, skip_check_array=True)
     # Where dtypes choose, those of the first fit have.
     mask = fitted if isinstance(chosen, str) else categorical_mask(X, chosen)

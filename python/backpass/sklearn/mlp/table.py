@@ -1,6 +1,6 @@
 """Tables with categories: numbers, and codes of the columns that are embedded; how X becomes one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,12 +79,14 @@ def read(
         checked = (
             check_X_y(numbers, *y, **numeric, **options) if y else (check_array(numbers, **options), None)
         )
-    columns = {
-        name: column_at(X, place) for name, place in zip(names_of(X, mask), np.flatnonzero(mask), strict=True)
-    }
+    # Not by name: two columns may have one.
+    columns = [
+        (name, column_at(X, place))
+        for name, place in zip(names_of(X, mask), np.flatnonzero(mask), strict=True)
+    ]
     if reset:
-        known = [found(name, column, declared) for name, column in columns.items()]
-        dims = embedding_dims(estimator.embedding_dim, [*columns], known)
+        known = [found(name, column, declared) for name, column in columns]
+        dims = embedding_dims(estimator.embedding_dim, names_of(X, mask), known)
         estimator.is_categorical_, estimator.categories_ = mask, known
         estimator.embeddings_ = [
             np.zeros((len(labels), dim), checked[0].dtype) for labels, dim in zip(known, dims, strict=True)
@@ -108,10 +110,10 @@ def found(name: Any, column: Any, declared: bool) -> np.ndarray:
     return np.append(array, np.nan) if missing else array
 
 
-def coded(columns: Mapping[Any, Any], known: Sequence[np.ndarray]) -> np.ndarray:
+def coded(columns: Sequence[tuple[Any, Any]], known: Sequence[np.ndarray]) -> np.ndarray:
     """The codes (N, C) of columns by their known categories."""
     of_columns = []
-    for (name, column), labels in zip(columns.items(), known, strict=True):
+    for (name, column), labels in zip(columns, known, strict=True):
         plain, unknown = labels.tolist(), len(labels)
         # NaN, which is last, is what is missing.
         seen = bool(plain) and plain[-1] != plain[-1]
