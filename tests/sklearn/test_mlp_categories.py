@@ -150,12 +150,6 @@ def test_nothing_but_categories(only: list[str]) -> None:
         assert ((model.predict(table) - y) ** 2).mean() < 1.1 * ((of_city - y) ** 2).mean()
 
 
-def test_two_columns_of_one_name_are_two() -> None:
-    table = pandas().DataFrame({"a": NUMBERS[:, 0], "b": NAMES[CITY], "c": SIZES[SIZE]})
-    model = regressor(categorical_features=[1, 2], max_iter=1).fit(table.set_axis([*"abb"], axis=1), y)
-    assert [table.shape for table in model.embeddings_] == [(5, 3), (3, 2)]
-
-
 def test_an_array_has_no_dtypes_to_choose_by() -> None:
     model, plain = regressor().fit(NUMBERS, y), regressor(categorical_features=None).fit(NUMBERS, y)
     assert np.array_equal(model.predict(NUMBERS), plain.predict(NUMBERS))
