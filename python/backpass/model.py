@@ -232,7 +232,9 @@ class Model:
             X: (N, ...) numbers. A C-contiguous array of the model's dtype, of bool, int8 to int32, uint8 or uint16 (for float64
                 also int64 and float32) is not copied, nor is a memory map of any of these: each step converts its rows. Any
                 other is copied. A SciPy sparse matrix is read as it is by a network that begins with nn.Linear. For a network
-                of several inputs a tuple or a dict of arrays.
+                of several inputs a tuple or a dict of arrays, or a frame with a column for each. Columns of categories (category
+                of pandas, Categorical and Enum of polars) are ids where the network takes indices: the places of their labels in
+                the first fit. Later frames are read by label, and the labels are saved with the model.
                 Without y: a sequence of chunks (X, y) or (X, y, sample_weight), of arrays or paths of .npy files; anything with
                 len() and [i], such as a Keras Sequence. One chunk at a time is in memory; `shuffle` mixes the chunks and the rows
                 of each.

@@ -7,6 +7,7 @@ import numpy as np
 
 from .. import checks
 from ..data.feed import Position
+from ..data.known_categories import Labels
 from ..engine import weights
 from ..engine.engine import Engine
 from ..engine.history import History
@@ -92,6 +93,23 @@ def fill(engine: Engine, tensors: Tensors) -> None:
         check(tensors, {f"optimizer.{name}": (array.shape, array.dtype.name)})
         array[...] = tensors.pop(f"optimizer.{name}")
     engine.lr = engine.lr  # checks it
+
+
+def labels(categories_json: Any) -> dict[str, Labels]:
+    """The labels of categories by input, checked."""
+    read = describe.decode(categories_json, describe.nothing_else)
+    if not isinstance(read, dict):
+        raise ValueError(f"categories is {categories_json!r:.80}")
+    for name, columns in read.items():
+        listed = isinstance(name, str) and isinstance(columns, list)
+        if not listed or not all(column is None or _are_labels(column) for column in columns):
+            raise ValueError(f"categories of {name!r:.80} are {columns!r:.80}")
+    return read
+
+
+def _are_labels(column: Any) -> bool:
+    plain = isinstance(column, list) and all(isinstance(label, str | int | float) for label in column)
+    return plain and len({*column}) == len(column)
 
 
 # ---- the run ---------------------------------------------------------------------------------------------------------

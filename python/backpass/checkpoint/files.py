@@ -43,7 +43,7 @@ def write(
     header, order = encode(tensors, {**metadata, "sha256": BLANK.decode()})
     if len(header) - 8 > MAX_HEADER:
         raise CheckpointError(
-            f"{path} cannot be written: {len(tensors):,} tensors are more than its header has room for"
+            f"{path} cannot be written: {len(tensors):,} tensors and the model's description are more than its header holds"
         )
     path = Path(os.path.realpath(path))  # a link stays a link
     temporary = _temporary(path)

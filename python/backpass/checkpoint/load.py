@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..checks import as_path
+from ..data.known_categories import KnownCategories
 from ..engine.engine import Engine
 from ..engine.weights import freeze
 from ..errors import CheckpointError, DamagedError, warn
@@ -40,6 +41,9 @@ class Checkpoint:
             # Files of the first version have none.
             if "frozen" in self.state_json:
                 freeze(engine.net, self.state_json["frozen"])
+            engine.categories = KnownCategories(
+                contents.labels(self.state_json.get("categories", {"pairs": []}))
+            )
             if self.state_json["run"] is not None:
                 engine.last_run = contents.run_from_json(self.state_json["run"], self.tensors, engine)
             if self.tensors:

@@ -48,6 +48,7 @@ def save(engine: Engine, path: str | os.PathLike[str], keep: int = 1, check: boo
         "optimizer_step": int(engine.optimizer_step[0]),
         "epoch": engine.epoch,
         "frozen": frozen(engine.net),
+        "categories": describe.encode(engine.categories.labels, describe.nothing_else),
         "run": None,
     }
     if engine.last_run:

@@ -92,7 +92,10 @@ def _what_helps(name: str, value: Any, array: np.ndarray) -> str:
             return "; of class names np.unique(y, return_inverse=True)[1], or backpass.sklearn's MLPClassifier, which takes them"
         if name[:1] not in "Xx":
             return ""
-        return "; one-hot columns of strings come from pandas.get_dummies or scikit-learn's OneHotEncoder"
+        return (
+            "; one-hot columns of strings come from pandas.get_dummies or scikit-learn's OneHotEncoder, and an nn.Embedding takes"
+            " columns of dtype category"
+        )
     if array.dtype.kind in "mM":
         return "; make numbers of dates, such as seconds from the first"
     if array.dtype == object and array.ndim == 0:

@@ -11,6 +11,7 @@ from ..program import InputSpec
 from . import arrays
 from .image_rows import ImageRows
 from .images import Images
+from .known_categories import KnownCategories, has_categories
 from .ragged import is_ragged, padded, padded_targets
 from .sparse import SparseRows, is_sparse
 
@@ -72,12 +73,17 @@ class Inputs:
 
 
 def checked_inputs(
-    X: Any, net: Module, dtype: np.dtype[Any], take: Take, indexed: Indexed | None = None
+    X: Any,
+    net: Module,
+    dtype: np.dtype[Any],
+    take: Take,
+    indexed: Indexed | None = None,
+    known: KnownCategories | None = None,
 ) -> Inputs:
     """X as the network takes it: one array, for several inputs a tuple, dict or frame; a SciPy matrix where it reads one.
 
     indexed: what finds the inputs with indices among those with integers, of a network that says so by what it computes. A row
-    of its inputs may be a single number.
+    of its inputs may be a single number. known: by what labels columns of categories are read, where they are indices.
     """
     takes = net.takes
     if is_sparse(X):
@@ -88,8 +94,12 @@ def checked_inputs(
     given, columns = _by_name(X, [*takes]), len(takes) > 1 and hasattr(X, "columns")
     single = len(takes) == 1
     arguments = {name: "X" if single else f"X[{name!r}]" for name in takes}
+    tables = {name: value for name, value in given.items() if has_categories(value)}
     if indexed is not None:
-        given = {name: _plain(arguments[name], value, columns) for name, value in given.items()}
+        given = {
+            name: _room(value, columns) if name in tables else _plain(arguments[name], value, columns)
+            for name, value in given.items()
+        }
         specs = tuple(
             InputSpec(name, np.shape(given[name]), np.dtype(np.int64) if _whole(given[name]) else dtype)
             for name in takes
@@ -98,6 +108,11 @@ def checked_inputs(
     sources: dict[str, Source] = {}
     for name, kind in takes.items():
         value = given[name]
+        if name in tables and kind == "index":
+            sources[name] = (known or KnownCategories()).ids(arguments[name], name, tables[name])
+            continue
+        if name in tables and indexed is not None:
+            value = _plain(arguments[name], tables[name], columns)
         if isinstance(value, Images):
             sources[name] = _images(value, dtype, take, kind, arguments[name])
         elif kind == "index":
@@ -165,6 +180,11 @@ def _plain(argument: str, value: Any, column: bool) -> Any:
         return value
     array = arrays.as_array(argument, value)
     return array[:, None] if column else array
+
+
+def _room(value: Any, column: bool) -> np.ndarray:
+    """Integers in the shape of what holds categories."""
+    return np.zeros((len(value), 1) if column else value.shape, np.int64)
 
 
 def _whole(value: Any) -> bool:

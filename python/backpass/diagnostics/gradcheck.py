@@ -11,7 +11,12 @@ import numpy as np
 
 from ..checks import is_whole, real
 from ..data import arrays
+<<<<<<< HEAD
 from ..data.inputs import Inputs, with_targets
+=======
+from ..data.inputs import Inputs
+from ..data.known_categories import KnownCategories
+>>>>>>> cats
 from ..data.targets import target_of
 from ..engine import passes, weights
 from ..engine.engine import Engine, HasEngine
@@ -135,6 +140,8 @@ def _float64_copy(engine: Engine) -> Engine:
     copy.use_backend(engine.backend)
     weights.load(copy.net, weights.state_dict(engine.net))
     copy.step_counts[:] = engine.step_counts
+    copy.categories = KnownCategories(engine.categories.labels)
+    copy.categories.open = True
     return copy
 
 

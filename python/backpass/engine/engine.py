@@ -9,6 +9,7 @@ import numpy as np
 from .. import checks
 from ..backends import Backend, get_backend, get_num_threads
 from ..backends.threads import checked_threads
+from ..data.known_categories import KnownCategories
 from ..described import Adjustable
 from ..losses import Loss
 from ..losses import by_name as loss_by_name
@@ -80,6 +81,8 @@ class Engine:
         # Completed steps: of the model, and of its optimizer, which counts anew when it is replaced.
         self.step_counts = aligned((2,), np.int64)
         self.step_count, self.optimizer_step = self.step_counts[:1], self.step_counts[1:]
+        # Of the columns of frames that the network takes as indices.
+        self.categories = KnownCategories()
         # Set by the guard where a step is not finite.
         self.halt = aligned((1,), np.int64)
         self.usage = Usage()
@@ -221,6 +224,11 @@ class Engine:
         loss = 0 if self.builtin_loss is None else self.builtin_loss.version
         return [*(layer.version for layer in layers), loss, self.optimizer.version]
 
+    def begin(self) -> None:
+        """Learn the categories of the frames that come, unless something has been trained."""
+        if not self.step_count[0]:
+            self.categories.begin()
+
     def counters(self) -> dict[str, np.ndarray]:
         """The buffers that a step outside any run counts in."""
         return {"step": self.step_counts, "cursor": np.zeros(1, np.int64), "total": np.zeros(2)}
@@ -245,16 +253,18 @@ class Engine:
         }
         run = self.last_run and self.last_run.as_it_stands(self.stop_training)
         moments = {name: array.copy() for name, array in self.optimizer_state.items()}
-        return arguments, weights.state_dict(self.net), moments, self.step_counts.copy(), self.epoch, run
+        counts = self.step_counts.copy()
+        labels = {**self.categories.labels}
+        return arguments, weights.state_dict(self.net), moments, counts, self.epoch, run, labels
 
     def __setstate__(self, state: Any) -> None:
-        arguments, weights_and_statistics, optimizer_state, steps, epoch, run = state
+        arguments, weights_and_statistics, optimizer_state, steps, epoch, run, labels = state
         self.__init__(**arguments)  # type: ignore[misc]
         weights.load(self.net, weights_and_statistics)
         for name, array in self.optimizer_state.items():
             array[...] = optimizer_state[name]
         self.step_counts[:] = steps
-        self.epoch, self.last_run = epoch, run
+        self.epoch, self.last_run, self.categories = epoch, run, KnownCategories(labels)
 
 
 def checked_net(value: Any) -> Module:

@@ -19,7 +19,9 @@ MOST_ROWS = 512
 def taken(engine: Engine, X: Any, take: Take) -> Inputs:
     """X as the engine's network takes it; indices are known to be in range."""
     plans = engine.plans
-    inputs = checked_inputs(X, engine.net, engine.dtype, take, plans.indexed if plans.few > 1 else None)
+    engine.categories.open &= not engine.step_count[0]
+    indexed = plans.indexed if plans.few > 1 else None
+    inputs = checked_inputs(X, engine.net, engine.dtype, take, indexed, engine.categories)
     if set(inputs.kinds.values()) != {"number"}:
         for name, limits in plans.limits(inputs.specs(1, engine.dtype)).items():
             argument = "X" if len(inputs.sources) == 1 else f"X[{name!r}]"

@@ -26,6 +26,7 @@ SPARSE_ROWS = 1024
 def forward(engine: Engine, x: Any) -> Any:
     """The output (a dict or tuple of several) for one batch as in training (dropout, batch statistics); `backward` may follow."""
     engine.refresh()
+    engine.begin()
     inputs = batch_of(engine, x)
     plan = engine.plans.own_loss(inputs.specs(inputs.rows, engine.dtype))
     engine.last_pass = engine.plans.trained = plan
@@ -100,6 +101,7 @@ def apply_update(engine: Engine, loss: float = 0.0) -> None:
 def train_step(engine: Engine, x: Any, y: Any) -> float:
     """One training step on one batch; returns its loss before the update."""
     engine.refresh()
+    engine.begin()
     inputs = batch_of(engine, x)
     if engine.loss_function:
         return step_with_function(engine, inputs, y)

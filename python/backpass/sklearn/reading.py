@@ -1,5 +1,7 @@
 """Reading of X, y and the other arguments of fit, by scikit-learn's checks; refusals say what to do."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -8,14 +10,24 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
 from ..data.arrays import as_array, check_finite
+from ..data.categories import is_categorical
 
 
 def validated(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
     """scikit-learn's validate_data for X, or X and y; a refusal names the column of a frame, and what to do."""
-    try:
+    with explaining(estimator, X, *y, **options):
         return validate_data(estimator, X, *y, **options)
+
+
+@contextmanager
+def explaining(estimator: Any, X: Any, *y: Any, **options: Any) -> Iterator[None]:
+    """A refusal by scikit-learn's checks names the column of a frame, and what to do."""
+    try:
+        yield
     except (RuntimeError, TypeError, ValueError) as error:
         reason = _reason("X", X) or (_reason("y", *y) if options.get("y_numeric") else "")
+        if reason and hasattr(estimator, "categorical_features") and _has_labels(X):
+            reason += "; categorical_features='from_dtype', or the names of such columns, embeds them"
         if not reason:
             raise
         refusal = ValueError if isinstance(error, ValueError) else TypeError
@@ -39,6 +51,12 @@ def _reason(name: str, values: Any) -> str:
     except (TypeError, ValueError) as error:
         return str(error)
     return ""
+
+
+def _has_labels(X: Any) -> bool:
+    """True for a frame with a column of categories or strings."""
+    columns = [X[name] for name in getattr(X, "columns", ())]
+    return any(is_categorical(c) or any(isinstance(v, str) for v in np.asarray(c)[:100]) for c in columns)
 
 
 def _check_column(name: str, column: Any) -> None:

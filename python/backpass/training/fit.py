@@ -71,6 +71,7 @@ def fit(
     engine: Engine, X: Any, y: Any, sample_weight: Any, class_weight: Any, options: FitOptions
 ) -> History:
     """What `Model.fit` does, after it has checked its other arguments."""
+    engine.begin()
     X, y, sample_weight = unpacked("X", X, y, sample_weight)
     if isinstance(X, Streams):
         options = of_streams(engine, X, options)

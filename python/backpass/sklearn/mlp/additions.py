@@ -1,6 +1,6 @@
 """The constructor parameters of the MLP estimators that scikit-learn does not have."""
 
-from numbers import Real
+from numbers import Integral, Real
 
 from ...losses import Loss
 from ...optim.schedules import Schedule
@@ -10,6 +10,7 @@ from .targets import CLASSIFICATION, REGRESSION
 
 NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
 SHARE = Interval(Real, 0, 1, closed="left")
+WHOLE = Interval(Integral, 1, None, closed="left")
 
 LOSS_OF_NUMBERS = Parameter(
     "loss", "Any", "squared_error", [StrOptions({*REGRESSION}), Loss, callable],
@@ -27,6 +28,20 @@ LABEL_SMOOTHING = Parameter(
     "label_smoothing", "float", 0.0, [SHARE], "share of the targets' mass that goes to all classes alike"
 )
 ADDITIONS = (
+    Parameter(
+        "categorical_features", "Any", None, [None, StrOptions({"from_dtype"}), "array-like"],
+        'columns of categories, which nn.Embedding tables look up: "from_dtype" (category of pandas, Categorical and Enum of'
+        " polars), indices, names, or a mask",
+        "They stand behind the numbers, in their order. A missing value is a category if `fit` saw one. Any other is unknown, and"
+        " gives zeros, where all tables start. partial_fit takes the categories of its first call, those that a dtype lists among"
+        " them.",
+    ),
+    Parameter(
+        "embedding_dim", "Any", None, [None, StrOptions({"auto"}), WHOLE, dict],
+        'width of the embeddings: "auto", one number, or {column: width}',
+        '"auto" is min(50, (categories + 1) // 2), the rule of fast.ai\'s courses, and that of columns which a dict leaves out.',
+        '"auto"',
+    ),
     Parameter("dropout", "float", 0.0, [SHARE], "share of the hidden units that are zeroed at each step"),
     Parameter("batch_norm", "bool", False, ["boolean"], "whether nn.BatchNorm1d stands before each hidden activation"),
     Parameter("layer_norm", "bool", False, ["boolean"], "whether nn.LayerNorm stands before each hidden activation"),

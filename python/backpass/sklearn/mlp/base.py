@@ -19,11 +19,13 @@ from ..numbers import check_numbers
 from ..reading import validated
 from ..sharing import sharing
 from ..weights import check_some_weight
+from .categorical import check_dim, chosen_columns
 from .checks import check_callbacks, check_together, hidden_sizes
 from .lbfgs import minimise
 from .network import Design, Network
 from .solver import STOCHASTIC, make_optimizer, optimizer_key
 from .stochastic import Training
+from .table import COLUMNS, Table, read
 from .targets import OUTPUT, Task
 
 NOT_FINITE = (
@@ -61,6 +63,7 @@ class BaseMLP(Estimator):
         self._validate_params()
         check_callbacks(self, incremental)
         check_together(self)
+        check_dim(self)
         hidden = hidden_sizes(self.hidden_layer_sizes)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
@@ -74,7 +77,7 @@ class BaseMLP(Estimator):
         check_some_weight(weight, partial=incremental)
         y, weight = self._prepare(y, weight, incremental)
         weight = None if weight is None else np.ascontiguousarray(weight, dtype=X.dtype)
-        units = (X.shape[1], *map(int, hidden), y.shape[1])
+        units = (self._width(X), *map(int, hidden), y.shape[1])
         if not fresh:
             self._check_units(units)
         self.n_outputs_ = y.shape[1]
@@ -103,21 +106,24 @@ class BaseMLP(Estimator):
         if not network.is_finite():
             raise ValueError(NOT_FINITE)
 
-    def _validated(self, X: Any, y: Any, reset: bool, **options: Any) -> tuple[Any, Any]:
+    def _validated(self, X: Any, y: Any, incremental: bool, reset: bool, **options: Any) -> tuple[Any, Any]:
         """scikit-learn's checks: X in the dtype to train with, and y, (N,) if it is one column."""
-        dtype = (np.float64, np.float32) if self.dtype is None else np.dtype(self.dtype)
-        X, y = validated(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            dtype=dtype,
-            order="C",
-            reset=reset,
-            **options,
-        )
+        options |= {"multi_output": True, "order": "C", "reset": reset}
+        options["dtype"] = (np.float64, np.float32) if self.dtype is None else np.dtype(self.dtype)
+        mask = chosen_columns(self, X, fresh=reset)
+        if mask is None:
+            X, y = validated(self, X, y, accept_sparse=["csr", "csc"], **options)
+            for name in COLUMNS if reset else ():
+                self.__dict__.pop(name, None)
+        else:
+            X, y = read(self, X, y, mask=mask, declared=incremental, **options)
         return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+
+    def _width(self, X: Any) -> int:
+        """Inputs of the first linear layer."""
+        if not isinstance(X, Table):
+            return int(X.shape[1])
+        return int(X.numbers.shape[1]) + sum(int(table.shape[1]) for table in self.embeddings_)
 
     def _initialise(self, units: tuple[int, ...], dtype: Any) -> None:
         """Glorot and Bengio's uniform weights, drawn as scikit-learn draws them: W then b, layer by layer."""
@@ -181,6 +187,7 @@ class BaseMLP(Estimator):
     def _design(self, units: tuple[int, ...], dtype: Any) -> Design:
         return Design(
             units=units,
+            tables=tuple(table.shape for table in getattr(self, "embeddings_", ())),
             activation=self.activation,
             dropout=float(self.dropout),
             batch_norm=bool(self.batch_norm),
@@ -205,6 +212,8 @@ class BaseMLP(Estimator):
         return OUTPUT[self.out_activation_](network.predict(X))
 
     def _checked(self, X: Any) -> Any:
+        if hasattr(self, "embeddings_"):
+            return read(self, X, mask=self.is_categorical_, dtype=self.coefs_[0].dtype, reset=False)[0]
         return validated(self, X, accept_sparse=["csr", "csc"], reset=False)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -216,7 +225,10 @@ class BaseMLP(Estimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
+        # None, or "from_dtype", of a frame.
+        tags.input_tags.sparse = self.categorical_features is None or isinstance(
+            self.categorical_features, str
+        )
         return tags
 
     # What the two estimators define for themselves.

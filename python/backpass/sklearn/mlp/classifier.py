@@ -87,6 +87,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
         loss: Any = "log_loss",
         label_smoothing: float = 0.0,
         class_weight: Any = None,
+        categorical_features: Any = None,
+        embedding_dim: Any = None,
         dropout: float = 0.0,
         batch_norm: bool = False,
         layer_norm: bool = False,
@@ -157,7 +159,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
         return float(accuracy_score(y, self._predict(X), sample_weight=weight))
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
-        X, y = self._validated(X, y, reset)
+        X, y = self._validated(X, y, incremental, reset)
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
             try:
                 self._label_binarizer = LabelBinarizer().fit(y)

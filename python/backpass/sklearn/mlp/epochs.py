@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from ...data.feed import Feed, Position
-from ...data.inputs import Inputs
 from ...data.sparse import SparseRows, is_sparse
 from ...ops import l2_gradient, l2_loss
 from ...ops.clip import partial_sums
@@ -15,6 +14,7 @@ from ...system.memory import aligned
 from ...training.loops import BatchLoop
 from ..sharing import threads_of
 from .network import Network, block_rows
+from .table import Table, inputs_of
 
 # Shapes of which partial_fit keeps the programs and their buffers.
 KEPT = 8
@@ -26,10 +26,11 @@ def penalty(
     """Instructions of the L2 penalty: loss = share · loss + ½ alpha Σ W² / count, and its gradient, on weights alone."""
     if alpha == 0 and share == 1:
         return []
-    sizes = [len(partial_sums(coef.size)) for coef in network.coefs]
+    penalised = [*network.linear, *network.tables]
+    sizes = [len(partial_sums(layer.weight.size)) for layer in penalised]
     partials = np.zeros(sum(sizes))
     out, start = [], 0
-    for layer, size in zip(network.linear, sizes, strict=True):
+    for layer, size in zip(penalised, sizes, strict=True):
         tensor = layer.tensor("weight")
         assert tensor is not None
         assert tensor.gradient is not None
@@ -70,10 +71,10 @@ class Epochs(BatchLoop):
         elif self.copied:  # buffers of their own, for whole batches, filled from what `load` brings
             fitting = block_rows(X.shape[1], dtype) // (KEPT if copy else 1)
             self.block = min(self.rows, max(fitting // batch_size, 1) * batch_size)
-            X = aligned((self.block, X.shape[1]), dtype)
+            X = X.buffer(self.block) if isinstance(X, Table) else aligned((self.block, X.shape[1]), dtype)
             y = aligned((self.block, *y.shape[1:]), y.dtype)
             weight = None if weight is None else aligned((self.block,), dtype)
-        feed = Feed.of(Inputs({"x": X}, {"x": "number"}), y, weight)
+        feed = Feed.of(inputs_of(X), y, weight)
         super().__init__(network.model.engine, feed, batch_size, self.rows)
 
     def penalty(self, loss: np.ndarray, count: np.ndarray) -> list[Instruction]:
@@ -119,7 +120,8 @@ class Epochs(BatchLoop):
         assert self.data is not None
         X, y, weight = self.data
         feed, batch = self.feed, X[rows]
-        feed.inputs.array("x")[: len(rows)] = batch.toarray() if is_sparse(batch) else batch
+        for name, part in inputs_of(batch.toarray() if is_sparse(batch) else batch).sources.items():
+            feed.inputs.array(name)[: len(rows)] = part
         feed.y[: len(rows)] = y[rows]
         if feed.weight is not None and weight is not None:
             feed.weight[: len(rows)] = weight[rows]

@@ -8,12 +8,12 @@ from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 
 from ...data.feed import Feed
-from ...data.inputs import Inputs
 from ...data.sparse import SparseRows, is_sparse
 from ...engine.step import loss_and_gradients
 from ..sharing import sharing, threads_of
 from .epochs import penalty
 from .network import Network
+from .table import inputs_of
 from .targets import Task
 
 
@@ -23,7 +23,7 @@ def minimise(network: Network, X: Any, task: Task, estimator: Any) -> tuple[floa
     engine = model.engine
     sparse = network.reads_sparse(X)
     rows: Any = SparseRows(X, model.dtype) if sparse else X.toarray() if is_sparse(X) else X
-    feed = Feed.of(Inputs({"x": rows}, {"x": "number"}), task.target, task.weight)
+    feed = Feed.of(inputs_of(rows), task.target, task.weight)
     target = (task.target.shape[1:], task.target.dtype)
     plan = engine.plans.training(
         feed.inputs.specs(feed.inputs.rows, model.dtype),
@@ -31,7 +31,8 @@ def minimise(network: Network, X: Any, task: Task, estimator: Any) -> tuple[floa
         None if task.weight is None else task.weight.shape[1:],
     )
     if not sparse:
-        plan.x[...] = rows
+        for name, source in feed.inputs.sources.items():
+            plan.inputs[name][...] = source
     plan.target[...] = task.target
     if plan.weight is not None and task.weight is not None:
         plan.weight[...] = task.weight

@@ -12,6 +12,8 @@ from ...data.sparse import is_sparse
 from ...losses import Loss
 from ...model import Model
 from ...optim import Optimizer
+from .embedded import Embedded
+from .table import Table
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {  # scikit-learn's four names, then what else there is
     "identity": nn.Identity, "logistic": nn.Sigmoid, "tanh": nn.Tanh, "relu": nn.ReLU,
@@ -31,6 +33,7 @@ class Design:
     """Description that a network is built from; equal designs can share a network."""
 
     units: tuple[int, ...]  # of the input, the hidden layers, the output
+    tables: tuple[tuple[int, int], ...] = ()  # of embedded columns, whose widths are a part of the input
     activation: str = "relu"
     dropout: float = 0.0
     batch_norm: bool = False
@@ -43,9 +46,11 @@ class Design:
     dtype: str = "float64"
     seed: int = field(default=0, compare=False)
 
-    def layers(self) -> tuple[nn.Sequential, list[nn.Linear]]:
-        """The network (Linear, norm, activation, dropout for each hidden layer, then Linear), and its linear layers alone."""
-        blocks: list[nn.Module] = []
+    def layers(self) -> tuple[nn.Sequential, list[nn.Linear], Sequence[nn.Embedding]]:
+        """The network (Linear, norm, activation, dropout for each hidden layer, then Linear), its linear layers, its tables."""
+        numbers = self.units[0] - sum(width for _, width in self.tables)
+        embedded = [Embedded(numbers, self.tables)] if self.tables else []
+        blocks: list[nn.Module] = [*embedded]
         linear = [nn.Linear(i, o, init="zeros") for i, o in pairwise(self.units)]
         for layer in linear[:-1]:
             size = layer.out_features
@@ -59,7 +64,7 @@ class Design:
             if self.residual and layer.in_features == size:
                 block = [nn.Residual(*block)]
             blocks += block
-        return nn.Sequential(*blocks, linear[-1]), linear
+        return nn.Sequential(*blocks, linear[-1]), linear, embedded[0].tables if embedded else ()
 
 
 # Fields that decide which layers a design has.
@@ -71,7 +76,7 @@ class Network:
 
     def __init__(self, design: Design, loss: Loss | Callable[..., Any], optimizer: Optimizer) -> None:
         self.design = design
-        net, self.linear = design.layers()
+        net, self.linear, self.tables = design.layers()
         settings: dict[str, Any] = {"backend": design.backend, "dtype": design.dtype}
         self.model = Model(
             net,
@@ -83,6 +88,8 @@ class Network:
         )
         self.coefs = [layer.view("weight").T for layer in self.linear]
         self.intercepts = [layer.view("bias") for layer in self.linear]
+        # Without the row of unknown categories.
+        self.embeddings = [table.view("weight")[:-1] for table in self.tables]
         # Of partial_fit, by shape.
         self.epochs: dict[Any, Any] = {}
         # Parameters of the learning rate in the last run.
@@ -93,8 +100,10 @@ class Network:
         return is_sparse(X) and self.model.net.reads_sparse and self.model.engine.loss_function is None
 
     def adopt(self, estimator: Any) -> None:
-        """Take the weights over from an estimator whose coefs_ or intercepts_ are not this network's own arrays."""
-        for name, own_arrays in (("coefs_", self.coefs), ("intercepts_", self.intercepts)):
+        """Take the weights over from an estimator whose arrays of them are not this network's own."""
+        own = {"coefs_": self.coefs, "intercepts_": self.intercepts}
+        own |= {"embeddings_": self.embeddings} if self.embeddings else {}
+        for name, own_arrays in own.items():
             arrays = getattr(estimator, name)
             if all(a is b for a, b in zip(arrays, own_arrays, strict=True)):
                 continue
@@ -104,6 +113,8 @@ class Network:
 
     def predict(self, X: Any) -> np.ndarray:
         """The raw output, before the output activation: (N, outputs)."""
+        if isinstance(X, Table):
+            X = X.sources()
         if self.reads_sparse(X) or not is_sparse(X):
             out: np.ndarray = self.model.predict(X)
             return out
@@ -158,4 +169,5 @@ class Network:
 
     def _own(self) -> set[str]:
         names = {id(layer): name for name, layer in self.model.net.walk()}
-        return {f"{names[id(layer)]}.{key}" for layer in self.linear for key in ("weight", "bias")}
+        own: list[nn.Module] = [*self.linear, *self.tables]
+        return {f"{names[id(layer)]}.{key}" for layer in own for key in layer.learned}

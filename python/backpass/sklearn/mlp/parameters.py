@@ -1,6 +1,6 @@
 """The constructor parameters of the MLP estimators: scikit-learn's here, the others in additions.py."""
 
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 
@@ -13,11 +13,11 @@ from .additions import (
     LOSS_OF_NUMBERS,
     NOT_NEGATIVE,
     SHARE,
+    WHOLE,
 )
 from .network import ACTIVATIONS
 from .solver import STOCHASTIC
 
-WHOLE = Interval(Integral, 1, None, closed="left")
 ABOVE_ZERO = Interval(Real, 0, None, closed="neither")
 
 SCIKIT_LEARN = (

@@ -77,6 +77,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc] # scikit-lear
         epsilon: float = 1e-08,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
+        categorical_features: Any = None,
+        embedding_dim: Any = None,
         dropout: float = 0.0,
         batch_norm: bool = False,
         layer_norm: bool = False,
@@ -124,7 +126,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc] # scikit-lear
             return float(r2_score(y, pred, sample_weight=weight)) if np.isfinite(pred).all() else float("nan")
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
-        X, y = self._validated(X, y, reset, y_numeric=True)
+        X, y = self._validated(X, y, incremental, reset, y_numeric=True)
         return X, dense_targets(y)
 
     def _prepare(self, y: Any, weight: Any, incremental: bool) -> tuple[np.ndarray, np.ndarray | None]:
