@@ -9,8 +9,8 @@ from ..checks import real, whole
 from ..data import arrays
 from ..nn.initial_weights import generator
 from .engine import Engine
-from .passes import predict
-from .session import Session
+from .reader import Reader
+from .session import positions
 
 # Integers that may be added.
 MOST = 2**40
@@ -27,6 +27,7 @@ def generate(
     top_p: float | None = None,
     seed: int = 0,
     window: int | None = None,
+    stride: int = 1,
 ) -> np.ndarray:
     """What `Model.generate` does."""
     ids = arrays.as_array("prompt", prompt)
@@ -34,39 +35,23 @@ def generate(
         raise ValueError(f"prompt is {ids.dtype} {ids.shape}, expected integers (T,) or (batch, T)")
     draw = Choice(temperature, top_k, top_p, seed)
     count = whole("steps", steps, 0, MOST)
-    most = _window(engine, window)
+    most = positions(engine) if window is None else whole("window", window, 1)
+    stride = whole("stride", stride, 1, MOST if most is None else most)
     out = np.empty((ids.size // ids.shape[-1], ids.shape[-1] + count), np.int64)
     out[:, : ids.shape[-1]] = ids
     if count:
-        _fill(engine, out, ids.shape[-1], draw, most)
+        _fill(Reader(engine, out, ids.shape[-1], most, stride), out, ids.shape[-1], draw)
     return out if ids.ndim == 2 else out[0]
 
 
-def _fill(engine: Engine, out: np.ndarray, start: int, draw: "Choice", window: int | None) -> None:
-    session = Session(engine, len(out))
-    given = out[:, :start] if window is None else out[:, :start][:, -window:]
-    stepwise = session.keeps_state(given)
-    logits = session.read(given) if stepwise else predict(engine, given)
-    if not isinstance(logits, np.ndarray):
-        raise ValueError(
-            "generate: the network has several outputs, expected one with a number for each integer"
-        )
+def _fill(reader: Reader, out: np.ndarray, start: int, draw: "Choice") -> None:
     for at in range(start, out.shape[1]):
+        logits = reader.read(at)
+        if not isinstance(logits, np.ndarray):
+            raise ValueError(
+                "generate: the network has several outputs, expected one with a number for each integer"
+            )
         out[:, at] = draw(logits[:, -1] if logits.ndim > 2 else logits)
-        if at + 1 == out.shape[1]:
-            break
-        if stepwise:
-            logits = session.step(out[:, at])
-        else:  # the network reads what came before again
-            logits = predict(engine, out[:, max(0, at + 1 - (window or at + 1)) : at + 1])
-
-
-def _window(engine: Engine, window: int | None) -> int | None:
-    """The most steps that the network reads at once: those for which it has positions, unless it was said."""
-    if window is not None:
-        return whole("window", window, 1)
-    lengths = [layer.max_len for _, layer in engine.net.walk() if isinstance(vars(layer).get("max_len"), int)]
-    return min(lengths, default=None)
 
 
 class Choice:
