@@ -466,8 +466,8 @@ class Model:
             top_k: draw among the k likeliest; default None, all. top_p: among the likeliest whose probabilities add up to p, in
                 (0, 1]; default None, all.
             seed: of the draws, default 0; the same seed gives the same integers.
-            window: the most steps that a network reads which does not keep states alone, default those for which it has positions,
-                else all.
+            window: the most steps that a network reads, default those for which it has positions, else all; one of recurrent
+                layers alone reads no step again.
             stride: integers that a full window leaves behind, default 1: each integer is drawn from a full window. With half the
                 window it is from half of it at least, and a small part of the work.
 

@@ -119,9 +119,9 @@ def attention_backward(
     layout=rows_are_dense,
 )
 def attention_step(q, k, v, start, keys, values, y, probabilities, scale: float = 1.0):
-    """keys and values take k and v in from step `start` on; y = P values, P = softmax(scale q keysᵀ) over the steps up to its own.
+    """keys and values take k and v in from step `start` on; y = P values, P = softmax(scale q keysᵀ).
 
-    What lies beyond the last of S steps is left out.
+    A query attends to the steps up to its own. What lies beyond the last of S steps is left out.
     """
     places = int(start[0]) + np.arange(q.shape[1])
     inside = (places >= 0) & (places < keys.shape[1])

@@ -15,7 +15,8 @@ def attend_to_all(
 ) -> tuple[Tensor, Tensor | None]:
     """softmax(scale q keysᵀ) values of (B, T, heads, D) over the steps so far, and its weights (B, heads, T, S) if `shown`."""
     carried = builder.carried
-    assert carried is not None and carried.window is not None
+    assert carried is not None
+    assert carried.window is not None
     samples, steps, heads, _ = q.shape
     most = carried.window.steps
     fields: dict[str, Tensor | None] = {"q": q, "k": k, "v": v, "start": Tensor(carried.steps)}

@@ -12,10 +12,11 @@ from ..ops import Op, attention_forward, gru_forward, lstm_forward, rnn_forward
 from .blocks import arrays_of
 from .builder import Builder, Instruction
 from .carried import NotStepwise
-from .constants import computed
+from .constants import computed, place_of
 from .tensor import Tensor
 
 RECURRENT = (rnn_forward, lstm_forward, gru_forward)
+MASKED = "an attention has a mask, expected is_causal=True alone, which leaves out later steps"
 # Dimensions of which an op computes each index by itself, beside leading ones and the batch.
 APART = {"matmul_forward": "MN", "attention_forward": "T", "batch_norm_inference": "CL"}
 
@@ -30,7 +31,6 @@ class Causal:
     def __init__(self, builder: Builder, moving: Mapping[tuple[int, str], int], steps: int) -> None:
         self.builder, self.moving, self.steps = builder, moving, steps
         self.computed = computed(builder)
-        self.lines: Sequence[str] = getattr(builder, "lines", ())
 
     def check(self, x: np.ndarray, outputs: Sequence[Tensor]) -> None:
         """NotStepwise where an output of a step depends on other steps, but for what states and caches keep."""
@@ -39,9 +39,8 @@ class Causal:
             try:
                 self._run(number, instruction)
             except NotStepwise as error:
-                layer = f", in the layer {instruction.layer!r}" if instruction.layer else ""
-                line = f"\n  {self.lines[number]}" if self.lines and self.lines[number] else ""
-                raise NotStepwise(f"{error} ({instruction.op.name}{layer}){line}") from None
+                place = place_of(self.builder, number)
+                raise NotStepwise(f"{error} ({instruction.op.name}){place}") from None
         for y in outputs:
             last = np.isin(y.array, (0, self.steps)).all()
             if not last and (y.array.ndim < 2 or not self._is_own(y.array)):
@@ -50,7 +49,9 @@ class Causal:
     def _run(self, number: int, instruction: Instruction) -> None:
         arrays = arrays_of(instruction)
         steps = {
-            name: self._steps_of(number, name, arrays[name]) for name in instruction.op.inputs if name in arrays
+            name: self._steps_of(number, name, arrays[name])
+            for name in instruction.op.inputs
+            if name in arrays
         }
         if instruction.op in RECURRENT:
             self._recurrent(instruction, steps)
@@ -84,9 +85,7 @@ class Causal:
 
     def _attention(self, instruction: Instruction, steps: Mapping[str, np.ndarray]) -> None:
         if {"mask", "lengths", "step"} & steps.keys():
-            raise NotStepwise(
-                "an attention has a mask or lengths beside is_causal, expected is_causal=True alone: it leaves out the same"
-            )
+            raise NotStepwise(MASKED)
         if not all(self._is_own(steps[name]) for name in "qkv"):
             raise NotStepwise("queries, keys and values are not those of the same steps")
         arrays = arrays_of(instruction)

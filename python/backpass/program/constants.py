@@ -22,6 +22,8 @@ class Reading(NamedTuple):
     scalars: dict[str, Any]
     shapes: dict[str, tuple[int, ...]]
     constants: dict[str, np.ndarray]
+    # The layer and the line of the user's that it comes from, for messages.
+    place: str
 
 
 class Computed:
@@ -40,6 +42,13 @@ def computed(builder: Builder) -> Computed:
     """What a program computes, is given, or carries on."""
     carried = builder.carried.arrays.values() if builder.carried is not None else ()
     return Computed([*builder.buffers, *carried])
+
+
+def place_of(builder: Builder, number: int) -> str:
+    """Where an instruction comes from, as the end of a message."""
+    layer, lines = builder.instructions[number].layer, getattr(builder, "lines", ())
+    of_user = f"\n  {lines[number]}" if lines and lines[number] else ""
+    return (f", in the layer {layer!r}" if layer else "") + of_user
 
 
 def readings(builder: Builder) -> list[Reading]:
@@ -67,7 +76,8 @@ def readings(builder: Builder) -> list[Reading]:
                 continue
         scalars = {name: instruction.fields[name] for name in instruction.op.scalars}
         shapes = {name: array.shape for name, array in arrays.items()}
-        found.append(Reading(number, instruction.op, instruction.layer, scalars, shapes, constants))
+        place = place_of(builder, number)
+        found.append(Reading(number, instruction.op, instruction.layer, scalars, shapes, constants, place))
     return found
 
 

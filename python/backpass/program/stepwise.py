@@ -15,7 +15,7 @@ from ..system.memory import aligned
 from .build import Network, emit_network, input_tensors
 from .builder import Builder
 from .carried import NotStepwise
-from .causal import Causal
+from .causal import MASKED, Causal
 from .constants import Reading, readings
 from .plan import InputSpec
 from .repeat import Lined
@@ -87,9 +87,9 @@ class Stepwise:
         """The instructions of two lengths side by side; NotStepwise where they are not the same."""
         for here, there in zip(few, many, strict=False):
             if _alike(here) != _alike(there):
-                raise NotStepwise(f"{DIFFERS}{_where(here)}")
+                raise NotStepwise(f"{DIFFERS}{here.place}")
         if len(few) != len(many):
-            raise NotStepwise(f"{DIFFERS}{_where(max(few, many, key=len)[min(len(few), len(many))])}")
+            raise NotStepwise(f"{DIFFERS}{max(few, many, key=len)[min(len(few), len(many))].place}")
         return [*zip(few, many, strict=True)]
 
 
@@ -122,21 +122,25 @@ def _moving(few: Reading, many: Reading, steps: int, all_steps: int) -> Mapping[
     for name, table in many.constants.items():
         here = few.constants.get(name)
         if here is None:
-            raise NotStepwise(f"{DIFFERS}{_where(few)}")
+            raise NotStepwise(f"{DIFFERS}{few.place}")
         if here.shape == table.shape:
             if address(here) != address(table) and here.tobytes() != table.tobytes():
-                raise NotStepwise(f"{DIFFERS}{_where(few)}")
+                raise NotStepwise(f"{DIFFERS}{few.place}")
             continue
-        axes = [k for k, sizes in enumerate(zip(here.shape, table.shape, strict=False)) if sizes[0] != sizes[1]]
+        axes = [
+            k for k, sizes in enumerate(zip(here.shape, table.shape, strict=False)) if sizes[0] != sizes[1]
+        ]
         if (
             here.ndim != table.ndim
             or [(here.shape[k], table.shape[k]) for k in axes] != [(steps, all_steps)]
             or not (_fits(few, name) and _fits(many, name))
             or not np.array_equal(here, table[(slice(None),) * axes[0] + (slice(steps),)], equal_nan=True)
         ):
+            if name == "mask":
+                raise NotStepwise(f"{MASKED}{few.place}")
             raise NotStepwise(
                 f"{name} of {few.op.name} has the shape {here.shape} for {steps} steps and {table.shape} for"
-                f" {all_steps}, expected the same but for the steps{_where(few)}"
+                f" {all_steps}, expected the same but for the steps{few.place}"
             )
         found[name] = axes[0]
     return found
@@ -146,7 +150,3 @@ def _fits(reading: Reading, name: str) -> bool:
     """Whether a call reads a constant as it is, but for what is repeated: not a part of a copy, nor a copy in another shape."""
     there, here = reading.constants[name].shape, reading.shapes[name]
     return len(there) == len(here) and all(a in (1, b) for a, b in zip(there, here, strict=True))
-
-
-def _where(reading: Reading) -> str:
-    return f", in the layer {reading.layer!r}" if reading.layer else ""
