@@ -186,6 +186,20 @@ def test_an_output_of_the_last_step_alone() -> None:
         assert np.allclose(session.step(ids[:, end - 1]), model.predict(ids[:, :end]), atol=1e-6)
 
 
+def test_sequences_of_numbers_through_batch_normalisation() -> None:
+    class Numbers(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inputs, self.norm, self.encoder = nn.Linear(3, WIDTH), nn.BatchNorm1d(WIDTH), encoder(True)
+
+        def forward(self, x: Any) -> Any:
+            return self.encoder(self.norm(self.inputs(x).transpose(1, 2)).transpose(1, 2), is_causal=True)
+
+    model = bp.Model(Numbers(), "mse")
+    x = np.random.default_rng(0).standard_normal((2, WINDOW, 3))
+    assert np.allclose(stepped(model.session(2, WINDOW), x), model.predict(x), atol=1e-5)
+
+
 def test_positions_of_a_recurrent_network_count_on() -> None:
     net = tokens(nn.PositionalEmbedding(WINDOW, WIDTH), nn.GRU(WIDTH, WIDTH))
     model, ids = model_of(net), ids_of(2)
