@@ -72,8 +72,10 @@ class Choice:
         if self.temperature == 0:
             return np.asarray(logits.argmax(axis=-1))
         scaled = logits.astype(np.float64)
-        scaled -= scaled.max(axis=-1, keepdims=True)
-        scaled /= self.temperature
+        # ufuncs, because methods such as max and clip cost several times as much on so few numbers
+        scaled -= np.maximum.reduce(scaled, axis=-1, keepdims=True)
+        if self.temperature != 1:
+            scaled /= self.temperature
         if self.top_k is not None and self.top_k < scaled.shape[-1]:
             least = np.partition(scaled, -self.top_k, axis=-1)[:, -self.top_k, None]
             scaled[scaled < least] = -np.inf
@@ -84,6 +86,7 @@ class Choice:
             before = np.cumsum(ordered, axis=-1) - ordered
             ordered[before >= self.top_p * ordered.sum(axis=-1, keepdims=True)] = 0
             np.put_along_axis(weights, order, ordered, axis=-1)
-        sums = np.cumsum(weights, axis=-1)
+        sums = np.add.accumulate(weights, axis=-1)
         drawn = self.rng.random(len(logits))[:, None] * sums[:, -1:]
-        return np.asarray((sums <= drawn).sum(axis=-1)).clip(max=logits.shape[-1] - 1)
+        below = np.add.reduce(sums <= drawn, axis=-1, dtype=np.int64)
+        return np.asarray(np.minimum(below, logits.shape[-1] - 1))

@@ -53,12 +53,14 @@ class Stepwise:
         # Three steps show how they depend on each other, one shows what moves.
         some = min(steps, 3)
         builder, outputs, x = _emitted(net, dtype, inputs, some)
-        one = readings(_emitted(net, dtype, inputs, 1)[0])
+        few, one = readings(builder), readings(_emitted(net, dtype, inputs, 1)[0])
         moving = {
             (there.number, name): axis
-            for here, there in self._paired(one, readings(builder))
+            for here, there in self._paired(one, few)
             for name, axis in _moving(here, there, 1, some).items()
         }
+        for here, there in self._paired(few, self.whole):
+            _moving(here, there, some, steps)
         if some > 1:
             Causal(builder, moving, some).check(x, outputs)
 
@@ -119,10 +121,10 @@ def _alike(reading: Reading) -> Any:
 def _moving(few: Reading, many: Reading, steps: int, all_steps: int) -> Mapping[str, int]:
     """By name the axis of the steps of what a call reads of a constant; NotStepwise where it is none of the first steps."""
     found: dict[str, int] = {}
+    if few.constants.keys() != many.constants.keys():
+        raise NotStepwise(f"{DIFFERS}{few.place}")
     for name, table in many.constants.items():
-        here = few.constants.get(name)
-        if here is None:
-            raise NotStepwise(f"{DIFFERS}{few.place}")
+        here = few.constants[name]
         if here.shape == table.shape:
             if address(here) != address(table) and here.tobytes() != table.tobytes():
                 raise NotStepwise(f"{DIFFERS}{few.place}")
