@@ -40,51 +40,85 @@ BP_INLINE const Word* words_of_row(Word* words, Index begin, Index count, std::u
     return words + begin % kDrawBlock;
 }
 
-// y = P v, P = softmax(scale q kᵀ + mask), with dropout of P
+BP_INLINE Index between(Index count, Index most) { return count < 0 ? 0 : count < most ? count : most; }
+
+// y = P v, P = softmax(scale q kᵀ + mask), with dropout of P, for one block of queries of a head. start: the step of the first
+// query, where attention is causal.
+template <class T>
+BP_INLINE void attend(const AttentionForward<T>& op, const AttentionShape& s, Head head, Index t0,
+                      Index start, const Working<T>& work, Scratch scratch) {
+    const Index ld = score_stride(s.keys), rows = s.queries - t0 < s.rows ? s.queries - t0 : s.rows;
+    const T scale = T(op.scale), kept = op.p < 1 ? T(1 / (1 - op.p)) : T(0);
+    const Word threshold = op.step ? threshold_of(op.p) : 0;
+    const Index keys = keys_of(op.lengths, s.keys, head.b), first = start + t0;
+    const Index cut = op.causal ? between(first + rows, keys) : keys;
+    gemm(rows_of_head(op.q, head, t0), columns_of_head(op.k, head), Output<T>{work.scores, ld},
+         Piece{0, rows, 0, cut}, s.width, Plain{}, scratch);
+    if (op.mask) forget<T>(work.used, cut);
+    for (Index r = 0; r < rows; ++r) {
+        const Index t = t0 + r, row = ((head.b * s.heads + head.h) * s.queries + t) * s.keys;
+        const Index counted = op.causal ? between(first + r + 1, cut) : cut;
+        const T* mask = op.mask ? at_head(op.mask, head.b, head.h, t) : nullptr;
+        T *p = work.scores + r * ld, *out = op.probabilities ? op.probabilities.data + row : nullptr;
+        const vec<T> factor = broadcast<T>(softmax_row(p, mask, scale, counted));
+        const Word* words = op.step ? words_of_row(work.words, row, counted, std::uint64_t(op.step.data[0]),
+                                                   std::uint64_t(op.stream), std::uint64_t(op.seed))
+                                    : nullptr;
+        each_vector<T>(counted, [&](Index i, int n) BP_INLINED {
+            const vec<T> probability = load_some(p + i, n) * factor;
+            vec<T> shown = probability, weight = probability;
+            if (words) {
+                const vec<T> drawn = mask_of<T>(words + i, threshold, T(1));
+                weight = select(drawn > T(0), probability * kept, vec<T>{});
+                shown = select(drawn > T(0), probability, -probability);
+            }
+            store_some(p + i, weight, n);
+            if (out) store_some(out + i, shown, n);
+            if (mask) note_used(work.used + i, weight, n);
+        });
+        fill_zero<T>(p, counted, cut);
+        if (out) fill_zero<T>(out, counted, s.keys);
+    }
+    const Operand<T> weights{work.scores, ld, 1};
+    T* const y = op.y.data + ((head.b * s.queries + t0) * s.heads + head.h) * s.outputs;
+    multiply_used(weights, rows_of_values(op.v, head), Output<T>{y, s.heads * s.outputs}, rows, s.outputs,
+                  cut, op.mask ? work.used : nullptr, scratch);
+}
+
 template <class T>
 void attention_forward(const AttentionForward<T>& op, Range range, Scratch scratch) {
     const AttentionShape s = op.shape();
-    const Index ld = score_stride(s.keys), blocks = s.blocks();
+    const Index blocks = s.blocks();
     const Working<T> work(scratch);
-    const T scale = T(op.scale), kept = op.p < 1 ? T(1 / (1 - op.p)) : T(0);
-    const Word threshold = op.step ? threshold_of(op.p) : 0;
+    for (Index task = range.begin; task < range.end; ++task)
+        attend(op, s, head_of(s, task / blocks), task % blocks * s.rows, 0, work, scratch);
+}
+
+// Rows of x of a head, one for each step, into those of `all` from step `start` on, as far as there are any.
+template <class T>
+BP_INLINE void take_in(const Strided<const T>& x, const Tensor<T>& all, Head head, Index start) {
+    const Index most = all.shape[1], heads = all.shape[2], columns = all.shape[3];
+    for (Index t = start < 0 ? -start : 0; t < x.shape[1] && start + t < most; ++t) {
+        const T* const from = at_head(x, head.b, t, head.h);
+        T* const to = all.data + ((head.b * most + start + t) * heads + head.h) * columns;
+        each_vector<T>(columns,
+                       [&](Index c, int n) BP_INLINED { store_some(to + c, load_some(from + c, n), n); });
+    }
+}
+
+// keys and values take k and v in; y = P values, P = softmax(scale q keysᵀ) over the steps up to a query's own
+template <class T>
+void attention_step(const AttentionStep<T>& op, Range range, Scratch scratch) {
+    const AttentionForward<T> all = op.over_all();
+    const AttentionShape s = all.shape();
+    const Working<T> work(scratch);
+    // It may be forged: beyond these there is no step.
+    const Index given = op.start.data[0], most = s.keys, least = -s.queries;
+    const Index start = given < least ? least : given < most ? given : most;
     for (Index task = range.begin; task < range.end; ++task) {
-        const Head head = head_of(s, task / blocks);
-        const Index t0 = task % blocks * s.rows, rows = s.queries - t0 < s.rows ? s.queries - t0 : s.rows;
-        const Index keys = keys_of(op.lengths, s.keys, head.b);
-        const Index cut = op.causal && t0 + rows < keys ? t0 + rows : keys;
-        gemm(rows_of_head(op.q, head, t0), columns_of_head(op.k, head), Output<T>{work.scores, ld},
-             Piece{0, rows, 0, cut}, s.width, Plain{}, scratch);
-        if (op.mask) forget<T>(work.used, cut);
-        for (Index r = 0; r < rows; ++r) {
-            const Index t = t0 + r, row = ((head.b * s.heads + head.h) * s.queries + t) * s.keys;
-            const Index counted = op.causal && t + 1 < cut ? t + 1 : cut;
-            const T* mask = op.mask ? at_head(op.mask, head.b, head.h, t) : nullptr;
-            T *p = work.scores + r * ld, *out = op.probabilities ? op.probabilities.data + row : nullptr;
-            const vec<T> factor = broadcast<T>(softmax_row(p, mask, scale, counted));
-            const Word* words = op.step
-                                    ? words_of_row(work.words, row, counted, std::uint64_t(op.step.data[0]),
-                                                   std::uint64_t(op.stream), std::uint64_t(op.seed))
-                                    : nullptr;
-            each_vector<T>(counted, [&](Index i, int n) BP_INLINED {
-                const vec<T> probability = load_some(p + i, n) * factor;
-                vec<T> shown = probability, weight = probability;
-                if (words) {
-                    const vec<T> drawn = mask_of<T>(words + i, threshold, T(1));
-                    weight = select(drawn > T(0), probability * kept, vec<T>{});
-                    shown = select(drawn > T(0), probability, -probability);
-                }
-                store_some(p + i, weight, n);
-                if (out) store_some(out + i, shown, n);
-                if (mask) note_used(work.used + i, weight, n);
-            });
-            fill_zero<T>(p, counted, cut);
-            if (out) fill_zero<T>(out, counted, s.keys);
-        }
-        const Operand<T> weights{work.scores, ld, 1};
-        T* const y = op.y.data + ((head.b * s.queries + t0) * s.heads + head.h) * s.outputs;
-        multiply_used(weights, rows_of_values(op.v, head), Output<T>{y, s.heads * s.outputs}, rows, s.outputs,
-                      cut, op.mask ? work.used : nullptr, scratch);
+        const Head head = head_of(s, task);
+        take_in(op.k, op.keys, head, start), take_in(op.v, op.values, head, start);
+        for (Index t0 = 0; t0 < s.queries; t0 += s.rows) attend(all, s, head, t0, start, work, scratch);
     }
 }
 
@@ -164,5 +198,6 @@ void attention_backward(const AttentionBackward<T>& op, Range range, Scratch scr
 
 BACKPASS_KERNEL(AttentionForward, attention_forward)
 BACKPASS_KERNEL(AttentionBackward, attention_backward)
+BACKPASS_KERNEL(AttentionStep, attention_step)
 
 }  // namespace backpass::BACKPASS_ISA

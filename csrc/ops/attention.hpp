@@ -170,6 +170,64 @@ struct AttentionBackward {
     }
 };
 
-using AttentionOps = BothDtypes<AttentionForward, AttentionBackward>;
+// The next steps of a sequence: their keys and values are taken in, their queries attend to all up to their own step.
+// Tasks: a sample and head.
+template <class T>
+struct AttentionStep {
+    static constexpr const char* name = "attention_step";
+    Strided<const T> q, k, v;
+    Tensor<const std::int64_t> start;
+    Tensor<T> keys, values, y, probabilities;
+    double scale = 1;
+
+    template <class Visit>
+    void fields(Visit&& field) {
+        field("q", q);
+        field("k", k);
+        field("v", v);
+        field("start", start);
+        field("keys", keys);
+        field("values", values);
+        field("y", y);
+        field("probabilities", probabilities, optional);
+        field("scale", scale);
+    }
+    const char* invalid() const {
+        if (q.ndim != 4 || k.ndim != 4 || v.ndim != 4 || keys.ndim != 4 || values.ndim != 4)
+            return "q, k, v, keys and values must have 4 dimensions";
+        const std::int64_t batch = q.shape[0], steps = q.shape[1], heads = q.shape[2], most = keys.shape[1];
+        if (!same_shape(q, k) || !is_shaped(v, batch, steps, heads, v.shape[3]))
+            return "q and k must be (B, T, H, D), v (B, T, H, E)";
+        if (!is_shaped(keys, batch, most, heads, q.shape[3]) ||
+            !is_shaped(values, batch, most, heads, v.shape[3]))
+            return "keys and values must be (B, S, H, D) and (B, S, H, E)";
+        if (!same_shape(v, y)) return "y must be like v";
+        if (!is_shaped(probabilities, batch, heads, steps, most)) return "probabilities must be (B, H, T, S)";
+        if (!has_size(start, 1)) return "start must be (1,)";
+        if (most > kMostKeys) return "more than 16384 keys";
+        return dense_rows(q, k, v) ? nullptr : "the last dimension of q, k and v must lie together";
+    }
+    // Keys and values as a whole attention reads them.
+    BP_INLINE AttentionForward<T> over_all() const {
+        AttentionForward<T> all;
+        all.q = q, all.k = strided(keys), all.v = strided(values), all.y = y;
+        all.probabilities = probabilities, all.scale = scale, all.causal = true;
+        return all;
+    }
+    double flops() const { return over_all().flops(); }
+    double bytes() const { return over_all().bytes(); }
+    BP_INLINE std::int64_t tasks() const { return q.shape[0] * q.shape[2]; }
+
+  private:
+    BP_INLINE static Strided<const T> strided(const Tensor<T>& a) {
+        Strided<const T> view;
+        view.data = a.data, view.ndim = 4;
+        std::int64_t step = 1;
+        for (int i = 3; i >= 0; step *= a.shape[i--]) view.shape[i] = a.shape[i], view.stride[i] = step;
+        return view;
+    }
+};
+
+using AttentionOps = BothDtypes<AttentionForward, AttentionBackward, AttentionStep>;
 
 }  // namespace backpass

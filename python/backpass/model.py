@@ -429,23 +429,29 @@ class Model:
 
     # -- along time ---------------------------------------------------------------------------------------------------
 
-    def session(self, batch: int = 1) -> Session:
-        """A session: the network is fed step by step, and its recurrent layers keep their state in between.
+    def session(self, batch: int = 1, window: int | None = None) -> Session:
+        """A session: the network is fed step by step, and keeps in between what it has to know of earlier steps.
+
+        Recurrent layers keep their state, causal attentions their keys and values; positions count on. A step then costs one
+        step, and gives what `predict` gives at that place of the whole sequence.
 
         Args:
             batch: sequences side by side, default 1.
+            window: the most steps of a sequence, for which an attention keeps keys and values; default those for which layers
+                have positions. A network of recurrent layers needs none.
 
         Returns a Session with `step(x)`, `read(x)`, `reset()` and `fork()`; all sessions of a model share its weights.
 
         Raises:
-            ValueError: a batch below 1; a network with several inputs.
+            ValueError: a batch or a window below 1; a network with several inputs. At the first step: a network in which an
+                output depends on later steps; an attention without a window.
 
         Example:
             >>> session = forecaster.session()
             >>> session.step(np.zeros((1, 4))).shape
             (1, 1)
         """
-        return Session(self.engine, batch)
+        return Session(self.engine, batch, window)
 
     @reentrant
     def generate(
@@ -457,10 +463,12 @@ class Model:
         top_p: float | None = None,
         seed: int = 0,
         window: int | None = None,
+        stride: int = 1,
     ) -> np.ndarray:
         """Go on with a sequence of integers, such as characters: each next one is drawn from softmax(output / temperature).
 
-        Recurrent layers carry their state. Any other network reads what came before again at each step.
+        A network that a session takes reads each integer once; a window that is full is read anew, without the `stride` oldest
+        integers. Any other network reads what came before again at each step.
 
         Args:
             prompt: (T,) integers, or (batch, T). steps: how many to add.
@@ -468,7 +476,10 @@ class Model:
             top_k: draw among the k likeliest; default None, all. top_p: among the likeliest whose probabilities add up to p, in
                 (0, 1]; default None, all.
             seed: of the draws, default 0; the same seed gives the same integers.
-            window: the most steps that a network without state reads, default those for which it has positions, else all.
+            window: the most steps that a network reads, default those for which it has positions, else all; one of recurrent
+                layers alone reads no step again.
+            stride: integers that a full window leaves behind, default 1: each integer is drawn from a full window. With half the
+                window it is from half of it at least, and a small part of the work.
 
         Returns integers (T + steps,), or (batch, T + steps), the prompt included.
 
@@ -479,7 +490,7 @@ class Model:
             >>> writer.generate([0, 1], 3, temperature=0).shape
             (5,)
         """
-        return generate(self.engine, prompt, steps, temperature, top_k, top_p, seed, window)
+        return generate(self.engine, prompt, steps, temperature, top_k, top_p, seed, window, stride)
 
     # -- one pass at a time -------------------------------------------------------------------------------------------
 

@@ -191,6 +191,56 @@ void attend(Shape s, Asked asked) {
     Case<T>(s, asked).check();
 }
 
+// Some steps of a sequence after others, and what a whole attention gives; what is not filled yet may be anything.
+template <class T>
+void steps_after_others(int64_t first, int64_t T_, int64_t most) {
+    const int64_t B = 2, H = 3, D = 5, E = 4, all = first + T_;
+    const Laid<T> q = laid<T>(B, all, H, D, Heads::packed), k = laid<T>(B, all, H, D, Heads::packed),
+                  v = laid<T>(B, all, H, E, Heads::packed);
+    const auto y = Array<T>::filled({B, all, H, E});
+    AttentionForward<T> whole;
+    whole.q = q, whole.k = k, whole.v = v, whole.y = y, whole.scale = kScale, whole.causal = true;
+    run(whole);
+    const auto keys = Array<T>::filled({B, most, H, D}), values = Array<T>::filled({B, most, H, E});
+    for (const auto& [begin, end] : {std::pair{int64_t(0), first}, std::pair{first, all}}) {
+        const auto part = [&, from = begin, to = end](Strided<const T> a) {
+            a.data += from * a.stride[1], a.shape[1] = to - from;
+            return a;
+        };
+        const Array<int64_t> start({1}, double(begin), double(begin));
+        const auto got = Array<T>::filled({B, end - begin, H, E}),
+                   p = Array<T>::filled({B, H, end - begin, most});
+        AttentionStep<T> op;
+        op.q = part(whole.q), op.k = part(whole.k), op.v = part(whole.v);
+        op.start = start, op.keys = keys, op.values = values, op.y = got, op.probabilities = p,
+        op.scale = kScale;
+        CHECK(op.invalid() == nullptr);
+        run(op);
+        for (int64_t b = 0; b < B; ++b)
+            for (int64_t i = 0; i < (end - begin) * H * E; ++i)
+                CHECK(is_close(got[b * (end - begin) * H * E + i], double(y[(b * all + begin) * H * E + i]),
+                               60, double(all)));
+        for (int64_t row = 0; row < B * H * (end - begin); ++row)
+            for (int64_t j = begin + row % (end - begin) + 1; j < most; ++j) CHECK(p[row * most + j] == T(0));
+    }
+}
+
+// A start that is forged writes nothing outside.
+template <class T>
+void forged_starts() {
+    const Laid<T> x = laid<T>(1, 3, 2, 4, Heads::packed);
+    for (const int64_t at : {int64_t(-2), int64_t(4), int64_t(6), INT64_MIN, INT64_MAX}) {
+        const auto keys = Array<T>::filled({1, 5, 2, 4}), values = Array<T>::filled({1, 5, 2, 4}),
+                   y = Array<T>::filled({1, 3, 2, 4});
+        Array<int64_t> start({1}, 0, 0);
+        start[0] = at;
+        AttentionStep<T> op;
+        op.q = x, op.k = x, op.v = x, op.start = start, op.keys = keys, op.values = values, op.y = y;
+        run(op);
+        if (at == -2) CHECK(y[0] == T(0) && keys[0] == x[2 * 8]);
+    }
+}
+
 template <class T>
 void refuses() {
     const auto wrong = [](Extents q, Extents strides, int64_t keys) {
@@ -239,6 +289,9 @@ void check(T) {
                     .lie = Heads::packed};
         attend<T>({1, 150, 200, 1, 33, 16}, asked), attend<T>({1, 9, 2100, 1, 4, 3}, asked);
     }
+    for (const int64_t first : {1, 4, 40})
+        for (const int64_t steps : {1, 2, 37}) steps_after_others<T>(first, steps, first + steps + first % 3);
+    forged_starts<T>();
     refuses<T>();
 }
 

@@ -78,6 +78,7 @@ def covered() -> dict[str, set[str]]:
 # What has no case, and why.
 OPS = {
     "mean_loss": "the end of every traced loss: test_torch_traced",
+    "attention_step": "attention over what a session keeps: tests/engine/test_attending_sessions.py",
     "gather": "the batches of fit: test_torch_loops",
     "gather_labels": "the batches of fit: test_torch_loops",
     "index_function": "beside PyTorch in tests/nn/test_index_arithmetic.py",

@@ -192,7 +192,9 @@ def test_generate_of_a_network_without_state_reads_its_window_again() -> None:
         assert got[at] == model.predict(got[None, at - 2 : at])[0].argmax()
 
 
-def test_a_network_that_attends_generates_from_whole_sequences_and_has_no_session() -> None:
+def test_a_network_that_attends_generates_as_from_whole_sequences_and_a_session_of_it_asks_for_a_window() -> (
+    None
+):
     class Both(nn.Module):
         def __init__(self) -> None:
             super().__init__()

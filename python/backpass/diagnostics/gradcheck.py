@@ -11,12 +11,8 @@ import numpy as np
 
 from ..checks import is_whole, real
 from ..data import arrays
-<<<<<<< HEAD
 from ..data.inputs import Inputs, with_targets
-=======
-from ..data.inputs import Inputs
 from ..data.known_categories import KnownCategories
->>>>>>> cats
 from ..data.targets import target_of
 from ..engine import passes, weights
 from ..engine.engine import Engine, HasEngine

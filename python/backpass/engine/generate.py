@@ -9,8 +9,8 @@ from ..checks import real, whole
 from ..data import arrays
 from ..nn.initial_weights import generator
 from .engine import Engine
-from .passes import predict
-from .session import Session
+from .reader import Reader
+from .session import positions
 
 # Integers that may be added.
 MOST = 2**40
@@ -27,6 +27,7 @@ def generate(
     top_p: float | None = None,
     seed: int = 0,
     window: int | None = None,
+    stride: int = 1,
 ) -> np.ndarray:
     """What `Model.generate` does."""
     ids = arrays.as_array("prompt", prompt)
@@ -34,39 +35,23 @@ def generate(
         raise ValueError(f"prompt is {ids.dtype} {ids.shape}, expected integers (T,) or (batch, T)")
     draw = Choice(temperature, top_k, top_p, seed)
     count = whole("steps", steps, 0, MOST)
-    most = _window(engine, window)
+    most = positions(engine) if window is None else whole("window", window, 1)
+    stride = whole("stride", stride, 1, MOST if most is None else most)
     out = np.empty((ids.size // ids.shape[-1], ids.shape[-1] + count), np.int64)
     out[:, : ids.shape[-1]] = ids
     if count:
-        _fill(engine, out, ids.shape[-1], draw, most)
+        _fill(Reader(engine, out, ids.shape[-1], most, stride), out, ids.shape[-1], draw)
     return out if ids.ndim == 2 else out[0]
 
 
-def _fill(engine: Engine, out: np.ndarray, start: int, draw: "Choice", window: int | None) -> None:
-    session = Session(engine, len(out))
-    given = out[:, :start] if window is None else out[:, :start][:, -window:]
-    stepwise = session.keeps_state(given)
-    logits = session.read(given) if stepwise else predict(engine, given)
-    if not isinstance(logits, np.ndarray):
-        raise ValueError(
-            "generate: the network has several outputs, expected one with a number for each integer"
-        )
+def _fill(reader: Reader, out: np.ndarray, start: int, draw: "Choice") -> None:
     for at in range(start, out.shape[1]):
+        logits = reader.read(at)
+        if not isinstance(logits, np.ndarray):
+            raise ValueError(
+                "generate: the network has several outputs, expected one with a number for each integer"
+            )
         out[:, at] = draw(logits[:, -1] if logits.ndim > 2 else logits)
-        if at + 1 == out.shape[1]:
-            break
-        if stepwise:
-            logits = session.step(out[:, at])
-        else:  # the network reads what came before again
-            logits = predict(engine, out[:, max(0, at + 1 - (window or at + 1)) : at + 1])
-
-
-def _window(engine: Engine, window: int | None) -> int | None:
-    """The most steps that the network reads at once: those for which it has positions, unless it was said."""
-    if window is not None:
-        return whole("window", window, 1)
-    lengths = [layer.max_len for _, layer in engine.net.walk() if isinstance(vars(layer).get("max_len"), int)]
-    return min(lengths, default=None)
 
 
 class Choice:
@@ -87,8 +72,10 @@ class Choice:
         if self.temperature == 0:
             return np.asarray(logits.argmax(axis=-1))
         scaled = logits.astype(np.float64)
-        scaled -= scaled.max(axis=-1, keepdims=True)
-        scaled /= self.temperature
+        # ufuncs, because methods such as max and clip cost several times as much on so few numbers
+        scaled -= np.maximum.reduce(scaled, axis=-1, keepdims=True)
+        if self.temperature != 1:
+            scaled /= self.temperature
         if self.top_k is not None and self.top_k < scaled.shape[-1]:
             least = np.partition(scaled, -self.top_k, axis=-1)[:, -self.top_k, None]
             scaled[scaled < least] = -np.inf
@@ -99,6 +86,7 @@ class Choice:
             before = np.cumsum(ordered, axis=-1) - ordered
             ordered[before >= self.top_p * ordered.sum(axis=-1, keepdims=True)] = 0
             np.put_along_axis(weights, order, ordered, axis=-1)
-        sums = np.cumsum(weights, axis=-1)
+        sums = np.add.accumulate(weights, axis=-1)
         drawn = self.rng.random(len(logits))[:, None] * sums[:, -1:]
-        return np.asarray((sums <= drawn).sum(axis=-1)).clip(max=logits.shape[-1] - 1)
+        below = np.add.reduce(sums <= drawn, axis=-1, dtype=np.int64)
+        return np.asarray(np.minimum(below, logits.shape[-1] - 1))

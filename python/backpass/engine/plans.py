@@ -9,7 +9,7 @@ from ..backends import Backend, Executor, Inference
 from ..losses import Loss
 from ..nn import Module
 from ..program import InputSpec, Plan, Spec, build_plan, index_inputs, indices_of, on_each, steps_along
-from ..program.carried import Carried
+from ..program.carried import Carried, Window
 from ..program.computed_indices import ComputedIndices
 from ..program.plan import BackwardPlan, OwnLossPlan, Target, TrainingPlan
 from .advice import unused_parameters
@@ -130,6 +130,12 @@ class PlanCache:
         """The forward pass for one shape of batch, of which nobody else knows."""
         spec = Spec(inputs, padded=self.backend.pads_rows, carried=carried)
         return build_plan(self.net, self.loss, self.dtype, self.seed, self.step, spec)
+
+    def stepwise(self, inputs: tuple[InputSpec, ...], steps: int) -> Window:
+        """The network over so many steps, computed a few at a time; ValueError where a step needs more than states keep."""
+        from ..program.stepwise import Stepwise  # here: `import backpass` is to be quick
+
+        return Stepwise(self.net, self.dtype, inputs, steps)
 
     def infer(self, inputs: tuple[InputSpec, ...]) -> tuple[Executor, Plan]:
         """The forward pass for one shape of batch, compiled; `inferring` then knows the shape, if the batch is one array."""

@@ -1,4 +1,4 @@
-"""Session: a network that is fed step by step, and keeps the state of its recurrent layers in between."""
+"""Session: a network that is fed step by step, and keeps states, keys and values of the steps before."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from ..checks import whole
 from ..data import arrays
 from ..ops import attention_forward
 from ..program import Plan, as_given
-from ..program.carried import Carried
+from ..program.carried import STEPS, Carried, NotStepwise
 from ..system.exclusive import computing
 from .engine import Engine
 from .inputs import taken
@@ -17,8 +17,14 @@ from .passes import rows_as_they_are
 
 
 def attends(plan: Plan) -> bool:
-    """Whether steps look at each other by attention."""
+    """Whether steps look at each other by attention, without those of the calls before."""
     return any(instruction.op is attention_forward for instruction in plan.forward)
+
+
+def positions(engine: Engine) -> int | None:
+    """The most steps for which layers have positions; None where none has any."""
+    lengths = [layer.max_len for _, layer in engine.net.walk() if isinstance(vars(layer).get("max_len"), int)]
+    return min(lengths, default=None)
 
 
 class Session:
@@ -26,7 +32,10 @@ class Session:
 
     Attributes:
         batch: the sequences side by side.
-        carried: the states by name, as arrays (batch, ...).
+        window: the most steps of a sequence; None for a network that keeps states alone.
+        steps: how many steps of the window are over.
+        carried: the states by name, as arrays (batch, ...), of an attention its keys and values (batch, window, heads, size);
+            with a window `steps` (1,) as well.
 
     Shapes: `step` takes one step of each sequence, (batch,) integers or (batch, features), `read` many, (batch, T, ...).
 
@@ -36,8 +45,11 @@ class Session:
         (2, 1)
     """
 
-    def __init__(self, engine: Engine, batch: int, carried: Carried | None = None) -> None:
+    def __init__(
+        self, engine: Engine, batch: int, window: int | None = None, carried: Carried | None = None
+    ) -> None:
         self.engine, self.batch = engine, whole("batch", batch, 1)
+        self.window = positions(engine) if window is None else whole("window", window, 1)
         self._carried = carried or Carried()
         self._plans: dict[tuple[int, ...], tuple[Plan, Executor]] = {}
         self._version = engine.version
@@ -51,6 +63,11 @@ class Session:
         """The states by name; writing into an array changes what goes on."""
         return self._carried.arrays
 
+    @property
+    def steps(self) -> int:
+        """How many steps of the window are over; 0 without a window."""
+        return int(self._carried.steps.item()) if self.window is not None else 0
+
     @computing
     def step(self, x: Any) -> Any:
         """The output for the next step of each sequence.
@@ -61,7 +78,7 @@ class Session:
         Returns the output of this step, (batch, ...).
 
         Raises:
-            ValueError, TypeError: x does not fit the network.
+            ValueError, TypeError: x does not fit the network, or the window is full.
 
         Example:
             >>> session.step(np.zeros((2, 4))).shape
@@ -86,7 +103,7 @@ class Session:
         Returns the output, of each step if the network gives one, (batch, T, ...).
 
         Raises:
-            ValueError, TypeError: x does not fit the network.
+            ValueError, TypeError: x does not fit the network, or the window is full.
 
         Example:
             >>> session.read(np.zeros((2, 10, 4))).shape
@@ -98,26 +115,44 @@ class Session:
         return self._run(array)
 
     def reset(self, rows: Any = slice(None)) -> None:
-        """Start anew: all sequences, or those that `rows` chooses."""
+        """Start anew: all sequences, or those that `rows` chooses; with a window all, which stand at the same step."""
+        if self.window is not None and not (isinstance(rows, slice) and rows == slice(None)):
+            raise ValueError(
+                f"reset: rows is {rows!r:.60}, but all sequences of a session with a window are at the same step; expected"
+                " reset() for all, or a session for each"
+            )
         self._carried.reset(rows)
 
     def fork(self) -> "Session":
         """Another session that goes on from here by itself."""
-        return Session(self.engine, self.batch, self._carried.copy())
+        return Session(self.engine, self.batch, self.window, self._carried.copy())
+
+    def attends(self, x: Any) -> bool:
+        """Whether steps of x would look at each other, and this session has no window for them."""
+        return attends(self._program(arrays.as_array("x", x))[0])
 
     def keeps_state(self, x: Any) -> bool:
         """Whether what comes behind x can be given step by step: all that the network knows of x is in states."""
-        plan, _ = self._program(arrays.as_array("x", x))
-        return bool(self.carried) and not attends(plan)
+        return not self.attends(x) and bool(self.carried.keys() - {STEPS})
 
     def _run(self, x: np.ndarray) -> Any:
-        plan, executor = self._program(x)
-        if attends(plan):
+        start, end = self.steps, self.steps + x.shape[1]
+        if self.window is not None and not 0 <= start < end <= self.window:
             raise ValueError(
-                "session: the network attends to earlier steps, of which a session keeps none; predict takes whole sequences"
+                f"session: x is the steps from {start} to {end - 1}, expected at most {self.window}, which is window; reset()"
+                " starts anew"
+            )
+        plan, executor = self._program(x)
+        if attends(plan) and self.window is None:
+            raise ValueError(
+                "session: the network attends to earlier steps and no layer says to how many; give window, the most steps"
             )
         plan.x[...] = x
+        for here, table in plan.moving:
+            here[...] = table[start:end]
         executor.run(1, self.engine.threads)
+        if self.window is not None:
+            self._carried.steps[0] = end
         return as_given(plan.out.copy())
 
     def _program(self, x: np.ndarray) -> tuple[Plan, Executor]:
@@ -126,6 +161,7 @@ class Session:
         engine.refresh()
         if engine.version != self._version:
             self._plans.clear()
+            self._carried.window = None
             self._version = engine.version
         known = self._plans.get(x.shape)
         if known is None or not self._fits(known[0], x):
@@ -151,6 +187,11 @@ class Session:
 
     def _compiled(self, specs: Any, shape: tuple[int, ...]) -> tuple[Plan, Executor]:
         engine = self.engine
+        if self.window is not None and self._carried.window is None:
+            try:
+                self._carried.window = engine.plans.stepwise(specs, self.window)
+            except NotStepwise as error:
+                raise NotStepwise(f"session: {error}") from None
         plan = engine.plans.build(specs, self._carried)
         self._plans[shape] = plan, engine.backend.compile(plan.forward)
         return self._plans[shape]

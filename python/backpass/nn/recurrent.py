@@ -11,6 +11,7 @@ import numpy as np
 
 from ..ops import Op, gru_forward, lstm_forward, rnn_forward
 from ..program import Builder, Tensor
+from ..program.carried import NotStepwise
 from ..program.functions import stack
 from ..program.symbolic import SymbolicTensor
 from ..program.trace import innermost
@@ -168,7 +169,7 @@ class Recurrent(RecurrentWeights):
         """The states that the batch before has left, where states go on."""
         states = [builder.carry(f"{name}{suffix}", (rows, self.hidden_size)) for name in self.states]
         if states[0] is not None and self.bidirectional:
-            raise ValueError(
+            raise NotStepwise(
                 f"{self!r} reads sequences from their end too, so that no state goes on from batch to batch"
             )
         return tuple(state for state in states if state is not None) or None

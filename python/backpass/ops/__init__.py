@@ -1,7 +1,7 @@
 """What is computed: every op as a short NumPy function, the contract of all backends. Importing this room registers every op."""
 
 from .accuracy import argmax, correct_classes, correct_logits
-from .attention import attention_backward, attention_forward
+from .attention import attention_backward, attention_forward, attention_step
 from .augment import augment_images_backward, augment_images_forward, gaussian_noise
 from .avg_pool import (
     adaptive_avg_pool2d_backward,
@@ -115,6 +115,7 @@ __all__ = [
     "argmax",
     "attention_backward",
     "attention_forward",
+    "attention_step",
     "augment_images_backward",
     "augment_images_forward",
     "avg_pool2d_backward",

@@ -25,6 +25,15 @@ def where_used(x, used):
     return np.where(used.any(axis=2)[..., None], x, x.dtype.type(0))
 
 
+def softmax_over(scores, part):
+    """The softmax of scores over the keys that take part; 0 where none does."""
+    scores = np.where(part, scores, scores.dtype.type(-np.inf))
+    top = scores.max(axis=-1, keepdims=True, initial=-np.inf)
+    weights = np.exp(scores - np.where(top == -np.inf, 0, top))
+    total = weights.sum(axis=-1, keepdims=True)
+    return weights / np.where(total == 0, 1, total)
+
+
 def _lengths(rng, shape, dims):
     return rng.integers(0, dims["S"] + 1, shape)
 
@@ -57,12 +66,7 @@ def attention_forward(
     if mask is not None:
         part = part & (mask != -np.inf)
         scores += mask
-    scores = np.where(part, scores, q.dtype.type(-np.inf))
-    top = scores.max(axis=-1, keepdims=True, initial=-np.inf)
-    weights = np.exp(scores - np.where(top == -np.inf, 0, top))
-    total = weights.sum(axis=-1, keepdims=True)
-    weights /= np.where(total == 0, 1, total)
-    shown = weights
+    shown = weights = softmax_over(scores, part)
     if step is not None:
         words = draw(weights.size, int(step[0]), stream, seed).reshape(weights.shape)
         kept = words >= np.uint32(min(p * 2**32, 2**32 - 1))
@@ -105,3 +109,27 @@ def attention_backward(
         dk[...] = np.matmul(scores.swapaxes(-1, -2), query).transpose(0, 2, 1, 3)
     if dv is not None:
         dv[...] = np.matmul(weights.swapaxes(-1, -2), flow).transpose(0, 2, 1, 3)
+
+
+@op(
+    "q[B,T,H,D] k[B,T,H,D] v[B,T,H,E] start[1]:int64 keys[B,S,H,D] values[B,S,H,E]"
+    " -> y[B,T,H,E] probabilities[B,H,T,S]? keys values",
+    samples={"scale": [0.5], "start": constant(2)},
+    strided=("q", "k", "v"),
+    layout=rows_are_dense,
+)
+def attention_step(q, k, v, start, keys, values, y, probabilities, scale: float = 1.0):
+    """keys and values take k and v in from step `start` on; y = P values, P = softmax(scale q keysᵀ).
+
+    A query attends to the steps up to its own. What lies beyond the last of S steps is left out.
+    """
+    places = int(start[0]) + np.arange(q.shape[1])
+    inside = (places >= 0) & (places < keys.shape[1])
+    keys[:, places[inside]], values[:, places[inside]] = k[:, inside], v[:, inside]
+    query, key, value = (a.transpose(0, 2, 1, 3) for a in (q, keys, values))
+    part = np.arange(keys.shape[1]) <= places[:, None]
+    weights = softmax_over(np.matmul(query, key.swapaxes(-1, -2)) * q.dtype.type(scale), part)
+    if probabilities is not None:
+        probabilities[...] = weights
+    used = np.broadcast_to(part, weights.shape)
+    y[...] = np.matmul(weights, where_used(value, used)).transpose(0, 2, 1, 3)

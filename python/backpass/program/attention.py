@@ -6,6 +6,7 @@ import numpy as np
 
 from ..ops import attention_backward, attention_forward, expression
 from .arithmetic import elementwise
+from .attention_step import attend_to_all, keeps_steps
 from .attention_weights import attention_weights
 from .builder import Builder
 from .symbolic import SymbolicTensor
@@ -23,6 +24,8 @@ def attention(
 
     given: mask (B, heads, T, S), lengths (B,), scale and causal, as the op takes them. p: dropout of the probabilities.
     """
+    if keeps_steps(builder, given.get("causal", False)):
+        return attend_to_all(builder, q, k, v, given["scale"], shown)
     want = ["probabilities"] if shown or builder.training else []
     y = builder.emit(attention_forward, want=want, q=q, k=k, v=v, **given, **dropout(builder, p))
     if not shown:
@@ -48,6 +51,8 @@ def packed_attention(
         array = x.array.reshape(sizes)
         return {f"{prefix}{name}": builder.view(x, array[:, :, i]) for i, name in enumerate("qkv")}
 
+    if keeps_steps(builder, given.get("causal", False)):
+        return attend_to_all(builder, **parts(qkv), scale=given["scale"], shown=shown)
     fields: dict[str, Any] = parts(qkv) | given | dropout(builder, p)
     mask = given.get("mask")
     if shown or builder.training:

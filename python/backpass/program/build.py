@@ -57,6 +57,8 @@ def build_plan(
     for tensor in parts_of(out):
         if not isinstance(tensor, Tensor):
             raise TypeError(f"net returned {type(tensor).__name__} from emit, expected a Tensor")
+    window = None if spec.carried is None else spec.carried.window
+    moving = [] if window is None else window.follow(builder, spec.inputs[0].shape[1])
     # What comes out of a network are numbers, of indices such as those of argmax too.
     out = on_each(lambda y: y if y.array.dtype.kind == "f" else builder.emit(to_number, x=y), out)
     out = on_each(builder.contiguous, out)
@@ -84,7 +86,7 @@ def build_plan(
         )  # fmt: skip
     else:
         plan = Plan(arrays, shown, forward, builder.bytes)
-    plan.whole_batch = builder.whole_batch
+    plan.whole_batch, plan.moving = builder.whole_batch, moving
     plan.steps = None if builder.steps is None else builder.steps.array
     if builder.ranges:
         plan.limits = limits(builder.ranges, arrays)

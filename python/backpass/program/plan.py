@@ -75,6 +75,8 @@ class Plan:
     steps: np.ndarray | None = None
     # Whether rows have lengths that no layer reads.
     lengths_unread: bool = False
+    # Rows of constants that have to be filled in for the steps at hand: program/stepwise.py.
+    moving: list[Any] = field(default_factory=list)
     # Executors that were compiled of it, by name.
     compiled: dict[str, Any] = field(default_factory=dict)
 

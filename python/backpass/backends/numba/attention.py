@@ -141,6 +141,36 @@ def _attention_backward(q, k, v, lengths, shown, dy, dq, dk, dv, dmask, scale, c
                 dv[b, :, h, :] = of_v
 
 
+@jit
+def _attention_step(q, k, v, start, keys, values, y, out, keeps, scale):
+    samples, steps, heads, width = q.shape
+    count, outputs = keys.shape[1], v.shape[3]
+    row, total = np.empty(count), np.empty(outputs)
+    for t in range(steps):
+        if 0 <= start[0] + t < count:
+            keys[:, start[0] + t] = k[:, t]
+            values[:, start[0] + t] = v[:, t]
+    for b in range(samples):
+        for h in range(heads):
+            for t in range(steps):
+                end = max(min(start[0] + t + 1, count), 0)
+                for j in range(end):
+                    score = 0.0
+                    for d in range(width):
+                        score += q[b, t, h, d] * keys[b, j, h, d]
+                    row[j] = score * scale
+                _softmax_row(row, end)
+                total[:] = 0
+                for j in range(end):
+                    for d in range(outputs):
+                        total[d] += row[j] * values[b, j, h, d]
+                if keeps:
+                    out[b, h, t, :end] = row[:end]
+                    out[b, h, t, end:] = 0
+                for d in range(outputs):
+                    y[b, t, h, d] = total[d]
+
+
 def _all_keys(lengths, k):
     return np.full(len(k), k.shape[1]) if lengths is None else lengths
 
@@ -168,3 +198,9 @@ def attention_backward(
         *(q, k, v, _all_keys(lengths, k), probabilities, dy, dq, dk, dv, dmask),
         *(float(scale), bool(causal), drops, factor),
     )
+
+
+def attention_step(q, k, v, start, keys, values, y, probabilities, scale) -> Bound:
+    nothing = np.empty((0, 0, 0, 0), q.dtype)
+    keeps = (nothing, False) if probabilities is None else (probabilities, True)
+    return _attention_step, (q, k, v, start, keys, values, y, *keeps, float(scale))
