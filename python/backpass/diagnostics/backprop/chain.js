@@ -1,0 +1,60 @@
+// The chain of factors of one weight: for each row of the batch what arrives, local slopes, and what the weight multiplies.
+
+const six = (value) => (typeof value === "number" ? String(Number(value.toPrecision(6))) : value);
+const MOST_ROWS = 32;
+
+function factorsOf(chain, row, unit, input) {
+  const found = chain.factors.map((factor) => factor.numbers[row * chain.units + unit]);
+  return [...found, input === null ? 1 : chain.x[row * chain.inputs + input]];
+}
+
+function showChain(step, place, node, weight, index) {
+  const [key, chain, shape] = [weight.key, node.chain, weight.value.shape];
+  const bias = shape.length === 1;
+  const unit = Math.floor(index / (bias ? 1 : shape[1]));
+  const input = bias ? null : index % shape[1];
+  const name = `${node.name}.${key}[${bias ? unit : `${unit}, ${input}`}]`;
+  place.replaceChildren(element("h2", `${name} = ${six(weight.value.numbers[index])}`));
+  const gradient = weight.gradient && weight.gradient.numbers ? weight.gradient.numbers[index] : null;
+  const update = weight.update.numbers ? weight.update.numbers[index] : null;
+  if (weight.frozen) place.append(element("p", "It is frozen: no gradient, no update."));
+  else if (!chain || !["weight", "bias"].includes(key)) {
+    place.append(element("p", "Its gradient is a sum over many places where the weight is used; to_dict() has all that meets there."));
+  } else addProducts(step, place, node, name, chain, unit, input);
+  if (gradient !== null) place.append(element("p", `dL/dw of the program: ${six(gradient)}`, "gradient"));
+  if (update !== null) {
+    const after = weight.value.numbers[index] - update;
+    place.append(element("p", `The optimizer takes ${six(update)} off: ${six(weight.value.numbers[index])} → ${six(after)}`, "after"));
+  }
+}
+
+function addProducts(step, place, node, name, chain, unit, input) {
+  const labels = [...chain.factors.map((factor) => factor.label), `dy[${node.name}]/dw`];
+  const over = chain.rows > 1 ? `Σ over ${chain.rows} rows of ` : "";
+  place.append(element("p", `dL/dw = ${over}${labels.join(" · ")}`, "back"));
+  let sum = 0;
+  const list = element("div", "", "factors");
+  for (let row = 0; row < chain.rows; row++) {
+    const factors = factorsOf(chain, row, unit, input);
+    const product = factors.reduce((a, b) => a * b, 1);
+    sum += product;
+    const start = chain.rows > 1 ? `row ${row}: ` : "";
+    if (row < MOST_ROWS) list.append(element("p", `${start}${factors.map(six).join(" · ")} = ${six(product)}`, "product-of-row"));
+  }
+  if (chain.rows > MOST_ROWS) list.append(element("p", `and ${chain.rows - MOST_ROWS} rows more`));
+  place.append(list, element("p", `dL/dw = ${six(sum)}`, "product"));
+  if (chain.next >= 0) addArriving(step, place, chain, step.nodes[chain.next], unit);
+}
+
+// Where the first factor comes from: the units of the next linear layer.
+function addArriving(step, place, chain, next, unit) {
+  const weight = next.weights.find((one) => one.key === "weight");
+  const arriving = next.arrays.find((one) => one.key === "arriving");
+  if (!weight || !weight.value.numbers || !arriving || !arriving.numbers) return;
+  const [units, inputs] = weight.value.shape;
+  const terms = [];
+  for (let k = 0; k < Math.min(units, 8); k++) terms.push(`${six(arriving.numbers[k])} · ${six(weight.value.numbers[k * inputs + unit])}`);
+  const rest = units > 8 ? ` + ${units - 8} more` : "";
+  const text = `${chain.factors[0].label} of row 0 = Σ dL/dy[${next.name}] · w = ${terms.join(" + ")}${rest} = ${six(chain.factors[0].numbers[unit])}`;
+  place.append(element("p", text, "faint"));
+}
