@@ -33,7 +33,7 @@ def explain(
         model: any bp.Model; one with a callable loss, too.
         x: (N, ...) rows of one batch. y: their targets, as in `fit`.
         detail: of text "auto" (default), every number of arrays of at most 64, of larger ones shape, mean, range and norm;
-            "numbers", every number; "summary", none. A page holds the numbers of arrays of at most 4096.
+            "numbers", every number; "summary", none. A page holds the numbers of arrays of at most 512.
         lengths: (N,) integers, as in `fit`; default None.
 
     Returns an Explanation: print it, `to_dict()` has its arrays by layer name, `to_html(path)` writes a page on which a click on

@@ -3,6 +3,16 @@
 const six = (value) => (typeof value === "number" ? String(Number(value.toPrecision(6))) : value);
 const MOST_ROWS = 32;
 
+// The indices of an element.
+function placeIn(shape, index) {
+  const found = [];
+  for (const size of [...shape].reverse()) {
+    found.unshift(index % size);
+    index = Math.floor(index / size);
+  }
+  return found;
+}
+
 function factorsOf(chain, row, unit, input) {
   const found = chain.factors.map((factor) => factor.numbers[row * chain.units + unit]);
   return [...found, input === null ? 1 : chain.x[row * chain.inputs + input]];
@@ -13,14 +23,14 @@ function showChain(step, place, node, weight, index) {
   const bias = shape.length === 1;
   const unit = Math.floor(index / (bias ? 1 : shape[1]));
   const input = bias ? null : index % shape[1];
-  const name = `${node.name}.${key}[${bias ? unit : `${unit}, ${input}`}]`;
+  const name = `${node.name}.${key}[${placeIn(shape, index).join(", ")}]`;
   place.replaceChildren(element("h2", `${name} = ${six(weight.value.numbers[index])}`));
   const gradient = weight.gradient && weight.gradient.numbers ? weight.gradient.numbers[index] : null;
   const update = weight.update.numbers ? weight.update.numbers[index] : null;
   if (weight.frozen) place.append(element("p", "It is frozen: no gradient, no update."));
   else if (!chain || !["weight", "bias"].includes(key)) {
-    place.append(element("p", "Its gradient is a sum over many places where the weight is used; to_dict() has all that meets there."));
-  } else addProducts(step, place, node, name, chain, unit, input);
+    place.append(element("p", "dL/dw = Σ dL/dy · dy/dw over all rows and places where the layer uses it; to_dict() has the arrays.", "back"));
+  } else addProducts(step, place, node, chain, unit, input);
   if (gradient !== null) place.append(element("p", `dL/dw of the program: ${six(gradient)}`, "gradient"));
   if (update !== null) {
     const after = weight.value.numbers[index] - update;
@@ -28,7 +38,7 @@ function showChain(step, place, node, weight, index) {
   }
 }
 
-function addProducts(step, place, node, name, chain, unit, input) {
+function addProducts(step, place, node, chain, unit, input) {
   const labels = [...chain.factors.map((factor) => factor.label), `dy[${node.name}]/dw`];
   const over = chain.rows > 1 ? `Σ over ${chain.rows} rows of ` : "";
   place.append(element("p", `dL/dw = ${over}${labels.join(" · ")}`, "back"));

@@ -1,7 +1,9 @@
 // The graph of the network, from the inputs down to the loss: units as circles where there are few, else a box for a layer.
 
-const FEW_UNITS = 7;
-const [WIDTH, HEIGHT, RADIUS] = [400, 104, 20];
+const FEW_UNITS = 6;
+// Names stand left of MARGIN; RADIUS is half the height of a unit.
+const [WIDTH, HEIGHT, RADIUS, MARGIN] = [420, 84, 18, 124];
+const MIDDLE = (MARGIN + WIDTH - 26) / 2;
 
 function shape(kind, attributes, text) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", kind);
@@ -10,7 +12,13 @@ function shape(kind, attributes, text) {
   return made;
 }
 
-const short = (value) => (typeof value === "number" ? String(Number(value.toPrecision(3))) : value);
+function short(value) {
+  if (typeof value !== "number") return value;
+  const texts = [3, 2].map((digits) => String(Number(value.toPrecision(digits))));
+  return texts.find((text) => text.length <= 6 + (value < 0)) ?? value.toExponential(0);
+}
+
+const cut = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
 
 // The numbers of the first row, if they are few.
 function unitsOf(node, key) {
@@ -21,10 +29,10 @@ function unitsOf(node, key) {
 }
 
 function drawGraph(step, choose) {
-  const height = HEIGHT * step.nodes.length;
+  const height = HEIGHT * (step.nodes.length - 1) + 2 * RADIUS + 12;
   const graph = shape("svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "img", "aria-label": "graph of the network" });
   const [edges, boxes] = [shape("g", {}), shape("g", {})];
-  const places = step.nodes.map((node, number) => drawNode(boxes, node, HEIGHT * number + 36));
+  const places = step.nodes.map((node, number) => drawNode(boxes, node, HEIGHT * number + 6));
   step.nodes.forEach((node, number) => {
     for (const source of node.sources) if (source >= 0) drawEdges(edges, step, source, number, places, choose);
   });
@@ -34,24 +42,24 @@ function drawGraph(step, choose) {
 
 function drawNode(into, node, top) {
   const units = unitsOf(node, "output");
-  const title = `${node.name}  ${node.shown}`;
-  const place = { y: top + RADIUS + 4, x: [WIDTH / 2], units: false };
-  into.append(shape("rect", { x: 0, y: top - 30, width: Math.min(WIDTH, 16 + 7 * Math.min(title.length, 48)), height: 20, style: "fill: var(--ground)" }));
-  into.append(shape("text", { x: 2, y: top - 15 }, title.length > 48 ? title.slice(0, 47) + "…" : title));
+  const place = { y: top + RADIUS, x: [MIDDLE], units: false };
+  const name = shape("text", { x: 0, y: place.y - 3, class: "name" }, cut(node.name, 16));
+  name.append(shape("title", {}, `${node.name}  ${node.shown}`));
+  into.append(name, shape("text", { x: 0, y: place.y + 12, class: "layer-name" }, cut(node.shown, 20)));
   if (!units) {
-    into.append(shape("rect", { class: "box", x: WIDTH / 2 - 90, y: top + 4, width: 180, height: 34, rx: 5 }));
+    into.append(shape("rect", { class: "box", x: MIDDLE - 80, y: top, width: 160, height: 2 * RADIUS, rx: 5 }));
     const output = node.arrays.find((one) => one.key === "output");
-    const size = output ? output.shape.join(" × ") : "";
-    into.append(shape("text", { class: "unit forward", x: WIDTH / 2, y: top + 25 }, size));
+    into.append(shape("text", { class: "unit forward", x: MIDDLE, y: place.y + 4 }, output ? output.shape.join(" × ") : ""));
     return place;
   }
   place.units = true;
-  const gap = Math.min(66, (WIDTH - 40) / units.length);
-  place.x = units.map((_, n) => WIDTH / 2 + gap * (n - (units.length - 1) / 2));
+  const gap = Math.min(62, (WIDTH - 26 - MARGIN) / units.length);
+  place.x = units.map((_, n) => MIDDLE + gap * (n - (units.length - 1) / 2));
   const back = unitsOf(node, "arriving");
   units.forEach((value, n) => {
-    into.append(shape("circle", { cx: place.x[n], cy: place.y, r: RADIUS }));
-    into.append(shape("text", { class: "unit forward", x: place.x[n], y: place.y + (back ? -1 : 4) }, short(value)));
+    const half = Math.min(25, gap / 2 - 1.5);
+    into.append(shape("rect", { class: "box", x: place.x[n] - half, y: top, width: 2 * half, height: 2 * RADIUS, rx: 10 }));
+    into.append(shape("text", { class: "unit forward", x: place.x[n], y: place.y + (back ? -3 : 4) }, short(value)));
     if (back) into.append(shape("text", { class: "unit back", x: place.x[n], y: place.y + 11 }, short(back[n])));
   });
   return place;
@@ -63,7 +71,8 @@ function drawEdges(into, step, source, number, places, choose) {
   const weight = node.linear && node.weights.find((one) => one.key === "weight");
   const apart = number - source > 1;
   if (apart) {
-    const d = `M ${from.x.at(-1) + 12} ${above - 6} C ${WIDTH + 6} ${above + 30}, ${WIDTH + 6} ${below - 30}, ${to.x.at(-1) + 12} ${below + 6}`;
+    const [start, end] = [from, to].map((place) => place.x.at(-1) + (place.units ? 14 : 70));
+    const d = `M ${start} ${above} C ${WIDTH - 4} ${above + 40}, ${WIDTH - 4} ${below - 40}, ${end} ${below}`;
     into.append(shape("path", { class: "edge", d }));
   } else if (weight && weight.value.numbers && from.units && to.units && from.x.length === weight.value.shape[1]) {
     drawWeights(into, node, weight, from, to, choose);

@@ -6,7 +6,7 @@ import numpy as np
 
 # Numbers of an array that text shows, and that a page holds.
 FEW = 64
-PAGE = 4096
+PAGE = 512
 
 
 class Summary(NamedTuple):

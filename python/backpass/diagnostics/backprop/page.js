@@ -19,29 +19,35 @@ function tableOf(array, cell) {
   return frame;
 }
 
-function addArray(card, array, tint, cell) {
+function blockOf(array, tint, cell) {
+  const block = element("div", "");
   const shaped = array.shape.length > 2 ? ` (${array.shape.join(" × ")})` : "";
-  card.append(element("h3", array.title + shaped, tint));
-  if (!array.numbers) card.append(element("p", array.summary, "faint"));
-  else card.append(tableOf(array, cell ?? ((place, n) => (place.textContent = six(array.numbers[n])))));
+  block.append(element("h3", array.title + shaped, tint));
+  if (!array.numbers) block.append(element("p", array.summary, "faint"));
+  else block.append(tableOf(array, cell ?? ((place, n) => (place.textContent = six(array.numbers[n])))));
+  return block;
+}
+
+function weightOf(node, weight, choose) {
+  const line = element("div", "", "arrays weight-arrays");
+  const cell = (place, n) => {
+    const button = element("button", six(weight.value.numbers[n]));
+    button.dataset.weight = place.dataset.weight = `${node.name}.${weight.key}[${n}]`;
+    button.addEventListener("click", () => choose(node, weight, n));
+    place.append(button);
+  };
+  line.append(blockOf(weight.value, "forward", cell));
+  if (weight.frozen) line.append(element("p", "frozen: no gradient", "faint"));
+  else line.append(blockOf(weight.gradient, "back"), blockOf(weight.update, "back"));
+  return line;
 }
 
 function cardOf(node, choose) {
-  const card = element("section", "", "layer");
-  card.append(element("h2", `${node.name}  ${node.shown}`), element("p", node.formula, "faint"));
-  for (const array of node.arrays) {
-    addArray(card, array, ["slope", "arriving", "leaving"].some((key) => array.key.startsWith(key)) ? "back" : "forward");
-  }
-  for (const weight of node.weights) {
-    addArray(card, weight.value, "forward", (place, n) => {
-      const button = element("button", six(weight.value.numbers[n]));
-      button.dataset.weight = place.dataset.weight = `${node.name}.${weight.key}[${n}]`;
-      button.addEventListener("click", () => choose(node, weight, n));
-      place.append(button);
-    });
-    if (weight.frozen) card.append(element("p", "frozen: no gradient", "faint"));
-    else for (const array of [weight.gradient, weight.update]) addArray(card, array, "back");
-  }
+  const [card, arrays] = [element("section", "", "layer"), element("div", "", "arrays")];
+  const back = ["slope", "arriving", "leaving"];
+  arrays.append(...node.arrays.map((array) => blockOf(array, back.some((key) => array.key.startsWith(key)) ? "back" : "forward")));
+  card.append(element("h2", `${node.name}  ${node.shown}`), element("p", node.formula, "faint"), arrays);
+  card.append(...node.weights.map((weight) => weightOf(node, weight, choose)));
   return card;
 }
 
