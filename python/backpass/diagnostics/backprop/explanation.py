@@ -8,10 +8,12 @@ import numpy as np
 
 from ...checks import as_path
 from ..text import Text
-from .node import Node
+from .node import Step
+from .page import page
+from .report import report
 
 
-class Explanation:
+class Explanation(Step):
     """One step of backpropagation, as bp.explain returns it.
 
     Attributes:
@@ -21,9 +23,6 @@ class Explanation:
         setting: loss, optimizer and backend in words.
         detail: "auto", "numbers" or "summary", as it was asked for.
     """
-
-    def __init__(self, nodes: list[Node], loss: float, rows: int, setting: str, detail: str) -> None:
-        self.nodes, self.loss, self.rows, self.setting, self.detail = nodes, loss, rows, setting, detail
 
     def to_dict(self) -> dict[str, dict[str, np.ndarray]]:
         """All arrays, by the name of the layer ("loss" and the inputs among them), then by what they are.
@@ -38,9 +37,7 @@ class Explanation:
 
         path: where to write the page as well, default nowhere.
         """
-        from .page import page
-
-        text: str = page(self)
+        text = page(self)
         if path is not None:
             with open(as_path("path", path), "w", encoding="utf-8") as file:
                 file.write(text)
@@ -51,8 +48,6 @@ class Explanation:
         return f'<iframe srcdoc="{html.escape(self.to_html())}" style="width: 100%; height: 44em; border: 0"></iframe>'
 
     def __str__(self) -> str:
-        from .report import report
-
         return report(self)
 
     def __repr__(self) -> str:

@@ -65,6 +65,11 @@ class Node:
     chain: Chain | None = None
     linear: bool = False
 
+    @property
+    def note(self) -> str:
+        """What the local slopes of a linear layer are: they stand there already."""
+        return "local slopes: dy/dx = weight, dy/dw = x, dy/db = 1" if self.linear else ""
+
     def arrays(self) -> Iterator[tuple[str, str, np.ndarray]]:
         """(key, title, array) of all but the weights, in the order in which a step computes them."""
         slope = {} if self.slope is None else {"": self.slope}
@@ -86,3 +91,15 @@ class Node:
                 found[f"d{key}"] = weight.gradient
             found[f"{key}_update"] = weight.update
         return found
+
+
+@dataclass
+class Step:
+    """One step: its nodes in the order of the forward pass, and what it was."""
+
+    nodes: list[Node]
+    loss: float
+    rows: int
+    # Loss, optimizer and backend in words.
+    setting: str
+    detail: str

@@ -46,7 +46,7 @@ function cardOf(node, choose) {
   const [card, arrays] = [element("section", "", "layer"), element("div", "", "arrays")];
   const back = ["slope", "arriving", "leaving"];
   arrays.append(...node.arrays.map((array) => blockOf(array, back.some((key) => array.key.startsWith(key)) ? "back" : "forward")));
-  card.append(element("h2", `${node.name}  ${node.shown}`), element("p", node.formula, "faint"), arrays);
+  card.append(element("h2", `${node.name}  ${node.shown}`), element("p", node.formula, "faint"), element("p", node.note, "faint"), arrays);
   card.append(...node.weights.map((weight) => weightOf(node, weight, choose)));
   return card;
 }

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .explanation import Explanation
-from .node import Chain, Node
+from .node import Chain, Node, Step
 from .numbers import PAGE, Summary, number_text
 
 # Numbers in all on a page; beyond these, arrays are summed up as well.
@@ -16,7 +15,7 @@ MOST = 200_000
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
-def page(step: Explanation) -> str:
+def page(step: Step) -> str:
     """The page as text."""
     folder = files(__package__)
     style, graph, chain, script = (
@@ -45,7 +44,7 @@ def page(step: Explanation) -> str:
 """
 
 
-def _payload(step: Explanation) -> dict[str, Any]:
+def _payload(step: Step) -> dict[str, Any]:
     room = _Room(step.detail)
     nodes = [_node(node, room) for node in step.nodes]
     left = {"arrays": room.arrays, "numbers": f"{room.left:,}"}
@@ -88,7 +87,8 @@ def _node(node: Node, room: _Room) -> dict[str, Any]:
         for key, weight in node.weights.items()
     ]  # fmt: skip
     return {
-        "name": node.name, "kind": node.kind, "shown": node.shown, "formula": node.formula, "sources": node.sources,
+        "name": node.name, "kind": node.kind, "shown": node.shown, "formula": node.formula, "note": node.note,
+        "sources": node.sources,
         "arrays": arrays, "weights": weights, "linear": node.linear, "chain": node.chain and _chain(node.chain, room),
     }  # fmt: skip
 

@@ -2,14 +2,13 @@
 
 import numpy as np
 
-from .explanation import Explanation
-from .node import Node
+from .node import Node, Step
 from .numbers import FEW, Summary, number_text, shape_text, table
 
 WIDTH = 30
 
 
-def report(step: Explanation) -> str:
+def report(step: Step) -> str:
     """One part for each node, in the order of the forward pass; at the end what was left out."""
     left = LeftOut()
     rows = f"{step.rows} row" + ("s" if step.rows > 1 else "")
@@ -33,7 +32,8 @@ class LeftOut:
 
 
 def _lines(node: Node, detail: str, left: LeftOut) -> list[str]:
-    lines = [f"{node.name}  {node.shown}".rstrip()] + ([f"  {node.formula}"] if node.formula else [])
+    head = f"{node.name}  {node.shown}".rstrip()
+    lines = [head, *(f"  {said}" for said in (node.formula, node.note) if said)]
     for _, title, array in node.arrays():
         lines += _array(title, array, detail, left)
     for key, weight in node.weights.items():

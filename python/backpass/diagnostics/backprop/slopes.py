@@ -5,6 +5,7 @@ import numpy as np
 from ...backends import Backend
 from ...program import call
 from ...program.plan import BackwardPlan
+from ...program.tensor import dense_order
 from ...system.memory import aligned
 from .recorder import Call
 
@@ -28,12 +29,18 @@ def slopes_of(
         (instruction,) = instructions
         dy = instruction.fields["dy"]
         slope = aligned(dy.shape, dy.dtype)
-        fields = instruction.fields | {"dy": np.ones_like(dy, order="C", subok=False), "dx": slope}
+        fields = instruction.fields | {"dy": np.ones_like(dy), "dx": slope}
         probes.append(
             call(instruction.op, **{k: v for k, v in fields.items() if k in instruction.op.parameters})
         )
-        if slope.size == one.taken[0].array.size:
-            found[one] = slope.reshape(one.taken[0].shape)
+        found[one] = _as_it_lies(slope, one.taken[0].array)
     if probes:
         backend.compile(probes).run(1, threads)
     return found
+
+
+def _as_it_lies(slope: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """What an op computed in the order of x's memory, as users see x: images may have their channels last."""
+    order = dense_order(x) or [*range(x.ndim)]
+    lying = slope.reshape([x.shape[axis] for axis in order])
+    return lying.transpose(np.argsort(order))
