@@ -9,7 +9,9 @@ import pytest
 import backpass as bp
 from backpass import nn, optim
 from backpass.backends import Backend
+from helpers.graphs import Graph
 from helpers.nets import LABELS, X, digest, net, on, shared_twice, small
+from helpers.registered import sample_layers
 
 
 def textbook(*layers: nn.Module) -> bp.Model:
@@ -127,6 +129,47 @@ def test_attention_and_tables_show_all_parameters() -> None:
     assert sum(array.size for array in shown) == sum(p.size for p in model.parameters())
     assert "arriving" in step["0"]
     assert "leaving" not in step["0"]  # indices have none
+
+
+@pytest.mark.parametrize("name", sample_layers())
+def test_every_layer(name: str) -> None:
+    """All parameters are shown, gradients arrive everywhere, and the bits are those of a step of the improved program."""
+    sample = sample_layers()[name]
+    data = sample.data(4)
+    x = data if len(data) > 1 else next(iter(data.values()))
+    model = bp.Model(sample.make(), "mse", dtype="float64", backend="numpy")
+    y = np.zeros_like(model.predict(x))
+    step, gradients = bp.explain(model, x, y), bp.gradients(model, x, y)
+    check_complete(step, model)
+    model.step(x, y)
+    assert all(np.array_equal(a, b) for a, b in zip(model.gradients(), gradients.values(), strict=True))
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_forwards_of_many_operations(seed: int) -> None:
+    graph = Graph(seed)
+    model = bp.Model(graph, "mse", dtype="float64", backend="numpy")
+    x = np.random.default_rng(seed).standard_normal((3, *graph.row))
+    step, gradients = bp.explain(model, x, np.zeros((3, 2))), bp.gradients(model, x, np.zeros((3, 2)))
+    check_complete(step, model)
+    model.step(x, np.zeros((3, 2)))
+    assert all(
+        np.allclose(a, b, rtol=1e-12, atol=1e-14)
+        for a, b in zip(model.gradients(), gradients.values(), strict=True)
+    )
+
+
+def check_complete(step: Any, model: bp.Model) -> None:
+    """Each parameter stands somewhere; nodes have sources, and gradients but for what no gradient reaches."""
+    shown = {id(weight.value): weight.value.size for node in step.nodes for weight in node.weights.values()}
+    assert sum(shown.values()) == sum(p.size for p in model.parameters())
+    assert all(node.formula for node in step.nodes if node.kind != "input")
+    assert all(source >= 0 for node in step.nodes for source in node.sources)
+    assert all(node.sources for node in step.nodes if node.kind in ("layer", "loss"))
+    assert step["loss"]["leaving"].shape == step["loss"]["input"].shape
+    assert str(step)
+    assert step.to_html()
 
 
 def test_a_tie_a_frozen_layer_and_a_loss_of_your_own() -> None:

@@ -7,6 +7,9 @@ from typing import Any
 
 from ...program import Instruction
 
+# A formula, such as "y[n,c] = ..."; and who wrote what, at the end of a sentence.
+FORMULA = re.compile(r"\w[\w, '\[\]{}-]* = ")
+SOURCE = re.compile(r"( \([^()]*(\d{4}|PyTorch)[^()]*\))?\.?$")
 # Operations that are named one by one.
 MOST = 3
 SIGNS = {"add": "+", "sub": "-", "mul": "·", "div": "/"}
@@ -17,11 +20,11 @@ def formula_of(one: Any) -> str:
     text = inspect.getdoc(type(one)) if type(one).__doc__ else ""
     if not text:
         return ""
-    first, *rest = text.splitlines()
-    # "Name: formula (who, when)."
-    name, colon, said = re.sub(r"( \([^()]*(\d{4}|PyTorch)[^()]*\))?\.$", "", first).partition(": ")
+    # Of each line the first sentence: "Name: formula (who, when)."
+    first, *rest = (SOURCE.sub("", re.split(r"\. (?=[A-Z])", line)[0]) for line in text.splitlines())
+    name, colon, said = first.partition(": ")
     for line in (said, *rest):
-        if re.match(r"\w[\w, \[\]{}-]* = ", line):
+        if FORMULA.match(line):
             return line.rstrip(".,")
     return said if colon else name
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ...nn import Module
-from ...program import Builder, Tensor, parts_of
+from ...program import Builder, Tensor, on_each, parts_of
 from ..watch import watched
 
 
@@ -44,7 +44,8 @@ class Recorder:
             x.requires_grad |= x.array.dtype.kind == "f"
             builder.record(x, summed)
         with watched(self.net, self._note, self._enter):
-            out = self.net.emit(builder, *inputs)
+            # As build_plan wants it: copies of views have a place on the tape as well.
+            out = on_each(builder.contiguous, self.net.emit(builder, *inputs))
         self.written = builder.written()
         return out
 
