@@ -11,7 +11,7 @@ import pytest
 
 import backpass as bp
 from backpass import nn, optim
-from helpers.nets import LABELS, X, small
+from helpers.nets import LABELS, X, shared_twice, small
 
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
@@ -70,6 +70,14 @@ def test_a_line_of_the_graph_and_the_rows_of_a_batch(tmp_path: Path) -> None:
     shown = [float(line.rpartition(" ")[2]) for line in lines if line.startswith("dL/dw") and "Σ" not in line]
     assert shown == pytest.approx([first["dweight"][0, 0]] * 2, rel=1e-5)
     assert any(line.startswith("dL/dy[1] of row 0 = Σ dL/dy[2] · w = ") for line in lines)
+
+
+def test_uses_of_a_shared_weight_add_up() -> None:
+    step = bp.explain(bp.Model(shared_twice(), "cross_entropy", dtype="float64"), X[:3], LABELS[:3])
+    chains = [(node.chain, node) for node in step.nodes if node.name in ("1", "3", "5.inner") and node.chain]
+    assert [chain.uses for chain, _ in chains] == [3, 3, 3]
+    parts = [np.prod([f.values for f in chain.factors], 0).T @ chain.x for chain, _ in chains]
+    assert np.allclose(sum(parts), step["1"]["dweight"], atol=1e-14)
 
 
 def test_the_page_asks_for_nothing_and_trusts_no_name(tmp_path: Path) -> None:

@@ -27,7 +27,8 @@ def explain(
     backend and in its dtype; weights, moments, counters and random numbers of the model stay as they are.
 
     The numbers are those of the program's own buffers. A step of `fit` computes a layer and its activation at once; here each
-    op keeps its buffer, so that what lies between the two, z, stands there as well.
+    op keeps its buffer, so that what lies between the two, z, stands there as well. A weight that is used several times shows at
+    each use the gradient of all of them.
 
     Args:
         model: any bp.Model; one with a callable loss, too.

@@ -19,7 +19,7 @@ function factorsOf(chain, row, unit, input) {
 }
 
 function showChain(step, place, node, weight, index) {
-  const [key, chain, shape] = [weight.key, node.chain, weight.value.shape];
+  const [key, w, chain, shape] = [weight.key, weight.symbol, node.chain, weight.value.shape];
   const bias = shape.length === 1;
   const unit = Math.floor(index / (bias ? 1 : shape[1]));
   const input = bias ? null : index % shape[1];
@@ -29,19 +29,19 @@ function showChain(step, place, node, weight, index) {
   const update = weight.update.numbers ? weight.update.numbers[index] : null;
   if (weight.frozen) place.append(element("p", "It is frozen: no gradient, no update."));
   else if (!chain || !["weight", "bias"].includes(key)) {
-    place.append(element("p", "dL/dw = Σ dL/dy · dy/dw over all rows and places where the layer uses it; to_dict() has the arrays.", "back"));
-  } else addProducts(step, place, node, chain, unit, input);
-  if (gradient !== null) place.append(element("p", `dL/dw of the program: ${six(gradient)}`, "gradient"));
+    place.append(element("p", `dL/d${w} = Σ dL/dy · dy/d${w} over all rows and places where the layer uses it; to_dict() has the arrays.`, "back"));
+  } else addProducts(step, place, node, w, chain, unit, input);
+  if (gradient !== null) place.append(element("p", `dL/d${w} of the program: ${six(gradient)}`, "gradient"));
   if (update !== null) {
     const after = weight.value.numbers[index] - update;
     place.append(element("p", `The optimizer takes ${six(update)} off: ${six(weight.value.numbers[index])} → ${six(after)}`, "after"));
   }
 }
 
-function addProducts(step, place, node, chain, unit, input) {
-  const labels = [...chain.factors.map((factor) => factor.label), `dy[${node.name}]/dw`];
+function addProducts(step, place, node, w, chain, unit, input) {
+  const labels = [...chain.factors.map((factor) => factor.label), `dy[${node.name}]/d${w}`];
   const over = chain.rows > 1 ? `Σ over ${chain.rows} rows of ` : "";
-  place.append(element("p", `dL/dw = ${over}${labels.join(" · ")}`, "back"));
+  place.append(element("p", `dL/d${w} = ${over}${labels.join(" · ")}`, "back"));
   let sum = 0;
   const list = element("div", "", "factors");
   for (let row = 0; row < chain.rows; row++) {
@@ -52,7 +52,8 @@ function addProducts(step, place, node, chain, unit, input) {
     if (row < MOST_ROWS) list.append(element("p", `${start}${factors.map(six).join(" · ")} = ${six(product)}`, "product-of-row"));
   }
   if (chain.rows > MOST_ROWS) list.append(element("p", `and ${chain.rows - MOST_ROWS} rows more`));
-  place.append(list, element("p", `dL/dw = ${six(sum)}`, "product"));
+  const use = chain.uses > 1 ? ` of this use, one of ${chain.uses} that the program adds up` : "";
+  place.append(list, element("p", `dL/d${w}${use} = ${six(sum)}`, "product"));
   if (chain.next >= 0) addArriving(step, place, chain, step.nodes[chain.next], unit);
 }
 

@@ -22,6 +22,13 @@ class Explanation(Step):
         nodes: inputs, layers, operations between layers and the loss, in the order of the forward pass.
         setting: loss, optimizer and backend in words.
         detail: "auto", "numbers" or "summary", as it was asked for.
+
+    `str` gives the text, `step["0"]` the arrays of one layer.
+
+    Example:
+        >>> step = bp.explain(model, X[:5], y[:5])
+        >>> sorted(step["1"])
+        ['arriving', 'input', 'leaving', 'output', 'slope']
     """
 
     def to_dict(self) -> dict[str, dict[str, np.ndarray]]:
@@ -35,7 +42,11 @@ class Explanation(Step):
     def to_html(self, path: str | PathLike[str] | None = None) -> str:
         """A page that needs nothing but a browser: the graph, and for each weight that is clicked its chain of factors.
 
-        path: where to write the page as well, default nowhere.
+        Args:
+            path: where to write the page as well, default nowhere.
+
+        Raises:
+            OSError: the file cannot be written. TypeError: path is no path.
         """
         text = page(self)
         if path is not None:

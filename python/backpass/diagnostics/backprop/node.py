@@ -15,6 +15,11 @@ TITLES = {
 }  # fmt: skip
 
 
+def symbol(key: str) -> str:
+    """What formulas call a parameter: b a bias, w all others."""
+    return "b" if "bias" in key else "w"
+
+
 class Weight(NamedTuple):
     """A parameter before the step, its gradient, and what the optimizer takes away from it."""
 
@@ -40,6 +45,8 @@ class Chain(NamedTuple):
     x: np.ndarray
     # The linear layer behind it, whose dL/dy times its weights arrive here; -1 where the loss follows, or anything else.
     next: int
+    # How often the weight is used in the network: the factors are those of this use alone.
+    uses: int
 
 
 @dataclass(eq=False)

@@ -46,7 +46,9 @@ function cardOf(node, choose) {
   const [card, arrays] = [element("section", "", "layer"), element("div", "", "arrays")];
   const back = ["slope", "arriving", "leaving"];
   arrays.append(...node.arrays.map((array) => blockOf(array, back.some((key) => array.key.startsWith(key)) ? "back" : "forward")));
-  card.append(element("h2", `${node.name}  ${node.shown}`), element("p", node.formula, "faint"), element("p", node.note, "faint"), arrays);
+  const head = element("h2", `${node.name} `);
+  head.append(element("span", node.shown, "faint"));
+  card.append(head, element("p", node.formula, "faint"), element("p", node.note, "faint"), arrays);
   card.append(...node.weights.map((weight) => weightOf(node, weight, choose)));
   return card;
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .node import Chain, Node, Step
+from .node import Chain, Node, Step, symbol
 from .numbers import PAGE, Summary, number_text
 
 # Numbers in all on a page; beyond these, arrays are summed up as well.
@@ -80,9 +80,9 @@ def _node(node: Node, room: _Room) -> dict[str, Any]:
     arrays = [room.array(title, array) | {"key": key} for key, title, array in node.arrays()]
     weights = [
         {
-            "key": key, "frozen": weight.gradient is None, "value": room.array(key, weight.value),
-            "gradient": None if weight.gradient is None else room.array("gradient, dL/dw", weight.gradient),
-            "update": room.array("update, taken off w", weight.update),
+            "key": key, "symbol": symbol(key), "frozen": weight.gradient is None, "value": room.array(key, weight.value),
+            "gradient": None if weight.gradient is None else room.array(f"gradient, dL/d{symbol(key)}", weight.gradient),
+            "update": room.array(f"update, taken off {symbol(key)}", weight.update),
         }
         for key, weight in node.weights.items()
     ]  # fmt: skip
@@ -103,4 +103,12 @@ def _chain(chain: Chain, room: _Room) -> dict[str, Any] | None:
         return None
     rows, inputs = chain.x.shape
     units = chain.factors[0].values.shape[1]
-    return {"factors": factors, "x": x, "rows": rows, "inputs": inputs, "units": units, "next": chain.next}
+    return {
+        "factors": factors,
+        "x": x,
+        "rows": rows,
+        "inputs": inputs,
+        "units": units,
+        "next": chain.next,
+        "uses": chain.uses,
+    }

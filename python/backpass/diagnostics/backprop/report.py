@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .node import Node, Step
+from .node import Node, Step, symbol
 from .numbers import FEW, Summary, number_text, shape_text, table
 
 WIDTH = 30
@@ -37,13 +37,14 @@ def _lines(node: Node, detail: str, left: LeftOut) -> list[str]:
     for _, title, array in node.arrays():
         lines += _array(title, array, detail, left)
     for key, weight in node.weights.items():
+        w = symbol(key)
         lines += _array(key, weight.value, detail, left)
         if weight.gradient is None:
-            lines.append("  " + "  gradient, dL/dw".ljust(WIDTH) + "none: frozen")
+            lines.append("  " + f"  gradient, dL/d{w}".ljust(WIDTH) + "none: frozen")
             continue
-        lines += _array("  gradient, dL/dw", weight.gradient, detail, left)
-        lines += _array("  update, taken off w", weight.update, detail, left)
-        lines += _array("  w after the step", weight.value - weight.update, detail, left)
+        lines += _array(f"  gradient, dL/d{w}", weight.gradient, detail, left)
+        lines += _array(f"  update, taken off {w}", weight.update, detail, left)
+        lines += _array(f"  {w} after the step", weight.value - weight.update, detail, left)
     return lines
 
 

@@ -1,5 +1,7 @@
 """The weights of the nodes: parameters before the step, their gradients and updates, and the factors of their gradients."""
 
+from collections import Counter
+
 import numpy as np
 
 from ...engine import weights
@@ -33,6 +35,7 @@ def add_chains(nodes: list[Node]) -> None:
     for number, node in enumerate(nodes):
         for source in node.sources:
             consumers.setdefault(source, []).append(number)
+    uses = Counter(id(weight.value) for node in nodes for weight in node.weights.values())
     for number, node in enumerate(nodes):
         if not node.linear or "weight" not in node.weights or "" not in node.arriving:
             continue
@@ -50,7 +53,12 @@ def add_chains(nodes: list[Node]) -> None:
             factors.append(Factor(f"dy[{nodes[outer].name}]/dy[{nodes[inner].name}]", _rows(slope, units)))
         behind = consumers.get(path[-1], [])
         following = behind[0] if len(behind) == 1 and nodes[behind[0]].linear else -1
-        node.chain = Chain(factors, _rows(node.inputs[""], node.inputs[""].shape[-1]), following)
+        node.chain = Chain(
+            factors,
+            _rows(node.inputs[""], node.inputs[""].shape[-1]),
+            following,
+            uses[id(node.weights["weight"].value)],
+        )
 
 
 def _rows(array: np.ndarray, columns: int) -> np.ndarray:
