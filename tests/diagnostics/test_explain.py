@@ -183,6 +183,25 @@ def test_a_tie_a_frozen_layer_and_a_loss_of_your_own() -> None:
     assert np.array_equal(step["loss"]["leaving"], step["loss"]["input"])
 
 
+def test_layers_with_the_names_of_other_nodes() -> None:
+    class Odd(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.x, self.net, self.loss = nn.Linear(6, 4), nn.Linear(4, 4), nn.Linear(4, 3)
+            self.own = nn.Parameter(np.ones((1, 3)))
+
+        def forward(self, z: Any) -> Any:
+            return self.loss((self.net(self.x(z)) * 0.5).tanh()) * self.own
+
+    model = bp.Model(Odd(), "mse")
+    step = bp.explain(model, X, X[:, :3])
+    assert [node.name for node in step.nodes] == ["z", "x", "net", "net#2", "loss", "net#3", "loss#2"]
+    weights = {node.name: [*node.weights] for node in step.nodes if node.weights}
+    both = ["weight", "bias"]
+    assert weights == {"x": both, "net": both, "loss": both, "net#3": ["own"]}
+    assert step["loss#2"]["output"][0] == step.loss
+
+
 def test_detail() -> None:
     model = small()
     numbers, summary = (str(bp.explain(model, X, X[:, :3], detail=d)) for d in ("numbers", "summary"))

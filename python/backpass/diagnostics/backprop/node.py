@@ -71,6 +71,9 @@ class Node:
     weights: dict[str, Weight] = field(default_factory=dict)
     chain: Chain | None = None
     linear: bool = False
+    # The name of the layer that it belongs to; of operations, the parts of parameters that they read.
+    home: str | None = None
+    reads: list[np.ndarray] = field(default_factory=list)
 
     @property
     def note(self) -> str:

@@ -1,13 +1,13 @@
 """The nodes of a step: what the recorder noted and the passes computed, in the order of the forward pass."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from ...nn import Module
-from ...program import Instruction, Several, Tensor, address
+from ...program import Instruction, Tensor, address
 from .formulas import formula_of, formula_of_ops
+from .labels import arrays_of, labels_of, named, numbered
 from .node import Node
 from .passes import Passes
 from .recorder import Call
@@ -49,14 +49,14 @@ class Nodes:
             self.origin[x] = self._add(Node(name, "input", "input", "", {}, {"": x.array}, arriving, {}))
 
     def _add_call(self, call: Call) -> None:
-        taken = dict(zip(_labels(call.layer, len(call.taken)), call.taken, strict=True))
-        given = _named(call.output)
+        taken = dict(zip(labels_of(call.layer, len(call.taken)), call.taken, strict=True))
+        given = named(call.output)
         instructions = self.plan.forward[call.forward[0] : call.forward[1]]
         number = self._add(
             Node(
-                call.name or "net", "layer", repr(call.layer), formula_of(call.layer), _arrays(taken), _arrays(given),
+                call.name or "net", "layer", repr(call.layer), formula_of(call.layer), arrays_of(taken), arrays_of(given),
                 self._gradients(given), self._gradients(taken), slope=self.slopes.get(call),
-                sources=[self._source(x) for x in call.given],
+                sources=[self._source(x) for x in call.given], home=call.name,
                 linear=len(instructions) == 1 and instructions[0].op.name == LINEAR,
             )
         )  # fmt: skip
@@ -80,27 +80,26 @@ class Nodes:
         inner = {id(a) for a in read.values()}
         ends = [a for a in written if id(a) not in inner] or written[-1:]
         tensors = [self._tensor_of(a) for a in ends]
-        given = _labelled([t for t in tensors if t is not None])
+        given = numbered([t for t in tensors if t is not None])
         layer, instruction = self.layers.get(group[0].layer), group[0]
-        name = instruction.layer or "net"
-        arrays = _arrays(given) or _labelled(ends[-1:])
+        arrays = arrays_of(given) or numbered(ends[-1:])
         gradients = self._gradients(given)
-        leaving: dict[str, np.ndarray] = {}
-        if (
-            len(group) == 1 and instruction.op.alias_gradient and gradients
-        ):  # such as a sum: dy is the gradient of all
-            leaving = _labelled([gradients[""] for _ in sources])
+        # Of a sum, dy is the gradient of all that it adds.
+        alike = len(group) == 1 and instruction.op.alias_gradient and gradients
+        leaving = numbered([gradients[""] for _ in sources]) if alike else {}
         number = self._add(
             Node(
-                name, "operations", type(layer).__name__ if layer is not None else "operations", formula_of_ops(group),
-                _labelled([a for a, _ in sources]), arrays, gradients, leaving, sources=[s for _, s in sources],
+                instruction.layer or "net", "operations", "operations" if layer is None else type(layer).__name__,
+                formula_of_ops(group),
+                numbered([a for a, _ in sources]), arrays, gradients, leaving, sources=[s for _, s in sources],
+                home=instruction.layer, reads=[a for a in read.values() if _within(a, parameters)],
             )
         )  # fmt: skip
         self.origin |= dict.fromkeys(given.values(), number)
 
     def _add_loss(self) -> None:
         engine, plan = self.passes.engine, self.plan
-        out, target = _named(plan.out), _named(self.passes.target)
+        out, target = named(plan.out), named(self.passes.target)
         preds = {label: self._tensor_of(array) for label, array in out.items()}
         leaving = self._gradients({label: t for label, t in preds.items() if t is not None})
         loss = engine.loss_function or engine.loss
@@ -143,25 +142,3 @@ def _within(array: np.ndarray, others: Sequence[np.ndarray]) -> bool:
 
 def _fields(instruction: Instruction, names: Sequence[str]) -> list[np.ndarray]:
     return [a for name in names if isinstance(a := instruction.fields.get(name), np.ndarray)]
-
-
-def _labels(layer: Module, count: int) -> list[str]:
-    """What the inputs of a layer are called: one "", several by their names in `forward`."""
-    return [""] if count == 1 else [f"[{name}]" for name, _ in zip(layer.takes, range(count), strict=False)]
-
-
-def _named(value: Any) -> dict[str, Any]:
-    """One thing or several by label."""
-    return (
-        {value.label(name): part for name, part in value.parts.items()}
-        if isinstance(value, Several)
-        else {"": value}
-    )
-
-
-def _labelled(values: Sequence[Any]) -> dict[str, Any]:
-    return {"" if len(values) == 1 else f"[{n}]": value for n, value in enumerate(values)}
-
-
-def _arrays(tensors: dict[str, Tensor]) -> dict[str, np.ndarray]:
-    return {label: tensor.array for label, tensor in tensors.items()}

@@ -14,18 +14,21 @@ def add_weights(nodes: list[Node], passes: Passes) -> None:
     values, gradients = passes.parameters(), passes.gradients()
     frozen, updates = {*weights.frozen(passes.engine.net)}, passes.update()
     first = {id(layer.learned[key]): name for name, layer, key in weights.learned(passes.engine.net)}
-    by_layer: dict[str, list[Node]] = {}
+    by_home: dict[str, list[Node]] = {}
     for node in nodes:
-        by_layer.setdefault(node.name.partition("#")[0], []).append(node)
+        if node.home is not None:
+            by_home.setdefault(node.home, []).append(node)
     for prefix, layer in passes.engine.net.walk():
         for key in layer.learned:
             name = first[id(layer.learned[key])]
             home, own = prefix, key
-            while (home or "net") not in by_layer and home:
+            while home not in by_home and home:
                 home, _, part = home.rpartition(".")
                 own = f"{part}.{own}"
             weight = Weight(values[name], None if name in frozen else gradients[name], updates[name])
-            for node in by_layer.get(home or "net", ()):
+            around = by_home.get(home, [])
+            reading = [n for n in around if any(np.may_share_memory(a, layer.view(key)) for a in n.reads)]
+            for node in reading or around:
                 node.weights[own] = weight
 
 
