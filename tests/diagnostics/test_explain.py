@@ -202,6 +202,25 @@ def test_layers_with_the_names_of_other_nodes() -> None:
     assert step["loss#2"]["output"][0] == step.loss
 
 
+def test_rows_of_different_lengths() -> None:
+    model = bp.Model(nn.Sequential(nn.GRU(6, 4), nn.Linear(4, 3)), "mse", dtype="float64")
+    rows = [X[:5], X[5:7], X[7:15]]
+    step = bp.explain(model, rows, [row[:, :3] for row in rows])
+    assert step.loss == pytest.approx(model.evaluate(rows, [row[:, :3] for row in rows])["loss"], rel=1e-12)
+    assert not step["0"]["arriving"][1, 2:].any()
+
+
+def test_what_is_no_batch_is_refused() -> None:
+    model = bp.Model(nn.Linear(6, 3), "mse")
+    sparse = pytest.importorskip("scipy.sparse")
+    with pytest.raises(TypeError, match=r"x is a sparse matrix, expected a dense batch: x.toarray\(\)"):
+        bp.explain(model, sparse.csr_matrix(X), X[:, :3])
+    with pytest.raises(TypeError, match="x are Streams, expected the rows of one batch"):
+        bp.explain(model, bp.Streams(X, X[:, :3], batch=2, steps=5), None)
+    with pytest.raises(ValueError, match="empty"):
+        bp.gradients(model, X[:0], X[:0, :3])
+
+
 def test_detail() -> None:
     model = small()
     numbers, summary = (str(bp.explain(model, X, X[:, :3], detail=d)) for d in ("numbers", "summary"))

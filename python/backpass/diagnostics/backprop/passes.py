@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...data import arrays
-from ...data.inputs import with_lengths
+from ...data.inputs import with_targets
 from ...data.sparse import SparseRows
 from ...data.targets import target_of
 from ...engine import weights
@@ -59,9 +59,10 @@ def run_passes(model: HasEngine, x: Any, y: Any, lengths: Any) -> Passes:
     """The passes of one training step of a model on one batch; the model stays as it is."""
     engine = copy(model.engine)  # which copies all that a step changes
     engine.use_backend(model.engine.backend)
-    inputs, target, _ = checked_data(
-        engine, with_lengths(x, lengths, engine.net), y, None, take=arrays.features
-    )
+    x, y = with_targets(x, y, lengths, engine.net)
+    inputs, target, _ = checked_data(engine, x, y, None, take=arrays.features)
+    if inputs.streams:
+        raise TypeError("x are Streams, expected the rows of one batch")
     if any(isinstance(source, SparseRows) for source in inputs.sources.values()):
         raise TypeError("x is a sparse matrix, expected a dense batch: x.toarray()")
     own = engine.loss_function is not None
