@@ -32,20 +32,23 @@ if TYPE_CHECKING:
     from .callbacks import GradientMonitor, ModelCheckpoint
     from .diagnostics.activations import activations
     from .diagnostics.config import show_config
+    from .diagnostics.explain import explain
     from .diagnostics.gradcheck import gradcheck
+    from .diagnostics.gradients import gradients
 
 register()  # with threadpoolctl, where that came first
 
 __all__ = [
     "CSVLogger", "Callback", "CheckpointError", "EarlyStopping", "GradientMonitor", "History", "Images", "Model",
     "ModelCheckpoint", "NonFiniteError", "ProgressBar", "ReduceLROnPlateau", "Streams", "TerminateOnNaN", "__version__",
-    "activations", "available_backends", "callbacks", "get_backend", "get_num_threads", "gradcheck", "load", "losses",
-    "nn", "optim", "set_backend", "set_num_threads", "show_config", "use_backend",
+    "activations", "available_backends", "callbacks", "explain", "get_backend", "get_num_threads", "gradcheck", "gradients",
+    "load", "losses", "nn", "optim", "set_backend", "set_num_threads", "show_config", "use_backend",
 ]  # fmt: skip
 # Imported when they are asked for, because `import backpass` is to be quick, and is not to import scikit-learn.
 LATE = {
     "GradientMonitor": "callbacks", "ModelCheckpoint": "callbacks", "gradcheck": "diagnostics.gradcheck",
     "show_config": "diagnostics.config", "activations": "diagnostics.activations",
+    "explain": "diagnostics.explain", "gradients": "diagnostics.gradients",
 }  # fmt: skip
 # What other libraries have at the top.
 ELSEWHERE = {

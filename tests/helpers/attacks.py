@@ -114,15 +114,24 @@ def activations(model: bp.Model, a: dict[str, Any]) -> Any:
     return bp.activations(model, a["X"])
 
 
+def explain(model: bp.Model, a: dict[str, Any]) -> Any:
+    return bp.explain(model, a["X"], a["y"]).loss
+
+
+def gradients(model: bp.Model, a: dict[str, Any]) -> Any:
+    return bp.gradients(model, a["X"], a["y"])
+
+
 ENTRIES: dict[str, Callable[[bp.Model, dict[str, Any]], Any]] = {
-    f.__name__: f for f in (fit, step, own_loop, predict, evaluate, load, gradcheck, activations)
+    f.__name__: f
+    for f in (fit, step, own_loop, predict, evaluate, load, gradcheck, activations, explain, gradients)
 }
 TAKES = {
     "fit": ["X", "y", "sample_weight", "class_weight", "Xv", "yv"], "step": ["X", "y"], "own_loop": ["X", "dout"],
     "predict": ["X"], "evaluate": ["X", "y", "sample_weight"], "load": ["state"], "gradcheck": ["X", "y"],
-    "activations": ["X"],
+    "activations": ["X"], "explain": ["X", "y"], "gradients": ["X", "y"],
 }  # fmt: skip
-UNCHANGED = {"predict", "evaluate", "gradcheck", "activations"}
+UNCHANGED = {"predict", "evaluate", "gradcheck", "activations", "explain", "gradients"}
 
 
 def given(chance: random.Random, entry: str, kind: str) -> dict[str, np.ndarray]:

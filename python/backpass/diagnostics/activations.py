@@ -43,11 +43,12 @@ def activations(
         >>> {name: y.shape for name, y in bp.activations(model, X[:5]).items()}
         {'0': (5, ...), ...}
     """
-    names = None if layer is None else [layer] if isinstance(layer, str) else _listed(layer)
+    names = None if layer is None else [layer] if isinstance(layer, str) else listed(layer)
     return _activations(model, with_lengths(x, lengths, model.engine.net), names)
 
 
-def _listed(names: Any) -> list[str]:
+def listed(names: Any) -> list[str]:
+    """The names of several layers, as a user gives them."""
     if not isinstance(names, list | tuple | set | dict) or not all(isinstance(name, str) for name in names):
         raise TypeError(f"layer is {names!r:.80}, expected the name of a layer, or a list of names")
     return [*names]
@@ -110,11 +111,11 @@ class _Watched:
                 raise ValueError(f"layer is {name!r}, but the network has no such layer{near}")
         chosen = [name for name in outputs if name in (leaves if self.names is None else self.names)]
         return Several(
-            {key: tensor for name in chosen for key, tensor in _parts(name, outputs[name])}, named=True
+            {key: tensor for name in chosen for key, tensor in named_parts(name, outputs[name])}, named=True
         )
 
 
-def _parts(name: str, y: Any) -> Iterable[tuple[str, Tensor]]:
+def named_parts(name: str, y: Any) -> Iterable[tuple[str, Tensor]]:
     """The outputs of a layer, usually one, by name."""
     return (
         [(name + y.label(key), part) for key, part in y.parts.items()]

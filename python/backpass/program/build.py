@@ -98,6 +98,8 @@ def build_plan(
     if isinstance(plan, BackwardPlan):
         check_read_alone(builder)
         plan.reached, plan.tables = builder.reached, builder.tables
+    if spec.as_emitted:
+        return plan
     plan = fused(plan, builder.viewed)
     if any(instruction.op is expression for program in plan.parts.values() for instruction in program):
         from .join import joined  # here: `import backpass` is to be quick

@@ -214,6 +214,11 @@ class Builder:
         assert tensor is not None
         return tensor
 
+    def written(self) -> list[Tensor]:
+        """The tensors that the entries of the tape have written so far, for those who look at a program."""
+        named = ((entry.tensors, entry.op.outputs if entry.op else ("y",)) for entry in self._tape)
+        return [t for tensors, outputs in named for name in outputs if (t := tensors.get(name)) is not None]
+
     def record(self, y: Tensor, backward: Callable[[Tensor], None]) -> Tensor:
         """A step of the tape that is no op: in the backward pass `backward` is given the gradient of y, where there is one."""
         if y.requires_grad:

@@ -44,6 +44,8 @@ class Spec(NamedTuple):
     padded: bool = False
     # The state that goes on from batch to batch; None: every batch starts anew.
     carried: Carried | None = None
+    # Whether each op stays as it was emitted, so that all that it computes has a buffer: for those who look at a step.
+    as_emitted: bool = False
 
     @property
     def training(self) -> bool:

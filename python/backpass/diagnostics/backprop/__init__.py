@@ -1,0 +1,1 @@
+"""One step of backpropagation, looked at: recorded, run on a copy, and shown as text and as a page."""
