@@ -39,6 +39,8 @@ class Recorder:
         self.builder: Builder | None = None
 
     def emit(self, builder: Builder, *inputs: Tensor, **options: Any) -> Any:
+        if self.builder is not None:  # a trial with another number of steps (program/along.py)
+            return self.net.emit(builder, *inputs)
         self.builder, self.inputs = builder, inputs
         for x in inputs:
             x.requires_grad |= x.array.dtype.kind == "f"
