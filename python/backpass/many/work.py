@@ -50,8 +50,6 @@ def do(work: Work, leave: Callable[[], bool], directory: Directory | None = None
             history = engine.last_run.history
     finally:
         engine.threads, engine.leave = threads, None
-        engine.fill_tables()
-        engine.plans.release()
     return Outcome(work.number, history, error, kept_epoch(options["callbacks"], history))
 
 
