@@ -71,6 +71,8 @@ class Plan:
     limits: dict[str, np.ndarray] = field(default_factory=dict)
     # Whether rows have lengths that no layer reads.
     lengths_unread: bool = False
+    # All buffers, where each has memory of its own in inference too.
+    buffers: list[np.ndarray] = field(default_factory=list)
     # Executors that were compiled of it, by name.
     compiled: dict[str, Any] = field(default_factory=dict)
 
