@@ -10,12 +10,12 @@ FORMULAS = {
     "relu": "v < 0.0f ? 0.0f : v",
     "leaky_relu": "v < 0.0f ? a * v : v",
     "tanh": "tanhf(v)",
-    "sigmoid": "v >= 0.0f ? 1.0f / (1.0f + expf(-v)) : expf(v) / (1.0f + expf(v))",
+    "sigmoid": "1.0f / (1.0f + expf(-v))",
     "elu": "v > 0.0f ? v : a * expm1f(v)",
     "softplus": "a * v > 20.0f ? v : (fmaxf(a * v, 0.0f) + log1pf(expf(-fabsf(a * v)))) / a",
     "gelu": "0.5f * v * (1.0f + erff(v * 0.707106781f))",
     "gelu_tanh": "0.5f * v * (1.0f + tanhf(0.797884561f * (v + 0.044715f * v * v * v)))",
-    "silu": "v >= 0.0f ? v / (1.0f + expf(-v)) : v * expf(v) / (1.0f + expf(v))",
+    "silu": "v / (1.0f + expf(-v))",
 }
 LOOP = """
 static void NAME_{name}(const float *x, float *y, int n{alpha})

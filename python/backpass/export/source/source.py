@@ -13,6 +13,7 @@ from ..plans import refused
 from .numbers import rows_of_numbers
 
 FUNCTION = "bp.export.c"
+MACROS = ("INPUTS", "OUTPUTS", "SCRATCH_BYTES")
 
 
 class Source:
@@ -27,8 +28,8 @@ class Source:
         self.functions: dict[str, str] = {}
         self.constants: dict[str, str] = {}
         self.lines: list[str] = []
-        # Floats of the scratch memory, and of all constants.
-        self.scratch = self.stored = 0
+        # Floats of all constants, of what the plan keeps in the scratch memory, and of what an instruction works with beside it.
+        self.stored = self._placed_size = self._temporary = 0
         self.instruction: Instruction | None = None
         self._known = known
         assert isinstance(plan.out, np.ndarray)
@@ -52,8 +53,8 @@ class Source:
             if block is out and self._out.nbytes == block.high - block.low:
                 bases[block] = "y"
             else:
-                bases[block] = f"scratch + {self.scratch}"
-                self.scratch += -(-(block.high - block.low) // self._out.itemsize)
+                bases[block] = f"scratch + {self._placed_size}"
+                self._placed_size += -(-(block.high - block.low) // self._out.itemsize)
         first = self._blocks.of(self.plan.x)
         assert first is not None
         return bases | {first: "x"}
@@ -71,6 +72,16 @@ class Source:
         total = int(start or 0) + offset
         place = f"{self.name}_scratch" if place == "scratch" else place
         return f"{place} + {total}" if total else place
+
+    def temporary(self, size: int) -> str:
+        """So many floats that one instruction works with."""
+        self._temporary = max(self._temporary, size)
+        return f"{self.name}_scratch + {self._placed_size}"
+
+    @property
+    def scratch(self) -> int:
+        """The floats of the scratch memory."""
+        return self._placed_size + self._temporary
 
     def call(self, function: str, text: str, *arguments: Any) -> None:
         """Call a C function, whose text is written once: in it NAME stands for the name of the model."""
@@ -119,12 +130,10 @@ class Source:
         return next(a for a in arrays if self._blocks.of(a) is block and address(a) == block.low)
 
     def _free(self, name: str) -> str:
-        taken = {
-            *self.constants,
-            *(f"{self.name}_{word}" for word in ("predict", "scratch", *self.functions)),
-        }
+        words = {f"{self.name}_{word}" for word in ("predict", "scratch", *self.functions)}
+        taken = {*self.constants, *words, *(f"{self.name.upper()}_{macro}" for macro in MACROS)}
         number, found = 1, name
-        while found in taken or found.isupper():
+        while found in taken:
             number += 1
             found = f"{name}_{number}"
         return found
