@@ -294,7 +294,7 @@ def compiled(compiler: str, sources: Iterable[Path], into: Path, *flags: str) ->
     """Compile C files without a warning."""
     strict = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic"]
     done = subprocess.run(
-        [compiler, *strict, "-O2", *flags, *sources, "-o", into, "-lm"],
+        [compiler, *strict, "-O1", *flags, *sources, "-o", into, "-lm"],
         capture_output=True,
         text=True,
         check=False,

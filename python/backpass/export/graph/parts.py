@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ...program import address
+from .axes import Axis, axes_of, pieces_of, starts_of
 from .nodes import Nodes, Pair, Value
-from .views import Axis, axes_of, pieces_of, starts_of
 
 
 class Region(NamedTuple):

@@ -4,6 +4,7 @@ A value is what some array holds; a view shows its elements in another shape or 
 that turn one into the other.
 """
 
+from collections.abc import Sequence
 from math import prod
 from typing import NamedTuple
 
@@ -11,13 +12,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from ...program import address
-
-
-class Axis(NamedTuple):
-    """One dimension: its size, and the elements from one place to the next."""
-
-    size: int
-    stride: int
+from .axes import Axis, axes_of, cut, pieces_of, side_by_side, starts_of
 
 
 class Step(NamedTuple):
@@ -34,17 +29,28 @@ def lone_shape(view: np.ndarray) -> tuple[int, ...]:
 
 def route(view: np.ndarray, value: np.ndarray) -> list[Step] | None:
     """The steps from the array that holds a value to a view of its memory, without its repetitions; None where none lead."""
+    steps = _steps(view, value, axes_of(value))
+    if steps is None:
+        # A view that goes on from one dimension to the next: then what lies side by side is one dimension.
+        order = sorted(range(value.ndim), key=lambda axis: -value.strides[axis])
+        steps = _steps(view, value, side_by_side(value.transpose(order)), [Step("Transpose", tuple(order))])
+    return steps if steps is None else _needed(steps, value.shape)
+
+
+def _steps(
+    view: np.ndarray, value: np.ndarray, axes: list[Axis], before: Sequence[Step] = ()
+) -> list[Step] | None:
     wanted = [axis for axis in axes_of(view) if axis.size > 1 and axis.stride]
     offset, rest = divmod(address(view) - address(value), view.itemsize)
     if rest or offset < 0 or any(axis.stride < 0 for axis in wanted):
         return None
-    axes = _cut(axes_of(value), wanted)
+    axes = cut(axes, wanted)
     pieces = pieces_of(axes, wanted)
     starts = starts_of(axes, offset)
     if pieces is None or starts is None:
         return None
     taken = dict(pieces)
-    steps = [Step("Reshape", tuple(axis.size for axis in axes))]
+    steps = [*before, Step("Reshape", tuple(axis.size for axis in axes))]
     sizes = []
     for number, axis in enumerate(axes):
         count, stride = taken.get(number, Axis(1, axis.stride))
@@ -58,7 +64,7 @@ def route(view: np.ndarray, value: np.ndarray) -> list[Step] | None:
     order = [number for number, _ in pieces] + [n for n in range(len(axes)) if n not in taken]
     steps.append(Step("Transpose", tuple(order)))
     steps.append(Step("Reshape", lone_shape(view)))
-    return _needed(steps, value.shape)
+    return steps
 
 
 def carried_over(value: np.ndarray, view: np.ndarray, copy: np.ndarray) -> np.ndarray | None:
@@ -82,66 +88,6 @@ def carried_over(value: np.ndarray, view: np.ndarray, copy: np.ndarray) -> np.nd
     shown = as_strided(copy, value.shape, strides)
     ways = route(view, value), route(copy, shown)
     return shown if len(places) == len(strides) and ways[0] == ways[1] is not None else None
-
-
-def axes_of(array: np.ndarray) -> list[Axis]:
-    """The dimensions of an array."""
-    return [Axis(n, s // array.itemsize) for n, s in zip(array.shape, array.strides, strict=True)]
-
-
-def _cut(axes: list[Axis], wanted: list[Axis]) -> list[Axis]:
-    """The axes of a value, cut into two wherever a view steps within one."""
-    cut = [*axes]
-    for _, stride in wanted:
-        for number, (size, inner) in enumerate(cut):
-            within = size > 1 and inner < stride < size * inner
-            if within and stride % inner == 0 and size * inner % stride == 0:
-                cut[number : number + 1] = [
-                    Axis(size * inner // stride, stride),
-                    Axis(stride // inner, inner),
-                ]
-                break
-    return cut
-
-
-def pieces_of(axes: list[Axis], wanted: list[Axis]) -> list[tuple[int, Axis]] | None:
-    """The axes that a view walks along, in its order, each by its number and with what the view takes of it."""
-    pieces: list[tuple[int, Axis]] = []
-    for size, stride in wanted:
-        inner: list[tuple[int, Axis]] = []
-        while size > 1:
-            number = next((k for k, axis in enumerate(axes) if axis.size > 1 and axis.stride == stride), None)
-            if number is None:
-                number = _stepping(axes, stride)
-                if number is None:
-                    return None
-            whole = axes[number].size if axes[number].stride == stride else size
-            if size > whole and size % whole:
-                return None
-            inner.insert(0, (number, Axis(min(size, whole), stride)))
-            size, stride = -(-size // whole), stride * whole
-        pieces += inner
-    return pieces if len({number for number, _ in pieces}) == len(pieces) else None
-
-
-def _stepping(axes: list[Axis], stride: int) -> int | None:
-    """The axis along which this stride takes several places at once."""
-    fitting = [
-        (axis.stride, k)
-        for k, axis in enumerate(axes)
-        if 0 < axis.stride < stride < axis.size * axis.stride and stride % axis.stride == 0
-    ]
-    return max(fitting)[1] if fitting else None
-
-
-def starts_of(axes: list[Axis], offset: int) -> list[int] | None:
-    """Where a view begins along each axis."""
-    starts = [0] * len(axes)
-    for number in sorted(range(len(axes)), key=lambda k: -axes[k].stride):
-        if axes[number].size > 1:
-            starts[number], offset = divmod(offset, axes[number].stride)
-    inside = all(start < axis.size for start, axis in zip(starts, axes, strict=True))
-    return starts if offset == 0 and inside else None
 
 
 def _needed(steps: list[Step], shape: tuple[int, ...]) -> list[Step]:
