@@ -4,6 +4,7 @@ import ctypes
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ PRINTED = '#include <stdio.h>\nstatic void show(float v) { unsigned bits; memcpy
 
 def needs(*commands: str) -> pytest.MarkDecorator:
     missing = [command for command in commands if shutil.which(command) is None]
-    return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
+    without = bool(missing) or sys.platform == "win32"
+    return pytest.mark.skipif(without, reason=f"not on Windows, needs {', '.join(commands)}")
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 import backpass as bp
 from backpass import nn
+from helpers.graphs import Graph
 
 RNG = np.random.default_rng(0)
 ROWS = 5
@@ -254,6 +256,12 @@ FOR_C = [
     "mlp", "activations", "norms", "residual", "nothing", "flat", "conv1d", "conv2d", "residual_conv", "transposed",
     "transposed1d", "padded", "adaptive", "average", "dilated", "rnn", "lstm", "gru", "branches",
 ]  # fmt: skip
+
+
+# Random graphs, whose rows do not depend on each other.
+SEEDS = (9, 26, 76, 79, 94, 124, 138, 140, 156, 159)
+NETS |= {f"graph_{seed}": (partial(Graph, seed), numbers(*Graph(seed).row)) for seed in SEEDS}
+FOR_C += [f"graph_{seed}" for seed in SEEDS]
 
 
 def used(name: str) -> tuple[bp.Model, Any]:

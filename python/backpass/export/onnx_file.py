@@ -6,7 +6,8 @@ from typing import Any
 from .._version import __version__
 from ..engine import weights
 from ..engine.engine import Engine, HasEngine
-from ..program import InputSpec, Several, parts_of
+from ..program import InputSpec, Plan, Several, parts_of
+from ..program.blocks import arrays_of
 from ..system.exclusive import computing
 from .graph.call import Call
 from .graph.graph import Graph
@@ -16,8 +17,8 @@ from .plans import engine_of, inputs_of, plan_of, refused, written
 
 # The operators and the format that are written: onnxruntime 1.14 and newer read them.
 OPSET, IR_VERSION = 17, 8
-# Rows of the two plans: what differs between them is the batch. Code of users may treat a single row in another way.
-ROWS = (3, 5)
+# Rows of the two plans: what differs between them is the batch. Primes that other dimensions seldom have.
+ROWS = (11, 13)
 
 
 def onnx(model: HasEngine, path: str | PathLike[str]) -> None:
@@ -79,17 +80,22 @@ def _proto(model: HasEngine) -> Any:
     )  # fmt: skip
 
 
+def _outline(plan: Plan) -> list[Any]:
+    """What has to be the same for every size of batch: buffers, ops, and which arrays they have."""
+    return [len(plan.buffers), *((i.op, [*arrays_of(i)]) for i in plan.forward)]
+
+
 def _graph(engine: Engine, inputs: tuple[InputSpec, ...]) -> tuple[Graph, dict[str, list[Any]]]:
     """The graph of a network, and the shapes of its outputs by name."""
     few, more = (plan_of(engine, inputs, rows, apart=True) for rows in ROWS)
-    if len(few.forward) != len(more.forward):
+    if _outline(few) != _outline(more):
         raise ValueError(f"{FUNCTION}: the network computes something else for another size of batch")
     known = {name: (array, array) for name, array in weights.views(engine.net)}
     given = {name: (array, more.inputs[name]) for name, array in few.inputs.items()}
     graph = Graph((few, more), known, given)
     for one, other in zip(few.forward, more.forward, strict=True):
         writer = WRITERS.get(one.op)
-        if writer is None or one.op is not other.op:
+        if writer is None:
             raise refused(FUNCTION, one, "which has no counterpart in ONNX here")
         writer(Call(graph, one, other))
     several = few.out if isinstance(few.out, Several) else None

@@ -55,7 +55,7 @@ def build_plan(
     Args:
         loss: only a TrainingPlan needs it.
         step: (1,) the completed steps of the model, from which layers draw their random numbers.
-        apart: whether each buffer of inference has memory of its own, as in training.
+        apart: whether each buffer of inference has memory of its own, and each expression one step, for those who read the plan.
     """
     builder = Builder(dtype, spec.training, step, seed, carried=spec.carried)
     inputs = input_tensors(builder, spec.inputs, spec.own_loss)
@@ -99,7 +99,9 @@ def build_plan(
         check_read_alone(builder)
         plan.reached, plan.tables = builder.reached, builder.tables
     plan = fused(plan, builder.viewed)
-    if any(instruction.op is expression for program in plan.parts.values() for instruction in program):
+    if not apart and any(
+        instruction.op is expression for program in plan.parts.values() for instruction in program
+    ):
         from .join import joined  # here: `import backpass` is to be quick
 
         plan = joined(plan, [*builder.viewed, *builder.turned])

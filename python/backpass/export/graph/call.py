@@ -51,9 +51,9 @@ class Call:
             self.graph.write(self.pair(name), value, view)
 
     def copied(self, name: str) -> bool:
-        """y shows the value of another array in another order of memory; False where it shows a part of it."""
+        """y shows the value of another array in another order of memory; False where one of them is a part of something."""
         found = self.graph.value(self.pair(name))
-        if found is None:
+        if found is None or not self.graph.is_whole(self["y"]):
             return False
         shown = [
             carried_over(*arrays)
@@ -66,7 +66,8 @@ class Call:
 
     def each(self, names: Sequence[str], compute: Callable[..., str]) -> bool:
         """y = compute(values of arrays), in the order in which all of them lie in memory; False where that is not one."""
-        if not all(self[name].flags.c_contiguous for name in [*names, "y"]):
+        dense = all(self[name].flags.c_contiguous for name in [*names, "y"])
+        if not dense or not self.graph.is_whole(self["y"]):
             return False
         found = [self.graph.value(self.pair(name)) for name in names]
         orders = {(value.arrays[0].shape, value.arrays[0].strides) for value in found if value}

@@ -63,6 +63,11 @@ class Graph(Nodes):
             whole = value.arrays[0].nbytes == block.high - block.low
             self._contents[block] = [value] if whole else [*self._contents.get(block, []), value]
 
+    def is_whole(self, array: np.ndarray) -> bool:
+        """Whether an array fills its memory, of which other arrays show a part at most."""
+        block = self._blocks.of(array)
+        return block is not None and array.nbytes == block.high - block.low
+
     def value(self, pair: Pair) -> Value | None:
         """The one value that fills the memory of an array, whatever the order in which it does; None where none does."""
         block = self._blocks.of(pair[0])
@@ -115,12 +120,16 @@ class Graph(Nodes):
     def _fixed(self, shown: Pair) -> str:
         """An array that no instruction writes."""
         one, other = (array[tuple(slice(0, n) for n in lone_shape(array))] for array in shown)
-        same = one.reshape(-1)[:1]
-        if one.shape != other.shape and (one == same).all() and (other == same).all():
-            return self.expand(self.constant(same.reshape([1] * one.ndim)), (1,) * one.ndim, (one, other))
+        whole = one, other
+        for axis in range(one.ndim):
+            if one.shape[axis] != other.shape[axis]:
+                rows = one.take([0], axis), other.take([0], axis)
+                # What is the same for each row of the batch.
+                if (one == rows[0]).all() and (other == rows[1]).all():
+                    one, other = rows
         if one.shape != other.shape or not np.array_equal(one, other, equal_nan=one.dtype.kind == "f"):
             raise self.refuse("of which a constant depends on the size of the batch")
-        return self.constant(np.ascontiguousarray(one))
+        return self.expand(self.constant(one), one.shape, whole)
 
     def _along(self, shown: Pair, value: Value) -> str | None:
         """The nodes from a value to a view of it; None where it does not show it."""
