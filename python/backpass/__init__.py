@@ -68,7 +68,7 @@ ELSEWHERE = {
 
 def __getattr__(name: str) -> Any:
     """A late name, or an error that names the right one."""
-    if name in ("sklearn", "plots"):
+    if name in ("sklearn", "plots", "export"):
         return import_module(f".{name}", __name__)
     if name in LATE:
         return late(__name__, name, f".{LATE[name]}")

@@ -27,6 +27,9 @@ def test_guide(guide: Path, request: pytest.FixtureRequest) -> None:
     if "BACKPASS_DATA" in text:
         request.getfixturevalue("data_dir")
         pytest.importorskip("pandas")
+    if "bp.export.onnx" in text:
+        pytest.importorskip("onnx")
+        pytest.importorskip("onnxruntime")
     blocks = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     assert blocks, f"{guide.name} has no code"
     names: dict[str, Any] = {"__name__": guide.stem}
@@ -47,7 +50,7 @@ def test_the_page_of_ops_is_current() -> None:
 def public() -> dict[str, object]:
     """The public classes and functions by name."""
     found: dict[str, object] = {}
-    for module in (bp, bp.nn, bp.optim, bp.callbacks):
+    for module in (bp, bp.nn, bp.optim, bp.callbacks, bp.export):
         for name in module.__all__:
             found.setdefault(name, getattr(module, name))
     schedules = bp.optim.schedules

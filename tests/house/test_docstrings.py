@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 import backpass as bp
-from backpass import callbacks, losses, nn, optim
+from backpass import callbacks, export, losses, nn, optim
 from backpass.optim import schedules
 
 pytestmark = pytest.mark.skipif("BACKPASS_ISA" in os.environ, reason="docstrings know no instruction sets")
-MODULES = (bp, nn, losses, optim, schedules, callbacks)
+MODULES = (bp, nn, losses, optim, schedules, callbacks, export)
 # Bases, which users subclass, and errors, which users catch.
 BASES = (nn.Module, losses.Loss, optim.Optimizer, callbacks.Monitor, schedules.Schedule, bp.NonFiniteError)
 BASES += (bp.CheckpointError, callbacks.Callback)
@@ -95,6 +95,8 @@ def test_no_line_is_too_long_for_an_editor(name: str) -> None:
 @each
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_examples_run(name: str, tmp_path: Path) -> None:
+    if name == "backpass.export.onnx":
+        pytest.importorskip("onnx")
     finder = doctest.DocTestFinder(recurse=False)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
     for test in finder.find(PUBLIC[name], name, globs=names(tmp_path)):

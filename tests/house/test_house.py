@@ -33,7 +33,7 @@ ORDER = [
     {"model"},
     {"training"},
     {"callbacks"},
-    {"checkpoint", "diagnostics"},
+    {"checkpoint", "diagnostics", "export"},
     {"engine"},
     {"data"},
     {"nn", "losses", "optim"},
@@ -114,7 +114,18 @@ def circles(files: dict[str, str]) -> list[list[str]]:
     return sorted(sorted(group) for group in groups)
 
 
-HEAVY = ("safetensors", "numpy.random", "hashlib", "json", "numba", "scipy", "sklearn", "matplotlib", "tqdm")
+HEAVY = (
+    "safetensors",
+    "numpy.random",
+    "hashlib",
+    "json",
+    "numba",
+    "scipy",
+    "sklearn",
+    "matplotlib",
+    "tqdm",
+    "onnx",
+)
 
 
 def test_import_stays_light() -> None:

@@ -15,7 +15,7 @@ _SAMPLES = {
 }
 
 
-def _places(size, out, linear, align_corners, scale):
+def places(size: int, out: int, linear: bool, align_corners: bool, scale: float) -> tuple[np.ndarray, ...]:
     """For each place of the output: the place before it, the one behind it, and the share of the latter."""
     step = size / max(out, 1) if scale == 0 else 1 / scale
     if linear and align_corners:
@@ -31,8 +31,8 @@ def _places(size, out, linear, align_corners, scale):
 
 def _corners(shape, out, linear, align_corners, scale_h, scale_w):
     """(rows, columns, share) of the pixels of which each pixel of the output is made."""
-    top, bottom, down = _places(shape[1], out[1], linear, align_corners, scale_h)
-    left, right, across = _places(shape[2], out[2], linear, align_corners, scale_w)
+    top, bottom, down = places(shape[1], out[1], linear, align_corners, scale_h)
+    left, right, across = places(shape[2], out[2], linear, align_corners, scale_w)
     near = None if linear else 1
     rows = ((top, 1 - down), (bottom, down))[:near]
     columns = ((left, 1 - across), (right, across))[:near]

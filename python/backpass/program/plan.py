@@ -79,6 +79,8 @@ class Plan:
     lengths_unread: bool = False
     # Rows of constants that have to be filled in for the steps at hand: program/stepwise.py.
     moving: list[Any] = field(default_factory=list)
+    # All buffers, where each has memory of its own in inference too.
+    buffers: list[np.ndarray] = field(default_factory=list)
     # Executors that were compiled of it, by name.
     compiled: dict[str, Any] = field(default_factory=dict)
 

@@ -1,0 +1,111 @@
+"""bp.export.onnx: a model as an ONNX file."""
+
+from os import PathLike
+from typing import Any
+
+from .._version import __version__
+from ..engine import weights
+from ..engine.engine import Engine, HasEngine
+from ..program import InputSpec, Plan, Several, parts_of
+from ..program.blocks import arrays_of
+from ..system.exclusive import computing
+from .graph.call import Call
+from .graph.graph import Graph
+from .graph.nodes import FUNCTION
+from .graph.writers import WRITERS
+from .plans import engine_of, inputs_of, plan_of, refused, written
+
+# The operators and the format that are written: onnxruntime 1.14 and newer read them.
+OPSET, IR_VERSION = 17, 8
+# Rows of the two plans: what differs between them is the batch. Primes that other dimensions seldom have.
+ROWS = (11, 13)
+
+
+def onnx(model: HasEngine, path: str | PathLike[str]) -> None:
+    """ONNX file of a model, as for inference, for batches of any size.
+
+    Parameters are initialisers under their names in `state_dict`, in PyTorch's layout. Inputs are named after the arguments of
+    the network ("x" of most), outputs "output", or after the names of several.
+
+    Args:
+        model: a bp.Model that has predicted, or whose first layer knows the shape of a row.
+        path: the file, written as a whole; `~` is the home folder.
+
+    Shapes: all but the batch are those of the rows that the model was used with last. dtype: the model's; onnxruntime lacks some
+    operators in float64.
+
+    Raises:
+        ImportError: onnx is missing. TypeError: model is no bp.Model, or path is none. OSError: the file cannot be written.
+        ValueError: a layer that ONNX has no operator for, by name; a shape that nothing tells; an output that depends on how
+            many rows there are.
+
+    Source: opset 17 of https://onnx.ai/onnx/operators.
+
+    Example:
+        >>> bp.export.onnx(model, folder / "model.onnx")
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise ImportError(f'{FUNCTION} needs onnx ({error}): pip install "backpass[onnx]"') from None
+    engine_of(FUNCTION, model)
+    proto = _proto(model)
+    onnx.checker.check_model(proto, full_check=True)
+    written(path, proto.SerializeToString())
+
+
+@computing
+def _proto(model: HasEngine) -> Any:
+    from onnx import TensorProto, helper, numpy_helper
+
+    engine = model.engine
+    inputs = inputs_of(FUNCTION, engine)
+    graph, out = _graph(engine, inputs)
+    number = helper.np_dtype_to_tensor_dtype(engine.dtype)
+    return helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            type(engine.net).__name__,
+            [
+                helper.make_tensor_value_info(
+                    spec.name, number if spec.dtype.kind == "f" else TensorProto.INT64, ["batch", *spec.shape[1:]]
+                )
+                for spec in inputs
+            ],
+            [helper.make_tensor_value_info(name, number, shape) for name, shape in out.items()],
+            [numpy_helper.from_array(array, name) for name, array in graph.initialisers.items()],
+        ),
+        producer_name="backpass", producer_version=__version__, ir_version=IR_VERSION,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+    )  # fmt: skip
+
+
+def _outline(plan: Plan) -> list[Any]:
+    """What has to be the same for every size of batch: buffers, ops, and which arrays they have."""
+    return [len(plan.buffers), *((i.op, [*arrays_of(i)]) for i in plan.forward)]
+
+
+def _graph(engine: Engine, inputs: tuple[InputSpec, ...]) -> tuple[Graph, dict[str, list[Any]]]:
+    """The graph of a network, and the shapes of its outputs by name."""
+    few, more = (plan_of(engine, inputs, rows, apart=True) for rows in ROWS)
+    if _outline(few) != _outline(more):
+        raise ValueError(f"{FUNCTION}: the network computes something else for another size of batch")
+    known = {name: (array, array) for name, array in weights.views(engine.net)}
+    given = {name: (array, more.inputs[name]) for name, array in few.inputs.items()}
+    graph = Graph((few, more), known, given)
+    for one, other in zip(few.forward, more.forward, strict=True):
+        writer = WRITERS.get(one.op)
+        if writer is None:
+            raise refused(FUNCTION, one, "which has no counterpart in ONNX here")
+        writer(Call(graph, one, other))
+    several = few.out if isinstance(few.out, Several) else None
+    names = [*several.parts] if several else ["output"]
+    shapes: dict[str, list[Any]] = {}
+    for name, *pair in zip(names, parts_of(few.out), parts_of(more.out), strict=True):
+        one, other = pair
+        name = name if several is None or several.named else f"output_{name}"
+        value = graph.read((one, other))
+        graph.output(graph.expanded(value, (one, other)), name)
+        shapes[name] = ["batch", *one.shape[1:]]
+    graph.prune([*shapes])
+    return graph, shapes

@@ -1,0 +1,63 @@
+"""What an exporter reads: the inputs of a model, and plans of inference for so many rows."""
+
+import os
+from contextlib import suppress
+from errno import EISDIR
+from typing import Any
+
+from ..checks import as_path
+from ..engine.engine import Engine
+from ..engine.plans import of_rows
+from ..program import InputSpec, Instruction, Plan, Spec, build_plan
+
+UNKNOWN = (
+    "nothing tells which shape a row of X has, expected a model that has predicted: model.predict(X[:1])"
+)
+
+
+def engine_of(function: str, model: Any) -> Engine:
+    """The engine of a model; TypeError for anything else."""
+    engine = getattr(model, "engine", None)
+    if not isinstance(engine, Engine):
+        described = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
+        raise TypeError(f"{function}: model is {described}, expected a bp.Model")
+    engine.refresh()
+    return engine
+
+
+def inputs_of(function: str, engine: Engine) -> tuple[InputSpec, ...]:
+    """The inputs that the model was used with last, else what its first layer expects; each is dense, with one row."""
+    used = [spec.inputs for spec in engine.plans.plans]
+    row = engine.net.row_shape
+    if not used and row is not None and len(engine.net.takes) == 1:
+        used.append((InputSpec("x", (1, *row), engine.dtype),))
+    if not used:
+        raise ValueError(f"{function}: {UNKNOWN}")
+    return of_rows(tuple(spec._replace(in_place=False, channels_last=False) for spec in used[-1]), 1)
+
+
+def plan_of(engine: Engine, inputs: tuple[InputSpec, ...], rows: int, apart: bool) -> Plan:
+    """The plan of inference for so many rows; apart: whether each buffer has memory of its own."""
+    spec = Spec(of_rows(inputs, rows))
+    return build_plan(engine.net, None, engine.dtype, engine.seed, engine.step_count, spec, apart=apart)
+
+
+def refused(function: str, instruction: Instruction, why: str) -> ValueError:
+    """What an exporter says of an instruction that it cannot translate."""
+    layer = f"layer {instruction.layer!r}" if instruction.layer else "the network"
+    return ValueError(f"{function}: {layer} needs the op {instruction.op.name}, {why}")
+
+
+def written(path: Any, data: bytes) -> None:
+    """Write a file as a whole: what was there stays until then; OSError where that cannot be."""
+    place = as_path("path", path)
+    if os.path.isdir(place):
+        raise IsADirectoryError(EISDIR, "path is a directory, expected the name of a file", place)
+    temporary = f"{place}.{os.getpid()}.tmp"
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+        os.replace(temporary, place)
+    finally:
+        with suppress(OSError):
+            os.unlink(temporary)

@@ -1,0 +1,159 @@
+"""bp.export.onnx: every layer in onnxruntime, for batches of other sizes; names, dtypes; what is refused."""
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import backpass as bp
+from backpass import nn
+from helpers.exported import NETS, used
+
+onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+
+
+def answers(path: Path, *inputs: np.ndarray) -> list[np.ndarray]:
+    """What onnxruntime computes."""
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    named = {known.name: given for known, given in zip(session.get_inputs(), inputs, strict=True)}
+    answer: list[np.ndarray] = session.run(None, named)
+    return answer
+
+
+def as_list(answer: Any) -> list[np.ndarray]:
+    return (
+        [*answer.values()]
+        if isinstance(answer, dict)
+        else [*answer]
+        if isinstance(answer, tuple)
+        else [answer]
+    )
+
+
+def exported(model: bp.Model, folder: Path) -> Path:
+    path = folder / "model.onnx"
+    bp.export.onnx(model, path)
+    return path
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_onnxruntime_computes_the_same(name: str, tmp_path: Path) -> None:
+    model, x = used(name)
+    path = exported(model, tmp_path)
+    for rows in (1, 2, 5):
+        batch = [part[:rows] for part in (x if isinstance(x, tuple) else (x,))]
+        expected = as_list(model.predict(tuple(batch) if len(batch) > 1 else batch[0]))
+        for one, other in zip(answers(path, *batch), expected, strict=True):
+            assert one.dtype == np.float32
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5, strict=True)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        lambda: [nn.LSTM(3, 5, bidirectional=True, returns="last")],
+        lambda: [nn.GRU(3, 5, 2)],
+        lambda: [nn.Linear(3, 8), nn.TransformerEncoderLayer(8, 2, 16)],
+    ],
+)
+def test_lengths_of_rows_are_an_input(layers: Any, tmp_path: Path) -> None:
+    model = bp.Model(nn.Sequential(*layers()))
+    x, lengths = (
+        np.random.default_rng(0).standard_normal((4, 6, 3)).astype(np.float32),
+        np.array([3, 6, 0, 1]),
+    )
+    expected = model.predict(x, lengths=lengths)
+    (answer,) = answers(exported(model, tmp_path), x, lengths)
+    np.testing.assert_allclose(answer, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_weights_have_the_names_and_layout_of_state_dict(tmp_path: Path) -> None:
+    model, _ = used("conv2d")
+    graph = onnx.load(exported(model, tmp_path)).graph
+    found = {one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer}
+    state = {key: value for key, value in model.state_dict().items() if "num_batches" not in key}
+    assert {*state} <= {*found}
+    for key, value in state.items():
+        np.testing.assert_array_equal(found[key], value, strict=True)
+    kinds = [node.op_type for node in graph.node]
+    # Images have their channels last inside, which costs the graph no transposition.
+    assert kinds.count("Conv") == 2
+    assert "Transpose" not in kinds
+
+
+def test_batches_of_a_float64_model_are_float64(tmp_path: Path) -> None:
+    model = bp.Model(nn.Sequential(nn.Linear(4, 3), nn.Tanh()), dtype="float64")
+    x = np.random.default_rng(0).standard_normal((3, 4))
+    (answer,) = answers(exported(model, tmp_path), x)
+    np.testing.assert_allclose(answer, model.predict(x), rtol=1e-13, strict=True)
+
+
+def test_changed_weights_and_settings_count(tmp_path: Path) -> None:
+    model, x = bp.Model(nn.Sequential(nn.Linear(4, 3), nn.LeakyReLU(0.1))), np.ones((5, 4), np.float32)
+    model.fit(x, np.ones((5, 3)), epochs=2)
+    model.net[1].negative_slope = 0.5
+    (answer,) = answers(exported(model, tmp_path), x)
+    np.testing.assert_allclose(answer, model.predict(x), rtol=1e-5, atol=1e-6)
+
+
+class Centred(nn.Module):
+    def forward(self, x: Any) -> Any:
+        return x - x.mean(0, keepdim=True)
+
+
+def test_what_depends_on_the_size_of_the_batch_is_refused(tmp_path: Path) -> None:
+    model = bp.Model(nn.Sequential(nn.Linear(4, 4), Centred()))
+    model.predict(np.ones((4, 4)))
+    with pytest.raises(
+        ValueError,
+        match=r"layer '1' needs the op reduce_sum, of which scale depends on the size of the batch",
+    ):
+        bp.export.onnx(model, tmp_path / "m.onnx")
+
+
+def test_an_op_without_a_counterpart_is_refused_with_its_layer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from backpass import ops
+    from backpass.export import onnx_file
+
+    monkeypatch.delitem(onnx_file.WRITERS, ops.softmax_forward)
+    model = bp.Model(nn.Sequential(nn.Linear(4, 4), nn.Softmax()))
+    with pytest.raises(
+        ValueError, match=r"layer '1' needs the op softmax_forward, which has no counterpart in ONNX here"
+    ):
+        bp.export.onnx(model, tmp_path / "m.onnx")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_model_of_unknown_input_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"nothing tells which shape a row of X has, .* model\.predict"):
+        bp.export.onnx(bp.Model(nn.Sequential(nn.Conv2d(1, 2, 3))), tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("model", [nn.Linear(4, 3), bp.Model, None, "model"])
+def test_what_is_no_model_is_refused(model: Any, tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=r"bp\.export\.onnx: model is .*, expected a bp\.Model"):
+        bp.export.onnx(model, tmp_path / "m.onnx")
+
+
+def test_paths_that_cannot_be_written_say_so(tmp_path: Path) -> None:
+    model = bp.Model(nn.Linear(4, 3))
+    with pytest.raises(IsADirectoryError, match=re.escape(str(tmp_path))):
+        bp.export.onnx(model, tmp_path)
+    with pytest.raises(FileNotFoundError, match="missing"):
+        bp.export.onnx(model, tmp_path / "missing" / "m.onnx")
+    for path, error in ((3, TypeError), (None, TypeError), ("a\0b", ValueError)):
+        with pytest.raises(error, match="path is"):
+            bp.export.onnx(model, path)  # type: ignore[arg-type]
+    assert not [*tmp_path.iterdir()]
+
+
+def test_without_onnx_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ImportError, match=r'pip install "backpass\[onnx\]"'):
+        bp.export.onnx(bp.Model(nn.Linear(4, 3)), tmp_path / "m.onnx")
