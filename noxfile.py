@@ -52,6 +52,7 @@ LONG = {  # of tests/long: its option for how many, and how many
     "inputs": ("--cases", 100_000),
     "graphs": ("--cases", 100_000),
     "windows": ("--cases", 100_000),
+    "many": ("--models", 50),
 }
 
 

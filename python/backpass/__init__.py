@@ -33,19 +33,20 @@ if TYPE_CHECKING:
     from .diagnostics.activations import activations
     from .diagnostics.config import show_config
     from .diagnostics.gradcheck import gradcheck
+    from .many.fit_many import fit_many
 
 register()  # with threadpoolctl, where that came first
 
 __all__ = [
     "CSVLogger", "Callback", "CheckpointError", "EarlyStopping", "GradientMonitor", "History", "Images", "Model",
     "ModelCheckpoint", "NonFiniteError", "ProgressBar", "ReduceLROnPlateau", "Streams", "TerminateOnNaN", "__version__",
-    "activations", "available_backends", "callbacks", "get_backend", "get_num_threads", "gradcheck", "load", "losses",
+    "activations", "available_backends", "callbacks", "fit_many", "get_backend", "get_num_threads", "gradcheck", "load", "losses",
     "nn", "optim", "set_backend", "set_num_threads", "show_config", "use_backend",
 ]  # fmt: skip
 # Imported when they are asked for, because `import backpass` is to be quick, and is not to import scikit-learn.
 LATE = {
     "GradientMonitor": "callbacks", "ModelCheckpoint": "callbacks", "gradcheck": "diagnostics.gradcheck",
-    "show_config": "diagnostics.config", "activations": "diagnostics.activations",
+    "show_config": "diagnostics.config", "activations": "diagnostics.activations", "fit_many": "many.fit_many",
 }  # fmt: skip
 # What other libraries have at the top.
 ELSEWHERE = {

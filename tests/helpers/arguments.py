@@ -81,6 +81,7 @@ NOT_ATTACKED = {  # public, with arguments, and why
     "nn.ModuleDict": "holds modules for a forward, and is no network",
     "nn.Parameter": "no module, but what one has: tests/nn/test_modules.py",
     "nn.traced": "TracedLoss, which is attacked",
+    "bp.fit_many": "hands its arguments to Model.fit; its own: tests/many/test_fit_many.py",
     "History.append": "fit calls it",
     "Model.predict_proba": "takes what predict takes",
     "Model.predict_classes": "takes what predict takes",

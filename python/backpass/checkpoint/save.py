@@ -43,7 +43,7 @@ def save(engine: Engine, path: str | os.PathLike[str], keep: int = 1, check: boo
             )
     written = {
         "backpass": __version__,
-        "model": _description(engine, path),
+        "model": model_description(engine, path),
         "step": int(engine.step_count[0]),
         "optimizer_step": int(engine.optimizer_step[0]),
         "epoch": engine.epoch,
@@ -70,7 +70,8 @@ def reading(path: Path, wrong: str = DESCRIBES) -> Iterator[None]:
         raise CheckpointError(f"{path} {wrong}: {reason}") from error
 
 
-def _description(engine: Engine, path: Path) -> dict[str, Any]:
+def model_description(engine: Engine, path: Path) -> dict[str, Any]:
+    """What tells one model from another: network, loss and optimizer with their settings, dtype, seed."""
     description: dict[str, Any] = {"dtype": engine.dtype.name, "seed": engine.seed}
     parts: list[tuple[str, Callable[[], Any]]] = [
         ("net", lambda: describe.describe_net(engine.net)),

@@ -76,6 +76,8 @@ class Engine:
         self.seed = checks.seed(seed)
         self.epoch = 0
         self.stop_training = False
+        # Asked between two slices of a run: True leaves it there, as max_seconds does. None: nobody wants to.
+        self.leave: Callable[[], bool] | None = None
         self.last_run: Run | None = None
         # Completed steps: of the model, and of its optimizer, which counts anew when it is replaced.
         self.step_counts = aligned((2,), np.int64)

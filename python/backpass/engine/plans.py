@@ -83,6 +83,11 @@ class PlanCache:
         self._repeats.clear()
         self._carried.clear()
 
+    def release(self) -> None:
+        """Give back the memory of all plans: the next pass makes new ones."""
+        self.clear()
+        self.trained = self.updating = None
+
     def _forget_inferences(self) -> None:
         self.inferring.clear()
         self.last_inference = fits_nothing

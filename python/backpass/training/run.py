@@ -90,7 +90,8 @@ def train(
     pace = pacing(callbacks)
 
     def late() -> bool:
-        return options.max_seconds is not None and time.monotonic() - began >= options.max_seconds
+        expired = options.max_seconds is not None and time.monotonic() - began >= options.max_seconds
+        return expired or (engine.leave is not None and engine.leave())
 
     previous, started = engine.last_run, False
     run.current_states, engine.last_run = lambda: states_of(callbacks), run

@@ -1,0 +1,116 @@
+"""fit_many: trains many models at once, each core its own, each as its own `fit` would."""
+
+from __future__ import annotations  # ArrayLike is named, not imported: it costs 1 ms
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from functools import partial
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+from .. import checks
+from ..backends import get_num_threads
+from ..backends.threads import checked_threads
+from ..callbacks import Callback
+from ..checks import flag
+from ..errors import warn
+from ..model import Model
+from . import options
+from .directory import Directory
+from .progress import Progress
+from .runs import Runs
+from .shared import Shared
+from .work import Outcome, Work, do
+from .workers import results
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+Callbacks = Sequence[Callback] | Sequence[Sequence[Callback]] | Callable[[int], Sequence[Callback]]
+
+
+def fit_many(
+    models: Iterable[Model],
+    X: ArrayLike | Any,
+    y: ArrayLike | Any = None,
+    *,
+    epochs: int | Sequence[int] = 1,
+    batch_size: int | Sequence[int | None] | None = None,
+    validation_data: Any = None,
+    callbacks: Callbacks = (),
+    folds: Any = None,
+    weights: ArrayLike | None = None,
+    threads: int | None = None,
+    progress: bool = False,
+    resume: bool = False,
+    directory: str | PathLike[str] | None = None,
+    every: str = "10s",
+    **fit: Any,
+) -> Runs:
+    """Train many models on shared data: cores train models, and each ends with the bits of `model.fit(X, y, ...)` alone.
+
+    The models may differ in everything: network, loss, optimizer, schedule, seed, dtype, backend. Each has its own end. An error,
+    NaN or a callback's exception ends that model alone: the table has it. X is shared, and converted once for each dtype.
+
+    Args:
+        models: different bp.Models, trained in place.
+        X, y: as in `Model.fit`, such as arrays (N, ...) and (N,). Chunks are read by several threads at once.
+        epochs, batch_size: as in `Model.fit`, default 1 and 32; or a list with one for each model.
+        validation_data: as in `Model.fit`, default None; with `folds` also "rest": the rows that are not in a model's fold.
+        callbacks: a list, of which each model gets copies, default empty; a list with a list for each model; or a function from a
+            model's number to its list. They run in the threads that train.
+        folds: the rows that each model trains on, default all: masks (models, N), or an array of row numbers for each model.
+        weights: (models, N) sample weights, a row for each model; default None.
+        threads: how many models train at once, each in one thread; default None: what bp.get_num_threads() says.
+        progress: whether to show a bar over all models, and a line for each that trains; default False.
+        resume: whether each model finishes its interrupted run, as in `Model.fit`; default False.
+        directory: a folder for a checkpoint of each model, default None. Called again with the models and data as they were,
+            after a kill for example, fit_many goes on from these files, and ends with the same table.
+        every: how often the checkpoint of a model is written besides at its end, as in bp.ModelCheckpoint; default "10s".
+        fit: all other arguments of `Model.fit`, the same for each, such as shuffle, sample_weight or class_weight.
+
+    Returns a Runs: `models`, `histories`, `errors`, `best`, `to_pandas()`.
+
+    Ctrl-C ends all at their next step, within 0.2 s where steps take less; `resume=True` or `directory` goes on from there.
+
+    Raises:
+        TypeError, ValueError: name the argument, what was given and what was expected; nothing has been trained then.
+
+    Example:
+        >>> models = [bp.Model(nn.Sequential(nn.Linear(4, n), nn.ReLU(), nn.Linear(n, 1))) for n in (4, 8, 16)]
+        >>> runs = bp.fit_many(models, X, y, epochs=3, validation_split=0.2, callbacks=[bp.EarlyStopping(patience=2)])
+        >>> runs.best
+        Model(...)
+    """
+    found = options.checked_models(models)
+    options.check_names(fit)
+    count = len(found)
+    by_row = {"y": y} | {name: fit.pop(name) for name in ("sample_weight", "lengths") if name in fit}
+    shared = Shared(X, by_row, validation_data, folds, weights, count)
+    epochs_of = [checks.whole("epochs", value, 0) for value in options.per_model("epochs", epochs, count)]
+    sizes = options.per_model("batch_size", batch_size, count)
+    own = options.callbacks_of(callbacks, count)
+    fit["resume"] = flag("resume", resume)
+    folder = None if directory is None else Directory(directory, every)
+
+    def work(number: int) -> Work:
+        given = fit | {"epochs": epochs_of[number], "batch_size": sizes[number], "callbacks": own(number)}
+        return Work(number, found[number], partial(shared.of, number, found[number]), given)
+
+    team = min(checked_threads(threads) or get_num_threads(), count)
+    outcomes: dict[int, Outcome] = {}
+    with Progress(found, epochs_of, team, flag("progress", progress)) as shown:
+        tasks = map(shown.begun, map(work, range(count)))
+        with closing(results(tasks, partial(do, directory=folder), team, shown.look)) as come:
+            for outcome in come:
+                outcomes[outcome.number] = outcome
+                shown.ended(outcome)
+    runs = Runs(found, [outcomes[number] for number in range(count)])
+    if runs.errors:
+        number, error = next(iter(runs.errors.items()))
+        warn(
+            f"{len(runs.errors)} of {count} models failed, see errors of the Runs; models[{number}]:"
+            f" {type(error).__name__}: {error}",
+            RuntimeWarning,
+        )
+    return runs

@@ -1,0 +1,83 @@
+"""The progress of many fits: one bar over all models, and a line for each that trains."""
+
+import sys
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from ..model import Model
+from .work import Outcome, Work
+
+
+class Progress:
+    """Looks at the models from outside: none of them is slowed down. tqdm's bars, else a line on stderr for each that ends."""
+
+    def __init__(self, models: Sequence[Model], epochs: Sequence[int], team: int, shown: bool) -> None:
+        self.models, self.epochs, self.shown = models, epochs, shown
+        self.done = 0
+        # Of the models that train: number -> the model's epoch where that began.
+        self.running: dict[int, int] = {}
+        self._bar: Any = None
+        self._lines: list[Any] = []
+        self._start = time.perf_counter()
+        if not shown:
+            return
+        try:
+            from tqdm.auto import tqdm
+        except ImportError:
+            return
+        self._bar = tqdm(total=len(models), unit="model")
+        self._lines = [tqdm(bar_format="{desc}", position=1 + place, leave=False) for place in range(team)]
+
+    def begun(self, work: Work) -> Work:
+        """A thread takes this work."""
+        if self.shown:
+            self.running[work.number] = work.model.epoch
+        return work
+
+    def ended(self, outcome: Outcome) -> None:
+        """A model is done."""
+        self.done += 1
+        if not self.shown:
+            return
+        self.running.pop(outcome.number, None)
+        if self._bar is not None:
+            self._bar.update()
+            return
+        text = f"{type(outcome.error).__name__}" if outcome.error else _last(outcome.history.history)
+        seconds = time.perf_counter() - self._start
+        print(
+            f"{self.done}/{len(self.models)}  model {outcome.number}  {text}  {seconds:.1f} s",
+            file=sys.stderr,
+        )
+
+    def look(self) -> None:
+        """Show how far the models are that train."""
+        running = sorted(self.running.items())
+        for place, line in enumerate(self._lines):
+            line.set_description_str(self._line(*running[place]) if place < len(running) else "")
+
+    def _line(self, number: int, first: int) -> str:
+        engine = self.models[number].engine
+        run = engine.last_run
+        logs = _last(dict(run.history.history)) if run and run.going_on else ""
+        return f"model {number}  epoch {engine.epoch - first + 1}/{self.epochs[number]}  {logs}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for line in self._lines:
+            line.close()
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _last(history: dict[str, list[float]]) -> str:
+    """The last numbers of a history, in a line."""
+    return "  ".join(
+        f"{name} {values[-1]:.4g}" for name, values in history.items() if values and name != "lr"
+    )

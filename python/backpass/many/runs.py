@@ -1,0 +1,127 @@
+"""Runs: what `fit_many` returns, a table with a row for each model."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ..engine.history import History
+from ..model import Model
+from .work import Outcome
+
+# Rows of a repr.
+SHOWN = 10
+# By what `best` judges, the first that was logged.
+JUDGED_BY = ("val_loss", "loss")
+
+
+class Runs:
+    """The runs of `bp.fit_many`: a table with a row for each model, in their order.
+
+    Attributes:
+        models: the models, trained in place.
+        histories: a History for each.
+        errors: a dict from a model's number to the exception that ended it; the others trained on.
+        rows: a dict for each model: "model" (its number), "epochs" (in its history), "epoch" (the one whose weights it has, from
+            0 on: the last, or the one that EarlyStopping brought back; None without one), what that epoch logged, and "error".
+        trained: the models without an error, such as for bp.Ensemble.
+        best: the model with the least val_loss, or loss where there is no val_loss, in the epoch whose weights it has.
+        best_number: its number.
+
+    Example:
+        >>> runs = bp.fit_many([bp.Model(nn.Linear(4, 1), seed=seed) for seed in range(3)], X, y, epochs=2)
+        >>> runs.best.predict(X).shape
+        (96, 1)
+    """
+
+    def __init__(self, models: Sequence[Model], outcomes: Sequence[Outcome]) -> None:
+        self.models: list[Model] = [*models]
+        self.histories: list[History] = [outcome.history for outcome in outcomes]
+        self.errors: dict[int, Exception] = {o.number: o.error for o in outcomes if o.error}
+        self.rows: list[dict[str, Any]] = [_row(outcome) for outcome in outcomes]
+
+    @property
+    def trained(self) -> list[Model]:
+        """The models without an error."""
+        return [model for number, model in enumerate(self.models) if number not in self.errors]
+
+    @property
+    def best(self) -> Model:
+        """The model with the least val_loss, else loss."""
+        return self.models[self.best_number]
+
+    @property
+    def best_number(self) -> int:
+        """The number of the best model; ValueError where all failed or none finished an epoch."""
+        ranked = self._ranked()
+        if not ranked or self._judged(ranked[0]) == math.inf:
+            first = next(iter(self.errors.items()), None)
+            why = f": models[{first[0]}]: {type(first[1]).__name__}: {first[1]}" if first else ""
+            raise ValueError(f"no model finished an epoch without an error{why}")
+        return ranked[0]
+
+    def to_pandas(self) -> Any:
+        """The table as a pandas.DataFrame.
+
+        Raises ImportError where pandas is missing.
+
+        Example:
+            >>> table = bp.fit_many([bp.Model(nn.Linear(4, 1))], X, y).to_pandas()
+        """
+        try:
+            from pandas import DataFrame
+        except ImportError:
+            raise ImportError(
+                "to_pandas needs pandas: pip install pandas; rows has the table as dicts"
+            ) from None
+        return DataFrame(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.models)
+
+    def _judged(self, number: int) -> float:
+        """What a model is judged by: less is better."""
+        row = self.rows[number]
+        value = next(
+            (row[name] for name in JUDGED_BY if any(name in r for r in self.rows) and name in row), math.inf
+        )
+        return math.inf if math.isnan(value) or number in self.errors else float(value)
+
+    def _ranked(self) -> list[int]:
+        """The numbers of the models, the best first."""
+        return sorted(range(len(self)), key=self._judged)
+
+    def __repr__(self) -> str:
+        head = f"Runs({len(self)} model{'s' * (len(self) != 1)}"
+        if self.errors:
+            head += f", {len(self.errors)} failed"
+        shown = self._ranked()[:SHOWN]
+        names = [*dict.fromkeys(name for number in shown for name in self.rows[number])]
+        if not self.errors:
+            names.remove("error")
+        table = [names] + [[_text(self.rows[number].get(name)) for name in names] for number in shown]
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines = [
+            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in table
+        ]
+        more = [f"... {len(self) - SHOWN} more, the best first"] if len(self) > SHOWN else []
+        return "\n".join([f"{head})", *lines, *more])
+
+
+def _row(outcome: Outcome) -> dict[str, Any]:
+    history = outcome.history
+    epochs = len(history.epoch)
+    place = epochs - 1 if outcome.kept is None else outcome.kept
+    row: dict[str, Any] = {
+        "model": outcome.number,
+        "epochs": epochs,
+        "epoch": history.epoch[place] if epochs else None,
+    }
+    row |= {name: values[place] for name, values in history.history.items() if epochs}
+    return row | {"error": f"{type(outcome.error).__name__}: {outcome.error}" if outcome.error else ""}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "" if value is None else str(value)[:60]

@@ -1,0 +1,122 @@
+"""fit_many against many fits: the same bits; and killed with SIGKILL at random moments the same table.
+
+    python tests/long/many.py --models 50 --seed 0
+
+tests/many runs a dozen models and a few kills, `nox -s long` fifty of each.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from kills import child
+
+import backpass as bp
+from helpers.random_models import (
+    LABELS,
+    VALIDATION,
+    X,
+    random_callbacks,
+    random_model,
+    random_sizes,
+    state_of,
+)
+
+
+def same_bits(models: int, seed: int) -> None:
+    """Fifty models alone, then together on 1, 2 and 3 threads."""
+    epochs, sizes = random_sizes(models)
+    alone = [random_model(seed + number) for number in range(models)]
+    for number, model in enumerate(alone):
+        model.fit(
+            X, LABELS, epochs=epochs[number], batch_size=sizes[number], callbacks=random_callbacks(seed + number),
+            validation_data=VALIDATION,
+        )  # fmt: skip
+    for threads in (1, 2, 3):
+        together = [random_model(seed + number) for number in range(models)]
+        bp.fit_many(
+            together, X, LABELS, epochs=epochs, batch_size=sizes, callbacks=lambda n: random_callbacks(seed + n),
+            validation_data=VALIDATION, threads=threads,
+        )  # fmt: skip
+        for number, (one, other) in enumerate(zip(together, alone, strict=True)):
+            assert state_of(one) == state_of(other), f"model {seed + number}, {threads} threads"
+
+
+def train(folder: Path) -> str:
+    """Five models, from their start or from what the folder holds; the table and all weights in one number."""
+    models = [random_model(seed) for seed in range(5)]
+    runs = bp.fit_many(
+        models, X, LABELS, epochs=25, batch_size=7, validation_data=VALIDATION, callbacks=random_callbacks,
+        threads=2, directory=folder, every="1 epoch",
+    )  # fmt: skip
+    digest = hashlib.sha256(json.dumps(runs.rows).encode())
+    for model in models:
+        digest.update(b"".join(state_of(model).values()))
+    return digest.hexdigest()
+
+
+def attack(kills: int, seed: int, folder: Path, longest: float = 0.5) -> tuple[int, int]:
+    """Kill `kills` times; returns how many runs came to their end and how many kills left checkpoints behind."""
+    moments = random.Random(seed)
+    runs, result = folder / "runs", folder / "result"
+
+    def run() -> None:
+        result.write_text(train(runs))
+
+    def clear() -> str:
+        found = result.read_text()
+        for file in [result, *runs.iterdir()]:
+            file.unlink()
+        return found
+
+    assert os.waitpid(child(run), 0)[1] == 0, "the undisturbed run failed"
+    wanted = clear()
+    done = ended = resumed = 0
+    while done < kills:
+        pid = child(run)
+        time.sleep(moments.uniform(0.0, longest))
+        os.kill(pid, signal.SIGKILL)
+        killed = os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+        done += killed
+        resumed += killed and runs.exists() and any(runs.iterdir())
+        if not killed or done == kills:
+            if killed:
+                assert os.waitpid(child(run), 0)[1] == 0, f"seed {seed}: the last run failed"
+            assert clear() == wanted, (
+                f"seed {seed}: after {done} kills it ended with another table or other bits"
+            )
+            ended += 1
+    return ended, resumed
+
+
+def main() -> None:
+    """Print what was done and with which seed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", type=int, default=50)
+    parser.add_argument("--kills", type=int, help="default: as many as models")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**31))
+    asked = parser.parse_args()
+    kills = asked.models if asked.kills is None else asked.kills
+    print(
+        f"{asked.models} models, {kills} kills, seed {asked.seed}, backend {bp.get_backend().name}",
+        flush=True,
+    )
+    same_bits(asked.models, asked.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        ended, resumed = attack(kills, asked.seed, Path(folder))
+    print(
+        f"the same bits for 1, 2, 3 threads; {ended} runs ended with the same table, {resumed} kills left checkpoints"
+    )
+
+
+if __name__ == "__main__":
+    main()
