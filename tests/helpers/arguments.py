@@ -82,6 +82,7 @@ NOT_ATTACKED = {  # public, with arguments, and why
     "nn.Parameter": "no module, but what one has: tests/nn/test_modules.py",
     "nn.traced": "TracedLoss, which is attacked",
     "bp.fit_many": "hands its arguments to Model.fit; its own: tests/many/test_fit_many.py",
+    "bp.search": "hands its arguments to Model.fit; its own: tests/many/test_search.py",
     "History.append": "fit calls it",
     "Model.predict_proba": "takes what predict takes",
     "Model.predict_classes": "takes what predict takes",

@@ -12,7 +12,7 @@ from ..model import Model
 
 # Arguments of Model.fit that fit_many does not hand on, and what to do instead.
 OWN = {
-    "progress": "fit_many shows the progress of all",
+    "progress": "the progress of all is shown",
     "verbose": "give progress=True",
     "resume": "give resume= or directory=",
     "sample_weight": "",
@@ -37,13 +37,13 @@ def checked_models(models: Any) -> list[Model]:
     return found
 
 
-def check_names(options: dict[str, Any]) -> None:
-    """Whether `fit` takes all of these."""
+def check_names(options: dict[str, Any], function: str = "fit_many") -> None:
+    """Whether `fit` takes all of these; function: whose arguments they are."""
     known = [name for name in inspect.signature(Model.fit).parameters if name not in ("self", *OWN)]
     for name in options:
         if name not in known and name != "sample_weight":
             hint = f": {OWN[name]}" if name in OWN else did_you_mean(name, known)
-            raise TypeError(f"fit_many() has no argument {name!r}{hint or f'; expected {known}'}")
+            raise TypeError(f"{function}() has no argument {name!r}{hint or f'; expected {known}'}")
 
 
 def per_model(name: str, value: Any, models: int) -> list[Any]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from ..engine.history import History
 from ..model import Model
@@ -33,6 +33,9 @@ class Runs:
         (96, 1)
     """
 
+    # What a row is.
+    counted: ClassVar[str] = "model"
+
     def __init__(self, models: Sequence[Model], outcomes: Sequence[Outcome]) -> None:
         self.models: list[Model] = [*models]
         self.histories: list[History] = [outcome.history for outcome in outcomes]
@@ -55,8 +58,8 @@ class Runs:
         ranked = self._ranked()
         if not ranked or self._judged(ranked[0]) == math.inf:
             first = next(iter(self.errors.items()), None)
-            why = f": models[{first[0]}]: {type(first[1]).__name__}: {first[1]}" if first else ""
-            raise ValueError(f"no model finished an epoch without an error{why}")
+            why = f": {self.counted} {first[0]}: {type(first[1]).__name__}: {first[1]}" if first else ""
+            raise ValueError(f"no {self.counted} finished an epoch without an error{why}")
         return ranked[0]
 
     def to_pandas(self) -> Any:
@@ -91,7 +94,7 @@ class Runs:
         return sorted(range(len(self)), key=self._judged)
 
     def __repr__(self) -> str:
-        head = f"Runs({len(self)} model{'s' * (len(self) != 1)}"
+        head = f"{type(self).__name__}({len(self)} {self.counted}{'s' * (len(self) != 1)}"
         if self.errors:
             head += f", {len(self.errors)} failed"
         shown = self._ranked()[:SHOWN]

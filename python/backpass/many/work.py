@@ -1,5 +1,6 @@
 """Work: the training of one model, as one worker does it; and what came of it."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -25,6 +26,11 @@ class Outcome(NamedTuple):
     history: History
     error: Exception | None
     kept: int | None
+
+    def score(self, epochs: int) -> float:
+        """The least val_loss of so many epochs; infinity where there is none, or an error."""
+        values = self.history.history.get("val_loss", [])[:epochs]
+        return math.inf if self.error else min((v for v in values if not math.isnan(v)), default=math.inf)
 
 
 def do(work: Work, leave: Callable[[], bool], directory: Directory | None = None) -> Outcome:
