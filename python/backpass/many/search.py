@@ -72,7 +72,7 @@ def search(
         seed: of the parameters, default 0. Each model has the seed that `build` gives it.
         batch_size: as in `Model.fit`, default 32.
         validation_data: as in `Model.fit`; either this or validation_split is needed.
-        callbacks: as in `bp.fit_many`; those of a trial that goes on to the next rung go on as well.
+        callbacks: as in `bp.fit_many`, default empty; those of a trial that goes on to the next rung go on as well.
         threads: how many models train at once, each in one thread; default None: what bp.get_num_threads() says.
         progress: whether to show a bar over all trials, and a line for each that trains; default False.
         directory: a folder for a checkpoint of each trial, default None. Called again as before, after a kill for example, the
