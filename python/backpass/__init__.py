@@ -33,22 +33,26 @@ if TYPE_CHECKING:
     from .diagnostics.activations import activations
     from .diagnostics.config import show_config
     from .diagnostics.gradcheck import gradcheck
+    from .many.by_key import ModelsByKey
+    from .many.ensemble import Ensemble
+    from .many.fit_each import fit_each
     from .many.fit_many import fit_many
     from .many.search import search
 
 register()  # with threadpoolctl, where that came first
 
 __all__ = [
-    "CSVLogger", "Callback", "CheckpointError", "EarlyStopping", "GradientMonitor", "History", "Images", "Model",
-    "ModelCheckpoint", "NonFiniteError", "ProgressBar", "ReduceLROnPlateau", "Streams", "TerminateOnNaN", "__version__",
-    "activations", "available_backends", "callbacks", "fit_many", "get_backend", "get_num_threads", "gradcheck", "load", "losses",
-    "nn", "optim", "search", "set_backend", "set_num_threads", "show_config", "use_backend",
+    "CSVLogger", "Callback", "CheckpointError", "EarlyStopping", "Ensemble", "GradientMonitor", "History", "Images",
+    "Model", "ModelCheckpoint", "ModelsByKey", "NonFiniteError", "ProgressBar", "ReduceLROnPlateau", "Streams",
+    "TerminateOnNaN", "__version__", "activations", "available_backends", "callbacks", "fit_each", "fit_many",
+    "get_backend", "get_num_threads", "gradcheck", "load", "losses", "nn", "optim", "search", "set_backend", "set_num_threads",
+    "show_config", "use_backend",
 ]  # fmt: skip
 # Imported when they are asked for, because `import backpass` is to be quick, and is not to import scikit-learn.
 LATE = {
     "GradientMonitor": "callbacks", "ModelCheckpoint": "callbacks", "gradcheck": "diagnostics.gradcheck",
     "show_config": "diagnostics.config", "activations": "diagnostics.activations", "fit_many": "many.fit_many",
-    "search": "many.search",
+    "fit_each": "many.fit_each", "Ensemble": "many.ensemble", "ModelsByKey": "many.by_key", "search": "many.search",
 }  # fmt: skip
 # What other libraries have at the top.
 ELSEWHERE = {

@@ -67,6 +67,9 @@ def read(
 ) -> Checkpoint:
     """The newest good file at `path`; net, loss, optimizer take the place of what it describes."""
     used_path, (tensors, metadata) = _newest(Path(as_path("path", path)))
+    if "backpass_holds" in metadata:
+        kind = metadata["backpass_holds"]
+        raise CheckpointError(f"{used_path} holds many models: bp.{kind}.load reads it")
     with reading(used_path):
         version = int(metadata["backpass_format"])
     if version > FORMAT:

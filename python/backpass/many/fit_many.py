@@ -83,7 +83,7 @@ def fit_many(
         Model(...)
     """
     found = options.checked_models(models)
-    options.check_names(fit)
+    options.check_names("fit_many", fit)
     count = len(found)
     by_row = {"y": y} | {name: fit.pop(name) for name in ("sample_weight", "lengths") if name in fit}
     shared = Shared(X, by_row, validation_data, folds, weights, count)
@@ -97,11 +97,16 @@ def fit_many(
         given = fit | {"epochs": epochs_of[number], "batch_size": sizes[number], "callbacks": own(number)}
         return Work(number, found[number], partial(shared.of, number, found[number]), given)
 
+    def train(task: Work, leave: Callable[[], bool]) -> Outcome:
+        outcome = do(task, leave, folder)
+        task.put_away()
+        return outcome
+
     team = min(checked_threads(threads) or get_num_threads(), count)
     outcomes: dict[int, Outcome] = {}
-    with Progress(found, epochs_of, team, flag("progress", progress)) as shown:
+    with Progress(count, team, flag("progress", progress)) as shown:
         tasks = map(shown.begun, map(work, range(count)))
-        with closing(results(tasks, partial(do, directory=folder), team, shown.look)) as come:
+        with closing(results(tasks, train, team, shown.look)) as come:
             for outcome in come:
                 outcomes[outcome.number] = outcome
                 shown.ended(outcome)

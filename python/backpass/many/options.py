@@ -1,7 +1,7 @@
 """The options of many fits: one value for all models, or one for each."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -12,10 +12,9 @@ from ..model import Model
 
 # Arguments of Model.fit that fit_many does not hand on, and what to do instead.
 OWN = {
-    "progress": "the progress of all is shown",
+    "progress": "it shows the progress of all",
     "verbose": "give progress=True",
-    "resume": "give resume= or directory=",
-    "sample_weight": "",
+    "resume": "give it to fit_many",
 }
 MODELS = "a list of different bp.Models"
 
@@ -37,13 +36,13 @@ def checked_models(models: Any) -> list[Model]:
     return found
 
 
-def check_names(options: dict[str, Any], function: str = "fit_many") -> None:
-    """Whether `fit` takes all of these; function: whose arguments they are."""
-    known = [name for name in inspect.signature(Model.fit).parameters if name not in ("self", *OWN)]
+def check_names(callee: str, options: dict[str, Any], refused: Mapping[str, str] = OWN) -> None:
+    """Whether `fit` takes all of these; refused: what to do instead, of arguments that are not handed on."""
+    known = [name for name in inspect.signature(Model.fit).parameters if name not in ("self", *refused)]
     for name in options:
-        if name not in known and name != "sample_weight":
-            hint = f": {OWN[name]}" if name in OWN else did_you_mean(name, known)
-            raise TypeError(f"{function}() has no argument {name!r}{hint or f'; expected {known}'}")
+        if name not in known:
+            hint = f": {refused[name]}" if name in refused else did_you_mean(name, known)
+            raise TypeError(f"{callee}() has no argument {name!r}{hint or f'; expected {known}'}")
 
 
 def per_model(name: str, value: Any, models: int) -> list[Any]:

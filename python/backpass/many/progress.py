@@ -2,22 +2,23 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from ..model import Model
 from .work import Outcome, Work
 
 
 class Progress:
     """Looks at the models from outside: none of them is slowed down. tqdm's bars, else a line on stderr for each that ends."""
 
-    def __init__(self, models: Sequence[Model], epochs: Sequence[int], team: int, shown: bool) -> None:
-        self.models, self.epochs, self.shown = models, epochs, shown
+    def __init__(
+        self, total: int, team: int, shown: bool, name: Callable[[int], str] = "model {}".format
+    ) -> None:
+        self.total, self.shown, self.name = total, shown, name
         self.done = 0
-        # Of the models that train: number -> the model's epoch where that began.
-        self.running: dict[int, int] = {}
+        # What trains, and the model's epoch where that began.
+        self.running: dict[int, tuple[Work, int]] = {}
         self._bar: Any = None
         self._lines: list[Any] = []
         self._start = time.perf_counter()
@@ -27,13 +28,13 @@ class Progress:
             from tqdm.auto import tqdm
         except ImportError:
             return
-        self._bar = tqdm(total=len(models), unit="model")
+        self._bar = tqdm(total=total, unit="model")
         self._lines = [tqdm(bar_format="{desc}", position=1 + place, leave=False) for place in range(team)]
 
     def begun(self, work: Work) -> Work:
         """A thread takes this work."""
         if self.shown:
-            self.running[work.number] = work.model.epoch
+            self.running[work.number] = work, work.model.epoch
         return work
 
     def ended(self, outcome: Outcome) -> None:
@@ -48,7 +49,7 @@ class Progress:
         text = f"{type(outcome.error).__name__}" if outcome.error else _last(outcome.history.history)
         seconds = time.perf_counter() - self._start
         print(
-            f"{self.done}/{len(self.models)}  model {outcome.number}  {text}  {seconds:.1f} s",
+            f"{self.done}/{self.total}  {self.name(outcome.number)}  {text}  {seconds:.1f} s",
             file=sys.stderr,
         )
 
@@ -60,13 +61,13 @@ class Progress:
         """Show how far the models are that train."""
         running = sorted(self.running.items())
         for place, line in enumerate(self._lines):
-            line.set_description_str(self._line(*running[place]) if place < len(running) else "")
+            line.set_description_str(self._line(*running[place][1]) if place < len(running) else "")
 
-    def _line(self, number: int, first: int) -> str:
-        engine = self.models[number].engine
+    def _line(self, work: Work, first: int) -> str:
+        engine = work.model.engine
         run = engine.last_run
         logs = _last(dict(run.history.history)) if run and run.going_on else ""
-        return f"model {number}  epoch {engine.epoch - first + 1}/{self.epochs[number]}  {logs}"
+        return f"{self.name(work.number)}  epoch {engine.epoch - first + 1}/{work.options['epochs']}  {logs}"
 
     def __enter__(self) -> Self:
         return self

@@ -40,7 +40,7 @@ class Runs:
         self.models: list[Model] = [*models]
         self.histories: list[History] = [outcome.history for outcome in outcomes]
         self.errors: dict[int, Exception] = {o.number: o.error for o in outcomes if o.error}
-        self.rows: list[dict[str, Any]] = [_row(outcome) for outcome in outcomes]
+        self.rows: list[dict[str, Any]] = [row_of(outcome) for outcome in outcomes]
 
     @property
     def trained(self) -> list[Model]:
@@ -70,28 +70,21 @@ class Runs:
         Example:
             >>> table = bp.fit_many([bp.Model(nn.Linear(4, 1))], X, y).to_pandas()
         """
-        try:
-            from pandas import DataFrame
-        except ImportError:
-            raise ImportError(
-                "to_pandas needs pandas: pip install pandas; rows has the table as dicts"
-            ) from None
-        return DataFrame(self.rows)
+        return frame_of(self.rows)
 
     def __len__(self) -> int:
         return len(self.models)
 
+    def _ranked(self) -> list[int]:
+        """The numbers of the models, the best first; those that failed or have no number last."""
+        logged = {name for row in self.rows for name in row}
+        self._judged_by = next((name for name in JUDGED_BY if name in logged), "")
+        return sorted(range(len(self)), key=self._judged)
+
     def _judged(self, number: int) -> float:
         """What a model is judged by: less is better."""
-        row = self.rows[number]
-        value = next(
-            (row[name] for name in JUDGED_BY if any(name in r for r in self.rows) and name in row), math.inf
-        )
-        return math.inf if math.isnan(value) or number in self.errors else float(value)
-
-    def _ranked(self) -> list[int]:
-        """The numbers of the models, the best first."""
-        return sorted(range(len(self)), key=self._judged)
+        value = float(self.rows[number].get(self._judged_by, math.inf))
+        return math.inf if math.isnan(value) or number in self.errors else value
 
     def __repr__(self) -> str:
         head = f"{type(self).__name__}({len(self)} {self.counted}{'s' * (len(self) != 1)}"
@@ -111,7 +104,17 @@ class Runs:
         return "\n".join([f"{head})", *lines, *more])
 
 
-def _row(outcome: Outcome) -> dict[str, Any]:
+def frame_of(rows: list[dict[str, Any]]) -> Any:
+    """A table as a pandas.DataFrame."""
+    try:
+        from pandas import DataFrame
+    except ImportError:
+        raise ImportError("to_pandas needs pandas: pip install pandas; rows has the table as dicts") from None
+    return DataFrame(rows)
+
+
+def row_of(outcome: Outcome) -> dict[str, Any]:
+    """A row of the table."""
     history = outcome.history
     epochs = len(history.epoch)
     place = epochs - 1 if outcome.kept is None else outcome.kept

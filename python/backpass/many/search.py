@@ -30,6 +30,9 @@ from .workers import results
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+# Arguments of Model.fit that a search does not hand on, and what to do instead.
+REFUSED = options.OWN | {"resume": "give directory="}
+
 
 def search(
     build: Callable[[dict[str, Any]], Model],
@@ -100,7 +103,7 @@ def search(
         )
     if not is_name(strategy, STRATEGIES):
         raise ValueError(f"strategy is {strategy!r:.80}, expected one of {[*STRATEGIES]}")
-    options.check_names(fit, "search")
+    options.check_names("search", fit, REFUSED)
     if validation_data is None and not fit.get("validation_split"):
         raise ValueError(
             "validation_data is None: a search judges by val_loss; expected (X, y), or validation_split"
@@ -144,7 +147,11 @@ def search(
         job, asked = task
         start = time.perf_counter()
         try:
-            outcome = asked if isinstance(asked, Outcome) else do(asked, leave, folder)
+            if isinstance(asked, Work):
+                outcome = do(asked, leave, folder)
+                asked.put_away()
+            else:
+                outcome = asked
         except BaseException:
             schedule.close()
             raise
@@ -156,7 +163,7 @@ def search(
     outcomes: dict[int, Outcome] = {}
     seconds = dict.fromkeys(range(count), 0.0)
     team = min(checked_threads(threads) or get_num_threads(), count, schedule.ahead)
-    shown = Progress(built.models, [most] * count, team, flag("progress", progress))
+    shown = Progress(count, team, flag("progress", progress), "trial {}".format)
     with shown, closing(results(map(work, schedule), train, team, shown.look)) as come:
         for job, outcome, took in come:
             outcomes[job.trial] = outcome

@@ -18,6 +18,11 @@ class Work(NamedTuple):
     data: Callable[[], dict[str, Any]]
     options: dict[str, Any]
 
+    def put_away(self) -> None:
+        """Give back the memory that only training needs: what runs is the bound."""
+        self.model.engine.fill_tables()
+        self.model.engine.plans.release()
+
 
 class Outcome(NamedTuple):
     """What came of a work: the history, or the error that ended it; kept: of callbacks, the epoch whose weights stand."""
@@ -56,8 +61,6 @@ def do(work: Work, leave: Callable[[], bool], directory: Directory | None = None
             history = engine.last_run.history
     finally:
         engine.threads, engine.leave = threads, None
-        engine.fill_tables()
-        engine.plans.release()
     return Outcome(work.number, history, error, kept_epoch(options["callbacks"], history))
 
 

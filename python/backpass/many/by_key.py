@@ -1,0 +1,160 @@
+"""ModelsByKey: what `fit_each` returns, a model for each key, of which only the weights are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..checks import as_path
+from ..model import Model
+from .groups import Columns, columns_of, grouped
+from .stack import Build, Stack, read, rebuilt, restored, structure, tensors_of
+
+
+class ModelsByKey(Mapping[Any, Model]):
+    """Models of one structure by key, as `bp.fit_each` returns them: a mapping key -> bp.Model.
+
+    Only the weights are kept: `models[key]` is made when it is asked for, ready to predict, or to be trained as a new model is.
+
+    Args:
+        keys: of the models. stack: their weights. by, X: the names of the columns; `fit_each` and `load` give all of them.
+
+    Attributes:
+        by, X: the names of the columns.
+        errors: a dict from a key to the exception that ended its model; such a key has no model.
+        rows: a dict for each key: "key", "epochs", "epoch", what that epoch logged, and "error"; empty after `load`.
+
+    Raises:
+        KeyError: no model has this key.
+
+    Example:
+        >>> data = {"user": np.arange(96) % 3, "x": X, "y": y}
+        >>> models = bp.fit_each(bp.Model(nn.Linear(4, 1)), data, by="user", X="x", y="y")
+        >>> models.predict(data).shape
+        (96, 1)
+    """
+
+    def __init__(self, keys: list[Any], stack: Stack, by: str, X: Columns) -> None:
+        self.by, self.X = by, X
+        self.errors: dict[Any, Exception] = {}
+        self.rows: list[dict[str, Any]] = []
+        self._stack = stack
+        self._places = {key: place for place, key in enumerate(keys)}
+
+    def __getitem__(self, key: Any) -> Model:
+        return self._stack.fill(self._place(key), deepcopy(self._stack.model))
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def predict(self, data: Any) -> np.ndarray:
+        """What each row's model predicts, (N, ...) in the order of the rows.
+
+        Args:
+            data: a frame or dict with the columns that `fit_each` had, but for y.
+
+        Raises:
+            KeyError: a key has no model. ValueError, TypeError: a column is missing or does not fit.
+        """
+        groups = grouped(data, self.by)
+        rows = groups.of_rows("X", columns_of(data, "X", self.X))
+        model = deepcopy(self._stack.model)
+        # All have to be there before the first predicts.
+        places = [self._place(key) for key in groups.keys]
+        parts = [
+            self._stack.fill(place, model).predict(rows[part])
+            for place, part in zip(places, groups.slices, strict=True)
+        ]
+        predicted = np.concatenate(parts)
+        out = np.empty_like(predicted)
+        out[groups.order] = predicted
+        return out
+
+    def to_pandas(self) -> Any:
+        """The table as a pandas.DataFrame. Raises ImportError where pandas is missing."""
+        from .runs import frame_of
+
+        return frame_of(self.rows)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write all models to one safetensors file: their weights, without what training goes on from.
+
+        Args:
+            path: the file, written atomically; `~` is the home folder.
+
+        Raises:
+            CheckpointError: the file could not be written.
+        """
+        import json  # here, as below: `import backpass` is to be quick
+
+        from .._version import __version__
+        from ..checkpoint import files
+
+        target = Path(as_path("path", path))
+        kept = Stack(self._stack.model, len(self))
+        rows = [*self._places.values()]
+        kept.arrays = {key: array[rows] for key, array in self._stack.arrays.items()}
+        written = {
+            "version": __version__,
+            "model": structure(kept.model, target),
+            "seed": kept.model.seed,
+            "keys": [*self],
+            "by": self.by,
+            "X": self.X,
+        }
+        metadata = {"backpass_holds": "ModelsByKey", "backpass": json.dumps(written)}
+        files.write(target, tensors_of(kept, "models"), metadata)
+
+    @staticmethod
+    def load(path: str | PathLike[str], build: Build | None = None) -> ModelsByKey:
+        """The models in a file of `save`.
+
+        Args:
+            path: the file. Nothing in it is executed.
+            build: only needed where the models are made of classes of your own: a function that makes a new one.
+
+        Raises:
+            FileNotFoundError: there is no such file. CheckpointError: names the file and what is wrong with it.
+        """
+        import json
+
+        from ..checkpoint.save import reading
+
+        source = Path(as_path("path", path))
+        tensors, text = read(source, "ModelsByKey")
+        with reading(source):
+            written = json.loads(text)
+            keys, by, X = written["keys"], written["by"], written["X"]
+            if not isinstance(keys, list) or not keys or len({*keys}) != len(keys):
+                raise ValueError("its keys are none, or stand there twice")
+            description, seed = written["model"], written["seed"]
+        model = rebuilt(source, description, seed, build)
+        return ModelsByKey(keys, restored(source, tensors, "models", model, len(keys)), by, X)
+
+    def __repr__(self) -> str:
+        failed = f", {len(self.errors)} failed" if self.errors else ""
+        return f"ModelsByKey({len(self)} models by {self.by!r}{failed}, each {self._stack.model!r})"
+
+    def put(self, key: Any, model: Model) -> None:
+        """Take over the weights of a key's model."""
+        self._stack.put(self._places[key], model)
+
+    def drop(self, key: Any, error: Exception) -> None:
+        """The model of this key failed."""
+        self.errors[key] = error
+        del self._places[key]
+
+    def _place(self, key: Any) -> int:
+        if key in self.errors:
+            raise KeyError(f"the model of {key!r} failed: {self.errors[key]}")
+        if key not in self._places:
+            raise KeyError(f"no model has the key {key!r:.80}")
+        return self._places[key]

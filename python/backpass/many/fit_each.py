@@ -1,0 +1,154 @@
+"""fit_each: a model for each group of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from threading import local
+from typing import Any
+
+from .. import checks
+from ..backends import get_num_threads
+from ..backends.threads import checked_threads
+from ..callbacks import Callback
+from ..checks import flag
+from ..engine.history import History
+from ..errors import warn
+from ..model import Model
+from ..nn import Module
+from . import options
+from .by_key import ModelsByKey
+from .groups import Columns, columns_of, grouped
+from .progress import Progress
+from .runs import row_of
+from .stack import Stack, new_like
+from .start import Start
+from .work import Outcome, Work, do
+from .workers import results
+
+REFUSED = {
+    "resume": "each model is a new one",
+    "sample_weight": "class_weight weighs the rows of all groups alike",
+    "lengths": "fit_many takes a list of models",
+    "validation_data": "give validation_split: of each group the last rows",
+    "verbose": "give progress=True",
+    "progress": "it shows the progress of all",
+}
+
+
+def fit_each(
+    build: Model | Callable[[Any], Model],
+    data: Any,
+    *,
+    by: str,
+    X: Columns,
+    y: Columns,
+    epochs: int = 1,
+    batch_size: int | None = None,
+    callbacks: Sequence[Callback] | Callable[[Any], Sequence[Callback]] = (),
+    threads: int | None = None,
+    progress: bool = False,
+    **fit: Any,
+) -> ModelsByKey:
+    """Train a model for each group of a table, such as each user, store or sensor; cores train models.
+
+    Each ends with the bits of `model.fit(X of the group, y of the group, ...)`. An error ends that model alone.
+
+    Args:
+        build: a bp.Model, of which each group's model is a copy, such as one trained on all groups; its plans are made once.
+            Or a function key -> bp.Model; all that it makes have weights of the same shapes.
+        data: a pandas or polars frame, or a dict of arrays with a row for each row.
+        by: the column with the keys, numbers or strings.
+        X, y: a column (N, ...), or a list of columns of numbers.
+        epochs, batch_size: as in `Model.fit`, default 1 and 32, at most the rows of the group.
+        callbacks: a list, of which each model gets copies, default empty; or a function key -> list.
+        threads: how many models train at once, each in one thread; default None: what bp.get_num_threads() says.
+        progress: whether to show a bar over all models, and a line for each that trains; default False.
+        fit: other arguments of `Model.fit`, the same for each, such as validation_split or shuffle.
+
+    Returns a ModelsByKey: a mapping key -> bp.Model with `predict(data)`, `save(path)`, `to_pandas()`.
+
+    Raises:
+        TypeError, ValueError: name the argument, what was given and what was expected.
+
+    Example:
+        >>> data = {"user": np.arange(96) % 3, "x": X, "y": y}
+        >>> models = bp.fit_each(bp.Model(nn.Linear(4, 1)), data, by="user", X="x", y="y", epochs=2)
+        >>> models[2].predict(X).shape
+        (96, 1)
+    """
+    if not isinstance(build, Model) and (isinstance(build, Module) or not callable(build)):
+        raise TypeError(f"build is {build!r:.80}, expected a bp.Model or a function key -> bp.Model")
+    options.check_names("fit_each", fit, REFUSED)
+    groups = grouped(data, by)
+    rows, targets = (
+        groups.of_rows(name, columns_of(data, name, names)) for name, names in (("X", X), ("y", y))
+    )
+    keys, count = groups.keys, len(groups.keys)
+    own = options.callbacks_of(callbacks, count)
+    size = None if batch_size is None else checks.whole("batch_size", batch_size, 1)
+    fit["epochs"] = checks.whole("epochs", epochs, 0)
+    split = checks.fraction("validation_split", fit.get("validation_split", 0.0))
+    begin = _Beginnings(build)
+    found = ModelsByKey(keys, Stack(new_like(begin.model(keys[0])), count), by, X)
+
+    def train(number: int, leave: Callable[[], bool]) -> Outcome:
+        part, key = groups.slices[number], keys[number]
+        trained = (part.stop - part.start) - int((part.stop - part.start) * split)
+        data = {"X": rows[part], "y": targets[part]}
+        given = fit | {
+            "batch_size": None if size is None else max(1, min(size, trained)),
+            "callbacks": own(key if callable(callbacks) else number),
+        }
+        try:
+            work = shown.begun(Work(number, begin.model(key), lambda: data, given))
+            outcome = do(work, leave)
+            if outcome.error is None:
+                found.put(key, work.model)
+        except Exception as error:  # of `build`
+            outcome = Outcome(number, History(), error, None)
+        return outcome
+
+    team = min(checked_threads(threads) or get_num_threads(), count)
+    table: dict[int, dict[str, Any]] = {}
+    with (
+        Progress(count, team, flag("progress", progress), lambda number: f"{by} {keys[number]}") as shown,
+        closing(results(range(count), train, team, shown.look)) as come,
+    ):
+        for outcome in come:
+            shown.ended(outcome)
+            row = row_of(outcome)
+            table[outcome.number] = {"key": keys[row.pop("model")]} | row
+            if outcome.error:
+                found.drop(keys[outcome.number], outcome.error)
+    found.rows = [table[number] for number in range(count)]
+    if found.errors:
+        key, error = next(iter(found.errors.items()))
+        warn(
+            f"{len(found.errors)} of {count} models failed, see errors; that of {key!r}: {type(error).__name__}: {error}",
+            RuntimeWarning,
+        )
+    return found
+
+
+class _Beginnings(local):
+    """The model that each key begins with: what `build` makes of it, or in each thread one copy that begins again and again."""
+
+    def __init__(self, build: Model | Callable[[Any], Model]) -> None:
+        self.build = build
+        self.start: Start | None = None
+
+    def model(self, key: Any) -> Model:
+        """The model of a key, as it begins."""
+        if not isinstance(self.build, Model):
+            return _built(self.build, key)
+        if self.start is None or not self.start.again():
+            self.start = Start(self.build)
+        return self.start.model
+
+
+def _built(build: Callable[[Any], Model], key: Any) -> Model:
+    made = build(key)
+    if not isinstance(made, Model):
+        raise TypeError(f"build made {made!r:.80} for {key!r:.80}, expected a bp.Model")
+    return made

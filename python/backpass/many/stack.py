@@ -1,0 +1,124 @@
+"""Stack: the weights of many models of one structure, an array (models, ...) for each key of their state_dict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..checkpoint import contents, describe, files
+from ..checkpoint.save import model_description, reading
+from ..engine import weights
+from ..errors import CheckpointError
+from ..model import Model
+
+# A model as it was, of whose classes a file knows nothing.
+Build = Callable[[], Model]
+
+
+class Stack:
+    """Weights and running statistics of `count` models like this one; all 0 until they are put."""
+
+    def __init__(self, model: Model, count: int) -> None:
+        self.model, self.count = model, count
+        views = dict(weights.views(model.net))
+        self.arrays = {key: np.zeros((count, *view.shape), view.dtype) for key, view in views.items()}
+
+    def put(self, number: int, model: Model) -> None:
+        """Take over the weights of a model; ValueError where it has others."""
+        views = dict(weights.views(model.net))
+        given = [(key, view.shape, view.dtype) for key, view in views.items()]
+        if given != self.shapes():
+            raise ValueError(
+                f"a model has the weights {_shown(given)}, expected {_shown(self.shapes())} as of the first"
+            )
+        for key, view in views.items():
+            self.arrays[key][number] = view
+
+    def fill(self, number: int, model: Model) -> Model:
+        """Give a model the weights of this number."""
+        for key, view in weights.views(model.net):
+            view[...] = self.arrays[key][number]
+        return model
+
+    def shapes(self) -> list[tuple[str, tuple[int, ...], np.dtype[Any]]]:
+        """Key, shape and dtype of each array of a model."""
+        return [(key, array.shape[1:], array.dtype) for key, array in self.arrays.items()]
+
+
+def _shown(shapes: list[tuple[str, tuple[int, ...], np.dtype[Any]]]) -> str:
+    return ", ".join(f"{key} {shape} {dtype}" for key, shape, dtype in shapes)
+
+
+def new_like(model: Model) -> Model:
+    """A copy of a model as if it had never been trained, but for its weights."""
+    copy = deepcopy(model)
+    engine = copy.engine
+    engine.use_optimizer(engine.optimizer)
+    engine.step_counts[:] = 0
+    engine.epoch, engine.last_run = 0, None
+    return copy
+
+
+def structure(model: Model, path: Path) -> dict[str, Any]:
+    """What models that share a Stack have in common: all of their description but the seed."""
+    described = model_description(model.engine, path)
+    described.pop("seed")
+    return described
+
+
+def tensors_of(stack: Stack, group: str) -> dict[str, np.ndarray]:
+    """The arrays of a stack under the names that they have in a file; CheckpointError where one is not finite."""
+    for key, array in stack.arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise CheckpointError(f"{key} of a model holds NaN or infinity: nothing was written")
+    return {f"{group}.{key}": array for key, array in stack.arrays.items()}
+
+
+def rebuilt(path: Path, description: Mapping[str, Any], seed: int, build: Build | None) -> Model:
+    """A model of a structure that a file describes, or what `build` makes."""
+    if build is not None:
+        made = build()
+        if not isinstance(made, Model):
+            raise TypeError(f"build made {made!r:.80}, expected a bp.Model")
+        return made
+    for name in ("net", "loss", "optimizer"):
+        if "unknown" in description[name]:
+            raise CheckpointError(
+                f"{path} cannot describe the {name} of its models ({description[name]['unknown']}): give build="
+            )
+    with reading(path):
+        if description["dtype"] not in ("float32", "float64"):
+            raise ValueError(f"dtype is {description['dtype']!r:.80}")
+        return Model(
+            describe.build_net(description["net"]),
+            describe.build(description["loss"], describe.LOSSES),
+            describe.build(description["optimizer"], describe.OPTIMIZERS),
+            dtype=description["dtype"],
+            seed=contents.whole("seed", seed, 2**63),
+        )
+
+
+def restored(path: Path, tensors: dict[str, np.ndarray], group: str, model: Model, count: int) -> Stack:
+    """The stack of models like this one in what a file holds; its tensors are taken out."""
+    stack = Stack(model, count)
+    declared = {f"{group}.{key}": ((count, *shape), dtype.name) for key, shape, dtype in stack.shapes()}
+    with reading(path, "does not fit its models"):
+        contents.check(tensors, declared)
+    for key in stack.arrays:
+        stack.arrays[key] = tensors.pop(f"{group}.{key}")
+    return stack
+
+
+def read(path: Path, kind: str) -> tuple[dict[str, np.ndarray], str]:
+    """The tensors of a file of such a kind, and its description as JSON."""
+    tensors, metadata = files.read(path)
+    if metadata.get("backpass_holds") != kind:
+        reader = metadata.get("backpass_holds")
+        raise CheckpointError(
+            f"{path} holds no {kind}: {f'bp.{reader}.load' if reader else 'bp.load'} reads it"
+        )
+    return tensors, metadata["backpass"]

@@ -1,0 +1,128 @@
+"""Ensemble: what its members predict together, and its file."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+
+import backpass as bp
+from backpass import nn
+from helpers.nets import LABELS, X, Y, net, small
+
+
+@pytest.fixture(scope="module")
+def members() -> list[bp.Model]:
+    """Two structures, two dtypes; BatchNorm has running statistics."""
+    models = [small("cross_entropy", seed=s) for s in range(3)]
+    models += [bp.Model(net(), "cross_entropy", seed=s, dtype="float64") for s in (7, 8)]
+    return bp.fit_many(models, X, LABELS, epochs=2).trained
+
+
+def test_mean_spread_quantiles_and_votes(members: list[bp.Model]) -> None:
+    ensemble = bp.Ensemble(members)
+    each = np.stack([model.predict(X) for model in members])
+    mean, std = ensemble.predict(X, return_std=True)
+    assert mean.dtype == np.float64
+    np.testing.assert_allclose(mean, each.mean(0), rtol=1e-12)
+    np.testing.assert_allclose(std, each.std(0), rtol=1e-9)
+    assert np.array_equal(ensemble.predict(X), mean)
+    assert np.array_equal(ensemble.quantile(X, 0.5), np.median(each, axis=0))
+    assert ensemble.quantile(X, [0.1, 0.9]).shape == (2, 70, 3)
+    likely = np.mean([model.predict_proba(X) for model in members], axis=0)
+    np.testing.assert_allclose(ensemble.predict_proba(X), likely, rtol=1e-6)
+    assert np.array_equal(ensemble.predict_classes(X), likely.argmax(1))
+    votes = np.mean([np.eye(3)[model.predict_classes(X)] for model in members], axis=0)
+    np.testing.assert_allclose(ensemble.vote(X), votes)
+
+
+def test_members_that_agree_have_no_spread() -> None:
+    mean, std = bp.Ensemble([small() for _ in range(3)]).predict(X, return_std=True)
+    assert mean.dtype == std.dtype == np.float32
+    assert not std.any()
+    assert np.array_equal(mean, small().predict(X))
+
+
+def test_several_labels() -> None:
+    labels = (Y > 0).astype(int)
+    models = bp.fit_many([small("bce_with_logits", seed=s) for s in range(3)], X, labels, epochs=3).trained
+    ensemble = bp.Ensemble(models)
+    likely = np.mean([model.predict_proba(X) for model in models], axis=0)
+    assert np.array_equal(ensemble.predict_classes(X), likely > 0.5)
+    assert ensemble.vote(X).shape == (70, 3)
+
+
+def test_one_file(members: list[bp.Model], tmp_path: Path) -> None:
+    path = tmp_path / "ensemble.safetensors"
+    ensemble = bp.Ensemble(members)
+    ensemble.save(path)
+    loaded = bp.Ensemble.load(path)
+    assert [model.seed for model in loaded.models] == [0, 1, 2, 7, 8]
+    for one, other in zip(loaded.models, members, strict=True):
+        assert np.array_equal(one.predict(X), other.predict(X))
+    with safe_open(path, "numpy") as file:
+        assert file.get_slice("group0.0.weight").get_shape() == [3, 8, 6]
+    with pytest.raises(bp.CheckpointError, match=r"many models: bp\.Ensemble\.load reads it"):
+        bp.load(path)
+    members[0].save(tmp_path / "one.safetensors")
+    with pytest.raises(bp.CheckpointError, match=r"holds no Ensemble: bp\.load reads it"):
+        bp.Ensemble.load(tmp_path / "one.safetensors")
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(bp.CheckpointError, match="checksum"):
+        bp.Ensemble.load(path)
+    with pytest.raises(FileNotFoundError):
+        bp.Ensemble.load(tmp_path / "none")
+
+
+class Own(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(6, 3)
+
+    def forward(self, x: Any) -> Any:
+        return self.inner(x).relu()
+
+
+def test_classes_of_your_own_need_build(tmp_path: Path) -> None:
+    ensemble = bp.Ensemble([bp.Model(Own(), seed=s) for s in range(2)])
+    ensemble.save(tmp_path / "own")
+    with pytest.raises(bp.CheckpointError, match=r"Own is not a class of backpass.*give build="):
+        bp.Ensemble.load(tmp_path / "own")
+    loaded = bp.Ensemble.load(tmp_path / "own", build=lambda: bp.Model(Own()))
+    assert np.array_equal(loaded.predict(X), ensemble.predict(X))
+    with pytest.raises(bp.CheckpointError, match="does not fit its models"):
+        bp.Ensemble.load(tmp_path / "own", build=lambda: bp.Model(nn.Linear(6, 3)))
+    with pytest.raises(TypeError, match="build made 3"):
+        bp.Ensemble.load(tmp_path / "own", build=lambda: 3)  # type: ignore[arg-type, return-value]
+
+
+@pytest.mark.parametrize("broken", ["{", '{"seeds": [0], "groups": []}', '{"seeds": [], "groups": []}', "[]"])
+def test_forged_files_are_refused(broken: str, tmp_path: Path) -> None:
+    from backpass.checkpoint import files
+
+    metadata = {"backpass_holds": "Ensemble", "backpass": broken}
+    files.write(tmp_path / "forged", {"group0.weight": np.zeros((1, 2))}, metadata)
+    with pytest.raises(bp.CheckpointError):
+        bp.Ensemble.load(tmp_path / "forged")
+
+
+def test_refused(members: list[bp.Model], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="models is empty"):
+        bp.Ensemble([])
+    with pytest.raises(TypeError, match=r"models\[1\] is 3"):
+        bp.Ensemble([members[0], 3])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match=r"models\[1\] predicts \(70, 4\), expected \(70, 3\)"):
+        bp.Ensemble([members[0], small("cross_entropy", outputs=4)]).predict(X)
+    with pytest.raises(ValueError, match=r"q is 1\.5"):
+        bp.Ensemble(members).quantile(X, 1.5)
+    with pytest.raises(RuntimeError, match="not one of classes"):
+        bp.Ensemble([small()]).predict_proba(X)
+    lost = small()
+    lost.parameters()[0][0, 0] = np.nan
+    with pytest.raises(bp.CheckpointError, match="NaN"):
+        bp.Ensemble([lost]).save(tmp_path / "lost")
+    assert json.dumps([*tmp_path.iterdir()]) == "[]"
