@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
+from typing import NoReturn
 
 import numpy as np
 
@@ -12,9 +13,10 @@ from ..data.feed import Feed
 from ..data.order import Order
 from ..data.targets import target_of
 from ..engine.engine import Engine
-from ..engine.nonfinite import raise_non_finite
+from ..engine.nonfinite import check_weights, raise_non_finite
 from ..engine.plans import PlanCache
 from ..engine.step import loss_and_gradients, metric, update
+from ..errors import NonFiniteError
 from ..program.plan import BackwardPlan
 from ..system.exclusive import switched
 from ..system.memory import aligned
@@ -98,8 +100,16 @@ class ParallelLoop(EpochLoop):
             if engine.version != self._version:
                 self._compile()
             if not switched(engine.usage, self._slice, rows, pace()):
-                raise_non_finite(engine, self.plan)
+                self._raise_non_finite()
             yield
+
+    def _raise_non_finite(self) -> NoReturn:
+        """The rank whose own part is not finite knows the layer; the others hear of it (`Ranks`)."""
+        check_weights(self.engine)
+        if np.isfinite(self.ranks.sent).all():
+            step = int(self.engine.step_count[0])
+            raise NonFiniteError(f"step {step}: the sum of the ranks' gradients is not finite", step, "")
+        raise_non_finite(self.engine, self.plan)
 
     def _slice(self, rows: int, most: int) -> bool:
         """Steps until a rank wants to look; False after one that was not finite. None of them is torn by a signal."""
