@@ -29,7 +29,7 @@ from .errors import CheckpointError, NonFiniteError, late, missing
 from .model import Model, load
 
 if TYPE_CHECKING:
-    from .callbacks import GradientMonitor, ModelCheckpoint
+    from .callbacks import GradientMonitor, ModelCheckpoint, OptunaPruning
     from .diagnostics.activations import activations
     from .diagnostics.config import show_config
     from .diagnostics.gradcheck import gradcheck
@@ -43,14 +43,15 @@ register()  # with threadpoolctl, where that came first
 
 __all__ = [
     "CSVLogger", "Callback", "CheckpointError", "EarlyStopping", "Ensemble", "GradientMonitor", "History", "Images",
-    "Model", "ModelCheckpoint", "ModelsByKey", "NonFiniteError", "ProgressBar", "ReduceLROnPlateau", "Streams",
+    "Model", "ModelCheckpoint", "ModelsByKey", "NonFiniteError", "OptunaPruning", "ProgressBar", "ReduceLROnPlateau", "Streams",
     "TerminateOnNaN", "__version__", "activations", "available_backends", "callbacks", "fit_each", "fit_many",
     "get_backend", "get_num_threads", "gradcheck", "load", "losses", "nn", "optim", "search", "set_backend", "set_num_threads",
     "show_config", "use_backend",
 ]  # fmt: skip
 # Imported when they are asked for, because `import backpass` is to be quick, and is not to import scikit-learn.
 LATE = {
-    "GradientMonitor": "callbacks", "ModelCheckpoint": "callbacks", "gradcheck": "diagnostics.gradcheck",
+    "GradientMonitor": "callbacks", "ModelCheckpoint": "callbacks", "OptunaPruning": "callbacks",
+    "gradcheck": "diagnostics.gradcheck",
     "show_config": "diagnostics.config", "activations": "diagnostics.activations", "fit_many": "many.fit_many",
     "fit_each": "many.fit_each", "Ensemble": "many.ensemble", "ModelsByKey": "many.by_key", "search": "many.search",
 }  # fmt: skip
