@@ -225,7 +225,7 @@ ONE = build({"width": 4, "lr": 0.1})
 )  # fmt: skip
 def test_refused(changed: dict[str, Any], message: str) -> None:
     given: dict[str, Any] = {
-        "build": build, "space": SPACE, "trials": 3, "epochs": 1, "validation_data": VALIDATION,
+        "build": build, "space": SPACE, "trials": 3, "epochs": 1, "threads": 2, "validation_data": VALIDATION,
     }  # fmt: skip
     with pytest.raises((TypeError, ValueError), match=message) as caught:
         bp.search(**given | changed, X=X, y=LABELS)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from ..engine.history import History
+from ..errors import warn
 from ..model import Model
 from .work import Outcome
 
@@ -58,7 +59,7 @@ class Runs:
         ranked = self._ranked()
         if not ranked or self._judged(ranked[0]) == math.inf:
             first = next(iter(self.errors.items()), None)
-            why = f": {self.counted} {first[0]}: {type(first[1]).__name__}: {first[1]}" if first else ""
+            why = f": {self.named(first[0])}: {type(first[1]).__name__}: {first[1]}" if first else ""
             raise ValueError(f"no {self.counted} finished an epoch without an error{why}")
         return ranked[0]
 
@@ -71,6 +72,20 @@ class Runs:
             >>> table = bp.fit_many([bp.Model(nn.Linear(4, 1))], X, y).to_pandas()
         """
         return frame_of(self.rows)
+
+    def warn_of_errors(self) -> None:
+        """Tell how many failed, and the first error."""
+        if self.errors:
+            number, error = next(iter(self.errors.items()))
+            warn(
+                f"{len(self.errors)} of {len(self)} {self.counted}s failed, see errors of the {type(self).__name__};"
+                f" {self.named(number)}: {type(error).__name__}: {error}",
+                RuntimeWarning,
+            )
+
+    def named(self, number: int) -> str:
+        """What messages call a row."""
+        return f"models[{number}]"
 
     def __len__(self) -> int:
         return len(self.models)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from threading import Condition
 from typing import NamedTuple
 
@@ -54,6 +55,15 @@ class Schedule:
         with self._told:
             self._closed = True
             self._told.notify_all()
+
+    @contextmanager
+    def closed_on_error(self) -> Iterator[None]:
+        """What may raise in the place of a job's score: nobody waits for that any longer."""
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
 
     def _next(self) -> Job | None:
         while self._known <= len(self.jobs) - self.ahead:

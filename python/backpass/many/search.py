@@ -13,7 +13,6 @@ from .. import checks
 from ..backends import get_num_threads
 from ..backends.threads import checked_threads
 from ..checks import flag, is_name
-from ..errors import warn
 from ..model import Model
 from . import options
 from .built import Built
@@ -130,31 +129,26 @@ def search(
     built = Built(build, params)
 
     def work(job: Job) -> tuple[Job, Work | Outcome]:
-        model = built.model(job.trial)
-        if isinstance(model, Outcome):
-            return job, model
-        given = {
-            "epochs": rungs[job.rung],
-            "batch_size": batch_size,
-            "callbacks": own(job.trial),
-            "resume": True,
-            **fit,
-        }
-        asked = Work(job.trial, model, partial(shared.of, job.trial, model), given)
-        return job, shown.begun(asked)
+        with schedule.closed_on_error():
+            model = built.model(job.trial)
+            if isinstance(model, Outcome):
+                return job, model
+            given = {
+                "epochs": rungs[job.rung],
+                "batch_size": batch_size,
+                "callbacks": own(job.trial),
+                "resume": True,
+            }
+            asked = Work(job.trial, model, partial(shared.of, job.trial, model), fit | given)
+            return job, shown.begun(asked)
 
     def train(task: tuple[Job, Work | Outcome], leave: Callable[[], bool]) -> tuple[Job, Outcome, float]:
         job, asked = task
         start = time.perf_counter()
-        try:
+        with schedule.closed_on_error():
+            outcome = asked if isinstance(asked, Outcome) else do(asked, leave, folder)
             if isinstance(asked, Work):
-                outcome = do(asked, leave, folder)
                 asked.put_away()
-            else:
-                outcome = asked
-        except BaseException:
-            schedule.close()
-            raise
         if leave():
             schedule.close()
         schedule.tell(job, outcome.score(rungs[job.rung]))
@@ -170,11 +164,5 @@ def search(
             seconds[job.trial] += took
             (shown.rested if job.rung else shown.ended)(outcome)
     found = Trials(params, built.models, [outcomes[number] for number in range(count)], seconds)
-    if found.errors:
-        number, error = next(iter(found.errors.items()))
-        warn(
-            f"{len(found.errors)} of {count} trials failed, see errors of the Trials; trial {number}, {params[number]}:"
-            f" {type(error).__name__}: {error}",
-            RuntimeWarning,
-        )
+    found.warn_of_errors()
     return found

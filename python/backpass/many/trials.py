@@ -49,6 +49,9 @@ class Trials(Runs):
                 error[0]: error[1],
             }
 
+    def named(self, number: int) -> str:
+        return f"trial {number}, {self.params[number]}"
+
     @property
     def best_params(self) -> dict[str, Any]:
         """The parameters of the best trial; ValueError where all failed."""
