@@ -23,7 +23,7 @@ from ..system.memory import aligned
 from ..system.signals import deliver, held
 from .loops import SLICE_SECONDS, EpochLoop
 from .ranks import Flags, sum_in_order
-from .together import Together
+from .together import SUMS, Together
 
 
 class ParallelLoop(EpochLoop):
@@ -43,6 +43,9 @@ class ParallelLoop(EpochLoop):
         self.shard_step = aligned((1,), np.int64)
         self.loss, self.count = aligned((1,), np.float64), aligned((1,), np.float64)
         self.plan: BackwardPlan | None = None
+        # What each shard of this rank adds; of a single one that is what the rank sends.
+        sums, each = self.ranks.sent[: -len(Flags._fields)], self.ranks.shards // self.ranks.size
+        self.parts = sums[None] if each == 1 else np.zeros((each, len(sums)), engine.dtype)
         super().__init__(engine, feed, size, order, rows)
         self._sum = getattr(engine.loss, "reduction", "mean") == "sum"
 
@@ -134,11 +137,13 @@ class ParallelLoop(EpochLoop):
         before = [array.copy() for array in statistics]
         here = self.shards(size, cursor)
         first = int(engine.step_count[0]) * ranks.shards + ranks.rank * len(here)
-        parts = [self._part(first + number, *shard, before) for number, shard in enumerate(here)]
-        gradient, sums = len(grads), len(parts[0]) - 4
-        ranks.sent[: len(parts[0])] = sum_in_order(parts)
+        for number, (shard, part) in enumerate(zip(here, self.parts, strict=True)):
+            self._fill(part, first + number, *shard, before)
+        gradient, sums = len(grads), self.parts.shape[1] - SUMS
+        if len(here) > 1:
+            ranks.sent[: self.parts.shape[1]] = sum_in_order([*self.parts])
         flags = ranks.sum(Flags(look=due))
-        loss, count, right, judged = ranks.summed[sums : sums + 4].tolist()
+        loss, count, right, judged = ranks.summed[sums : sums + SUMS].tolist()
         divisor = 1.0 if self._sum else count or 1.0
         np.divide(ranks.summed[:gradient], divisor, out=grads)
         self.loss[0], self.count[0] = loss / divisor, 1.0 if self._sum else count
@@ -152,12 +157,13 @@ class ParallelLoop(EpochLoop):
             start += array.size
         return True, flags.look > 0
 
-    def _part(self, step: int, start: int, rows: int, before: list[np.ndarray]) -> np.ndarray:
+    def _fill(self, out: np.ndarray, step: int, start: int, rows: int, before: list[np.ndarray]) -> None:
         """What a shard adds: c · gradient, c · change of the statistics, c · loss, c, rows right, rows judged."""
         engine, statistics = self.engine, self.together.statistics
-        grads, out = engine.flat.grads, np.zeros(len(self.ranks.sent) - len(Flags._fields), engine.dtype)
+        grads = engine.flat.grads
         if not rows:
-            return out
+            out[:] = 0
+            return
         self.shard_step[0], self.shard.cursor[0], self.shard.correct[:] = step, start, 0
         program, self.plan = self.passes[rows]
         engine.plans.trained = self.plan
@@ -170,4 +176,3 @@ class ParallelLoop(EpochLoop):
             place += array.size
             array[...] = old
         out[place:] = count * self.plan.loss[0], count, *self.shard.correct
-        return out
