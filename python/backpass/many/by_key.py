@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from ..checkpoint.save import reading
 from ..checks import as_path
 from ..model import Model
 from .groups import Columns, columns_of, grouped
-from .stack import Build, Stack, read, rebuilt, restored, structure, tensors_of
+from .runs import frame_of
+from .stack import Build, Stack, read, rebuilt, restored, structure, tensors_of, write
 
 
 class ModelsByKey(Mapping[Any, Model]):
@@ -80,8 +82,6 @@ class ModelsByKey(Mapping[Any, Model]):
 
     def to_pandas(self) -> Any:
         """The table as a pandas.DataFrame. Raises ImportError where pandas is missing."""
-        from .runs import frame_of
-
         return frame_of(self.rows)
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -93,25 +93,18 @@ class ModelsByKey(Mapping[Any, Model]):
         Raises:
             CheckpointError: the file could not be written.
         """
-        import json  # here, as below: `import backpass` is to be quick
-
-        from .._version import __version__
-        from ..checkpoint import files
-
         target = Path(as_path("path", path))
         kept = Stack(self._stack.model, len(self))
         rows = [*self._places.values()]
         kept.arrays = {key: array[rows] for key, array in self._stack.arrays.items()}
         written = {
-            "version": __version__,
             "model": structure(kept.model, target),
             "seed": kept.model.seed,
             "keys": [*self],
             "by": self.by,
             "X": self.X,
         }
-        metadata = {"backpass_holds": "ModelsByKey", "backpass": json.dumps(written)}
-        files.write(target, tensors_of(kept, "models"), metadata)
+        write(target, "ModelsByKey", tensors_of(kept, "models"), written)
 
     @staticmethod
     def load(path: str | PathLike[str], build: Build | None = None) -> ModelsByKey:
@@ -124,14 +117,9 @@ class ModelsByKey(Mapping[Any, Model]):
         Raises:
             FileNotFoundError: there is no such file. CheckpointError: names the file and what is wrong with it.
         """
-        import json
-
-        from ..checkpoint.save import reading
-
         source = Path(as_path("path", path))
-        tensors, text = read(source, "ModelsByKey")
+        tensors, written = read(source, "ModelsByKey")
         with reading(source):
-            written = json.loads(text)
             keys, by, X = written["keys"], written["by"], written["X"]
             if not isinstance(keys, list) or not keys or len({*keys}) != len(keys):
                 raise ValueError("its keys are none, or stand there twice")

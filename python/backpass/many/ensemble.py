@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
@@ -9,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..checkpoint.save import reading
 from ..checks import as_path, flag
 from ..losses.base import ClassLoss
 from ..model import Model
 from ..training.evaluate import probabilities
 from .options import checked_models
-from .stack import Build, Stack, read, rebuilt, restored, structure, tensors_of
+from .stack import Build, Stack, read, rebuilt, restored, structure, tensors_of, write
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -113,11 +115,6 @@ class Ensemble:
         Raises:
             CheckpointError: the file could not be written.
         """
-        import json  # here, as below: `import backpass` is to be quick
-
-        from .._version import __version__
-        from ..checkpoint import files
-
         target = Path(as_path("path", path))
         groups: dict[str, list[int]] = {}
         for number, model in enumerate(self.models):
@@ -129,11 +126,10 @@ class Ensemble:
                 stack.put(row, self.models[number])
             tensors |= tensors_of(stack, f"group{place}")
         written = {
-            "version": __version__,
             "seeds": [model.seed for model in self.models],
             "groups": [{"model": json.loads(text), "members": members} for text, members in groups.items()],
         }
-        files.write(target, tensors, {"backpass_holds": "Ensemble", "backpass": json.dumps(written)})
+        write(target, "Ensemble", tensors, written)
 
     @staticmethod
     def load(path: str | PathLike[str], build: Build | None = None) -> Ensemble:
@@ -146,14 +142,9 @@ class Ensemble:
         Raises:
             FileNotFoundError: there is no such file. CheckpointError: names the file and what is wrong with it.
         """
-        import json
-
-        from ..checkpoint.save import reading
-
         source = Path(as_path("path", path))
-        tensors, text = read(source, "Ensemble")
+        tensors, written = read(source, "Ensemble")
         with reading(source):
-            written = json.loads(text)
             seeds, groups = written["seeds"], written["groups"]
             members = sorted(number for group in groups for number in group["members"])
             if members != [*range(len(seeds))] or not members:

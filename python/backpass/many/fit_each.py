@@ -94,14 +94,14 @@ def fit_each(
 
     def train(number: int, leave: Callable[[], bool]) -> Outcome:
         part, key = groups.slices[number], keys[number]
-        trained = (part.stop - part.start) - int((part.stop - part.start) * split)
-        data = {"X": rows[part], "y": targets[part]}
+        held_out = int((part.stop - part.start) * split)
+        of_key = {"X": rows[part], "y": targets[part]}
         given = fit | {
-            "batch_size": None if size is None else max(1, min(size, trained)),
+            "batch_size": None if size is None else max(1, min(size, part.stop - part.start - held_out)),
             "callbacks": own(key if callable(callbacks) else number),
         }
         try:
-            work = shown.begun(Work(number, begin.model(key), lambda: data, given))
+            work = shown.begun(Work(number, begin.model(key), lambda: of_key, given))
             outcome = do(work, leave)
             if outcome.error is None:
                 found.put(key, work.model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .._version import __version__
 from ..checkpoint import contents, describe, files
 from ..checkpoint.save import model_description, reading
 from ..engine import weights
@@ -113,12 +115,19 @@ def restored(path: Path, tensors: dict[str, np.ndarray], group: str, model: Mode
     return stack
 
 
-def read(path: Path, kind: str) -> tuple[dict[str, np.ndarray], str]:
-    """The tensors of a file of such a kind, and its description as JSON."""
+def write(path: Path, kind: str, tensors: dict[str, np.ndarray], written: dict[str, Any]) -> None:
+    """One file of stacks; written: what is said of them, as JSON takes it."""
+    text = json.dumps({"version": __version__} | written)
+    files.write(path, tensors, {"backpass_holds": kind, "backpass": text})
+
+
+def read(path: Path, kind: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The tensors of a file of such a kind, and what is said of them."""
     tensors, metadata = files.read(path)
     if metadata.get("backpass_holds") != kind:
         reader = metadata.get("backpass_holds")
         raise CheckpointError(
             f"{path} holds no {kind}: {f'bp.{reader}.load' if reader else 'bp.load'} reads it"
         )
-    return tensors, metadata["backpass"]
+    with reading(path):
+        return tensors, dict(json.loads(metadata["backpass"]))
