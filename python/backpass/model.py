@@ -3,6 +3,7 @@
 from __future__ import annotations  # ArrayLike is named, not imported: it costs 1 ms
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,6 +28,7 @@ from .optim import Optimizer, OptimizerName
 from .system.exclusive import computing, reading, reentrant
 from .training import fit as training
 from .training.evaluate import classes, evaluate, probabilities, score
+from .training.ranks import Ranks
 from .training.resume import FitOptions
 
 if TYPE_CHECKING:
@@ -225,6 +227,8 @@ class Model:
         max_seconds: float | None = None,
         lengths: ArrayLike | None = None,
         group_by_length: bool = False,
+        comm: Any = None,
+        reproducible: bool = False,
     ) -> History:
         """Train for `epochs` more epochs. Each call is a run of its own, with its own callbacks; `resume=True` finishes one.
 
@@ -265,11 +269,18 @@ class Model:
                 y is a list as well where each step has a target.
             group_by_length: whether the rows of a batch are about as long as each other, so that few steps are computed for
                 nothing, and batches still in a new order each epoch; default False.
+            comm: default None; an MPI communicator such as mpi4py's `MPI.COMM_WORLD`: its ranks train one model, and end with the
+                same weights. batch_size is that of all ranks. Given the same data, each rank computes its part of every batch of
+                one order; given data of their own, as many rows each, every rank adds its rows. The loss is a mean or a sum over
+                rows. Running statistics are means over the ranks. Rank 0 validates, writes checkpoints and shows progress.
+            reproducible: with comm, default False; True: the same bits for 1, 2 and 4 ranks. Of each batch 4 parts are computed
+                one by one, and added in a fixed order.
 
         Returns a History: `history.history["loss"]` has a value for each epoch.
 
         Raises:
             ValueError, TypeError: name the argument, what was given and what was expected; nothing has been trained then.
+            RuntimeError: another rank of comm failed; it has the message of that rank.
             NonFiniteError: the loss or a gradient became NaN or infinite; the weights are those of the last good step,
                 unless an update itself overflowed: the message says which.
 
@@ -278,29 +289,33 @@ class Model:
             >>> history.history["val_loss"]
             [...]
         """
-        options = FitOptions(
-            self,
-            checks.whole("epochs", epochs, 0),
-            batch_size,
-            validation_data,
-            checks.fraction("validation_split", validation_split),
-            flag("shuffle", shuffle),
-            checks.sampler(sampler, shuffle),
-            flag("drop_last", drop_last),
-            callbacks,
-            checks.progress(progress, verbose),
-            flag("resume", resume),
-            checks.seconds("max_seconds", max_seconds),
-        )
-        if flag("group_by_length", group_by_length):
-            if sampler is not None or not shuffle:
-                given = f"sampler is {sampler!r}" if sampler is not None else "shuffle is False"
-                raise ValueError(f"group_by_length is True and {given}; it has an order of its own")
-            options = options._replace(sampler=checks.BY_LENGTH)
-        if validation_data is not None and options.validation_split:
-            raise ValueError("validation_data and validation_split are both given, expected one of them")
-        X, y = with_targets(X, y, lengths, self.net)
-        return training.fit(self.engine, X, y, sample_weight, class_weight, options)
+        if comm is None and flag("reproducible", reproducible):
+            raise ValueError("reproducible is True and comm is None, expected a communicator")
+        with nullcontext() if comm is None else Ranks(comm, flag("reproducible", reproducible)) as ranks:
+            options = FitOptions(
+                self,
+                checks.whole("epochs", epochs, 0),
+                batch_size,
+                validation_data,
+                checks.fraction("validation_split", validation_split),
+                flag("shuffle", shuffle),
+                checks.sampler(sampler, shuffle),
+                flag("drop_last", drop_last),
+                callbacks,
+                checks.progress(progress, verbose),
+                flag("resume", resume),
+                checks.seconds("max_seconds", max_seconds),
+                ranks,
+            )
+            if flag("group_by_length", group_by_length):
+                if sampler is not None or not shuffle:
+                    given = f"sampler is {sampler!r}" if sampler is not None else "shuffle is False"
+                    raise ValueError(f"group_by_length is True and {given}; it has an order of its own")
+                options = options._replace(sampler=checks.BY_LENGTH)
+            if validation_data is not None and options.validation_split:
+                raise ValueError("validation_data and validation_split are both given, expected one of them")
+            X, y = with_targets(X, y, lengths, self.net)
+            return training.fit(self.engine, X, y, sample_weight, class_weight, options)
 
     @computing
     def step(self, x: ArrayLike | Any, y: ArrayLike | Any, lengths: ArrayLike | None = None) -> float:

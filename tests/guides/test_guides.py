@@ -24,6 +24,8 @@ pytestmark = [
 def test_guide(guide: Path, request: pytest.FixtureRequest) -> None:
     pytest.importorskip("sklearn")
     text = guide.read_text("utf-8")
+    if "import optuna" in text:
+        pytest.importorskip("optuna")
     if "BACKPASS_DATA" in text:
         request.getfixturevalue("data_dir")
         pytest.importorskip("pandas")

@@ -85,6 +85,8 @@ NOT_ATTACKED = {  # public, with arguments, and why
     "bp.fit_each": "hands its arguments to Model.fit; its own: tests/many/test_fit_each.py",
     "bp.Ensemble": "takes models: tests/many/test_ensemble.py",
     "bp.ModelsByKey": "fit_each makes it",
+    "bp.OptunaPruning": "takes a trial: tests/callbacks/test_pruning.py",
+    "bp.search": "hands its arguments to Model.fit; its own: tests/many/test_search.py",
     "History.append": "fit calls it",
     "Model.predict_proba": "takes what predict takes",
     "Model.predict_classes": "takes what predict takes",

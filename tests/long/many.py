@@ -1,4 +1,4 @@
-"""fit_many against many fits: the same bits; and killed with SIGKILL at random moments the same table.
+"""fit_many against many fits: the same bits; it and a search killed with SIGKILL at random moments: the same table.
 
     python tests/long/many.py --models 50 --seed 0
 
@@ -14,13 +14,16 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from kills import child
 
 import backpass as bp
+from backpass import nn, optim
 from helpers.random_models import (
     LABELS,
     VALIDATION,
@@ -64,7 +67,30 @@ def train(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def attack(kills: int, seed: int, folder: Path, longest: float = 0.5) -> tuple[int, int]:
+def halve(folder: Path) -> str:
+    """A search by successive halving; the table without its times, and all weights in one number."""
+
+    def build(params: dict[str, Any]) -> bp.Model:
+        net = nn.Sequential(
+            nn.Linear(6, params["width"]), nn.ReLU(), nn.Dropout(0.2), nn.Linear(params["width"], 3)
+        )
+        return bp.Model(net, "cross_entropy", optim.Adam(lr=params["lr"]))
+
+    space = {"width": [4, 8, 16, 24], "lr": lambda rng: 10 ** rng.uniform(-4, -1)}
+    trials = bp.search(
+        build, space, X, LABELS, trials=12, strategy="halving", epochs=40, min_epochs=4, ahead=4, batch_size=7,
+        validation_data=VALIDATION, callbacks=[bp.EarlyStopping(patience=9)], threads=2, directory=folder, every="1 epoch",
+    )  # fmt: skip
+    rows = [{name: value for name, value in row.items() if name != "seconds"} for row in trials.rows]
+    digest = hashlib.sha256(json.dumps(rows).encode())
+    for model in trials.models:
+        digest.update(b"".join(state_of(model).values()))
+    return digest.hexdigest()
+
+
+def attack(
+    train: Callable[[Path], str], kills: int, seed: int, folder: Path, longest: float = 0.5
+) -> tuple[int, int]:
     """Kill `kills` times; returns how many runs came to their end and how many kills left checkpoints behind."""
     moments = random.Random(seed)
     runs, result = folder / "runs", folder / "result"
@@ -111,11 +137,11 @@ def main() -> None:
         flush=True,
     )
     same_bits(asked.models, asked.seed)
-    with tempfile.TemporaryDirectory() as folder:
-        ended, resumed = attack(kills, asked.seed, Path(folder))
-    print(
-        f"the same bits for 1, 2, 3 threads; {ended} runs ended with the same table, {resumed} kills left checkpoints"
-    )
+    print("the same bits for 1, 2, 3 threads", flush=True)
+    for name, of in (("fit_many", train), ("search", halve)):
+        with tempfile.TemporaryDirectory() as folder:
+            ended, resumed = attack(of, kills, asked.seed, Path(folder))
+        print(f"{name}: {ended} runs ended with the same table, {resumed} kills left checkpoints", flush=True)
 
 
 if __name__ == "__main__":

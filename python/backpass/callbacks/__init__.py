@@ -10,10 +10,11 @@ from .stopping import EarlyStopping, ReduceLROnPlateau, TerminateOnNaN
 if TYPE_CHECKING:
     from .checkpoint import ModelCheckpoint
     from .gradients import GradientMonitor
+    from .pruning import OptunaPruning
 
 __all__ = [
-    "CSVLogger", "Callback", "EarlyStopping", "GradientMonitor", "Logs", "ModelCheckpoint", "Monitor", "ProgressBar",
-    "ReduceLROnPlateau", "TerminateOnNaN",
+    "CSVLogger", "Callback", "EarlyStopping", "GradientMonitor", "Logs", "ModelCheckpoint", "Monitor", "OptunaPruning",
+    "ProgressBar", "ReduceLROnPlateau", "TerminateOnNaN",
 ]  # fmt: skip
 # What other libraries call these callbacks.
 ELSEWHERE = {
@@ -23,7 +24,7 @@ ELSEWHERE = {
 
 
 # Imported when they are asked for.
-LATE = {"GradientMonitor": ".gradients", "ModelCheckpoint": ".checkpoint"}
+LATE = {"GradientMonitor": ".gradients", "ModelCheckpoint": ".checkpoint", "OptunaPruning": ".pruning"}
 
 
 def __getattr__(name: str) -> Any:

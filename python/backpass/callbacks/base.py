@@ -38,6 +38,7 @@ class Callback(Described):
         model: the bp.Model that is trained.
         params: "epochs", "steps" (of an epoch), "rows", "batch_size", "progress", and "metrics", the names in the logs.
         runs_last: whether it has to hear of everything after the others, because it saves what they change.
+        first_rank_only: whether it writes or shows something: of `fit(comm=...)` only rank 0 has it.
 
     Example:
         >>> class Print(bp.Callback):
@@ -46,6 +47,7 @@ class Callback(Described):
 
     model: Any
     runs_last: ClassVar[bool] = False
+    first_rank_only: ClassVar[bool] = False
     params: dict[str, Any]
 
     def __init_subclass__(cls, **options: Any) -> None:

@@ -37,6 +37,7 @@ class ModelCheckpoint(Monitor):
     """
 
     runs_last = True
+    first_rank_only = True
     instead: ClassVar[Mapping[str, str]] = {
         "filepath": "it is called path",
         "save_best_only": "give monitor='val_loss', or another quantity",

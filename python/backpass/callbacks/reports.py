@@ -26,6 +26,8 @@ class CSVLogger(Callback):
         History(...)
     """
 
+    first_rank_only = True
+
     def __init__(self, path: str | os.PathLike[str], append: bool = False) -> None:
         self.path, self.append = as_path("CSVLogger: path", path), flag("CSVLogger: append", append)
 

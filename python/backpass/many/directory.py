@@ -28,6 +28,24 @@ class Directory:
         """The checkpoint of one model."""
         return self.path / f"{number:05d}.safetensors"
 
+    def claim(self, search: dict[str, Any]) -> None:
+        """Note whose directory this is; CheckpointError where it is another search's."""
+        import json  # here, as below: `import backpass` is to be quick
+
+        note, text = self.path / "search.json", json.dumps(search)
+        try:
+            if not note.exists():
+                temporary = note.with_suffix(f".{os.getpid()}")
+                temporary.write_text(text)
+                temporary.replace(note)
+            written = note.read_text()
+        except OSError as error:
+            raise CheckpointError(f"{note} cannot be written: {error.strerror or error}") from error
+        if written != text:
+            raise CheckpointError(
+                f"{self.path} holds another search, {written:.200}, and this is {text:.200}: give another directory"
+            )
+
     def going_on(self, number: int, model: Model, callbacks: list[Any]) -> dict[str, Any]:
         """Arguments of `fit` that finish what the file of a model holds, and keep writing it."""
         file = self.file(number)
@@ -38,7 +56,7 @@ class Directory:
 
 def restore(file: Path, engine: Engine) -> None:
     """Fill an engine with what a checkpoint of the same model holds; CheckpointError where it is another's."""
-    import json  # here, as below: `import backpass` is to be quick
+    import json
 
     from ..checkpoint.load import read
     from ..checkpoint.save import model_description

@@ -13,7 +13,6 @@ from ..backends import get_num_threads
 from ..backends.threads import checked_threads
 from ..callbacks import Callback
 from ..checks import flag
-from ..errors import warn
 from ..model import Model
 from . import options
 from .directory import Directory
@@ -99,9 +98,7 @@ def fit_many(
 
     def train(task: Work, leave: Callable[[], bool]) -> Outcome:
         outcome = do(task, leave, folder)
-        engine = task.model.engine
-        engine.fill_tables()
-        engine.plans.release()  # memory is bounded by what runs
+        task.put_away()
         return outcome
 
     team = min(checked_threads(threads) or get_num_threads(), count)
@@ -113,11 +110,5 @@ def fit_many(
                 outcomes[outcome.number] = outcome
                 shown.ended(outcome)
     runs = Runs(found, [outcomes[number] for number in range(count)])
-    if runs.errors:
-        number, error = next(iter(runs.errors.items()))
-        warn(
-            f"{len(runs.errors)} of {count} models failed, see errors of the Runs; models[{number}]:"
-            f" {type(error).__name__}: {error}",
-            RuntimeWarning,
-        )
+    runs.warn_of_errors()
     return runs

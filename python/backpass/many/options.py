@@ -15,6 +15,8 @@ OWN = {
     "progress": "it shows the progress of all",
     "verbose": "give progress=True",
     "resume": "give it to fit_many",
+    "comm": "ranks train one model, as Model.fit(comm=) does",
+    "reproducible": "it belongs to comm",
 }
 MODELS = "a list of different bp.Models"
 

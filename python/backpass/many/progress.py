@@ -53,6 +53,10 @@ class Progress:
             file=sys.stderr,
         )
 
+    def rested(self, outcome: Outcome) -> None:
+        """A model that was done before trained a little more."""
+        self.running.pop(outcome.number, None)
+
     def look(self) -> None:
         """Show how far the models are that train."""
         running = sorted(self.running.items())

@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from ..engine.history import History
+from ..errors import warn
 from ..model import Model
 from .work import Outcome
 
@@ -33,6 +34,9 @@ class Runs:
         (96, 1)
     """
 
+    # What a row is.
+    counted: ClassVar[str] = "model"
+
     def __init__(self, models: Sequence[Model], outcomes: Sequence[Outcome]) -> None:
         self.models: list[Model] = [*models]
         self.histories: list[History] = [outcome.history for outcome in outcomes]
@@ -55,8 +59,8 @@ class Runs:
         ranked = self._ranked()
         if not ranked or self._judged(ranked[0]) == math.inf:
             first = next(iter(self.errors.items()), None)
-            why = f": models[{first[0]}]: {type(first[1]).__name__}: {first[1]}" if first else ""
-            raise ValueError(f"no model finished an epoch without an error{why}")
+            why = f": {self.named(first[0])}: {type(first[1]).__name__}: {first[1]}" if first else ""
+            raise ValueError(f"no {self.counted} finished an epoch without an error{why}")
         return ranked[0]
 
     def to_pandas(self) -> Any:
@@ -68,6 +72,20 @@ class Runs:
             >>> table = bp.fit_many([bp.Model(nn.Linear(4, 1))], X, y).to_pandas()
         """
         return frame_of(self.rows)
+
+    def warn_of_errors(self) -> None:
+        """Tell how many failed, and the first error."""
+        if self.errors:
+            number, error = next(iter(self.errors.items()))
+            warn(
+                f"{len(self.errors)} of {len(self)} {self.counted}s failed, see errors of the {type(self).__name__};"
+                f" {self.named(number)}: {type(error).__name__}: {error}",
+                RuntimeWarning,
+            )
+
+    def named(self, number: int) -> str:
+        """What messages call a row."""
+        return f"models[{number}]"
 
     def __len__(self) -> int:
         return len(self.models)
@@ -84,7 +102,7 @@ class Runs:
         return math.inf if math.isnan(value) or number in self.errors else value
 
     def __repr__(self) -> str:
-        head = f"Runs({len(self)} model{'s' * (len(self) != 1)}"
+        head = f"{type(self).__name__}({len(self)} {self.counted}{'s' * (len(self) != 1)}"
         if self.errors:
             head += f", {len(self.errors)} failed"
         shown = self._ranked()[:SHOWN]

@@ -1,5 +1,6 @@
 """Work: the training of one model, as one worker does it; and what came of it."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,6 +18,11 @@ class Work(NamedTuple):
     data: Callable[[], dict[str, Any]]
     options: dict[str, Any]
 
+    def put_away(self) -> None:
+        """Give back the memory that only training needs: what runs is the bound."""
+        self.model.engine.fill_tables()
+        self.model.engine.plans.release()
+
 
 class Outcome(NamedTuple):
     """What came of a work: the history, or the error that ended it; kept: of callbacks, the epoch whose weights stand."""
@@ -25,6 +31,11 @@ class Outcome(NamedTuple):
     history: History
     error: Exception | None
     kept: int | None
+
+    def score(self, epochs: int) -> float:
+        """The least val_loss of so many epochs; infinity where there is none, or an error."""
+        values = self.history.history.get("val_loss", [])[:epochs]
+        return math.inf if self.error else min((v for v in values if not math.isnan(v)), default=math.inf)
 
 
 def do(work: Work, leave: Callable[[], bool], directory: Directory | None = None) -> Outcome:

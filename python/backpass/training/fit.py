@@ -1,5 +1,6 @@
 """fit: data, checked and lined up for a run."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from .. import checks
@@ -21,8 +22,10 @@ from .chunks import ChunkLoop, Chunks
 from .evaluate import evaluated, evaluated_chunks
 from .fingerprint import NO_DATA, Fingerprint
 from .loops import EpochLoop, Loop
+from .parallel import ParallelLoop
 from .resume import FitOptions
 from .run import train
+from .together import Together, check_trainable
 
 
 class Validation:
@@ -73,6 +76,8 @@ def fit(
     """What `Model.fit` does, after it has checked its other arguments."""
     engine.begin()
     X, y, sample_weight = unpacked("X", X, y, sample_weight)
+    if options.ranks is not None:
+        check_trainable(engine, X, y)
     if isinstance(X, Streams):
         options = of_streams(engine, X, options)
     if not options.resume:
@@ -103,12 +108,23 @@ def fit(
             order.group(inputs.lengths, run.batch_size)
         elif run.sampler:
             order.balance(classes_of(engine.builtin_loss, target))
+        if together is not None:
+            return ParallelLoop(engine, feed, run.batch_size, order, run.rows, together)
         if inputs.streams:
             run.carried = run.carried or Carried()
         return EpochLoop(engine, feed, run.batch_size, order, run.rows, run.carried)
 
     data = opened(Fingerprint.of, (inputs, target, weight), engine.dtype)
-    return train(engine, loop, inputs.rows, data, options, validation)
+    together = None
+    if options.ranks is None:
+        return train(engine, loop, inputs.rows, data, options, validation)
+    together = Together(engine, options.ranks, options, inputs, target, data, validation)
+    if together.apart and class_weight is not None and not isinstance(class_weight, Mapping):
+        raise ValueError(
+            f"class_weight is {class_weight!r:.80}, but each rank has rows of its own, expected a dict of numbers"
+        )
+    with together.training():
+        return train(engine, loop, together.rows, together.data, together.options, together)
 
 
 def of_streams(engine: Engine, streams: Streams, options: FitOptions) -> FitOptions:

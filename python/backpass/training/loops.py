@@ -37,6 +37,9 @@ class Loop(Protocol):
     def logs(self) -> dict[str, float]:
         """The loss of the rows done so far."""
 
+    def agree(self) -> None:
+        """After callbacks have heard of a slice: where several ranks train, all end if one wants to."""
+
 
 class Steps(Protocol):
     """A program of training steps."""
@@ -120,6 +123,9 @@ class BatchLoop:
         """The mean loss of the epoch so far, and the accuracy of its batches when they were trained on."""
         position = self.feed.position()
         return {"loss": position.loss} | ({self._metric: position.accuracy} if self._metric else {})
+
+    def agree(self) -> None:
+        """One rank agrees with itself."""
 
     def train(self, rows: int, pace: Callable[[], int]) -> Iterator[None]:
         """Train on the rows from the cursor to `rows`, the last batch as small as need be; yields after each slice."""

@@ -10,6 +10,7 @@ from ..engine.engine import Engine
 from ..engine.run import Run
 from ..errors import warn
 from .fingerprint import Fingerprint
+from .ranks import Ranks
 
 
 class FitOptions(NamedTuple):
@@ -27,6 +28,8 @@ class FitOptions(NamedTuple):
     progress: Literal["", "bar", "lines"] = ""
     resume: bool = False
     max_seconds: float | None = None
+    # That train together; None: this process alone.
+    ranks: Ranks | None = None
 
     @property
     def own_order(self) -> tuple[str, Any]:

@@ -119,6 +119,7 @@ def train(
                     run.look()
                     if callbacks:
                         tell_steps(callbacks, run.steps_done, loop.logs())
+                    loop.agree()
                     expired = late() and not engine.stop_training
                     if engine.stop_training or expired:
                         break

@@ -1,0 +1,178 @@
+"""Data parallel steps: each rank computes the gradient of its part of a batch, one sum adds them up, and all update alike."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import pairwise
+from typing import NoReturn
+
+import numpy as np
+
+from ..backends import Executor
+from ..data.feed import Feed
+from ..data.order import Order
+from ..data.targets import target_of
+from ..engine.engine import Engine
+from ..engine.nonfinite import check_weights, raise_non_finite
+from ..engine.plans import PlanCache
+from ..engine.step import loss_and_gradients, metric, update
+from ..errors import NonFiniteError
+from ..program.plan import BackwardPlan
+from ..system.exclusive import switched
+from ..system.memory import aligned
+from ..system.signals import deliver, held
+from .loops import SLICE_SECONDS, EpochLoop
+from .ranks import Flags, sum_in_order
+from .together import SUMS, Together
+
+
+class ParallelLoop(EpochLoop):
+    """An epoch of several ranks. A batch is cut into shards, by its size and their number alone; each rank has as many.
+
+    With g_s the mean gradient of shard s and c_s its weight, the gradient of the batch is Σ c_s g_s / Σ c_s; so are the loss, and
+    the change of running statistics.
+    """
+
+    def __init__(
+        self, engine: Engine, feed: Feed, size: int, order: Order, rows: int, together: Together
+    ) -> None:
+        self.together, self.ranks = together, together.ranks
+        # Moves over the shards of a batch, where the feed's own cursor moves over batches.
+        self.shard = replace(feed, cursor=aligned((1,), np.int64), correct=aligned((2,), np.float64))
+        # Counts shards, so that no two draw the same random numbers.
+        self.shard_step = aligned((1,), np.int64)
+        self.loss, self.count = aligned((1,), np.float64), aligned((1,), np.float64)
+        self.plan: BackwardPlan | None = None
+        # What each shard of this rank adds; of a single one that is what the rank sends.
+        sums, each = self.ranks.sent[: -len(Flags._fields)], self.ranks.shards // self.ranks.size
+        self.parts = sums[None] if each == 1 else np.zeros((each, len(sums)), engine.dtype)
+        super().__init__(engine, feed, size, order, rows)
+        self._sum = getattr(engine.loss, "reduction", "mean") == "sum"
+
+    def _compile(self) -> None:
+        engine = self.engine
+        engine.refresh()
+        self._version = engine.version
+        self.plans = PlanCache(
+            engine.net, engine.loss, engine.backend, engine.dtype, engine.seed, self.shard_step
+        )
+        rows = {count for size in self._sizes for _, count in self.shards(size) if count}
+        self.passes = {count: self.shard_pass(count) for count in rows}
+        self.updates = {size: self.update(size) for size in self._sizes}
+        mixed = any(plan.targets for _, plan in self.passes.values())
+        self._metric = None if mixed else engine.loss.metric
+
+    def shard_pass(self, rows: int) -> tuple[Executor, BackwardPlan]:
+        """What computes loss, gradient and statistics of a shard of so many rows."""
+        feed, engine = self.shard, self.engine
+        weight = None if feed.weight is None else feed.weight.shape[1:]
+        plan = self.plans.training(feed.inputs.specs(rows, engine.dtype), target_of(feed.y), weight)
+        instructions = [
+            *feed.gather(plan),
+            *feed.read(loss_and_gradients(plan), plan),
+            *plan.kept,
+            *metric(plan, engine, feed.correct),
+        ]
+        return engine.backend.compile(instructions), plan
+
+    def update(self, rows: int) -> Executor:
+        """What updates the weights after a batch of so many rows."""
+        engine, counters = self.engine, self.feed.counters(self.engine.step_counts)
+        ending = update(engine, self.loss, counters, count=self.count, rows=rows)
+        return engine.backend.compile(ending, engine.halt)
+
+    def shards(self, size: int, cursor: int = 0) -> list[tuple[int, int]]:
+        """Of the batch at a cursor: where in the order of the rows each shard of this rank begins, and how many rows it has."""
+        ranks = self.ranks
+        each = ranks.shards // ranks.size
+        first, number = ranks.rank * each, ranks.shards
+        if self.together.apart:
+            first, number, size, cursor = 0, each, size // ranks.size, cursor // ranks.size
+        return [
+            (cursor + start, end - start)
+            for start, end in pairwise(size * place // number for place in range(first, first + each + 1))
+        ]
+
+    def agree(self) -> None:
+        self.together.agree()
+
+    def train(self, rows: int, pace: Callable[[], int]) -> Iterator[None]:
+        engine = self.engine
+        while int(self.feed.cursor[0]) < rows:
+            engine.refresh()
+            if engine.version != self._version:
+                self._compile()
+            if not switched(engine.usage, self._slice, rows, pace()):
+                self._raise_non_finite()
+            yield
+
+    def _raise_non_finite(self) -> NoReturn:
+        """The rank whose own part is not finite knows the layer; the others hear of it (`Ranks`)."""
+        check_weights(self.engine)
+        if np.isfinite(self.ranks.sent).all():
+            step = int(self.engine.step_count[0])
+            raise NonFiniteError(f"step {step}: the sum of the ranks' gradients is not finite", step, "")
+        raise_non_finite(self.engine, self.plan)
+
+    def _slice(self, rows: int, most: int) -> bool:
+        """Steps until a rank wants to look; False after one that was not finite. None of them is torn by a signal."""
+        start, steps = time.perf_counter(), 0
+        with held() as between_steps, np.errstate(all="ignore"):
+            while rows_left := rows - int(self.feed.cursor[0]):
+                steps += 1
+                due = steps >= most or time.perf_counter() - start >= SLICE_SECONDS
+                whole, look = self._step(min(rows_left, self.size), due)
+                if not whole:
+                    return False
+                if between_steps:
+                    deliver()
+                if look:
+                    break
+        return True
+
+    def _step(self, size: int, due: bool) -> tuple[bool, bool]:
+        """One step; returns whether it was finite, and whether a rank wants to look."""
+        engine, ranks, statistics = self.engine, self.ranks, self.together.statistics
+        grads, cursor = engine.flat.grads, int(self.feed.cursor[0])
+        before = [array.copy() for array in statistics]
+        here = self.shards(size, cursor)
+        first = int(engine.step_count[0]) * ranks.shards + ranks.rank * len(here)
+        for number, (shard, part) in enumerate(zip(here, self.parts, strict=True)):
+            self._fill(part, first + number, *shard, before)
+        gradient, sums = len(grads), self.parts.shape[1] - SUMS
+        if len(here) > 1:
+            ranks.sent[: self.parts.shape[1]] = sum_in_order([*self.parts])
+        flags = ranks.sum(Flags(look=due))
+        loss, count, right, judged = ranks.summed[sums : sums + SUMS].tolist()
+        divisor = 1.0 if self._sum else count or 1.0
+        np.divide(ranks.summed[:gradient], divisor, out=grads)
+        self.loss[0], self.count[0] = loss / divisor, 1.0 if self._sum else count
+        if self.updates[size].run(1, self.threads()) < 1:
+            return False, True
+        self.feed.correct += right, judged
+        start = gradient
+        for array in statistics:
+            change = ranks.summed[start : start + array.size].reshape(array.shape) / (count or 1.0)
+            array += change if array.dtype.kind == "f" else np.rint(change).astype(array.dtype)
+            start += array.size
+        return True, flags.look > 0
+
+    def _fill(self, out: np.ndarray, step: int, start: int, rows: int, before: list[np.ndarray]) -> None:
+        """What a shard adds: c · gradient, c · change of the statistics, c · loss, c, rows right, rows judged."""
+        engine, statistics = self.engine, self.together.statistics
+        grads = engine.flat.grads
+        if not rows:
+            out[:] = 0
+            return
+        self.shard_step[0], self.shard.cursor[0], self.shard.correct[:] = step, start, 0
+        program, self.plan = self.passes[rows]
+        engine.plans.trained = self.plan
+        program.run(1, self.threads())
+        count = float(self.plan.count[0])
+        place = len(grads)
+        np.multiply(grads, count, out=out[:place])
+        for array, old in zip(statistics, before, strict=True):
+            out[place : place + array.size] = count * (array - old).ravel()
+            place += array.size
+            array[...] = old
+        out[place:] = count * self.plan.loss[0], count, *self.shard.correct

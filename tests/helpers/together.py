@@ -1,0 +1,150 @@
+"""What ranks do together: `mpiexec -n 2 python tests/helpers/together.py FOLDER` writes a JSON file for each rank."""
+
+import hashlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import backpass as bp
+from backpass import nn, optim
+
+RNG = np.random.default_rng(3)
+# 203 rows: the last batch of 32 has 11, which 4 ranks cannot share alike.
+X, Y = RNG.standard_normal((203, 6)), RNG.integers(0, 3, 203)
+WEIGHT = RNG.uniform(0.1, 2, 203)
+
+
+def dense(**options: Any) -> bp.Model:
+    net = nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 3))
+    optimizer = optim.Adam(lr=optim.schedules.cosine(1e-2, 100), clip_grad_norm=0.5)
+    return bp.Model(net, "cross_entropy", optimizer, **{"dtype": "float64", "seed": 4} | options)
+
+
+def random(dtype: str = "float32") -> bp.Model:
+    """Whose steps draw numbers, and which keeps statistics."""
+    net = nn.Sequential(nn.Linear(6, 16), nn.BatchNorm1d(16), nn.Dropout(0.3), nn.Linear(16, 3))
+    return bp.Model(net, "cross_entropy", optim.SGD(lr=0.1, momentum=0.9), dtype=dtype)
+
+
+def digest(model: bp.Model) -> str:
+    moments = (model.engine.optimizer_state[name] for name in model.optimizer.slots)
+    return hashlib.sha256(b"".join(a.tobytes() for a in [*model.state_dict().values(), *moments])).hexdigest()
+
+
+def train(comm: Any = None, **options: Any) -> tuple[bp.Model, bp.History]:
+    """105 steps."""
+    model = dense()
+    options = {"epochs": 15, "batch_size": 32, "sample_weight": WEIGHT} | options
+    return model, model.fit(X, Y, comm=comm, **options)
+
+
+class OnRank(bp.Callback):
+    """Calls a function on one rank, at the end of an epoch."""
+
+    def __init__(self, comm: Any, rank: int, call: Callable[[Any], None], epoch: int = 1) -> None:
+        self.mine, self.call, self.at = comm.Get_rank() == rank, call, epoch
+
+    def on_epoch_end(self, epoch: int, logs: Any) -> None:
+        if self.mine and epoch == self.at:
+            self.call(self.model)
+
+
+def said(error: BaseException) -> Callable[[Any], None]:
+    def call(model: Any) -> None:
+        raise error
+
+    return call
+
+
+def kill(model: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def scenarios(comm: Any, folder: Path) -> dict[str, Any]:
+    """What came of each, on this rank."""
+    rank, size = comm.Get_rank(), comm.Get_size()
+    last = size - 1
+    found: dict[str, Any] = {}
+    model, history = train(comm)
+    found["weights"], found["history"] = model.engine.flat.params.tolist(), history.history
+    for dtype in ("float32", "float64"):
+        model = random(dtype)
+        model.fit(X, Y, epochs=3, batch_size=32, sample_weight=WEIGHT, comm=comm, reproducible=True)
+        found[f"bits {dtype}"] = digest(model)
+
+    # Rows of its own: those of the batch of 32 that a single process takes, in another order.
+    own = dense()
+    own.fit(X[rank:200:size], Y[rank:200:size], batch_size=200, comm=comm, epochs=4)
+    found["own rows"] = own.engine.flat.params.tolist()
+
+    # What writes is rank 0's; all stop at the same epoch.
+    path = folder / f"{size}.safetensors"
+    calls = [bp.EarlyStopping(patience=1), bp.ModelCheckpoint(path), bp.CSVLogger(folder / f"{size}.csv")]
+    model, history = random(), None
+    history = model.fit(
+        X, Y, epochs=40, batch_size=64, validation_split=0.3, callbacks=calls, comm=comm, progress=False
+    )
+    found["stopped"] = [len(history.epoch), digest(model)]
+
+    # One rank alone wants to stop, by a callback or by its clock.
+    model, history = train(comm, callbacks=[OnRank(comm, last, lambda m: setattr(m, "stop_training", True))])
+    found["one stops"] = len(history.epoch)
+    model = dense()
+    model.fit(X, Y, epochs=10**6, batch_size=32, comm=comm, max_seconds=0.1 if rank == last else 1e9)
+    found["one is late"] = [int(model.engine.step_count[0]), digest(model)]
+
+    # Interrupted in the middle of an epoch; other tests go on from here with another number of ranks.
+    for name in [*folder.glob("interrupted*")]:
+        model = bp.load(name)
+        model.fit(X, Y, sample_weight=WEIGHT, epochs=15, comm=comm, resume=True)
+        found["resumed"] = model.engine.flat.params.tolist()
+
+    rows = X.copy()
+    rows[7, 2] = np.nan if rank == last else 0.0
+    mine: Any = rank == last
+    for name, options in {
+        "error": {"callbacks": [OnRank(comm, last, said(OSError("no more")))]},
+        "interrupt": {"callbacks": [OnRank(comm, last, said(KeyboardInterrupt()))]},
+        "at the end": {"callbacks": [OnRank(comm, last, said(OSError("no more")), 14)]},
+        "nan": {"X": rows},
+        "columns": {"X": X[:, :5] if mine else X},
+        "rows": {"X": X[:200] if mine else X, "y": Y[:200] if mine else Y, "sample_weight": None},
+        "batch_size": {"batch_size": 16 if mine else 32},
+        "epochs": {"epochs": -1 if mine else 2},
+        "seed": {"seed": 5 if mine else 4},
+    }.items():
+        start = time.perf_counter()
+        given = {"X": X, "y": Y, "sample_weight": WEIGHT, "batch_size": 32, "epochs": 15} | options
+        try:
+            dense(seed=given.pop("seed", 4)).fit(given.pop("X"), given.pop("y"), comm=comm, **given)
+        except BaseException as error:
+            took = time.perf_counter() - start
+            found[name] = [type(error).__name__, str(error), took]
+    try:
+        linear = bp.Model(nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)), "cross_entropy")
+        linear.net[0].weight *= 100
+        linear.fit(X * (1e38 if mine else 1), Y, comm=comm, batch_size=8)
+    except bp.NonFiniteError as error:
+        found["overflow"] = str(error)
+    return found
+
+
+def main() -> None:
+    from mpi4py import MPI
+
+    comm, folder = MPI.COMM_WORLD, Path(sys.argv[1])
+    if sys.argv[2:] == ["kill"]:
+        train(comm, callbacks=[OnRank(comm, 1, kill)], epochs=10**6)
+    found = scenarios(comm, folder)
+    (folder / f"{comm.Get_size()}.{comm.Get_rank()}.json").write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

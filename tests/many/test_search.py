@@ -1,0 +1,232 @@
+"""search: the parameters of trials, successive halving that no thread changes, trials that fail, a directory, a picture."""
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import backpass as bp
+from backpass import nn, optim
+from backpass.many.schedule import Job, Schedule, rungs_of
+from backpass.many.space import trials_of
+from backpass.many.trials import Trials
+from backpass.many.workers import results
+from helpers.random_models import LABELS, VALIDATION, X, state_of
+
+SPACE = {"width": [4, 8, 16], "lr": lambda rng: 10 ** rng.uniform(-4, -0.5)}
+
+
+def build(params: dict[str, Any]) -> bp.Model:
+    net = nn.Sequential(nn.Linear(6, params["width"]), nn.ReLU(), nn.Linear(params["width"], 3))
+    return bp.Model(net, "cross_entropy", optim.Adam(lr=params["lr"]))
+
+
+def halve(**changed: Any) -> Trials:
+    options = {"trials": 14, "strategy": "halving", "epochs": 9, "ahead": 5, "validation_data": VALIDATION}
+    return bp.search(build, SPACE, X, LABELS, **options | changed)
+
+
+def rows(trials: Trials) -> list[dict[str, Any]]:
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in trials.rows]
+
+
+# -- the space -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_grid_has_every_point_once() -> None:
+    points = trials_of({"a": [1, 2], "b": ("x", None), "c": range(2)}, "grid", None, 0)
+    assert len({tuple(p.values()) for p in points}) == 8
+    assert points[1] == {"a": 1, "b": "x", "c": 1}
+
+
+def test_trials_are_a_function_of_seed_and_number() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    space = SPACE | {"p": stats.uniform(0, 0.5), "n": stats.randint(1, 9)}
+    few, many = trials_of(space, "random", 5, 3), trials_of(space, "random", 50, 3)
+    assert few == many[:5] != trials_of(space, "random", 5, 4)
+    assert {type(value) for params in many for value in params.values()} == {int, float}
+    assert {params["width"] for params in many} == {4, 8, 16}
+    points = trials_of({"a": range(4), "b": range(5)}, "random", 20, 0)
+    assert len({tuple(p.values()) for p in points}) == 20
+
+
+# -- the schedule --------------------------------------------------------------------------------------------------------
+
+
+def played(schedule: Schedule, threads: int) -> list[Job]:
+    """The jobs of a schedule whose trials take any time; a trial's number is its score."""
+    naps = np.random.default_rng(threads).uniform(0, 0.003, schedule.trials)
+
+    def train(job: Job, leave: Callable[[], bool]) -> Job:
+        time.sleep(naps[job.trial])
+        schedule.tell(job, job.trial)
+        return job
+
+    assert {*results(schedule, train, threads)} == {*schedule.jobs}
+    return schedule.jobs
+
+
+def test_halving_depends_on_no_order_in_which_jobs_end() -> None:
+    orders = [played(Schedule(27, [1, 3, 9], 3, 6), threads) for threads in (1, 3, 8)]
+    assert orders[0] == orders[1] == orders[2]
+    jobs = orders[0]
+    assert len({*jobs}) == len(jobs)
+    assert [sum(job.rung == rung for job in jobs) for rung in range(3)] == [27, 9, 3]
+    assert Job(0, 2) in jobs
+    assert jobs.index(Job(0, 1)) < 9, "it waited for all trials to begin"
+
+
+def test_the_best_comes_to_the_top_of_few_trials() -> None:
+    assert played(Schedule(2, [1, 3], 3, 4), 1)[-1] == Job(0, 1)
+    assert rungs_of(10, 1, 3) == [1, 3, 9, 10]
+    assert rungs_of(1, 1, 3) == [1]
+
+
+# -- the search ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def halved() -> Trials:
+    return halve(threads=1)
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_the_same_table_for_any_number_of_threads(halved: Trials, threads: int) -> None:
+    again = halve(threads=threads)
+    assert rows(again) == rows(halved)
+    assert [state_of(m) for m in again.models] == [state_of(m) for m in halved.models]
+
+
+def test_each_trial_has_the_bits_of_its_own_fit(halved: Trials) -> None:
+    epochs = [row["epochs"] for row in halved.rows]
+    assert {1, 3, 9} == {*epochs}
+    for number in (epochs.index(1), epochs.index(9)):
+        alone = build(halved.params[number])
+        alone.fit(X, LABELS, epochs=epochs[number], validation_data=VALIDATION)
+        assert state_of(halved.models[number]) == state_of(alone)
+    best = halved.best_number
+    assert halved.rows[best]["val_loss"] == min(row["val_loss"] for row in halved.rows)
+    assert halved.best_params == halved.params[best]
+    assert halved.rows[best]["param_lr"] == halved.best_params["lr"]
+    assert halved.rows[best]["seconds"] > 0
+    assert "14 trials" in repr(halved)
+
+
+def test_early_stopping_goes_on_over_the_rungs() -> None:
+    searched = halve(callbacks=[bp.EarlyStopping(patience=2)], epochs=27, trials=6)
+    number = max(range(6), key=lambda n: searched.rows[n]["epochs"])
+    alone = build(searched.params[number])
+    history = alone.fit(
+        X, LABELS, epochs=27, validation_data=VALIDATION, callbacks=[bp.EarlyStopping(patience=2)]
+    )
+    assert searched.histories[number].history == history.history
+    assert searched.models[number].evaluate(*VALIDATION)["loss"] == searched.rows[number]["val_loss"]
+
+
+def test_trials_that_fail_are_told_in_their_rows() -> None:
+    def sometimes(params: dict[str, Any]) -> bp.Model:
+        if params["lr"] == 2:
+            raise OSError("no such net")
+        return bp.Model(
+            nn.Sequential(nn.Linear(6, 3), nn.Linear(3, 3)), "cross_entropy", optim.SGD(lr=params["lr"])
+        )
+
+    with pytest.warns(
+        RuntimeWarning, match=r"2 of 3 trials failed.*trial 1, {'lr': 2}: OSError: no such net"
+    ):
+        found = bp.search(
+            sometimes, {"lr": [0.1, 2, 1e30]}, X, LABELS, strategy="grid", epochs=3, validation_split=0.2
+        )
+    assert found.rows[1]["error"] == "OSError: no such net"
+    assert found.models[1] is None
+    assert isinstance(found.errors[2], bp.NonFiniteError)
+    assert found.best is found.models[0] is found.trained[0]
+    assert len(found.to_pandas()) == 3
+    with pytest.warns(RuntimeWarning, match="2 of 2"):
+        none = bp.search(sometimes, {"lr": [2, 1e30]}, X, LABELS, strategy="grid", validation_split=0.2)
+    with pytest.raises(ValueError, match="no trial finished an epoch"):
+        none.plot()
+
+
+def test_an_exit_ends_a_search_that_waits_for_results() -> None:
+    class Exits(bp.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any) -> None:
+            raise SystemExit(3)
+
+    with pytest.raises(SystemExit):
+        halve(callbacks=[Exits()], threads=3, ahead=2)
+
+
+def test_a_directory_goes_on_and_refuses_another_search(halved: Trials, tmp_path: Path) -> None:
+    assert rows(halve(directory=tmp_path, threads=2)) == rows(halved)
+    (tmp_path / "00003.safetensors").unlink()  # as if it had not begun
+    again = halve(directory=tmp_path, threads=2)
+    assert rows(again) == rows(halved)
+    assert [state_of(m) for m in again.models] == [state_of(m) for m in halved.models]
+    for changed in ({"seed": 1}, {"epochs": 12}, {"strategy": "random"}, {"trials": 15}):
+        with pytest.raises(bp.CheckpointError, match="holds another search"):
+            halve(directory=tmp_path, **changed)
+    random = {"strategy": "random", "epochs": 1, "directory": tmp_path / "more"}
+    few, more = halve(**random, trials=2), halve(**random, trials=4)
+    assert rows(more)[:2] == rows(few)
+
+
+def test_the_picture_has_an_axis_for_each_parameter_and_a_line_for_each_trial(
+    halved: Trials, tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    axes = halved.plot(tmp_path / "search.png").axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["width", "lr", "val_loss"]
+    lines = [line for line in axes.lines if len(line.get_xdata()) == 3]
+    assert len(lines) == 14
+    best = lines[-1]
+    assert best.get_color() == "C3"
+    assert best.get_ydata()[2] == 0.0 == min(line.get_ydata()[2] for line in lines)
+    wanted = {4: 0.0, 8: 1 / 3, 16: 1.0}
+    assert best.get_ydata()[0] == pytest.approx(wanted[halved.best_params["width"]])
+    assert (tmp_path / "search.png").stat().st_size > 10_000
+
+
+ONE = build({"width": 4, "lr": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"build": 3}, "build is 3, expected a function"),
+        ({"build": lambda params: nn.Linear(6, 3)}, "build returned Linear"),
+        ({"build": lambda params: ONE}, "build returned the same model again"),
+        ({"strategy": "bayes"}, "strategy is 'bayes', expected one of"),
+        ({"space": []}, r"space is \[\], expected a dict"),
+        ({"space": {}}, r"space is \{\}, expected a dict"),
+        ({"space": {3: [1]}}, "space has the key 3"),
+        ({"space": {"lr": []}}, r"space\['lr'\] is empty"),
+        ({"space": {"lr": "adam"}}, r"space\['lr'\] is 'adam', expected a list"),
+        ({"space": {"lr": 0.1}}, r"space\['lr'\] is 0.1, expected a list"),
+        ({"strategy": "grid"}, r"space\['lr'\] is <function .* strategy is 'grid', expected a list"),
+        ({"strategy": "grid", "space": {"width": [4, 8]}, "trials": 3}, "trials is 3, but the grid has 2 points"),
+        ({"space": {"width": [4, 8]}, "trials": 3}, "trials is 3, but space has 2 points"),
+        ({"trials": None}, "trials is None and strategy is 'random'"),
+        ({"trials": 0}, "trials is 0"),
+        ({"seed": -1}, "seed is -1"),
+        ({"epochs": 0}, "epochs is 0"),
+        ({"factor": 1}, "factor is 1"),
+        ({"ahead": 0}, "ahead is 0"),
+        ({"min_epochs": 5, "strategy": "halving", "epochs": 4}, "min_epochs is 5 and epochs is 4"),
+        ({"validation_data": None}, "validation_data is None: a search judges by val_loss"),
+        ({"client": 1}, r"search\(\) has no argument 'client'"),
+        ({"threads": 0}, "threads is 0"),
+        ({"resume": True}, "search.. has no argument 'resume'"),
+    ],
+)  # fmt: skip
+def test_refused(changed: dict[str, Any], message: str) -> None:
+    given: dict[str, Any] = {
+        "build": build, "space": SPACE, "trials": 3, "epochs": 1, "threads": 2, "validation_data": VALIDATION,
+    }  # fmt: skip
+    with pytest.raises((TypeError, ValueError), match=message) as caught:
+        bp.search(**given | changed, X=X, y=LABELS)
+    assert not re.search("NoneType|object at", str(caught.value))
