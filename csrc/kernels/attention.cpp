@@ -54,7 +54,7 @@ void attention_forward(const AttentionForward<T>& op, Range range, Scratch scrat
         const Index keys = keys_of(op.lengths, s.keys, head.b);
         const Index cut = op.causal && t0 + rows < keys ? t0 + rows : keys;
         gemm(rows_of_head(op.q, head, t0), columns_of_head(op.k, head), Output<T>{work.scores, ld},
-             Piece{0, rows, 0, cut}, s.width, Plain{}, scratch);
+             Piece{0, rows, 0, cut}, s.width, Epilogue<T>{}, scratch);
         if (op.mask) forget<T>(work.used, cut);
         for (Index r = 0; r < rows; ++r) {
             const Index t = t0 + r, row = ((head.b * s.heads + head.h) * s.queries + t) * s.keys;
@@ -128,7 +128,7 @@ void attention_backward(const AttentionBackward<T>& op, Range range, Scratch scr
             const T* p = op.probabilities.data + first + t0 * s.keys;
             T *const d = work.scores, *const weights = dropped ? work.scores + s.rows * ld : nullptr;
             gemm(rows_of_head(op.dy, head, t0), columns_of_head(op.v, head), Output<T>{d, ld},
-                 Piece{0, rows, 0, cut}, s.outputs, Plain{}, scratch);
+                 Piece{0, rows, 0, cut}, s.outputs, Epilogue<T>{}, scratch);
             if (op.mask) forget<T>(work.used, cut);
             for (Index r = 0; r < rows; ++r) {
                 const Index t = t0 + r, counted = op.causal && t + 1 < cut ? t + 1 : cut;
