@@ -1,4 +1,5 @@
 // Scaled dot-product attention: products of blocks of queries with all keys of a head, and the softmax between them.
+#include "../ops/attention.hpp"
 #include "attention_block.hpp"
 #include "dropout_mask.hpp"
 #include "kernel.hpp"

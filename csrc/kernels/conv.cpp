@@ -1,4 +1,5 @@
 // conv2d_forward and conv2d_backward.
+#include "../ops/conv.hpp"
 #include "conv/correlate.hpp"
 #include "conv/depthwise.hpp"
 #include "conv/input_gradient.hpp"

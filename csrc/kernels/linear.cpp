@@ -1,4 +1,5 @@
 // linear_forward and linear_backward: three matrix products, with bias, activation and slope in their epilogues.
+#include "../ops/linear.hpp"
 #include "kernel.hpp"
 #include "matmul/activate.hpp"
 #include "matmul/epilogue.hpp"

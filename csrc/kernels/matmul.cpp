@@ -1,4 +1,5 @@
 // Matrix products of tensors: gemm for one matrix after another.
+#include "../ops/matmul.hpp"
 #include "kernel.hpp"
 #include "matmul/gemm.hpp"
 #include "matmul/pieces.hpp"

@@ -1,4 +1,5 @@
 // sparse_linear_forward and sparse_linear_backward: the chains of FMAs of linear.cpp, without the zeros.
+#include "../ops/sparse_linear.hpp"
 #include "kernel.hpp"
 #include "matmul/activate.hpp"
 #include "matmul/epilogue.hpp"
