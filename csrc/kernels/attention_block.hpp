@@ -97,8 +97,10 @@ BP_INLINE void multiply_used(Operand<T> a, RowMajor<T> b, Output<T> c, Index row
     Index key = 0;
     for (bool first = true; first || key < keys; first = false) {
         while (key < keys && used[key] == T(0)) ++key;
+        // What is added to C takes one pass over k.
+        const Index most = first || keys - key < kBlockK ? keys : key + kBlockK;
         Index end = key;
-        while (end < keys && used[end] != T(0)) ++end;
+        while (end < most && used[end] != T(0)) ++end;
         if (end == key && !first) break;
         const Operand<T> part{a.data + key * a.step, a.row, a.step};
         const RowMajor<T> below{b.data + key * b.ld, b.ld};
