@@ -12,8 +12,8 @@ namespace {
 
 // c (rows, columns) = a · panel, or with `first` false c + a · panel; at most kPanel columns.
 template <class T>
-__attribute__((noinline)) void multiply_panel(Operand<T> a, Index rows, const T* panel, Index k, T* c, Index ldc,
-                              Index columns, bool first) {
+__attribute__((noinline)) void multiply_panel(Operand<T> a, Index rows, const T* panel, Index k, T* c,
+                                              Index ldc, Index columns, bool first) {
     if (rows == 0) return;
     const RowTiles tiles(0, rows);
     for (Index t = 0; t < tiles.count; ++t) {
@@ -41,7 +41,8 @@ __attribute__((noinline)) void pack_panel(const T* from, Index ld, Index count, 
 }
 // The same of a transpose: B(k, n) = from[n * ld + k].
 template <class T>
-__attribute__((noinline)) void pack_transposed_panel(const T* from, Index ld, Index count, Index columns, T* to) {
+__attribute__((noinline)) void pack_transposed_panel(const T* from, Index ld, Index count, Index columns,
+                                                     T* to) {
     constexpr int w = width<T>;
     for (Index n = 0; n < kPanel<T>; n += w)
         for (Index k = 0; k < count; k += w) {
@@ -56,7 +57,8 @@ __attribute__((noinline)) void pack_transposed_panel(const T* from, Index ld, In
 
 // c (N) = a · B, or with `first` false c + a · B, for one row and a B that is read in place: b[k * ld + n].
 template <class T>
-__attribute__((noinline)) void multiply_row(const T* a, const T* b, Index ld, Index K, Index N, T* c, bool first) {
+__attribute__((noinline)) void multiply_row(const T* a, const T* b, Index ld, Index K, Index N, T* c,
+                                            bool first) {
     constexpr int w = width<T>, wide = 8;
     Index n = 0;
     for (; n + wide * w <= N; n += wide * w) {
@@ -79,7 +81,8 @@ __attribute__((noinline)) void multiply_row(const T* a, const T* b, Index ld, In
 // The same for four panels side by side: the chains of one panel alone would wait for each other.
 constexpr int kSideBySide = 4;
 template <class T>
-__attribute__((noinline)) void multiply_row_by_panels(const T* a, const T* panels, Index K, T* c, bool first) {
+__attribute__((noinline)) void multiply_row_by_panels(const T* a, const T* panels, Index K, T* c,
+                                                      bool first) {
     constexpr int w = width<T>;
     vec<T> acc[kSideBySide][2];
     for (int p = 0; p < kSideBySide; ++p)
