@@ -59,7 +59,7 @@ def megabytes(module: Path) -> float:
         subprocess.run(["strip", "-o", str(stripped), str(module)], check=True)
         wheel.write(stripped)
         for file in (ROOT / "python").rglob("*"):
-            if file.is_file() and file.suffix not in {".so", ".pyc"}:
+            if file.is_file() and file.suffix != ".so" and "__pycache__" not in file.parts:
                 wheel.write(file)
     return len(packed.getvalue()) / 1e6
 
