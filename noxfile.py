@@ -20,8 +20,8 @@ def install_group(session: nox.Session, group: str) -> None:
     session.install(*nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), group))
 
 
-def build(session: nox.Session, preset: str, *options: str) -> None:
-    """Configure and compile one of the presets of CMakePresets.json, into build/<preset>."""
+def configure(session: nox.Session, preset: str, *options: str) -> None:
+    """Configure one of the presets of CMakePresets.json, in build/<preset>."""
     python = shutil.which("python", path=session.bin)
     cmakedir = session.run("python", "-m", "pybind11", "--cmakedir", silent=True)
     assert isinstance(cmakedir, str)
@@ -33,6 +33,11 @@ def build(session: nox.Session, preset: str, *options: str) -> None:
         f"-DPython_EXECUTABLE={python}",
         *options,
     )
+
+
+def build(session: nox.Session, preset: str, *options: str) -> None:
+    """Configure and compile one of the presets, into build/<preset>."""
+    configure(session, preset, *options)
     session.run("cmake", "--build", "--preset", preset)
 
 
@@ -110,8 +115,11 @@ def asan(session: nox.Session) -> None:
 @nox.session
 @nox.parametrize("preset", PRESETS, ids=PRESETS)
 def cpp(session: nox.Session, preset: str) -> None:
-    """The C++ tests: warnings as errors (dev), under sanitizers (asan, tsan), NEON in qemu-aarch64, if installed."""
+    """The C++ tests: no warnings, a budget of build time (dev); sanitizers (asan, tsan); NEON in qemu-aarch64, if installed."""
     install_group(session, "cpp")
+    if preset == "dev":
+        configure(session, preset)
+        session.run("python", "benchmarks/build_time.py", "build/dev")
     build(session, preset)
     if preset != "aarch64" or shutil.which("qemu-aarch64"):
         session.run("ctest", "--preset", preset, *session.posargs)

@@ -14,6 +14,8 @@ namespace backpass {
 
 namespace py = pybind11;
 
+#define BP_ONCE __attribute__((noinline))
+
 // An array's dtype differs from the struct's. The next struct of the same name may fit.
 struct WrongDtype {
     const char* name;
@@ -25,6 +27,7 @@ inline std::string utf8(const py::str& text) {
     return py::cast<std::string>(text.attr("encode")("utf-8", "backslashreplace"));
 }
 
+// Its templates are thin: each stands in 250 ops. What they call is there once.
 class FromDict {
   public:
     FromDict(const char* op, const py::dict& fields, py::list& keep)
@@ -37,41 +40,15 @@ class FromDict {
     template <class T>
     void operator()(const char* name, Tensor<T>& tensor, Need need = Need::required,
                     Rows rows = Rows::contiguous) {
-        const auto found = array_of<std::remove_const_t<T>>(name, need);
-        if (!found) return;
-        const py::array& array = *found;
-        using Item = std::remove_const_t<T>;
-        const bool contiguous = array.flags() & py::array::c_style;
-        if (!(contiguous || (rows == Rows::padded && has_padded_rows(array))) ||
-            reinterpret_cast<std::uintptr_t>(array.data()) % alignof(Item))
-            throw py::value_error(where(name) + "is not C-contiguous and aligned");
-        if (!std::is_const_v<T> && !array.writeable()) throw py::value_error(where(name) + "is read-only");
-        tensor.data = static_cast<T*>(const_cast<void*>(array.data()));
-        tensor.ndim = int(array.ndim());
-        for (int i = 0; i < tensor.ndim; ++i) tensor.shape[i] = array.shape(i);
-        if (!contiguous) tensor.gap = array.strides(0) / array.itemsize() - array.shape(1);
-        keep_.append(array);
+        void* const data = read_tensor(name, wanted<T>(need), rows, {tensor.ndim, tensor.shape}, tensor.gap);
+        tensor.data = static_cast<T*>(data);
     }
     template <class T>
     void operator()(const char* name, Strided<T>& tensor, Need need = Need::required) {
-        using Item = std::remove_const_t<T>;
-        const auto found = array_of<Item>(name, need);
-        if (!found) return;
-        const py::array& array = *found;
-        if (reinterpret_cast<std::uintptr_t>(array.data()) % alignof(Item))
-            throw py::value_error(where(name) + "is not aligned");
-        if (!std::is_const_v<T> && !array.writeable()) throw py::value_error(where(name) + "is read-only");
-        tensor.data = static_cast<T*>(const_cast<void*>(array.data()));
-        tensor.ndim = int(array.ndim());
-        for (int i = 0; i < tensor.ndim; ++i) {
-            if (array.strides(i) % array.itemsize())
-                throw py::value_error(where(name) + "has strides between its items");
-            tensor.shape[i] = array.shape(i);
-            tensor.stride[i] = array.strides(i) / array.itemsize();
-        }
-        keep_.append(array);
+        void* const data = read_strided(name, wanted<T>(need), {tensor.ndim, tensor.shape}, tensor.stride);
+        tensor.data = static_cast<T*>(data);
     }
-    void operator()(const char* name, Steps& steps) {
+    BP_ONCE void operator()(const char* name, Steps& steps) {
         if (wrong_) return;
         const py::object given = take(name);
         if (!py::isinstance<py::str>(given))
@@ -85,25 +62,13 @@ class FromDict {
         if (const auto wrong = read_steps({text, std::size_t(size)}, steps); !wrong.empty())
             throw py::value_error(where(name) + "has '" + wrong + "', which is no step here");
     }
-    void operator()(const char* name, double& value) { scalar(name, value, "a number"); }
-    void operator()(const char* name, std::int64_t& value) { scalar(name, value, "an integer"); }
-    void operator()(const char* name, bool& value) { scalar(name, value, "a bool"); }
+    BP_ONCE void operator()(const char* name, double& value) { scalar(name, value, "a number"); }
+    BP_ONCE void operator()(const char* name, std::int64_t& value) { scalar(name, value, "an integer"); }
+    BP_ONCE void operator()(const char* name, bool& value) { scalar(name, value, "a bool"); }
 
     template <class Enum, std::size_t N>
     void operator()(const char* name, Enum& value, const char* const (&names)[N]) {
-        if (wrong_) return;
-        const py::object given = take(name);
-        if (given.is_none()) return;
-        if (!py::isinstance<py::str>(given))
-            throw py::type_error(where(name) + "is " + utf8(py::repr(given)) + ", expected a name");
-        for (std::size_t i = 0; i < N; ++i)
-            if (PyUnicode_CompareWithASCIIString(given.ptr(), names[i]) == 0) {
-                value = Enum(i);
-                return;
-            }
-        std::string known;
-        for (const char* each : names) known += std::string(known.empty() ? "" : ", ") + each;
-        throw py::value_error(where(name) + "is " + utf8(py::repr(given)) + ", expected one of " + known);
+        value = Enum(read_choice(name, int(value), names, N));
     }
 
     // To be called after all fields. Returns the wrong dtype that ended the reading, if any. Throws if the dict has a field that
@@ -116,18 +81,80 @@ class FromDict {
     }
 
   private:
+    // What a field takes: a dtype by NumPy's number.
+    struct Wanted {
+        int dtype;
+        std::uintptr_t alignment;
+        bool written;
+        Need need;
+    };
+    template <class T>
+    static Wanted wanted(Need need) {
+        using Item = std::remove_const_t<T>;
+        return {py::detail::npy_format_descriptor<Item>::value, alignof(Item), !std::is_const_v<T>, need};
+    }
+    struct Shape {
+        int& ndim;
+        std::int64_t* extents;
+    };
+
+    // The data of an array that is kept alive; null if it is absent, or of another dtype.
+    BP_ONCE void* read_tensor(const char* name, Wanted wanted, Rows rows, Shape shape, std::int64_t& gap) {
+        const auto found = array_of(name, wanted);
+        if (!found) return nullptr;
+        const py::array& array = *found;
+        const bool contiguous = array.flags() & py::array::c_style;
+        if (!(contiguous || (rows == Rows::padded && has_padded_rows(array))) || !aligned(array, wanted))
+            throw py::value_error(where(name) + "is not C-contiguous and aligned");
+        if (!contiguous) gap = array.strides(0) / array.itemsize() - array.shape(1);
+        return kept(name, array, wanted, shape);
+    }
+    BP_ONCE void* read_strided(const char* name, Wanted wanted, Shape shape, std::int64_t* strides) {
+        const auto found = array_of(name, wanted);
+        if (!found) return nullptr;
+        const py::array& array = *found;
+        if (!aligned(array, wanted)) throw py::value_error(where(name) + "is not aligned");
+        for (int i = 0; i < int(array.ndim()); ++i) {
+            if (array.strides(i) % array.itemsize())
+                throw py::value_error(where(name) + "has strides between its items");
+            strides[i] = array.strides(i) / array.itemsize();
+        }
+        return kept(name, array, wanted, shape);
+    }
+    static bool aligned(const py::array& array, Wanted wanted) {
+        return reinterpret_cast<std::uintptr_t>(array.data()) % wanted.alignment == 0;
+    }
+    void* kept(const char* name, const py::array& array, Wanted wanted, Shape shape) {
+        if (wanted.written && !array.writeable()) throw py::value_error(where(name) + "is read-only");
+        shape.ndim = int(array.ndim());
+        for (int i = 0; i < shape.ndim; ++i) shape.extents[i] = array.shape(i);
+        keep_.append(array);
+        return const_cast<void*>(array.data());
+    }
+    // The number of a name among the known ones; `value` if it is absent.
+    BP_ONCE int read_choice(const char* name, int value, const char* const* names, std::size_t count) {
+        if (wrong_) return value;
+        const py::object given = take(name);
+        if (given.is_none()) return value;
+        if (!py::isinstance<py::str>(given))
+            throw py::type_error(where(name) + "is " + utf8(py::repr(given)) + ", expected a name");
+        for (std::size_t i = 0; i < count; ++i)
+            if (PyUnicode_CompareWithASCIIString(given.ptr(), names[i]) == 0) return int(i);
+        std::string known;
+        for (std::size_t i = 0; i < count; ++i) known += std::string(known.empty() ? "" : ", ") + names[i];
+        throw py::value_error(where(name) + "is " + utf8(py::repr(given)) + ", expected one of " + known);
+    }
     // An array with the right dtype and few enough dimensions; none if it is absent, or of another dtype.
-    template <class Item>
-    std::optional<py::array> array_of(const char* name, Need need) {
+    std::optional<py::array> array_of(const char* name, Wanted wanted) {
         if (wrong_) return std::nullopt;
         const py::object value = take(name);
         if (value.is_none()) {
-            if (need == Need::required) throw py::type_error(where(name) + "is missing");
+            if (wanted.need == Need::required) throw py::type_error(where(name) + "is missing");
             return std::nullopt;
         }
         if (!py::isinstance<py::array>(value)) throw py::type_error(where(name) + "is no NumPy array");
         auto array = py::reinterpret_borrow<py::array>(value);
-        const auto expected = py::dtype::of<Item>();
+        const py::dtype expected(wanted.dtype);
         if (!array.dtype().is(expected) && !array.dtype().equal(expected)) {
             // An exception would take 7 µs.
             wrong_ = WrongDtype{name, array.dtype(), expected};

@@ -14,36 +14,47 @@
 namespace backpass {
 namespace {
 
-// Fills `made` in place, since an op may be large; returns the wrong dtype that ended the reading, if any.
-using Maker = std::optional<WrongDtype> (*)(const py::dict& fields, py::list& keep, AnyOp& made);
+// Fills `made` in place, since an op may be large.
+struct Maker {
+    const char* name;
+    void (*make)(FromDict& reader, AnyOp& made);
+};
 template <class Op>
-std::optional<WrongDtype> make_as(const py::dict& fields, py::list& keep, AnyOp& made) {
-    FromDict reader(Op::name, fields, keep);
+void make_as(FromDict& reader, AnyOp& made) {
     made.emplace<Op>().fields(reader);
-    return reader.finish();
+}
+template <class... List>
+const auto& makers_of(OpList<List...>) {
+    static constexpr Maker makers[] = {{List::name, &make_as<List>}...};
+    return makers;
 }
 
-template <class... List>
-std::unordered_multimap<std::string, Maker> makers(OpList<List...>) {
-    return {{List::name, &make_as<List>}...};
+std::unordered_multimap<std::string, Maker> makers() {
+    std::unordered_multimap<std::string, Maker> all;
+    for (const Maker& maker : makers_of(Ops{})) all.emplace(maker.name, maker);
+    return all;
 }
 
 // The op struct with this name whose dtypes fit.
 AnyOp make_op(const std::string& name, const py::dict& fields, py::list& keep) {
-    static const auto all = makers(Ops{});
+    static const auto all = makers();
     AnyOp made;
     std::optional<WrongDtype> wrong;
     const auto [first, last] = all.equal_range(name);
     if (first == last) throw py::key_error("no native op is called '" + name + "'");
-    for (auto it = first; it != last; ++it)
-        if (!(wrong = it->second(fields, keep, made))) return made;
+    for (auto it = first; it != last; ++it) {
+        FromDict reader(it->second.name, fields, keep);
+        it->second.make(reader, made);
+        if (!(wrong = reader.finish())) return made;
+    }
     throw py::type_error(name + ": " + wrong->name + " is " + utf8(py::str(wrong->given)) + ", expected " +
                          utf8(py::str(wrong->expected)));
 }
 
-template <class... List>
-std::vector<std::string> op_names(OpList<List...>) {
-    return {List::name...};
+std::vector<std::string> op_names() {
+    std::vector<std::string> names;
+    for (const Maker& maker : makers_of(Ops{})) names.emplace_back(maker.name);
+    return names;
 }
 
 template <std::size_t N>
@@ -188,7 +199,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.attr("compiler") = __VERSION__;
     m.attr("max_dims") = kMaxDims;
     m.attr("chunk") = kUpdatePiece;  // elements of a partial sum over a flat vector
-    m.def("ops", [] { return op_names(Ops{}); }, "The names of all ops; twice where there are two dtypes.");
+    m.def("ops", [] { return op_names(); }, "The names of all ops; twice where there are two dtypes.");
     m.def("activations", &activations,
           "(name, whether the forward pass stores the slope) of every activation.");
     m.def("functions", &functions, "(name, number of operands) of every function of an expression's steps.");

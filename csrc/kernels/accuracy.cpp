@@ -1,4 +1,5 @@
 // Accuracy: how much of a batch's weight lies on rows that are right. NaN is never right.
+#include "../ops/accuracy.hpp"
 #include "kernel.hpp"
 #include "vector/loops.hpp"
 

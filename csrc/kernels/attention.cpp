@@ -1,4 +1,5 @@
 // Scaled dot-product attention: products of blocks of queries with all keys of a head, and the softmax between them.
+#include "../ops/attention.hpp"
 #include "attention_block.hpp"
 #include "dropout_mask.hpp"
 #include "kernel.hpp"
@@ -53,7 +54,7 @@ BP_INLINE void attend(const AttentionForward<T>& op, const AttentionShape& s, He
     const Index keys = keys_of(op.lengths, s.keys, head.b), first = start + t0;
     const Index cut = op.causal ? between(first + rows, keys) : keys;
     gemm(rows_of_head(op.q, head, t0), columns_of_head(op.k, head), Output<T>{work.scores, ld},
-         Piece{0, rows, 0, cut}, s.width, Plain{}, scratch);
+         Piece{0, rows, 0, cut}, s.width, Epilogue<T>{}, scratch);
     if (op.mask) forget<T>(work.used, cut);
     for (Index r = 0; r < rows; ++r) {
         const Index t = t0 + r, row = ((head.b * s.heads + head.h) * s.queries + t) * s.keys;
@@ -162,7 +163,7 @@ void attention_backward(const AttentionBackward<T>& op, Range range, Scratch scr
             const T* p = op.probabilities.data + first + t0 * s.keys;
             T *const d = work.scores, *const weights = dropped ? work.scores + s.rows * ld : nullptr;
             gemm(rows_of_head(op.dy, head, t0), columns_of_head(op.v, head), Output<T>{d, ld},
-                 Piece{0, rows, 0, cut}, s.outputs, Plain{}, scratch);
+                 Piece{0, rows, 0, cut}, s.outputs, Epilogue<T>{}, scratch);
             if (op.mask) forget<T>(work.used, cut);
             for (Index r = 0; r < rows; ++r) {
                 const Index t = t0 + r, counted = op.causal && t + 1 < cut ? t + 1 : cut;

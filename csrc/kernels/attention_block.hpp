@@ -1,7 +1,6 @@
 // The products of attention: operands of one head by its strides, and products over the keys that take part.
 #pragma once
 #include "../ops/attention.hpp"
-#include "matmul/epilogue.hpp"
 #include "matmul/gemm.hpp"
 #include "vector/philox.hpp"
 #include "vector/sums.hpp"
@@ -89,39 +88,26 @@ BP_INLINE void note_used(T* used, vec<T> row, int n) {
 
 // ---- products ---------------------------------------------------------------------------------------------
 
-// A product that is added to what C is.
-template <class T>
-struct Added {
-    Output<T> c;
-
-    template <class>
-    BP_INLINE vec<T> column(Index, int, bool) const {
-        return vec<T>{};
-    }
-    BP_INLINE vec<T> apply(vec<T> value, vec<T>, Index row, Index col, int lanes, bool masked) const {
-        const T* at = c.data + row * c.ld + col;
-        return value + (masked ? load_tail(at, lanes) : load(at));
-    }
-};
-
 // C = A B over `keys`; with `used` over the keys that take part, because 0 times NaN would be NaN.
 template <class T>
 BP_INLINE void multiply_used(Operand<T> a, RowMajor<T> b, Output<T> c, Index rows, Index columns, Index keys,
                              const T* used, Scratch scratch) {
     const Piece piece{0, rows, 0, columns};
-    if (!used) return gemm(a, b, c, piece, keys, Plain{}, scratch);
+    if (!used) return gemm(a, b, c, piece, keys, Epilogue<T>{}, scratch);
     Index key = 0;
     for (bool first = true; first || key < keys; first = false) {
         while (key < keys && used[key] == T(0)) ++key;
+        // What is added to C takes one pass over k.
+        const Index most = first || keys - key < kBlockK ? keys : key + kBlockK;
         Index end = key;
-        while (end < keys && used[end] != T(0)) ++end;
+        while (end < most && used[end] != T(0)) ++end;
         if (end == key && !first) break;
         const Operand<T> part{a.data + key * a.step, a.row, a.step};
         const RowMajor<T> below{b.data + key * b.ld, b.ld};
         if (first)
-            gemm(part, below, c, piece, end - key, Plain{}, scratch);
+            gemm(part, below, c, piece, end - key, Epilogue<T>{}, scratch);
         else
-            gemm(part, below, c, piece, end - key, Added<T>{c}, scratch);
+            gemm(part, below, c, piece, end - key, Epilogue<T>{.added = c.data, .ld = c.ld}, scratch);
         key = end;
     }
 }
@@ -131,8 +117,8 @@ template <class T>
 BP_INLINE void add_product(Operand<T> a, RowMajor<T> b, Output<T> c, Index before, Index rows, Index columns,
                            Index terms, Scratch scratch) {
     const Index old = before < rows ? before : rows;
-    gemm(a, b, c, Piece{0, old, 0, columns}, terms, Added<T>{c}, scratch);
-    gemm(a, b, c, Piece{old, rows, 0, columns}, terms, Plain{}, scratch);
+    gemm(a, b, c, Piece{0, old, 0, columns}, terms, Epilogue<T>{.added = c.data, .ld = c.ld}, scratch);
+    gemm(a, b, c, Piece{old, rows, 0, columns}, terms, Epilogue<T>{}, scratch);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 // Augmentation: normal noise; images shifted, mirrored and partly cut out.
+#include "../ops/augment.hpp"
 #include "image_words.hpp"
 #include "kernel.hpp"
 #include "vector/vmath.hpp"

@@ -1,4 +1,5 @@
 // Average pooling of images (B, H, W, C), channels in lanes.
+#include "../ops/avg_pool.hpp"
 #include "kernel.hpp"
 #include "matmul/activate.hpp"
 #include "pool.hpp"

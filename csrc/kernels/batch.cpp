@@ -1,4 +1,5 @@
 // Batches: the order of an epoch, rows gathered into a batch, counters.
+#include "../ops/batch.hpp"
 #include "kernel.hpp"
 #include "vector/loops.hpp"
 #include "vector/philox.hpp"

@@ -1,6 +1,7 @@
 // Batch normalisation of (B, C, L). The variance takes a second pass, for accuracy.
 //
 // If L is 1, a vector holds neighbouring channels of one row; otherwise it holds neighbours of one channel.
+#include "../ops/batch_norm.hpp"
 #include "channels.hpp"
 #include "kernel.hpp"
 

@@ -1,5 +1,6 @@
 // Batch normalisation of (R, C) by parts of the rows, channels in lanes. The sums of a part are double; those of all parts are
 // added up again by each task, in their order.
+#include "../ops/batch_norm_rows.hpp"
 #include "channels.hpp"
 #include "kernel.hpp"
 

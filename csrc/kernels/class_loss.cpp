@@ -1,4 +1,5 @@
 // Losses with class indices, and their gradients. One task each: the sum over the batch, in double, has one order.
+#include "../ops/class_loss.hpp"
 #include "kernel.hpp"
 #include "vector/sums.hpp"
 #include "vector/vmath.hpp"

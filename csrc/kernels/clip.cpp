@@ -1,6 +1,7 @@
 // The norm of the gradient, the scale that clips it, and the guard.
 #include <cmath>
 
+#include "../ops/clip.hpp"
 #include "kernel.hpp"
 #include "vector/sums.hpp"
 

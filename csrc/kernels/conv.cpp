@@ -1,11 +1,11 @@
 // conv2d_forward and conv2d_backward.
+#include "../ops/conv.hpp"
 #include "conv/correlate.hpp"
 #include "conv/depthwise.hpp"
 #include "conv/input_gradient.hpp"
 #include "conv/weight_gradient.hpp"
 #include "kernel.hpp"
 #include "matmul/activate.hpp"
-#include "matmul/epilogue.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
@@ -30,6 +30,7 @@ void conv2d_forward(const Conv2dForward<T>& op, Range range, Scratch scratch) {
     const Index image = P * Q * O;
     const bool sweep =
         op.slope || (op.activation != Activation::identity && op.activation != Activation::relu);
+    const bool relu = !sweep && op.activation == Activation::relu;
     const auto rows_of_images = [&](Index n0, Index n1, Index u0, Index u1) BP_INLINED {
         if (op.window.depthwise(op.weight))
             Depthwise<T>{forward_axis(op.window.down(KH), P),
@@ -43,7 +44,7 @@ void conv2d_forward(const Conv2dForward<T>& op, Range range, Scratch scratch) {
                          op.y.data,
                          Q,
                          image,
-                         ConvEpilogue<T>{op.bias.data, !sweep && op.activation == Activation::relu, nullptr}}
+                         Epilogue<T>{.bias = op.bias.data, .relu = relu}}
                 .run(n0, n1, u0, u1);
         else
             for (Index g = 0; g < groups; ++g) {
@@ -53,8 +54,7 @@ void conv2d_forward(const Conv2dForward<T>& op, Range range, Scratch scratch) {
                     forward_axis(op.window.across(KW), Q),
                     Source<T>{op.x.data + g * D, op.x.shape[1], op.x.shape[2], op.x.shape[3], D},
                     Target<T>{op.y.data + g * columns, Q, O, columns, image},
-                    ConvEpilogue<T>{op.bias ? op.bias.data + g * columns : nullptr,
-                                    !sweep && op.activation == Activation::relu, nullptr},
+                    Epilogue<T>{.bias = op.bias ? op.bias.data + g * columns : nullptr, .relu = relu},
                     [=](Index i, Index j, Index r0, Index r1, Index n, T* to) BP_INLINED {
                         pack_rows(weight + ((i * KW + j) * D + r0) * O + n, O, r1 - r0, columns - n, to);
                     },
@@ -101,7 +101,7 @@ void gradient_by_phases(const Conv2dBackward<T>& op, Index n0, Index n1, bool re
                                              op.dx.data,
                                              W,
                                              H * W * C,
-                                             ConvEpilogue<T>{nullptr, false, relu ? op.x.data : nullptr}};
+                                             Epilogue<T>{.where = relu ? op.x.data : nullptr}};
                     phase.run(n0, n1, 0, phase.h.count);
                     continue;
                 }
@@ -111,10 +111,10 @@ void gradient_by_phases(const Conv2dBackward<T>& op, Index n0, Index n1, bool re
                     gradient_axis(op.window.across(KW), j, W),
                     Source<T>{op.dy.data + g * run, op.dy.shape[1], op.dy.shape[2], O, run},
                     Target<T>{op.dx.data + g * D, W, C, D, H * W * C},
-                    ConvEpilogue<T>{nullptr, false, relu ? op.x.data + g * D : nullptr},
+                    Epilogue<T>{.where = relu ? op.x.data + g * D : nullptr},
                     [=](Index ki, Index kj, Index r0, Index r1, Index n, T* to) BP_INLINED {
                         const Transposed<T> turned{weight + (ki * KW + kj) * D * O, O};
-                        turned.pack(r0, r1 - r0, n, n + kPanel<T> < D ? n + kPanel<T> : D, to);
+                        pack_transposed(turned, r0, r1 - r0, n, n + kPanel<T> < D ? n + kPanel<T> : D, to);
                     },
                     scratch};
                 correlation.run(n0, n1, 0, correlation.h.count);

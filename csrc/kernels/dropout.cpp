@@ -1,4 +1,5 @@
 // Dropout: a mask from random words, and products with it.
+#include "../ops/dropout.hpp"
 #include "dropout_mask.hpp"
 #include "kernel.hpp"
 

@@ -1,4 +1,5 @@
 // Ops that go element by element: activations and addition.
+#include "../ops/elementwise.hpp"
 #include "kernel.hpp"
 #include "matmul/activate.hpp"
 #include "vector/strides.hpp"

@@ -1,4 +1,5 @@
 // Bags of rows of a table. An index may be forged: outside it reads NaN, and writes nothing.
+#include "../ops/embedding_bag.hpp"
 #include "table_rows.hpp"
 
 namespace backpass::BACKPASS_ISA {

@@ -1,4 +1,5 @@
 // Expressions: a block of every array goes into the L1 cache, then step after step runs over it.
+#include "../ops/expression.hpp"
 #include "kernel.hpp"
 #include "vector/strides.hpp"
 #include "vector/vmath.hpp"

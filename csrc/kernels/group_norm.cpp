@@ -1,5 +1,6 @@
 // Group normalisation of (B, L, G, P), sample by sample, channels in lanes: sums over L by channel, then by group in double. The
 // variance takes a second pass over the sample, for accuracy.
+#include "../ops/group_norm.hpp"
 #include "channels.hpp"
 #include "kernel.hpp"
 

@@ -1,4 +1,5 @@
 // Images cropped, rotated and changed in brightness and contrast at random.
+#include "../ops/image_transforms.hpp"
 #include "image_words.hpp"
 #include "kernel.hpp"
 

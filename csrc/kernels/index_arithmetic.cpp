@@ -1,4 +1,5 @@
 // Integers that become indices. Nothing they are given is undefined: sums wrap around, and a division by 0 gives 0.
+#include "../ops/index_arithmetic.hpp"
 #include "kernel.hpp"
 #include "vector/strides.hpp"
 

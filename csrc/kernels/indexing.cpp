@@ -1,4 +1,5 @@
 // Elements chosen by index. An index may be forged: outside it reads NaN, and writes nothing.
+#include "../ops/indexing.hpp"
 #include "table_rows.hpp"
 
 namespace backpass::BACKPASS_ISA {

@@ -1,6 +1,6 @@
 // How a kernel enters the table of its instruction set. Included by every .cpp file of kernels.
 #pragma once
-#include "../ops/ops.hpp"
+#include "../ops/types.hpp"
 
 namespace backpass::BACKPASS_ISA {
 

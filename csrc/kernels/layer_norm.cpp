@@ -1,4 +1,5 @@
 // Layer normalisation of (..., C), row by row. The variance takes a second pass, for accuracy.
+#include "../ops/layer_norm.hpp"
 #include "channels.hpp"
 #include "kernel.hpp"
 

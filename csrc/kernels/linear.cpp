@@ -1,4 +1,5 @@
 // linear_forward and linear_backward: three matrix products, with bias, activation and slope in their epilogues.
+#include "../ops/linear.hpp"
 #include "kernel.hpp"
 #include "matmul/activate.hpp"
 #include "matmul/epilogue.hpp"
@@ -31,7 +32,8 @@ void linear_forward(const LinearForward<T>& op, Range range, Scratch scratch) {
     const Index I = op.x.cols(), O = op.y.cols();
     const bool sweep =
         op.slope || (op.activation != Activation::identity && op.activation != Activation::relu);
-    const Biased<T> epilogue{op.bias.data, !sweep && op.activation == Activation::relu};
+    const bool relu = !sweep && op.activation == Activation::relu;
+    const Epilogue<T> epilogue{.bias = op.bias.data, .relu = relu};
     const bool narrow = O <= width<T> / 4, sparse = !narrow && sparse_in_rows(op.x, O);
     const Operand<T> x{op.x.data, op.x.ld(), 1};
     const RowMajor<T> weight{op.weight.data, O};
@@ -42,7 +44,7 @@ void linear_forward(const LinearForward<T>& op, Range range, Scratch scratch) {
         if (narrow) {  // yᵀ = weightᵀ xᵀ
             const Operand<T> weight_t{op.weight.data, 1, O};
             const Transposed<T> x_t{op.x.data, op.x.ld()};
-            const BiasedRows<T> rows_epilogue{epilogue.bias, epilogue.relu};
+            const Epilogue<T> rows_epilogue{.row_bias = op.bias.data, .relu = relu};
             transposed_product(m0, m1, O, y, scratch, [&](Index begin, Index end, Output<T> c) BP_INLINED {
                 gemm(weight_t, x_t, c, Piece{0, O, begin, end}, I, rows_epilogue, scratch);
             });
@@ -75,9 +77,9 @@ BP_INLINE void weight_gradient(const LinearBackward<T>& op, Piece piece, bool sp
     const Operand<T> x_t{op.x.data, 1, op.x.ld()};
     const RowMajor<T> dy{op.dy.data, op.dy.ld()};
     const Output<T> dweight{op.dweight.data, O};
-    if (sparse && sparse_gemm(x_t, dy, dweight, piece, B, Biased<T>{nullptr, false}, scratch)) return;
+    if (sparse && sparse_gemm(x_t, dy, dweight, piece, B, Epilogue<T>{}, scratch)) return;
     const Index middle = n1 == O ? O - transposed_columns<T>(B, I, O) : n1;
-    if (n0 < middle) gemm(x_t, dy, dweight, Piece{m0, m1, n0, middle}, B, Plain{}, scratch);
+    if (n0 < middle) gemm(x_t, dy, dweight, Piece{m0, m1, n0, middle}, B, Epilogue<T>{}, scratch);
     if (middle < n1) {  // dweightᵀ = dyᵀ x
         const Index columns = O - middle;
         const Operand<T> dy_t{op.dy.data + middle, 1, op.dy.ld()};
@@ -85,7 +87,7 @@ BP_INLINE void weight_gradient(const LinearBackward<T>& op, Piece piece, bool sp
         const Output<T> out{op.dweight.data + middle, O};
         transposed_product(m0, m1, columns, out, scratch,
                            [&](Index begin, Index end, Output<T> c) BP_INLINED {
-                               gemm(dy_t, x, c, Piece{0, columns, begin, end}, B, Plain{}, scratch);
+                               gemm(dy_t, x, c, Piece{0, columns, begin, end}, B, Epilogue<T>{}, scratch);
                            });
     }
 }
@@ -99,8 +101,8 @@ BP_INLINE void input_gradient(const LinearBackward<T>& op, Piece piece, Scratch 
     const Transposed<T> weight_t{op.weight.data, O};
     const Output<T> dx{op.dx.data, op.dx.ld()};
     if (op.activation == Activation::relu && !op.slope)
-        return gemm(dy, weight_t, dx, piece, O, WhereReLU<T>{op.x.data, op.x.ld()}, scratch);
-    gemm(dy, weight_t, dx, piece, O, Plain{}, scratch);
+        return gemm(dy, weight_t, dx, piece, O, Epilogue<T>{.where = op.x.data, .ld = op.x.ld()}, scratch);
+    gemm(dy, weight_t, dx, piece, O, Epilogue<T>{}, scratch);
     if (op.activation == Activation::identity && !op.slope) return;
     for (Index m = m0; m < m1; ++m) {
         T* row = dx.data + m * dx.ld + n0;

@@ -1,6 +1,6 @@
 // Matrix products of tensors: gemm for one matrix after another.
+#include "../ops/matmul.hpp"
 #include "kernel.hpp"
-#include "matmul/epilogue.hpp"
 #include "matmul/gemm.hpp"
 #include "matmul/pieces.hpp"
 #include "vector/strides.hpp"
@@ -30,9 +30,9 @@ BP_INLINE void multiply(Matrix<T> a, Matrix<T> b, T* c, Piece piece, Scratch scr
     const Operand<T> left{a.data, a.layout.row, a.layout.col};
     const Output<T> out{c, b.layout.cols};
     if (b.layout.in_rows())
-        gemm(left, RowMajor<T>{b.data, b.layout.row}, out, piece, a.layout.cols, Plain{}, scratch);
+        gemm(left, RowMajor<T>{b.data, b.layout.row}, out, piece, a.layout.cols, Epilogue<T>{}, scratch);
     else
-        gemm(left, Transposed<T>{b.data, b.layout.col}, out, piece, a.layout.cols, Plain{}, scratch);
+        gemm(left, Transposed<T>{b.data, b.layout.col}, out, piece, a.layout.cols, Epilogue<T>{}, scratch);
 }
 
 // Tasks of the products of many matrices: `product(i)` gives the operands and C of matrix i.

@@ -1,4 +1,6 @@
 // Maximum pooling of images (B, H, W, C), channels in lanes.
+#include "../ops/max_pool.hpp"
+#include "formulas.hpp"
 #include "kernel.hpp"
 #include "matmul/activate.hpp"
 #include "pool.hpp"

@@ -1,4 +1,5 @@
 // The end of losses: the mean of one that is written as an expression, and the sum of several. One task: the sum over the batch, in double, has one order.
+#include "../ops/mean_loss.hpp"
 #include "kernel.hpp"
 #include "vector/sums.hpp"
 

@@ -1,6 +1,7 @@
 // Measurements while training, and the core's peak.
 #include <cmath>
 
+#include "../ops/measure.hpp"
 #include "kernel.hpp"
 #include "vector/sums.hpp"
 

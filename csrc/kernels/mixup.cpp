@@ -1,4 +1,5 @@
 // Mixup. The bits are those of NumPy, because each product is rounded before the sum.
+#include "../ops/mixup.hpp"
 #include "kernel.hpp"
 #include "vector/loops.hpp"
 #include "vector/philox.hpp"

@@ -1,4 +1,5 @@
 // The L2 penalty: its gradient and its part of the loss.
+#include "../ops/penalty.hpp"
 #include "kernel.hpp"
 #include "vector/sums.hpp"
 

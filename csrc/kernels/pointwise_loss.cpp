@@ -1,4 +1,5 @@
 // Losses with real targets, and their gradients. One task each: the sum over the batch, in double, has one order.
+#include "../ops/pointwise_loss.hpp"
 #include "formulas.hpp"
 #include "kernel.hpp"
 #include "vector/sums.hpp"
@@ -21,29 +22,25 @@ void pointwise_loss(const PointwiseLoss<T>& op, Range, Scratch) {
     const Index rows = op.pred.rows(), outputs = op.pred.cols();
     const double divisor = divisor_of(op, total_rows(op), outputs);
     const T *weight = op.sample_weight.data, alpha = T(op.alpha);
+    // Stretches of one weight; with one output, rows of a weight each.
+    const bool by_row = weight && outputs == 1;
+    const Index stretches = weight && !by_row ? rows : 1,
+                length = rows * outputs / (stretches ? stretches : 1);
     Sum<T> loss;
     dispatch(op.kind, [&](auto tag) BP_INLINED {
         constexpr Pointwise formula = decltype(tag)::value;
-        const auto piece = [&](Index i, int n, vec<T> w, vec<T> scale) BP_INLINED {
-            const vec<T> p = load_some(op.pred.data + i, n), t = load_some(op.target.data + i, n);
-            loss.add(keep_first(w * value<formula>(p, t, alpha), n));
-            if (op.dpred) store_some(op.dpred.data + i, slope<formula>(p, t, alpha) * scale, n);
-        };
-        if (!weight) {
-            const vec<T> one = broadcast<T>(1), scale = broadcast<T>(T(1 / divisor));
-            each_vector<T>(rows * outputs, [&](Index i, int n) BP_INLINED { piece(i, n, one, scale); });
-        } else if (outputs == 1) {
-            each_vector<T>(rows, [&](Index i, int n) BP_INLINED {
-                const vec<T> w = load_some(weight + i, n);
-                piece(i, n, w, w / T(divisor));
+        for (Index b = 0; b < stretches; ++b) {
+            const T one = weight && !by_row ? weight[b] : T(1);
+            vec<T> w = broadcast<T>(one), scale = broadcast<T>(T(double(one) / divisor));
+            each_vector<T>(Range{b * length, (b + 1) * length}, [&](Index i, int n) BP_INLINED {
+                if (by_row) {
+                    w = load_some(weight + i, n);
+                    scale = w / T(divisor);
+                }
+                const vec<T> p = load_some(op.pred.data + i, n), t = load_some(op.target.data + i, n);
+                loss.add(keep_first(w * value<formula>(p, t, alpha), n));
+                if (op.dpred) store_some(op.dpred.data + i, slope<formula>(p, t, alpha) * scale, n);
             });
-        } else {
-            for (Index b = 0; b < rows; ++b) {
-                const vec<T> w = broadcast<T>(weight[b]),
-                             scale = broadcast<T>(T(double(weight[b]) / divisor));
-                each_vector<T>(outputs,
-                               [&](Index o, int n) BP_INLINED { piece(b * outputs + o, n, w, scale); });
-            }
         }
     });
     op.loss.data[0] = loss.total() / divisor;

@@ -1,4 +1,5 @@
 // RNN, LSTM and GRU: tiles of rows go through all steps; the gradients of the weights follow as products.
+#include "../ops/recurrent.hpp"
 #include "kernel.hpp"
 #include "recurrent/sequence.hpp"
 #include "recurrent/weight_gradient.hpp"

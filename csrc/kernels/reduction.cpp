@@ -1,4 +1,5 @@
 // Reductions over the last dimension. An output's sum has one order, whatever the other outputs are.
+#include "../ops/reduction.hpp"
 #include "kernel.hpp"
 #include "vector/strides.hpp"
 #include "vector/sums.hpp"

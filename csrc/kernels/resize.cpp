@@ -1,4 +1,5 @@
 // Images in another size, channels in lanes: the nearest pixel, or a mixture of the four around.
+#include "../ops/resize.hpp"
 #include "kernel.hpp"
 #include "vector/loops.hpp"
 

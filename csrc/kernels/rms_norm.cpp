@@ -1,4 +1,5 @@
 // Normalisation of (..., C) by the root mean square, row by row.
+#include "../ops/rms_norm.hpp"
 #include "channels.hpp"
 #include "kernel.hpp"
 

@@ -1,6 +1,7 @@
 // Learning-rate schedules.
 #include <cmath>
 
+#include "../ops/schedule.hpp"
 #include "kernel.hpp"
 
 namespace backpass::BACKPASS_ISA {

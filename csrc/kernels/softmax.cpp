@@ -1,4 +1,5 @@
 // Softmax and its logarithm over the last dimension, row by row.
+#include "../ops/softmax.hpp"
 #include "kernel.hpp"
 #include "vector/loops.hpp"
 #include "vector/vmath.hpp"

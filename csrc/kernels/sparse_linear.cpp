@@ -1,4 +1,5 @@
 // sparse_linear_forward and sparse_linear_backward: the chains of FMAs of linear.cpp, without the zeros.
+#include "../ops/sparse_linear.hpp"
 #include "kernel.hpp"
 #include "matmul/activate.hpp"
 #include "matmul/epilogue.hpp"
@@ -47,7 +48,7 @@ BP_INLINE void for_each(const Nonzeros<T>& x, Index first, Index last, U* matrix
 // Columns from n on of one row of y. tail: lanes of the last vector.
 template <int Vectors, class T>
 __attribute__((noinline)) void forward_row(const SparseLinearForward<T>& op, const Nonzeros<T>& x, T* y,
-                                           Index n, int tail, const Biased<T>& epilogue) {
+                                           Index n, int tail, const Epilogue<T>& epilogue) {
     constexpr int w = width<T>;
     const auto lanes = [&](int v) BP_INLINED { return v + 1 == Vectors ? tail : w; };
     vec<T> acc[Vectors] = {};
@@ -59,14 +60,15 @@ __attribute__((noinline)) void forward_row(const SparseLinearForward<T>& op, con
              });
 #pragma GCC unroll 8
     for (int v = 0; v < Vectors; ++v) {
-        const auto column = epilogue.template column<T>(n + v * w, lanes(v), lanes(v) < w);
-        store_some(y + n + v * w, epilogue.apply(acc[v], column, 0, 0, 0, false), lanes(v));
+        const vec<T> bias = bias_of(epilogue, n + v * w, lanes(v));
+        store_some(y + n + v * w, biased(acc[v], epilogue, bias), lanes(v));
     }
 }
 
 template <class T, int... Vectors>
 BP_INLINE auto forward_row_of(int vectors, std::integer_sequence<int, Vectors...>) {
-    using Row = void (*)(const SparseLinearForward<T>&, const Nonzeros<T>&, T*, Index, int, const Biased<T>&);
+    using Row =
+        void (*)(const SparseLinearForward<T>&, const Nonzeros<T>&, T*, Index, int, const Epilogue<T>&);
     static constexpr Row rows[] = {&forward_row<Vectors + 1, T>...};
     return rows[vectors - 1];
 }
@@ -76,7 +78,7 @@ void sparse_linear_forward(const SparseLinearForward<T>& op, Range range, Scratc
     constexpr Index w = width<T>, panel = kRowVectors * w;
     const bool sweep =
         op.slope || (op.activation != Activation::identity && op.activation != Activation::relu);
-    const Biased<T> epilogue{op.bias.data, !sweep && op.activation == Activation::relu};
+    const Epilogue<T> epilogue{.bias = op.bias.data, .relu = !sweep && op.activation == Activation::relu};
     const Index O = op.y.cols();
     const auto [begin, end] = covered(range, op.rows_per_task(), op.y.rows());
     for (Index b = begin; b < end; ++b) {

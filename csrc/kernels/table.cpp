@@ -1,4 +1,5 @@
 // Fills the table of kernels of one instruction set from the list of ops. Never edited.
+#include "../ops/ops.hpp"
 #include "kernel.hpp"
 
 namespace backpass::BACKPASS_ISA {

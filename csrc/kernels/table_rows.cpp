@@ -1,4 +1,5 @@
 // Rows of a table, copied from it and back into it. A row may be forged: outside nothing is read or written.
+#include "../ops/table_rows.hpp"
 #include "table_rows.hpp"
 
 namespace backpass::BACKPASS_ISA {

@@ -1,6 +1,7 @@
 // Optimizer steps: each one pass over the parameters, gradients and moments.
 #include <cmath>
 
+#include "../ops/update.hpp"
 #include "sweep.hpp"
 #include "vector/denormals.hpp"
 #include "vector/vmath.hpp"

@@ -1,5 +1,7 @@
 // Expressions: a few element-wise steps in one pass over memory.
 #pragma once
+#include <initializer_list>
+
 #include "fields.hpp"
 
 namespace backpass {

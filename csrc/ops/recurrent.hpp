@@ -2,6 +2,8 @@
 //
 // A row of x counts up to its length; `reverse` reads it from there to its start. Behind it y is 0.
 #pragma once
+#include <type_traits>
+
 #include "linear.hpp"
 
 namespace backpass {

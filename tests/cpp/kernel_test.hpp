@@ -17,6 +17,7 @@
 
 #include "check.hpp"
 #include "kernels/kernel.hpp"
+#include "ops/ops.hpp"
 
 namespace backpass {
 

@@ -9,17 +9,6 @@ using namespace backpass;
 using namespace backpass::BACKPASS_ISA;
 using std::int64_t;
 
-template <class T>
-struct PlusColumn {
-    const T* bias;
-
-    template <class>
-    vec<T> column(Index col, int lanes, bool) const {
-        return load_some(bias + col, lanes);
-    }
-    vec<T> apply(vec<T> value, vec<T> column, Index, Index, int, bool) const { return value + column; }
-};
-
 // Set all but `percent` of a hundred numbers to 0, at random.
 template <class T>
 void thin_out(const Array<T>& a, int64_t percent) {
@@ -42,7 +31,7 @@ void products(T, bool columns, int64_t M, int64_t N, int64_t K, int64_t percent,
     thin_out(a, percent);
     const auto dense = Array<T>::filled({M, N}), sparse = Array<T>::filled({M, N});
     const Operand<T> operand{a.data(), columns ? 1 : K, columns ? M : 1};
-    const PlusColumn<T> epilogue{bias.data()};
+    const Epilogue<T> epilogue{.bias = bias.data()};
     const RowMajor<T> row_major{b.data(), N};
     const Piece piece{m0, M, n0, N};
     gemm(operand, row_major, Output<T>{dense.data(), N}, piece, K, epilogue, Scratch{scratch.data()});

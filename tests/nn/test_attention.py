@@ -10,6 +10,7 @@ import backpass as bp
 import backpass.nn.functional as F
 from backpass import nn, optim
 from backpass.backends import Backend
+from backpass.ops.contract import REGISTRY
 from helpers.backends import once
 from helpers.nets import on
 from helpers.refusals import refused
@@ -85,6 +86,20 @@ def test_keys_that_nobody_uses_may_be_anything(backend: Backend) -> None:
         outputs.append(net.predict({"x": X[:, :5], "memory": memory}))
     assert np.isfinite(outputs[0]).all()
     np.testing.assert_array_equal(*outputs)
+
+
+def test_many_keys_behind_a_gap_of_the_mask(backend: Backend) -> None:
+    """A product over keys behind a gap is added to the one before it, block by block of its own keys."""
+    q, k, v = (RNG.standard_normal((1, size, 1, 8)) for size in (3, 700, 700))
+    mask = np.zeros((1, 1, 3, 700))
+    mask[..., 10:20] = mask[..., 300:301] = -np.inf
+    y, probabilities = np.zeros((1, 3, 1, 8)), np.zeros((1, 1, 3, 700))
+    op = REGISTRY["attention_forward"]
+    fields = {"q": q, "k": k, "v": v, "mask": mask, "y": y, "probabilities": probabilities, "scale": 0.3}
+    backend.call(op.name, **op.complete(fields))
+    scores = np.exp(0.3 * (q[0, :, 0] @ k[0, :, 0].T) + mask[0, 0])
+    expected = scores / scores.sum(-1, keepdims=True) @ v[0, :, 0]
+    np.testing.assert_allclose(y[0, :, 0], expected, rtol=1e-12, atol=1e-13)
 
 
 def test_queries_without_keys_give_the_last_bias(backend: Backend) -> None:

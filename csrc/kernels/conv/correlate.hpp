@@ -1,9 +1,10 @@
 // Correlation of images with packed weights: the forward pass, and each phase of the gradient of x.
 #pragma once
+#include "../matmul/row_tiles.hpp"
+#include "../matmul/tile.hpp"
 #include "axis.hpp"
 #include "narrow.hpp"
 #include "patch.hpp"
-#include "tile.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
@@ -36,7 +37,7 @@ struct Correlation {
     Axis h, w;
     Source<T> source;
     Target<T> target;
-    ConvEpilogue<T> epilogue;
+    Epilogue<T> epilogue;
     Pack pack;
     Scratch scratch;
 
@@ -134,45 +135,48 @@ struct Correlation {
     // One row of the output: tiles of places, each for all panels. pitch: from place to place of the source.
     BP_INLINE void row(const T* from, Index pitch, Index line, Index step, T* to, Index places,
                        const Chunk& chunk, Index p0, Index p1, bool first, bool last) const {
-        ConvTile<T> tile;
-        tile.row = w.stride * pitch;
-        tile.tap_h = h.dilation * line;
-        tile.tap_w = w.dilation * step;
-        tile.taps_h = chunk.i1 - chunk.i0;
-        tile.taps_w = chunk.j1 - chunk.j0;
-        tile.run = chunk.r1 - chunk.r0;
-        const T* a = from + chunk.i0 * tile.tap_h + chunk.j0 * tile.tap_w + chunk.r0;
-        if (tile.tap_w == tile.run && tile.taps_w > 0) {
-            tile.run *= tile.taps_w;
-            tile.taps_w = 1;
+        const Index tap_h = h.dilation * line, tap_w = w.dilation * step, taps_h = chunk.i1 - chunk.i0;
+        Index taps_w = chunk.j1 - chunk.j0, run = chunk.r1 - chunk.r0;
+        const T* const a = from + chunk.i0 * tap_h + chunk.j0 * tap_w + chunk.r0;
+        if (tap_w == run && taps_w > 0) {
+            run *= taps_w;
+            taps_w = 1;
         }
-        const Index panel = tile.taps_h * tile.taps_w * tile.run * kPanel<T>;
-        tile.ldc = w.out_step * target.channels;
-        tile.relu = epilogue.relu;
-        tile.first = first;
-        tile.last = last;
-        if (first && last && !epilogue.passed && source.run == 1 && tile.row == 1 && tile.taps_w == 1 &&
-            target.columns <= kNarrow<T>) {
-            tile.a = a;
-            tile.b = packed();
-            tile.c = to;
-            tile.bias = epilogue.bias;
-            return narrow_row(int(target.columns), places, tile);
-        }
+        const Index apart = w.stride * pitch, ldc = w.out_step * target.channels, taps = taps_h * taps_w;
+        if (first && last && !epilogue.where && source.run == 1 && apart == 1 && taps_w == 1 &&
+            target.columns <= kNarrow<T>)
+            return narrow_row(
+                int(target.columns), places,
+                NarrowTile<T>{a, tap_h, taps_h, run, packed(), to, ldc, epilogue.bias, epilogue.relu});
+        const KPieces pieces{taps_h, taps_w, tap_h, tap_w, taps_w * run * kPanel<T>, run * kPanel<T>};
+        const Epilogue<T> own = epilogue_at(to, ldc);
+        Tile<T> tile{.a = {a, apart, 1},
+                     .ldb = kPanel<T>,
+                     .k = taps ? run : 0,
+                     .pieces = taps > 1 ? &pieces : nullptr,
+                     .ldc = ldc,
+                     .epilogue = last ? &own : nullptr,
+                     .first = first};
         const RowTiles tiles(0, places);
         for (Index t = 0; t < tiles.count; ++t) {
             const Index m = tiles.begin(t);
             const int height = int(tiles.begin(t + 1) - m);
-            tile.a = a + m * tile.row;
+            tile.a.data = a + m * apart;
+            tile.row = m;
             for (Index p = p0; p < p1; ++p) {
-                const Index n = p * kPanel<T>, left = target.columns - n;
-                tile.b = packed() + (p - p0) * panel;
-                tile.c = to + m * tile.ldc + n;
-                tile.bias = epilogue.bias ? epilogue.bias + n : nullptr;
-                tile.passed = epilogue.passed ? epilogue.passed + (tile.c - target.data) : nullptr;
-                compute_conv_tile(height, left < kPanel<T> ? left : kPanel<T>, tile);
+                tile.col = p * kPanel<T>;
+                tile.b = packed() + (p - p0) * (taps * run * kPanel<T>);
+                tile.c = to + m * ldc + tile.col;
+                compute_tile(tile, height, target.columns - tile.col);
             }
         }
+    }
+    // The epilogue of rows that begin at `to`, ldc apart.
+    BP_INLINE Epilogue<T> epilogue_at(const T* to, Index ldc) const {
+        Epilogue<T> own = epilogue;
+        if (own.where) own.where += to - target.data;
+        own.ld = ldc;
+        return own;
     }
     // Windows too large for a patch: place by place, the taps that lie inside, one after the other through C.
     void by_places(const T* image, T* out, Index u0, Index u1, const Chunk& chunk, Index p0, Index p1,
@@ -182,39 +186,32 @@ struct Correlation {
         for (Index u = u0; u < u1; ++u)
             for (Index v = 0; v < w.count; ++v)
                 for (Index p = p0; p < p1; ++p) {
-                    const Index n = p * kPanel<T>, left = target.columns - n;
-                    ConvTile<T> tile{};
-                    tile.c = output(out, u) + v * w.out_step * target.channels + n;
-                    tile.taps_h = tile.taps_w = 1;
-                    tile.first = first;
-                    const Index columns = left < kPanel<T> ? left : kPanel<T>;
+                    T* const to = output(out, u) + v * w.out_step * target.channels;
+                    const Epilogue<T> own = epilogue_at(to, 0);
+                    Tile<T> tile{.ldb = kPanel<T>, .k = run, .col = p * kPanel<T>, .first = first};
+                    const Index columns = target.columns - tile.col;
+                    tile.c = to + tile.col;
                     const T* b = packed() + (p - p0) * panel;
                     for (Index i = chunk.i0; i < chunk.i1; ++i)
                         for (Index j = chunk.j0; j < chunk.j1; ++j, b += per_tap) {
                             const Index y = h.from(u) + i * h.dilation, x = w.from(v) + j * w.dilation;
                             if (y < 0 || y >= source.height || x < 0 || x >= source.across) continue;
-                            tile.a = image + (y * source.across + x) * source.channels + chunk.r0;
+                            tile.a.data = image + (y * source.across + x) * source.channels + chunk.r0;
                             tile.b = b;
-                            tile.run = run;
-                            compute_conv_tile(1, columns, tile);
+                            compute_tile(tile, 1, columns);
                             tile.first = false;
                         }
                     // No more steps: the epilogue alone, or zeros where no tap lies inside.
                     if (!last && !tile.first) continue;
-                    tile.run = 0;
-                    tile.last = last;
-                    tile.relu = epilogue.relu;
-                    tile.bias = epilogue.bias ? epilogue.bias + n : nullptr;
-                    tile.passed = epilogue.passed ? epilogue.passed + (tile.c - target.data) : nullptr;
-                    tile.a = image;
-                    tile.b = packed();
-                    compute_conv_tile(1, columns, tile);
+                    tile.k = 0;
+                    tile.epilogue = last ? &own : nullptr;
+                    compute_tile(tile, 1, columns);
                 }
     }
 };
 
 template <class T, class Pack>
-Correlation(Axis, Axis, Source<T>, Target<T>, ConvEpilogue<T>, Pack, Scratch) -> Correlation<T, Pack>;
+Correlation(Axis, Axis, Source<T>, Target<T>, Epilogue<T>, Pack, Scratch) -> Correlation<T, Pack>;
 
 }  // namespace
 }  // namespace backpass::BACKPASS_ISA

@@ -1,8 +1,8 @@
 // Depthwise convolutions: each channel has a window of its own, and lies in a lane.
 #pragma once
+#include "../matmul/epilogue.hpp"
 #include "../vector/loops.hpp"
 #include "axis.hpp"
-#include "tile.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
@@ -17,7 +17,7 @@ struct Depthwise {
     Index window;  // taps of a row of the window
     T* target;
     Index target_across, target_image;
-    ConvEpilogue<T> epilogue;
+    Epilogue<T> epilogue;
 
     // Output rows [u0, u1) of images [n0, n1).
     void run(Index n0, Index n1, Index u0, Index u1) const {
@@ -65,8 +65,8 @@ struct Depthwise {
             vec<T> value = acc[t];
             if (epilogue.bias) value += load_some(epilogue.bias + c, lanes);
             if (epilogue.relu) value = max(vec<T>{}, value);
-            if (epilogue.passed)
-                value = select(load_some(epilogue.passed + (to - target), lanes) > vec<T>{}, value, vec<T>{});
+            if (epilogue.where)
+                value = select(load_some(epilogue.where + (to - target), lanes) > vec<T>{}, value, vec<T>{});
             store_some(to, value, lanes);
         }
     }

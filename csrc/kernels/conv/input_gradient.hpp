@@ -2,7 +2,7 @@
 // full vectors whatever the channels, and no work at the border that comes to nothing.
 #pragma once
 #include "../../ops/conv.hpp"
-#include "../matmul/gemm.hpp"
+#include "../matmul/pack.hpp"
 #include "../vector/loops.hpp"
 #include "correlate.hpp"
 
@@ -46,7 +46,7 @@ class ColumnGradient {
         const Transposed<T> weight_t{op_.weight.data, O_};
         for (Index p = 0; p < panels_; ++p) {
             const Index n = p * kPanel<T>, end = n + kPanel<T>;
-            weight_t.pack(0, O_, n, end < width_ ? end : width_, packed_ + p * kPanel<T> * O_);
+            pack_transposed(weight_t, 0, O_, n, end < width_ ? end : width_, packed_ + p * kPanel<T> * O_);
         }
         for (Index n = n0; n < n1; ++n) {
             products(op_.dy.data + n * places_ * O_);
@@ -57,21 +57,19 @@ class ColumnGradient {
   private:
     // columns (P Q, KH KW C) = dy (P Q, O) · weightᵀ
     void products(const T* dy) const {
-        ConvTile<T> tile{};
-        tile.row = O_;
-        tile.taps_h = tile.taps_w = 1;
-        tile.run = O_;
-        tile.ldc = width_;
-        tile.first = tile.last = true;
         const RowTiles tiles(0, places_);
         for (Index t = 0; t < tiles.count; ++t) {
             const Index m = tiles.begin(t);
-            tile.a = dy + m * O_;
             for (Index p = 0; p < panels_; ++p) {
-                const Index n = p * kPanel<T>, left = width_ - n;
-                tile.b = packed_ + n * O_;
-                tile.c = columns_ + m * width_ + n;
-                compute_conv_tile(int(tiles.begin(t + 1) - m), left < kPanel<T> ? left : kPanel<T>, tile);
+                const Index n = p * kPanel<T>;
+                Tile<T> tile{.a = {dy + m * O_, O_, 1},
+                             .b = packed_ + n * O_,
+                             .ldb = kPanel<T>,
+                             .k = O_,
+                             .c = columns_ + m * width_ + n,
+                             .ldc = width_,
+                             .first = true};
+                compute_tile(tile, int(tiles.begin(t + 1) - m), width_ - n);
             }
         }
     }

@@ -1,6 +1,8 @@
 // A convolution of one channel to few: they would fill few lanes, so the places of an output row lie in the lanes.
 #pragma once
-#include "tile.hpp"
+#include "../matmul/epilogue.hpp"
+#include "../matmul/multiply.hpp"
+#include "../vector/lanes.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
@@ -9,11 +11,22 @@ namespace {
 template <class T>
 constexpr int kNarrow = width<T> / 2;
 
-// Places [0, places) of an output row; a tile as in tile.hpp whose rows of A are one element apart.
+template <class T>
+struct NarrowTile {
+    const T* a;  // at row i of the window: place m is a + i * tap_h + m
+    Index tap_h, taps_h, run;
+    const T* b;  // packed: for each row of the window `run` rows of kPanel
+    T* c;
+    Index ldc;
+    const T* bias;  // or null
+    bool relu;
+};
+
+// Places [0, places) of an output row.
 template <int Channels, int Vectors, class T>
-__attribute__((noinline)) void narrow_tile(const ConvTile<T>& tile, int places) {
+__attribute__((noinline)) void narrow_tile(const NarrowTile<T>& tile, int places) {
     constexpr int w = width<T>;
-    const ConvTile<T> t = tile;
+    const NarrowTile<T> t = tile;
     const int tail = places - (Vectors - 1) * w;
     vec<T> acc[Channels][Vectors] = {};
     const T* b = t.b;
@@ -37,16 +50,16 @@ __attribute__((noinline)) void narrow_tile(const ConvTile<T>& tile, int places) 
 }
 
 template <int Vectors, class T, int... Channels>
-BP_INLINE void narrow_tile_of(int channels, const ConvTile<T>& tile, int places,
+BP_INLINE void narrow_tile_of(int channels, const NarrowTile<T>& tile, int places,
                               std::integer_sequence<int, Channels...>) {
-    using Compute = void (*)(const ConvTile<T>&, int);
+    using Compute = void (*)(const NarrowTile<T>&, int);
     static constexpr Compute computes[] = {&narrow_tile<Channels + 1, Vectors, T>...};
     computes[channels - 1](tile, places);
 }
 
 // All places of an output row, for 1 .. kNarrow channels.
 template <class T>
-BP_INLINE void narrow_row(int channels, Index places, ConvTile<T> tile) {
+BP_INLINE void narrow_row(int channels, Index places, NarrowTile<T> tile) {
     constexpr int w = width<T>;
     const auto counts = std::make_integer_sequence<int, kNarrow<T>>{};
     for (Index q = 0; q < places; q += 2 * w, tile.a += 2 * w, tile.c += 2 * w * tile.ldc) {

@@ -1,37 +1,15 @@
 // An activation over n neighbouring elements, forward and backward: as an op of its own, or after a product.
 #pragma once
-#include "../formulas.hpp"
-#include "../vector/loops.hpp"
+#include "../vector/simd.hpp"
 
 namespace backpass::BACKPASS_ISA {
-namespace {
 
 // y = f(z); kept = f'(z), unless kept is null. y may be z.
 template <class T>
-void activate(Activation activation, const T* z, T* y, T* kept, Index n, T alpha) {
-    dispatch(activation, [&](auto tag) {
-        constexpr Activation A = decltype(tag)::value;
-        each_vector<T>(n, [&](Index i, int lanes) BP_INLINED {
-            const vec<T> zi = load_some(z + i, lanes), yi = value<A>(zi, alpha);
-            store_some(y + i, yi, lanes);
-            if (kept) store_some(kept + i, slope<A>(stores_slope(A) ? zi : yi, alpha), lanes);
-        });
-    });
-}
+void activate(Activation activation, const T* z, T* y, T* kept, Index n, T alpha);
 
 // dx = dy f'(z), with the slope that the forward pass stored in kept, or from y = f(z) if kept is null. dx may be dy.
 template <class T>
-void multiply_slope(Activation activation, const T* y, const T* kept, const T* dy, T* dx, Index n, T alpha) {
-    const auto multiply = [&](const T* from, auto slope_at) BP_INLINED {
-        each_vector<T>(n, [&](Index i, int lanes) BP_INLINED {
-            store_some(dx + i, load_some(dy + i, lanes) * slope_at(load_some(from + i, lanes)), lanes);
-        });
-    };
-    if (kept) return multiply(kept, [](vec<T> s) BP_INLINED { return s; });
-    dispatch(activation, [&](auto tag) {
-        multiply(y, [&](vec<T> s) BP_INLINED { return slope<decltype(tag)::value>(s, alpha); });
-    });
-}
+void multiply_slope(Activation activation, const T* y, const T* kept, const T* dy, T* dx, Index n, T alpha);
 
-}  // namespace
 }  // namespace backpass::BACKPASS_ISA

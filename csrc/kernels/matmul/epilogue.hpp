@@ -1,72 +1,34 @@
-// Epilogues: what happens to the elements of a product before they are stored. Also the gradient of a bias.
-//
-// column(col, lanes, masked) is called once for each vector of columns of a tile. apply(value, column, row, col, lanes, masked)
-// is called for each vector of the tile with what column() returned.
+// What happens to the elements of a product before they are stored. Also the gradient of a bias.
 #pragma once
 #include "../vector/loops.hpp"
 
 namespace backpass::BACKPASS_ISA {
+
+// Data of a product, read once a tile. What is null does not happen; the order is that of the fields.
+template <class T>
+struct Epilogue {
+    const T* bias = nullptr;      // + bias[column]
+    const T* row_bias = nullptr;  // + row_bias[row], of a transposed product
+    bool relu = false;            // max(0, ...); other activations follow in a pass over the finished rows
+    const T* where = nullptr;  // 0 where where[row * ld + column] is not positive: the gradient through relu
+    const T* added = nullptr;  // + added[row * ld + column]; it may be C if K is at most kBlockK
+    Index ld = 0;
+
+    BP_INLINE bool does_nothing() const { return !bias && !row_bias && !relu && !where && !added; }
+};
+
 namespace {
 
-// The product as it is.
-struct Plain {
-    template <class T>
-    BP_INLINE vec<T> column(Index, int, bool) const {
-        return vec<T>{};
-    }
-    template <class V>
-    BP_INLINE V apply(V value, V, Index, Index, int, bool) const {
-        return value;
-    }
-};
-
-// z + bias, then relu if asked. Other activations follow in a pass over the finished rows.
+// Its first part for a vector of C, where nothing else is asked for: the bias of its columns, then relu.
 template <class T>
-struct Biased {
-    const T* bias;
-    bool relu;
-
-    template <class>
-    BP_INLINE vec<T> column(Index col, int lanes, bool masked) const {
-        return !bias ? vec<T>{} : masked ? load_tail(bias + col, lanes) : load(bias + col);
-    }
-    BP_INLINE vec<T> apply(vec<T> z, vec<T> column, Index, Index, int, bool) const {
-        z = bias ? z + column : z;
-        return relu ? max(vec<T>{}, z) : z;
-    }
-};
-
-// Biased for a transposed product: the bias runs down the rows.
+BP_INLINE vec<T> bias_of(const Epilogue<T>& e, Index col, int lanes) {
+    return e.bias ? load_some(e.bias + col, lanes) : vec<T>{};
+}
 template <class T>
-struct BiasedRows {
-    const T* bias;
-    bool relu;
-
-    template <class>
-    BP_INLINE vec<T> column(Index, int, bool) const {
-        return vec<T>{};
-    }
-    BP_INLINE vec<T> apply(vec<T> z, vec<T>, Index row, Index, int, bool) const {
-        z = bias ? z + bias[row] : z;
-        return relu ? max(vec<T>{}, z) : z;
-    }
-};
-
-// dx where relu let x through, 0 elsewhere.
-template <class T>
-struct WhereReLU {
-    const T* x;
-    Index ld;
-
-    template <class>
-    BP_INLINE vec<T> column(Index, int, bool) const {
-        return vec<T>{};
-    }
-    BP_INLINE vec<T> apply(vec<T> dx, vec<T>, Index row, Index col, int lanes, bool masked) const {
-        const T* at = x + row * ld + col;
-        return select((masked ? load_tail(at, lanes) : load(at)) > vec<T>{}, dx, vec<T>{});
-    }
-};
+BP_INLINE vec<T> biased(vec<T> value, const Epilogue<T>& e, vec<T> bias) {
+    if (e.bias) value += bias;
+    return e.relu ? max(vec<T>{}, value) : value;
+}
 
 // dbias[n0 .. n1] = Σ dy over the rows, from the first to the last; adds: to what dbias is.
 template <class T>

@@ -1,69 +1,10 @@
 // How the operands of a product are read: in place, transposed, or copied where their strides would thrash a cache.
 #pragma once
 #include "../vector/lanes.hpp"
+#include "operands.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
-
-// ---- sizes ------------------------------------------------------------------------------------------------
-
-// A tile of C is kTileRows x kTileVectors accumulators. They leave registers for the vectors of B and one element of A.
-constexpr int kTileRows = kRegisters == 32 ? 14 : 6;
-constexpr int kTileVectors = 2;
-template <class T>
-constexpr int kPanel = kTileVectors * width<T>;  // columns of B that a tile reads
-
-// A block of B is 256 or 512 KiB: it stays in the L2 cache, beside what passes through.
-constexpr Index kBlockK = 256;
-constexpr Index kBlockColumns = 256;
-
-// Strides in bytes at which rows crowd into one, two or four sets of an L1 cache: its 64 sets of lines repeat every 4 KiB.
-constexpr Index kOneSet = 4096, kTwoSets = 2048, kFourSets = 1024;
-
-// When copies pay, as measured (benchmarks/LOG.md).
-constexpr Index kWorthCopying = 64;  // steps of k
-constexpr Index kReadsOfPacked = 4;  // tiles that read a packed B
-constexpr Index kLargeB = 1 << 20;   // bytes of B beyond which it leaves the L2 cache between two tiles
-constexpr Index kManyColumns = 256;  // columns of B, for which a copied A is read often
-constexpr Index kFarRows = 2048;     // bytes between rows of C, from which on a prefetch for writing pays
-constexpr Index kRowsAhead = 16;     // distance of the prefetch of a copy, in rows
-
-// Copied tiles of A. An A read along its rows is copied to rows kCopiedStride apart, which spread over the sets of the cache. An A
-// read down its columns is copied to columns of kCopiedHeight, which is kTileRows rounded up to whole vectors. There several
-// tiles are copied at once, because one cache line spans them.
-constexpr Index kCopiedHeight = 16;
-constexpr Index kCopiedStride = kBlockK + 16;
-constexpr Index kCopiedTiles = 8;
-static_assert(kCopiedHeight >= kTileRows && kCopiedHeight % (64 / sizeof(float)) == 0);
-
-// Elements of the scratch memory that gemm() uses.
-template <class T>
-constexpr Index kPackedElements =
-    kBlockK * (kBlockColumns + kCopiedHeight * kCopiedTiles) + kCopiedHeight * kCopiedStride;
-
-template <class T>
-constexpr Index kLine = 64 / Index(sizeof(T));  // elements of a cache line
-
-// ---- operands ---------------------------------------------------------------------------------------------
-
-// A(m, k) = data[m * row + k * step]; one of row and step is 1.
-template <class T>
-struct Operand {
-    const T* data;
-    Index row, step;
-};
-
-// C, row-major: element (m, n) is data[m * ld + n].
-template <class T>
-struct Output {
-    T* data;
-    Index ld;
-};
-
-// Rows m0 .. m1 and columns n0 .. n1 of a product.
-struct Piece {
-    Index m0, m1, n0, n1;
-};
 
 template <class T>
 BP_INLINE void prefetch_to_write(T* c, Index ldc, int rows, int columns) {
@@ -71,47 +12,33 @@ BP_INLINE void prefetch_to_write(T* c, Index ldc, int rows, int columns) {
         for (int n = 0; n < columns; n += int(kLine<T>)) __builtin_prefetch(c + r * ldc + n, 1);
 }
 
-// B, row-major: element (k, n) is data[k * ld + n]. If B's strides or size would thrash the cache, the first tiles pack it.
+// Rows k0 .. k1 of B, columns n0 .. n1, into the L2 cache.
 template <class T>
-struct RowMajor {
-    const T* data;
-    Index ld;
-    static constexpr bool must_pack = false;
+BP_INLINE void prefetch(RowMajor<T> b, Index k0, Index k1, Index n0, Index n1) {
+    for (Index k = k0; k < k1; ++k)
+        for (Index n = n0; n < n1; n += kLine<T>) __builtin_prefetch(b.at(k, n), 0, 2);
+}
 
-    BP_INLINE const T* at(Index k, Index n) const { return data + k * ld + n; }
-    BP_INLINE void prefetch(Index k0, Index k1, Index n0, Index n1) const {
-        for (Index k = k0; k < k1; ++k)
-            for (Index n = n0; n < n1; n += kLine<T>) __builtin_prefetch(at(k, n), 0, 2);  // into L2
-    }
-};
-
-// B = Wᵀ for a row-major W: element (k, n) is data[n * ld + k]. Always packed, by transposing squares in registers.
+// Columns n0 .. n1 of Wᵀ as panels, k0 <= k < k0 + count, padded with zeros. Inlined, its pointers would not find registers.
 template <class T>
-struct Transposed {
-    const T* data;
-    Index ld;
-    static constexpr bool must_pack = true;
-
-    BP_INLINE const T* at(Index, Index) const { return nullptr; }
-    // Columns n0 .. n1 as panels, k0 <= k < k0 + count, padded with zeros. Inlined, its pointers would not find registers.
-    __attribute__((noinline)) void pack(Index k0, Index count, Index n0, Index n1, T* to) const {
-        constexpr int w = width<T>, panel = kPanel<T>;
-        for (Index n = n0; n < n1; n += w) {
-            T* const into = to + (n - n0) / panel * (panel * kBlockK) + (n - n0) % panel;
-            const int rows = int(n1 - n < w ? n1 - n : w);
-            for (Index k = 0; k < count; k += w) {
-                vec<T> square[w];
-                const T* from = data + n * ld + k0 + k;
-                const int ks = count - k < w ? int(count - k) : w;
-                for (int i = 0; i < w; ++i) __builtin_prefetch(from + (i + w) * ld);
-                for (int i = 0; i < w; ++i, from += ld)
-                    square[i] = i >= rows ? vec<T>{} : ks == w ? load(from) : load_tail(from, ks);
-                transpose<T>(square);
-                for (int i = 0; i < ks; ++i) store(into + (k + i) * panel, square[i]);
-            }
+__attribute__((noinline)) void pack_transposed(Transposed<T> b, Index k0, Index count, Index n0, Index n1,
+                                               T* to) {
+    constexpr int w = width<T>, panel = kPanel<T>;
+    for (Index n = n0; n < n1; n += w) {
+        T* const into = to + (n - n0) / panel * (panel * kBlockK) + (n - n0) % panel;
+        const int rows = int(n1 - n < w ? n1 - n : w);
+        for (Index k = 0; k < count; k += w) {
+            vec<T> square[w];
+            const T* from = b.data + n * b.ld + k0 + k;
+            const int ks = count - k < w ? int(count - k) : w;
+            for (int i = 0; i < w; ++i) __builtin_prefetch(from + (i + w) * b.ld);
+            for (int i = 0; i < w; ++i, from += b.ld)
+                square[i] = i >= rows ? vec<T>{} : ks == w ? load(from) : load_tail(from, ks);
+            transpose<T>(square);
+            for (int i = 0; i < ks; ++i) store(into + (k + i) * panel, square[i]);
         }
     }
-};
+}
 
 // Does it pay to copy the rows of A? Rows a multiple of 1 KiB apart compete for few sets of a cache at every step of k. For few
 // columns of B a copy pays only if all rows share one set.

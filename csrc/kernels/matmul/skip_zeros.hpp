@@ -4,7 +4,8 @@
 // the bits are those of gemm.hpp, except for a chain that underflowed to -0. Tiles are low, because fewer rows share more zeros.
 #pragma once
 #include "../vector/loops.hpp"
-#include "pack.hpp"
+#include "epilogue.hpp"
+#include "operands.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
@@ -89,10 +90,10 @@ struct SparseTile {
 };
 
 // One tile of C: rows a[0], a[1], ... of A give rows c[0], c[1], ... A tile with fewer rows repeats its last one.
-template <int Vectors, class T, class Epilogue>
+template <int Vectors, class T>
 __attribute__((noinline)) void sparse_tile(const SparseTile<T>& of, const T* const* a,
                                            const std::uint64_t* words, T* const* c,
-                                           const Epilogue& epilogue) {
+                                           const Epilogue<T>& epilogue) {
     constexpr int w = width<T>, rows = kSparseRows;
     const auto lanes = [&](int v) BP_INLINED { return v + 1 == Vectors ? of.tail : w; };
     vec<T> acc[rows][Vectors];
@@ -122,22 +123,20 @@ __attribute__((noinline)) void sparse_tile(const SparseTile<T>& of, const T* con
 #pragma GCC unroll 7
     for (int v = 0; v < Vectors; ++v) {
         const Index col = of.col + v * w;
-        const bool masked = lanes(v) < w;
-        const auto column = epilogue.template column<T>(col, lanes(v), masked);
+        const vec<T> bias = bias_of(epilogue, col, lanes(v));
 #pragma GCC unroll 4
         for (int m = 0; m < rows; ++m) {
-            const vec<T> z =
-                of.last ? epilogue.apply(acc[m][v], column, 0, col, lanes(v), masked) : acc[m][v];
+            const vec<T> z = of.last ? biased(acc[m][v], epilogue, bias) : acc[m][v];
             store_some(c[m] + v * w, z, lanes(v));
         }
     }
 }
 
-template <class T, class Epilogue, int... Vectors>
+template <class T, int... Vectors>
 BP_INLINE auto sparse_tile_of(int vectors, std::integer_sequence<int, Vectors...>) {
     using Compute =
-        void (*)(const SparseTile<T>&, const T* const*, const std::uint64_t*, T* const*, const Epilogue&);
-    static constexpr Compute computes[] = {&sparse_tile<Vectors + 1, T, Epilogue>...};
+        void (*)(const SparseTile<T>&, const T* const*, const std::uint64_t*, T* const*, const Epilogue<T>&);
+    static constexpr Compute computes[] = {&sparse_tile<Vectors + 1, T>...};
     return computes[vectors - 1];
 }
 
@@ -158,10 +157,10 @@ bool pack_panel(const T* b, Index ldb, Index K, Index columns, int tail, T* to) 
     return sum(zero[0] + zero[1]) == 0;
 }
 
-// A piece of C = A · B as gemm() computes it, with an epilogue that ignores the row. Returns false, and leaves C incomplete, if
+// A piece of C = A · B as gemm() computes it, with an epilogue of bias and relu alone. Returns false, and leaves C incomplete, if
 // B has a number that is not finite.
-template <class T, class Epilogue>
-bool sparse_gemm(Operand<T> a, RowMajor<T> b, Output<T> c, Piece piece, Index K, const Epilogue& epilogue,
+template <class T>
+bool sparse_gemm(Operand<T> a, RowMajor<T> b, Output<T> c, Piece piece, Index K, const Epilogue<T>& epilogue,
                  Scratch scratch) {
     constexpr Index w = width<T>, panel = kSparseVectors * w;
     const auto counts = std::make_integer_sequence<int, kSparseVectors>{};
@@ -179,7 +178,7 @@ bool sparse_gemm(Operand<T> a, RowMajor<T> b, Output<T> c, Piece piece, Index K,
             for (Index n = piece.n0; n < piece.n1; n += panel) {
                 const Index columns = piece.n1 - n < panel ? piece.n1 - n : panel;
                 const int tail = int((columns - 1) % w + 1), vectors = int((columns + w - 1) / w);
-                const auto compute_tile = sparse_tile_of<T, Epilogue>(vectors, counts);
+                const auto compute_tile = sparse_tile_of<T>(vectors, counts);
                 if (!pack_panel(b.at(k0, n), b.ld, k, columns, tail, packed)) return false;
                 const SparseTile<T> tile{a.step, packed, words, n, tail, k0 == 0, k0 + k == K};
                 for (Index t = 0; t < M; t += kSparseRows) {

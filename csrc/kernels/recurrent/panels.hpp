@@ -2,74 +2,36 @@
 //
 // An element of a result is one chain of FMAs over k, in order: a row has the same bits in any company.
 #pragma once
-#include "../matmul/gemm.hpp"
+#include "../matmul/row_tiles.hpp"
+#include "../matmul/tile.hpp"
+#include "../vector/lanes.hpp"
 #include "../vector/loops.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-// Some rows of C times a panel.
-template <class T>
-struct PanelTile {
-    Operand<T> a;
-    const T* b;
-    Index k;
-    T* c;
-    Index ldc;
-    int tail;    // lanes of the last vector of columns
-    bool first;  // starts the chains, from zero
-};
-
-template <int Rows, int Vectors, class T>
-__attribute__((noinline)) void panel_tile(const PanelTile<T>& tile) {
-    constexpr int w = width<T>;
-    // A local copy, because the compiler must assume that a store to C changes the tile.
-    const PanelTile<T> t = tile;
-    vec<T> acc[Rows][Vectors];
-#pragma GCC unroll 16
-    for (int m = 0; m < Rows; ++m)
-#pragma GCC unroll 2
-        for (int v = 0; v < Vectors; ++v)
-            acc[m][v] =
-                t.first ? vec<T>{} : load_some(t.c + m * t.ldc + v * w, v + 1 == Vectors ? t.tail : w);
-    multiply<Rows, Vectors, false, false>(acc, t.a, t.b, kPanel<T>, t.k, 0, static_cast<T*>(nullptr));
-#pragma GCC unroll 16
-    for (int m = 0; m < Rows; ++m)
-#pragma GCC unroll 2
-        for (int v = 0; v < Vectors; ++v)
-            store_some(t.c + m * t.ldc + v * w, acc[m][v], v + 1 == Vectors ? t.tail : w);
-}
-
-template <int Vectors, class T, int... Rows>
-BP_INLINE void panel_tile_rows(int rows, const PanelTile<T>& tile, std::integer_sequence<int, Rows...>) {
-    using Compute = void (*)(const PanelTile<T>&);
-    static constexpr Compute computes[] = {&panel_tile<Rows + 1, Vectors, T>...};
-    computes[rows - 1](tile);
-}
-
 // c (rows, columns) = a · panel, or with `first` false c + a · panel; at most kPanel columns.
 template <class T>
-BP_INLINE void multiply_panel(Operand<T> a, Index rows, const T* panel, Index k, T* c, Index ldc,
-                              Index columns, bool first) {
-    constexpr int w = width<T>;
+__attribute__((noinline)) void multiply_panel(Operand<T> a, Index rows, const T* panel, Index k, T* c,
+                                              Index ldc, Index columns, bool first) {
     if (rows == 0) return;
-    const auto counts = std::make_integer_sequence<int, kTileRows>{};
     const RowTiles tiles(0, rows);
     for (Index t = 0; t < tiles.count; ++t) {
         const Index m = tiles.begin(t);
-        const PanelTile<T> tile{{a.data + m * a.row, a.row, a.step},      panel, k, c + m * ldc, ldc,
-                                int(columns > w ? columns - w : columns), first};
-        const int height = int(tiles.begin(t + 1) - m);
-        if (columns > w)
-            panel_tile_rows<2>(height, tile, counts);
-        else
-            panel_tile_rows<1>(height, tile, counts);
+        Tile<T> tile{.a = {a.data + m * a.row, a.row, a.step},
+                     .b = panel,
+                     .ldb = kPanel<T>,
+                     .k = k,
+                     .c = c + m * ldc,
+                     .ldc = ldc,
+                     .first = first};
+        compute_tile(tile, int(tiles.begin(t + 1) - m), columns);
     }
 }
 
 // Columns n0 .. n1 of a matrix, at most kPanel, as a panel: `count` rows of kPanel, zeros behind. B(k, n) = from[k * ld + n].
 template <class T>
-BP_INLINE void pack_panel(const T* from, Index ld, Index count, Index columns, T* to) {
+__attribute__((noinline)) void pack_panel(const T* from, Index ld, Index count, Index columns, T* to) {
     constexpr int w = width<T>;
     const int first = int(columns < w ? columns : w), second = int(columns > w ? columns - w : 0);
     for (Index k = 0; k < count; ++k, from += ld, to += kPanel<T>) {
@@ -79,7 +41,8 @@ BP_INLINE void pack_panel(const T* from, Index ld, Index count, Index columns, T
 }
 // The same of a transpose: B(k, n) = from[n * ld + k].
 template <class T>
-BP_INLINE void pack_transposed_panel(const T* from, Index ld, Index count, Index columns, T* to) {
+__attribute__((noinline)) void pack_transposed_panel(const T* from, Index ld, Index count, Index columns,
+                                                     T* to) {
     constexpr int w = width<T>;
     for (Index n = 0; n < kPanel<T>; n += w)
         for (Index k = 0; k < count; k += w) {
@@ -94,7 +57,8 @@ BP_INLINE void pack_transposed_panel(const T* from, Index ld, Index count, Index
 
 // c (N) = a · B, or with `first` false c + a · B, for one row and a B that is read in place: b[k * ld + n].
 template <class T>
-BP_INLINE void multiply_row(const T* a, const T* b, Index ld, Index K, Index N, T* c, bool first) {
+__attribute__((noinline)) void multiply_row(const T* a, const T* b, Index ld, Index K, Index N, T* c,
+                                            bool first) {
     constexpr int w = width<T>, wide = 8;
     Index n = 0;
     for (; n + wide * w <= N; n += wide * w) {
@@ -117,7 +81,8 @@ BP_INLINE void multiply_row(const T* a, const T* b, Index ld, Index K, Index N, 
 // The same for four panels side by side: the chains of one panel alone would wait for each other.
 constexpr int kSideBySide = 4;
 template <class T>
-BP_INLINE void multiply_row_by_panels(const T* a, const T* panels, Index K, T* c, bool first) {
+__attribute__((noinline)) void multiply_row_by_panels(const T* a, const T* panels, Index K, T* c,
+                                                      bool first) {
     constexpr int w = width<T>;
     vec<T> acc[kSideBySide][2];
     for (int p = 0; p < kSideBySide; ++p)
@@ -154,7 +119,7 @@ class Panels {
     BP_INLINE static Index size(Index K, Index N) { return pieces(N, kPanel<T>) * kPanel<T> * K; }
 
     // c (rows, N) = a · B, or with `first` false c + a · B. c has whole panels of columns.
-    BP_INLINE void multiply(Operand<T> a, Index rows, T* c, Index ldc, bool first) const {
+    __attribute__((noinline)) void multiply(Operand<T> a, Index rows, T* c, Index ldc, bool first) const {
         if (!all_ && !transposed_ && rows <= kFewRows) {
             for (Index m = 0; m < rows; ++m)
                 multiply_row(a.data + m * a.row, from_, ld_, K_, N_, c + m * ldc, first);

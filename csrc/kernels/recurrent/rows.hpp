@@ -54,7 +54,7 @@ struct SequenceRows {
 
 // n elements; zeros if `from` is null.
 template <class T>
-BP_INLINE void copy_or_zero(T* to, const T* from, Index n) {
+__attribute__((noinline)) void copy_or_zero(T* to, const T* from, Index n) {
     each_vector<T>(
         n, [&](Index i, int lanes) BP_INLINED { store_some(to + i, load_or(T(0), from, i, lanes), lanes); });
 }

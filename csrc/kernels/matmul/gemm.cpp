@@ -1,0 +1,106 @@
+// The blocking of products: which tiles, in which order, and what is copied on the way.
+#include "gemm.hpp"
+
+#include "row_tiles.hpp"
+#include "tile.hpp"
+
+namespace backpass::BACKPASS_ISA {
+namespace {
+
+// How one product is computed: decided once, for all its tiles.
+template <class T, class B>
+struct Blocking {
+    RowTiles rows;
+    Index panels;       // of B
+    Index most_k;       // steps of k in one pass over C
+    bool packs_b;       // the first tile of each panel packs it, hidden behind the FMAs
+    bool copies_a;      // the rows of A are copied, tile by tile
+    bool prefetches_c;  // the next tile of C is prefetched for writing
+
+    BP_INLINE Blocking(const Operand<T>& a, const B& b, Index ldc, const Piece& piece, Index K)
+        : rows(piece.m0, piece.m1) {
+        constexpr Index size = Index(sizeof(T));
+        const Index columns = piece.n1 - piece.n0, blocks = (K + kBlockK - 1) / kBlockK;
+        panels = (columns + kPanel<T> - 1) / kPanel<T>;
+        most_k = blocks < 2 ? K : ((K + blocks - 1) / blocks + width<T> - 1) / width<T> * width<T>;
+        packs_b = !B::must_pack && rows.count >= kReadsOfPacked && K >= kWorthCopying &&
+                  (b.ld * size % kTwoSets == 0 || b.ld * K * size > kLargeB);
+        if (packs_b) rows.fill_first();
+        copies_a = worth_copying(a, columns, K);
+        prefetches_c = K <= kBlockK && ldc * size >= kFarRows;
+    }
+};
+
+// A piece of C of at most kBlockColumns columns; K products an element.
+template <class T, class B>
+void gemm_block(Operand<T> a, const B& b, Output<T> c, Piece piece, Index K, const Epilogue<T>* epilogue,
+                Scratch scratch) {
+    constexpr int panel = kPanel<T>;
+    if (piece.m1 <= piece.m0 || piece.n1 <= piece.n0) return;
+    const Blocking<T, B> blocking(a, b, c.ld, piece, K);
+    const RowTiles& rows = blocking.rows;
+    T* const packed_b = static_cast<T*>(scratch.data);
+    const CopiedRows<T> copied(a, blocking.copies_a, packed_b + kBlockK * kBlockColumns);
+
+    Index k0 = 0;
+    do {  // at least once: for K = 0, C = epilogue(0)
+        const Index k = K - k0 < blocking.most_k ? K - k0 : blocking.most_k;
+        const Index next = K - k0 - k < blocking.most_k ? K - k0 - k : blocking.most_k;
+        if constexpr (B::must_pack) pack_transposed(b, k0, k, piece.n0, piece.n1, packed_b);
+        for (Index t = 0; t < rows.count; ++t) {
+            const Index m = rows.begin(t);
+            const int height = int(rows.begin(t + 1) - m);
+            const Operand<T> a_rows = copied.tile(rows, t, k0, k);
+            const bool packs = blocking.packs_b && t == 0;
+            const bool reads_packed = B::must_pack || (blocking.packs_b && t > 0);
+            for (Index p = 0, n = piece.n0; p < blocking.panels; ++p, n += panel) {
+                T* const packed = packed_b + p * (panel * kBlockK);
+                Tile<T> tile{.a = a_rows,
+                             .b = reads_packed ? packed : b.at(k0, n),
+                             .ldb = reads_packed ? panel : b.ld,
+                             .k = k,
+                             .packed = packs ? packed : nullptr,
+                             .c = c.data + m * c.ld + n,
+                             .ldc = c.ld,
+                             .epilogue = next == 0 ? epilogue : nullptr,
+                             .row = m,
+                             .col = n,
+                             .first = k0 == 0};
+                compute_tile(tile, height, piece.n1 - n);
+                if (blocking.prefetches_c) prefetch_to_write(tile.c + height * c.ld, c.ld, height, panel);
+                if constexpr (!B::must_pack)
+                    if (blocking.packs_b && next) {  // each tile prefetches its part of the next block of B
+                        const Index part = t * blocking.panels + p, parts = rows.count * blocking.panels;
+                        prefetch(b, k0 + k + part * next / parts, k0 + k + (part + 1) * next / parts,
+                                 piece.n0, piece.n1);
+                    }
+            }
+        }
+        k0 += k;
+    } while (k0 < K);
+}
+
+template <class T, class B>
+BP_INLINE void gemm_blocks(Operand<T> a, const B& b, Output<T> c, const Piece& piece, Index K,
+                           const Epilogue<T>& epilogue, Scratch scratch) {
+    for (Index n = piece.n0; n < piece.n1; n += kBlockColumns) {
+        const Index end = piece.n1 - n < kBlockColumns ? piece.n1 : n + kBlockColumns;
+        gemm_block(a, b, c, Piece{piece.m0, piece.m1, n, end}, K,
+                   epilogue.does_nothing() ? nullptr : &epilogue, scratch);
+    }
+}
+
+}  // namespace
+
+#define BACKPASS_GEMM(T, B)                                                          \
+    template <>                                                                      \
+    void gemm(Operand<T> a, const B<T>& b, Output<T> c, const Piece& piece, Index K, \
+              const Epilogue<T>& epilogue, Scratch scratch) {                        \
+        gemm_blocks(a, b, c, piece, K, epilogue, scratch);                           \
+    }
+BACKPASS_GEMM(float, RowMajor)
+BACKPASS_GEMM(float, Transposed)
+BACKPASS_GEMM(double, RowMajor)
+BACKPASS_GEMM(double, Transposed)
+
+}  // namespace backpass::BACKPASS_ISA

@@ -1,0 +1,46 @@
+// Sizes of tiles, blocks and copies of matrix products.
+#pragma once
+#include "../vector/simd.hpp"
+
+namespace backpass::BACKPASS_ISA {
+namespace {
+
+// A tile of C is kTileRows x kTileVectors accumulators. They leave registers for the vectors of B and one element of A.
+constexpr int kTileRows = kRegisters == 32 ? 14 : 6;
+constexpr int kTileVectors = 2;
+template <class T>
+constexpr int kPanel = kTileVectors * width<T>;  // columns of B that a tile reads
+
+// A block of B is 256 or 512 KiB: it stays in the L2 cache, beside what passes through.
+constexpr Index kBlockK = 256;
+constexpr Index kBlockColumns = 256;
+
+// Strides in bytes at which rows crowd into one, two or four sets of an L1 cache: its 64 sets of lines repeat every 4 KiB.
+constexpr Index kOneSet = 4096, kTwoSets = 2048, kFourSets = 1024;
+
+// When copies pay, as measured (benchmarks/LOG.md).
+constexpr Index kWorthCopying = 64;  // steps of k
+constexpr Index kReadsOfPacked = 4;  // tiles that read a packed B
+constexpr Index kLargeB = 1 << 20;   // bytes of B beyond which it leaves the L2 cache between two tiles
+constexpr Index kManyColumns = 256;  // columns of B, for which a copied A is read often
+constexpr Index kFarRows = 2048;     // bytes between rows of C, from which on a prefetch for writing pays
+constexpr Index kRowsAhead = 16;     // distance of the prefetch of a copy, in rows
+
+// Copied tiles of A. An A read along its rows is copied to rows kCopiedStride apart, which spread over the sets of the cache. An A
+// read down its columns is copied to columns of kCopiedHeight, which is kTileRows rounded up to whole vectors. There several
+// tiles are copied at once, because one cache line spans them.
+constexpr Index kCopiedHeight = 16;
+constexpr Index kCopiedStride = kBlockK + 16;
+constexpr Index kCopiedTiles = 8;
+static_assert(kCopiedHeight >= kTileRows && kCopiedHeight % (64 / sizeof(float)) == 0);
+
+// Elements of the scratch memory that gemm() uses.
+template <class T>
+constexpr Index kPackedElements =
+    kBlockK * (kBlockColumns + kCopiedHeight * kCopiedTiles) + kCopiedHeight * kCopiedStride;
+
+template <class T>
+constexpr Index kLine = 64 / Index(sizeof(T));  // elements of a cache line
+
+}  // namespace
+}  // namespace backpass::BACKPASS_ISA
