@@ -68,7 +68,7 @@ def test_progress_without_tqdm_is_a_line_for_each_model() -> None:
         import numpy as np, backpass as bp; from backpass import nn
         X, y = np.ones((20, 2), np.float32), np.ones(20)
         models = [bp.Model(nn.Linear(2, 1), seed=s) for s in range(3)] + [bp.Model(nn.Linear(3, 1))]
-        bp.fit_many(models, X, y, progress=True, epochs=2)
+        bp.fit_many(models, X, y, progress=True, epochs=2, threads=1)
     """
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)],
@@ -86,7 +86,12 @@ def test_progress_without_tqdm_is_a_line_for_each_model() -> None:
 def test_progress_with_tqdm(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("tqdm")
     models = [small("cross_entropy", seed=s) for s in range(2)]
-    bp.fit_many(models, *LONG, epochs=8, batch_size=10, threads=2, progress=True)
+
+    class Lingers(bp.Callback):
+        def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+            time.sleep(0.15)
+
+    bp.fit_many(models, *LONG, epochs=4, threads=2, progress=True, callbacks=[Lingers()])
     shown = capsys.readouterr().err
     assert "2/2" in shown
     assert "model 1  epoch " in shown
