@@ -345,3 +345,11 @@ def test_small_tables_and_frozen_ones(rows: int, backend: Backend) -> None:
     made.net[0].requires_grad_()
     made.fit(IDS % rows, Y, epochs=2, progress=False)
     assert not np.array_equal(made.net[0].weight, before)
+
+
+def test_a_row_that_overflowed_ends_the_fit_with_its_table() -> None:
+    made = model(optim.SGD(0.1))
+    made.net[0].weight[V - 1] = np.inf  # a row that no batch has
+    with pytest.raises(bp.NonFiniteError, match=r"layer 0 \(Embedding.*0\.weight not finite"):
+        made.fit(IDS, Y, epochs=2, batch_size=8)
+    assert made.epoch == 2

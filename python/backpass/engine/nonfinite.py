@@ -27,13 +27,13 @@ def raise_non_finite(engine: Engine, plan: Plan | None) -> NoReturn:
     )
 
 
-def check_weights(engine: Engine) -> None:
+def check_weights(engine: Engine, tables: bool = True) -> None:
     """NonFiniteError where an update itself overflowed: gradients were finite, yet weights no longer are.
 
     The guard looks at the gradient, before the update: to keep the weights for this case, too, would cost a copy of them in
-    every step.
+    every step. tables: those with sparse=True as well, which may be much larger than what an epoch trains.
     """
-    if np.isfinite(engine.flat.params).all():
+    if np.isfinite(engine.flat.params).all() if tables else all(map(_is_finite, engine.flat.dense())):
         return
     overflowed = [
         (f"{prefix}.{key}" if prefix else key, prefix)
@@ -51,6 +51,10 @@ def check_weights(engine: Engine) -> None:
         step,
         layer,
     )
+
+
+def _is_finite(part: np.ndarray) -> bool:
+    return bool(np.isfinite(part).all())
 
 
 def largest_gradient(engine: Engine) -> tuple[str, str]:

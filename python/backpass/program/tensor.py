@@ -64,6 +64,12 @@ class Parameters:
         start = self.offsets[number]
         return slice(start, start + prod(self.shapes[number]))
 
+    def dense(self) -> list[np.ndarray]:
+        """The parameters without the tables of which a step trains some rows."""
+        apart = [self.part(number) for number in sorted(self.sparse)]
+        starts, ends = [0, *(part.stop for part in apart)], [*(part.start for part in apart), self.size]
+        return [self.params[start:end] for start, end in zip(starts, ends, strict=True)]
+
     def view(self, number: int, flat: np.ndarray) -> np.ndarray:
         """The part of a flat vector that belongs to a parameter."""
         return flat[self.part(number)].reshape(self.shapes[number])

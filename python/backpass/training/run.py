@@ -125,7 +125,7 @@ def train(
                         break
                 if expired:
                     break  # within the epoch, even if only its end is missing: the position says where
-                check_weights(engine)
+                check_weights(engine, tables=False)
             except NonFiniteError as error:
                 if not judge.forgives(error):
                     raise
@@ -138,6 +138,8 @@ def train(
                 tell_all(sorted([*callbacks, run.history], key=runs_last), "on_epoch_end", epoch, logs)
             if judge.epoch_ends(epoch) or engine.stop_training or late():
                 break
+        if engine.flat.sparse:
+            check_weights(engine)
     except NonFiniteError:
         run.broken = True
         if not any(isinstance(callback, TerminateOnNaN) for callback in callbacks):
