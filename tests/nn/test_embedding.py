@@ -277,6 +277,7 @@ def test_tokens_of_numbers_and_categories(tmp_path: Path, backend: Backend) -> N
         f"0.{k}" for k in ("weight", "bias", "cls", "tables.0.weight", "tables.1.weight")
     ]
     x = {"x": rng.standard_normal((12, 4)), "categories": rng.integers(0, [3, 5], (12, 2))}
+    x["categories"][3, 1] = 4
     theirs = torch_peer.FeatureTokenizer(4, E, (3, 5), cls_token=True).double()
     state = {k[2:]: torch_peer.tensor(v) for k, v in ours.state_dict().items() if k.startswith("0.")}
     theirs.load_state_dict(state)

@@ -129,3 +129,22 @@ def test_what_is_not_known_is_refused() -> None:
 
     with pytest.raises(ValueError, match="a window over steps and something else"):
         bp.Model(Picture(), "mse").predict(X, lengths=L)
+
+
+NORMS: dict[str, Callable[[], nn.Module]] = {
+    "BatchNorm1d": lambda: nn.BatchNorm1d(3),
+    "GroupNorm": lambda: nn.GroupNorm(1, 3),
+    "InstanceNorm1d": lambda: nn.InstanceNorm1d(3),
+}
+
+
+@pytest.mark.filterwarnings("ignore:no gradient reaches")
+@pytest.mark.parametrize("name", NORMS)
+def test_statistics_over_steps_are_refused(name: str) -> None:
+    """The padding would count in them."""
+    model = made(nn.Sequential(nn.Conv1d(3, 3, 1), NORMS[name](), nn.Conv1d(3, 4, 1)), "mean")
+    with pytest.raises(
+        ValueError, match=rf"{name}.*: lengths is given, which does not go with statistics over steps"
+    ):
+        model.fit(X, np.zeros((N, 2)), lengths=L)
+    model.fit(X, np.zeros((N, 2)))

@@ -395,3 +395,30 @@ def test_noise_that_a_training_step_would_repeat() -> None:
     with pytest.raises(ValueError, match="runs again for the same shapes"):
         model.forward(X, training=True)
     assert np.array_equal(model.predict(X), before)
+
+
+@pytest.mark.parametrize("name", ["learned", "state", "view", "modules", "training", "parameters", "walk"])
+def test_a_name_that_every_module_has_is_refused(name: str) -> None:
+    class Taken(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            setattr(self, name, nn.Linear(2, 2))
+
+        def forward(self, x: Any) -> Any:
+            return x
+
+    with pytest.raises(AttributeError, match=f"Taken: {name} is a name that nn.Module has itself"):
+        Taken()
+
+
+def test_names_that_only_arguments_of_layers_need_are_free() -> None:
+    class Free(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.sizes, self.flag = [2, 3], True
+            self.inner = nn.Linear(2, 3)
+
+        def forward(self, x: Any) -> Any:
+            return self.inner(x)
+
+    assert bp.Model(Free(), "mse").predict(np.ones((4, 2))).shape == (4, 3)

@@ -22,11 +22,22 @@ FEW = 256
 
 
 def by_batch(
-    builder: Builder, x: Tensor, eps: float, weight: Tensor | None, bias: Tensor | None, tracked: bool
+    builder: Builder,
+    layer: str,
+    x: Tensor,
+    eps: float,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    tracked: bool,
 ) -> tuple[Tensor, dict[str, np.ndarray]]:
-    """(B, C, ...) normalised by the statistics of the batch; with `tracked` also these, "mean" and "var"."""
-    from ..program.channels import from_planes, lies_channels_last, planes  # `import backpass` is to be quick
+    """(B, C, ...) normalised by the statistics of the batch; with `tracked` also these, "mean" and "var".
 
+    layer: who asks, for errors.
+    """
+    from ..program.channels import from_planes, lies_channels_last, planes  # `import backpass` is to be quick
+    from ..program.masks import refuse_statistics  # as above
+
+    refuse_statistics(builder, layer, x)
     rows, channels, length = (together := planes(builder, x)).shape
     parts = parts_of_rows(rows, channels)
     fields: dict[str, Any] = {"weight": weight, "bias": bias, "eps": eps}
@@ -68,7 +79,7 @@ class BatchNorm(Module):
             self.parameter("weight", shape, ones)
             self.parameter("bias", shape, zeros)
         if not self.whole_batch:
-            self.starts = {
+            self.starts |= {
                 "running_mean": (shape, 0.0),
                 "running_var": (shape, 1.0),
                 "num_batches_tracked": ((), 0),
@@ -99,7 +110,7 @@ class BatchNorm(Module):
                 f"{self!r}: cannot train on a batch with one value per channel; use a larger batch_size"
             )
         tracked = builder.training and mean is not None
-        y, of_batch = by_batch(builder, x, self.eps, weight, bias, tracked)
+        y, of_batch = by_batch(builder, repr(self), x, self.eps, weight, bias, tracked)
         if tracked:
             builder.keep(
                 batch_norm_track,

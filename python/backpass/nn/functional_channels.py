@@ -57,7 +57,7 @@ def batch_norm(
         count = x.shape[0] * prod(x.shape[2:])
         if count < 2:
             raise ValueError(f"batch_norm: x has shape {x.shape}, expected more than one value per channel")
-        y, of_batch = by_batch(builder, tensor, eps=float(eps), tracked=True, **given)
+        y, of_batch = by_batch(builder, "batch_norm", tensor, eps=float(eps), tracked=True, **given)
         if (
             builder.training
             and isinstance(running_mean, SymbolicTensor)
@@ -98,7 +98,7 @@ def group_norm(
         )
     shape = num_groups, x.shape[1] // num_groups
     w, b = (_by_channel("group_norm", n, x, v, shape) for n, v in (("weight", weight), ("bias", bias)))
-    return x._next(grouped(x.builder, x._number, num_groups, w, b, float(eps)))
+    return x._next(grouped(x.builder, "group_norm", x._number, num_groups, w, b, float(eps)))
 
 
 def instance_norm(

@@ -13,9 +13,18 @@ from .module import Module
 
 
 def grouped(
-    builder: Builder, x: Tensor, groups: int, weight: Tensor | None, bias: Tensor | None, eps: float
+    builder: Builder,
+    layer: str,
+    x: Tensor,
+    groups: int,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
 ) -> Tensor:
-    """(B, C, ...) normalised by groups of channels; weight and bias (G, C/G)."""
+    """(B, C, ...) normalised by groups of channels; weight and bias (G, C/G). layer: who asks, for errors."""
+    from ..program.masks import refuse_statistics  # here: `import backpass` is to be quick
+
+    refuse_statistics(builder, layer, x)
     batch, channels, length = *x.shape[:2], prod(x.shape[2:])
     rows = builder.reshape(rows_of_channels(builder, x), (batch, length, groups, channels // groups))
     y = builder.emit(group_norm_forward, x=rows, weight=weight, bias=bias, eps=eps)
@@ -63,7 +72,9 @@ class GroupNorm(Module):
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
         if len(x.shape) not in (2, 3, 4) or x.shape[1] != self.num_channels:
             raise self.unfit(x, f"(batch, {self.num_channels}), or length, or height and width behind these")
-        return grouped(builder, x, self.num_groups, self.tensor("weight"), self.tensor("bias"), self.eps)
+        return grouped(
+            builder, repr(self), x, self.num_groups, self.tensor("weight"), self.tensor("bias"), self.eps
+        )
 
 
 class InstanceNorm(Module):
@@ -100,7 +111,9 @@ class InstanceNorm(Module):
             raise self.unfit(x, f"(batch, {self.num_features}, {', '.join(self.lengths)})")
         if builder.training and prod(x.shape[2:]) < 2:
             raise ValueError(f"{self!r}: cannot train on images with one value per channel")
-        return grouped(builder, x, self.num_features, self.tensor("weight"), self.tensor("bias"), self.eps)
+        return grouped(
+            builder, repr(self), x, self.num_features, self.tensor("weight"), self.tensor("bias"), self.eps
+        )
 
 
 class InstanceNorm1d(InstanceNorm):

@@ -22,6 +22,18 @@ from .tree import Tree
 Kind = Literal["number", "index", "length"]
 
 
+# What each module holds of its own, beside the methods and properties of the class.
+HELD = ("learned", "starts", "state")
+
+
+@cache
+def own_names() -> frozenset[str]:
+    """The names that a network of one's own cannot give its attributes, because the module needs them itself."""
+    members = {name: value for kind in (Module, Tree) for name, value in vars(kind).items()}
+    needed = {name for name, value in members.items() if callable(value) or isinstance(value, property)}
+    return frozenset(HELD) | {name for name in needed if not name.startswith("_")} - {"forward", "emit"}
+
+
 @cache
 def _arguments(module: Any) -> Mapping[str, Kind]:
     """What `forward` has to be given."""
@@ -277,6 +289,10 @@ class Module(Tree, ArgumentChecks):
         return shown(self, name) if name in self.learned else buffer(self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name in own_names() and self.has_forward and (name not in HELD or name in self.__dict__):
+            raise AttributeError(
+                f"{type(self).__name__}: {name} is a name that nn.Module has itself; expected another one"
+            )
         if isinstance(value, Module | Parameter) and "learned" not in self.__dict__:
             raise AttributeError(
                 f"{type(self).__name__}: __init__ has to call super().__init__() before it sets {name}"

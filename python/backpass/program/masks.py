@@ -59,6 +59,17 @@ def lengths_of_places(builder: Builder, layer: str, x: Tensor) -> Tensor | None:
     return builder.lengths_by_steps[x.shape[-1]]
 
 
+def refuse_statistics(builder: Builder, layer: str, x: Tensor) -> None:
+    """ValueError where rows of x (B, C, ...) have lengths and x has a dimension of steps, whose padding would count."""
+    lengths = builder.steps
+    if lengths is None or lengths.shape != x.shape[:1]:
+        return
+    if any(size in builder.lengths_by_steps for size in x.shape[2:]):
+        raise ValueError(
+            f"{layer}: lengths is given, which does not go with statistics over steps; nn.LayerNorm has none"
+        )
+
+
 def filled_behind(builder: Builder, x: Tensor, lengths: Tensor, value: float) -> Tensor:
     """x (B, C, L) with a value behind the end of each row."""
     return elementwise(builder, "where", _inside(builder, lengths, x.shape, 2), x, value)
