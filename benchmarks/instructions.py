@@ -3,9 +3,10 @@
     python benchmarks/instructions.py            compare with benchmarks/results/instructions.json; fails where they grew by > 2 %
     python benchmarks/instructions.py --record   write that file
 
-Counted is a round of steps of several workloads (MIX): two processes differ only in their number of rounds. Nothing in it depends on
-time or on addresses: `fit` returns to Python after a whole epoch, not after 50 ms, and garbage is not collected. valgrind knows no
-AVX-512, so it is AVX2. Counts belong to a compiler: with another one than the file's there is nothing to compare, and it says so.
+Counted is a round of steps of several workloads (MIX): two processes differ only in their number of rounds. Nothing in it depends
+on time or addresses: `fit` returns to Python after a whole epoch, not after 50 ms, and garbage is not collected. valgrind knows
+no AVX-512, so it is AVX2. Counts belong to a compiler: with another one than the file's there is nothing to compare, and it
+says so.
 """
 
 import argparse
