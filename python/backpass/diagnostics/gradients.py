@@ -61,7 +61,11 @@ def _of_parameters(passes: Passes, names: list[str] | None) -> dict[str, np.ndar
     found, net = passes.gradients(), passes.engine.net
     if names is None:
         return found
-    within = {id(inner.learned[key]) for name in names for _, inner, key in dict(net.walk())[name].places()}
+    within = {
+        id(inner.learned[key])
+        for name in names
+        for _, inner, key in dict(net.walk())[name].parameter_places()
+    }
     return {
         name: found[name] for name, inner, key in weights.learned(net) if id(inner.learned[key]) in within
     }

@@ -12,7 +12,7 @@ from ..nn.tree import dotted
 
 def learned(net: Module) -> list[tuple[str, Module, str]]:
     """Name, layer and key of every parameter; a shared one once, under its first name."""
-    return [(dotted(prefix, key), layer, key) for prefix, layer, key in net.places()]
+    return [(dotted(prefix, key), layer, key) for prefix, layer, key in net.parameter_places()]
 
 
 def frozen(net: Module) -> list[str]:

@@ -42,9 +42,11 @@ class Tree(Adjustable):
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """The parameters within by their dotted names, each once; their values are the model's: `model.named_parameters()`."""
-        return ((dotted(prefix, name), module.learned[name]) for prefix, module, name in self.places())
+        return (
+            (dotted(prefix, name), module.learned[name]) for prefix, module, name in self.parameter_places()
+        )
 
-    def places(self) -> Iterator[tuple[str, Any, str]]:
+    def parameter_places(self) -> Iterator[tuple[str, Any, str]]:
         """Where each parameter within stands first: the dotted name of its module, the module, and its name there."""
         seen: set[int] = set()
         for prefix, module in self.walk():
