@@ -111,6 +111,7 @@ def fit_each(
 
     team = min(checked_threads(threads) or get_num_threads(), count)
     table: dict[int, dict[str, Any]] = {}
+    failed: dict[int, Exception] = {}
     with (
         Progress(count, team, flag("progress", progress), lambda number: f"{by} {keys[number]}") as shown,
         closing(results(range(count), train, team, shown.look)) as come,
@@ -120,7 +121,9 @@ def fit_each(
             row = row_of(outcome)
             table[outcome.number] = {"key": keys[row.pop("model")]} | row
             if outcome.error:
-                found.drop(keys[outcome.number], outcome.error)
+                failed[outcome.number] = outcome.error
+    for number in sorted(failed):  # not as they came, which depends on the threads
+        found.drop(keys[number], failed[number])
     found.rows = [table[number] for number in range(count)]
     if found.errors:
         key, error = next(iter(found.errors.items()))
