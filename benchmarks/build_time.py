@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 MOST_YARDSTICKS = 70.0
-MOST_MEGABYTES = 5.0
+MOST_MEGABYTES = 3.5
 YARDSTICK = """
 #include <map>
 #include <regex>

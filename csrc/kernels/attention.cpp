@@ -41,8 +41,6 @@ BP_INLINE const Word* words_of_row(Word* words, Index begin, Index count, std::u
     return words + begin % kDrawBlock;
 }
 
-BP_INLINE Index between(Index count, Index most) { return count < 0 ? 0 : count < most ? count : most; }
-
 // y = P v, P = softmax(scale q kᵀ + mask), with dropout of P, for one block of queries of a head. start: the step of the first
 // query, where attention is causal.
 template <class T>

@@ -35,11 +35,11 @@ struct Head {
 };
 BP_INLINE Head head_of(const AttentionShape& s, Index task) { return {task / s.heads, task % s.heads}; }
 
+BP_INLINE Index between(Index count, Index most) { return count < 0 ? 0 : count < most ? count : most; }
+
 // How many keys of a sample count.
 BP_INLINE Index keys_of(const Tensor<const std::int64_t>& lengths, Index keys, Index b) {
-    if (!lengths) return keys;
-    const Index length = lengths.data[b];
-    return length < 0 ? 0 : length < keys ? length : keys;
+    return lengths ? between(lengths.data[b], keys) : keys;
 }
 
 // ---- operands: (B, T, heads, D) ---------------------------------------------------------------------------

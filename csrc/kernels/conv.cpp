@@ -28,8 +28,7 @@ void conv2d_forward(const Conv2dForward<T>& op, Range range, Scratch scratch) {
                 O = op.weight.shape[3];
     const Index groups = op.window.groups, columns = O / groups, P = op.y.shape[1], Q = op.y.shape[2];
     const Index image = P * Q * O;
-    const bool sweep =
-        op.slope || (op.activation != Activation::identity && op.activation != Activation::relu);
+    const bool sweep = needs_sweep(op);
     const bool relu = !sweep && op.activation == Activation::relu;
     const auto rows_of_images = [&](Index n0, Index n1, Index u0, Index u1) BP_INLINED {
         if (op.window.depthwise(op.weight))

@@ -30,8 +30,7 @@ template <class T>
 void linear_forward(const LinearForward<T>& op, Range range, Scratch scratch) {
     const Grid grid = op.grid();
     const Index I = op.x.cols(), O = op.y.cols();
-    const bool sweep =
-        op.slope || (op.activation != Activation::identity && op.activation != Activation::relu);
+    const bool sweep = needs_sweep(op);
     const bool relu = !sweep && op.activation == Activation::relu;
     const Epilogue<T> epilogue{.bias = op.bias.data, .relu = relu};
     const bool narrow = O <= width<T> / 4, sparse = !narrow && sparse_in_rows(op.x, O);

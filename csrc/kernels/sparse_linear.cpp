@@ -76,8 +76,7 @@ BP_INLINE auto forward_row_of(int vectors, std::integer_sequence<int, Vectors...
 template <class T>
 void sparse_linear_forward(const SparseLinearForward<T>& op, Range range, Scratch) {
     constexpr Index w = width<T>, panel = kRowVectors * w;
-    const bool sweep =
-        op.slope || (op.activation != Activation::identity && op.activation != Activation::relu);
+    const bool sweep = needs_sweep(op);
     const Epilogue<T> epilogue{.bias = op.bias.data, .relu = !sweep && op.activation == Activation::relu};
     const Index O = op.y.cols();
     const auto [begin, end] = covered(range, op.rows_per_task(), op.y.rows());

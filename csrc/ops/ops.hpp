@@ -72,8 +72,8 @@ struct Of<OpList<Op...>> {
     template <class Wanted>
     static constexpr std::size_t number() {
         std::size_t at = 0;
-        (void)((__is_same(Wanted, Op) || (++at, false)) ||
-               ...);  // std::is_same_v would be instantiated 250² times
+        // std::is_same_v would be instantiated 250² times.
+        (void)((__is_same(Wanted, Op) || (++at, false)) || ...);
         return at;
     }
 };

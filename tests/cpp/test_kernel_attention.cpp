@@ -237,7 +237,11 @@ void forged_starts() {
         AttentionStep<T> op;
         op.q = x, op.k = x, op.v = x, op.start = start, op.keys = keys, op.values = values, op.y = y;
         run(op);
+        const bool inside = at == -2 || at == 4;
+        CHECK(inside || (keys[0] == T(77) && keys[39] == T(77) && values[0] == T(77) && values[39] == T(77)));
         if (at == -2) CHECK(y[0] == T(0) && keys[0] == x[2 * 8]);
+        if (at == 4) CHECK(keys[31] == T(77) && keys[32] == x[0]);
+        if (at == INT64_MIN) CHECK(y[0] == T(0) && y[23] == T(0));
     }
 }
 

@@ -29,6 +29,12 @@ def torch() -> Any:
     return pytest.importorskip("torch")
 
 
+def cases(table: Any) -> list[Any]:
+    """Its names; those that PyTorch makes belong to the tests of PyTorch."""
+    of_torch = ("tensor", "a tensor with a gradient", "a dataset", "a loader")
+    return [pytest.param(name, marks=pytest.mark.torch if name in of_torch else ()) for name in table]
+
+
 def frame(**columns: Any) -> Any:
     """The six columns of X, of which others may take the place."""
     return pandas().DataFrame({**dict(zip("abcdef", X.astype(np.float64).T, strict=True)), **columns})
@@ -71,7 +77,7 @@ def plain(table: Any) -> np.ndarray:
     return np.asarray(table, dtype=float)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", cases(FORMS))
 def test_forms_of_x_train_as_the_numbers_do(form: str) -> None:
     table = FORMS[form]()
     numbers = plain(table)
@@ -105,7 +111,7 @@ TARGETS: dict[str, Callable[[], Any]] = {
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "nll"])
-@pytest.mark.parametrize("form", TARGETS)
+@pytest.mark.parametrize("form", cases(TARGETS))
 def test_forms_of_labels_train_as_the_indices_do(form: str, loss: str) -> None:
     given = TARGETS[form]()
     model, wanted = small(loss), small(loss)
@@ -179,7 +185,7 @@ PLACES = {"validation_data": "validation_data: ", "a chunk": r"X\[1\]: "}
 
 
 @pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("what", BROKEN)
+@pytest.mark.parametrize("what", cases(BROKEN))
 def test_what_is_no_number_is_named_in_every_call(what: str, call: str) -> None:
     make, message = BROKEN[what]
     model = small()
@@ -214,7 +220,7 @@ BAD_TARGETS: dict[str, tuple[Callable[[], Any], str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("what", BAD_TARGETS)
+@pytest.mark.parametrize("what", cases(BAD_TARGETS))
 def test_what_is_no_label_is_named(what: str) -> None:
     make, message = BAD_TARGETS[what]
     model = small("cross_entropy")
@@ -384,6 +390,7 @@ def test_a_batch_larger_than_all_rows_is_all_rows(call: Callable[[bp.Model], Any
 # ---- datasets, loaders, chunks ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.torch
 def test_a_dataset_of_tensors_is_its_arrays() -> None:
     x, y, weight = (torch().tensor(array) for array in (X, Y, np.linspace(0, 2, 70)))
     dataset = torch().utils.data.TensorDataset
@@ -413,7 +420,7 @@ LOADERS: dict[str, tuple[Callable[[], Any], str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("what", LOADERS)
+@pytest.mark.parametrize("what", cases(LOADERS))
 def test_what_comes_once_or_in_no_order_is_told_what_to_be(what: str) -> None:
     make, message = LOADERS[what]
     model = small()
@@ -425,6 +432,7 @@ def test_what_comes_once_or_in_no_order_is_told_what_to_be(what: str) -> None:
             call(make())
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("name", ["X", "validation_data"])
 def test_rows_are_no_chunks(name: str) -> None:
     """A list of pairs (row, target), or a map-style dataset of them."""

@@ -188,6 +188,7 @@ def test_gradients_with_dropout(backend: Backend) -> None:
     assert found.worst_relative_error < 1e-6
 
 
+@pytest.mark.torch
 @once
 def test_initial_weights_are_those_of_torch() -> None:
     state = bp.Model(nn.MultiheadAttention(64, 4), seed=0).state_dict()

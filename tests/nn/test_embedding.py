@@ -215,6 +215,7 @@ def test_a_tied_table_is_one_parameter(tmp_path: Path) -> None:
 # -- bags and tokens ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("mode", ["mean", "sum", "max"])
 def test_empty_bags_and_padding(mode: Any, backend: Backend) -> None:
     """As PyTorch gives it, and as F.embedding_bag does."""
@@ -268,6 +269,7 @@ def test_what_a_bag_refuses() -> None:
             bp.Model(Offsets(**settings)).predict(IDS)
 
 
+@pytest.mark.torch
 def test_tokens_of_numbers_and_categories(tmp_path: Path, backend: Backend) -> None:
     torch_peer = pytest.importorskip("helpers.torch_peer")
     tokenizer = nn.FeatureTokenizer(4, E, (3, 5), cls_token=True)

@@ -55,6 +55,7 @@ def small(forward: Callable[..., Any], **parts: Any) -> bp.Model:
     return bp.Model(Small(), dtype="float64")
 
 
+@pytest.mark.torch
 def test_keys_are_those_of_torch() -> None:
     model = bp.Model(Body())
     assert [*model.state_dict()] == [
@@ -331,6 +332,7 @@ def test_load_state_dict_in_part() -> None:
     assert (model.state_dict()["0.weight"] == 1).all()
 
 
+@pytest.mark.torch
 def test_modules_and_parameters_as_in_torch() -> None:
     shared = nn.Linear(2, 2)
     net = nn.Sequential(shared, nn.ReLU(), shared)

@@ -60,11 +60,10 @@ struct Depthwise {
                 for (int t = 0; t < Count; ++t) acc[t] = fma(load_some(from + t * step, lanes), tap, acc[t]);
             }
         }
+        const vec<T> bias = bias_of(epilogue, c, lanes);
         for (int t = 0; t < Count; ++t) {
             T* to = out + (v + t) * w.out_step * channels + c;
-            vec<T> value = acc[t];
-            if (epilogue.bias) value += load_some(epilogue.bias + c, lanes);
-            if (epilogue.relu) value = max(vec<T>{}, value);
+            vec<T> value = biased(acc[t], epilogue, bias);
             if (epilogue.where)
                 value = select(load_some(epilogue.where + (to - target), lanes) > vec<T>{}, value, vec<T>{});
             store_some(to, value, lanes);

@@ -4,6 +4,16 @@
 
 namespace backpass::BACKPASS_ISA {
 
+namespace {
+
+// Whether the activation takes a pass over the finished rows; relu alone is done in the epilogue.
+template <class Op>
+BP_INLINE bool needs_sweep(const Op& op) {
+    return op.slope || (op.activation != Activation::identity && op.activation != Activation::relu);
+}
+
+}  // namespace
+
 // y = f(z); kept = f'(z), unless kept is null. y may be z.
 template <class T>
 void activate(Activation activation, const T* z, T* y, T* kept, Index n, T alpha);

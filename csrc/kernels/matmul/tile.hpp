@@ -18,8 +18,8 @@ struct Tile {
     Index ldb = 0;
     Index k = 0;                      // steps of a piece
     const KPieces* pieces = nullptr;  // null: one
-    T* packed =
-        nullptr;  // where the panel of B is packed as the tile reads it, or null; of kTileRows rows, in one piece
+    // Where the panel of B is packed as the tile reads it, or null; of kTileRows rows, in one piece.
+    T* packed = nullptr;
     T* c = nullptr;
     Index ldc = 0;
     const Epilogue<T>* epilogue = nullptr;  // null: none, or the chains go on

@@ -62,6 +62,6 @@ def index_where(condition, a, b, y):
 
 @op("x[*] -> y[*]:int64", samples={"x": _numbers}, strided=("x",))
 def to_index(x, y):
-    """y = x without its fraction; -1 for what 64 bits do not hold."""
+    """y = x without its fraction; -1 from 2^63 in magnitude on, and for NaN."""
     held = np.abs(x) < 2.0**63
     y[...] = np.where(held, x, -1)
