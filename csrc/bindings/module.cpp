@@ -62,6 +62,12 @@ std::vector<std::string> listed(const char* const (&names)[N]) {
     return {names, names + N};
 }
 
+std::string unit_name(const std::string& precision, const std::string& isa, const std::string& unit) {
+    for (int i = 1; i < count_of(kPrecisionNames); ++i)
+        if (precision == kPrecisionNames[i]) return kUnitNames[int(choose_unit(unit, isa, Precision(i)))];
+    return kUnitNames[int(Unit::float32)];
+}
+
 std::vector<std::pair<std::string, bool>> activations() {
     std::vector<std::pair<std::string, bool>> found;
     for (int i = 0; i < count_of(kActivationNames); ++i)
@@ -87,8 +93,8 @@ bool interrupted() {
 class BoundProgram {
   public:
     BoundProgram(const std::vector<std::pair<std::string, py::dict>>& calls, const std::string& isa,
-                 const std::optional<py::array_t<std::int64_t>>& halt)
-        : halt_(checked(halt)), program_(make(calls), choose_isa(isa), halt ? halt->data() : nullptr) {}
+                 const std::optional<py::array_t<std::int64_t>>& halt, const std::string& unit)
+        : halt_(checked(halt)), program_(make(calls), choose_isa(isa), unit, halt ? halt->data() : nullptr) {}
 
     // (name, flops, bytes) of every instruction.
     std::vector<std::tuple<std::string, double, double>> costs() const {
@@ -182,8 +188,9 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.doc() = "The native backend of backpass: programs of ops over NumPy arrays.";
     py::class_<BoundProgram>(m, "Program")
         .def(py::init<const std::vector<std::pair<std::string, py::dict>>&, const std::string&,
-                      const std::optional<py::array_t<std::int64_t>>&>(),
-             py::arg("calls"), py::arg("isa") = "", py::arg("halt").noconvert() = py::none())
+                      const std::optional<py::array_t<std::int64_t>>&, const std::string&>(),
+             py::arg("calls"), py::arg("isa") = "", py::arg("halt").noconvert() = py::none(),
+             py::arg("unit") = "")
         .def("run", &BoundProgram::run, py::arg("steps") = 1, py::arg("threads") = 0,
              "Run all instructions `steps` times without the GIL; returns the number of whole steps done.")
         .def("costs", &BoundProgram::costs,
@@ -208,6 +215,9 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.def("available_isas", &available_isas, "Instruction sets that this CPU runs, fastest first.");
     m.def("choose_isa", &choose_isa, py::arg("name") = "",
           "The instruction set in use for `name`, BACKPASS_ISA or the fastest.");
+    m.def("precisions", [] { return listed(kPrecisionNames); }, "The names of all precisions of products.");
+    m.def("choose_unit", &unit_name, py::arg("precision"), py::arg("isa"), py::arg("unit") = "",
+          "What multiplies at a precision, for `unit`, BACKPASS_UNIT or the fastest of an instruction set.");
     m.def("get_num_threads", &get_num_threads);
     m.def("set_num_threads", &set_num_threads, py::arg("threads"));
 }

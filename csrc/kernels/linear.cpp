@@ -4,6 +4,7 @@
 #include "matmul/activate.hpp"
 #include "matmul/epilogue.hpp"
 #include "matmul/gemm.hpp"
+#include "matmul/pair_gemm.hpp"
 #include "matmul/pieces.hpp"
 #include "matmul/skip_zeros.hpp"
 
@@ -26,6 +27,15 @@ BP_INLINE void transposed_product(Index from, Index to, Index columns, Output<T>
     }
 }
 
+// gemm() at the precision of the op.
+template <class T, class B>
+BP_INLINE void product(Rounding rounding, Operand<T> a, const B& b, Output<T> c, const Piece& piece, Index K,
+                       const Epilogue<T>& epilogue, Scratch scratch) {
+    if constexpr (sizeof(T) == 4)
+        if (rounding.rounds()) return pair_gemm(rounding, a, b, c, piece, K, epilogue, scratch);
+    gemm(a, b, c, piece, K, epilogue, scratch);
+}
+
 template <class T>
 void linear_forward(const LinearForward<T>& op, Range range, Scratch scratch) {
     const Grid grid = op.grid();
@@ -33,12 +43,14 @@ void linear_forward(const LinearForward<T>& op, Range range, Scratch scratch) {
     const bool sweep = needs_sweep(op);
     const bool relu = !sweep && op.activation == Activation::relu;
     const Epilogue<T> epilogue{.bias = op.bias.data, .relu = relu};
-    const bool narrow = O <= width<T> / 4, sparse = !narrow && sparse_in_rows(op.x, O);
+    const bool rounds = op.rounding.rounds();
+    const bool narrow = !rounds && O <= width<T> / 4;
+    const bool sparse = !rounds && !narrow && sparse_in_rows(op.x, O);
     const Operand<T> x{op.x.data, op.x.ld(), 1};
     const RowMajor<T> weight{op.weight.data, O};
     const Output<T> y{op.y.data, op.y.ld()};
     while (range.begin < range.end) {
-        const Piece piece = next_piece(grid, range, sparse);
+        const Piece piece = next_piece(grid, range, sparse || rounds);
         const auto [m0, m1, n0, n1] = piece;
         if (narrow) {  // yᵀ = weightᵀ xᵀ
             const Operand<T> weight_t{op.weight.data, 1, O};
@@ -48,7 +60,7 @@ void linear_forward(const LinearForward<T>& op, Range range, Scratch scratch) {
                 gemm(weight_t, x_t, c, Piece{0, O, begin, end}, I, rows_epilogue, scratch);
             });
         } else if (!sparse || !sparse_gemm(x, weight, y, piece, I, epilogue, scratch)) {
-            gemm(x, weight, y, piece, I, epilogue, scratch);
+            product(op.rounding, x, weight, y, piece, I, epilogue, scratch);
         }
         if (sweep)
             for (Index m = m0; m < m1; ++m) {
@@ -77,8 +89,10 @@ BP_INLINE void weight_gradient(const LinearBackward<T>& op, Piece piece, bool sp
     const RowMajor<T> dy{op.dy.data, op.dy.ld()};
     const Output<T> dweight{op.dweight.data, O};
     if (sparse && sparse_gemm(x_t, dy, dweight, piece, B, Epilogue<T>{}, scratch)) return;
-    const Index middle = n1 == O ? O - transposed_columns<T>(B, I, O) : n1;
-    if (n0 < middle) gemm(x_t, dy, dweight, Piece{m0, m1, n0, middle}, B, Epilogue<T>{}, scratch);
+    const bool transposes = n1 == O && !op.rounding.rounds();
+    const Index middle = transposes ? O - transposed_columns<T>(B, I, O) : n1;
+    if (n0 < middle)
+        product(op.rounding, x_t, dy, dweight, Piece{m0, m1, n0, middle}, B, Epilogue<T>{}, scratch);
     if (middle < n1) {  // dweightᵀ = dyᵀ x
         const Index columns = O - middle;
         const Operand<T> dy_t{op.dy.data + middle, 1, op.dy.ld()};
@@ -100,8 +114,9 @@ BP_INLINE void input_gradient(const LinearBackward<T>& op, Piece piece, Scratch 
     const Transposed<T> weight_t{op.weight.data, O};
     const Output<T> dx{op.dx.data, op.dx.ld()};
     if (op.activation == Activation::relu && !op.slope)
-        return gemm(dy, weight_t, dx, piece, O, Epilogue<T>{.where = op.x.data, .ld = op.x.ld()}, scratch);
-    gemm(dy, weight_t, dx, piece, O, Epilogue<T>{}, scratch);
+        return product(op.rounding, dy, weight_t, dx, piece, O,
+                       Epilogue<T>{.where = op.x.data, .ld = op.x.ld()}, scratch);
+    product(op.rounding, dy, weight_t, dx, piece, O, Epilogue<T>{}, scratch);
     if (op.activation == Activation::identity && !op.slope) return;
     for (Index m = m0; m < m1; ++m) {
         T* row = dx.data + m * dx.ld + n0;
@@ -116,14 +131,15 @@ void linear_backward(const LinearBackward<T>& op, Range range, Scratch scratch) 
     const Grid weights = op.weight_grid(), inputs = op.input_grid();
     const Index O = op.dy.cols(), tasks = weights.tasks();
     Range first{range.begin, range.end < tasks ? range.end : tasks};
-    const bool sparse = op.dweight && first.begin < first.end && sparse_in_columns(op.x, O);
+    const bool rounds = op.rounding.rounds();
+    const bool sparse = !rounds && op.dweight && first.begin < first.end && sparse_in_columns(op.x, O);
     while (first.begin < first.end) {
-        const Piece piece = next_piece(weights, first, sparse);
+        const Piece piece = next_piece(weights, first, sparse || rounds);
         if (op.dweight) weight_gradient(op, piece, sparse, scratch);
         if (piece.m0 == 0 && op.dbias) bias_gradient(op.dy, op.dbias.data, piece.n0, piece.n1);
     }
     Range rest{range.begin > tasks ? range.begin - tasks : 0, range.end - tasks};
-    while (rest.begin < rest.end) input_gradient(op, next_piece(inputs, rest), scratch);
+    while (rest.begin < rest.end) input_gradient(op, next_piece(inputs, rest, rounds), scratch);
 }
 
 }  // namespace

@@ -20,6 +20,19 @@ struct Grid {
     BP_INLINE std::int64_t tasks() const { return rows * cols; }
 };
 
+// The precision of an op's products, and what computes them: the program chooses the unit for the machine.
+struct Rounding {
+    Precision precision = Precision::float32;
+    Unit unit = Unit::float32;
+
+    BP_INLINE bool rounds() const { return unit != Unit::float32 && precision != Precision::float32; }
+    template <class T>
+    const char* wrong() const {
+        return sizeof(T) == 8 && precision != Precision::float32 ? "precision must be float32 for float64"
+                                                                 : nullptr;
+    }
+};
+
 template <class T>
 struct LinearForward {
     static constexpr const char* name = "linear_forward";
@@ -27,6 +40,7 @@ struct LinearForward {
     Tensor<T> y, slope;
     Activation activation = Activation::identity;
     double alpha = 0;
+    Rounding rounding;
 
     template <class Visit>
     void fields(Visit&& field) {
@@ -37,6 +51,7 @@ struct LinearForward {
         field("slope", slope, optional, padded);
         field("activation", activation, kActivationNames);
         field("alpha", alpha);
+        field("precision", rounding.precision, kPrecisionNames);
     }
     const char* invalid() const {
         if (weight.ndim != 2) return "weight must be (I, O)";
@@ -44,7 +59,7 @@ struct LinearForward {
         if (!has_size(bias, weight.shape[1])) return "bias must be (O,)";
         if (!is_matrix(y, x.rows(), weight.shape[1]) || !is_matrix(slope, x.rows(), weight.shape[1]))
             return "y and slope must be (..., O)";
-        return nullptr;
+        return rounding.wrong<T>();
     }
     double flops() const { return 2.0 * double(x.rows()) * double(x.cols()) * double(weight.cols()); }
     double bytes() const { return double(sizeof(T)) * double(x.size() + weight.size() + y.size()); }
@@ -61,6 +76,7 @@ struct LinearBackward {
     Tensor<T> dx, dweight, dbias;
     Activation activation = Activation::identity;
     double alpha = 0;
+    Rounding rounding;
 
     template <class Visit>
     void fields(Visit&& field) {
@@ -73,6 +89,7 @@ struct LinearBackward {
         field("dbias", dbias, optional);
         field("activation", activation, kActivationNames);
         field("alpha", alpha);
+        field("precision", rounding.precision, kPrecisionNames);
     }
     const char* invalid() const {
         if (weight.ndim != 2 || !same_shape(weight, dweight)) return "weight and dweight must be (I, O)";
@@ -81,7 +98,7 @@ struct LinearBackward {
         if (!is_matrix(slope, x.rows(), x.cols()) || !is_matrix(dx, x.rows(), x.cols()))
             return "slope and dx must be (..., I)";
         if (!has_size(dbias, weight.shape[1])) return "dbias must be (O,)";
-        return nullptr;
+        return rounding.wrong<T>();
     }
     double flops() const {
         return 2.0 * (bool(dx) + bool(dweight)) * double(x.rows()) * double(x.cols()) * double(weight.cols());

@@ -127,6 +127,16 @@ inline constexpr const char* kPointwiseNames[] = {BACKPASS_POINTWISE(BACKPASS_NA
 enum class Reduction { BACKPASS_REDUCTIONS(BACKPASS_ENUMERATOR) };
 inline constexpr const char* kReductionNames[] = {BACKPASS_REDUCTIONS(BACKPASS_NAME)};
 
+// How a product reads its float32 operands: as they are, or as sums of bfloat16, of which so many products count.
+#define BACKPASS_PRECISIONS(X) X(float32) X(bf16x6) X(bf16x3) X(bf16)
+enum class Precision { BACKPASS_PRECISIONS(BACKPASS_ENUMERATOR) };
+inline constexpr const char* kPrecisionNames[] = {BACKPASS_PRECISIONS(BACKPASS_NAME)};
+
+// What multiplies at a precision: float32 stands in for all; an instruction; a loop that computes what the instruction does.
+#define BACKPASS_UNITS(X) X(float32) X(vdpbf16ps) X(emulation)
+enum class Unit { BACKPASS_UNITS(BACKPASS_ENUMERATOR) };
+inline constexpr const char* kUnitNames[] = {BACKPASS_UNITS(BACKPASS_NAME)};
+
 // What is computed of two integers that become indices.
 #define BACKPASS_INDEX_FUNCTIONS(X) \
     X(add) X(sub) X(mul) X(floordiv) X(mod) X(lt) X(le) X(gt) X(ge) X(eq) X(ne)

@@ -27,11 +27,12 @@ namespace {
 // Bits of CPUID, by leaf and register, and of XCR0: the registers that the operating system saves.
 // __builtin_cpu_supports knows fewer features, and needs a library that Windows does not link.
 struct Features {
-    unsigned leaf1_ecx = 0, leaf7_ebx = 0, extended1_ecx = 0, xcr0 = 0;
+    unsigned leaf1_ecx = 0, leaf7_ebx = 0, leaf7_1_eax = 0, extended1_ecx = 0, xcr0 = 0;
 
     bool contain(const Features& wanted) const {
         return (leaf1_ecx & wanted.leaf1_ecx) == wanted.leaf1_ecx &&
                (leaf7_ebx & wanted.leaf7_ebx) == wanted.leaf7_ebx &&
+               (leaf7_1_eax & wanted.leaf7_1_eax) == wanted.leaf7_1_eax &&
                (extended1_ecx & wanted.extended1_ecx) == wanted.extended1_ecx &&
                (xcr0 & wanted.xcr0) == wanted.xcr0;
     }
@@ -56,12 +57,15 @@ constexpr Features kV4{
     .leaf7_ebx = bits({16 /* AVX512F */, 17 /* DQ */, 28 /* CD */, 30 /* BW */, 31 /* VL */}),
     .xcr0 = bits({5 /* masks */, 6 /* upper halves of ZMM0-15 */, 7 /* ZMM16-31 */}),
 };
+// Beyond v4: VDPBF16PS.
+constexpr Features kBf16{.leaf7_1_eax = bits({5 /* AVX512_BF16 */})};
 
 Features features_of_cpu() {
     Features found;
     unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
     if (__get_cpuid(1, &eax, &ebx, &ecx, &edx)) found.leaf1_ecx = ecx;
     if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) found.leaf7_ebx = ebx;
+    if (__get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx)) found.leaf7_1_eax = eax;
     if (__get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx)) found.extended1_ecx = ecx;
     if (found.leaf1_ecx & 1u << kOsxsave) {
         __asm__ volatile("xgetbv" : "=a"(eax), "=d"(edx) : "c"(0));
@@ -70,14 +74,27 @@ Features features_of_cpu() {
     return found;
 }
 
-bool runs(const std::string& isa) {
+const Features& cpu_features() {
     static const Features cpu = features_of_cpu();
+    return cpu;
+}
+
+bool runs(const std::string& isa) {
+    const Features& cpu = cpu_features();
     if (isa == "avx2") return cpu.contain(kV3);
     if (isa == "avx512") return cpu.contain(kV3) && cpu.contain(kV4);
     return isa == "baseline";
 }
+bool has_vdpbf16ps(const std::string& isa) { return isa == "avx512" && cpu_features().contain(kBf16); }
+// Twice as many products a cycle as FMA on AMD's cores, half as many on Intel's.
+bool vdpbf16ps_is_fast() {
+    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+    return __get_cpuid(0, &eax, &ebx, &ecx, &edx) && ebx == signature_AMD_ebx;
+}
 #else
 bool runs(const std::string& isa) { return isa == "neon"; }
+bool has_vdpbf16ps(const std::string&) { return false; }
+bool vdpbf16ps_is_fast() { return false; }
 #endif
 
 struct Row {
@@ -120,6 +137,23 @@ std::string choose_isa(const std::string& name) {
     }
     throw std::invalid_argument("BACKPASS_ISA is '" + wanted +
                                 "', but this build on this CPU runs: " + known);
+}
+
+Unit choose_unit(const std::string& name, const std::string& isa, Precision precision) {
+    std::string wanted = name;
+    if (const char* forced = std::getenv("BACKPASS_UNIT"); wanted.empty() && forced) wanted = forced;
+    const bool has = has_vdpbf16ps(isa);
+    // Three and six products of twice the speed are slower than one.
+    const bool pays = has && vdpbf16ps_is_fast() && precision == Precision::bf16;
+    if (wanted.empty()) return pays ? Unit::vdpbf16ps : Unit::float32;
+    std::string known;
+    for (int unit = 0; unit < count_of(kUnitNames); ++unit) {
+        if (Unit(unit) == Unit::vdpbf16ps && !has) continue;
+        if (wanted == kUnitNames[unit]) return Unit(unit);
+        known += (known.empty() ? "" : ", ") + std::string(kUnitNames[unit]);
+    }
+    throw std::invalid_argument("BACKPASS_UNIT is '" + wanted + "', but " + isa +
+                                " on this CPU has: " + known);
 }
 
 const Kernels& kernels(const std::string& isa) {

@@ -14,6 +14,10 @@ std::vector<std::string> available_isas();
 // std::invalid_argument.
 std::string choose_isa(const std::string& name);
 
+// The unit that `name` asks for at a precision below float32: "" is BACKPASS_UNIT of the environment, or else the fastest of this
+// instruction set on this CPU, float32 where no other is faster. Throws std::invalid_argument.
+Unit choose_unit(const std::string& name, const std::string& isa, Precision precision);
+
 // Tell the CPU that this thread waits in a loop.
 void pause();
 

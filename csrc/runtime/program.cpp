@@ -21,14 +21,25 @@ bool writes(AnyOp& op, const std::int64_t* halt) {
     return found;
 }
 
+// Tell an op whose products have a precision what computes them.
+void set_unit(AnyOp& op, const std::string& unit, const std::string& isa) {
+    op.visit([&](auto& o) {
+        if constexpr (requires { o.rounding; })
+            if (o.rounding.precision != Precision::float32)
+                o.rounding.unit = choose_unit(unit, isa, o.rounding.precision);
+    });
+}
+
 }  // namespace
 
-Program::Program(std::vector<AnyOp> ops, const std::string& isa, const std::int64_t* halt)
+Program::Program(std::vector<AnyOp> ops, const std::string& isa, const std::string& unit,
+                 const std::int64_t* halt)
     : halt_(halt), guard_(ops.size()) {
     const Kernels& table = kernels(isa);
     instructions_.reserve(ops.size());
     for (AnyOp& op : ops) {
         if (guard_ == ops.size() && writes(op, halt)) guard_ = instructions_.size();
+        set_unit(op, unit, isa);
         const Instruction& made = instructions_.emplace_back(instruction_of(op, table));
         seconds_ += estimated_seconds(made.cost.flops, made.cost.bytes);
         most_threads_ = std::max(most_threads_, made.threads);

@@ -10,8 +10,9 @@ namespace backpass {
 
 class Program {
   public:
-    // Throws std::invalid_argument if an op's fields do not fit together. `halt` may be null.
-    Program(std::vector<AnyOp> ops, const std::string& isa, const std::int64_t* halt);
+    // Throws std::invalid_argument if an op's fields do not fit together. `unit`: see choose_unit(). `halt` may be null.
+    Program(std::vector<AnyOp> ops, const std::string& isa, const std::string& unit,
+            const std::int64_t* halt);
 
     // Runs the instructions `steps` times. Stops within a step when *halt becomes nonzero or `interrupted` returns true. A step
     // that has reached the instruction that may set halt is finished, so that the weights are those of a whole step. Returns

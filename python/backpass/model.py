@@ -11,6 +11,7 @@ import numpy as np
 
 from . import checks
 from .backends import Backend, get_backend, get_num_threads
+from .backends.precision import Precision
 from .backends.threads import checked_threads
 from .callbacks import Callback
 from .checks import flag
@@ -79,11 +80,14 @@ class Model:
         dtype: "float32" (default) or "float64": of the weights, and of what X is converted to.
         seed: an integer of at least 0, default 0. It fixes initial weights, shuffling and dropout: the same bits each time.
         loss_weights: of several outputs what each loss counts, arranged like `loss`; default None: 1 each.
+        precision: how the products of linear layers read float32: "float32" as it is; "bf16" rounded to bfloat16, of 8 bits;
+            "bf16x3" as a sum of two of these, of 16 bits; "bf16x6" of three, of 24. Weights, gradients, moments and sums are
+            float32 in all. Default None: what bp.get_precision() says. float64 models take "float32" alone.
 
     Attributes:
-        net, loss, optimizer, backend, threads, dtype, seed: as given. Settings of layers, loss and optimizer may change, as in
-            `model.optimizer.lr = 1e-4`, and act at the next step; another optimizer starts with fresh moments, and counts its
-            steps anew.
+        net, loss, optimizer, backend, threads, dtype, seed, precision: as given. Settings of layers, loss and optimizer may
+            change, as in `model.optimizer.lr = 1e-4`, and act at the next step; another optimizer starts with fresh moments, and
+            counts its steps anew. So may precision, backend and threads.
         lr: the learning rate of the last step; set it to change it. The optimizer keeps the one that it was made with.
         epoch: how many epochs have been trained.
         stop_training: set it to True in a callback to end the run.
@@ -111,6 +115,7 @@ class Model:
         dtype: Literal["float32", "float64"] | type | np.dtype[Any] = "float32",
         seed: int = 0,
         loss_weights: Sequence[float] | Mapping[str, float] | None = None,
+        precision: Precision | None = None,
     ) -> None:
         self.__dict__["engine"] = Engine(
             net,
@@ -121,6 +126,7 @@ class Model:
             dtype=dtype,
             seed=seed,
             loss_weights=loss_weights,
+            precision=precision,
         )
         advice.of_network(self.engine.net, self.engine.builtin_loss)
 
@@ -164,6 +170,15 @@ class Model:
     @threads.setter
     def threads(self, threads: int | None) -> None:
         self.engine.threads = checked_threads(threads)
+
+    @property
+    def precision(self) -> str:
+        """How products of linear layers read float32; assign another, or None for what bp.get_precision() says."""
+        return self.engine.precision
+
+    @precision.setter
+    def precision(self, precision: Precision | None) -> None:
+        self.engine.precision = precision
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -687,7 +702,10 @@ class Model:
         return summary(self.engine)
 
     def __repr__(self) -> str:
-        return f"Model({self.net!r}, loss={self.loss!r}, optimizer={self.optimizer!r}, backend={self.backend.name!r})"
+        engine = self.engine
+        told = f"precision={engine.precision!r}, computed by {engine.unit}"
+        precision = "" if engine.precision == "float32" else f", {told}"
+        return f"Model({self.net!r}, loss={self.loss!r}, optimizer={self.optimizer!r}, backend={self.backend.name!r}{precision})"
 
     # -- names that are not there -------------------------------------------------------------------------------------
 

@@ -109,7 +109,7 @@ class Training {
         advance.total = view<double>(total, {2}), advance.rows = B;
         return {first, second, entropy, second_back, first_back, square, clip, adam, advance};
     }
-    Program program(const std::string& isa = choose_isa("")) { return Program(ops(), isa, halt.data()); }
+    Program program(const std::string& isa = choose_isa("")) { return Program(ops(), isa, "", halt.data()); }
 
     bool same_as(const Training& other) const {
         return params == other.params && m == other.m && v == other.v && loss == other.loss &&
@@ -168,10 +168,10 @@ void check_invalid() {
     Training training(0);
     LinearForward<float> linear = training.ops()[0].as<LinearForward<float>>();
     const std::string isa = choose_isa("");
-    Program({linear}, isa, nullptr);
+    Program({linear}, isa, "", nullptr);
     linear.x.shape[1] += 1;
-    check_throws([&] { Program({linear}, isa, nullptr); }, "linear_forward: x must be");
-    check_throws([&] { Program({}, "mmx", nullptr); }, "mmx");
+    check_throws([&] { Program({linear}, isa, "", nullptr); }, "linear_forward: x must be");
+    check_throws([&] { Program({}, "mmx", "", nullptr); }, "mmx");
     check_throws([&] { choose_isa("mmx"); }, isa.c_str());
     Program nothing({}, isa, nullptr);
     CHECK(nothing.run(3, 2, nullptr) == 3 && training.program().run(0, 2, nullptr) == 0);

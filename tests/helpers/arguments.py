@@ -47,6 +47,7 @@ GOOD: dict[str, Any] = {  # arguments without a default
     "backend": bp.get_backend("numpy"), "state": {}, "num_groups": 2, "num_channels": 4, "output_size": 2,
     "num_embeddings": 5, "embedding_dim": 4, "max_len": 3, "dim": 4, "input_size": 4, "hidden_size": 3,
     "embed_dim": 4, "num_heads": 2, "d_model": 4, "nhead": 2, "num_layers": 1, "prompt": [1, 2], "steps": 2,
+    "precision": "bf16",
     "encoder_layer": lambda: nn.TransformerEncoderLayer(4, 2, 8),
 }  # fmt: skip
 BY_NAME = {
@@ -64,6 +65,7 @@ BY_NAME = {
         "gradcheck",
         "Streams",
         "set_num_threads",
+        "set_precision",
         "get_backend",
         "set_backend",
     ),
@@ -280,6 +282,7 @@ def judge(name: str, good: dict[str, Any], odd: dict[str, Any], backend: Backend
     finally:
         bp.set_num_threads(threads)
         bp.set_backend("auto")
+        bp.set_precision("float32")
     return "works"
 
 

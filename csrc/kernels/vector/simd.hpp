@@ -278,6 +278,22 @@ BP_INLINE vec<float> rsqrt_estimate(vec<float> v) { return 1.0f / sqrt(v); }
 BP_INLINE vec<float> reciprocal_estimate(vec<float> v) { return 1.0f / v; }
 #endif
 
+// What only CPUs with AVX512_BF16 can do: the caller has asked. Written as assembly, because the row's flags do not have it.
+#if BP_AVX512
+#define BP_BF16 1
+// sum + a b, where each lane of a and b is a pair of bfloat16: first the upper products, then the lower ones.
+BP_INLINE vec<float> add_pairs(vec<float> sum, uvec<float> a, uvec<float> b) {
+    __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+    return sum;
+}
+// The lanes of `low`, then those of `high`, as bfloat16 of 16 bits each.
+BP_INLINE uvec<float> as_bf16(vec<float> low, vec<float> high) {
+    uvec<float> words;
+    __asm__("vcvtne2ps2bf16 %2, %1, %0" : "=v"(words) : "v"(high), "v"(low));
+    return words;
+}
+#endif
+
 // min and max return b if either is NaN: min(limit, x) lets a NaN in x through.
 template <class V>
 BP_INLINE V min(V a, V b) {

@@ -114,6 +114,10 @@ class Backend:
             if plain.get(k) is not fields.get(k):
                 fields[k][...] = plain[k]
 
+    def unit(self, precision: str) -> str:
+        """What computes products at a precision: "float32" where they are those of float32."""
+        return "float32" if precision == "float32" else "emulation"
+
     def run_op(self, name: str, fields: dict[str, Any]) -> None:
         """Run one op on complete, contiguous, aligned fields."""
         self.function(name)(**fields)

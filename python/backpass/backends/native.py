@@ -9,11 +9,13 @@ from .. import _core
 from ..ops.contract import CHUNK, MAX_DIMS
 from ..ops.expression import FUNCTIONS
 from ..ops.formulas import ACTIVATIONS, POINTWISE
+from ..ops.precision import PRECISIONS
 from .base import Backend, Call, Executor, Inference
 
 STATED_TWICE = {
     "activations": [(name, formula.stores_slope) for name, formula in ACTIVATIONS.items()],
     "pointwise": [*POINTWISE],
+    "precisions": [*PRECISIONS],
     "functions": [(name, function.operands) for name, function in FUNCTIONS.items()],
     "chunk": CHUNK,
     "max_dims": MAX_DIMS,
@@ -42,8 +44,10 @@ def available_isas() -> list[str]:
 class NativeExecutor(Executor):
     """A program inside _core."""
 
-    def __init__(self, calls: list[tuple[str, dict[str, Any]]], isa: str, halt: np.ndarray | None) -> None:
-        self._program = _core.Program(calls, isa, halt)
+    def __init__(
+        self, calls: list[tuple[str, dict[str, Any]]], isa: str, halt: np.ndarray | None, unit: str
+    ) -> None:
+        self._program = _core.Program(calls, isa, halt, unit)
 
     def run(self, steps: int = 1, threads: int = 0) -> int:
         return self._program.run(steps, threads)
@@ -61,19 +65,25 @@ class NativeExecutor(Executor):
 
 
 class NativeBackend(Backend):
-    """C++ kernels for one instruction set: `isa`, or the fastest that this CPU runs (BACKPASS_ISA forces one)."""
+    """C++ kernels for one instruction set: `isa`, or the fastest that this CPU runs (BACKPASS_ISA forces one).
+
+    unit: what multiplies at a precision below float32; "" for the fastest (BACKPASS_UNIT forces one).
+    """
 
     pads_rows = True
 
-    def __init__(self, isa: str = "") -> None:
+    def __init__(self, isa: str = "", unit: str = "") -> None:
         self.isa: str = _core.choose_isa(isa)
-        self.name = "native"
+        self.name, self._unit = "native", unit
 
     def compile(self, instructions: Sequence[Call], halt: np.ndarray | None = None) -> Executor:
-        return NativeExecutor([(i.op.name, i.fields) for i in instructions], self.isa, halt)
+        return NativeExecutor([(i.op.name, i.fields) for i in instructions], self.isa, halt, self._unit)
 
     def run_op(self, name: str, fields: dict[str, Any]) -> None:
-        _core.Program([(name, fields)], self.isa, None).run(1, 0)
+        _core.Program([(name, fields)], self.isa, None, self._unit).run(1, 0)
+
+    def unit(self, precision: str) -> str:
+        return _core.choose_unit(precision, self.isa, self._unit)
 
     def set_num_threads(self, n: int) -> None:
         _core.set_num_threads(n)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import checks
+from ..backends.precision import Precision
 from ..data.feed import Position
 from ..data.known_categories import Labels
 from ..engine import weights
@@ -14,6 +15,7 @@ from ..engine.history import History
 from ..engine.run import Run
 from ..errors import CheckpointError
 from ..nn import Module
+from ..ops.precision import check_precision
 from ..optim import Optimizer
 from ..program.carried import Carried
 from . import describe
@@ -176,6 +178,13 @@ def run_from_json(run_json: Any, tensors: Tensors, engine: Engine) -> Run:
 
     run.states = [(str(name), dict(describe.decode(state, array))) for name, state in run_json["callbacks"]]
     return run
+
+
+def precision_of(description: Any) -> Precision:
+    """Of a model that a file describes, checked; files of float32 do not say."""
+    precision: Precision = description.get("precision", "float32")
+    check_precision(precision, np.dtype(description["dtype"]))
+    return precision
 
 
 def whole(name: str, value: Any, end: int) -> int:

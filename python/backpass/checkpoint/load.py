@@ -96,6 +96,7 @@ def read(
             )
         if description["dtype"] not in ("float32", "float64"):
             raise ValueError(f"dtype is {description['dtype']!r:.80}")
+        precision = contents.precision_of(description)
         seed = contents.whole("seed", description["seed"], 2**63)
     with reading(used_path, wrong):
         shapes = contents.declared(net, description["dtype"])
@@ -108,6 +109,7 @@ def read(
         "optimizer": optimizer,
         "dtype": description["dtype"],
         "seed": seed,
+        "precision": precision,
     }
     return Checkpoint(used_path, arguments, state_json, tensors)
 

@@ -51,6 +51,8 @@ def save(engine: Engine, path: str | os.PathLike[str], keep: int = 1, check: boo
         "categories": describe.encode(engine.categories.labels, describe.nothing_else),
         "run": None,
     }
+    if engine.precision != "float32":
+        written["unit"] = engine.unit
     if engine.last_run:
         with reading(path, "was not written: the state of the run or of a callback cannot be read back"):
             written["run"] = contents.run_to_json(engine.last_run.as_it_stands(engine.stop_training), tensors)
@@ -74,6 +76,8 @@ def reading(path: Path, wrong: str = DESCRIBES) -> Iterator[None]:
 def model_description(engine: Engine, path: Path) -> dict[str, Any]:
     """What tells one model from another: network, loss and optimizer with their settings, dtype, seed."""
     description: dict[str, Any] = {"dtype": engine.dtype.name, "seed": engine.seed}
+    if engine.precision != "float32":
+        description["precision"] = engine.precision
     parts: list[tuple[str, Callable[[], Any]]] = [
         ("net", lambda: describe.describe_net(engine.net)),
         ("loss", lambda: describe.describe(engine.loss_function or engine.loss, describe.LOSSES)),

@@ -71,7 +71,7 @@ def _activations(model: HasEngine, x: Any, names: list[str] | None) -> dict[str,
     for start in range(0, inputs.rows, rows):
         part = inputs.part(slice(start, start + rows))
         if executor is None or part.rows != rows:
-            spec = Spec(part.specs(part.rows, engine.dtype))
+            spec = Spec(part.specs(part.rows, engine.dtype), precision=engine.precision)
             plan = build_plan(network, None, engine.dtype, engine.seed, engine.step_count, spec)
             executor = engine.backend.compile(plan.forward)
         with np.errstate(all="ignore"):  # in their dtype numbers may be too large for the model's

@@ -8,6 +8,7 @@ from typing import Any
 
 from .._version import __version__
 from ..backends import KNOWN, get_backend, threads, why_missing
+from ..ops.precision import PRECISIONS
 from .text import Text
 
 PEERS = ("numpy", "numba", "scipy", "scikit-learn", "matplotlib", "tqdm", "threadpoolctl")
@@ -17,7 +18,14 @@ KERNEL_VARIABLES = (
     *("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA"),
     *("ATEN_CPU_CAPABILITY", "NPY_DISABLE_CPU_FEATURES"),
 )
-VARIABLES = ("BACKPASS_BACKEND", "BACKPASS_ISA", *threads.VARIABLES, *BLAS_VARIABLES, *KERNEL_VARIABLES)
+VARIABLES = (
+    "BACKPASS_BACKEND",
+    "BACKPASS_ISA",
+    "BACKPASS_UNIT",
+    *threads.VARIABLES,
+    *BLAS_VARIABLES,
+    *KERNEL_VARIABLES,
+)
 
 
 def show_config() -> Text:
@@ -49,6 +57,7 @@ def facts() -> dict[str, str]:
         "CPUs": f"{os.cpu_count()} in the machine, {threads.affinity()} for this process, container quota {limit or 'none'}",
         "threads": str(threads.get_num_threads()),
         "ISA": _isas(),
+        "precision": _units(),
         "BLAS": blas(),
         "backend": f"auto is {get_backend().name}",
     }
@@ -122,6 +131,11 @@ def blas_threads(threads: int) -> Iterator[str]:
 def _isas() -> str:
     used, available = isas()
     return f"{used} in use, available: {', '.join(available)}" if used else "none: no native backend"
+
+
+def _units() -> str:
+    units = {precision: get_backend().unit(precision) for precision in PRECISIONS}
+    return ", ".join(f"{precision} by {unit}" for precision, unit in units.items())
 
 
 def _gil() -> str:

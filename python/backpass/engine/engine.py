@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import checks
 from ..backends import Backend, get_backend, get_num_threads
+from ..backends.precision import checked_precision
 from ..backends.threads import checked_threads
 from ..data.known_categories import KnownCategories
 from ..described import Adjustable
@@ -54,6 +55,7 @@ class Engine:
         dtype: Any,
         seed: int,
         loss_weights: Any = None,
+        precision: str | None = None,
     ) -> None:
         self.net = checked_net(net)
         if isinstance(loss, type):
@@ -74,6 +76,8 @@ class Engine:
         if threads is None:
             get_num_threads()  # tells the native backend the default, if nobody has yet
         self.dtype = checks.dtype(dtype)
+        precision = checked_precision(precision, self.dtype)
+        chosen.unit(precision)  # says so if BACKPASS_UNIT names none
         self.seed = checks.seed(seed)
         self.epoch = 0
         self.stop_training = False
@@ -103,7 +107,9 @@ class Engine:
             for layer in layers:
                 layer.release(self.flat)
             raise
-        self.plans = PlanCache(net, self.builtin_loss, chosen, self.dtype, self.seed, self.step_count)
+        self.plans = PlanCache(
+            net, self.builtin_loss, chosen, self.dtype, self.seed, self.step_count, precision
+        )
         # Of `forward` with training=True, for `backward`.
         self.last_pass: OwnLossPlan | None = None
         # Whether `backward` has filled the gradients since the last update.
@@ -135,6 +141,24 @@ class Engine:
             )
         self.plans.run_on(chosen)
         self.version += 1
+
+    @property
+    def precision(self) -> str:
+        """How products read their operands; assign None for what bp.get_precision() says."""
+        return self.plans.precision
+
+    @precision.setter
+    def precision(self, precision: str | None) -> None:
+        chosen = checked_precision(precision, self.dtype)
+        self.backend.unit(chosen)  # says so if BACKPASS_UNIT names none
+        self.plans.compute_at(chosen)
+        self.last_pass = None
+        self.version += 1
+
+    @property
+    def unit(self) -> str:
+        """What computes products at this precision on this machine."""
+        return self.backend.unit(self.precision)
 
     @property
     def lr(self) -> float:
@@ -252,6 +276,7 @@ class Engine:
             "threads": self.threads or None,
             "dtype": self.dtype.name,
             "seed": self.seed,
+            "precision": self.precision,
         }
         run = self.last_run and self.last_run.as_it_stands(self.stop_training)
         moments = {name: array.copy() for name, array in self.optimizer_state.items()}

@@ -33,9 +33,11 @@ class PlanCache:
         dtype: np.dtype[Any],
         seed: int,
         step: np.ndarray,
+        precision: str = "float32",
     ) -> None:
         self.net, self.loss, self.backend = net, loss, backend
         self.dtype, self.seed, self.step = dtype, seed, step
+        self.precision = precision
         # The oldest first.
         self.plans: dict[Spec, Plan] = {}
         # Of the buffers of all plans.
@@ -68,6 +70,11 @@ class PlanCache:
         self.backend = backend
         self._row_bytes.clear()
         self.recompile()
+
+    def compute_at(self, precision: str) -> None:
+        """Compute products at this precision from now on."""
+        self.precision = precision
+        self.clear()
 
     def recompile(self) -> None:
         """Forget all executors, but not the plans."""
@@ -133,7 +140,7 @@ class PlanCache:
 
     def build(self, inputs: tuple[InputSpec, ...], carried: Carried) -> Plan:
         """The forward pass for one shape of batch, of which nobody else knows."""
-        spec = Spec(inputs, padded=self.backend.pads_rows, carried=carried)
+        spec = Spec(inputs, padded=self.backend.pads_rows, carried=carried, precision=self.precision)
         return build_plan(self.net, self.loss, self.dtype, self.seed, self.step, spec)
 
     def stepwise(self, inputs: tuple[InputSpec, ...], steps: int) -> Window:
@@ -265,7 +272,9 @@ class PlanCache:
         own_loss: bool = False,
         carried: Carried | None = None,
     ) -> Plan:
-        spec = Spec(inputs, target, weight, own_loss, self.backend.pads_rows, carried)
+        spec = Spec(
+            inputs, target, weight, own_loss, self.backend.pads_rows, carried, precision=self.precision
+        )
         if spec not in self.plans:
             if spec.training and self.few > 1:
                 self._check_training(inputs)

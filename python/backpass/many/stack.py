@@ -100,6 +100,7 @@ def rebuilt(path: Path, description: Mapping[str, Any], seed: int, build: Build 
             describe.build(description["loss"], describe.LOSSES),
             describe.build(description["optimizer"], describe.OPTIMIZERS),
             dtype=description["dtype"],
+            precision=contents.precision_of(description),
             seed=contents.whole("seed", seed, 2**63),
         )
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from .contract import as_rows, op
 from .formulas import ACTIVATIONS
+from .precision import product
 
 
 @op(
@@ -12,9 +13,18 @@ from .formulas import ACTIVATIONS
     padded=("x", "y", "slope"),
     activates=True,
 )
-def linear_forward(x, weight, bias, y, slope, activation: str = "identity", alpha: float = 0.0):
-    """y = f(x W + b); slope = f'(x W + b) for the activations whose slope y does not tell."""
-    np.matmul(x, weight, out=y)
+def linear_forward(
+    x,
+    weight,
+    bias,
+    y,
+    slope,
+    activation: str = "identity",
+    alpha: float = 0.0,
+    precision: str = "float32",
+):
+    """y = f(x W + b); slope = f'(x W + b) for the activations whose slope y does not tell. precision: of the product."""
+    product(x, weight, y, precision)
     finish(y, bias, slope, activation, alpha)
 
 
@@ -38,19 +48,28 @@ def finish(y, bias, slope, activation: str, alpha: float) -> None:
     activates=True,
 )
 def linear_backward(
-    x, weight, dy, slope, dx, dweight, dbias, activation: str = "identity", alpha: float = 0.0
+    x,
+    weight,
+    dy,
+    slope,
+    dx,
+    dweight,
+    dbias,
+    activation: str = "identity",
+    alpha: float = 0.0,
+    precision: str = "float32",
 ):
     """dW = xᵀ dy, db = Σ dy, dx = (dy Wᵀ) f'(z), where x = f(z) is what the activation before this layer gave.
 
-    f'(z) is read from `slope` where that is given, else computed from x.
+    f'(z) is read from `slope` where that is given, else computed from x. precision: of both products.
     """
     rows = as_rows(dy)
     if dweight is not None:
-        np.matmul(as_rows(x).T, rows, out=dweight)
+        product(as_rows(x).T, rows, dweight, precision)
     if dbias is not None:
         np.sum(rows, axis=0, out=dbias)
     if dx is not None:
-        np.matmul(dy, weight.T, out=dx)
+        product(dy, weight.T, dx, precision)
         if slope is not None:
             dx *= slope
         elif activation != "identity":

@@ -58,7 +58,7 @@ def build_plan(
         step: (1,) the completed steps of the model, from which layers draw their random numbers.
         apart: whether each buffer of inference has memory of its own, and each expression one step, for those who read the plan.
     """
-    builder = Builder(dtype, spec.training, step, seed, carried=spec.carried)
+    builder = Builder(dtype, spec.training, step, seed, spec.precision, carried=spec.carried)
     inputs = input_tensors(builder, spec.inputs, spec.own_loss)
     out = emit_network(net, builder, inputs, spec.inputs)
     for tensor in parts_of(out):

@@ -72,6 +72,8 @@ class Builder:
     # Completed steps of the model.
     step: np.ndarray = field(default_factory=lambda: aligned((1,), np.int64))
     seed: int = 0
+    # Of the products of all ops that have one.
+    precision: str = "float32"
     instructions: list[Instruction] = field(default_factory=list)
     # What a step changes in layers once it is sure to count: running statistics.
     kept: list[Instruction] = field(default_factory=list)
@@ -396,6 +398,8 @@ class Builder:
 
     def _append(self, op: Op, tensors: dict[str, Tensor | None], scalars: dict[str, Any]) -> None:
         fields = {**{k: t and t.array for k, t in tensors.items()}, **scalars}
+        if "precision" in op.scalars:
+            fields["precision"] = self.precision
         op.check(fields)
         self.instructions.append(Instruction(op, op.complete(fields), self.layer))
 

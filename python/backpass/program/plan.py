@@ -46,6 +46,8 @@ class Spec(NamedTuple):
     carried: Carried | None = None
     # Whether each op stays as it was emitted, so that all that it computes has a buffer: for those who look at a step.
     as_emitted: bool = False
+    # Of the products of all ops that have one.
+    precision: str = "float32"
 
     @property
     def training(self) -> bool:

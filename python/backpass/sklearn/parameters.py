@@ -8,6 +8,7 @@ from typing import Any
 
 from ..backends import KNOWN
 from ..backends.threads import MOST
+from ..ops.precision import PRECISIONS
 from .compat import Interval, StrOptions
 
 
@@ -51,6 +52,12 @@ N_THREADS = Parameter(
 BACKEND = Parameter(
     "backend", "str", "auto", [StrOptions({"auto", *KNOWN})],
     'kernels: "auto" (the fastest that work here), "native", "numba" or "numpy"',
+)  # fmt: skip
+
+PRECISION = Parameter(
+    "precision", "str | None", None, [None, StrOptions({*PRECISIONS})],
+    'how products read float32: "float32" (as it is), "bf16x6", "bf16x3" or "bf16" (rounded to bfloat16)',
+    meaning="what bp.get_precision() says",
 )  # fmt: skip
 
 

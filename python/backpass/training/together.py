@@ -57,7 +57,8 @@ class Together:
         run = engine.last_run
         same = {
             "the network": repr(engine.net), "loss": repr(engine.loss), "optimizer": repr(engine.optimizer),
-            "dtype": engine.dtype.name, "seed": engine.seed, "the number of steps before": int(engine.step_count[0]),
+            "dtype": engine.dtype.name, "seed": engine.seed, "precision": engine.precision,
+            "the number of steps before": int(engine.step_count[0]),
             "the checksum of the weights": zlib.crc32(engine.flat.params.data),
             "a row of X": [(spec.name, spec.shape[1:]) for spec in inputs.specs(1, engine.dtype)],
             "a row of y": repr(target_of(target)), "the number of rows of X": inputs.rows,

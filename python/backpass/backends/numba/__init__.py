@@ -63,6 +63,9 @@ class NumbaBackend(Backend):
         {k: partial(_run, v) for k, v in BINDERS.items()}
     )
 
+    def unit(self, precision: str) -> str:
+        return "float32"
+
     def compile(self, instructions: Sequence[Call], halt: np.ndarray | None = None) -> Executor:
         """Choose kernels and reshape arrays here, once: a step then only calls."""
         return Executor(

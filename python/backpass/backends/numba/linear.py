@@ -12,6 +12,7 @@ import numpy as np
 
 from ...ops.contract import as_rows
 from ...ops.formulas import ACTIVATIONS
+from ...ops.precision import check_precision
 from . import scalars as scalars  # registers the formulas with Numba
 from .compiler import Bound, jit, maybe
 
@@ -77,14 +78,16 @@ def _product(out: np.ndarray) -> Callable[..., Any]:
     return np.dot if out.flags.c_contiguous else np.matmul
 
 
-def linear_forward(x, weight, bias, y, slope, activation, alpha) -> Bound:
+def linear_forward(x, weight, bias, y, slope, activation, alpha, precision) -> Bound:
+    check_precision(precision, y.dtype)  # float32 stands in for all
     x, y = as_rows(x), as_rows(y)
     if bias is None and slope is None and activation == "identity":
         return _product(y), (x, weight, y)
     return _products, (((x, weight, y),), _forward(activation), bias, y, maybe(as_rows, slope), alpha)
 
 
-def linear_backward(x, weight, dy, slope, dx, dweight, dbias, activation, alpha) -> Bound:
+def linear_backward(x, weight, dy, slope, dx, dweight, dbias, activation, alpha, precision) -> Bound:
+    check_precision(precision, dy.dtype)
     x, dy, dx = as_rows(x), as_rows(dy), maybe(as_rows, dx)
     products = (x.T, dy, dweight), (dy, weight.T, dx)
     pairs = [product for product in products if product[-1] is not None]

@@ -67,7 +67,8 @@ def run_passes(model: HasEngine, x: Any, y: Any, lengths: Any) -> Passes:
         raise TypeError("x is a sparse matrix, expected a dense batch: x.toarray()")
     own = engine.loss_function is not None
     spec = Spec(
-        inputs.specs(inputs.rows, engine.dtype), None if own else target_of(target), own_loss=own, as_emitted=True
+        inputs.specs(inputs.rows, engine.dtype), None if own else target_of(target), own_loss=own, as_emitted=True,
+        precision=engine.precision,
     )  # fmt: skip
     recorder = Recorder(engine.net)
     plan = build_plan(recorder, engine.builtin_loss, engine.dtype, engine.seed, engine.step_count, spec)

@@ -82,6 +82,7 @@ class CNNClassifier(NetworkClassifier):
         n_threads: int | None = None,
         backend: str = "auto",
         dtype: str = "float32",
+        precision: str | None = None,
     ) -> None:
         keep_parameters(self, locals())
 

@@ -5,7 +5,7 @@ from numbers import Integral, Real
 from ...losses import Loss
 from ...optim.schedules import Schedule
 from ..compat import Interval, StrOptions
-from ..parameters import BACKEND, N_THREADS, Parameter
+from ..parameters import BACKEND, N_THREADS, PRECISION, Parameter
 from .targets import CLASSIFICATION, REGRESSION
 
 NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
@@ -76,6 +76,7 @@ ADDITIONS = (
     BACKEND,
     Parameter(
         "dtype", "str | None", None, [None, StrOptions({"float32", "float64"})],
-        'precision: "float32", which is faster, or "float64"', meaning="float32 for a float32 X, else float64",
+        'dtype of the weights: "float32", which is faster, or "float64"', meaning="float32 for a float32 X, else float64",
     ),
+    PRECISION,
 )  # fmt: skip

@@ -198,6 +198,7 @@ class BaseMLP(Estimator):
             backend=self.backend,
             threads=self.n_threads,
             dtype=np.dtype(dtype).name,
+            precision=self.precision,
         )
 
     def _raw(self, X: Any) -> np.ndarray:

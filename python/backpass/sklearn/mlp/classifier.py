@@ -101,6 +101,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
         n_threads: int | None = None,
         backend: str = "auto",
         dtype: str | None = None,
+        precision: str | None = None,
     ) -> None:
         keep_parameters(self, locals())
 

@@ -44,6 +44,7 @@ class Design:
     backend: str = "auto"
     threads: int | None = None
     dtype: str = "float64"
+    precision: str | None = None
     seed: int = field(default=0, compare=False)
 
     def layers(self) -> tuple[nn.Sequential, list[nn.Linear], Sequence[nn.Embedding]]:
@@ -77,7 +78,11 @@ class Network:
     def __init__(self, design: Design, loss: Loss | Callable[..., Any], optimizer: Optimizer) -> None:
         self.design = design
         net, self.linear, self.tables = design.layers()
-        settings: dict[str, Any] = {"backend": design.backend, "dtype": design.dtype}
+        settings: dict[str, Any] = {
+            "backend": design.backend,
+            "dtype": design.dtype,
+            "precision": design.precision,
+        }
         self.model = Model(
             net,
             loss,

@@ -91,6 +91,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc] # scikit-lear
         n_threads: int | None = None,
         backend: str = "auto",
         dtype: str | None = None,
+        precision: str | None = None,
     ) -> None:
         keep_parameters(self, locals())
 

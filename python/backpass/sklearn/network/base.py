@@ -133,6 +133,7 @@ class NetworkEstimator(Estimator):
         """Draw a new network."""
         optimizer = make_optimizer(self)
         settings: dict[str, Any] = {"backend": self.backend, "dtype": self.dtype, "threads": self.n_threads}
+        settings["precision"] = self.precision
         seed = int(self._random_state.randint(2**31 - 1))
         net = self._network()
         model = Model(net, self._loss(), optimizer, seed=seed, **settings)
@@ -145,7 +146,9 @@ class NetworkEstimator(Estimator):
 
     def _network_settings(self) -> dict[str, str]:
         """What the network was built from, in words; of a function its name."""
-        values = {name: getattr(self, name) for name in (*self._of_the_network, "backend", "dtype")}
+        values = {
+            name: getattr(self, name) for name in (*self._of_the_network, "backend", "dtype", "precision")
+        }
         return {k: v.__qualname__ if isinstance(v, FunctionType) else repr(v) for k, v in values.items()}
 
     def _check_unchanged(self) -> None:

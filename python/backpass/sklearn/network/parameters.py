@@ -8,7 +8,7 @@ from ...losses import Loss
 from ...optim import NAMES, Optimizer
 from ...optim.schedules import Schedule
 from ..compat import Interval, Options, StrOptions
-from ..parameters import BACKEND, N_THREADS, Parameter
+from ..parameters import BACKEND, N_THREADS, PRECISION, Parameter
 
 WHOLE = Interval(Integral, 1, None, closed="left")
 ABOVE_ZERO = Interval(Real, 0, None, closed="neither")
@@ -79,6 +79,7 @@ TRAINING = (
     BACKEND,
     Parameter(
         "dtype", "str", "float32", [StrOptions({"float32", "float64"})],
-        'precision: "float32", which is faster, or "float64"',
+        'dtype of the weights: "float32", which is faster, or "float64"',
     ),
+    PRECISION,
 )  # fmt: skip

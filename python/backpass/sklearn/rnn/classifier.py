@@ -74,5 +74,6 @@ class RNNClassifier(RecurrentEstimator, NetworkClassifier):
         n_threads: int | None = None,
         backend: str = "auto",
         dtype: str = "float32",
+        precision: str | None = None,
     ) -> None:
         keep_parameters(self, locals())

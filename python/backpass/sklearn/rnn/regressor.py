@@ -72,5 +72,6 @@ class RNNRegressor(RecurrentEstimator, NetworkRegressor):
         n_threads: int | None = None,
         backend: str = "auto",
         dtype: str = "float32",
+        precision: str | None = None,
     ) -> None:
         keep_parameters(self, locals())
