@@ -199,7 +199,7 @@ void check_forged_counters() {
         DeadUnits<float> op;
         op.y = view<const float>(y, {1, 3}), op.sample = view<const int64_t>(sample, {1});
         op.fired = view<int64_t>(fired, {3}), op.share = view<double>(share, {1});
-        Program program({AnyOp(op)}, available_isas().back(), nullptr);
+        Program program({AnyOp(op)}, available_isas().back(), "", nullptr);
         program.run(1, 1, nullptr);
         CHECK(fired == expected && share[0] >= 0 && share[0] <= 1);
     }

@@ -230,7 +230,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         ops.push_back(op_number(Ops{}, number, arrays));
     } while (ops.size() < 4 && bytes.remaining_bytes() > 16 && bytes.ConsumeBool());
     try {
-        Program program(std::move(ops), isa, arrays.halt());
+        Program program(std::move(ops), isa, "emulation", arrays.halt());
         program.run(steps, threads, nullptr);
         ++counts.ran;
     } catch (const std::invalid_argument&) { ++counts.refused; }
