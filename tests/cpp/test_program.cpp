@@ -173,7 +173,7 @@ void check_invalid() {
     check_throws([&] { Program({linear}, isa, "", nullptr); }, "linear_forward: x must be");
     check_throws([&] { Program({}, "mmx", "", nullptr); }, "mmx");
     check_throws([&] { choose_isa("mmx"); }, isa.c_str());
-    Program nothing({}, isa, nullptr);
+    Program nothing({}, isa, "", nullptr);
     CHECK(nothing.run(3, 2, nullptr) == 3 && training.program().run(0, 2, nullptr) == 0);
 }
 
@@ -287,7 +287,7 @@ void check_workers() {
     op.x = view<const float>(x, {B, I}), op.weight = view<const float>(weight, {I, O});
     op.y = view<float>(y, {B, O});
     CHECK(op.tasks() == 2);
-    Program two({AnyOp(op)}, choose_isa(""), nullptr);
+    Program two({AnyOp(op)}, choose_isa(""), "", nullptr);
 
     asked = 0;
     std::thread other([] {
