@@ -15,8 +15,8 @@ struct Mode {
     Index most_k;
 };
 constexpr Mode mode_of(Precision precision) {
-    if (precision == Precision::bf16x6) return {3, 6, kPairBlock / 4};
-    if (precision == Precision::bf16x3) return {2, 3, kPairBlock / 2};
+    if (precision == Precision::bf16x6) return {3, 6, kPairBlock / 2};
+    if (precision == Precision::bf16x3) return {2, 3, kPairBlock};
     return {1, 1, kPairBlock};
 }
 constexpr PartProduct kProducts[] = {{2, 0}, {0, 2}, {1, 1}, {1, 0}, {0, 1}, {0, 0}};

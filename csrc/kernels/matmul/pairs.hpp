@@ -9,8 +9,8 @@ namespace {
 
 using Pair = std::uint32_t;
 constexpr int kMostParts = 3;
-// Steps of k in a block, whatever the precision: 256 words.
-constexpr Index kPairBlock = 512, kMostPairs = kPairBlock / 2;
+// The most steps of k in a block. A tile's rows of A and a panel of B, 7 and 16 KiB, stay in the L1 cache.
+constexpr Index kPairBlock = 256, kMostPairs = kPairBlock / 2;
 constexpr Index kPairHeight = 16;
 // Rows of A so many words apart spread over the sets of the cache.
 constexpr Index kPairStride = kMostPairs + 16;
