@@ -64,7 +64,8 @@ def fit_many(
         progress: whether to show a bar over all models, and a line for each that trains; default False.
         resume: whether each model finishes its interrupted run, as in `Model.fit`; default False.
         directory: a folder for a checkpoint of each model, default None. Called again with the models and data as they were,
-            after a kill for example, fit_many goes on from these files, and ends with the same table.
+            after a kill for example, fit_many goes on from these files, and ends with the same table. Other models are
+            refused; of a class of your own the arguments and public numbers and strings tell, not code, nor first weights.
         every: how often the checkpoint of a model is written besides at its end, as in bp.ModelCheckpoint; default "10s".
         fit: all other arguments of `Model.fit`, the same for each, such as shuffle, sample_weight or class_weight.
 

@@ -78,7 +78,8 @@ def search(
         threads: how many models train at once, each in one thread; default None: what bp.get_num_threads() says.
         progress: whether to show a bar over all trials, and a line for each that trains; default False.
         directory: a folder for a checkpoint of each trial, default None. Called again as before, after a kill for example, the
-            search goes on from these files, and ends with the same table.
+            search goes on from these files, and ends with the same table. Another space is refused; functions in params are
+            told apart by their names.
         every: how often a checkpoint is written besides at the end of a rung, as in bp.ModelCheckpoint; default "10s".
         fit: all other arguments of `Model.fit`, the same for each, such as validation_split, shuffle or class_weight.
 
@@ -114,7 +115,8 @@ def search(
         if low > most:
             raise ValueError(f"min_epochs is {low} and epochs is {most}, expected at most as many")
         rungs = rungs_of(most, low, eta)
-    params = trials_of(space, strategy, trials, checks.seed(seed))
+    seed = checks.seed(seed)
+    params = trials_of(space, strategy, trials, seed)
     count = len(params)
     schedule = Schedule(count, rungs, eta, ahead if strategy == "halving" else count)
     by_row = {"y": y} | {name: fit.pop(name) for name in ("sample_weight", "lengths") if name in fit}
@@ -123,9 +125,7 @@ def search(
     folder = None if directory is None else Directory(directory, every)
     if folder is not None:
         halving = {"trials": count, "factor": eta, "ahead": ahead} if strategy == "halving" else {}
-        folder.claim(
-            {"strategy": strategy, "seed": seed, "rungs": rungs, "parameters": [*params[0]], **halving}
-        )
+        folder.claim({"strategy": strategy, "seed": seed, "rungs": rungs, **halving}, params)
     built = Built(build, params)
 
     def work(job: Job) -> tuple[Job, Work | Outcome]:
