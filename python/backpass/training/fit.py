@@ -118,7 +118,7 @@ def fit(
     together = None
     if options.ranks is None:
         return train(engine, loop, inputs.rows, data, options, validation)
-    together = Together(engine, options.ranks, options, inputs, target, data, validation)
+    together = Together(engine, options.ranks, options, inputs, target, data, class_weight, validation)
     if together.apart and class_weight is not None and not isinstance(class_weight, Mapping):
         raise ValueError(
             f"class_weight is {class_weight!r:.80}, but each rank has rows of its own, expected a dict of numbers"
