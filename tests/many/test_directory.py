@@ -10,7 +10,9 @@ import pytest
 import backpass as bp
 from backpass import nn
 from backpass.checkpoint.save import model_description
+from backpass.many.progress import Progress
 from backpass.many.runs import Runs
+from backpass.many.work import Work
 from helpers.nets import small
 from helpers.processes import ENVIRONMENT, LONG
 from helpers.random_models import LABELS, Counts, X
@@ -80,9 +82,10 @@ def test_another_model_of_a_class_of_your_own_is_refused(tmp_path: Path) -> None
     first = run(Scaled(0.1))
     assert run(Scaled(0.1)).rows == first.rows
     assert Counts.taken() == 1
-    powered = Scaled(0.1)
+    powered, scaled = Scaled(0.1), Scaled(0.1)
     powered.power = 2
-    for other in (Scaled(5.0), powered):
+    scaled.scale = 5.0
+    for other in (Scaled(5.0), powered, scaled):
         with pytest.warns(
             RuntimeWarning, match="holds a model with another net: give the models as they were"
         ):
@@ -97,6 +100,20 @@ def test_functions_are_the_same_in_every_process() -> None:
     one, other = described(), described()
     assert "0x" not in str(one)
     assert one == other
+
+
+def test_progress_counts_the_epochs_of_a_run_from_its_start(tmp_path: Path) -> None:
+    lines: list[str] = []
+
+    class Looks(bp.Callback):
+        def on_epoch_begin(self, epoch: int, logs: Any) -> None:
+            lines.append(progress._line(Work(0, self.model, dict, {"epochs": 4})))
+
+    progress = Progress(1, 1, False)
+    for epochs in (2, 4):
+        model = small("cross_entropy")
+        bp.fit_many([model], X, LABELS, epochs=epochs, directory=tmp_path, callbacks=[[Looks()]])
+    assert [line.split("  ")[1] for line in lines] == [f"epoch {n}/4" for n in (1, 2, 3, 4)]
 
 
 def test_another_model_is_refused(tmp_path: Path) -> None:

@@ -214,6 +214,28 @@ def test_the_picture_has_an_axis_for_each_parameter_and_a_line_for_each_trial(
     assert (tmp_path / "search.png").stat().st_size > 10_000
 
 
+def test_a_trial_that_was_ended_before_it_was_judged_is_not_in_the_picture() -> None:
+    pytest.importorskip("matplotlib")
+
+    class Breaks(bp.Callback):
+        def on_train_begin(self, logs: Any) -> None:
+            self.model.optimizer.lr = 1e30
+
+    def callbacks(number: int) -> list[bp.Callback]:
+        if number == 1:
+            raise OSError("no more")
+        return [[], [], [Breaks(), bp.TerminateOnNaN()]][number]
+
+    with pytest.warns(RuntimeWarning, match=r"2 of 3 trials failed.*trial 1.*OSError: no more"):
+        trials = bp.search(
+            build, {"width": [4, 8, 16], "lr": [0.1]}, X, LABELS, strategy="grid", epochs=1, callbacks=callbacks,
+            validation_data=VALIDATION,
+        )  # fmt: skip
+    assert trials.best_number == 0
+    lines = [line for line in trials.plot().axes[0].lines if len(line.get_xdata()) == 3]
+    assert len(lines) == 1
+
+
 ONE = build({"width": 4, "lr": 0.1})
 
 
@@ -243,6 +265,9 @@ ONE = build({"width": 4, "lr": 0.1})
         ({"validation_data": None}, "validation_data is None: a search judges by val_loss"),
         ({"client": 1}, r"search\(\) has no argument 'client'"),
         ({"threads": 0}, "threads is 0"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"max_seconds": 1}, "no argument 'max_seconds': no result may depend on the time"),
+        ({"space": {"lr": np.array(0.1)}}, r"space\['lr'\] is the single number array\(0.1\), expected a list"),
         ({"resume": True}, "search.. has no argument 'resume'"),
     ],
 )  # fmt: skip

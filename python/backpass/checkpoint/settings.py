@@ -58,4 +58,5 @@ def _part(part: Any) -> str:
         for name, value in attributes.items()
         if name != "version" and name[:1] != "_" and isinstance(value, PLAIN)
     }
-    return f"{type(part).__qualname__} {text_of(plain | attributes.get('settings', {}))}"
+    # Both: an attribute of an argument's name may have been changed since.
+    return f"{type(part).__qualname__} {text_of(attributes.get('settings', {}))} {text_of(plain)}"

@@ -20,17 +20,20 @@ from .directory import Directory
 from .fit_many import Callbacks
 from .progress import Progress
 from .schedule import Job, Schedule, rungs_of
-from .shared import Shared
+from .shared import BY_ROW, Shared
 from .space import STRATEGIES, trials_of
 from .trials import Trials
-from .work import Outcome, Work, do
+from .work import Outcome, Work, do, prepared
 from .workers import results
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 # Arguments of Model.fit that a search does not hand on, and what to do instead.
-REFUSED = options.OWN | {"resume": "give directory="}
+REFUSED = options.OWN | {
+    "resume": "give directory=",
+    "max_seconds": "no result may depend on the time; strategy='halving' ends what promises little",
+}
 
 
 def search(
@@ -119,8 +122,9 @@ def search(
     params = trials_of(space, strategy, trials, seed)
     count = len(params)
     schedule = Schedule(count, rungs, eta, ahead if strategy == "halving" else count)
-    by_row = {"y": y} | {name: fit.pop(name) for name in ("sample_weight", "lengths") if name in fit}
+    by_row = {"y": y} | {name: fit.pop(name) for name in BY_ROW if name in fit}
     shared = Shared(X, by_row, validation_data, None, None, count)
+    size = options.checked_size(batch_size)
     own = options.callbacks_of(callbacks, count)
     folder = None if directory is None else Directory(directory, every)
     if folder is not None:
@@ -133,14 +137,13 @@ def search(
             model = built.model(job.trial)
             if isinstance(model, Outcome):
                 return job, model
-            given = {
-                "epochs": rungs[job.rung],
-                "batch_size": batch_size,
-                "callbacks": own(job.trial),
-                "resume": True,
-            }
-            asked = Work(job.trial, model, partial(shared.of, job.trial, model), fit | given)
-            return job, shown.begun(asked)
+
+            def asked() -> Work:
+                given = {"epochs": rungs[job.rung], "batch_size": size, "callbacks": own(job.trial)}
+                data = partial(shared.of, job.trial, model)
+                return Work(job.trial, model, data, fit | given | {"resume": True})
+
+            return job, shown.begun(prepared(job.trial, asked))
 
     def train(task: tuple[Job, Work | Outcome], leave: Callable[[], bool]) -> tuple[Job, Outcome, float]:
         job, asked = task

@@ -16,6 +16,7 @@ from ..engine.engine import Engine
 from ..errors import NonFiniteError
 from ..losses import OutputLosses
 from ..program import Rows
+from .chunk import comes_in_chunks
 from .fingerprint import Fingerprint
 from .ranks import Flags, Ranks
 from .resume import FitOptions, checked_batch_size
@@ -29,7 +30,7 @@ def check_trainable(engine: Engine, X: Any, y: Any) -> None:
     """Refuse what several ranks cannot train."""
     refused = {
         "X are Streams": isinstance(X, Streams),
-        "X are chunks": y is None and not hasattr(X, "__array__"),
+        "X are chunks": comes_in_chunks(X, y),
         "the loss is a callable": engine.loss_function is not None,
         "the network has several outputs": isinstance(engine.builtin_loss, OutputLosses),
         "a table of the network has sparse=True": bool(engine.flat.sparse),
