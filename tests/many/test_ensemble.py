@@ -142,6 +142,7 @@ def test_labels_of_categories_are_in_the_file(tmp_path: Path) -> None:
         '{"seeds": [0], "groups": [{"members": [0], "model": {}}]}',
         '{"seeds": [0], "groups": [{"members": [0], "model": 3}], "categories": []}',
         '{"seeds": [0], "groups": [{"members": ["0"], "model": {}}]}',
+        '{"seeds": {"0": 0}, "groups": [{"members": [0], "model": {}}]}',
     ],
 )
 def test_forged_files_are_refused(broken: str, tmp_path: Path) -> None:

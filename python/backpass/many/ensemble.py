@@ -152,8 +152,11 @@ class Ensemble:
             described = [(group["model"], group["members"]) for group in groups]
             # Files of the first version have none.
             labels = written.get("categories", [{"pairs": []}] * len(seeds))
-            if len(labels) != len(seeds):
-                raise ValueError(f"it holds categories of {len(labels)} members, expected {len(seeds)}")
+            for name, values in (("seeds", seeds), ("categories", labels)):
+                if not isinstance(values, list) or len(values) != len(members):
+                    raise ValueError(
+                        f"{name} is {values!r:.80}, expected one for each of {len(members)} members"
+                    )
         models: dict[int, Model] = {}
         for place, (description, members) in enumerate(described):
             for row, number in enumerate(members):

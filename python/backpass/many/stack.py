@@ -63,15 +63,11 @@ class Stack:
         engine.refresh()
         if self._alike.get(engine) == engine.version:
             return
-        described = structure(model)
-        for name, one, other in (
-            ("network", model.net, self.model.net),
-            ("loss", engine.loss, self.model.engine.loss),
-        ):
-            part = "net" if name == "network" else name
+        described, first = structure(model), self.model
+        for part, one, other in (("net", model.net, first.net), ("loss", engine.loss, first.engine.loss)):
             if described[part] != self._structure[part]:
                 raise ValueError(
-                    f"a model has the {name} {one!r:.300}, expected {other!r:.300} as of the first"
+                    f"a model has another {part} than the first: {one!r:.300}, expected {other!r:.300} with its settings"
                 )
         self._alike[engine] = engine.version
 
