@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
+from .. import checks
 from ..callbacks import Callback
 from ..callbacks.dispatch import checked_callbacks
 from ..errors import did_you_mean
@@ -54,6 +55,11 @@ def per_model(name: str, value: Any, models: int) -> list[Any]:
     if len(value) != models:
         raise ValueError(f"{name} has {len(value)} values, expected one, or one for each of {models} models")
     return [*value]
+
+
+def checked_size(batch_size: Any) -> int | None:
+    """The rows of a step, None for the default."""
+    return None if batch_size is None else checks.whole("batch_size", batch_size, 1)
 
 
 def callbacks_of(callbacks: Any, models: int) -> Callable[[int], list[Any]]:

@@ -42,6 +42,8 @@ class Runs:
         self.histories: list[History] = [outcome.history for outcome in outcomes]
         self.errors: dict[int, Exception] = {o.number: o.error for o in outcomes if o.error}
         self.rows: list[dict[str, Any]] = [row_of(outcome) for outcome in outcomes]
+        logged = {name for row in self.rows for name in row}
+        self._judged_by = next((name for name in JUDGED_BY if name in logged), "")
 
     @property
     def trained(self) -> list[Model]:
@@ -92,8 +94,6 @@ class Runs:
 
     def _ranked(self) -> list[int]:
         """The numbers of the models, the best first; those that failed or have no number last."""
-        logged = {name for row in self.rows for name in row}
-        self._judged_by = next((name for name in JUDGED_BY if name in logged), "")
         return sorted(range(len(self)), key=self._judged)
 
     def _judged(self, number: int) -> float:

@@ -20,17 +20,20 @@ from .directory import Directory
 from .fit_many import Callbacks
 from .progress import Progress
 from .schedule import Job, Schedule, rungs_of
-from .shared import Shared
+from .shared import BY_ROW, Shared
 from .space import STRATEGIES, trials_of
 from .trials import Trials
-from .work import Outcome, Work, do
+from .work import Outcome, Work, do, prepared
 from .workers import results
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 # Arguments of Model.fit that a search does not hand on, and what to do instead.
-REFUSED = options.OWN | {"resume": "give directory="}
+REFUSED = options.OWN | {
+    "resume": "give directory=",
+    "max_seconds": "no result may depend on the time; strategy='halving' ends what promises little",
+}
 
 
 def search(
@@ -78,7 +81,8 @@ def search(
         threads: how many models train at once, each in one thread; default None: what bp.get_num_threads() says.
         progress: whether to show a bar over all trials, and a line for each that trains; default False.
         directory: a folder for a checkpoint of each trial, default None. Called again as before, after a kill for example, the
-            search goes on from these files, and ends with the same table.
+            search goes on from these files, and ends with the same table. Another space is refused; functions in params are
+            told apart by their names.
         every: how often a checkpoint is written besides at the end of a rung, as in bp.ModelCheckpoint; default "10s".
         fit: all other arguments of `Model.fit`, the same for each, such as validation_split, shuffle or class_weight.
 
@@ -114,18 +118,18 @@ def search(
         if low > most:
             raise ValueError(f"min_epochs is {low} and epochs is {most}, expected at most as many")
         rungs = rungs_of(most, low, eta)
-    params = trials_of(space, strategy, trials, checks.seed(seed))
+    seed = checks.seed(seed)
+    params = trials_of(space, strategy, trials, seed)
     count = len(params)
     schedule = Schedule(count, rungs, eta, ahead if strategy == "halving" else count)
-    by_row = {"y": y} | {name: fit.pop(name) for name in ("sample_weight", "lengths") if name in fit}
+    by_row = {"y": y} | {name: fit.pop(name) for name in BY_ROW if name in fit}
     shared = Shared(X, by_row, validation_data, None, None, count)
+    size = options.checked_size(batch_size)
     own = options.callbacks_of(callbacks, count)
     folder = None if directory is None else Directory(directory, every)
     if folder is not None:
         halving = {"trials": count, "factor": eta, "ahead": ahead} if strategy == "halving" else {}
-        folder.claim(
-            {"strategy": strategy, "seed": seed, "rungs": rungs, "parameters": [*params[0]], **halving}
-        )
+        folder.claim({"strategy": strategy, "seed": seed, "rungs": rungs, **halving}, params)
     built = Built(build, params)
 
     def work(job: Job) -> tuple[Job, Work | Outcome]:
@@ -133,14 +137,13 @@ def search(
             model = built.model(job.trial)
             if isinstance(model, Outcome):
                 return job, model
-            given = {
-                "epochs": rungs[job.rung],
-                "batch_size": batch_size,
-                "callbacks": own(job.trial),
-                "resume": True,
-            }
-            asked = Work(job.trial, model, partial(shared.of, job.trial, model), fit | given)
-            return job, shown.begun(asked)
+
+            def asked() -> Work:
+                given = {"epochs": rungs[job.rung], "batch_size": size, "callbacks": own(job.trial)}
+                data = partial(shared.of, job.trial, model)
+                return Work(job.trial, model, data, fit | given | {"resume": True})
+
+            return job, shown.begun(prepared(job.trial, asked))
 
     def train(task: tuple[Job, Work | Outcome], leave: Callable[[], bool]) -> tuple[Job, Outcome, float]:
         job, asked = task

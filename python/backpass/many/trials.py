@@ -1,5 +1,6 @@
 """Trials: what `search` returns, a table with a row for each trial."""
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -68,7 +69,8 @@ class Trials(Runs):
         from ..drawing.parallel import parallel_coordinates
 
         best = self.best_number
-        shown = [number for number in self._ranked() if number not in self.errors]
+        # A trial that a callback ended in its first epoch has no val_loss.
+        shown = [number for number in self._ranked() if self._judged(number) < math.inf]
         columns = {name: [self.params[number][name] for number in shown] for name in self.params[best]}
         return parallel_coordinates(
             columns, "val_loss", [self.rows[number]["val_loss"] for number in shown], path

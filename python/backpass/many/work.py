@@ -38,6 +38,14 @@ class Outcome(NamedTuple):
         return math.inf if self.error else min((v for v in values if not math.isnan(v)), default=math.inf)
 
 
+def prepared(number: int, make: Callable[[], Work]) -> Work | Outcome:
+    """A work; or the outcome that says why there is none, of what users' functions raise as it is made."""
+    try:
+        return make()
+    except Exception as error:
+        return Outcome(number, History(), error, None)
+
+
 def do(work: Work, leave: Callable[[], bool], directory: Directory | None = None) -> Outcome:
     """Train a model in one thread. An error ends this model alone. leave: asked every 50 ms; True ends the run there."""
     model, options = work.model, dict(work.options)

@@ -7,7 +7,6 @@ import numpy as np
 
 from ..data import arrays
 from ..data.inputs import Inputs
-from ..data.streams import Streams
 from ..data.targets import row_weights
 from ..engine.engine import Engine
 from ..engine.inputs import check_weighed, checked_data, taken
@@ -16,7 +15,7 @@ from ..engine.passes import predict_inputs, rows_as_they_are
 from ..losses.base import ClassLoss, Loss
 from ..ops.formulas import sigmoid
 from ..program import Builder, Rows, Several, Tensor, on_each
-from .chunk import checked_chunk, is_sequence_of_chunks, prefetch, unpacked
+from .chunk import checked_chunk, comes_in_chunks, is_sequence_of_chunks, prefetch, unpacked
 
 
 def evaluated(
@@ -75,7 +74,7 @@ def _judged(
 def evaluate(engine: Engine, X: Any, y: Any, sample_weight: Any) -> dict[str, float]:
     """What `Model.evaluate` does: of arrays, or of a sequence of chunks."""
     X, y, sample_weight = unpacked("X", X, y, sample_weight)
-    if y is None and not hasattr(X, "__array__") and not isinstance(X, Streams):
+    if comes_in_chunks(X, y):
         if sample_weight is not None:
             raise ValueError(
                 f"sample_weight is {sample_weight!r:.80}, but X are chunks, expected it in them, as (X, y, sample_weight)"
@@ -138,8 +137,12 @@ def probabilities(engine: Engine, pred: Any) -> np.ndarray:
 def classes(engine: Engine, pred: Any) -> np.ndarray:
     """The most probable classes for the network's output."""
     likely = probabilities(engine, pred)
-    single = isinstance(engine.builtin_loss, ClassLoss) or pred.shape[1:] == (1,)
-    return np.asarray(likely.argmax(axis=-1) if single else likely > 0.5).astype(np.int64)
+    return np.asarray(likely.argmax(axis=-1) if one_is_right(engine, pred) else likely > 0.5).astype(np.int64)
+
+
+def one_is_right(engine: Engine, pred: Any) -> bool:
+    """Whether one of the classes is the right one, rather than any number of several labels."""
+    return isinstance(engine.builtin_loss, ClassLoss) or pred.shape[1:] == (1,)
 
 
 def score(

@@ -17,7 +17,7 @@ from ..engine.run import Run
 from ..errors import NonFiniteError
 from ..program.carried import Carried
 from ..system.signals import held, opened
-from .chunk import are_chunks, checked_chunk, is_sequence_of_chunks, unpacked
+from .chunk import are_chunks, checked_chunk, comes_in_chunks, is_sequence_of_chunks, unpacked
 from .chunks import ChunkLoop, Chunks
 from .evaluate import evaluated, evaluated_chunks
 from .fingerprint import NO_DATA, Fingerprint
@@ -82,7 +82,7 @@ def fit(
         options = of_streams(engine, X, options)
     if not options.resume:
         advice.of_schedule(engine.optimizer.schedule, int(engine.optimizer_step[0]))
-    if y is None and not hasattr(X, "__array__") and not isinstance(X, Streams):
+    if comes_in_chunks(X, y):
         return _fit_chunks(engine, X, sample_weight, class_weight, options)
     inputs, target, weight = opened(checked_data, engine, X, y, sample_weight, class_weight)
     check_weighed(weight, sample_weight, class_weight)
@@ -118,7 +118,7 @@ def fit(
     together = None
     if options.ranks is None:
         return train(engine, loop, inputs.rows, data, options, validation)
-    together = Together(engine, options.ranks, options, inputs, target, data, validation)
+    together = Together(engine, options.ranks, options, inputs, target, data, class_weight, validation)
     if together.apart and class_weight is not None and not isinstance(class_weight, Mapping):
         raise ValueError(
             f"class_weight is {class_weight!r:.80}, but each rank has rows of its own, expected a dict of numbers"
@@ -194,11 +194,16 @@ def _validation(engine: Engine, data: Any) -> Validation:
     return Validation(engine, checked_validation(engine, data))
 
 
+def rows_held_out(rows: int, fraction: float) -> int:
+    """How many of so many rows `validation_split` holds out."""
+    return int(rows * fraction)
+
+
 def split(
     inputs: Inputs, target: Any, weight: Any, fraction: float
 ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """The first rows to train on, and the last `fraction` of them to validate with, as in Keras."""
-    held_out = int(inputs.rows * fraction)
+    held_out = rows_held_out(inputs.rows, fraction)
     trained = inputs.rows - held_out
     if not held_out or not trained:
         raise ValueError(
