@@ -94,7 +94,7 @@ def build_plan(
     else:
         plan = Plan(arrays, shown, forward, builder.bytes)
     plan.whole_batch, plan.moving = builder.whole_batch, moving
-    plan.steps = None if builder.steps is None else builder.steps.array
+    plan.lengths_by_steps = {steps: lengths.array for steps, lengths in builder.lengths_by_steps.items()}
     if builder.ranges:
         plan.limits = limits(builder.ranges, arrays)
         plan.computes_indices = bool(computed_indices(forward, builder.ranges, arrays).calls)
@@ -172,7 +172,7 @@ def emit_network(
                 raise ValueError(
                     f"lengths is given, but a row of X has the shape {shape[1:]}, expected (steps, ...)"
                 )
-            builder.steps = builder.lengths_by_steps[shape[1]] = lengths
+            builder.tell_lengths(shape[1], lengths)
             builder.ranges.append((lengths.array, shape[1] + 1))
     return net.emit(builder, *arguments)
 
