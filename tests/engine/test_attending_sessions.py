@@ -312,3 +312,18 @@ def test_errors_of_windows() -> None:
     for stride in (0, WINDOW + 1):
         with pytest.raises(ValueError, match=f"stride is {stride}"):
             learned.generate([1], 3, stride=stride)
+
+
+def test_an_attribute_of_a_network_is_no_number_of_positions() -> None:
+    class Own(nn.Module):
+        def __init__(self, inner: nn.Module) -> None:
+            super().__init__()
+            self.inner, self.max_len = inner, 3
+
+        def forward(self, x: Any) -> Any:
+            return self.inner(x)
+
+    recurrent = model_of(Own(tokens(nn.GRU(WIDTH, WIDTH)))).session()
+    assert recurrent.window is None
+    assert recurrent.read(ids_of(1, 7)).shape == (1, 7, VOCABULARY)
+    assert model_of(Own(NETS["pre-norm, learned positions"]())).session().window == WINDOW

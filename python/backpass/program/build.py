@@ -97,7 +97,9 @@ def build_plan(
     plan.lengths_by_steps = {steps: lengths.array for steps, lengths in builder.lengths_by_steps.items()}
     if builder.ranges:
         plan.limits = limits(builder.ranges, arrays)
-        plan.computes_indices = bool(computed_indices(forward, builder.ranges, arrays).calls)
+        # Where rows are mixed, which row leads to an index is not known.
+        computed = not builder.whole_batch and computed_indices(forward, builder.ranges, arrays).calls
+        plan.computes_indices = bool(computed)
     if builder.steps is not None and not builder.steps_are_read:
         if spec.target is not None:
             raise ValueError(f"{UNREAD}, and the loss has no target for each step")
