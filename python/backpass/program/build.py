@@ -49,14 +49,12 @@ def build_plan(
     seed: int,
     step: np.ndarray,
     spec: Spec,
-    apart: bool = False,
 ) -> Plan:
     """A Plan for inference, a TrainingPlan where spec has a target, an OwnLossPlan where it says so.
 
     Args:
         loss: only a TrainingPlan needs it.
         step: (1,) the completed steps of the model, from which layers draw their random numbers.
-        apart: whether each buffer of inference has memory of its own, and each expression one step, for those who read the plan.
     """
     builder = Builder(dtype, spec.training, step, seed, carried=spec.carried)
     inputs = input_tensors(builder, spec.inputs, spec.own_loss)
@@ -110,7 +108,7 @@ def build_plan(
     if spec.as_emitted:
         return plan
     plan = fused(plan, builder.viewed)
-    if not apart and any(
+    if not spec.apart and any(
         instruction.op is expression for program in plan.parts.values() for instruction in program
     ):
         from .join import joined  # here: `import backpass` is to be quick
@@ -118,10 +116,10 @@ def build_plan(
         plan = joined(plan, [*builder.viewed, *builder.turned])
     if spec.padded:
         plan = padded(plan, spec, [*builder.viewed, *builder.turned], builder.buffers)
-    if apart:
+    if spec.apart:
         plan.buffers = builder.buffers
     # Last: the others tell buffers by their addresses.
-    return plan if spec.training or apart else reused(plan, builder.buffers)
+    return plan if spec.training or spec.apart else reused(plan, builder.buffers)
 
 
 def index_inputs(net: Network, dtype: np.dtype[Any], inputs: Sequence[InputSpec]) -> set[str]:

@@ -46,6 +46,8 @@ class Spec(NamedTuple):
     carried: Carried | None = None
     # Whether each op stays as it was emitted, so that all that it computes has a buffer: for those who look at a step.
     as_emitted: bool = False
+    # Whether each buffer of inference has memory of its own, and each expression one step: for those who read the plan.
+    apart: bool = False
 
     @property
     def training(self) -> bool:
