@@ -78,7 +78,10 @@ class TracedLoss(Loss):
     @property
     def takes_lengths(self) -> bool:
         """Whether f has an argument for the lengths of the rows."""
-        return "lengths" in inspect.signature(self.f).parameters
+        try:
+            return "lengths" in inspect.signature(self.f).parameters
+        except ValueError:  # some of Python's own functions have no signature
+            return False
 
     def _traced(self, builder: Builder, pred: Any, target: Any) -> SymbolicTensor:
         """What f gives: one number, one for each row, or one for each step of each row."""
