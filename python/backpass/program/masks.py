@@ -9,6 +9,9 @@ from .arithmetic import elementwise
 from .builder import Builder
 from .tensor import Tensor
 
+# The padding would count in them.
+STATISTICS = "statistics over steps; nn.LayerNorm has none"
+
 
 def _inside(builder: Builder, lengths: Tensor, shape: Sequence[int], axis: int = 1) -> Tensor:
     """(B, 1, ..., T, 1, ...): 1 for the steps, along an axis, of a row of this shape up to its length, 0 behind."""
@@ -59,15 +62,13 @@ def lengths_of_places(builder: Builder, layer: str, x: Tensor) -> Tensor | None:
     return builder.lengths_by_steps[x.shape[-1]]
 
 
-def refuse_statistics(builder: Builder, layer: str, x: Tensor) -> None:
-    """ValueError where rows of x (B, C, ...) have lengths and x has a dimension of steps, whose padding would count."""
+def refuse_steps(builder: Builder, layer: str, x: Tensor, what: str) -> None:
+    """ValueError where rows of x (B, C, ...) have lengths and x has a dimension of steps, with which `what` does not go."""
     lengths = builder.steps
     if lengths is None or lengths.shape != x.shape[:1]:
         return
     if any(size in builder.lengths_by_steps for size in x.shape[2:]):
-        raise ValueError(
-            f"{layer}: lengths is given, which does not go with statistics over steps; nn.LayerNorm has none"
-        )
+        raise ValueError(f"{layer}: lengths is given, which does not go with {what}")
 
 
 def filled_behind(builder: Builder, x: Tensor, lengths: Tensor, value: float) -> Tensor:
