@@ -59,6 +59,8 @@ class KnownCategories:
 
 def has_categories(value: Any) -> bool:
     """Whether this is a column of categories, or a frame that has such."""
+    if isinstance(value, np.ndarray):  # most often: each `fit` asks
+        return False
     return any(categories.is_categorical(column) for _, column in _columns("", value))
 
 
