@@ -460,7 +460,7 @@ class Model:
 
         Raises:
             ValueError: a batch or a window below 1; a network with several inputs. At the first step: a network in which an
-                output depends on later steps; an attention without a window.
+                output depends on later steps, or on the weights of an attention; an attention without a window.
 
         Example:
             >>> session = forecaster.session()

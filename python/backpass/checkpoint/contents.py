@@ -1,6 +1,6 @@
 """What a checkpoint holds of a model besides its description: weights, moments, counters and the last run; and back, checked."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -97,13 +97,21 @@ def fill(engine: Engine, tensors: Tensors) -> None:
 
 def labels(categories_json: Any) -> dict[str, Labels]:
     """The labels of categories by input, checked."""
-    read = describe.decode(categories_json, describe.nothing_else)
+    return _lists("categories", categories_json, lambda column: column is None or _are_labels(column))
+
+
+def columns(columns_json: Any) -> dict[str, list[str]]:
+    """The names of the columns of categories by input, checked."""
+    return _lists("category_columns", columns_json, lambda name: isinstance(name, str))
+
+
+def _lists(what: str, given: Any, fits: Callable[[Any], bool]) -> dict[str, list[Any]]:
+    read = describe.decode(given, describe.nothing_else)
     if not isinstance(read, dict):
-        raise ValueError(f"categories is {categories_json!r:.80}")
-    for name, columns in read.items():
-        listed = isinstance(name, str) and isinstance(columns, list)
-        if not listed or not all(column is None or _are_labels(column) for column in columns):
-            raise ValueError(f"categories of {name!r:.80} are {columns!r:.80}")
+        raise ValueError(f"{what} is {given!r:.80}")
+    for name, values in read.items():
+        if not isinstance(name, str) or not isinstance(values, list) or not all(map(fits, values)):
+            raise ValueError(f"{what} of {name!r:.80} are {values!r:.80}")
     return read
 
 

@@ -42,7 +42,8 @@ class Checkpoint:
             if "frozen" in self.state_json:
                 freeze(engine.net, self.state_json["frozen"])
             engine.categories = KnownCategories(
-                contents.labels(self.state_json.get("categories", {"pairs": []}))
+                contents.labels(self.state_json.get("categories", {"pairs": []})),
+                contents.columns(self.state_json.get("category_columns", {"pairs": []})),
             )
             if self.state_json["run"] is not None:
                 engine.last_run = contents.run_from_json(self.state_json["run"], self.tensors, engine)

@@ -256,17 +256,17 @@ class Engine:
         run = self.last_run and self.last_run.as_it_stands(self.stop_training)
         moments = {name: array.copy() for name, array in self.optimizer_state.items()}
         counts = self.step_counts.copy()
-        labels = {**self.categories.labels}
-        return arguments, weights.state_dict(self.net), moments, counts, self.epoch, run, labels
+        known = self.categories.labels, self.categories.columns
+        return arguments, weights.state_dict(self.net), moments, counts, self.epoch, run, deepcopy(known)
 
     def __setstate__(self, state: Any) -> None:
-        arguments, weights_and_statistics, optimizer_state, steps, epoch, run, labels = state
+        arguments, weights_and_statistics, optimizer_state, steps, epoch, run, known = state
         self.__init__(**arguments)  # type: ignore[misc]
         weights.load(self.net, weights_and_statistics)
         for name, array in self.optimizer_state.items():
             array[...] = optimizer_state[name]
         self.step_counts[:] = steps
-        self.epoch, self.last_run, self.categories = epoch, run, KnownCategories(labels)
+        self.epoch, self.last_run, self.categories = epoch, run, KnownCategories(*known)
 
 
 def checked_net(value: Any) -> Module:

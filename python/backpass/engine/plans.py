@@ -58,6 +58,8 @@ class PlanCache:
         self._indexed: dict[tuple[InputSpec, ...], set[str]] = {}
         self._along: dict[tuple[InputSpec, ...], Any] = {}
         self._row_bytes: dict[tuple[InputSpec, ...], int] = {}
+        # The network over whole windows of sessions.
+        self._windows: dict[tuple[InputSpec, ...], Window] = {}
         # What goes on from batch to batch in an evaluation, by the rows of a batch.
         self._carried: dict[int, Carried] = {}
         # Inputs for which forward is known to repeat in training.
@@ -89,6 +91,7 @@ class PlanCache:
         self._indexed.clear()
         self._along.clear()
         self._row_bytes.clear()
+        self._windows.clear()
         self._repeats.clear()
         self._carried.clear()
 
@@ -138,9 +141,14 @@ class PlanCache:
 
     def stepwise(self, inputs: tuple[InputSpec, ...], steps: int) -> Window:
         """The network over so many steps, computed a few at a time; ValueError where a step needs more than states keep."""
-        from ..program.stepwise import Stepwise  # here: `import backpass` is to be quick
+        from ..program.stepwise import Stepwise, of_steps  # here: `import backpass` is to be quick
 
-        return Stepwise(self.net, self.dtype, inputs, steps)
+        whole = of_steps(inputs, steps)
+        if whole not in self._windows:
+            if len(self._windows) > MOST:
+                self._windows.clear()
+            self._windows[whole] = Stepwise(self.net, self.dtype, whole, steps)
+        return self._windows[whole]
 
     def infer(self, inputs: tuple[InputSpec, ...]) -> tuple[Executor, Plan]:
         """The forward pass for one shape of batch, compiled; `inferring` then knows the shape, if the batch is one array."""

@@ -38,8 +38,8 @@ def inputs_of(function: str, engine: Engine) -> tuple[InputSpec, ...]:
 
 def plan_of(engine: Engine, inputs: tuple[InputSpec, ...], rows: int, apart: bool) -> Plan:
     """The plan of inference for so many rows; apart: whether each buffer has memory of its own."""
-    spec = Spec(of_rows(inputs, rows))
-    return build_plan(engine.net, None, engine.dtype, engine.seed, engine.step_count, spec, apart=apart)
+    spec = Spec(of_rows(inputs, rows), apart=apart)
+    return build_plan(engine.net, None, engine.dtype, engine.seed, engine.step_count, spec)
 
 
 def refused(function: str, instruction: Instruction, why: str) -> ValueError:

@@ -35,9 +35,9 @@ def by_batch(
     layer: who asks, for errors.
     """
     from ..program.channels import from_planes, lies_channels_last, planes  # `import backpass` is to be quick
-    from ..program.masks import refuse_statistics  # as above
+    from ..program.masks import STATISTICS, refuse_steps  # as above
 
-    refuse_statistics(builder, layer, x)
+    refuse_steps(builder, layer, x, STATISTICS)
     rows, channels, length = (together := planes(builder, x)).shape
     parts = parts_of_rows(rows, channels)
     fields: dict[str, Any] = {"weight": weight, "bias": bias, "eps": eps}

@@ -148,12 +148,13 @@ class Recurrent(RecurrentWeights):
         if len(x.shape) != 3 or x.shape[2] != self.input_size:
             raise self.unfit(x, f"(batch, steps, {self.input_size})")
         last: list[States] = []
+        lengths = builder.lengths_of(x.shape[1])
         for layer in range(self.num_layers):
             outputs = []
             for number, suffix in enumerate(self._suffixes(layer)):
                 start = first[len(last)] if first else self._carried(builder, x.shape[0], suffix)
                 y, states = self.direction(
-                    builder, x, suffix, start, reverse=number == 1, lengths=builder.lengths, **self.fields
+                    builder, x, suffix, start, reverse=number == 1, lengths=lengths, **self.fields
                 )
                 if start is not None and first is None:
                     for state, value in zip(start, states, strict=True):

@@ -30,12 +30,12 @@ def _counted(
 ) -> dict[str, tuple[float, float]]:
     """What `evaluated` gives, each with what it counts in a mean over several data sets."""
     engine.refresh()
-    lengths = None if inputs.lengths is None else np.empty_like(inputs.lengths)
+    lengths: dict[int, np.ndarray] = {}
     pred = predict_inputs(engine, inputs, lengths)
     if engine.loss_function:
         return {"loss": (call_loss(engine, pred, target)[0], float(inputs.rows))}
     tensor = on_each(Tensor, pred)
-    if lengths is not None:
+    if lengths:
         on_each(_mark, tensor, engine.plans.along(inputs.specs(1, engine.dtype)))
     found = _judged(engine, engine.loss, tensor, target, weight, lengths)
     for prefix, name, loss in engine.loss.of_outputs():
@@ -56,10 +56,11 @@ def _judged(
     tensor: Any,
     target: Rows,
     weight: np.ndarray | None,
-    lengths: np.ndarray | None,
+    lengths: dict[int, np.ndarray],
 ) -> dict[str, tuple[float, float]]:
     """Loss and metric of one output, or the loss of all together; each with what it counts."""
-    builder = Builder(engine.dtype, training=False, steps=None if lengths is None else Tensor(lengths))
+    told = {steps: Tensor(array) for steps, array in lengths.items()}
+    builder = Builder(engine.dtype, training=False, lengths_by_steps=told)
     weight = loss.weigh(builder, tensor, target, weight)
     value, count = loss.emit(builder, tensor, target, weight)  # type: ignore[arg-type]
     right = np.zeros(2)
@@ -157,7 +158,7 @@ def score(
         return evaluation(X, y, sample_weight)[engine.builtin_loss.metric]
     engine.refresh()
     inputs = taken(engine, X, rows_as_they_are)
-    lengths = None if inputs.lengths is None else np.empty_like(inputs.lengths)
+    lengths: dict[int, np.ndarray] = {}
     out = predict_inputs(engine, inputs, lengths)
     if isinstance(out, Several):
         raise RuntimeError(
@@ -175,11 +176,11 @@ def score(
     check_weighed(checked_weight, sample_weight, None)
     weight = np.ones(len(target)) if checked_weight is None else checked_weight
     each = np.broadcast_to(weight.reshape(-1, *[1] * (target.ndim - 1)), target.shape)
-    if lengths is not None:
+    if lengths:
         tensor = Tensor(pred, along=engine.plans.along(inputs.specs(1, engine.dtype)))
         along = engine.loss.steps_along(tensor, target)
         if along:
-            counted = np.arange(target.shape[along]) < lengths[:, None]
+            counted = np.arange(target.shape[along]) < lengths[target.shape[along]][:, None]
             sizes = [len(target), *[1] * (target.ndim - 1)]
             sizes[along] = target.shape[along]
             each = each * counted.reshape(sizes)

@@ -175,9 +175,10 @@ def _fit_chunks(
 
 def _check_lengths(inputs: Inputs, validation: Validation, given: Any) -> None:
     """ValueError where rows have lengths but those to validate with have none, as their steps would all count."""
-    held_out = validation.data[0].lengths if validation.data else None
+    if not validation.data or validation.data[0].lengths is not None or inputs.lengths is None:
+        return
     # A list of arrays has lengths where they differ.
-    if inputs.lengths is not None and validation.data and held_out is None and not isinstance(given[0], list):
+    if not isinstance(given[0], list):
         raise ValueError(
             "validation_data has no lengths, but X has: expected (X, y, sample_weight, lengths), where sample_weight may be"
             " None, or X as a dict that holds 'lengths'"
