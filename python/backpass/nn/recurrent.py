@@ -5,11 +5,12 @@ from __future__ import annotations  # np.random.Generator is named, not imported
 import warnings
 from collections.abc import Mapping
 from functools import partial
+from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
 
-from ..ops import Op, gru_forward, lstm_forward, rnn_forward
+from ..ops import Op, gru_forward, linear_forward, lstm_forward, rnn_forward
 from ..program import Builder, Tensor
 from ..program.carried import NotStepwise
 from ..program.functions import stack
@@ -73,8 +74,29 @@ class RecurrentWeights(Module):
         weights = {name: self.tensor(name + suffix) for name in names}
         starts = {f"{name}0": state for name, state in zip(self.states, first or (), strict=False)}
         want = self.kept if builder.training else ()
-        y = builder.emit(self.op, want=want, x=x, **weights, **starts, reverse=reverse, **fields)
+        weight_ih = weights.pop("weight_ih")
+        assert weight_ih is not None
+        inputs = self._looked_up(builder, x, weight_ih) or {"x": x, "weight_ih": weight_ih}
+        y = builder.emit(self.op, want=want, **inputs, **weights, **starts, reverse=reverse, **fields)
         return y, tuple(builder.output(f"{name}_n") for name in self.states)
+
+    def _looked_up(self, builder: Builder, x: Tensor, weight_ih: Tensor) -> dict[str, Tensor] | None:
+        """Inputs of the op where x holds rows of a table: the products of the table's rows, which are fewer, and the index.
+
+        A chain of products is the same in both, so that the forward pass has the same bits.
+        """
+        if not builder.training or x not in builder.rows_of:
+            return None
+        table, index = builder.rows_of[x]
+        if 2 * table.shape[0] > index.array.size:
+            return None
+        inputs, *rest = weight_ih.shape
+        products = builder.emit(
+            linear_forward, x=table, weight=builder.reshape(weight_ih, (inputs, prod(rest)))
+        )
+        nothing = {"x": (*index.shape, 0), "weight_ih": (0, *rest)}
+        empty = {name: Tensor(np.empty(shape, builder.dtype)) for name, shape in nothing.items()}
+        return {**empty, "table": builder.reshape(products, (len(table.array), *rest)), "index": index}
 
     def expect_rows(self, hx: Any, shape: tuple[int, ...]) -> tuple[SymbolicTensor, ...]:
         """The states that `forward` was given, each checked."""

@@ -100,6 +100,8 @@ class Builder:
     # Gradients of tables of which a step trains some rows: RowsGradient; and the look-ups in each, by where its gradient lies.
     tables: list[Any] = field(default_factory=list)
     lookups: dict[int, list[Any]] = field(default_factory=dict)
+    # Rows of tables, each by (table, index), where a layer that multiplies them may multiply the table instead.
+    rows_of: dict[Tensor, tuple[Tensor, Tensor]] = field(default_factory=dict)
     # What is emitted once all gradients have flowed back.
     endings: list[Callable[[], None]] = field(default_factory=list)
     # Where rows have lengths: (B,) those of rows of so many steps, of the input first, then behind layers that shorten rows.
