@@ -22,6 +22,8 @@ from . import describe
 LARGEST = 2**62
 # Of an optimizer: written anew in every step.
 WORKING = {"partials", "scale", "norm", "coefficients"}
+# Of a run within an epoch: what its metrics are computed from.
+OUTPUTS = "outputs."
 RUN: dict[str, type] = {
     "first": int, "epochs": int, "rows": int, "batch_size": int, "shuffle": bool, "sampler": str, "stopped": bool, "data": str,
     "validation": str, "steps": int,
@@ -119,6 +121,7 @@ def run_to_json(run: Run, tensors: Tensors) -> dict[str, Any]:
     """A run as JSON; its arrays are added to `tensors`."""
     for name, array in run.carried.arrays.items() if run.carried else ():
         tensors[f"carried.{name}"] = array
+    tensors |= {f"{OUTPUTS}{name}": array for name, array in run.outputs.items()}
     tensors["history.epoch"] = np.array(run.history.epoch, np.int64)
     for name, values in run.history.history.items():
         tensors[f"history.of.{name}"] = np.array(values, np.float64)
@@ -167,6 +170,11 @@ def run_from_json(run_json: Any, tensors: Tensors, engine: Engine) -> Run:
     check(tensors, {name: (tensors[name].shape, engine.dtype.name) for name in names})
     if names:
         run.carried = Carried({name.removeprefix(prefix): tensors.pop(name) for name in names})
+    for name in [name for name in tensors if name.startswith(OUTPUTS)]:
+        kept = tensors.pop(name)
+        if kept.shape[:1] != (rows,) or kept.dtype.name not in ("int64", engine.dtype.name):
+            raise ValueError(f"{name} is {kept.dtype} {kept.shape}, expected {rows} rows")
+        run.outputs[name.removeprefix(OUTPUTS)] = kept
     run.history = History()
     run.history.epoch = tensors.pop("history.epoch").tolist()
     run.history.history = {name: tensors.pop(f"history.of.{name}").tolist() for name in run_json["history"]}
