@@ -186,9 +186,7 @@ REFUSED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("loss", "metrics", "error", "message"), REFUSED, ids=[str(case[1]) for case in REFUSED]
-)
+@pytest.mark.parametrize(("loss", "metrics", "error", "message"), REFUSED, ids=range(len(REFUSED)))
 def test_refusals(loss: Any, metrics: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         bp.Model(nn.Linear(2, 2), loss, metrics=metrics)

@@ -12,11 +12,8 @@ from ..checks import seed as checked_seed
 from ..drawing.surface import contours
 from ..engine.weights import frozen
 from ..model import Model
-
-# The least share of one curvature in the other: along the floor of a valley one is about 0.
-CURVED = 0.05
-# How far from a point of the grid a minimum or saddle is at most, in its steps.
-NEAR = 0.5
+from .critical_points import critical_points
+from .directions import given_directions, random_direction
 
 Directions = Sequence[Mapping[str, Any]]
 
@@ -39,7 +36,7 @@ class LossSurface:
 
     def __init__(self, steps: np.ndarray, loss: np.ndarray, directions: list[dict[str, np.ndarray]]) -> None:
         self.steps, self.loss, self.directions = steps, loss, directions
-        self.minima, self.saddles = critical(steps, loss)
+        self.minima, self.saddles = critical_points(steps, loss)
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
         """Lines of equal loss, the model's weights, and the minima and saddles of the grid.
@@ -121,70 +118,3 @@ def loss_surface(
                 array[...] = weights[name] + a * drawn[0][name] + b * drawn[1][name]
             loss[row, column] = copy.evaluate(X, y, sample_weight, lengths, metrics=[])["loss"]
     return LossSurface(steps, loss, drawn)
-
-
-def random_direction(
-    weights: Mapping[str, np.ndarray], still: set[str], generator: np.random.Generator
-) -> dict[str, np.ndarray]:
-    """A direction in which each filter, a row of a weight, is as long as the model's."""
-    found: dict[str, np.ndarray] = {}
-    for name, weight in weights.items():
-        drawn = generator.standard_normal(weight.shape)
-        if weight.ndim < 2 or name in still:
-            drawn[...] = 0
-        else:
-            axes = tuple(range(1, weight.ndim))
-            own, its = (np.sqrt((array**2).sum(axis=axes, keepdims=True)) for array in (weight, drawn))
-            drawn *= own / np.where(its > 0, its, 1)
-        found[name] = drawn
-    return found
-
-
-def given_directions(directions: Any, weights: Mapping[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
-    """Two directions of a user's, with 0 for the parameters that they leave out."""
-    if not isinstance(directions, list | tuple) or len(directions) != 2:
-        raise TypeError(f"directions is {directions!r:.80}, expected two dicts of arrays")
-    found = []
-    for number, direction in enumerate(directions):
-        if not isinstance(direction, Mapping):
-            raise TypeError(f"directions[{number}] is {direction!r:.80}, expected a dict of arrays")
-        for name, given in direction.items():
-            if name not in weights:
-                raise ValueError(
-                    f"directions[{number}] has {name!r}, expected names among {[*weights]!r:.200}"
-                )
-            if np.shape(given) != weights[name].shape:
-                raise ValueError(
-                    f"directions[{number}][{name!r}] has shape {np.shape(given)}, expected {weights[name].shape}"
-                )
-        zeros = {name: np.zeros(weight.shape) for name, weight in weights.items()}
-        found.append(zeros | {name: np.asarray(given, np.float64) for name, given in direction.items()})
-    return found
-
-
-Points = list[tuple[float, float]]
-
-
-def critical(steps: np.ndarray, loss: np.ndarray) -> tuple[Points, Points]:
-    """Minima and saddles of a grid, without its edge."""
-    found: dict[str, Points] = {"minimum": [], "saddle": [], "": []}
-    for row in range(1, len(steps) - 1):
-        for column in range(1, len(steps) - 1):
-            patch = loss[row - 1 : row + 2, column - 1 : column + 2]
-            if np.isfinite(patch).all():
-                found[kind_of(patch)].append((float(steps[column]), float(steps[row])))
-    return found["minimum"], found["saddle"]
-
-
-def kind_of(patch: np.ndarray) -> str:
-    """What the paraboloid nearest to 3 x 3 values has at the middle one: "minimum", "saddle" or ""."""
-    slope = np.array([(patch[:, 2] - patch[:, 0]).sum(), (patch[2] - patch[0]).sum()]) / 6
-    across = (patch[2, 2] - patch[2, 0] - patch[0, 2] + patch[0, 0]) / 4
-    along = [(p[2] - 2 * p[1] + p[0]).sum() / 3 for p in (patch.T, patch)]
-    hessian = np.array([[along[0], across], [across, along[1]]])
-    low, high = np.linalg.eigvalsh(hessian)
-    if high <= 0 or not CURVED <= abs(low) / high <= 1 / CURVED:
-        return ""
-    if (np.abs(np.linalg.solve(hessian, slope)) > NEAR).any():
-        return ""
-    return "saddle" if low < 0 else "minimum"

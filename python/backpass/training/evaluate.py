@@ -36,6 +36,17 @@ def evaluated(
     return found | (_measured(engine, metrics, inputs, seen) if metrics else {})
 
 
+def better_of_evaluation(engine: Engine) -> dict[str, str]:
+    """The names of what `evaluated` gives with the engine's metrics, and what is better of each: "min", "max", "" if unknown."""
+    found = {"loss": "min"}
+    if loss := engine.builtin_loss:
+        found |= {loss.metric: "max"} if loss.metric else {}
+        for prefix, _, one in loss.of_outputs():
+            found |= {f"{prefix}_loss": "min"}
+            found |= {f"{prefix}_{one.metric}": "max"} if one.metric else {}
+    return found | (engine.metrics.better if engine.metrics else {})
+
+
 def _measured(engine: Engine, metrics: "Metrics", inputs: Inputs, seen: Seen) -> dict[str, float]:
     return measured(engine, metrics, inputs.specs(1, engine.dtype), seen)
 

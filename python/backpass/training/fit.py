@@ -19,7 +19,7 @@ from ..program.carried import Carried
 from ..system.signals import held, opened
 from .chunk import are_chunks, checked_chunk, is_sequence_of_chunks, unpacked
 from .chunks import ChunkLoop, Chunks
-from .evaluate import check_metrics, evaluated, evaluated_chunks
+from .evaluate import better_of_evaluation, check_metrics, evaluated, evaluated_chunks
 from .fingerprint import NO_DATA, Fingerprint
 from .loops import EpochLoop, Loop
 from .parallel import ParallelLoop
@@ -34,6 +34,7 @@ class Validation:
     def __init__(self, engine: Engine, data: tuple[Any, ...] = (), chunks: Any = None) -> None:
         """data: checked inputs, targets and weights; or chunks: a sequence of such, read whenever they come."""
         self.engine, self.data, self.chunks = engine, data, chunks
+        self.metrics = engine.metrics
         self.fingerprint, checked_chunks = NO_DATA, []
         if chunks is not None:
             checked_chunks = [
@@ -45,32 +46,20 @@ class Validation:
         elif data:
             checked_chunks = [data]
             self.fingerprint = Fingerprint.of(data, engine.dtype)
-        metrics = {"val_loss": "min"}
-        if loss := engine.builtin_loss:
-            metrics |= {f"val_{loss.metric}": "max"} if loss.metric else {}
-            for prefix, _, one in loss.of_outputs():
-                metrics |= {f"val_{prefix}_loss": "min"}
-                metrics |= {f"val_{prefix}_{one.metric}": "max"} if one.metric else {}
-        metrics |= (
-            {f"val_{name}": better for name, better in engine.metrics.better.items()}
-            if engine.metrics
-            else {}
-        )
-        self.better = metrics if data or chunks is not None else {}
+        better = {f"val_{name}": better for name, better in better_of_evaluation(engine).items()}
+        self.better = better if data or chunks is not None else {}
         for inputs, target, weight in checked_chunks:
             weighted = "" if weight is None else "sample_weight"
-            check_metrics(engine, engine.metrics, inputs, target_of(target), weighted)
+            check_metrics(engine, self.metrics, inputs, target_of(target), weighted)
 
     def epoch_begins(self, epoch: int) -> None:
         pass
 
     def judge(self, epoch: int, logs: dict[str, float]) -> None:
         if self.chunks is not None:
-            evaluation = opened(
-                evaluated_chunks, self.engine, "validation_data", self.chunks, self.engine.metrics
-            )
+            evaluation = opened(evaluated_chunks, self.engine, "validation_data", self.chunks, self.metrics)
         else:
-            evaluation = opened(evaluated, self.engine, *self.data, self.engine.metrics) if self.data else {}
+            evaluation = opened(evaluated, self.engine, *self.data, self.metrics) if self.data else {}
         logs |= {f"val_{name}": value for name, value in evaluation.items()}
 
     def forgives(self, error: NonFiniteError) -> bool:
