@@ -37,9 +37,11 @@ if TYPE_CHECKING:
 # A loss, or one for each of several outputs.
 OneLoss = LossName | Loss | LossFunction
 AnyLoss = OneLoss | Sequence[LossName | Loss] | Mapping[str, LossName | Loss]
+# Names, functions (y, pred) -> number and pairs (name, function); or such lists by output.
+AnyMetrics = Sequence[Any] | Mapping[str, Sequence[Any]]
 # What other libraries have in the place of arguments and attributes.
 INSTEAD = {
-    "metrics": "accuracy is always there; other metrics are numbers that a callback adds to its logs",
+    "metrics": "give it to bp.Model(net, metrics=[...]), or assign model.metrics",
     "lr": "give it to the optimizer: optim.Adam(lr=1e-3)",
     "learning_rate": "it is called lr: model.lr, or optim.Adam(lr=1e-3)",
     "device": "backpass trains on the CPU",
@@ -79,11 +81,15 @@ class Model:
         dtype: "float32" (default) or "float64": of the weights, and of what X is converted to.
         seed: an integer of at least 0, default 0. It fixes initial weights, shuffling and dropout: the same bits each time.
         loss_weights: of several outputs what each loss counts, arranged like `loss`; default None: 1 each.
+        metrics: what `fit` and `evaluate` compute besides the loss, default nothing (accuracy is there where y are classes).
+            "mae", "mse", "rmse", "r2" of numbers; "auc", "f1", "precision", "recall" (of the second of two classes, else the mean
+            over the classes; "f1_macro" is always that mean), "top_5" of classes; or functions (y, pred) -> number, which get
+            what `predict` gives; (name, function) names one. Of several outputs a list for all, or a dict or list of lists.
 
     Attributes:
-        net, loss, optimizer, backend, threads, dtype, seed: as given. Settings of layers, loss and optimizer may change, as in
-            `model.optimizer.lr = 1e-4`, and act at the next step; another optimizer starts with fresh moments, and counts its
-            steps anew.
+        net, loss, optimizer, backend, threads, dtype, seed, metrics: as given. Settings of layers, loss and optimizer may change,
+            as in `model.optimizer.lr = 1e-4`, and act at the next step; another optimizer starts with fresh moments, and counts
+            its steps anew.
         lr: the learning rate of the last step; set it to change it. The optimizer keeps the one that it was made with.
         epoch: how many epochs have been trained.
         stop_training: set it to True in a callback to end the run.
@@ -111,6 +117,7 @@ class Model:
         dtype: Literal["float32", "float64"] | type | np.dtype[Any] = "float32",
         seed: int = 0,
         loss_weights: Sequence[float] | Mapping[str, float] | None = None,
+        metrics: AnyMetrics = (),
     ) -> None:
         self.__dict__["engine"] = Engine(
             net,
@@ -121,6 +128,7 @@ class Model:
             dtype=dtype,
             seed=seed,
             loss_weights=loss_weights,
+            metrics=metrics,
         )
         advice.of_network(self.engine.net, self.engine.builtin_loss)
 
@@ -174,6 +182,16 @@ class Model:
     def seed(self) -> int:
         """What fixes all that is random."""
         return self.engine.seed
+
+    @property
+    def metrics(self) -> AnyMetrics:
+        """What is computed besides the loss; assign other metrics for the next fit and evaluate."""
+        metrics: AnyMetrics = self.engine.metrics.given if self.engine.metrics else []
+        return metrics
+
+    @metrics.setter
+    def metrics(self, metrics: AnyMetrics) -> None:
+        self.engine.use_metrics(metrics)
 
     @property
     def lr(self) -> float:
@@ -344,14 +362,16 @@ class Model:
         y: ArrayLike | Any = None,
         sample_weight: ArrayLike | None = None,
         lengths: ArrayLike | None = None,
+        metrics: AnyMetrics | None = None,
     ) -> dict[str, float]:
-        """Loss over all rows, and the accuracy where the targets are classes.
+        """Loss over all rows, the accuracy where the targets are classes, and the metrics of the model.
 
         Args:
             X: (N, ...) as in `fit`, or without y a sequence of chunks (X, y). y: targets as in `fit`.
             sample_weight: (N,) weights of the rows, default all 1. lengths: (N,) as in `fit`.
+            metrics: others in their place, as `bp.Model` takes them, default None.
 
-        Returns {"loss": ..., "accuracy": ...}.
+        Returns {"loss": ..., "accuracy": ..., ...}.
 
         Raises:
             ValueError, TypeError: name the argument, what was given and what was expected.
@@ -360,7 +380,7 @@ class Model:
             >>> model.evaluate(X, y)
             {'loss': ...}
         """
-        return evaluate(self.engine, *with_targets(X, y, lengths, self.net), sample_weight)
+        return evaluate(self.engine, *with_targets(X, y, lengths, self.net), sample_weight, metrics)
 
     # -- predictions --------------------------------------------------------------------------------------------------
 
@@ -687,6 +707,13 @@ class Model:
 
         return summary(self.engine)
 
+    @reentrant
+    def _repr_html_(self) -> str:
+        """For notebooks: the table of `summary()`."""
+        from .diagnostics.summary import summary_html
+
+        return summary_html(self.engine)
+
     def __repr__(self) -> str:
         return f"Model({self.net!r}, loss={self.loss!r}, optimizer={self.optimizer!r}, backend={self.backend.name!r})"
 
@@ -732,6 +759,7 @@ def load(
     net: Module | None = None,
     loss: AnyLoss | None = None,
     optimizer: OptimizerName | Optimizer | None = None,
+    metrics: AnyMetrics | None = None,
 ) -> Model:
     """The model in a file of `Model.save` or `ModelCheckpoint`; training goes on to the same bits as if it had never stopped.
 
@@ -746,6 +774,7 @@ def load(
             when it was written, newly made. The weights come from the file.
         loss: only needed where it is a class or a function of your own.
         optimizer: only needed where it is a class of your own. The learning rate and the moments come from the file.
+        metrics: only needed where functions are among them; default None, the names in the file.
 
     Raises:
         FileNotFoundError: there is no such file. CheckpointError: names the file and what is wrong with it.
@@ -758,7 +787,7 @@ def load(
     from .checkpoint.load import read  # here: `import backpass` is to be quick
 
     get_backend(backend)  # if it is missing, that is what to say
-    checkpoint = read(path, None if net is None else checked_net(net), loss, optimizer)
+    checkpoint = read(path, None if net is None else checked_net(net), loss, optimizer, metrics)
     model = Model(**checkpoint.arguments, backend=backend, threads=threads)
     checkpoint.restore(model.engine)
     return model

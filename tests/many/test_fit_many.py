@@ -249,6 +249,7 @@ M = [small("cross_entropy", seed=s) for s in range(2)]
         ({"weights": np.ones((2, 90)), "sample_weight": np.ones(90)}, "both given"),
         ({"validation_data": "rest"}, "validation_data is 'rest', expected"),
         ({"callbacks": [bp.CSVLogger("log.csv")]}, r"callbacks\[0\] writes log.csv for all models"),
+        ({"callbacks": [bp.TensorBoard("runs")]}, r"callbacks\[0\] writes runs for all models"),
         ({"callbacks": [[], [], []]}, "callbacks has 3 values"),
         ({"callbacks": [3]}, r"callbacks\[0\] is 3"),
         ({"progress": "yes"}, "progress is .yes."),

@@ -278,3 +278,66 @@ def test_refused(changed: dict[str, Any], message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message) as caught:
         bp.search(**given | changed, X=X, y=LABELS)
     assert not re.search("NoneType|object at", str(caught.value))
+
+
+def watching(params: dict[str, Any]) -> bp.Model:
+    """A model whose seed decides."""
+    return bp.Model(
+        nn.Linear(6, 3),
+        "cross_entropy",
+        optim.SGD(lr=0.0),
+        seed=params["seed"],
+        metrics=["auc", ("own", own)],
+    )
+
+
+def own(y: Any, pred: Any) -> float:
+    return float(len(y))
+
+
+SEEDS = {"seed": [3, 1, 4, 1, 5]}
+
+
+def test_another_quantity_judges() -> None:
+    labels = np.random.default_rng(0).integers(0, 3, len(X))
+    trials = bp.search(
+        watching, SEEDS, X, labels, strategy="grid", epochs=1, validation_split=0.3, monitor="val_auc"
+    )
+    scores = [row["val_auc"] for row in trials.rows]
+    assert scores[trials.best_number] == max(scores) > min(scores)
+    models = [watching({"seed": seed}) for seed in SEEDS["seed"]]
+    runs = bp.fit_many(models, X, labels, validation_split=0.3, monitor="val_auc")
+    assert runs.best_number == trials.best_number
+    worst = bp.fit_many(models, X, labels, validation_split=0.3, monitor="val_auc", mode="min")
+    assert worst.best_number == scores.index(min(scores))
+    halved = bp.search(
+        watching,
+        SEEDS,
+        X,
+        labels,
+        strategy="halving",
+        trials=5,
+        epochs=3,
+        validation_split=0.3,
+        monitor="auc",
+        threads=1,
+    )
+    assert halved.rows[halved.best_number]["epochs"] == 3
+    assert halved.rows[halved.best_number]["auc"] == max(row["auc"] for row in halved.rows)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"monitor": 3}, "monitor is 3, expected a name"),
+        ({"monitor": "val_auc", "mode": "most"}, "mode is 'most', expected 'auto', 'min' or 'max'"),
+        ({"monitor": "val_auk"}, "monitor is 'val_auk', which the models do not log.*did you mean 'val_auc'"),
+        ({"monitor": "val_own"}, "monitor is 'val_own', of which less or more may be better"),
+    ],
+)
+def test_quantities_that_cannot_judge(options: dict[str, Any], message: str) -> None:
+    labels = np.arange(len(X)) % 3
+    with pytest.raises((TypeError, ValueError), match=message):
+        bp.search(watching, SEEDS, X, labels, strategy="grid", validation_split=0.3, **options)
+    with pytest.raises((TypeError, ValueError), match=message):
+        bp.fit_many([watching({"seed": 0})], X, labels, validation_split=0.3, **options)

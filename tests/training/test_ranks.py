@@ -183,6 +183,7 @@ def test_what_ranks_cannot_train_is_refused() -> None:
     for model, data, message in (
         (dense(), ([(X, Y)],), "comm is given, but X are chunks"),
         (bp.Model(outputs, own), (X, Y), "comm is given, but the loss is a callable"),
+        (dense(metrics=["auc"]), (X, Y), "comm is given, but the model has metrics"),
     ):
         with pytest.raises(ValueError, match=message):
             model.fit(*data, comm=MPI.COMM_SELF)

@@ -22,6 +22,10 @@ from . import describe
 LARGEST = 2**62
 # Of an optimizer: written anew in every step.
 WORKING = {"partials", "scale", "norm", "coefficients"}
+# Dtypes of arrays of a run.
+WRITTEN = ("bool", "int64", "float32", "float64")
+# Of a run within an epoch: what its metrics are computed from.
+OUTPUTS = "outputs."
 RUN: dict[str, type] = {
     "first": int, "epochs": int, "rows": int, "batch_size": int, "shuffle": bool, "sampler": str, "stopped": bool, "data": str,
     "validation": str, "steps": int,
@@ -127,17 +131,17 @@ def run_to_json(run: Run, tensors: Tensors) -> dict[str, Any]:
     """A run as JSON; its arrays are added to `tensors`."""
     for name, array in run.carried.arrays.items() if run.carried else ():
         tensors[f"carried.{name}"] = array
+    for name, array in run.outputs.items():
+        kept = array.astype(np.int64) if array.dtype.kind in "iu" else array
+        # Other targets only a callable loss knows: such an epoch cannot go on with its metrics.
+        if kept.dtype.name in WRITTEN:
+            tensors[f"{OUTPUTS}{name}"] = kept
     tensors["history.epoch"] = np.array(run.history.epoch, np.int64)
     for name, values in run.history.history.items():
         tensors[f"history.of.{name}"] = np.array(values, np.float64)
 
     def keep(value: Any) -> dict[str, str]:
-        if not isinstance(value, np.ndarray) or value.dtype.name not in (
-            "bool",
-            "int64",
-            "float32",
-            "float64",
-        ):
+        if not isinstance(value, np.ndarray) or value.dtype.name not in WRITTEN:
             raise CheckpointError(
                 f"the state of a callback holds {value!r:.80}, which cannot be written down"
             )
@@ -175,6 +179,11 @@ def run_from_json(run_json: Any, tensors: Tensors, engine: Engine) -> Run:
     check(tensors, {name: (tensors[name].shape, engine.dtype.name) for name in names})
     if names:
         run.carried = Carried({name.removeprefix(prefix): tensors.pop(name) for name in names})
+    for name in [name for name in tensors if name.startswith(OUTPUTS)]:
+        kept = tensors.pop(name)
+        if kept.shape[:1] != (rows,) or kept.dtype.name not in WRITTEN:
+            raise ValueError(f"{name} is {kept.dtype} {kept.shape}, expected {rows} rows")
+        run.outputs[name.removeprefix(OUTPUTS)] = kept
     run.history = History()
     run.history.epoch = tensors.pop("history.epoch").tolist()
     run.history.history = {name: tensors.pop(f"history.of.{name}").tolist() for name in run_json["history"]}

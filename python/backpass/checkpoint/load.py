@@ -69,8 +69,9 @@ def read(
     net: Module | None,
     loss: Any,
     optimizer: str | Optimizer | None,
+    metrics: Any = None,
 ) -> Checkpoint:
-    """The newest good file at `path`; net, loss, optimizer take the place of what it describes."""
+    """The newest good file at `path`; net, loss, optimizer, metrics take the place of what it describes."""
     used_path, (tensors, metadata) = _newest(Path(as_path("path", path)))
     if "backpass_holds" in metadata:
         kind = metadata["backpass_holds"]
@@ -109,8 +110,33 @@ def read(
         "optimizer": optimizer,
         "dtype": description["dtype"],
         "seed": seed,
+        "metrics": _metrics(used_path, state_json) if metrics is None else metrics,
     }
     return Checkpoint(used_path, arguments, state_json, tensors)
+
+
+def _metrics(path: Path, state_json: Any) -> Any:
+    """The names of the metrics; functions are not part of a file."""
+    with reading(path):
+        # Files of the first version have none.
+        names, functions = state_json.get("metrics", ([], []))
+        lists = [*names.values()] if isinstance(names, dict) else names if _are(list, names) else [names]
+        if not isinstance(names, dict | list) or not all(
+            _are(str, entries) for entries in [*lists, functions]
+        ):
+            raise ValueError(f"metrics is {names!r:.80}")
+    if functions:
+        warn(
+            f"{path} holds no function: metrics {functions} are gone; give all to bp.load(path, metrics=[...]), or assign"
+            " model.metrics = [...]",
+            RuntimeWarning,
+        )
+    return names
+
+
+def _are(kind: type, values: Any) -> bool:
+    """Whether it is a list of such values."""
+    return isinstance(values, list) and all(isinstance(value, kind) for value in values)
 
 
 def _newest(path: Path) -> tuple[Path, tuple[contents.Tensors, dict[str, str]]]:

@@ -52,6 +52,7 @@ def save(engine: Engine, path: str | os.PathLike[str], keep: int = 1, check: boo
         "frozen": frozen(engine.net),
         "categories": describe.encode(engine.categories.labels, describe.nothing_else),
         "category_columns": describe.encode(engine.categories.columns, describe.nothing_else),
+        "metrics": engine.metrics.named() if engine.metrics else ([], []),
         "run": None,
     }
     if engine.last_run:

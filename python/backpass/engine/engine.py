@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from . import weights
 from .plans import PlanCache
 from .run import Run
 from .tables import check_tables
+
+if TYPE_CHECKING:
+    from ..metrics import Metrics
 
 # A loss of the user's: (pred, y) -> (value, gradient).
 LossFunction = Callable[..., Any]
@@ -54,6 +57,7 @@ class Engine:
         dtype: Any,
         seed: int,
         loss_weights: Any = None,
+        metrics: Any = (),
     ) -> None:
         self.net = checked_net(net)
         if isinstance(loss, type):
@@ -67,6 +71,7 @@ class Engine:
             raise ValueError(
                 f"loss_weights is {loss_weights!r:.80}, but the loss is a callable: weigh inside it"
             )
+        self.use_metrics(metrics)
         self.optimizer = optimizer_by_name(optimizer)
         chosen = get_backend(backend)
         # 0: the default at the time of the run.
@@ -120,6 +125,18 @@ class Engine:
         if self.builtin_loss is None:
             raise RuntimeError("this model's loss is a callable")
         return self.builtin_loss
+
+    def use_metrics(self, given: Any) -> None:
+        """Watch these metrics from now on, as `bp.Model(metrics=...)` takes them."""
+        self.metrics = self.chosen_metrics(given)
+
+    def chosen_metrics(self, given: Any) -> "Metrics | None":
+        """Metrics checked against the loss; None for none."""
+        if isinstance(given, list | tuple) and not given:
+            return None
+        from ..metrics import Metrics  # here: `import backpass` is to be quick
+
+        return Metrics(given, self.builtin_loss)
 
     @property
     def backend(self) -> Backend:
@@ -252,6 +269,7 @@ class Engine:
             "threads": self.threads or None,
             "dtype": self.dtype.name,
             "seed": self.seed,
+            "metrics": self.metrics.given if self.metrics else (),
         }
         run = self.last_run and self.last_run.as_it_stands(self.stop_training)
         moments = {name: array.copy() for name, array in self.optimizer_state.items()}

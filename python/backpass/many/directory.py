@@ -73,7 +73,7 @@ def restore(file: Path, engine: Engine) -> None:
     from ..checkpoint.load import read
 
     loss = engine.loss_function or engine.loss
-    checkpoint = read(file, engine.net, loss, engine.optimizer)
+    checkpoint = read(file, engine.net, loss, engine.optimizer, metrics=())
     written, here = checkpoint.state_json["model"], json.loads(json.dumps(model_description(engine)))
     for name, value in here.items():
         if written[name] != value:

@@ -12,10 +12,12 @@ from .. import checks
 from ..backends import get_num_threads
 from ..backends.threads import checked_threads
 from ..callbacks import Callback
+from ..callbacks.base import Mode
 from ..checks import flag
 from ..model import Model
 from . import options
 from .directory import Directory
+from .judged import Judged
 from .progress import Progress
 from .runs import Runs
 from .shared import BY_ROW, Shared
@@ -44,6 +46,8 @@ def fit_many(
     resume: bool = False,
     directory: str | PathLike[str] | None = None,
     every: str = "10s",
+    monitor: str | None = None,
+    mode: Mode = "auto",
     **fit: Any,
 ) -> Runs:
     """Train many models on shared data: cores train models, and each ends with the bits of `model.fit(X, y, ...)` alone.
@@ -67,6 +71,8 @@ def fit_many(
             after a kill for example, fit_many goes on from these files, and ends with the same table. Other models are
             refused; of a class of your own the arguments and public numbers and strings tell, not code, nor first weights.
         every: how often the checkpoint of a model is written besides at its end, as in bp.ModelCheckpoint; default "10s".
+        monitor, mode: the quantity of the logs of which `best` has the best, such as "val_auc", and what is better, "min" or
+            "max"; default None, val_loss or loss, and "auto", which knows it of the usual names.
         fit: all other arguments of `Model.fit`, the same for each, such as shuffle, sample_weight or class_weight.
 
     Returns a Runs: `models`, `histories`, `errors`, `best`, `to_pandas()`.
@@ -92,6 +98,12 @@ def fit_many(
     own = options.callbacks_of(callbacks, count)
     fit["resume"] = flag("resume", resume)
     folder = None if directory is None else Directory(directory, every)
+    judged = None if monitor is None else Judged(monitor, mode)
+    for number, model in enumerate(found):
+        if judged is not None:
+            listed = callbacks if isinstance(callbacks, list | tuple) else [callbacks]
+            one = listed[number] if listed and isinstance(listed[0], list | tuple) else listed
+            judged.check(model, one)
 
     def work(number: int) -> Work:
         given = fit | {"epochs": epochs_of[number], "batch_size": sizes[number], "callbacks": own(number)}
@@ -112,6 +124,6 @@ def fit_many(
             for outcome in come:
                 outcomes[outcome.number] = outcome
                 shown.ended(outcome)
-    runs = Runs(found, [outcomes[number] for number in range(count)])
+    runs = Runs(found, [outcomes[number] for number in range(count)], judged)
     runs.warn_of_errors()
     return runs

@@ -74,7 +74,8 @@ def callbacks_of(callbacks: Any, models: int) -> Callable[[int], list[Any]]:
         own = [[*checked_callbacks(one)] for one in per_model("callbacks", callbacks, models)]
         return own.__getitem__
     for number, callback in enumerate(checked := checked_callbacks(callbacks)):
-        path = getattr(callback, "settings", {}).get("path")
+        settings = getattr(callback, "settings", {})
+        path = settings.get("path", settings.get("logdir"))
         if path is not None and models > 1:
             raise ValueError(
                 f"callbacks[{number}] writes {path} for all models; expected a function number -> callbacks, or directory="

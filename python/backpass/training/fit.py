@@ -8,7 +8,7 @@ from ..data.feed import Feed
 from ..data.inputs import Inputs
 from ..data.order import Order
 from ..data.streams import Streams
-from ..data.targets import classes_of
+from ..data.targets import classes_of, target_of
 from ..engine import advice
 from ..engine.engine import Engine
 from ..engine.history import History
@@ -19,7 +19,7 @@ from ..program.carried import Carried
 from ..system.signals import held, opened
 from .chunk import are_chunks, checked_chunk, comes_in_chunks, is_sequence_of_chunks, unpacked
 from .chunks import ChunkLoop, Chunks
-from .evaluate import evaluated, evaluated_chunks
+from .evaluate import better_of_evaluation, check_metrics, evaluated, evaluated_chunks
 from .fingerprint import NO_DATA, Fingerprint
 from .loops import EpochLoop, Loop
 from .parallel import ParallelLoop
@@ -34,7 +34,8 @@ class Validation:
     def __init__(self, engine: Engine, data: tuple[Any, ...] = (), chunks: Any = None) -> None:
         """data: checked inputs, targets and weights; or chunks: a sequence of such, read whenever they come."""
         self.engine, self.data, self.chunks = engine, data, chunks
-        self.fingerprint = NO_DATA
+        self.metrics = engine.metrics
+        self.fingerprint, checked_chunks = NO_DATA, []
         if chunks is not None:
             checked_chunks = [
                 checked_chunk(engine, f"validation_data[{i}]", chunk) for i, chunk in enumerate(chunks)
@@ -43,23 +44,22 @@ class Validation:
                 [item for chunk in checked_chunks for item in chunk], engine.dtype
             )
         elif data:
+            checked_chunks = [data]
             self.fingerprint = Fingerprint.of(data, engine.dtype)
-        metrics = {"val_loss": "min"}
-        if loss := engine.builtin_loss:
-            metrics |= {f"val_{loss.metric}": "max"} if loss.metric else {}
-            for prefix, _, one in loss.of_outputs():
-                metrics |= {f"val_{prefix}_loss": "min"}
-                metrics |= {f"val_{prefix}_{one.metric}": "max"} if one.metric else {}
-        self.better = metrics if data or chunks is not None else {}
+        better = {f"val_{name}": better for name, better in better_of_evaluation(engine).items()}
+        self.better = better if data or chunks is not None else {}
+        for inputs, target, weight in checked_chunks:
+            weighted = "" if weight is None else "sample_weight"
+            check_metrics(engine, self.metrics, inputs, target_of(target), weighted)
 
     def epoch_begins(self, epoch: int) -> None:
         pass
 
     def judge(self, epoch: int, logs: dict[str, float]) -> None:
         if self.chunks is not None:
-            evaluation = opened(evaluated_chunks, self.engine, "validation_data", self.chunks)
+            evaluation = opened(evaluated_chunks, self.engine, "validation_data", self.chunks, self.metrics)
         else:
-            evaluation = opened(evaluated, self.engine, *self.data) if self.data else {}
+            evaluation = opened(evaluated, self.engine, *self.data, self.metrics) if self.data else {}
         logs |= {f"val_{name}": value for name, value in evaluation.items()}
 
     def forgives(self, error: NonFiniteError) -> bool:
@@ -87,6 +87,8 @@ def fit(
     inputs, target, weight = opened(checked_data, engine, X, y, sample_weight, class_weight)
     check_weighed(weight, sample_weight, class_weight)
     advice.of_targets(target, engine.builtin_loss)
+    weighted = "sample_weight" if sample_weight is not None else "class_weight"
+    check_metrics(engine, engine.metrics, inputs, target_of(target), "" if weight is None else weighted)
     if options.validation_split:
         (inputs, target, weight), held_out = split(inputs, target, weight, options.validation_split)
         for rows, of_them in (("trained on", weight), ("held out", held_out[2])):
@@ -162,6 +164,8 @@ def _fit_chunks(
     if engine.loss_function:
         raise ValueError("X are chunks, but the loss is a callable; expected arrays, or memory maps")
     chunks = opened(Chunks, engine, source, class_weight)
+    weighted = "class_weight" if class_weight is not None else "sample_weight"
+    check_metrics(engine, engine.metrics, chunks.inputs, chunks.target, weighted if chunks.weighted else "")
     validation = opened(_validation, engine, options.validation_data)
     return train(
         engine,

@@ -34,6 +34,7 @@ def check_trainable(engine: Engine, X: Any, y: Any) -> None:
         "the loss is a callable": engine.loss_function is not None,
         "the network has several outputs": isinstance(engine.builtin_loss, OutputLosses),
         "a table of the network has sparse=True": bool(engine.flat.sparse),
+        "the model has metrics": engine.metrics is not None,
     }
     for what, found in refused.items():
         if found:
