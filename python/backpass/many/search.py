@@ -147,13 +147,14 @@ def search(
                 return job, model
 
             def asked() -> Work:
-                callbacks_of_trial = own(job.trial)
-                judged.check(model, callbacks_of_trial)
-                given = {"epochs": rungs[job.rung], "batch_size": size, "callbacks": callbacks_of_trial}
+                given = {"epochs": rungs[job.rung], "batch_size": size, "callbacks": own(job.trial)}
                 data = partial(shared.of, job.trial, model)
                 return Work(job.trial, model, data, fit | given | {"resume": True})
 
-            return job, shown.begun(prepared(job.trial, asked))
+            work = prepared(job.trial, asked)
+            if isinstance(work, Work):
+                judged.check(model, work.options["callbacks"])
+            return job, shown.begun(work)
 
     def train(task: tuple[Job, Work | Outcome], leave: Callable[[], bool]) -> tuple[Job, Outcome, float]:
         job, asked = task
