@@ -27,13 +27,10 @@ def engine_of(function: str, model: Any) -> Engine:
 
 def inputs_of(function: str, engine: Engine) -> tuple[InputSpec, ...]:
     """The inputs that the model was used with last, else what its first layer expects; each is dense, with one row."""
-    used = [spec.inputs for spec in engine.plans.plans]
-    row = engine.net.row_shape
-    if not used and row is not None and len(engine.net.takes) == 1:
-        used.append((InputSpec("x", (1, *row), engine.dtype),))
+    used = engine.plans.used_inputs()
     if not used:
         raise ValueError(f"{function}: {UNKNOWN}")
-    return of_rows(tuple(spec._replace(in_place=False, channels_last=False) for spec in used[-1]), 1)
+    return of_rows(tuple(spec._replace(in_place=False, channels_last=False) for spec in used[0]), 1)
 
 
 def plan_of(engine: Engine, inputs: tuple[InputSpec, ...], rows: int, apart: bool) -> Plan:
