@@ -1,14 +1,13 @@
 """What an exporter reads: the inputs of a model, and plans of inference for so many rows."""
 
-import os
-from contextlib import suppress
-from errno import EISDIR
+from pathlib import Path
 from typing import Any
 
 from ..checks import as_path
 from ..engine.engine import Engine
 from ..engine.plans import of_rows
 from ..program import InputSpec, Instruction, Plan, Spec, build_plan
+from ..system.whole_files import replacing
 
 UNKNOWN = (
     "nothing tells which shape a row of X has, expected a model that has predicted: model.predict(X[:1])"
@@ -47,14 +46,5 @@ def refused(function: str, instruction: Instruction, why: str) -> ValueError:
 
 def written(path: Any, data: bytes) -> None:
     """Write a file as a whole: what was there stays until then; OSError where that cannot be."""
-    place = as_path("path", path)
-    if os.path.isdir(place):
-        raise IsADirectoryError(EISDIR, "path is a directory, expected the name of a file", place)
-    temporary = f"{place}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-        os.replace(temporary, place)
-    finally:
-        with suppress(OSError):
-            os.unlink(temporary)
+    with replacing(Path(as_path("path", path))) as file:
+        file.write(data)

@@ -9,6 +9,7 @@ from ..checks import as_path
 from ..engine.engine import Engine
 from ..errors import CheckpointError
 from ..model import Model
+from ..system.whole_files import replacing
 
 
 class Directory:
@@ -35,10 +36,9 @@ class Directory:
         note, text = self.path / "search.json", json.dumps(search)
         try:
             if not note.exists():
-                temporary = note.with_suffix(f".{os.getpid()}")
-                temporary.write_text(text)
-                temporary.replace(note)
-            written = note.read_text()
+                with replacing(note) as file:
+                    file.write(text.encode())
+            written = note.read_text("utf-8")
         except OSError as error:
             raise CheckpointError(f"{note} cannot be written: {error.strerror or error}") from error
         if written != text:
