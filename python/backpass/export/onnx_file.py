@@ -7,8 +7,8 @@ from .._version import __version__
 from ..engine import weights
 from ..engine.engine import Engine, HasEngine
 from ..program import InputSpec, Plan, Several, parts_of
-from ..program.blocks import arrays_of
 from ..system.exclusive import computing
+from .batches import DIFFERS, ROWS, check_numbers, outline
 from .graph.call import Call
 from .graph.graph import Graph
 from .graph.nodes import FUNCTION
@@ -17,15 +17,14 @@ from .plans import engine_of, inputs_of, plan_of, refused, written
 
 # The operators and the format that are written: onnxruntime 1.14 and newer read them.
 OPSET, IR_VERSION = 17, 8
-# Rows of the two plans: what differs between them is the batch. Primes that other dimensions seldom have.
-ROWS = (11, 13)
 
 
 def onnx(model: HasEngine, path: str | PathLike[str]) -> None:
     """ONNX file of a model, as for inference, for batches of any size.
 
     Parameters are initialisers under their names in `state_dict`, in PyTorch's layout. Inputs are named after the arguments of
-    the network ("x" of most), outputs "output", or after the names of several.
+    the network ("x" of most), outputs "output", or after the names of several. A name that is taken gets a number: inputs keep
+    theirs, then parameters.
 
     Args:
         model: a bp.Model that has predicted, or whose first layer knows the shape of a row.
@@ -80,32 +79,30 @@ def _proto(model: HasEngine) -> Any:
     )  # fmt: skip
 
 
-def _outline(plan: Plan) -> list[Any]:
-    """What has to be the same for every size of batch: buffers, ops, and which arrays they have."""
-    return [len(plan.buffers), *((i.op, [*arrays_of(i)]) for i in plan.forward)]
-
-
 def _graph(engine: Engine, inputs: tuple[InputSpec, ...]) -> tuple[Graph, dict[str, list[Any]]]:
     """The graph of a network, and the shapes of its outputs by name."""
     few, more = (plan_of(engine, inputs, rows, apart=True) for rows in ROWS)
-    if _outline(few) != _outline(more):
-        raise ValueError(f"{FUNCTION}: the network computes something else for another size of batch")
+    if outline(few) != outline(more):
+        raise ValueError(f"{FUNCTION}: {DIFFERS}")
     known = {name: (array, array) for name, array in weights.views(engine.net)}
+    check_numbers(FUNCTION, (few, more), [array for array, _ in known.values()])
     given = {name: (array, more.inputs[name]) for name, array in few.inputs.items()}
-    graph = Graph((few, more), known, given)
+    graph = Graph((few, more), known, given, _output_names(few))
     for one, other in zip(few.forward, more.forward, strict=True):
         writer = WRITERS.get(one.op)
         if writer is None:
             raise refused(FUNCTION, one, "which has no counterpart in ONNX here")
         writer(Call(graph, one, other))
-    several = few.out if isinstance(few.out, Several) else None
-    names = [*several.parts] if several else ["output"]
     shapes: dict[str, list[Any]] = {}
-    for name, *pair in zip(names, parts_of(few.out), parts_of(more.out), strict=True):
-        one, other = pair
-        name = name if several is None or several.named else f"output_{name}"
+    for name, one, other in zip(graph.outputs, parts_of(few.out), parts_of(more.out), strict=True):
         value = graph.read((one, other))
         graph.output(graph.expanded(value, (one, other)), name)
         shapes[name] = ["batch", *one.shape[1:]]
     graph.prune([*shapes])
     return graph, shapes
+
+
+def _output_names(plan: Plan) -> list[str]:
+    if not isinstance(plan.out, Several):
+        return ["output"]
+    return [name if plan.out.named else f"output_{name}" for name in plan.out.parts]
