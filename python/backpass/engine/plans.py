@@ -172,7 +172,7 @@ class PlanCache:
         inputs = [] if self.used is None else [self.used]
         row = self.net.row_shape
         if row is not None and len(self.net.takes) == 1:
-            inputs.append((InputSpec("x", (1, *row), self.dtype),))
+            inputs.append((InputSpec(next(iter(self.net.takes)), (1, *row), self.dtype),))
         return inputs
 
     def executor(self, plan: Plan, name: str, make: Callable[[], T]) -> T:

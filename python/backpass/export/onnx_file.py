@@ -1,5 +1,6 @@
 """bp.export.onnx: a model as an ONNX file."""
 
+import json
 from os import PathLike
 from typing import Any
 
@@ -11,7 +12,7 @@ from ..system.exclusive import computing
 from .batches import DIFFERS, ROWS, check_numbers, outline
 from .graph.call import Call
 from .graph.graph import Graph
-from .graph.nodes import FUNCTION
+from .graph.nodes import FUNCTION, LEARNED
 from .graph.writers import WRITERS
 from .plans import engine_of, inputs_of, plan_of, refused, written
 
@@ -61,7 +62,9 @@ def _proto(model: HasEngine) -> Any:
     inputs = inputs_of(FUNCTION, engine)
     graph, out = _graph(engine, inputs)
     number = helper.np_dtype_to_tensor_dtype(engine.dtype)
-    return helper.make_model(
+    learned = [graph.names[name] for name, *_ in weights.learned(engine.net)]
+    learned = [name for name in learned if name in graph.initialisers]
+    proto = helper.make_model(
         helper.make_graph(
             graph.nodes,
             type(engine.net).__name__,
@@ -77,6 +80,8 @@ def _proto(model: HasEngine) -> Any:
         producer_name="backpass", producer_version=__version__, ir_version=IR_VERSION,
         opset_imports=[helper.make_opsetid("", OPSET)],
     )  # fmt: skip
+    helper.set_model_props(proto, {LEARNED: json.dumps(learned)})
+    return proto
 
 
 def _graph(engine: Engine, inputs: tuple[InputSpec, ...]) -> tuple[Graph, dict[str, list[Any]]]:

@@ -71,10 +71,7 @@ class RecurrentWeights(Module):
         """The outputs (N, T, H) of one direction of a layer, and its last states."""
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         weights = {name: self.tensor(name + suffix) for name in names}
-        starts = {f"{name}0": state for name, state in zip(self.states, first or (), strict=False)}
-        want = self.kept if builder.training else ()
-        y = builder.emit(self.op, want=want, x=x, **weights, **starts, reverse=reverse, **fields)
-        return y, tuple(builder.output(f"{name}_n") for name in self.states)
+        return one_direction(type(self), builder, x, weights, first, reverse, **fields)
 
     def expect_rows(self, hx: Any, shape: tuple[int, ...]) -> tuple[SymbolicTensor, ...]:
         """The states that `forward` was given, each checked."""
@@ -89,6 +86,22 @@ class RecurrentWeights(Module):
             if state.shape != shape:
                 raise ValueError(f"{self!r}: hx has shape {state.shape}, expected {shape}")
         return tuple(given)
+
+
+def one_direction(
+    kind: type[RecurrentWeights],
+    builder: Builder,
+    x: Tensor,
+    weights: Mapping[str, Tensor | None],
+    first: States | None,
+    reverse: bool,
+    **fields: Any,
+) -> tuple[Tensor, States]:
+    """The outputs (N, T, H) of all steps of a kind of layer, and its last states."""
+    starts = {f"{name}0": state for name, state in zip(kind.states, first or (), strict=False)}
+    want = kind.kept if builder.training else ()
+    y = builder.emit(kind.op, want=want, x=x, **weights, **starts, reverse=reverse, **fields)
+    return y, tuple(builder.output(f"{name}_n") for name in kind.states)
 
 
 class Recurrent(RecurrentWeights):

@@ -34,7 +34,9 @@ class Graph(Nodes):
         outputs: Sequence[str],
     ) -> None:
         super().__init__([*inputs])
-        self._inputs, self._known = inputs, {self.free(name): pair for name, pair in known.items()}
+        # The names of parameters and state in the file by those in the network.
+        self.names = {name: self.free(name) for name in known}
+        self._inputs, self._known = inputs, {self.names[name]: pair for name, pair in known.items()}
         self.outputs = [self.free(name) for name in outputs]
         self._pairs = [
             *known.values(),

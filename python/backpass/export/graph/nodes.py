@@ -9,6 +9,8 @@ from ...program import Instruction
 from ..plans import refused
 
 FUNCTION = "bp.export.onnx"
+# Where a file names the arrays that are learned.
+LEARNED = "backpass.parameters"
 # An array of the plan for a few rows, and of the one for some more: what differs is the batch.
 Pair = tuple[np.ndarray, np.ndarray]
 # In a shape: the dimension of the batch.

@@ -1,0 +1,28 @@
+"""Which reader computes which operator: one that is not here is refused by name."""
+
+from collections.abc import Callable
+from typing import Any
+
+from .call import Call, is_array
+from .constants import FOLDED, constant, constant_of_shape, range_
+from .elementwise import ELEMENTWISE
+from .layers import LAYERS
+from .recurrent import RECURRENT
+from .shapes import SHAPES
+
+READERS: dict[str, Callable[[Call], Any]] = {
+    **ELEMENTWISE, **SHAPES, **LAYERS, **RECURRENT, "Constant": constant, "ConstantOfShape": constant_of_shape, "Range": range_,
+}  # fmt: skip
+# What a file may hold: weights.py arranges the last three.
+OPERATORS = frozenset([*READERS, *FOLDED, "LSTM", "GRU", "RNN"]) - {*RECURRENT}
+
+
+def computed(call: Call) -> Any:
+    """The outputs of a node: of arrays alone at once."""
+    fold = call.node.op in FOLDED and all(is_array(value) for value in call.values)
+    reader = FOLDED[call.node.op] if fold else READERS.get(call.node.op)
+    if reader is None:
+        raise ValueError("its inputs have to be known before any row is")
+    found = reader(call)
+    call.finish()
+    return found
