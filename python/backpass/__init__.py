@@ -47,8 +47,8 @@ __all__ = [
     "CSVLogger", "Callback", "CheckpointError", "EarlyStopping", "Ensemble", "GradientMonitor", "History", "Images",
     "Model", "ModelCheckpoint", "ModelsByKey", "NonFiniteError", "OptunaPruning", "ProgressBar", "ReduceLROnPlateau",
     "Streams", "TerminateOnNaN", "__version__", "activations", "available_backends", "callbacks", "explain", "fit_each",
-    "fit_many", "get_backend", "get_num_threads", "gradcheck", "gradients", "load", "load_onnx", "losses", "nn", "optim", "search",
-    "set_backend", "set_num_threads", "show_config", "use_backend",
+    "fit_many", "get_backend", "get_num_threads", "gradcheck", "gradients", "load", "load_onnx", "losses", "nn", "optim",
+    "search", "set_backend", "set_num_threads", "show_config", "use_backend",
 ]  # fmt: skip
 # Imported when they are asked for, because `import backpass` is to be quick, and is not to import scikit-learn.
 LATE = {

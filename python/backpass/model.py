@@ -801,6 +801,6 @@ def load_onnx(
 
     get_backend(backend)  # if it is missing, that is what to say
     place, net, dtype = network(path, outputs)
-    model = Model(net, loss, optimizer, backend=backend, threads=threads, dtype=dtype, seed=seed)
+    model = Model(net, loss, optimizer, backend=backend, threads=threads, dtype=np.dtype(dtype), seed=seed)
     check(place, model.engine)
     return model

@@ -64,6 +64,9 @@ def _proto(model: HasEngine) -> Any:
     number = helper.np_dtype_to_tensor_dtype(engine.dtype)
     learned = [graph.names[name] for name, *_ in weights.learned(engine.net)]
     learned = [name for name in learned if name in graph.initialisers]
+    # Parameters as in `state_dict`, then constants.
+    order = [name for name in graph.names.values() if name in graph.initialisers]
+    order += [name for name in graph.initialisers if name not in {*order}]
     proto = helper.make_model(
         helper.make_graph(
             graph.nodes,
@@ -75,7 +78,7 @@ def _proto(model: HasEngine) -> Any:
                 for spec in inputs
             ],
             [helper.make_tensor_value_info(name, number, shape) for name, shape in out.items()],
-            [numpy_helper.from_array(array, name) for name, array in graph.initialisers.items()],
+            [numpy_helper.from_array(graph.initialisers[name], name) for name in order],
         ),
         producer_name="backpass", producer_version=__version__, ir_version=IR_VERSION,
         opset_imports=[helper.make_opsetid("", OPSET)],

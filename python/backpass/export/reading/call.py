@@ -15,9 +15,16 @@ from .turned import plain
 class Call:
     """A node with the values of its inputs: tensors, arrays that are known while tracing, None where one is absent."""
 
-    def __init__(self, node: Node, builder: Builder, values: Sequence[Any]) -> None:
-        self.node, self.builder, self.values = node, builder, values
+    def __init__(self, node: Node, builder: Builder | None, values: Sequence[Any]) -> None:
+        self.node, self._builder, self.values = node, builder, values
         self._unread = {**node.attributes}
+
+    @property
+    def builder(self) -> Builder:
+        """That of the network; ValueError where constants alone are computed."""
+        if self._builder is None:
+            raise ValueError("its inputs are no constants")
+        return self._builder
 
     def raw(self, number: int) -> Any:
         """An input as it is, its rows wherever they are; None where it is absent."""

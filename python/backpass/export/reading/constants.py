@@ -40,7 +40,7 @@ def range_(call: Call) -> np.ndarray:
     if not delta:
         raise ValueError("delta is 0")
     limited(ceil(float((limit - start) / delta)))
-    return np.arange(start, limit, delta, start.dtype)
+    return np.arange(start.item(), limit.item(), delta.item(), dtype=start.dtype)
 
 
 def _given(call: Call, number: int) -> np.ndarray:
@@ -73,10 +73,10 @@ def elementwise(function: Callable[..., Any]) -> Callable[[Call], np.ndarray]:
 def quotient(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """a / b, of integers rounded to 0."""
     if a.dtype.kind == "f":
-        return a / b
+        return np.asarray(a / b)
     if not np.all(b):
         raise ValueError("an integer is divided by 0")
-    return np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b))
+    return np.asarray(np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b)))
 
 
 def concat(call: Call) -> np.ndarray:

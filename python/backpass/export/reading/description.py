@@ -1,6 +1,6 @@
 """What a file says of its network, in plain values: nothing of the onnx package is needed once it is read."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,3 +38,13 @@ class Description(NamedTuple):
     # The names of the arrays that are learned; None where the file does not say.
     learned: frozenset[str] | None
     dtype: str
+
+
+def needed(nodes: Sequence[Node], outputs: Iterable[str]) -> list[Node]:
+    """The nodes of which an output comes."""
+    names, found = {*outputs}, []
+    for node in reversed(nodes):
+        if names & {*node.outputs}:
+            names |= {*node.inputs}
+            found.append(node)
+    return found[::-1]

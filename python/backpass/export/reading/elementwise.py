@@ -33,12 +33,21 @@ def broadcast(call: Call, values: Sequence[Any], function: Callable[..., Any]) -
         (place,) = places
         ndim = max(value.ndim for value in values)
         fitted = [_rows_first(call, value, place, ndim) for value in values]
-        if None not in fitted:
+        # Not `in`, which would compare tensors.
+        if all(value is not None for value in fitted):
             return like(function(*fitted), ndim + place)
-    values = [plain(value) for value in values]
+    values = [alone(plain(value), values) for value in values]
     if not any(isinstance(value, SymbolicTensor) for value in values):
         values = [call.as_tensor(value) for value in values]
     return function(*values)
+
+
+def alone(value: Any, others: Sequence[Any]) -> Any:
+    """A constant with the same for each row of other values, for one row."""
+    if not isinstance(value, np.ndarray) or not value.ndim or len(value) < 2:
+        return value
+    by_row = any(getattr(other, "per_row", 0) and other.shape[0] == len(value) for other in others)
+    return value[:1] if by_row and (value == value[:1]).all() else value
 
 
 def _rows_first(call: Call, value: Any, place: int, ndim: int) -> Any:
@@ -107,6 +116,21 @@ def dropout(call: Call) -> Any:
     return broadcast(call, call.values[:1], lambda x: F.dropout(x, p))
 
 
+def scaler(call: Call) -> Any:
+    """scikit-learn's StandardScaler: (x - offset) scale."""
+    offset, scale = (
+        np.asarray(call.attribute(name, value)) for name, value in (("offset", 0.0), ("scale", 1.0))
+    )
+    return broadcast(call, call.values[:1], lambda x: (x - offset) * scale)
+
+
+def zip_map(call: Call) -> Any:
+    """Probabilities by class: here an array."""
+    for name in ("classlabels_int64s", "classlabels_strings"):
+        call.attribute(name, None)
+    return call.raw(0)
+
+
 def _gelu(x: Any, approximate: str) -> Any:
     return F.gelu(x, approximate)
 
@@ -132,10 +156,12 @@ ELEMENTWISE: dict[str, Reader] = {
     "GreaterOrEqual": of_each(_compared("ge")), "Equal": of_each(_compared("eq")), "Not": of_each(lambda x: x == 0),
     "And": of_each(lambda a, b: a * b), "Or": of_each(maximum), "Where": of_each(where),
     "Relu": of_each(lambda x: x.relu()), "Tanh": of_each(lambda x: x.tanh()), "Sigmoid": of_each(lambda x: x.sigmoid()),
-    "LeakyRelu": of_each(lambda x, alpha: F.leaky_relu(x, alpha), alpha=0.01), "Elu": of_each(lambda x, alpha: F.elu(x, alpha), alpha=1.0),
+    "LeakyRelu": of_each(lambda x, alpha: F.leaky_relu(x, alpha), alpha=0.01),
+    "Elu": of_each(lambda x, alpha: F.elu(x, alpha), alpha=1.0),
     "Selu": of_each(_selu, alpha=1.6732632423543772, gamma=1.0507009873554805), "Gelu": of_each(_gelu, approximate="none"),
     "Softplus": of_each(F.softplus), "Softsign": of_each(lambda x: x / (1 + x.abs())),
     "HardSigmoid": of_each(_hard_sigmoid, alpha=0.2, beta=0.5),
     "HardSwish": of_each(lambda x: x * _hard_sigmoid(x, 1 / 6, 0.5)), "Mish": of_each(lambda x: x * F.softplus(x).tanh()),
+    "ai.onnx.ml.Scaler": scaler, "ai.onnx.ml.ZipMap": zip_map,
     "PRelu": of_each(lambda x, slope: where(x < 0, x * slope, x)),
 }  # fmt: skip

@@ -1,6 +1,7 @@
 """Operators with weights, normalisation and pooling: the functions of nn.functional under ONNX's names."""
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from ...nn import functional as F
 from ...program.symbolic import SymbolicTensor
 from .call import Call
+from .constants import limited
 from .shapes import padded
 from .turned import Turned, like
 
@@ -175,7 +177,49 @@ def group_norm(call: Call) -> Any:
     return F.group_norm(call.tensor(0), groups, call.tensor(1), call.tensor(2), eps)
 
 
+def resize(call: Call) -> Any:
+    """Another size of sequences or images: the nearest pixel, or a mixture."""
+    spatial, x = _spatial(call), call.tensor(0)
+    call.expect(antialias=0, exclude_outside=0, keep_aspect_ratio_policy="stretch")
+    for unused, value in (("cubic_coeff_a", -0.75), ("extrapolation_value", 0.0)):
+        call.attribute(unused, value)
+    axes = call.attribute("axes", [*range(x.ndim)])
+    scales, sizes = call.known(2, "scales"), call.numbers(3, "sizes")
+    given = (
+        [float(scale) for scale in scales.reshape(-1)] if scales is not None and scales.size else sizes or []
+    )
+    by_axis = dict(zip([axis % x.ndim for axis in axes], given, strict=True))
+    if sizes is None and any(by_axis.get(axis, 1) != 1 for axis in (0, 1)):
+        raise ValueError(f"scales are {given}, expected 1 for rows and channels")
+    wanted = tuple(by_axis.get(axis, x.shape[axis] if sizes else 1.0) for axis in range(2, x.ndim))
+    mode, where = (
+        call.attribute("mode", "nearest"),
+        call.attribute("coordinate_transformation_mode", "half_pixel"),
+    )
+    nearest = call.attribute("nearest_mode", "round_prefer_floor")
+    steps = [wanted[k] / x.shape[2 + k] if sizes else wanted[k] for k in range(spatial)]
+    # Of whole multiples both ways lead to the same pixels.
+    whole = (
+        where.endswith("half_pixel")
+        and nearest == "round_prefer_floor"
+        and all(s == int(s) > 0 for s in steps)
+    )
+    if mode == "nearest" and ((where, nearest) == ("asymmetric", "floor") or whole):
+        aligned, kind = None, "nearest"
+    elif mode == "linear" and where in ("half_pixel", "pytorch_half_pixel", "align_corners"):
+        aligned, kind = where == "align_corners", "linear" if spatial == 1 else "bilinear"
+    else:
+        raise ValueError(f"mode {mode!r:.40} with {where!r:.40} and {nearest!r:.40} is not available")
+    if min(steps) <= 0:
+        raise ValueError(f"sizes are {wanted}, expected numbers above 0")
+    limited(prod(x.shape[1:]) * prod(steps))
+    return F.interpolate(
+        x, wanted if sizes else None, None if sizes else wanted, mode=kind, align_corners=aligned
+    )
+
+
 LAYERS: dict[str, Reader] = {
+    "Resize": resize,
     "MatMul": matmul, "Gemm": gemm, "Conv": conv, "ConvTranspose": conv_transpose, "MaxPool": max_pool,
     "AveragePool": average_pool, "GlobalAveragePool": of_image(lambda x, axes: x.mean(axes, keepdim=True)),
     "GlobalMaxPool": of_image(lambda x, axes: x.amax(axes, keepdim=True)), "BatchNormalization": batch_norm,

@@ -10,6 +10,7 @@ from ...errors import CheckpointError
 from ...program import InputSpec
 from .net import OnnxNet
 from .read import read
+from .readers import WRONG
 
 
 def network(path: str | os.PathLike[str], outputs: str | Sequence[str] | None) -> tuple[str, OnnxNet, str]:
@@ -17,7 +18,7 @@ def network(path: str | os.PathLike[str], outputs: str | Sequence[str] | None) -
     place, description = read(path, outputs)
     try:
         return place, OnnxNet(description), description.dtype
-    except ValueError as error:
+    except WRONG as error:
         raise CheckpointError(f"{place} cannot be read: {error}") from error
 
 

@@ -15,9 +15,6 @@ from .recurrent import RECURRENT
 from .turned import plain
 from .weights import arranged
 
-# What a reader may raise of a file that is not what it should be.
-WRONG = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
-
 
 class Holder(Module):
     """A place in the tree of names: parameters, statistics, and places within."""
@@ -48,7 +45,7 @@ class OnnxNet(Holder):
         self.recurrent = {name for names in of_recurrent for name in names if name}
         # Of each parameter and statistic the place that holds it, and its name there.
         self.held: dict[str, tuple[Holder, str]] = {}
-        arrays = {**found.learned, **found.statistics}
+        arrays: dict[str, Any] = {**found.learned, **found.statistics}
         for name, array in arrays.items():
             place, key = self._place(name, arrays)
             self.held[name] = place, key
@@ -87,13 +84,12 @@ class OnnxNet(Holder):
             values[name] = (shown if key in place.learned else buffer)(place, key)
         for name in self.recurrent:  # as an op has them
             place, key = self.held[name]
-            values[name] = SymbolicTensor(builder, place.tensor(key))
+            tensor = place.tensor(key)
+            assert tensor is not None
+            values[name] = SymbolicTensor(builder, tensor)
         for node in self.nodes:
             call = Call(node, builder, [values[name] for name in node.inputs])
-            try:
-                found = computed(call)
-            except WRONG as error:
-                raise ValueError(f"{node}: {error}") from error
+            found = computed(call)
             parts = found if isinstance(found, tuple) else (found,)
             values |= {name: part for name, part in zip(node.outputs, parts, strict=False) if name}
         outputs = {name: self._output(name, values.get(name)) for name in self.description.outputs}

@@ -3,7 +3,7 @@
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ import numpy as np
 from ...checks import as_path
 from ...errors import CheckpointError, MissingError
 from ..graph.nodes import LEARNED
-from .description import Description, Input, Node
-from .readers import OPERATORS
+from .description import Description, Input, Node, needed
+from .readers import OPERATORS, WRONG
 
 # Operator sets whose meaning the readers know: before 13 some operators took attributes for inputs.
 OLDEST = 13
@@ -24,7 +24,7 @@ FLOATS = ("float32", "float64")
 
 
 def read(path: str | os.PathLike[str], outputs: Sequence[str] | None = None) -> tuple[str, Description]:
-    """The path, and what the file says; outputs: those that are wanted by name, default all. CheckpointError says what is wrong."""
+    """The path, and what the file says; outputs: those that are wanted, default all. CheckpointError says what is wrong."""
     place = as_path("path", path)
     try:
         import onnx
@@ -37,9 +37,11 @@ def read(path: str | os.PathLike[str], outputs: Sequence[str] | None = None) -> 
         raise CheckpointError(f"{place} is damaged or no ONNX file: {error}") from None
     try:
         _check_tensors(proto)
+        description = _described(proto, outputs)
+        # What else the standard forbids: last, since its messages name few nodes.
         onnx.checker.check_model(data)
-        return place, _described(proto, outputs)
-    except (onnx.checker.ValidationError, ValueError) as error:
+        return place, description
+    except (onnx.checker.ValidationError, *WRONG) as error:
         first = str(error).strip().splitlines()[0]
         raise CheckpointError(f"{place} cannot be read: {first}") from None
 
@@ -78,9 +80,7 @@ def _check_tensors(proto: Any) -> None:
         raise ValueError("it holds a sparse initializer, expected dense ones")
     for holder, tensor in _tensors(proto.graph):
         if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
-            raise ValueError(
-                f"{holder} has its numbers in another file, expected all in this one: onnx.save_model(..., save_as_external_data=False)"
-            )
+            raise ValueError(f"{holder} has its numbers in another file, expected all in this one: onnx.save")
         if tensor.data_type in (TensorProto.UNDEFINED, TensorProto.STRING):
             continue
         sizes = [*tensor.dims]
@@ -107,7 +107,7 @@ def _described(proto: Any, outputs: Sequence[str] | None) -> Description:
     inputs = tuple(_input(value) for value in graph.input if value.name not in arrays)
     given = [value.name for value in graph.output]
     wanted = _wanted(outputs, given)
-    nodes = _needed([_node(node) for node in graph.node], wanted)
+    nodes = needed([_node(node) for node in graph.node], wanted)
     known = {"", *arrays, *(one.name for one in inputs)}
     for node in nodes:
         if node.op not in OPERATORS:
@@ -171,16 +171,6 @@ def _node(node: Any) -> Node:
         attributes[attribute.name] = value
     op = node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
     return Node(node.name, op, tuple(node.input), tuple(node.output), attributes)
-
-
-def _needed(nodes: list[Node], wanted: Iterable[str]) -> list[Node]:
-    """The nodes of which an output comes."""
-    names, found = {*wanted}, []
-    for node in reversed(nodes):
-        if names & {*node.outputs}:
-            names |= {*node.inputs}
-            found.append(node)
-    return found[::-1]
 
 
 def _learned(proto: Any) -> frozenset[str] | None:

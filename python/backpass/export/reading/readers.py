@@ -16,9 +16,19 @@ READERS: dict[str, Callable[[Call], Any]] = {
 # What a file may hold: weights.py arranges the last three.
 OPERATORS = frozenset([*READERS, *FOLDED, "LSTM", "GRU", "RNN"]) - {*RECURRENT}
 
+# What a reader may raise of a file that is not what it should be.
+WRONG = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+
 
 def computed(call: Call) -> Any:
-    """The outputs of a node: of arrays alone at once."""
+    """The outputs of a node, of arrays alone at once; ValueError names the node."""
+    try:
+        return _read(call)
+    except WRONG as error:
+        raise ValueError(f"{call.node}: {error}") from error
+
+
+def _read(call: Call) -> Any:
     fold = call.node.op in FOLDED and all(is_array(value) for value in call.values)
     reader = FOLDED[call.node.op] if fold else READERS.get(call.node.op)
     if reader is None:

@@ -34,10 +34,10 @@ def recurrent(call: Call) -> Any:
             for k, name in enumerate(WEIGHTS)
         }
         first = tuple(states[number] for states in firsts[: len(KINDS[kind].states)] if states is not None)
-        y, last = one_direction(
+        out, last = one_direction(
             KINDS[kind], call.builder, x._number, weights, first or None, direction == "reverse", lengths=lengths, **options
         )  # fmt: skip
-        outputs.append(x._next(y))
+        outputs.append(x._next(out))
         ends.append([x._next(state) for state in last])
     y = stack(outputs, 2)
     states = [stack([of[k] for of in ends], 1) for k in range(len(KINDS[kind].states))]
@@ -50,11 +50,10 @@ def _options(call: Call, kind: str, directions: int) -> dict[str, Any]:
     """Further scalars of the op; ValueError for what nn has not."""
     call.attribute("hidden_size", 0)
     call.attribute("output_sequence", 0)
-    if kind == "GRU":
-        if not call.attribute("linear_before_reset", 0):
-            raise ValueError(
-                "linear_before_reset is 0, expected 1: the reset gate behind the product, as in PyTorch and Keras"
-            )
+    if kind == "GRU" and not call.attribute("linear_before_reset", 0):
+        raise ValueError(
+            "linear_before_reset is 0, expected 1: the reset gate behind the product, as in PyTorch"
+        )
     if kind == "LSTM":
         call.expect(input_forget=0)
     names = call.attribute("activations", ACTIVATIONS[kind] * directions)

@@ -1,6 +1,7 @@
 """Shapes, parts and reductions."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -117,7 +118,7 @@ def split(call: Call) -> Any:
     step = -(-whole // max(count, 1))
     sizes = sizes or [min(step, whole - start) for start in range(0, whole, step)]
     starts = np.cumsum([0, *sizes])
-    return tuple(_part(x, axis, slice(int(a), int(b))) for a, b in zip(starts, starts[1:], strict=False))
+    return tuple(_part(x, axis, slice(int(a), int(b))) for a, b in pairwise(starts))
 
 
 def _part(x: Any, axis: int, chosen: Any) -> Any:
@@ -125,8 +126,8 @@ def _part(x: Any, axis: int, chosen: Any) -> Any:
     if isinstance(x, Turned) and axis % x.ndim != x.at:
         tensor, at = x.tensor, x.at
         tensor = tensor[(slice(None),) * x.axis(axis) + (chosen,)]
-        dropped = tensor.ndim < x.ndim and axis % x.ndim < at
-        return like(tensor, at - dropped)
+        # An index may have none or several dimensions.
+        return like(tensor, at + (tensor.ndim - x.ndim if axis % x.ndim < at else 0))
     x = plain(x)
     return x[(slice(None),) * (axis % x.ndim) + (chosen,)]
 
@@ -166,7 +167,11 @@ def gather(call: Call) -> Any:
 
 def gather_elements(call: Call) -> Any:
     """Elements by index."""
-    return call.tensor(0).gather(call.attribute("axis", 0), call[1])
+    x, index, axis = call.tensor(0), call[1], call.attribute("axis", 0)
+    fixed = isinstance(index, np.ndarray) and axis % x.ndim and len(index) == x.shape[0]
+    if fixed and (index == index[:1]).all():  # the same for each row
+        return x.take_along_dim(index[:1], axis)
+    return x.gather(axis, index)
 
 
 def reduced(function: Callable[[SymbolicTensor, list[int], bool], SymbolicTensor]) -> Reader:
@@ -231,8 +236,10 @@ SHAPES: dict[str, Reader] = {
     "Expand": expand, "Concat": concat, "Split": split, "Slice": slice_, "Gather": gather, "GatherElements": gather_elements,
     "Pad": pad, "ArgMax": argmax, "Softmax": softmax, "LogSoftmax": softmax,
     "Size": lambda call: np.array(prod(call.raw(0).shape), np.int64),
-    "ReduceSum": reduced(lambda x, axes, keep: x.sum(axes, keep)), "ReduceMean": reduced(lambda x, axes, keep: x.mean(axes, keep)),
-    "ReduceMax": reduced(lambda x, axes, keep: x.amax(axes, keep)), "ReduceMin": reduced(lambda x, axes, keep: x.amin(axes, keep)),
+    "ReduceSum": reduced(lambda x, axes, keep: x.sum(axes, keep)),
+    "ReduceMean": reduced(lambda x, axes, keep: x.mean(axes, keep)),
+    "ReduceMax": reduced(lambda x, axes, keep: x.amax(axes, keep)),
+    "ReduceMin": reduced(lambda x, axes, keep: x.amin(axes, keep)),
     "ReduceSumSquare": reduced(lambda x, axes, keep: (x * x).sum(axes, keep)),
     "ReduceL2": reduced(lambda x, axes, keep: (x * x).sum(axes, keep).sqrt()),
     "ReduceLogSumExp": reduced(lambda x, axes, keep: x.logsumexp(axes, keep)),

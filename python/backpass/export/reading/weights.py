@@ -8,7 +8,7 @@ import numpy as np
 from ...nn.parameter import Parameter
 from ..graph.recurrent import GRU_GATES, LSTM_GATES
 from .call import Call, is_array
-from .description import Description, Node
+from .description import Description, Node, needed
 from .readers import computed
 
 GATES = {"LSTM": LSTM_GATES, "GRU": GRU_GATES, "RNN": (0,)}
@@ -82,7 +82,7 @@ def arranged(network: Description) -> Arranged:
                     raise ValueError(f"{node} shares the weight {name!r}, expected weights of its own")
                 learned[name] = value
         nodes.append(node)
-    nodes = _needed(nodes, network.outputs)
+    nodes = needed(nodes, network.outputs)
     users = _users(nodes)
     statistics, constants = {}, {}
     for name, array in network.arrays.items():
@@ -93,20 +93,11 @@ def arranged(network: Description) -> Arranged:
             continue
         if array.dtype.kind == "f" and any(place in STATISTICS.get(node.op, ()) for node, place in uses):
             statistics[name] = array
-        elif array.dtype.kind == "f" and _is_learned(name, array, uses, network.learned):
+        elif array.dtype.kind == "f" and _is_learned(name, array, uses, network.learned, producers):
             learned[name] = _laid_out(array, uses)
         else:
             constants[name] = array
     return Arranged(tuple(nodes), learned, statistics, constants)
-
-
-def _needed(nodes: list[Node], outputs: tuple[str, ...]) -> list[Node]:
-    names, found = {*outputs}, []
-    for node in reversed(nodes):
-        if names & {*node.outputs}:
-            names |= {*node.inputs}
-            found.append(node)
-    return found[::-1]
 
 
 def _users(nodes: list[Node]) -> dict[str, list[tuple[Node, int]]]:
@@ -118,15 +109,28 @@ def _users(nodes: list[Node]) -> dict[str, list[tuple[Node, int]]]:
 
 
 def _is_learned(
-    name: str, array: np.ndarray, uses: list[tuple[Node, int]], known: frozenset[str] | None
+    name: str,
+    array: np.ndarray,
+    uses: list[tuple[Node, int]],
+    known: frozenset[str] | None,
+    producers: dict[str, Node],
 ) -> bool:
     """Whether an array is a weight: as the file says, else by where it is used."""
     if known is not None:
         return name in known
     if any(place in WEIGHTS.get(node.op, ()) for node, place in uses):
         return True
+    if any(node.op == "Add" and _is_product(node.inputs[1 - place], producers) for node, place in uses):
+        return True
     setting = all(place in SETTINGS.get(node.op, ()) for node, place in uses)
     return array.size > 1 and not setting and bool(np.isfinite(array).all())
+
+
+def _is_product(name: str, producers: dict[str, Node]) -> bool:
+    """Whether a value comes of a product, to which a bias is added."""
+    while name in producers and producers[name].op in ("Cast", "Identity"):
+        name = producers[name].inputs[0]
+    return name in producers and producers[name].op in ("MatMul", "Gemm", "Conv")
 
 
 def _laid_out(array: np.ndarray, uses: list[tuple[Node, int]]) -> Learned:
