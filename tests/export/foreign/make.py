@@ -1,6 +1,6 @@
 """Networks as other libraries write them, with rows and what onnxruntime computes: run it to make the files anew.
 
-`pip install torch onnxscript skl2onnx onnxruntime keras`, then `KERAS_BACKEND=torch python -W ignore tests/export/foreign/make.py`.
+`pip install torch onnxscript skl2onnx onnxruntime keras`; `KERAS_BACKEND=torch python -W ignore tests/export/foreign/make.py`.
 """
 
 from pathlib import Path

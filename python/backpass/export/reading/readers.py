@@ -6,12 +6,18 @@ from typing import Any
 from .call import Call, is_array
 from .constants import FOLDED, constant, constant_of_shape, range_
 from .elementwise import ELEMENTWISE
-from .layers import LAYERS
+from .norms import NORMS
+from .parts import PARTS
+from .products import PRODUCTS
 from .recurrent import RECURRENT
+from .reducing import REDUCING
+from .resize import resize
 from .shapes import SHAPES
+from .windows import WINDOWS
 
 READERS: dict[str, Callable[[Call], Any]] = {
-    **ELEMENTWISE, **SHAPES, **LAYERS, **RECURRENT, "Constant": constant, "ConstantOfShape": constant_of_shape, "Range": range_,
+    **ELEMENTWISE, **SHAPES, **PARTS, **REDUCING, **PRODUCTS, **WINDOWS, **NORMS, **RECURRENT,
+    "Resize": resize, "Constant": constant, "ConstantOfShape": constant_of_shape, "Range": range_,
 }  # fmt: skip
 # What a file may hold: weights.py arranges the last three.
 OPERATORS = frozenset([*READERS, *FOLDED, "LSTM", "GRU", "RNN"]) - {*RECURRENT}
