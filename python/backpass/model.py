@@ -780,9 +780,12 @@ def load_onnx(
 
     Args:
         path: the file, of opset 13 or newer. Nothing in it is executed, and nothing outside it is read.
-        loss, optimizer: as of bp.Model, default "mse" and "adam".
-        outputs: the names of the outputs that the model gives, default None: all.
-        backend, threads, seed: as of bp.Model.
+        loss: a name, a loss or a callable, as of bp.Model, default "mse".
+        optimizer: a name or an optimizer, default "adam".
+        outputs: the name of the output that the model gives, or several, default None: all.
+        backend: "auto" (default), "native", "numba" or "numpy".
+        threads: the most threads to use, default None: what bp.get_num_threads() says.
+        seed: of what is random in training, default 0.
 
     Shapes: inputs and outputs are those of the file, of any number of rows, which come first. dtype: float64 where the file's
     numbers have it, else float32.
