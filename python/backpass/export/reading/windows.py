@@ -1,6 +1,6 @@
 """Windows that slide over sequences and images: convolutions and pooling."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -83,10 +83,29 @@ def max_pool(call: Call) -> Any:
     spatial, kernel = spatial_of(call), call.attribute("kernel_shape", [])
     call.expect(storage_order=0)
     strides, dilations, pads = _window(call, spatial, kernel)
+    ceil = bool(call.attribute("ceil_mode", 0))
+    if not ceil and _is_ceil(call.raw(0).shape[2:], kernel, strides, dilations, pads):
+        ceil, pads = True, pads[:spatial] * 2
     x, padding = _symmetric(call.tensor(0), pads, -np.inf)
     function = F.max_pool1d if spatial == 1 else F.max_pool2d
-    ceil = bool(call.attribute("ceil_mode", 0))
     return function(x, tuple(kernel), tuple(strides), padding, tuple(dilations), ceil)
+
+
+def _is_ceil(
+    sizes: Sequence[int], kernel: list[int], strides: list[int], dilations: list[int], pads: list[int]
+) -> bool:
+    """Whether more padding behind than before only makes room for the last windows, as ceil_mode does."""
+    before, behind = pads[: len(sizes)], pads[len(sizes) :]
+    if before == behind:
+        return False
+    for n, k, step, apart, first, last in zip(sizes, kernel, strides, dilations, before, behind, strict=True):
+        spare = n + first - apart * (k - 1) - 1
+        places = (spare + last) // step + 1
+        rounded_up = -(-(spare + first) // step) + 1
+        rounded_up -= (rounded_up - 1) * step >= n + first
+        if last < first or places != rounded_up:
+            return False
+    return True
 
 
 def average_pool(call: Call) -> Any:
