@@ -15,6 +15,7 @@ from ..program.plan import BackwardPlan, OwnLossPlan, Target, TrainingPlan
 from .advice import unused_parameters
 
 T = TypeVar("T")
+NOT_FITTING = "X does not fit the network: "
 # Plans that are kept; from FEWEST on only as long as their buffers fit into MOST_BYTES.
 MOST, FEWEST = 256, 16
 MOST_BYTES = 1 << 28
@@ -193,7 +194,7 @@ class PlanCache:
                     check_repeats(self.net, self.dtype, of_rows(inputs, self.few))
                 shape = on_each(self._row_shape, plan.out)
             except ValueError as error:
-                raise ValueError(f"X does not fit the network: {error}") from None
+                raise ValueError(f"{NOT_FITTING}{error}") from None
             if len(self._outputs) > MOST:
                 self._outputs.clear()
                 self._limits.clear()

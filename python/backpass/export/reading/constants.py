@@ -9,7 +9,7 @@ import numpy as np
 from .call import Call
 
 # Numbers of an array that is computed so: a short file must not ask for much memory.
-MOST = 1 << 24
+MOST = 1 << 22
 
 
 def limited(size: float) -> None:

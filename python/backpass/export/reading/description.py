@@ -5,6 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+# Before the name of an operator whose weights are arranged as nn has them.
+OURS = "backpass."
+
 
 class Node(NamedTuple):
     """One operator: names of the values that it reads ("" for one that is absent) and gives."""
@@ -17,7 +20,7 @@ class Node(NamedTuple):
     attributes: Mapping[str, Any]
 
     def __str__(self) -> str:
-        return f"node {self.name or self.outputs[0]!r} ({self.op})"
+        return f"node {self.name or self.outputs[0]!r} ({self.op.removeprefix(OURS)})"
 
 
 class Input(NamedTuple):

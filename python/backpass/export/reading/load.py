@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...engine.engine import Engine
+from ...engine.plans import NOT_FITTING
 from ...errors import CheckpointError
 from ...program import InputSpec
 from .net import OnnxNet
@@ -35,6 +36,7 @@ def check(place: str, engine: Engine) -> None:
     try:
         engine.plans.output_shape(tuple(inputs))
     except ValueError as error:
-        raise CheckpointError(f"{place} cannot be computed: {error}") from error
+        what = str(error).removeprefix(NOT_FITTING)
+        raise CheckpointError(f"{place} cannot be computed: {what}") from error
     except MemoryError as error:
         raise CheckpointError(f"{place} needs more memory than there is: {error}") from None

@@ -10,6 +10,7 @@ from ...program import Tensor
 from ...program.functions import constant, stack
 from ...program.symbolic import SymbolicTensor
 from .call import Call
+from .description import OURS
 from .turned import Turned, like
 
 KINDS: dict[str, type[RecurrentWeights]] = {"LSTM": LSTM, "GRU": GRU, "RNN": RNN}
@@ -19,7 +20,7 @@ ACTIVATIONS = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"], 
 
 def recurrent(call: Call) -> Any:
     """Inputs: x, lengths, the first states h and c, then the weights of each direction, as weights.py has arranged them."""
-    kind = call.node.op.removeprefix("backpass.")
+    kind = call.node.op.removeprefix(OURS)
     directions = ["forward", "reverse"] if call.attribute("direction", "forward") == "bidirectional" else None
     directions = directions or [call.node.attributes.get("direction", "forward")]
     options = _options(call, kind, len(directions))
@@ -95,4 +96,4 @@ def _first(call: Call, number: int, directions: int, at: int) -> list[Tensor] | 
     return [whole[k]._number for k in range(directions)]
 
 
-RECURRENT = {f"backpass.{kind}": recurrent for kind in KINDS}
+RECURRENT = {f"{OURS}{kind}": recurrent for kind in KINDS}

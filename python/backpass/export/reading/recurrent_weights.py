@@ -7,7 +7,7 @@ import numpy as np
 
 from ..graph.recurrent import GRU_GATES, LSTM_GATES
 from .call import Call, is_array
-from .description import Description, Node
+from .description import OURS, Description, Node
 from .learned import Learned
 from .readers import computed
 
@@ -74,7 +74,7 @@ def recurrent_weights(
             else:
                 learned[name] = Learned(values, turned.shape)
     states = (inputs[0], inputs[4], inputs[5], inputs[6])
-    return node._replace(op=f"backpass.{node.op}", inputs=(*states, *names)), learned
+    return node._replace(op=f"{OURS}{node.op}", inputs=(*states, *names)), learned
 
 
 def _ordered(part: np.ndarray, gates: tuple[int, ...]) -> np.ndarray:

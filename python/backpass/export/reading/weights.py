@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .description import Description, Node, needed
+from .description import OURS, Description, Node, needed
 from .learned import Learned
 from .recurrent_weights import GATES, recurrent_weights
 
@@ -48,7 +48,7 @@ def arranged(network: Description) -> Arranged:
     statistics, constants = {}, {}
     for name, array in network.arrays.items():
         uses = users.get(name, [])
-        if name in learned and uses and not all(node.op.startswith("backpass.") for node, _ in uses):
+        if name in learned and uses and not all(node.op.startswith(OURS) for node, _ in uses):
             raise ValueError(f"{uses[0][0]} shares the weight {name!r}, expected weights of its own")
         if name in learned or (not uses and name not in network.outputs):
             continue
