@@ -12,8 +12,6 @@ from .readers import OPERATORS
 
 # Operator sets whose meaning the readers know: before 13 some operators took attributes for inputs.
 OLDEST = 13
-
-
 FLOATS = ("float32", "float64")
 
 

@@ -12,21 +12,10 @@ from .learned import Learned
 from .readers import computed
 
 GATES = {"LSTM": LSTM_GATES, "GRU": GRU_GATES, "RNN": (0,)}
-
-
 # Nodes that only arrange weights.
 ARRANGING = {
-    "Gather",
-    "Reshape",
-    "Transpose",
-    "Concat",
-    "Slice",
-    "Unsqueeze",
-    "Squeeze",
-    "Identity",
-    "Split",
-    "Constant",
-}
+    "Gather", "Reshape", "Transpose", "Concat", "Slice", "Unsqueeze", "Squeeze", "Identity", "Split", "Constant",
+}  # fmt: skip
 
 
 def recurrent_weights(

@@ -8,16 +8,16 @@ from .description import OURS, Description, Node, needed
 from .learned import Learned
 from .recurrent_weights import GATES, recurrent_weights
 
-# Inputs that are weights even where they are a single number, and inputs that are none, by operator.
+# Inputs that are weights even where they are a single number, by operator.
 WEIGHTS = {
     "Gemm": (1, 2), "MatMul": (0, 1), "Conv": (1, 2), "ConvTranspose": (1, 2), "LayerNormalization": (1, 2), "PRelu": (1,),
     "BatchNormalization": (1, 2), "InstanceNormalization": (1, 2), "GroupNormalization": (1, 2), "Gather": (0,),
 }  # fmt: skip
-
-
+# Inputs that are none.
 SETTINGS = {"Clip": (1, 2), "Pad": (1, 2), "Dropout": (1,), "Pow": (1,), "Resize": (1, 2), "OneHot": (2,)}
 
 
+# Inputs that training moves without a gradient.
 STATISTICS = {"BatchNormalization": (3, 4)}
 
 
