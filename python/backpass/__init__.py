@@ -26,7 +26,7 @@ from .data.images import Images
 from .data.streams import Streams
 from .engine.history import History
 from .errors import CheckpointError, NonFiniteError, late, missing
-from .model import Model, load
+from .model import Model, load, load_onnx
 
 if TYPE_CHECKING:
     from .callbacks import GradientMonitor, ModelCheckpoint, OptunaPruning, TensorBoard
@@ -50,7 +50,8 @@ __all__ = [
     "Model", "ModelCheckpoint", "ModelsByKey", "NonFiniteError", "OptunaPruning", "ProgressBar", "ReduceLROnPlateau",
     "Streams", "TensorBoard", "TerminateOnNaN", "__version__", "activations", "available_backends", "callbacks",
     "explain", "find_lr", "fit_each", "fit_many", "get_backend", "get_num_threads", "gradcheck", "gradients", "load",
-    "loss_surface", "losses", "nn", "optim", "search", "set_backend", "set_num_threads", "show_config", "use_backend",
+    "load_onnx", "loss_surface", "losses", "nn", "optim", "search", "set_backend", "set_num_threads", "show_config",
+    "use_backend",
 ]  # fmt: skip
 # Imported when they are asked for, because `import backpass` is to be quick, and is not to import scikit-learn.
 LATE = {

@@ -791,3 +791,49 @@ def load(
     model = Model(**checkpoint.arguments, backend=backend, threads=threads)
     checkpoint.restore(model.engine)
     return model
+
+
+def load_onnx(
+    path: str | PathLike[str],
+    loss: AnyLoss = "mse",
+    optimizer: OptimizerName | Optimizer = "adam",
+    *,
+    outputs: str | Sequence[str] | None = None,
+    backend: Literal["auto", "native", "numba", "numpy"] = "auto",
+    threads: int | None = None,
+    seed: int = 0,
+) -> Model:
+    """The network of an ONNX file as a model that goes on training; needs `pip install "backpass[onnx]"`.
+
+    Arrays of the file that are weights become parameters under their names; running statistics are followed again. Dropout acts
+    while training. Only operators count that the outputs need.
+
+    Args:
+        path: the file, of opset 13 or newer. Nothing in it is executed, and nothing outside it is read.
+        loss: a name, a loss or a callable, as of bp.Model, default "mse".
+        optimizer: a name or an optimizer, default "adam".
+        outputs: the name of the output that the model gives, or several, default None: all.
+        backend: "auto" (default), "native", "numba" or "numpy".
+        threads: the most threads to use, default None: what bp.get_num_threads() says.
+        seed: of what is random in training, default 0.
+
+    Shapes: inputs and outputs are those of the file, of any number of rows, which come first. dtype: float64 where the file's
+    numbers have it, else float32.
+
+    Raises:
+        ImportError: onnx is missing. FileNotFoundError: there is no such file. CheckpointError: names the file and what is wrong
+            with it: damage, numbers in other files, an operator that backpass has not, with its node.
+
+    Source: https://onnx.ai/onnx/operators.
+
+    Example:
+        >>> bp.export.onnx(model, folder / "model.onnx")
+        >>> model = bp.load_onnx(folder / "model.onnx")
+    """
+    from .export.reading.load import check, network  # here: `import backpass` is to be quick
+
+    get_backend(backend)  # if it is missing, that is what to say
+    place, net, dtype = network(path, outputs)
+    model = Model(net, loss, optimizer, backend=backend, threads=threads, dtype=np.dtype(dtype), seed=seed)
+    check(place, model.engine)
+    return model

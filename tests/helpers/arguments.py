@@ -88,6 +88,7 @@ NOT_ATTACKED = {  # public, with arguments, and why
     "bp.Ensemble": "takes models: tests/many/test_ensemble.py",
     "bp.ModelsByKey": "fit_each makes it",
     "bp.OptunaPruning": "takes a trial: tests/callbacks/test_pruning.py",
+    "bp.load_onnx": "hands its arguments to bp.Model; its own: tests/export/test_onnx_files.py",
     "bp.search": "hands its arguments to Model.fit; its own: tests/many/test_search.py",
     "bp.find_lr": "takes a model: tests/plots/test_find_lr.py",
     "bp.loss_surface": "takes a model: tests/plots/test_loss_surface.py",

@@ -80,20 +80,12 @@ def table_of(engine: Engine) -> Table:
 
 def output_shapes(engine: Engine) -> dict[int, str]:
     """The output shape of each layer by its id; empty if nothing tells what input the network takes."""
-    for inputs in _inputs(engine):
+    for inputs in engine.plans.used_inputs():
         try:
             return _trace(engine, inputs)
         except ValueError:  # this one does not fit
             continue
     return {}
-
-
-def _inputs(engine: Engine) -> list[tuple[InputSpec, ...]]:
-    """The inputs that the model was used with, else what the first layer that has an opinion expects."""
-    used_inputs = [spec.inputs for spec in engine.plans.plans]
-    if (shape := engine.net.row_shape) is not None and len(engine.net.takes) == 1:
-        used_inputs.append((InputSpec("x", (1, *shape), engine.dtype),))
-    return used_inputs
 
 
 def _trace(engine: Engine, inputs: tuple[InputSpec, ...]) -> dict[int, str]:

@@ -15,6 +15,7 @@ from ..program.plan import BackwardPlan, OwnLossPlan, Target, TrainingPlan
 from .advice import unused_parameters
 
 T = TypeVar("T")
+NOT_FITTING = "X does not fit the network: "
 # Plans that are kept; from FEWEST on only as long as their buffers fit into MOST_BYTES.
 MOST, FEWEST = 256, 16
 MOST_BYTES = 1 << 28
@@ -42,8 +43,11 @@ class PlanCache:
         self.bytes = 0
         # The plan whose buffers hold the last training step.
         self.trained: BackwardPlan | None = None
-        # Of batches that were one array, by its shape, and of the last such batch: the fastest way from predict to the program.
-        self.inferring: dict[Any, Inference] = {}
+        # The inputs of the last pass.
+        self.used: tuple[InputSpec, ...] | None = None
+        # Of batches that were one array, by its shape, and of the last pass if it was one: the fastest way from predict to the
+        # program.
+        self.inferring: dict[Any, tuple[Inference, tuple[InputSpec, ...]]] = {}
         self.last_inference: Inference = fits_nothing
         # What `update` runs, with the loss (1,) that its guard looks at, and the plan of the pass if that matters.
         self.updating: tuple[Executor, np.ndarray, Plan | None] | None = None
@@ -158,16 +162,27 @@ class PlanCache:
         plain = len(inputs) == 1 and first.dtype == self.dtype and not first.channels_last
         plain &= not plan.computes_indices  # they are checked first
         if plain and isinstance(plan.out, np.ndarray):
-            self.inferring[first.shape] = executor.inference(plan.x, plan.out)
+            self.inferring[first.shape] = executor.inference(plan.x, plan.out), inputs
         return executor, plan
 
     def infer_known(self, x: Any, threads: int) -> np.ndarray | None:
         """The output for a batch that is one array like one before; None for any other."""
-        inference = self.inferring.get(getattr(x, "shape", None))
-        if inference is None:
+        known = self.inferring.get(getattr(x, "shape", None))
+        if known is None:
             return None
-        self.last_inference = inference
-        return inference(x, threads)
+        inference, inputs = known
+        out = inference(x, threads)
+        if out is not None:
+            self.last_inference, self.used = inference, inputs
+        return out
+
+    def used_inputs(self) -> list[tuple[InputSpec, ...]]:
+        """The inputs of the last pass, and what the first layer expects: none, one or both."""
+        inputs = [] if self.used is None else [self.used]
+        row = self.net.row_shape
+        if row is not None and len(self.net.takes) == 1:
+            inputs.append((InputSpec(next(iter(self.net.takes)), (1, *row), self.dtype),))
+        return inputs
 
     def executor(self, plan: Plan, name: str, make: Callable[[], T]) -> T:
         """What was compiled of a plan: kept with it, and forgotten with it."""
@@ -187,7 +202,7 @@ class PlanCache:
                     check_repeats(self.net, self.dtype, of_rows(inputs, self.few))
                 shape = on_each(self._row_shape, plan.out)
             except ValueError as error:
-                raise ValueError(f"X does not fit the network: {error}") from None
+                raise ValueError(f"{NOT_FITTING}{error}") from None
             if len(self._outputs) > MOST:
                 self._outputs.clear()
                 self._limits.clear()
@@ -273,6 +288,7 @@ class PlanCache:
         own_loss: bool = False,
         carried: Carried | None = None,
     ) -> Plan:
+        self.used, self.last_inference = inputs, fits_nothing
         spec = Spec(inputs, target, weight, own_loss, self.backend.pads_rows, carried)
         if spec not in self.plans:
             if spec.training and self.few > 1:

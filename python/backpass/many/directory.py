@@ -12,6 +12,7 @@ from ..checks import as_path
 from ..engine.engine import Engine
 from ..errors import CheckpointError
 from ..model import Model
+from ..system.whole_files import replacing
 
 
 class Directory:
@@ -52,9 +53,8 @@ class Directory:
                         f"{self.path} holds another search: {what} {one!s:.200}, and here {other!s:.200}; give another directory"
                     )
             if len(trials) > len(known):
-                temporary = note.with_suffix(f".{os.getpid()}")
-                temporary.write_text(json.dumps({"search": search, "trials": trials}))
-                temporary.replace(note)
+                with replacing(note) as file:
+                    file.write(json.dumps({"search": search, "trials": trials}).encode())
         except OSError as error:
             raise CheckpointError(f"{note} cannot be written: {error.strerror or error}") from error
 

@@ -72,31 +72,7 @@ class RecurrentWeights(Module):
         """The outputs (N, T, H) of one direction of a layer, and its last states."""
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         weights = {name: self.tensor(name + suffix) for name in names}
-        starts = {f"{name}0": state for name, state in zip(self.states, first or (), strict=False)}
-        want = self.kept if builder.training else ()
-        weight_ih = weights.pop("weight_ih")
-        assert weight_ih is not None
-        inputs = self._looked_up(builder, x, weight_ih) or {"x": x, "weight_ih": weight_ih}
-        y = builder.emit(self.op, want=want, **inputs, **weights, **starts, reverse=reverse, **fields)
-        return y, tuple(builder.output(f"{name}_n") for name in self.states)
-
-    def _looked_up(self, builder: Builder, x: Tensor, weight_ih: Tensor) -> dict[str, Tensor] | None:
-        """Inputs of the op where x holds rows of a table: the products of the table's rows, which are fewer, and the index.
-
-        A chain of products is the same in both, so that the forward pass has the same bits.
-        """
-        if not builder.training or x not in builder.rows_of:
-            return None
-        table, index = builder.rows_of[x]
-        if 2 * table.shape[0] > index.array.size:
-            return None
-        inputs, *rest = weight_ih.shape
-        products = builder.emit(
-            linear_forward, x=table, weight=builder.reshape(weight_ih, (inputs, prod(rest)))
-        )
-        nothing = {"x": (*index.shape, 0), "weight_ih": (0, *rest)}
-        empty = {name: Tensor(np.empty(shape, builder.dtype)) for name, shape in nothing.items()}
-        return {**empty, "table": builder.reshape(products, (len(table.array), *rest)), "index": index}
+        return one_direction(type(self), builder, x, weights, first, reverse, **fields)
 
     def expect_rows(self, hx: Any, shape: tuple[int, ...]) -> tuple[SymbolicTensor, ...]:
         """The states that `forward` was given, each checked."""
@@ -111,6 +87,40 @@ class RecurrentWeights(Module):
             if state.shape != shape:
                 raise ValueError(f"{self!r}: hx has shape {state.shape}, expected {shape}")
         return tuple(given)
+
+
+def one_direction(
+    kind: type[RecurrentWeights],
+    builder: Builder,
+    x: Tensor,
+    weights: Mapping[str, Tensor | None],
+    first: States | None,
+    reverse: bool,
+    **fields: Any,
+) -> tuple[Tensor, States]:
+    """The outputs (N, T, H) of all steps of a kind of layer, and its last states."""
+    starts = {f"{name}0": state for name, state in zip(kind.states, first or (), strict=False)}
+    want = kind.kept if builder.training else ()
+    given = {"x": x, **weights} | looked_up(builder, x, weights["weight_ih"])
+    y = builder.emit(kind.op, want=want, **given, **starts, reverse=reverse, **fields)
+    return y, tuple(builder.output(f"{name}_n") for name in kind.states)
+
+
+def looked_up(builder: Builder, x: Tensor, weight_ih: Tensor | None) -> dict[str, Tensor]:
+    """What stands for x and its weight where x holds rows of a table: products of all rows, which are fewer, and the index.
+
+    A chain of products is the same in both, so that the forward pass has the same bits.
+    """
+    if not builder.training or x not in builder.rows_of or weight_ih is None:
+        return {}
+    table, index = builder.rows_of[x]
+    if 2 * table.shape[0] > index.array.size:
+        return {}
+    inputs, *rest = weight_ih.shape
+    products = builder.emit(linear_forward, x=table, weight=builder.reshape(weight_ih, (inputs, prod(rest))))
+    nothing = {"x": (*index.shape, 0), "weight_ih": (0, *rest)}
+    empty = {name: Tensor(np.empty(shape, builder.dtype)) for name, shape in nothing.items()}
+    return {**empty, "table": builder.reshape(products, (table.shape[0], *rest)), "index": index}
 
 
 class Recurrent(RecurrentWeights):
