@@ -605,14 +605,25 @@ class Model:
         return [layer.view(key, gradient=True) for _, layer, key in weights.learned(self.net)]
 
     @reading
-    def state_dict(self) -> dict[str, np.ndarray]:
+    def state_dict(self, as_torch: bool = False) -> dict[str, Any]:
         """Copies of all parameters and running statistics under PyTorch's keys, in PyTorch's layout.
+
+        Args:
+            as_torch: whether they are tensors of PyTorch in the place of arrays, default False.
+
+        Raises:
+            ImportError: as_torch, and PyTorch is missing.
 
         Example:
             >>> sorted(model.state_dict())[:2]
             ['0.bias', '0.weight']
         """
-        return weights.state_dict(self.net)
+        state = weights.state_dict(self.net)
+        if not flag("as_torch", as_torch):
+            return state
+        from .export.torch.module import tensors
+
+        return tensors(state, "state_dict(as_torch=True)")
 
     @reentrant
     def load_state_dict(self, state: Any, strict: bool = True) -> weights.Loaded:
@@ -651,6 +662,27 @@ class Model:
         from .checkpoint.save import save  # here, as below: `import backpass` is to be quick
 
         save(self.engine, path)
+
+    @reading
+    def to_torch(self) -> Any:
+        """The network as a module of PyTorch: the same outputs and weights, on memory of its own, in `eval()` mode.
+
+        A Sequential becomes a torch.nn.Sequential, and every layer its namesake. Recurrent layers and attentions give one tensor
+        there, as they do here; layers that PyTorch lacks, such as nn.Residual, are small modules under `backpass.export.torch`.
+
+        Returns a torch.nn.Module; `bp.from_torch` takes it back.
+
+        Raises:
+            ValueError: a layer without a counterpart, a module with a forward of its own, by name.
+            ImportError: PyTorch is missing.
+
+        Example:
+            >>> model.to_torch()[0]
+            Linear(in_features=4, out_features=8, bias=True)
+        """
+        from .export.torch.module import to_torch
+
+        return to_torch(self.engine)
 
     def plot_gradients(self, path: str | PathLike[str] | None = None) -> Any:
         """Plot of the norm of each layer's gradient over the steps of the last run, which a bp.GradientMonitor has watched.

@@ -92,11 +92,15 @@ def test_no_line_is_too_long_for_an_editor(name: str) -> None:
     assert max(map(len, text_of(name).splitlines())) <= LONGEST
 
 
+# What an example needs beside backpass.
+NEEDED = {"backpass.export.onnx": "onnx", "backpass.from_torch": "torch", "backpass.Model.to_torch": "torch"}
+
+
 @each
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_examples_run(name: str, tmp_path: Path) -> None:
-    if name == "backpass.export.onnx":
-        pytest.importorskip("onnx")
+    if name in NEEDED:
+        pytest.importorskip(NEEDED[name])
     finder = doctest.DocTestFinder(recurse=False)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
     for test in finder.find(PUBLIC[name], name, globs=names(tmp_path)):

@@ -30,6 +30,7 @@ ORDER = [
     {"sklearn"},
     {"plots"},
     {"many"},
+    {"conversion"},
     {"model"},
     {"training"},
     {"callbacks"},
@@ -125,6 +126,9 @@ HEAVY = (
     "matplotlib",
     "tqdm",
     "onnx",
+    "torch",
+    "keras",
+    "h5py",
 )
 
 
@@ -166,7 +170,7 @@ def test_no_circle_of_imports() -> None:
 
 def test_the_top_is_short() -> None:
     entries = {path.split("/")[0] for path in sources()} | {"_core.pyi", "py.typed"}
-    assert len(entries) <= 28, sorted(entries)
+    assert len(entries) <= 29, sorted(entries)
 
 
 @pytest.mark.parametrize(
