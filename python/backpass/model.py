@@ -684,6 +684,27 @@ class Model:
 
         return to_torch(self.engine)
 
+    @reading
+    def to_sklearn(self) -> Any:
+        """The network as a fitted estimator of scikit-learn: an MLPClassifier where the loss is of classes, else an MLPRegressor.
+
+        Its weights are copies, its classes the indices 0, 1, ...; `partial_fit` goes on with fresh moments. It predicts what
+        this model predicts. Dropout is left out. `bp.from_sklearn` takes it back.
+
+        Returns the estimator, with the solver and the learning rate of an SGD or Adam.
+
+        Raises:
+            ValueError: a network that is more than linear layers with biases and one kind of activation.
+            ImportError: scikit-learn is missing.
+
+        Example:
+            >>> model.to_sklearn().coefs_[0].shape
+            (4, 8)
+        """
+        from .export.sklearn_estimator import to_sklearn
+
+        return to_sklearn(self.engine)
+
     def plot_gradients(self, path: str | PathLike[str] | None = None) -> Any:
         """Plot of the norm of each layer's gradient over the steps of the last run, which a bp.GradientMonitor has watched.
 

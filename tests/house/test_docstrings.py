@@ -93,7 +93,13 @@ def test_no_line_is_too_long_for_an_editor(name: str) -> None:
 
 
 # What an example needs beside backpass.
-NEEDED = {"backpass.export.onnx": "onnx", "backpass.from_torch": "torch", "backpass.Model.to_torch": "torch"}
+NEEDED = {
+    "backpass.export.onnx": "onnx",
+    "backpass.from_torch": "torch",
+    "backpass.Model.to_torch": "torch",
+    "backpass.from_sklearn": "sklearn",
+    "backpass.Model.to_sklearn": "sklearn",
+}
 
 
 @each
