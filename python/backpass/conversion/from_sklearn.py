@@ -97,9 +97,8 @@ def _optimizer(fitted: Any) -> Optimizer:
     lr = fitted.learning_rate_init
     if fitted.solver == "sgd":
         lr = getattr(getattr(fitted, "_optimizer", None), "learning_rate", lr)
-        return optim.SGD(
-            lr, fitted.momentum, nesterov=bool(fitted.nesterovs_momentum and fitted.momentum > 0)
-        )
+        nesterov = bool(fitted.nesterovs_momentum and fitted.momentum > 0)
+        return optim.SGD(lr, fitted.momentum, nesterov=nesterov, lr_in_velocity=True)
     return optim.Adam(lr, (fitted.beta_1, fitted.beta_2), fitted.epsilon, eps_hat=True)
 
 
@@ -108,11 +107,10 @@ def _take_moments(fitted: Any, model: Model) -> None:
     old, engine = getattr(fitted, "_optimizer", None), model.engine
     if old is None:
         return
-    lr = model.lr
     moments = {"velocity": "velocities", "m": "ms", "v": "vs"}
     for slot in model.optimizer.slots:
-        # A velocity holds the learning rate there, with the sign of the step.
-        factor = -1 / lr if slot == "velocity" and lr else 1
+        # A velocity has the sign of the step there.
+        factor = -1 if slot == "velocity" else 1
         places = [*model.net.parameter_places()]
         places = [place for place in places if place[2] == "weight"] + [
             place for place in places if place[2] == "bias"
