@@ -30,6 +30,7 @@ from .model import Model, load
 
 if TYPE_CHECKING:
     from .callbacks import GradientMonitor, ModelCheckpoint, OptunaPruning
+    from .conversion.from_keras import from_keras
     from .conversion.from_sklearn import from_sklearn
     from .conversion.from_torch import from_torch
     from .diagnostics.activations import activations
@@ -49,8 +50,8 @@ __all__ = [
     "CSVLogger", "Callback", "CheckpointError", "EarlyStopping", "Ensemble", "GradientMonitor", "History", "Images",
     "Model", "ModelCheckpoint", "ModelsByKey", "NonFiniteError", "OptunaPruning", "ProgressBar", "ReduceLROnPlateau",
     "Streams", "TerminateOnNaN", "__version__", "activations", "available_backends", "callbacks", "explain", "fit_each",
-    "fit_many", "from_sklearn", "from_torch", "get_backend", "get_num_threads", "gradcheck", "gradients", "load", "losses",
-    "nn", "optim", "search", "set_backend", "set_num_threads", "show_config", "use_backend",
+    "fit_many", "from_keras", "from_sklearn", "from_torch", "get_backend", "get_num_threads", "gradcheck", "gradients", "load",
+    "losses", "nn", "optim", "search", "set_backend", "set_num_threads", "show_config", "use_backend",
 ]  # fmt: skip
 # Imported when they are asked for, because `import backpass` is to be quick, and is not to import scikit-learn.
 LATE = {
@@ -59,7 +60,7 @@ LATE = {
     "gradcheck": "diagnostics.gradcheck", "gradients": "diagnostics.gradients",
     "fit_many": "many.fit_many", "fit_each": "many.fit_each", "search": "many.search", "Ensemble": "many.ensemble",
     "ModelsByKey": "many.by_key", "from_torch": "conversion.from_torch",
-    "from_sklearn": "conversion.from_sklearn",
+    "from_keras": "conversion.from_keras", "from_sklearn": "conversion.from_sklearn",
 }  # fmt: skip
 # What other libraries have at the top.
 ELSEWHERE = {

@@ -78,11 +78,13 @@ class Model:
         threads: the most threads to use; default None: what bp.get_num_threads() says. No bit depends on it.
         dtype: "float32" (default) or "float64": of the weights, and of what X is converted to.
         seed: an integer of at least 0, default 0. It fixes initial weights, shuffling and dropout: the same bits each time.
+        like: "torch" (what the defaults are), "keras" or "sklearn": initial weights, settings of normalisations, optimizers and
+            losses as that library has them, wherever none is given; default None. [Numerical conventions](../numerics.md).
         loss_weights: of several outputs what each loss counts, arranged like `loss`; default None: 1 each.
 
     Attributes:
-        net, loss, optimizer, backend, threads, dtype, seed: as given. Settings of layers, loss and optimizer may change, as in
-            `model.optimizer.lr = 1e-4`, and act at the next step; another optimizer starts with fresh moments, and counts its
+        net, loss, optimizer, backend, threads, dtype, seed, like: as given. Settings of layers, loss and optimizer may change, as
+            in `model.optimizer.lr = 1e-4`, and act at the next step; another optimizer starts with fresh moments, and counts its
             steps anew.
         lr: the learning rate of the last step; set it to change it. The optimizer keeps the one that it was made with.
         epoch: how many epochs have been trained.
@@ -111,6 +113,7 @@ class Model:
         dtype: Literal["float32", "float64"] | type | np.dtype[Any] = "float32",
         seed: int = 0,
         loss_weights: Sequence[float] | Mapping[str, float] | None = None,
+        like: Literal["torch", "keras", "sklearn"] | None = None,
     ) -> None:
         self.__dict__["engine"] = Engine(
             net,
@@ -121,6 +124,7 @@ class Model:
             dtype=dtype,
             seed=seed,
             loss_weights=loss_weights,
+            like=like,
         )
         advice.of_network(self.engine.net, self.engine.builtin_loss)
 
@@ -174,6 +178,11 @@ class Model:
     def seed(self) -> int:
         """What fixes all that is random."""
         return self.engine.seed
+
+    @property
+    def like(self) -> str | None:
+        """The library whose conventions it follows; an optimizer that is assigned follows them too."""
+        return self.engine.like
 
     @property
     def lr(self) -> float:
@@ -756,7 +765,7 @@ class Model:
             raise AttributeError(self._unknown(name))
         attribute = getattr(type(self), name, None)
         if isinstance(attribute, property) and attribute.fset is None:
-            hint = "; net, loss, dtype and seed are given to bp.Model, settings of layers and loss may change"
+            hint = "; net, loss, dtype, seed and like are given to bp.Model, settings of layers and loss may change"
             raise AttributeError(f"Model.{name} is read-only{hint}")
         super().__setattr__(name, value)
 

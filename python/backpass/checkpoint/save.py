@@ -73,7 +73,7 @@ def reading(path: Path, wrong: str = DESCRIBES) -> Iterator[None]:
 
 def model_description(engine: Engine, path: Path) -> dict[str, Any]:
     """What tells one model from another: network, loss and optimizer with their settings, dtype, seed."""
-    description: dict[str, Any] = {"dtype": engine.dtype.name, "seed": engine.seed}
+    description: dict[str, Any] = {"dtype": engine.dtype.name, "seed": engine.seed, "like": engine.like}
     parts: list[tuple[str, Callable[[], Any]]] = [
         ("net", lambda: describe.describe_net(engine.net)),
         ("loss", lambda: describe.describe(engine.loss_function or engine.loss, describe.LOSSES)),

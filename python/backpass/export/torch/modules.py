@@ -20,6 +20,17 @@ class Residual(nn.Module):  # type: ignore[misc] # here and below: PyTorch is op
         return (x if self.shortcut is None else self.shortcut(x)) + self.inner(x)
 
 
+class Permute(nn.Module):  # type: ignore[misc]
+    """Dimensions in another order."""
+
+    def __init__(self, dims: Any = (0, 2, 1)) -> None:
+        super().__init__()
+        self.dims = tuple(dims)
+
+    def forward(self, x: Any) -> Any:
+        return x.permute(*self.dims)
+
+
 class GlobalAvgPool(nn.Module):  # type: ignore[misc]
     """Mean over all positions of each channel."""
 
