@@ -11,7 +11,7 @@ import numpy as np
 
 import backpass as bp
 from backpass.backends import Backend
-from golden.cases import CLASSES, Case, batches, model_of, mse
+from golden.cases import CLASSES, Case, batches, model_of, mse, uniform
 
 TRAJECTORIES = Path(__file__).parent / "like.json"
 KERAS_FILE = Path(__file__).parent / "model.keras"
@@ -66,6 +66,11 @@ CASES = {
 def model_like(like: Like, backend: Backend) -> bp.Model:
     """A model at the start of a run."""
     return model_of(like.case, backend, "float64", like.library)
+
+
+def keras_rows() -> np.ndarray:
+    """Rows for the network of model.keras, images (N, H, W, C)."""
+    return uniform((4, 6, 5, 2), 0).astype(np.float32)
 
 
 def steps(like: Like) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:

@@ -8,6 +8,8 @@ The values change only if a case does (or the arithmetic of a library, in the la
 import json
 import os
 import sys
+import tempfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,8 @@ from keras.src.backend.common import dtypes
 from sklearn.neural_network import MLPClassifier
 
 import backpass as bp
-from golden.cases import rows
-from golden.like_cases import CASES, EVERY, TRAJECTORIES, Like, model_like, steps
+from golden.cases import rows, uniform
+from golden.like_cases import CASES, EVERY, KERAS_FILE, TRAJECTORIES, Like, keras_rows, model_like, steps
 
 Run = tuple[list[float], np.ndarray]
 
@@ -95,7 +97,31 @@ def with_sklearn(like: Like, model: bp.Model) -> Run:
     return losses, estimator.predict_proba(rows(like.case, "float64")[0][:2])
 
 
+def write_file() -> list[Any]:
+    """A .keras file of a network of images and sequences, and what it predicts of `keras_rows()`."""
+    layers = keras.layers
+    net = keras.Sequential(
+        [
+            keras.Input((6, 5, 2)), layers.Conv2D(3, (1, 2), activation="relu"), layers.BatchNormalization(),
+            layers.MaxPooling2D((1, 2)), layers.Conv2D(2, (2, 1), padding="same"), layers.TimeDistributed(layers.Dense(3)),
+            layers.Flatten(), layers.Dense(4, "softmax", name="head"),
+        ]
+    )  # fmt: skip
+    for number, weight in enumerate(net.weights):
+        weight.assign(0.5 + uniform(weight.shape, number) / 2)
+    with tempfile.TemporaryDirectory() as folder:
+        net.save(f"{folder}/model.keras")
+        with (
+            zipfile.ZipFile(f"{folder}/model.keras") as loose,
+            zipfile.ZipFile(KERAS_FILE, "w", zipfile.ZIP_DEFLATED) as packed,
+        ):
+            for name in loose.namelist():
+                packed.writestr(zipfile.ZipInfo(name), loose.read(name), zipfile.ZIP_DEFLATED)
+    return net.predict(keras_rows(), verbose=0).tolist()
+
+
 def main() -> None:
+    file = write_file()
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
     # Elsewhere Keras makes float32 of whatever float64 gives.
@@ -106,9 +132,10 @@ def main() -> None:
         losses, predictions = run_with[like.library](like, model_like(like, bp.get_backend("numpy")))
         made[name] = {"losses": losses[::EVERY], "predictions": predictions.tolist()}
         print(f"{name}: loss {losses[0]:.6f} to {losses[-1]:.6f} in {like.case.steps} steps")
+    made["model.keras"] = {"predictions": file}
     lines = [f"  {json.dumps(name)}: {json.dumps(values)}" for name, values in made.items()]
     versions = f"PyTorch {torch.__version__}, Keras {keras.__version__}, scikit-learn {sklearn.__version__}"
-    origin = f"float64 on {versions}, by tests/golden/make_like.py"
+    origin = f"float64 (the file float32) on {versions}, by tests/golden/make_like.py"
     TRAJECTORIES.write_text(f'{{\n  "made": {json.dumps(origin)},\n' + ",\n".join(lines) + "\n}\n", "utf-8")
     print(f"wrote {TRAJECTORIES}")
 

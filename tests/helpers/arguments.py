@@ -86,6 +86,7 @@ NOT_ATTACKED = {  # public, with arguments, and why
     "bp.Ensemble": "takes models: tests/many/test_ensemble.py",
     "bp.ModelsByKey": "fit_each makes it",
     "bp.OptunaPruning": "takes a trial: tests/callbacks/test_pruning.py",
+    "bp.from_keras": "takes a model of Keras or a file: tests/conversion",
     "bp.from_sklearn": "takes an estimator: tests/conversion",
     "bp.from_torch": "takes a module of PyTorch: tests/conversion",
     "bp.search": "hands its arguments to Model.fit; its own: tests/many/test_search.py",

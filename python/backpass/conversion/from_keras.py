@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,13 +50,12 @@ def from_keras(
     Source: https://keras.io/api/layers.
 
     Example:
-        >>> bp.from_keras(folder / "model.keras").net
-        Traceback (most recent call last):
-        FileNotFoundError: ...
+        >>> bp.from_keras(keras_file).net[1:4]
+        Sequential(Conv2d(2, 3, (1, 2), init='keras'), ReLU(), BatchNorm2d(3, eps=0.001, momentum=0.01, unbiased=False))
     """
     if isinstance(model, str | os.PathLike):
         path = as_path("model", model)
-        with open(path, "rb") as file, reading(path, "is no .keras file that can be read"):
+        with open(path, "rb") as file, reading(Path(path), "is no .keras file that can be read"):
             config, arrays = keras_file.read(file)
             entries = [*entries_of(config)]
     elif hasattr(model, "get_config") and hasattr(model, "layers"):

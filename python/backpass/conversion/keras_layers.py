@@ -53,7 +53,8 @@ def activation(name: Any, rank: int) -> Converted:
 def dense(config: Config, arrays: Arrays, rank: int) -> Converted:
     kernel = arrays[0]
     bias = {"bias": arrays[1]} if config["use_bias"] else {}
-    layer = nn.Linear(*kernel.shape, bias=bool(bias), init="keras")
+    inputs, outputs = kernel.shape
+    layer = nn.Linear(inputs, outputs, bool(bias), init="keras")
     return Converted(layer, rank, {"weight": kernel.T, **bias})
 
 
@@ -202,6 +203,13 @@ def relu(config: Config, arrays: Arrays, rank: int) -> Converted:
     return Converted(nn.LeakyReLU(slope) if slope else nn.ReLU(), rank, first=None)
 
 
+def time_distributed(config: Config, arrays: Arrays, rank: int) -> Converted:
+    inner = config["layer"]
+    if inner["class_name"] != "Dense" or inner["config"]["activation"] != "linear":
+        raise ValueError(f"layer is {inner['class_name']!r:.80}, expected a Dense without an activation")
+    return dense(inner["config"], arrays, rank)
+
+
 def softmax(config: Config, arrays: Arrays, rank: int) -> Converted:
     expect(config, axis=-1)
     return Converted(nn.Softmax(), rank)
@@ -230,7 +238,7 @@ LAYERS: dict[str, Callable[[Config, Arrays, int], Converted]] = {
     "SpatialDropout2D": lambda config, arrays, rank: Converted(nn.Dropout2d(config["rate"]), rank, first=True),
     "GaussianNoise": lambda config, arrays, rank: Converted(nn.GaussianNoise(config["stddev"]), rank, first=None),
     "Activation": lambda config, arrays, rank: activation(config["activation"], rank),
-    "ReLU": relu, "Softmax": softmax, "UpSampling2D": upsampling,
+    "TimeDistributed": time_distributed, "ReLU": relu, "Softmax": softmax, "UpSampling2D": upsampling,
     "LeakyReLU": lambda config, arrays, rank: Converted(nn.LeakyReLU(config["negative_slope"]), rank, first=None),
     "ELU": lambda config, arrays, rank: Converted(nn.ELU(config["alpha"]), rank, first=None),
     "Permute": lambda config, arrays, rank: Converted(nn.Permute((0, *config["dims"])), rank),

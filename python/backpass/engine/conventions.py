@@ -1,6 +1,6 @@
 """like=: the conventions of another library, for every setting of layers, loss and optimizer that was not given."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -42,7 +42,7 @@ OPTIMIZERS: dict[str, dict[str, Settings]] = {
         "Adam": {"eps": 1e-7, "eps_hat": True},
         "AdamW": {"eps": 1e-7, "eps_hat": True, "weight_decay": 4e-3},
         "RMSprop": {"lr": 1e-3, "alpha": 0.9, "eps": 1e-7, "eps_inside": True, "lr_in_velocity": True},
-        "Adagrad": {"lr": 1e-3, "initial_accumulator_value": 0.1 + 1e-7, "eps": 0.0},
+        "Adagrad": {"lr": 1e-3, "initial_accumulator_value": 0.1000001, "eps": 0.0},
         "Adadelta": {"lr": 1e-3, "rho": 0.95, "eps": 1e-7},
         "Lion": {"lr": 1e-3},
     },
@@ -78,7 +78,8 @@ def follow(like: str | None, part: Loss | Optimizer) -> None:
     if like is None:
         return
     table = LOSSES if isinstance(part, Loss) else OPTIMIZERS
-    for one in part.groups if isinstance(part, Optimizer) and part.grouped else (part,):
+    parts: Sequence[Any] = part.groups if isinstance(part, Optimizer) and part.grouped else (part,)
+    for one in parts:
         if changed := _unsaid(one, table[like].get(type(one).__name__, {})):
             one.adopt(type(one).from_settings(one.settings | changed), "")
 
