@@ -30,11 +30,6 @@ class Described:
         if "__init__" in cls.__dict__:
             cls.__init__ = _recording(cls.__init__)  # type: ignore[method-assign]
 
-    @property
-    def given(self) -> frozenset[str]:
-        """The names of the settings that were given, to the constructor or later."""
-        return self._given
-
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:
         """An object of this class made with these arguments."""
@@ -105,6 +100,20 @@ class Adjustable(Described):
         if name in self.instead:
             return f"{message}: {self.instead[name]}"
         return message + did_you_mean(name, [n for n in dir(self) if not n.startswith("_")])
+
+
+def given(described: Described) -> frozenset[str]:
+    """The names of the settings that were given, to the constructor or later."""
+    return described._given
+
+
+def adopt_defaults(adjustable: Adjustable, settings: Mapping[str, Any]) -> None:
+    """Let an object take these settings as if they were its defaults: none of them counts as given."""
+    attributes, before = adjustable.__dict__, adjustable._given
+    adjustable.adopt(type(adjustable).from_settings(adjustable.settings | dict(settings)), "")
+    attributes["_given"] = before
+    attributes["version"] = adjustable.version + 1
+    Adjustable.changes[0] += 1
 
 
 def explained(instead: Mapping[str, str]) -> Callable[[F], F]:

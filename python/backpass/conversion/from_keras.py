@@ -15,7 +15,8 @@ from ..nn import Module
 from ..optim import Optimizer, OptimizerName
 from . import keras_file
 from .keras_chain import entries_of, rank_of
-from .keras_layers import LAYERS, Converted, activation
+from .keras_layers import LAYERS, activation
+from .keras_parts import Converted
 from .parts import Parts, model_of
 
 FUNCTION = "from_keras"

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from .. import checks
-from ..described import Adjustable
+from ..described import Adjustable, adopt_defaults, given
 from ..losses import Loss
 from ..nn import Module
 from ..optim import Optimizer
@@ -62,9 +62,9 @@ def checked(like: Any) -> str | None:
 
 def follow_layers(like: str | None, net: Module) -> None:
     """Give the layers of a network that has no weights yet what they were not given."""
-    if like in (None, "torch"):
+    taken = any(layer.__dict__.get("_flat") is not None for _, layer in net.walk())
+    if like is None or taken:  # by another model, as binding it says
         return
-    assert like is not None
     for _, layer in net.walk():
         own = {"init": like} if "init" in layer.settings else {}
         if like == "sklearn" and type(layer).__name__ == "Embedding":  # it has no tables
@@ -81,19 +81,19 @@ def follow(like: str | None, part: Loss | Optimizer) -> None:
     parts: Sequence[Any] = part.groups if isinstance(part, Optimizer) and part.grouped else (part,)
     for one in parts:
         if changed := _unsaid(one, table[like].get(type(one).__name__, {})):
-            one.adopt(type(one).from_settings(one.settings | changed), "")
+            adopt_defaults(one, changed)
 
 
 def _unsaid(part: Adjustable, settings: Settings) -> dict[str, Any]:
     """Those of the settings that were not given, and are others now."""
     # Nesterov's form, where what was given allows it.
-    plain = ("momentum" in part.given and not part.settings["momentum"]) or part.settings.get("dampening")
+    plain = ("momentum" in given(part) and not part.settings["momentum"]) or part.settings.get("dampening")
     if plain and "nesterov" in settings:
         settings = {name: value for name, value in settings.items() if name != "nesterov"}
     return {
         name: value
         for name, value in settings.items()
-        if name not in part.given and part.settings[name] != value
+        if name not in given(part) and part.settings[name] != value
     }
 
 

@@ -94,8 +94,7 @@ class Engine:
         self.usage = Usage()
         self.flat = Parameters(self.dtype)
         layers = [layer for _, layer in net.walk()]
-        if all(layer.is_free for layer in layers):  # else bind says so
-            conventions.follow_layers(self.like, net)
+        conventions.follow_layers(self.like, net)
         try:
             for layer in layers:
                 layer.bind(self.flat)

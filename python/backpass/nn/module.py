@@ -188,11 +188,6 @@ class Module(Tree, ArgumentChecks):
                 self.state[name] = aligned(shape, np.int64 if whole else flat.dtype)
                 self.state[name][...] = start
 
-    @property
-    def is_free(self) -> bool:
-        """Whether it belongs to no model yet."""
-        return self.__dict__.get("_flat") is None
-
     def release(self, flat: Parameters) -> None:
         """Belong to no model again, if it was the one with this flat vector."""
         if self._flat is flat:
