@@ -14,8 +14,8 @@ class Permute(Module):
     It costs no copy where the layer behind it reads any order of memory: images (N, H, W, C) before nn.Conv2d are such a case.
 
     Args:
-        dims: the numbers of the dimensions in their new order; the first is 0, the batch. Default (0, 2, 1): steps and features
-            of sequences change places.
+        dims: the numbers of the dimensions in their new order, of which 0, the batch, is first; default (0, 2, 1): steps and
+            features of sequences change places.
 
     Shapes: input of len(dims) dimensions; (N, H, W, C) becomes (N, C, H, W) with (0, 3, 1, 2).
 
