@@ -119,6 +119,12 @@ def _converted(
             made.append(activation(config["activation"], rank))
     except ValueError as error:
         raise ValueError(f"{where} cannot be taken over: {error}") from None
-    except (KeyError, IndexError) as error:
+    except KeyError as error:
         raise ValueError(f"{where} cannot be taken over: {error} is missing") from None
+    except (
+        IndexError,
+        TypeError,
+        AttributeError,
+    ) as error:  # of arrays that are too few, of settings of another kind
+        raise ValueError(f"{where} cannot be taken over: {error}") from None
     return made

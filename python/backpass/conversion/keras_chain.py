@@ -21,7 +21,11 @@ def entries_of(model: Mapping[str, Any], depth: int = 0) -> Iterator[Mapping[str
         )
     before: str | None = None
     for layer in layers:
-        name = layer["config"].get("name")
+        kind, name = layer["class_name"], layer["config"].get("name")
+        if not isinstance(kind, str) or not isinstance(name, str):
+            raise ValueError(
+                f"{FUNCTION}: a layer is {kind!r:.80} with the name {name!r:.80}, expected two strings"
+            )
         inputs = [*_inputs(layer.get("inbound_nodes", []))]
         if inputs and inputs != [before]:
             raise ValueError(
@@ -53,7 +57,7 @@ def rank_of(entries: list[Mapping[str, Any]]) -> int:
     """The dimensions of the input."""
     for entry in entries[:1]:
         shape = entry["config"].get("batch_shape") or entry.get("build_config", {}).get("input_shape")
-        if shape:
+        if isinstance(shape, list | tuple) and shape:
             return len(shape)
     raise ValueError(
         f"{FUNCTION}: the model has no input shape, expected one that was built: call it once, or give keras.Input"

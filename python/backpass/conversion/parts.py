@@ -23,8 +23,18 @@ def dtype_of(state: Mapping[str, np.ndarray]) -> str:
     return "float64" if any(array.dtype == np.float64 for array in state.values()) else "float32"
 
 
+def _check_shapes(parts: Parts) -> None:
+    """ValueError where a layer would take memory for weights of another shape than those that there are."""
+    for name, layer, key in weights.learned(parts.net):
+        found, wanted = parts.state.get(name), layer.learned[key].shape
+        if found is None or found.shape != wanted:
+            shown = "missing" if found is None else f"of shape {found.shape}"
+            raise ValueError(f"{name} of {layer!r:.80} is {shown}, expected an array of shape {wanted}")
+
+
 def model_of(parts: Parts, loss: Any, optimizer: Any, options: Mapping[str, Any]) -> Model:
     """A model of these parts; options: further arguments of bp.Model."""
+    _check_shapes(parts)
     weights.freeze(parts.net, parts.frozen)
     model = Model(parts.net, loss, optimizer, **{"dtype": dtype_of(parts.state), **options})
     model.load_state_dict(parts.state)
