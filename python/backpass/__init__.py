@@ -30,6 +30,9 @@ from .model import Model, load, load_onnx
 
 if TYPE_CHECKING:
     from .callbacks import GradientMonitor, ModelCheckpoint, OptunaPruning, TensorBoard
+    from .conversion.from_keras import from_keras
+    from .conversion.from_sklearn import from_sklearn
+    from .conversion.from_torch import from_torch
     from .diagnostics.activations import activations
     from .diagnostics.config import show_config
     from .diagnostics.explain import explain
@@ -49,9 +52,9 @@ __all__ = [
     "CSVLogger", "Callback", "CheckpointError", "EarlyStopping", "Ensemble", "GradientMonitor", "History", "Images",
     "Model", "ModelCheckpoint", "ModelsByKey", "NonFiniteError", "OptunaPruning", "ProgressBar", "ReduceLROnPlateau",
     "Streams", "TensorBoard", "TerminateOnNaN", "__version__", "activations", "available_backends", "callbacks",
-    "explain", "find_lr", "fit_each", "fit_many", "get_backend", "get_num_threads", "gradcheck", "gradients", "load",
-    "load_onnx", "loss_surface", "losses", "nn", "optim", "search", "set_backend", "set_num_threads", "show_config",
-    "use_backend",
+    "explain", "find_lr", "fit_each", "fit_many", "from_keras", "from_sklearn", "from_torch", "get_backend",
+    "get_num_threads", "gradcheck", "gradients", "load", "load_onnx", "loss_surface", "losses", "nn", "optim", "search",
+    "set_backend", "set_num_threads", "show_config", "use_backend",
 ]  # fmt: skip
 # Imported when they are asked for, because `import backpass` is to be quick, and is not to import scikit-learn.
 LATE = {
@@ -60,6 +63,8 @@ LATE = {
     "explain": "diagnostics.explain", "gradcheck": "diagnostics.gradcheck", "gradients": "diagnostics.gradients",
     "fit_many": "many.fit_many", "fit_each": "many.fit_each", "search": "many.search", "Ensemble": "many.ensemble",
     "ModelsByKey": "many.by_key", "find_lr": "plots.find_lr", "loss_surface": "plots.loss_surface",
+    "from_torch": "conversion.from_torch", "from_keras": "conversion.from_keras",
+    "from_sklearn": "conversion.from_sklearn",
 }  # fmt: skip
 # What other libraries have at the top.
 ELSEWHERE = {

@@ -80,6 +80,8 @@ class Model:
         threads: the most threads to use; default None: what bp.get_num_threads() says. No bit depends on it.
         dtype: "float32" (default) or "float64": of the weights, and of what X is converted to.
         seed: an integer of at least 0, default 0. It fixes initial weights, shuffling and dropout: the same bits each time.
+        like: "torch" (what the defaults are), "keras" or "sklearn": initial weights, settings of normalisations, optimizers and
+            losses as that library has them, wherever none is given; default None. [Numerical conventions](../numerics.md).
         loss_weights: of several outputs what each loss counts, arranged like `loss`; default None: 1 each.
         metrics: what `fit` and `evaluate` compute besides the loss, default nothing (accuracy is there where y are classes).
             "mae", "mse", "rmse", "r2" of numbers; "auc", "f1", "precision", "recall" (of the second of two classes, else the mean
@@ -87,9 +89,9 @@ class Model:
             what `predict` gives; (name, function) names one. Of several outputs a list for all, or a dict or list of lists.
 
     Attributes:
-        net, loss, optimizer, backend, threads, dtype, seed, metrics: as given. Settings of layers, loss and optimizer may change,
-            as in `model.optimizer.lr = 1e-4`, and act at the next step; another optimizer starts with fresh moments, and counts
-            its steps anew.
+        net, loss, optimizer, backend, threads, dtype, seed, metrics, like: as given. Settings of layers, loss and optimizer may
+            change, as in `model.optimizer.lr = 1e-4`, and act at the next step; another optimizer starts with fresh moments, and
+            counts its steps anew.
         lr: the learning rate of the last step; set it to change it. The optimizer keeps the one that it was made with.
         epoch: how many epochs have been trained.
         stop_training: set it to True in a callback to end the run.
@@ -118,6 +120,7 @@ class Model:
         seed: int = 0,
         loss_weights: Sequence[float] | Mapping[str, float] | None = None,
         metrics: AnyMetrics = (),
+        like: Literal["torch", "keras", "sklearn"] | None = None,
     ) -> None:
         self.__dict__["engine"] = Engine(
             net,
@@ -129,6 +132,7 @@ class Model:
             seed=seed,
             loss_weights=loss_weights,
             metrics=metrics,
+            like=like,
         )
         advice.of_network(self.engine.net, self.engine.builtin_loss)
 
@@ -192,6 +196,10 @@ class Model:
     @metrics.setter
     def metrics(self, metrics: AnyMetrics) -> None:
         self.engine.use_metrics(metrics)
+
+    def like(self) -> str | None:
+        """The library whose conventions it follows; an optimizer that is assigned follows them too."""
+        return self.engine.like
 
     @property
     def lr(self) -> float:
@@ -626,14 +634,25 @@ class Model:
         return [layer.view(key, gradient=True) for _, layer, key in weights.learned(self.net)]
 
     @reading
-    def state_dict(self) -> dict[str, np.ndarray]:
+    def state_dict(self, as_torch: bool = False) -> dict[str, Any]:
         """Copies of all parameters and running statistics under PyTorch's keys, in PyTorch's layout.
+
+        Args:
+            as_torch: whether they are tensors of PyTorch in the place of arrays, default False.
+
+        Raises:
+            ImportError: as_torch, and PyTorch is missing.
 
         Example:
             >>> sorted(model.state_dict())[:2]
             ['0.bias', '0.weight']
         """
-        return weights.state_dict(self.net)
+        state = weights.state_dict(self.net)
+        if not flag("as_torch", as_torch):
+            return state
+        from .export.torch.module import tensors
+
+        return tensors(state, "state_dict(as_torch=True)")
 
     @reentrant
     def load_state_dict(self, state: Any, strict: bool = True) -> weights.Loaded:
@@ -672,6 +691,48 @@ class Model:
         from .checkpoint.save import save  # here, as below: `import backpass` is to be quick
 
         save(self.engine, path)
+
+    @reading
+    def to_torch(self) -> Any:
+        """The network as a module of PyTorch: the same outputs and weights, on memory of its own, in `eval()` mode.
+
+        A Sequential becomes a torch.nn.Sequential, and every layer its namesake. Recurrent layers and attentions give one tensor
+        there, as they do here; layers that PyTorch lacks, such as nn.Residual, are small modules under `backpass.export.torch`.
+
+        Returns a torch.nn.Module; `bp.from_torch` takes it back.
+
+        Raises:
+            ValueError: a layer without a counterpart, a module with a forward of its own, by name.
+            ImportError: PyTorch is missing.
+
+        Example:
+            >>> model.to_torch()[0]
+            Linear(in_features=4, out_features=8, bias=True)
+        """
+        from .export.torch.module import to_torch
+
+        return to_torch(self.engine)
+
+    @reading
+    def to_sklearn(self) -> Any:
+        """The network as a fitted estimator of scikit-learn: an MLPClassifier where the loss is of classes, else an MLPRegressor.
+
+        Its weights are copies, its classes the indices 0, 1, ...; `partial_fit` goes on with fresh moments. It predicts what
+        this model predicts. Dropout is left out. `bp.from_sklearn` takes it back.
+
+        Returns the estimator, with the solver and the learning rate of an SGD or Adam.
+
+        Raises:
+            ValueError: a network that is more than linear layers with biases and one kind of activation.
+            ImportError: scikit-learn is missing.
+
+        Example:
+            >>> model.to_sklearn().coefs_[0].shape
+            (4, 8)
+        """
+        from .export.sklearn_estimator import to_sklearn
+
+        return to_sklearn(self.engine)
 
     def plot_gradients(self, path: str | PathLike[str] | None = None) -> Any:
         """Plot of the norm of each layer's gradient over the steps of the last run, which a bp.GradientMonitor has watched.
@@ -731,7 +792,7 @@ class Model:
             raise AttributeError(self._unknown(name))
         attribute = getattr(type(self), name, None)
         if isinstance(attribute, property) and attribute.fset is None:
-            hint = "; net, loss, dtype and seed are given to bp.Model, settings of layers and loss may change"
+            hint = "; net, loss, dtype, seed and like are given to bp.Model, settings of layers and loss may change"
             raise AttributeError(f"Model.{name} is read-only{hint}")
         super().__setattr__(name, value)
 

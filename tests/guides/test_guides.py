@@ -12,6 +12,15 @@ import backpass as bp
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 GUIDES = [*sorted((DOCS / "guides").glob("*.md")), DOCS / "numerics.md", DOCS / "how_it_works.md"]
+# What a guide needs beside the test extra, by what stands in it.
+NEEDED = {"import optuna": "optuna", "import torch": "torch", "import keras": "keras"}
+
+
+def case(guide: Path) -> Any:
+    """A guide as a case, marked where PyTorch takes part."""
+    with_torch = guide.exists() and "import torch" in guide.read_text("utf-8")
+    return pytest.param(guide, marks=[pytest.mark.torch] if with_torch else [], id=guide.stem)
+
 
 pytestmark = [
     pytest.mark.skipif(not DOCS.exists(), reason="the documents are not beside the tests"),
@@ -20,12 +29,13 @@ pytestmark = [
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("guide", map(case, GUIDES))
 def test_guide(guide: Path, request: pytest.FixtureRequest) -> None:
     pytest.importorskip("sklearn")
     text = guide.read_text("utf-8")
-    if "import optuna" in text:
-        pytest.importorskip("optuna")
+    for line, module in NEEDED.items():
+        if line in text:
+            pytest.importorskip(module)
     if "BACKPASS_DATA" in text:
         request.getfixturevalue("data_dir")
         pytest.importorskip("pandas")

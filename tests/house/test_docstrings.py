@@ -14,6 +14,7 @@ import pytest
 import backpass as bp
 from backpass import callbacks, export, losses, nn, optim
 from backpass.optim import schedules
+from golden.like_cases import KERAS_FILE
 
 pytestmark = pytest.mark.skipif("BACKPASS_ISA" in os.environ, reason="docstrings know no instruction sets")
 MODULES = (bp, nn, losses, optim, schedules, callbacks, export)
@@ -92,11 +93,18 @@ def test_no_line_is_too_long_for_an_editor(name: str) -> None:
     assert max(map(len, text_of(name).splitlines())) <= LONGEST
 
 
+# What an example needs beside backpass.
+NEEDED = {
+    "backpass.export.onnx": "onnx", "backpass.from_torch": "torch", "backpass.Model.to_torch": "torch",
+    "backpass.from_sklearn": "sklearn", "backpass.Model.to_sklearn": "sklearn", "backpass.from_keras": "h5py",
+}  # fmt: skip
+
+
 @each
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_examples_run(name: str, tmp_path: Path) -> None:
-    if name == "backpass.export.onnx":
-        pytest.importorskip("onnx")
+    if name in NEEDED:
+        pytest.importorskip(NEEDED[name])
     finder = doctest.DocTestFinder(recurse=False)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
     for test in finder.find(PUBLIC[name], name, globs=names(tmp_path)):
@@ -125,5 +133,6 @@ def names(folder: Path) -> dict[str, Any]:
     return {
         "forecaster": forecaster, "session": forecaster.session(batch=2), "writer": bp.Model(Writer(), "cross_entropy"),
         "bp": bp, "nn": nn, "optim": optim, "np": np, "X": X, "y": X[:, 0] * X[:, 1], "labels": np.arange(96) % 3,
+        "keras_file": KERAS_FILE,
         "model": made(1, "mse"), "classifier": made(3, "cross_entropy"), "folder": folder,
     }  # fmt: skip

@@ -30,6 +30,7 @@ ORDER = [
     {"sklearn"},
     {"plots"},
     {"many"},
+    {"conversion"},
     {"model"},
     {"training"},
     {"callbacks"},
@@ -127,6 +128,9 @@ HEAVY = (
     "tqdm",
     "onnx",
     "tensorboardX",
+    "torch",
+    "keras",
+    "h5py",
 )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..checks import as_path
 from ..data.known_categories import KnownCategories
+from ..engine import conventions
 from ..engine.engine import Engine
 from ..engine.weights import freeze
 from ..errors import CheckpointError, DamagedError, warn
@@ -99,6 +100,8 @@ def read(
         if description["dtype"] not in ("float32", "float64"):
             raise ValueError(f"dtype is {description['dtype']!r:.80}")
         seed = contents.whole("seed", description["seed"], 2**63)
+        # Older files have none.
+        like = conventions.checked(description.get("like"))
     with reading(used_path, wrong):
         shapes = contents.declared(net, description["dtype"])
         contents.check(tensors, shapes)
@@ -111,6 +114,7 @@ def read(
         "dtype": description["dtype"],
         "seed": seed,
         "metrics": _metrics(used_path, state_json) if metrics is None else metrics,
+        "like": like,
     }
     return Checkpoint(used_path, arguments, state_json, tensors)
 

@@ -80,7 +80,7 @@ def model_description(engine: Engine, path: Path | None = None) -> dict[str, Any
 
     path: of the file that is written, of which a warning says that it cannot describe a part.
     """
-    description: dict[str, Any] = {"dtype": engine.dtype.name, "seed": engine.seed}
+    description: dict[str, Any] = {"dtype": engine.dtype.name, "seed": engine.seed, "like": engine.like}
     parts: list[tuple[str, Any, Callable[[Any], Any]]] = [
         ("net", engine.net, describe.describe_net),
         ("loss", engine.loss_function or engine.loss, partial(describe.describe, classes=describe.LOSSES)),

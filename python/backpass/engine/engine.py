@@ -21,7 +21,7 @@ from ..program import Parameters
 from ..program.plan import OwnLossPlan
 from ..system.exclusive import Usage
 from ..system.memory import aligned
-from . import weights
+from . import conventions, weights
 from .plans import PlanCache
 from .run import Run
 from .tables import check_tables
@@ -58,8 +58,9 @@ class Engine:
         seed: int,
         loss_weights: Any = None,
         metrics: Any = (),
+        like: str | None = None,
     ) -> None:
-        self.net = checked_net(net)
+        self.net, self.like = checked_net(net), conventions.checked(like)
         if isinstance(loss, type):
             name = loss.__name__
             raise TypeError(
@@ -73,6 +74,9 @@ class Engine:
             )
         self.use_metrics(metrics)
         self.optimizer = optimizer_by_name(optimizer)
+        if self.builtin_loss is not None:
+            conventions.follow(self.like, self.builtin_loss)
+        conventions.follow(self.like, self.optimizer)
         chosen = get_backend(backend)
         # 0: the default at the time of the run.
         self.threads = checked_threads(threads)
@@ -95,6 +99,7 @@ class Engine:
         self.usage = Usage()
         self.flat = Parameters(self.dtype)
         layers = [layer for _, layer in net.walk()]
+        conventions.follow_layers(self.like, net)
         try:
             for layer in layers:
                 layer.bind(self.flat)
@@ -196,6 +201,7 @@ class Engine:
     def use_optimizer(self, optimizer: str | Optimizer) -> None:
         """Go on with another optimizer, a name or an object, and fresh moments."""
         chosen = optimizer_by_name(optimizer)
+        conventions.follow(self.like, chosen)
         chosen.assign([*self.net.named_parameters()])  # says so if its groups do not fit
         check_tables(self.net, chosen)
         self.optimizer = chosen
@@ -270,6 +276,7 @@ class Engine:
             "dtype": self.dtype.name,
             "seed": self.seed,
             "metrics": self.metrics.given if self.metrics else (),
+            "like": self.like,
         }
         run = self.last_run and self.last_run.as_it_stands(self.stop_training)
         moments = {name: array.copy() for name, array in self.optimizer_state.items()}

@@ -76,7 +76,7 @@ def restore(file: Path, engine: Engine) -> None:
     checkpoint = read(file, engine.net, loss, engine.optimizer, metrics=())
     written, here = checkpoint.state_json["model"], json.loads(json.dumps(model_description(engine)))
     for name, value in here.items():
-        if written[name] != value:
+        if written.get(name) != value:
             raise CheckpointError(
                 f"{file} holds a model with another {name}: give the models as they were, or another directory"
             )

@@ -27,12 +27,22 @@ from .tracing import expect_part_of_model
 States = tuple[Tensor, ...]
 
 
-def drawn(init: InitName, rng: np.random.Generator, shape: tuple[int, ...], fan_in: int) -> Any:
-    """Initial weights (inputs, gates, H); with "torch" U(±1/√H), those of the inputs too."""
+def drawn(init: InitName, kind: str, rng: np.random.Generator, shape: tuple[int, ...], fan_in: int) -> Any:
+    """Initial weights (inputs, gates, H); with "torch" U(±1/√H), those of the inputs too; with "keras" of all gates at once."""
     inputs, gates, H = shape
     if init == "torch":
         return INIT[init].weight(rng, shape, H)
+    if init == "keras":
+        of_states = "orthogonal" if kind == "weight_hh" else "xavier_uniform"
+        return INIT[of_states].weight(rng, (inputs, gates * H), inputs).reshape(shape)
     return np.stack([INIT[init].weight(rng, (inputs, H), inputs) for _ in range(gates)], axis=1)
+
+
+def forget_gate_open(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int) -> np.ndarray:
+    """Biases (gates, H) of an LSTM: 1 at the forget gate, else 0 (Jozefowicz et al. 2015)."""
+    biases = np.zeros(shape)
+    biases[1] = 1
+    return biases
 
 
 class RecurrentWeights(Module):
@@ -59,12 +69,14 @@ class RecurrentWeights(Module):
     def add_weights(self, suffix: str, inputs: int, bias: bool, init: InitName) -> None:
         """Declare the weights of a layer and direction; users see (gates · H, inputs)."""
         H, G = self.hidden_size, self.gates
-        # No function of its own here: a model is pickled with it.
-        draw = partial(drawn, init)
         for name, size in (("weight_ih", inputs), ("weight_hh", H)):
+            # No function of its own here: a model is pickled with it.
+            draw = partial(drawn, init, name)
             self.parameter(name + suffix, (size, G, H), draw, size, (1, 2, 0), (G * H, size))
         for name in ("bias_ih", "bias_hh") if bias else ():
-            self.parameter(name + suffix, (G, H), INIT[init].bias, fan_in=H, shown=(G * H,))
+            forgets = init == "keras" and G == 4 and name == "bias_ih"
+            start = forget_gate_open if forgets else INIT[init].bias
+            self.parameter(name + suffix, (G, H), start, fan_in=H, shown=(G * H,))
 
     def direction(
         self, builder: Builder, x: Tensor, suffix: str, first: States | None, reverse: bool, **fields: Any
