@@ -20,20 +20,23 @@ release = version = re.findall(r'"(.+)"', (HERE.parent / "python/backpass/_versi
 
 extensions = [
     "myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_design", "sphinx_copybutton",
-    "docstrings",
+    "docstrings", "gallery", "notebooks",
 ]  # fmt: skip
 root_doc = "docs/index"
 # Links lead from page to page in the site as they do in the repository, so the sources of the site are the repository.
 include_patterns = ["docs/*.md", "docs/*/*.md", "*.md", "csrc/README.md", "benchmarks/LOG.md"]
 exclude_patterns = ["README.md"]
 nitpicky = True
-# Words of "Raises:" and "Attributes:", which napoleon takes for classes.
-nitpick_ignore_regex = [("py:(exc|class)", r"(?!backpass).*")]
+highlight_language = "none"
 
 # Pages are notebooks in jupytext's Markdown: a block of Python is a cell, which runs, and shows what it gave.
-nb_custom_formats = {".md": ["jupytext.reads", {"fmt": "md"}, False]}
+nb_custom_formats = {".md": ["notebooks.read", {}, False]}
 nb_execution_mode = "auto"
 nb_execution_excludepatterns = ["CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "csrc/*", "benchmarks/*"]
+if not os.environ.get("BACKPASS_DATA"):
+    nb_execution_excludepatterns += [
+        page.name for page in HERE.glob("guides/*.md") if "BACKPASS_DATA" in page.read_text("utf-8")
+    ]
 nb_execution_timeout = 120
 nb_execution_raise_on_error = True
 nb_execution_show_tb = True
@@ -46,9 +49,8 @@ myst_heading_anchors = 3
 
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
-napoleon_use_rtype = False
-napoleon_use_ivar = True
-napoleon_attr_annotations = False
+# An entry may be of several names, "kdim, vdim: ...", which only this style leaves alone.
+napoleon_custom_sections = [(name, "params_style") for name in ("Args", "Attributes", "Raises")]
 add_module_names = False
 python_display_short_literal_types = True
 maximum_signature_line_length = 88
@@ -60,6 +62,11 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 templates_path = ["_templates"]
 html_additional_pages = {"index": "redirect.html"}
+# Pages that stand alone in their section.
+html_sidebars = {
+    f"docs/{page}": []
+    for page in ("index", "start", "gallery", "benchmarks", "guarantees", "numerics", "how_it_works")
+}
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
@@ -67,7 +74,7 @@ html_theme_options = {
     "navigation_with_keys": False,
     "show_nav_level": 2,
     "show_toc_level": 2,
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": ["page-toc", "notebook"],
     "navbar_persistent": [],
     "navbar_end": ["search-button", "theme-switcher"],
     "footer_start": ["copyright"],

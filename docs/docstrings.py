@@ -47,6 +47,8 @@ def process(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: li
     """Before napoleon reads the sections; of what is inherited from another library the first line, without its links."""
     if (getattr(obj, "__module__", None) or "backpass").startswith("backpass"):
         lines[:] = [*translated(lines)]
+        if what in ("attribute", "property"):  # napoleon reads what stands before a colon as the type
+            lines[:] = [line.replace(": ", " – ") for line in lines]
     else:
         lines[:] = [ROLE.sub(r"\1", lines[0])]
 
