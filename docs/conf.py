@@ -19,8 +19,7 @@ copyright = f"{author}, BSD-3-Clause"
 release = version = re.findall(r'"(.+)"', (HERE.parent / "python/backpass/_version.py").read_text("utf-8"))[0]
 
 extensions = [
-    "myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_design", "sphinx_copybutton",
-    "docstrings", "gallery", "notebooks",
+    "myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton", "docstrings", "gallery", "notebooks",
 ]  # fmt: skip
 root_doc = "docs/index"
 # Links lead from page to page in the site as they do in the repository, so the sources of the site are the repository.
@@ -43,8 +42,6 @@ nb_execution_show_tb = True
 nb_execution_in_temp = True
 nb_merge_streams = True
 nb_output_stderr = "error"
-nb_mime_priority_overrides = [("html", "image/png", 5)]
-myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 
 autodoc_typehints = "none"
@@ -55,6 +52,8 @@ add_module_names = False
 python_display_short_literal_types = True
 maximum_signature_line_length = 88
 toc_object_entries_show_parents = "hide"
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
 
 html_theme = "pydata_sphinx_theme"
 html_title = "backpass"
