@@ -3,6 +3,7 @@
 import doctest
 import inspect
 import os
+import pkgutil
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -41,6 +42,21 @@ def public() -> Iterator[tuple[str, Any]]:
 
 PUBLIC = dict(public())
 each = pytest.mark.parametrize("name", PUBLIC)
+
+
+def met() -> Iterator[tuple[str, Any]]:
+    """Classes of docs/reference that users meet without importing them, such as what a function returns."""
+    pages = (Path(__file__).resolve().parents[2] / "docs" / "reference").glob("*.md")
+    for name in re.findall(
+        r"^\.\. autoclass:: (\S+)", "\n".join(p.read_text("utf-8") for p in sorted(pages)), re.MULTILINE
+    ):
+        if not name.startswith("backpass.sklearn."):  # their examples run in tests/sklearn
+            one = pkgutil.resolve_name(name)
+            if one not in PUBLIC.values():
+                yield name, one
+
+
+WITH_EXAMPLES = PUBLIC | dict(met())
 
 
 def arguments(one: Callable[..., Any]) -> list[inspect.Parameter]:
@@ -100,14 +116,14 @@ NEEDED = {
 }  # fmt: skip
 
 
-@each
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_examples_run(name: str, tmp_path: Path) -> None:
     if name in NEEDED:
         pytest.importorskip(NEEDED[name])
     finder = doctest.DocTestFinder(recurse=False)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
-    for test in finder.find(PUBLIC[name], name, globs=names(tmp_path)):
+    for test in finder.find(WITH_EXAMPLES[name], name, globs=names(tmp_path)):
         assert test.examples, f"{name} has no example"
         said: list[str] = []
         assert runner.run(test, out=said.append).failed == 0, "".join(said)
