@@ -16,7 +16,7 @@ import numpy as np
 import backpass as bp
 from backpass import nn, optim
 
-STEPS, ROWS, EPOCHS = 100, 20_000, 20
+STEPS = 100
 
 
 def sequences(rows: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -29,14 +29,14 @@ def sequences(rows: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarr
     return X, (X[..., 0] * X[..., 1]).sum(1, keepdims=True)
 
 
-def error(layer: str, seed: int) -> list[float]:
+def error(layer: str, seed: int, rows: int, epochs: int) -> list[float]:
     """Mean squared error on unseen sequences after each epoch."""
     rng = np.random.default_rng(seed)
     recurrent = {"lstm": nn.LSTM, "gru": nn.GRU}[layer]
     net = nn.Sequential(recurrent(2, 64, returns="last"), nn.Linear(64, 1))
     model = bp.Model(net, "mse", optim.Adam(2e-3, clip_grad_norm=1.0), seed=seed)
     history = model.fit(
-        *sequences(ROWS, rng), epochs=EPOCHS, batch_size=64, validation_data=sequences(2000, rng)
+        *sequences(rows, rng), epochs=epochs, batch_size=64, validation_data=sequences(2000, rng)
     )
     return history.history["val_loss"]
 
@@ -45,9 +45,14 @@ def main() -> None:
     """Train, print, write."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--json")
     asked = parser.parse_args()
-    results = {layer: [error(layer, seed) for seed in range(asked.seeds)] for layer in ("lstm", "gru")}
+    results = {
+        layer: [error(layer, seed, asked.rows, asked.epochs) for seed in range(asked.seeds)]
+        for layer in ("lstm", "gru")
+    }
     for layer, runs in results.items():
         print(layer, [f"{run[-1]:.5f}" for run in runs])
     if asked.json:

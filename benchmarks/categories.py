@@ -21,7 +21,6 @@ from sklearn.preprocessing import StandardScaler
 from backpass.sklearn import MLPClassifier
 
 WORDS = ["ocean_proximity", "cell"]
-EPOCHS = (10, 20, 40)
 
 
 def districts() -> tuple[Any, Any, np.ndarray]:
@@ -52,11 +51,13 @@ def main() -> None:
     """Train, print, write."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--rows", type=int, help="the first so many (default: all)")
+    parser.add_argument("--epochs", default="10,20,40")
     parser.add_argument("--json")
     asked = parser.parse_args()
-    table, dummies, y = districts()
+    table, dummies, y = (part[: asked.rows] for part in districts())
     results: dict[str, Any] = {}
-    for epochs in EPOCHS:
+    for epochs in map(int, asked.epochs.split(",")):
         embedded = [
             loss(table, y, seed, epochs, categorical_features="from_dtype", dtype="float32")
             for seed in range(asked.seeds)

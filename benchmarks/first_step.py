@@ -99,9 +99,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--programs", metavar="A,B", default=",".join(PROGRAMS))
     parser.add_argument("--json", metavar="FILE")
     arguments = parser.parse_args()
-    programs = {name: text for name, (module, text) in PROGRAMS.items() if find_spec(module)}
+    asked = arguments.programs.split(",")
+    programs = {
+        name: text for name, (module, text) in PROGRAMS.items() if name in asked and find_spec(module)
+    }
     for text in programs.values():
         seconds(text)
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in programs}

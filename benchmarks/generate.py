@@ -21,6 +21,7 @@ import backpass as bp
 from backpass import nn
 from backpass.cli.sequence_workloads import characters
 from backpass.cli.token_workloads import gpt
+from backpass.diagnostics import config
 
 LAYERS, HEADS, WIDTH = 4, 4, 128
 
@@ -88,7 +89,9 @@ def main() -> None:
     for name, microseconds in results.items():
         print(f"{name:36} {microseconds:9.1f} us an integer")
     if asked.json:
-        Path(asked.json).write_text(json.dumps({"us": results}, indent=1) + "\n", "utf-8")
+        Path(asked.json).write_text(
+            json.dumps({"versions": config.facts(), "us": results}, indent=1) + "\n", "utf-8"
+        )
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ from backpass.diagnostics import config
 from backpass.ops.contract import REGISTRY
 
 PAIRS = 15
+SHARES = ("rl", "small", "mnist", "medium", "large")
 SECONDS = 0.1  # of one side of a pair
 
 
@@ -66,10 +67,10 @@ def fits(name: str, threads: int) -> Callable[[int], object]:
     return lambda epochs: model.fit(X[:rows], y[:rows], epochs=epochs, batch_size=workload.batch)
 
 
-def shares() -> dict[str, Any]:
+def shares(names: tuple[str, ...]) -> dict[str, Any]:
     """Share of the measured peak, which is measured before and after."""
     native, found = get_backend("native"), {}
-    for name in ("rl", "small", "mnist", "medium", "large"):
+    for name in names:
         run, workload = fits(name, 1), WORKLOADS[name]
         steps = 8 if workload.slow else workload.steps_per_epoch
         run(1)
@@ -80,9 +81,9 @@ def shares() -> dict[str, Any]:
     return found
 
 
-def avx2() -> dict[str, Any]:
+def avx2(names: tuple[str, ...]) -> dict[str, Any]:
     """`shares` on the AVX2 kernels."""
-    code = "import json, limits; print(json.dumps(limits.shares()))"
+    code = f"import json, limits; print(json.dumps(limits.shares({names})))"
     environment = os.environ | {"BACKPASS_ISA": "avx2", "PYTHONPATH": str(Path(__file__).parent)}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
@@ -90,7 +91,7 @@ def avx2() -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
-def memory() -> dict[str, Any]:
+def memory(_: tuple[str, ...]) -> dict[str, Any]:
     """Adam beside a loop that reads and writes the same arrays and does next to nothing."""
     import numba
 
@@ -108,7 +109,7 @@ def memory() -> dict[str, Any]:
     return {"adam": found | {"gigabytes": 28 * 25e6 / found["us"] / 1e3}}
 
 
-def cache() -> dict[str, Any]:
+def cache(_: tuple[str, ...]) -> dict[str, Any]:
     """Updates in cache beside torch's."""
     import torch
 
@@ -132,12 +133,12 @@ def cache() -> dict[str, Any]:
     return found
 
 
-def threads() -> dict[str, Any]:
+def threads(names: tuple[str, ...]) -> dict[str, Any]:
     """One thread's time over that of the automatic choice."""
-    return {name: compare(fits(name, default_num_threads()), fits(name, 1)) for name in WORKLOADS}
+    return {name: compare(fits(name, default_num_threads()), fits(name, 1)) for name in names}
 
 
-PARTS: dict[str, Callable[[], dict[str, Any]]] = {
+PARTS: dict[str, Callable[[tuple[str, ...]], dict[str, Any]]] = {
     "peak": shares, "avx2": avx2, "memory": memory, "cache": cache, "threads": threads,
 }  # fmt: skip
 NEEDS = {"memory": "numba", "cache": "torch"}
@@ -149,8 +150,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--parts", default=",".join(PARTS))
+    parser.add_argument(
+        "--workloads",
+        metavar="A,B",
+        help="of peak, avx2 and threads (default: all; tiny has no share of a peak)",
+    )
     parser.add_argument("--json", metavar="FILE", help="parts are added to those that the file holds")
     arguments = parser.parse_args()
+    asked = arguments.workloads.split(",") if arguments.workloads else []
     about = {"versions": config.facts(), "date": time.strftime("%Y-%m-%d")}
     file = Path(arguments.json) if arguments.json else None
     results: dict[str, Any] = json.loads(file.read_text("utf-8")) if file and file.exists() else {}
@@ -158,7 +165,8 @@ def main() -> None:
         if not find_spec(NEEDS.get(part, "numpy")):
             print(f"{part}: {NEEDS[part]} is not installed")
             continue
-        results[part] = about | {"results": PARTS[part]()}
+        names = tuple(asked or (WORKLOADS if part == "threads" else SHARES))
+        results[part] = about | {"results": PARTS[part](names)}
         for name, figures in results[part]["results"].items():
             print(
                 f"{part:<9}{name:<10}" + "  ".join(f"{key} {value}" for key, value in shown(figures)),

@@ -35,9 +35,9 @@ def seconds(work: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def tiny(repeats: int) -> dict[str, Any]:
+def tiny(repeats: int, share: float) -> dict[str, Any]:
     """Microseconds a network and step: alone, and together on one and two threads, in turns."""
-    X, y = TINY.data()
+    X, y = (array[: int(share * len(array))] for array in TINY.data())
     steps = EPOCHS * len(X) // TINY.batch
     options = {"batch_size": TINY.batch, "epochs": EPOCHS}
     turns: dict[str, list[float]] = {"alone": [], "1 thread": [], "2 threads": []}
@@ -46,13 +46,13 @@ def tiny(repeats: int) -> dict[str, Any]:
         model = TINY.model("native", 1)
         turns["alone"].append(seconds(lambda model=model: model.fit(X, y, **options)) / steps)
         for threads in (1, 2):
-            models = [TINY.model("native", 1) for _ in range(NETS // 4)]
+            models = [TINY.model("native", 1) for _ in range(NETS)]
             took = seconds(lambda m=models, n=threads: bp.fit_many(m, X, y, threads=n, **options))
             turns[f"{threads} thread{'s' * (threads > 1)}"].append(took / steps / len(models))
     return {name: 1e6 * statistics.median(values) for name, values in turns.items()}
 
 
-def torch_step(repeats: int) -> dict[str, float]:
+def torch_step(repeats: int, share: float) -> dict[str, float]:
     """Microseconds a network and step of 64 networks at once."""
     import torch
 
@@ -63,7 +63,7 @@ def torch_step(repeats: int) -> dict[str, float]:
     biases = [torch.zeros(NETS, 1, b) for b in sizes[1:]]
     params = [*weights, *biases]
     X, y = (torch.from_numpy(array) for array in TINY.data())
-    rows = torch.randint(len(X), (50, NETS, TINY.batch), generator=generator)
+    rows = torch.randint(len(X), (max(1, int(50 * share)), NETS, TINY.batch), generator=generator)
     grads = [torch.empty_like(p) for p in params]
     moments = [[torch.zeros_like(p) for p in params] for _ in range(2)]
     counts = [torch.zeros(()) for _ in params]
@@ -114,13 +114,13 @@ def torch_step(repeats: int) -> dict[str, float]:
     return found
 
 
-def sklearn_mlps() -> dict[str, float]:
+def sklearn_mlps(share: float) -> dict[str, float]:
     """Seconds for 200 networks."""
     from joblib import Parallel, delayed
     from sklearn.neural_network import MLPRegressor
 
     X, y = TINY.data()
-    X, y, epochs = X[:2048], y[:2048, 0], 10
+    X, y, epochs, count = X[:2048], y[:2048, 0], 10, int(200 * share)
 
     def one(seed: int) -> Any:
         import warnings
@@ -133,8 +133,8 @@ def sklearn_mlps() -> dict[str, float]:
 
     with Parallel(n_jobs=2) as parallel:
         parallel(delayed(one)(seed) for seed in range(4))
-        joblib_seconds = seconds(lambda: parallel(delayed(one)(seed) for seed in range(200)))
-    models = [TINY.model("native", 1) for _ in range(200)]
+        joblib_seconds = seconds(lambda: parallel(delayed(one)(seed) for seed in range(count)))
+    models = [TINY.model("native", 1) for _ in range(count)]
     ours = seconds(lambda: bp.fit_many(models, X, y, batch_size=TINY.batch, epochs=epochs, threads=2))
     return {
         "joblib, 2 processes": joblib_seconds,
@@ -143,9 +143,9 @@ def sklearn_mlps() -> dict[str, float]:
     }
 
 
-def users(count: int = 10_000) -> dict[str, float]:
+def users(share: float) -> dict[str, float]:
     """A network for each of so many users, one thread."""
-    rng = np.random.default_rng(0)
+    rng, count = np.random.default_rng(0), int(10_000 * share)
     data = {
         "user": rng.permutation(np.repeat(np.arange(count), 64)),
         "x": rng.standard_normal((64 * count, 8), dtype=np.float32),
@@ -159,12 +159,12 @@ def users(count: int = 10_000) -> dict[str, float]:
         )
 
     few = {name: array[data["user"] < count // 10] for name, array in data.items()}
-    by_function = seconds(lambda: bp.fit_each(build, few, **options))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
     models = bp.fit_each(build(), data, **options)
     took = time.perf_counter() - start
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    by_function = seconds(lambda: bp.fit_each(build, few, **options))
     weights = count * sum(array.nbytes for array in models[0].state_dict().values())
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "users.safetensors"
@@ -183,19 +183,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--parts", default="tiny,torch,sklearn,users")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--share", type=float, default=1.0, help="of the data, models, and steps")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     parts: dict[str, Callable[[], Any]] = {
-        "tiny": lambda: tiny(asked.repeats),
-        "torch": lambda: torch_step(asked.repeats),
-        "sklearn": sklearn_mlps,
-        "users": users,
+        "tiny": lambda: tiny(asked.repeats, asked.share),
+        "torch": lambda: torch_step(asked.repeats, asked.share),
+        "sklearn": lambda: sklearn_mlps(asked.share),
+        "users": lambda: users(asked.share),
     }
     found = {name: parts[name]() for name in asked.parts.split(",")}
     print(json.dumps(found, indent=1))
     if asked.json:
         kept = json.loads(asked.json.read_text()) if asked.json.exists() else {}
-        asked.json.write_text(json.dumps(kept | {"versions": config.facts()} | found, indent=1) + "\n")
+        asked.json.write_text(json.dumps(kept | found | {"versions": config.facts()}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -71,9 +71,10 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--torch-epochs", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--rows", type=int, help="the first so many (default: all)")
     parser.add_argument("--json")
     asked = parser.parse_args()
-    data = (*images("train"), *images("test"))
+    data = [array[: asked.rows] for part in ("train", "test") for array in images(part)]
     results: dict[str, Any] = {"backpass": [], "torch": []}
     for seed in range(asked.seeds):
         for name, train, epochs in (("backpass", ours, asked.epochs), ("torch", torch, asked.torch_epochs)):

@@ -39,10 +39,10 @@ class Timed(MLPClassifier):  # type: ignore[misc]
         return float(self.cpu_)
 
 
-def search(jobs: int, backend: str | None) -> tuple[float, float]:
+def search(jobs: int, backend: str | None, epochs: int) -> tuple[float, float]:
     """Wall and CPU seconds of one search; warnings that it has not converged are of no interest."""
     X, y, *_ = digits()
-    network = Timed(max_iter=40, random_state=0, dtype="float32")
+    network = Timed(max_iter=epochs, random_state=0, dtype="float32")
     made = GridSearchCV(network, GRID, cv=3, n_jobs=jobs, refit=False)
     start, cpu = time.perf_counter(), time.process_time()
     with warnings.catch_warnings(), joblib.parallel_config(backend=backend or "threading"):
@@ -61,6 +61,7 @@ def main() -> None:
     )
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--json", metavar="FILE")
     arguments = parser.parse_args()
     os.environ["PYTHONWARNINGS"] = "ignore"  # of the processes
@@ -75,7 +76,7 @@ def main() -> None:
     for turn in range(-1, arguments.repeats):  # -1: a warm-up
         for name, (jobs, backend, threads) in ways.items():
             bp.set_num_threads(threads)
-            found = search(jobs, backend)
+            found = search(jobs, backend, arguments.epochs)
             if turn >= 0:
                 runs[name].append(found)
     results: dict[str, Any] = {}

@@ -45,28 +45,28 @@ def at_random(ids: np.ndarray, rows: int, rng: np.random.Generator) -> tuple[np.
     return ids[starts], ids[starts + 1]
 
 
-def lstm(seed: int, train: np.ndarray, held_out: np.ndarray) -> dict[str, Any]:
+def lstm(seed: int, train: np.ndarray, held_out: np.ndarray, share: float) -> dict[str, Any]:
     """Held-out cross entropy by step."""
     model = bp.Model(characters(64, 128, 1)(nn), "cross_entropy", optim.Adam(2e-3), seed=seed, threads=1)
     rng, done, found = np.random.default_rng(seed), 0, {}
     for step in REFERENCE:
-        X, y = at_random(train, 32 * (step - done), rng)
+        X, y = at_random(train, 32 * int(share * (step - done)), rng)
         model.fit(X, y, batch_size=32)
         done, found[step] = step, model.evaluate(*windows(held_out))["loss"]
     return {str(step): loss for step, loss in found.items()}
 
 
-def streams(seed: int, train: np.ndarray, held_out: np.ndarray) -> float:
+def streams(seed: int, train: np.ndarray, held_out: np.ndarray, share: float) -> float:
     """Held-out cross entropy after 3,000 steps on streams."""
     model = bp.Model(characters(64, 128, 1)(nn), "cross_entropy", optim.Adam(2e-3), seed=seed, threads=1)
     data = bp.Streams(train, batch=32, steps=STEPS)
-    whole, rest = divmod(3000, data.batches)
+    whole, rest = divmod(int(3000 * share), data.batches)
     model.fit(data, epochs=whole)
     model.fit(bp.Streams(train[: (rest * STEPS + 1) * 32 + 1], batch=32, steps=STEPS))
     return model.evaluate(bp.Streams(held_out, batch=32, steps=STEPS))["loss"]
 
 
-def transformer(seed: int, train: np.ndarray, held_out: np.ndarray) -> dict[str, float]:
+def transformer(seed: int, train: np.ndarray, held_out: np.ndarray, share: float) -> dict[str, float]:
     """Held-out cross entropy after 2,000 steps, and the seconds of training."""
     schedule = optim.schedules.warmup_cosine(1e-3, warmup_steps=100, total_steps=2000, end=1e-4)
     net = gpt(4, 4, 128, STEPS)(nn)
@@ -82,7 +82,7 @@ def transformer(seed: int, train: np.ndarray, held_out: np.ndarray) -> dict[str,
         if weight.ndim == 2:
             scale = 0.02 / np.sqrt(8) if "project" in name or "down" in name else 0.02
             weight[...] = rng.normal(0, scale, weight.shape)
-    X, y = at_random(train, 12 * 2000, rng)
+    X, y = at_random(train, 12 * int(2000 * share), rng)
     start = time.perf_counter()
     model.fit(X, y, batch_size=12)
     seconds = time.perf_counter() - start
@@ -93,16 +93,17 @@ def main() -> None:
     """Train, print, write."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--share", type=float, default=1.0, help="of the text and of the steps")
     parser.add_argument("--only", choices=["lstm", "streams", "transformer"])
     parser.add_argument("--json")
     asked = parser.parse_args()
-    data = text()
+    data = tuple(ids[: int(asked.share * len(ids))] for ids in text())
     results: dict[str, Any] = {"reference": {str(k): v for k, v in REFERENCE.items()}}
     for name, train in (("lstm", lstm), ("streams", streams), ("transformer", transformer)):
         if asked.only in (None, name):
             results[name] = []
             for seed in range(asked.seeds):
-                results[name].append(train(seed, *data))
+                results[name].append(train(seed, *data, asked.share))
                 print(name, seed, results[name][-1], flush=True)
     if asked.json:
         Path(asked.json).write_text(json.dumps(results, indent=1) + "\n", "utf-8")

@@ -183,6 +183,16 @@ void gather_images(const GatherImages<T, Source>& op, Range range, Scratch) {
     });
 }
 
+// All rows lie one behind the other, in x as in kept.
+template <class T>
+void append(const AppendRows<T>& op, Range, Scratch) {
+    const Index start = op.count.data[0], rows = op.x.shape[0], columns = op.x.shape[1];
+    const Index room = start >= 0 && start < op.kept.shape[0] ? op.kept.shape[0] - start : 0;
+    const Index size = (rows < room ? rows : room) * columns;
+    op.count.data[0] += rows;
+    if (size) __builtin_memcpy(op.kept.data + start * columns, op.x.data, std::size_t(size) * sizeof(T));
+}
+
 // step += 1, every counter in it; cursor += rows; total += (loss count, count)
 void advance(const Advance& op, Range, Scratch) {
     const double count = op.count.data[0];
@@ -212,6 +222,8 @@ BACKPASS_KERNEL(GatherImagesUint16, gather_images)
 BACKPASS_KERNEL(GatherImagesInt32, gather_images)
 BACKPASS_KERNEL(GatherImagesInt64, gather_images)
 BACKPASS_KERNEL_UNTYPED(GatherLabels, gather)
+BACKPASS_KERNEL(AppendRows, append)
+BACKPASS_KERNEL_UNTYPED(AppendLabels, append)
 BACKPASS_KERNEL_UNTYPED(Advance, advance)
 
 }  // namespace backpass::BACKPASS_ISA

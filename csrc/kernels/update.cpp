@@ -13,7 +13,8 @@ namespace {
 // there. A tiny eps forbids it, because beside such an eps a flushed root would show.
 BP_INLINE bool may_flush(double eps) { return eps >= 1e-15; }
 
-// v = μ v + (1 - dampening) g, or g at the first step; p -= lr v, or lr (g + μ v) with Nesterov, or lr g without v
+// v = μ v + (1 - dampening) g, or g at the first step; p -= lr v, or lr (g + μ v) with Nesterov, or lr g without v.
+// With lr_in_velocity g is lr g, and p -= v, or g + μ v.
 template <class T>
 void sgd_step(const SgdStep<T>& op, Range range, Scratch) {
     using V = vec<T>;
@@ -22,11 +23,15 @@ void sgd_step(const SgdStep<T>& op, Range range, Scratch) {
     const T gain = T(op.step.data[0] == 0 ? 1 : 1 - op.dampening);
     if (!op.velocity) return sweep<false>(op, range, [=](V& p, V g) BP_INLINED { p -= rate * g; });
     either(op.nesterov, [&]<bool Nesterov>(std::bool_constant<Nesterov>) BP_INLINED {
-        const auto f = [=](V& p, V g, V& v) BP_INLINED {
-            v = momentum * v + gain * g;
-            p -= rate * (Nesterov ? g + momentum * v : v);
-        };
-        sweep<false>(op, range, f, slot(op.velocity));
+        either(op.lr_in_velocity, [&]<bool Inside>(std::bool_constant<Inside>) BP_INLINED {
+            const auto f = [=](V& p, V g, V& v) BP_INLINED {
+                if constexpr (Inside) g *= rate;
+                v = momentum * v + gain * g;
+                const V u = Nesterov ? g + momentum * v : v;
+                p -= Inside ? u : rate * u;
+            };
+            sweep<false>(op, range, f, slot(op.velocity));
+        });
     });
 }
 
@@ -103,19 +108,23 @@ void nadam_momentum(const NadamMomentum& op, Range, Scratch) {
 }
 
 // v = α v + (1-α) g²; a = α a + (1-α) g; u = g / (√(v - a²) + eps), or g / (√v + eps) without a;
-// b = μ b + u; p -= lr b, or lr u without b
+// b = μ b + u; p -= lr b, or lr u without b. With eps_inside u = g / √(... + eps); with lr_in_velocity b = μ b + lr u, p -= b.
 template <class T>
 void rmsprop_step(const RmspropStep<T>& op, Range range, Scratch) {
     using V = vec<T>;
     const FlushDenormals flush(may_flush(op.eps));
-    const T rate = T(op.lr.data[0]), alpha = T(op.alpha), one_minus_alpha = T(1 - op.alpha);
-    const T eps = T(op.eps), momentum = T(op.momentum);
+    const T alpha = T(op.alpha), one_minus_alpha = T(1 - op.alpha), momentum = T(op.momentum);
+    // Where they do not stand, eps is 0 and lr is 1: no bit changes.
+    const T eps = T(op.eps_inside ? 0 : op.eps), eps_inside = T(op.eps_inside ? op.eps : 0);
+    const bool early = op.lr_in_velocity && op.velocity;
+    const T rate = T(early ? 1 : op.lr.data[0]), early_rate = T(early ? op.lr.data[0] : 1);
     either(bool(op.grad_avg), [&]<bool Centered>(std::bool_constant<Centered>) BP_INLINED {
         either(bool(op.velocity), [&]<bool Momentum>(std::bool_constant<Momentum>) BP_INLINED {
             const auto f = [=](V& p, V g, V& v, V& a, V& b) BP_INLINED {
                 v = alpha * v + one_minus_alpha * g * g;
                 if constexpr (Centered) a += one_minus_alpha * (g - a);
-                const V u = over_root(g, Centered ? max(V{}, v - a * a) : v, T(1), eps);
+                const V spread = Centered ? max(V{}, v - a * a) : v;
+                const V u = over_root(early_rate * g, spread + eps_inside, T(1), eps);
                 b = Momentum ? momentum * b + u : u;
                 p -= rate * b;
             };

@@ -1,4 +1,4 @@
-// Batches: shuffle the order of an epoch, gather the rows of a batch, advance the counters.
+// Batches: shuffle the order of an epoch, gather the rows of a batch, append what came of them, advance the counters.
 #pragma once
 #include "fields.hpp"
 
@@ -115,6 +115,34 @@ using GatherImagesInt32 = GatherImages<T, std::int32_t>;
 template <class T>
 using GatherImagesInt64 = GatherImages<T, std::int64_t>;
 
+// kept[count + b] = x[b], count += B: rows beyond the end of kept are left out.
+template <class T>
+struct AppendRows {
+    static constexpr const char* name = "append_rows";
+    Tensor<const T> x;
+    Tensor<T> kept;
+    Tensor<std::int64_t> count;
+
+    template <class Visit>
+    void fields(Visit&& field) {
+        field("x", x);
+        field("kept", kept);
+        field("count", count);
+    }
+    const char* invalid() const {
+        if (x.ndim != 2 || kept.ndim != 2 || x.shape[1] != kept.shape[1])
+            return "x must be (B, F), kept (N, F)";
+        return has_size(count, 1) ? nullptr : "count must be (1,)";
+    }
+    double flops() const { return 0; }
+    double bytes() const { return 2.0 * sizeof(T) * double(x.size()); }
+    std::int64_t tasks() const { return 1; }
+};
+
+struct AppendLabels : AppendRows<std::int64_t> {
+    static constexpr const char* name = "append_labels";
+};
+
 // index = a permutation of 0 .. N-1 for this epoch
 struct Shuffle : SmallOp {
     static constexpr const char* name = "shuffle";
@@ -161,6 +189,6 @@ using BatchOps =
                         GatherInt32, GatherInt64>{} +
              BothDtypes<GatherImagesFloat, GatherImagesDouble, GatherImagesInt8, GatherImagesUint8,
                         GatherImagesInt16, GatherImagesUint16, GatherImagesInt32, GatherImagesInt64>{} +
-             OpList<GatherLabels, Shuffle, Advance>{});
+             BothDtypes<AppendRows>{} + OpList<GatherLabels, AppendLabels, Shuffle, Advance>{});
 
 }  // namespace backpass

@@ -65,6 +65,10 @@ struct Sequences {
         return !weight || (weight.ndim == 3 && weight.shape[0] == from && weight.shape[1] == Cell::gates &&
                            weight.shape[2] == units);
     }
+    template <class W>
+    bool is_table(const W& table) const {
+        return !table || (table.ndim == 3 && is_weight(table, table.shape[0]));
+    }
     template <class A>
     bool is_sequence(const A& a, std::int64_t width) const {
         return !a || (a.ndim == 3 && a.shape[0] == rows && a.shape[1] == steps && a.shape[2] == width);
@@ -82,8 +86,8 @@ struct Sequences {
 template <class T, class Cell>
 struct RecurrentForward {
     using Number = T;
-    Tensor<const T> x, weight_ih, weight_hh, bias_ih, bias_hh, h0, c0;
-    Tensor<const std::int64_t> lengths;
+    Tensor<const T> x, weight_ih, weight_hh, bias_ih, bias_hh, table, h0, c0;
+    Tensor<const std::int64_t> index, lengths;
     Tensor<T> y, h_n, c_n, cells, gates;
     Activation activation = Activation::tanh;
     bool reverse = false;
@@ -95,6 +99,8 @@ struct RecurrentForward {
         field("weight_hh", weight_hh);
         field("bias_ih", bias_ih, optional);
         field("bias_hh", bias_hh, optional);
+        field("table", table, optional);
+        field("index", index, optional);
         field("h0", h0, optional);
         if constexpr (is_lstm<Cell>) field("c0", c0, optional);
         field("lengths", lengths, optional);
@@ -117,6 +123,8 @@ struct RecurrentForward {
         if (!s.is_weight(weight_ih, s.inputs) || !s.is_weight(weight_hh, s.units))
             return "the weights must be (I, G, H) and (H, G, H)";
         if (!all_have_size(Cell::gates * s.units, bias_ih, bias_hh)) return "the biases must be (G, H)";
+        if (!s.is_table(table) || !is_matrix(index, s.rows, s.steps))
+            return "table must be (V, G, H), and index (B, T)";
         if (!is_matrix(c0, s.rows, s.units) || !is_matrix(h_n, s.rows, s.units) ||
             !is_matrix(c_n, s.rows, s.units))
             return "the states must be (B, H)";
@@ -196,13 +204,14 @@ template <class T, class Cell>
 struct RecurrentBackwardWeight {
     using Number = T;
     Tensor<const T> x, h0, y, dpre;
-    Tensor<const std::int64_t> lengths;
-    Tensor<T> dweight_ih, dweight_hh, dbias_ih, dbias_hh;
+    Tensor<const std::int64_t> index, lengths;
+    Tensor<T> dweight_ih, dweight_hh, dbias_ih, dbias_hh, dtable;
     bool reverse = false;
 
     template <class Visit>
     void fields(Visit&& field) {
         field("x", x);
+        field("index", index, optional);
         field("h0", h0, optional);
         field("lengths", lengths, optional);
         field("y", y);
@@ -211,6 +220,7 @@ struct RecurrentBackwardWeight {
         field("dweight_hh", dweight_hh, optional);
         field("dbias_ih", dbias_ih, optional);
         field("dbias_hh", dbias_hh, optional);
+        field("dtable", dtable, optional);
         field("reverse", reverse);
     }
     BP_INLINE Sequences<T, Cell> sequences() const {
@@ -225,6 +235,8 @@ struct RecurrentBackwardWeight {
             return "the gradients of weights must be (I, G, H) and (H, G, H)";
         if (!all_have_size(Cell::gates * s.units, dbias_ih, dbias_hh))
             return "the gradients of biases must be (G, H)";
+        if (!s.is_table(dtable) || !is_matrix(index, s.rows, s.steps))
+            return "dtable must be (V, G, H), and index (B, T)";
         return s.are_kept(dpre) ? nullptr : "dpre must be (B, T, K, H)";
     }
     double flops() const { return sequences().products(); }

@@ -41,7 +41,7 @@ struct SgdStep : Update<T> {
     Tensor<T> velocity;
     Tensor<const std::int64_t> step;
     double momentum = 0, dampening = 0;
-    bool nesterov = false;
+    bool nesterov = false, lr_in_velocity = false;
 
     template <class Visit>
     void fields(Visit&& field) {
@@ -51,6 +51,7 @@ struct SgdStep : Update<T> {
         field("momentum", momentum);
         field("dampening", dampening);
         field("nesterov", nesterov);
+        field("lr_in_velocity", lr_in_velocity);
     }
     const char* invalid() const { return has_size(step, 1) ? this->mismatch(velocity) : "step must be (1,)"; }
 };
@@ -113,6 +114,7 @@ struct RmspropStep : Update<T> {
     static constexpr const char* name = "rmsprop_step";
     Tensor<T> v, grad_avg, velocity;
     double alpha = 0.99, eps = 1e-8, momentum = 0;
+    bool eps_inside = false, lr_in_velocity = false;
 
     template <class Visit>
     void fields(Visit&& field) {
@@ -123,6 +125,8 @@ struct RmspropStep : Update<T> {
         field("alpha", alpha);
         field("eps", eps);
         field("momentum", momentum);
+        field("eps_inside", eps_inside);
+        field("lr_in_velocity", lr_in_velocity);
     }
     const char* invalid() const { return this->mismatch(v, grad_avg, velocity); }
 };

@@ -28,10 +28,13 @@ from .data.images import Images
 from .data.streams import Streams
 from .engine.history import History
 from .errors import CheckpointError, NonFiniteError, late, missing
-from .model import Model, load
+from .model import Model, load, load_onnx
 
 if TYPE_CHECKING:
-    from .callbacks import GradientMonitor, ModelCheckpoint, OptunaPruning
+    from .callbacks import GradientMonitor, ModelCheckpoint, OptunaPruning, TensorBoard
+    from .conversion.from_keras import from_keras
+    from .conversion.from_sklearn import from_sklearn
+    from .conversion.from_torch import from_torch
     from .diagnostics.activations import activations
     from .diagnostics.config import show_config
     from .diagnostics.explain import explain
@@ -42,23 +45,28 @@ if TYPE_CHECKING:
     from .many.fit_each import fit_each
     from .many.fit_many import fit_many
     from .many.search import search
+    from .plots.find_lr import find_lr
+    from .plots.loss_surface import loss_surface
 
 register()  # with threadpoolctl, where that came first
 
 __all__ = [
     "CSVLogger", "Callback", "CheckpointError", "EarlyStopping", "Ensemble", "GradientMonitor", "History", "Images",
     "Model", "ModelCheckpoint", "ModelsByKey", "NonFiniteError", "OptunaPruning", "ProgressBar", "ReduceLROnPlateau",
-    "Streams", "TerminateOnNaN", "__version__", "activations", "available_backends", "callbacks", "explain", "fit_each",
-    "fit_many", "get_backend", "get_num_threads", "get_precision", "gradcheck", "gradients", "load", "losses", "nn", "optim",
-    "search", "set_backend", "set_num_threads", "set_precision", "show_config", "use_backend",
+    "Streams", "TensorBoard", "TerminateOnNaN", "__version__", "activations", "available_backends", "callbacks",
+    "explain", "find_lr", "fit_each", "fit_many", "from_keras", "from_sklearn", "from_torch", "get_backend",
+    "get_num_threads", "get_precision", "gradcheck", "gradients", "load", "load_onnx", "loss_surface", "losses", "nn",
+    "optim", "search", "set_backend", "set_num_threads", "set_precision", "show_config", "use_backend",
 ]  # fmt: skip
 # Imported when they are asked for, because `import backpass` is to be quick, and is not to import scikit-learn.
 LATE = {
     "GradientMonitor": "callbacks", "ModelCheckpoint": "callbacks", "OptunaPruning": "callbacks",
-    "show_config": "diagnostics.config", "activations": "diagnostics.activations", "explain": "diagnostics.explain",
-    "gradcheck": "diagnostics.gradcheck", "gradients": "diagnostics.gradients",
+    "TensorBoard": "callbacks", "show_config": "diagnostics.config", "activations": "diagnostics.activations",
+    "explain": "diagnostics.explain", "gradcheck": "diagnostics.gradcheck", "gradients": "diagnostics.gradients",
     "fit_many": "many.fit_many", "fit_each": "many.fit_each", "search": "many.search", "Ensemble": "many.ensemble",
-    "ModelsByKey": "many.by_key",
+    "ModelsByKey": "many.by_key", "find_lr": "plots.find_lr", "loss_surface": "plots.loss_surface",
+    "from_torch": "conversion.from_torch", "from_keras": "conversion.from_keras",
+    "from_sklearn": "conversion.from_sklearn",
 }  # fmt: skip
 # What other libraries have at the top.
 ELSEWHERE = {

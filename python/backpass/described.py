@@ -20,6 +20,8 @@ class Described:
     """
 
     settings: dict[str, Any]
+    # The settings that were given, in the place of a default.
+    _given: frozenset[str] = frozenset()
     # Settings that the repr shows even where they have their default.
     always_shown: ClassVar[tuple[str, ...]] = ()
 
@@ -69,8 +71,9 @@ class Adjustable(Described):
             super().__setattr__(name, value)
             return
         if name in attributes["settings"]:
-            settings = attributes["settings"] | {name: value}
+            settings, given = attributes["settings"] | {name: value}, self._given | {name}
             self.adopt(type(self).from_settings(settings), name)
+            attributes["_given"] = given
         elif name in attributes or hasattr(type(self), name):
             super().__setattr__(name, value)
         else:
@@ -97,6 +100,20 @@ class Adjustable(Described):
         if name in self.instead:
             return f"{message}: {self.instead[name]}"
         return message + did_you_mean(name, [n for n in dir(self) if not n.startswith("_")])
+
+
+def given(described: Described) -> frozenset[str]:
+    """The names of the settings that were given, to the constructor or later."""
+    return described._given
+
+
+def adopt_defaults(adjustable: Adjustable, settings: Mapping[str, Any]) -> None:
+    """Let an object take these settings as if they were its defaults: none of them counts as given."""
+    attributes, before = adjustable.__dict__, adjustable._given
+    adjustable.adopt(type(adjustable).from_settings(adjustable.settings | dict(settings)), "")
+    attributes["_given"] = before
+    attributes["version"] = adjustable.version + 1
+    Adjustable.changes[0] += 1
 
 
 def explained(instead: Mapping[str, str]) -> Callable[[F], F]:
@@ -156,20 +173,22 @@ def _recording(init: Callable[..., None]) -> Callable[..., None]:
         if "settings" in self.__dict__:
             init(self, *args, **kwargs)
             return
-        self.__dict__["settings"] = _bound(type(self), args, kwargs)
+        self.__dict__["settings"], self.__dict__["_given"] = _bound(type(self), args, kwargs)
         init(self, *args, **kwargs)
         self.__dict__["_built"] = True
 
     return __init__
 
 
-def _bound(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+def _bound(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[dict[str, Any], frozenset[str]]:
+    """All arguments by name, and the names of those that are no defaults."""
     try:
         bound = _signature(cls).bind(*args, **kwargs)
     except TypeError as error:
         raise TypeError(_refusal(cls, args, kwargs, str(error))) from None
+    given = frozenset(bound.arguments)
     bound.apply_defaults()
-    return dict(bound.arguments)
+    return dict(bound.arguments), given
 
 
 def _refusal(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any], error: str) -> str:

@@ -38,9 +38,11 @@ if TYPE_CHECKING:
 # A loss, or one for each of several outputs.
 OneLoss = LossName | Loss | LossFunction
 AnyLoss = OneLoss | Sequence[LossName | Loss] | Mapping[str, LossName | Loss]
+# Names, functions (y, pred) -> number and pairs (name, function); or such lists by output.
+AnyMetrics = Sequence[Any] | Mapping[str, Sequence[Any]]
 # What other libraries have in the place of arguments and attributes.
 INSTEAD = {
-    "metrics": "accuracy is always there; other metrics are numbers that a callback adds to its logs",
+    "metrics": "give it to bp.Model(net, metrics=[...]), or assign model.metrics",
     "lr": "give it to the optimizer: optim.Adam(lr=1e-3)",
     "learning_rate": "it is called lr: model.lr, or optim.Adam(lr=1e-3)",
     "device": "backpass trains on the CPU",
@@ -79,15 +81,21 @@ class Model:
         threads: the most threads to use; default None: what bp.get_num_threads() says. No bit depends on it.
         dtype: "float32" (default) or "float64": of the weights, and of what X is converted to.
         seed: an integer of at least 0, default 0. It fixes initial weights, shuffling and dropout: the same bits each time.
+        like: "torch" (what the defaults are), "keras" or "sklearn": initial weights, settings of normalisations, optimizers and
+            losses as that library has them, wherever none is given; default None. [Numerical conventions](../numerics.md).
         loss_weights: of several outputs what each loss counts, arranged like `loss`; default None: 1 each.
+        metrics: what `fit` and `evaluate` compute besides the loss, default nothing (accuracy is there where y are classes).
+            "mae", "mse", "rmse", "r2" of numbers; "auc", "f1", "precision", "recall" (of the second of two classes, else the mean
+            over the classes; "f1_macro" is always that mean), "top_5" of classes; or functions (y, pred) -> number, which get
+            what `predict` gives; (name, function) names one. Of several outputs a list for all, or a dict or list of lists.
         precision: how the products of linear layers read float32: "float32" as it is; "bf16" rounded to bfloat16, of 8 bits;
             "bf16x3" as a sum of two of these, of 16 bits; "bf16x6" of three, of 24. Weights, gradients, moments and sums are
             float32 in all. Default None: what bp.get_precision() says. float64 models take "float32" alone.
 
     Attributes:
-        net, loss, optimizer, backend, threads, dtype, seed, precision: as given. Settings of layers, loss and optimizer may
-            change, as in `model.optimizer.lr = 1e-4`, and act at the next step; another optimizer starts with fresh moments, and
-            counts its steps anew. So may precision, backend and threads.
+        net, loss, optimizer, backend, threads, dtype, seed, metrics, like, precision: as given. Settings of layers, loss and
+            optimizer may change, as in `model.optimizer.lr = 1e-4`, and act at the next step; another optimizer starts with fresh
+            moments, and counts its steps anew. So may precision, backend and threads.
         lr: the learning rate of the last step; set it to change it. The optimizer keeps the one that it was made with.
         epoch: how many epochs have been trained.
         stop_training: set it to True in a callback to end the run.
@@ -115,6 +123,8 @@ class Model:
         dtype: Literal["float32", "float64"] | type | np.dtype[Any] = "float32",
         seed: int = 0,
         loss_weights: Sequence[float] | Mapping[str, float] | None = None,
+        metrics: AnyMetrics = (),
+        like: Literal["torch", "keras", "sklearn"] | None = None,
         precision: Precision | None = None,
     ) -> None:
         self.__dict__["engine"] = Engine(
@@ -126,6 +136,8 @@ class Model:
             dtype=dtype,
             seed=seed,
             loss_weights=loss_weights,
+            metrics=metrics,
+            like=like,
             precision=precision,
         )
         advice.of_network(self.engine.net, self.engine.builtin_loss)
@@ -189,6 +201,20 @@ class Model:
     def seed(self) -> int:
         """What fixes all that is random."""
         return self.engine.seed
+
+    @property
+    def metrics(self) -> AnyMetrics:
+        """What is computed besides the loss; assign other metrics for the next fit and evaluate."""
+        metrics: AnyMetrics = self.engine.metrics.given if self.engine.metrics else []
+        return metrics
+
+    @metrics.setter
+    def metrics(self, metrics: AnyMetrics) -> None:
+        self.engine.use_metrics(metrics)
+
+    def like(self) -> str | None:
+        """The library whose conventions it follows; an optimizer that is assigned follows them too."""
+        return self.engine.like
 
     @property
     def lr(self) -> float:
@@ -287,7 +313,8 @@ class Model:
             comm: default None; an MPI communicator such as mpi4py's `MPI.COMM_WORLD`: its ranks train one model, and end with the
                 same weights. batch_size is that of all ranks. Given the same data, each rank computes its part of every batch of
                 one order; given data of their own, as many rows each, every rank adds its rows. The loss is a mean or a sum over
-                rows. Running statistics are means over the ranks. Rank 0 validates, writes checkpoints and shows progress.
+                rows. Refused are a `forward` that computes rows from each other, and an nn.traced loss that gives one number for
+                all rows. Running statistics are means over the ranks. Rank 0 validates, writes checkpoints and shows progress.
             reproducible: with comm, default False; True: the same bits for 1, 2 and 4 ranks. Of each batch 4 parts are computed
                 one by one, and added in a fixed order.
 
@@ -358,14 +385,16 @@ class Model:
         y: ArrayLike | Any = None,
         sample_weight: ArrayLike | None = None,
         lengths: ArrayLike | None = None,
+        metrics: AnyMetrics | None = None,
     ) -> dict[str, float]:
-        """Loss over all rows, and the accuracy where the targets are classes.
+        """Loss over all rows, the accuracy where the targets are classes, and the metrics of the model.
 
         Args:
             X: (N, ...) as in `fit`, or without y a sequence of chunks (X, y). y: targets as in `fit`.
             sample_weight: (N,) weights of the rows, default all 1. lengths: (N,) as in `fit`.
+            metrics: others in their place, as `bp.Model` takes them, default None.
 
-        Returns {"loss": ..., "accuracy": ...}.
+        Returns {"loss": ..., "accuracy": ..., ...}.
 
         Raises:
             ValueError, TypeError: name the argument, what was given and what was expected.
@@ -374,7 +403,7 @@ class Model:
             >>> model.evaluate(X, y)
             {'loss': ...}
         """
-        return evaluate(self.engine, *with_targets(X, y, lengths, self.net), sample_weight)
+        return evaluate(self.engine, *with_targets(X, y, lengths, self.net), sample_weight, metrics)
 
     # -- predictions --------------------------------------------------------------------------------------------------
 
@@ -474,7 +503,7 @@ class Model:
 
         Raises:
             ValueError: a batch or a window below 1; a network with several inputs. At the first step: a network in which an
-                output depends on later steps; an attention without a window.
+                output depends on later steps, or on the weights of an attention; an attention without a window.
 
         Example:
             >>> session = forecaster.session()
@@ -620,14 +649,25 @@ class Model:
         return [layer.view(key, gradient=True) for _, layer, key in weights.learned(self.net)]
 
     @reading
-    def state_dict(self) -> dict[str, np.ndarray]:
+    def state_dict(self, as_torch: bool = False) -> dict[str, Any]:
         """Copies of all parameters and running statistics under PyTorch's keys, in PyTorch's layout.
+
+        Args:
+            as_torch: whether they are tensors of PyTorch in the place of arrays, default False.
+
+        Raises:
+            ImportError: as_torch, and PyTorch is missing.
 
         Example:
             >>> sorted(model.state_dict())[:2]
             ['0.bias', '0.weight']
         """
-        return weights.state_dict(self.net)
+        state = weights.state_dict(self.net)
+        if not flag("as_torch", as_torch):
+            return state
+        from .export.torch.module import tensors
+
+        return tensors(state, "state_dict(as_torch=True)")
 
     @reentrant
     def load_state_dict(self, state: Any, strict: bool = True) -> weights.Loaded:
@@ -667,6 +707,48 @@ class Model:
 
         save(self.engine, path)
 
+    @reading
+    def to_torch(self) -> Any:
+        """The network as a module of PyTorch: the same outputs and weights, on memory of its own, in `eval()` mode.
+
+        A Sequential becomes a torch.nn.Sequential, and every layer its namesake. Recurrent layers and attentions give one tensor
+        there, as they do here; layers that PyTorch lacks, such as nn.Residual, are small modules under `backpass.export.torch`.
+
+        Returns a torch.nn.Module; `bp.from_torch` takes it back.
+
+        Raises:
+            ValueError: a layer without a counterpart, a module with a forward of its own, by name.
+            ImportError: PyTorch is missing.
+
+        Example:
+            >>> model.to_torch()[0]
+            Linear(in_features=4, out_features=8, bias=True)
+        """
+        from .export.torch.module import to_torch
+
+        return to_torch(self.engine)
+
+    @reading
+    def to_sklearn(self) -> Any:
+        """The network as a fitted estimator of scikit-learn: an MLPClassifier where the loss is of classes, else an MLPRegressor.
+
+        Its weights are copies, its classes the indices 0, 1, ...; `partial_fit` goes on with fresh moments. It predicts what
+        this model predicts. Dropout is left out. `bp.from_sklearn` takes it back.
+
+        Returns the estimator, with the solver and the learning rate of an SGD or Adam.
+
+        Raises:
+            ValueError: a network that is more than linear layers with biases and one kind of activation.
+            ImportError: scikit-learn is missing.
+
+        Example:
+            >>> model.to_sklearn().coefs_[0].shape
+            (4, 8)
+        """
+        from .export.sklearn_estimator import to_sklearn
+
+        return to_sklearn(self.engine)
+
     def plot_gradients(self, path: str | PathLike[str] | None = None) -> Any:
         """Plot of the norm of each layer's gradient over the steps of the last run, which a bp.GradientMonitor has watched.
 
@@ -701,6 +783,13 @@ class Model:
 
         return summary(self.engine)
 
+    @reentrant
+    def _repr_html_(self) -> str:
+        """For notebooks: the table of `summary()`."""
+        from .diagnostics.summary import summary_html
+
+        return summary_html(self.engine)
+
     def __repr__(self) -> str:
         engine = self.engine
         told = f"precision={engine.precision!r}, computed by {engine.unit}"
@@ -721,7 +810,7 @@ class Model:
             raise AttributeError(self._unknown(name))
         attribute = getattr(type(self), name, None)
         if isinstance(attribute, property) and attribute.fset is None:
-            hint = "; net, loss, dtype and seed are given to bp.Model, settings of layers and loss may change"
+            hint = "; net, loss, dtype, seed and like are given to bp.Model, settings of layers and loss may change"
             raise AttributeError(f"Model.{name} is read-only{hint}")
         super().__setattr__(name, value)
 
@@ -749,6 +838,7 @@ def load(
     net: Module | None = None,
     loss: AnyLoss | None = None,
     optimizer: OptimizerName | Optimizer | None = None,
+    metrics: AnyMetrics | None = None,
 ) -> Model:
     """The model in a file of `Model.save` or `ModelCheckpoint`; training goes on to the same bits as if it had never stopped.
 
@@ -763,6 +853,7 @@ def load(
             when it was written, newly made. The weights come from the file.
         loss: only needed where it is a class or a function of your own.
         optimizer: only needed where it is a class of your own. The learning rate and the moments come from the file.
+        metrics: only needed where functions are among them; default None, the names in the file.
 
     Raises:
         FileNotFoundError: there is no such file. CheckpointError: names the file and what is wrong with it.
@@ -775,7 +866,53 @@ def load(
     from .checkpoint.load import read  # here: `import backpass` is to be quick
 
     get_backend(backend)  # if it is missing, that is what to say
-    checkpoint = read(path, None if net is None else checked_net(net), loss, optimizer)
+    checkpoint = read(path, None if net is None else checked_net(net), loss, optimizer, metrics)
     model = Model(**checkpoint.arguments, backend=backend, threads=threads)
     checkpoint.restore(model.engine)
+    return model
+
+
+def load_onnx(
+    path: str | PathLike[str],
+    loss: AnyLoss = "mse",
+    optimizer: OptimizerName | Optimizer = "adam",
+    *,
+    outputs: str | Sequence[str] | None = None,
+    backend: Literal["auto", "native", "numba", "numpy"] = "auto",
+    threads: int | None = None,
+    seed: int = 0,
+) -> Model:
+    """The network of an ONNX file as a model that goes on training; needs `pip install "backpass[onnx]"`.
+
+    Arrays of the file that are weights become parameters under their names; running statistics are followed again. Dropout acts
+    while training. Only operators count that the outputs need.
+
+    Args:
+        path: the file, of opset 13 or newer. Nothing in it is executed, and nothing outside it is read.
+        loss: a name, a loss or a callable, as of bp.Model, default "mse".
+        optimizer: a name or an optimizer, default "adam".
+        outputs: the name of the output that the model gives, or several, default None: all.
+        backend: "auto" (default), "native", "numba" or "numpy".
+        threads: the most threads to use, default None: what bp.get_num_threads() says.
+        seed: of what is random in training, default 0.
+
+    Shapes: inputs and outputs are those of the file, of any number of rows, which come first. dtype: float64 where the file's
+    numbers have it, else float32.
+
+    Raises:
+        ImportError: onnx is missing. FileNotFoundError: there is no such file. CheckpointError: names the file and what is wrong
+            with it: damage, numbers in other files, an operator that backpass has not, with its node.
+
+    Source: https://onnx.ai/onnx/operators.
+
+    Example:
+        >>> bp.export.onnx(model, folder / "model.onnx")
+        >>> model = bp.load_onnx(folder / "model.onnx")
+    """
+    from .export.reading.load import check, network  # here: `import backpass` is to be quick
+
+    get_backend(backend)  # if it is missing, that is what to say
+    place, net, dtype = network(path, outputs)
+    model = Model(net, loss, optimizer, backend=backend, threads=threads, dtype=np.dtype(dtype), seed=seed)
+    check(place, model.engine)
     return model

@@ -1,4 +1,4 @@
-// Shuffle, gather and the random words behind them, of one ISA row, against plain loops.
+// Shuffle, gather, append and the random words behind them, of one ISA row, against plain loops.
 #include "kernel_test.hpp"
 #include "naive_philox.hpp"
 
@@ -92,12 +92,31 @@ void gather_images_from(T) {
         (gather_images<T, Source>(400, 1, 3, 300, 500, 0), ...);
 }
 
+// Rows that do not fit are left out; the count goes on.
+template <class Op, class T>
+void append(int64_t rows, int64_t cols, int64_t size, int64_t at) {
+    const Array<T> x({rows, cols}, -9, 9);
+    const auto kept = Array<T>::filled({size, cols});
+    const Array<int64_t> count({1}, double(at), double(at));
+    Op op;
+    op.x = x, op.kept = kept, op.count = count;
+    run(op);
+    for (int64_t i = 0; i < kept.size(); ++i) {
+        const int64_t row = i / cols - at;
+        CHECK(kept[i] == (at >= 0 && row >= 0 && row < rows ? x[row * cols + i % cols] : T(77)));
+    }
+    CHECK(count[0] == at + rows);
+}
+
 template <class T>
 void check(T t) {
     for (int64_t n = 0; n <= 70; ++n) {
         gather<Gather<T>, T>(5, n, 7, 0), gather<Gather<T>, T>(5, n, 7, 4), gather<Gather<T>, T>(n, 3, 50, 2);
         gather<Gather<T>, T>(3, n, 2, -1), gather<Gather<T>, T>(3, n, 1, 9);
     }
+    for (int64_t n = 0; n <= 40; ++n)
+        append<AppendRows<T>, T>(n, 3, 50, n), append<AppendRows<T>, T>(9, n, 12, 7);
+    append<AppendRows<T>, T>(4, 3, 9, -1), append<AppendRows<T>, T>(4, 3, 9, 9);
     gather<Gather<T>, T>(400, 700, 500, 0), gather<Gather<T>, T>(3, 70000, 4, 0);
     gather_from<T, float, double, std::int8_t, std::uint8_t, std::int16_t, std::uint16_t, std::int32_t,
                 int64_t>(t);
@@ -110,6 +129,7 @@ void check(T t) {
 int main() {
     check_philox();
     for (int64_t n = 0; n <= 70; ++n) gather<GatherLabels, int64_t>(4, n, 6, 1), shuffle(n, n, 7 * n);
+    append<AppendLabels, int64_t>(5, 1, 9, 3);
     for (const int64_t size : {127, 128, 129, 1000, 70000}) shuffle(size, 1LL << 33 | 5, -3);
     both_dtypes([](auto t) { check(t); });
     return finish();

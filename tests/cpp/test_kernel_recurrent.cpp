@@ -208,8 +208,53 @@ void each_cell(T t, int64_t B, int64_t steps, int64_t I, int64_t H, int64_t bits
     recurrent<GruCell, GruForward, GruBackward, GruBackwardWeight>(t, B, steps, I, H, bits);
 }
 
+// With a table and an index instead of x: the bits of an x that has a 1 at the index; NaN where there is no such row.
+template <class Cell, template <class> class Forward, template <class> class BackwardWeight, class T>
+void looked_up(T, int64_t H, bool reverse) {
+    constexpr int64_t B = 3, T_ = 4, V = 5, G = Cell::gates, K = Cell::kept;
+    const Array<T> table({V, G, H}, -.5, .5), weight_hh({H, G, H}, -.2, .2), nothing({B, T_, 0});
+    const Array<T> no_weight({0, G, H});
+    const Array<int64_t> index({B, T_}, 0, double(V)), lengths({B}, 0, double(T_ + 1));
+    const auto x = Array<T>::filled({B, T_, V});
+    for (int64_t k = 0; k < B * T_ * V; ++k) x.data()[k] = T(index[k / V] == k % V);
+    const auto y = Array<T>::filled({B, T_, H}), want = Array<T>::filled({B, T_, H});
+    const auto h_n = Array<T>::filled({B, H}), c_n = Array<T>::filled({B, H});
+    Forward<T> op;
+    op.x = x, op.weight_ih = table, op.weight_hh = weight_hh, op.lengths = lengths, op.reverse = reverse;
+    op.y = want, op.h_n = h_n;
+    if constexpr (is_lstm<Cell>) op.c_n = c_n;
+    run(op);
+    op.x = nothing, op.weight_ih = no_weight, op.table = table, op.index = index, op.y = y;
+    run(op);
+    for (int64_t k = 0; k < B * T_ * H; ++k) CHECK(y[k] == want[k]);
+
+    const Array<T> dpre({B, T_, K, H}, -1, 1);
+    const auto dtable = Array<T>::filled({V, G, H}), dweight = Array<T>::filled({V, G, H});
+    BackwardWeight<T> gradient;
+    gradient.x = x, gradient.lengths = lengths, gradient.y = want, gradient.dpre = dpre;
+    gradient.reverse = reverse, gradient.dweight_ih = dweight;
+    run(gradient);
+    gradient.x = nothing, gradient.dweight_ih = {}, gradient.index = index, gradient.dtable = dtable;
+    run(gradient);
+    for (int64_t k = 0; k < V * G * H; ++k) CHECK(is_close(dtable[k], double(dweight[k]), 64, 12));
+
+    for (const int64_t forged : {int64_t(-1), V, INT64_MIN, INT64_MAX}) {
+        for (int64_t k = 0; k < B * T_; ++k) index.data()[k] = forged;
+        run(op), run(gradient);
+        for (int64_t b = 0; b < B; ++b)
+            if (lengths[b] > 0) CHECK(std::isnan(h_n[b * H]));
+        for (int64_t k = 0; k < V * G * H; ++k) CHECK(dtable[k] == 0);
+    }
+}
+
 template <class T>
 void check(T t) {
+    for (const int64_t H : {1, 17, 90})
+        for (const bool reverse : {false, true}) {
+            looked_up<RnnCell, RnnForward, RnnBackwardWeight>(t, H, reverse);
+            looked_up<LstmCell, LstmForward, LstmBackwardWeight>(t, H, reverse);
+            looked_up<GruCell, GruForward, GruBackwardWeight>(t, H, reverse);
+        }
     for (int64_t bits = 0; bits < 128; ++bits) each_cell(t, 11, 5, 3, 6, bits);
     for (const int64_t size : {0, 1, 2, 7, 8, 15, 16, 17, 31, 33}) {
         each_cell(t, size, 4, 3, 5, 7 + size);

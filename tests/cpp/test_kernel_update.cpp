@@ -64,11 +64,12 @@ void sgd(int64_t n, int64_t bits) {
     const Step<T> s(n, bits >> 4 & 1);
     auto op = s.template call<SgdStep<T>>(bits & 4, bits & 8);
     op.step = s.step, op.velocity = when(velocity, s.a);
-    op.momentum = kMomentum, op.dampening = 0.25, op.nesterov = nesterov;
+    op.momentum = kMomentum, op.dampening = 0.25, op.nesterov = nesterov, op.lr_in_velocity = n & 1;
     s.check(op, false, [&](double& p, double g, double& v, double&, double&) {
         if (!velocity) return void(p -= kRate * g);
-        v = kMomentum * v + (s.step[0] == 0 ? 1 : 0.75) * g;
-        p -= kRate * (nesterov ? g + kMomentum * v : v);
+        const double early = op.lr_in_velocity ? kRate : 1, late = op.lr_in_velocity ? 1 : kRate;
+        v = kMomentum * v + (s.step[0] == 0 ? 1 : 0.75) * early * g;
+        p -= late * (nesterov ? early * g + kMomentum * v : v);
     });
 }
 
@@ -109,12 +110,16 @@ void rmsprop(int64_t n, int64_t bits) {
     auto op = s.template call<RmspropStep<T>>(bits & 4, bits & 8);
     op.v = s.b, op.grad_avg = when(centered, s.a), op.velocity = when(momentum, s.c);
     op.alpha = kBeta2, op.eps = kEps, op.momentum = kMomentum;
+    op.eps_inside = n & 1, op.lr_in_velocity = n & 2;
     s.check(op, false, [&](double& p, double g, double& average, double& v, double& velocity) {
         v = kBeta2 * v + (1 - kBeta2) * g * g;
         if (centered) average = kBeta2 * average + (1 - kBeta2) * g;
-        double update = g / (std::sqrt(std::fmax(0, v - (centered ? average * average : 0))) + kEps);
+        const double spread = std::fmax(0, v - (centered ? average * average : 0));
+        const bool early = momentum && op.lr_in_velocity;
+        double update = g / (op.eps_inside ? std::sqrt(spread + kEps) : std::sqrt(spread) + kEps);
+        if (early) update *= kRate;
         if (momentum) update = velocity = kMomentum * velocity + update;
-        p -= kRate * update;
+        p -= (early ? 1 : kRate) * update;
     });
 }
 

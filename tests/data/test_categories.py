@@ -91,7 +91,9 @@ def test_a_frame_of_columns_is_one_input() -> None:
         assert same_weights(model, models[0])
     assert np.array_equal(models[0].predict(X), models[1].predict(ids))
     of_one_name = {"x": X["x"], "categories": X["categories"].set_axis(["city", "city"], axis=1)}
-    assert np.array_equal(models[0].predict(of_one_name), models[0].predict(X))
+    of_places = bp.Model(Tokens())
+    of_places.fit(of_one_name, Y, epochs=2)
+    assert same_weights(of_places, models[0])
     plain = bp.Model(nn.FeatureTokenizer(0, 4, (5, 2)))
     plain.fit(frame()[chosen], np.zeros((N, 2, 4)))
     assert np.array_equal(plain.predict(frame()[chosen]), plain.predict(ids["categories"]))
@@ -129,6 +131,24 @@ def test_later_frames_are_read_by_label(tmp_path: Path) -> None:
         epochs=2,
     )
     assert same_weights(in_chunks, plain)
+
+
+def test_columns_of_a_frame_keep_their_places(tmp_path: Path) -> None:
+    """Both columns have the same labels, so that those of the other one would be found."""
+    labels = ["no", "yes"]
+    table = pandas().DataFrame({k: category(np.array(labels)[rng.integers(0, 2, N)], labels) for k in "ab"})
+    model = bp.Model(nn.Sequential(nn.Embedding(2, 3), nn.Flatten(), nn.Linear(6, 1)))
+    model.fit(table, Y)
+    model.save(tmp_path / "model.safetensors")
+    loaded = bp.load(tmp_path / "model.safetensors")
+    for one in (model, loaded, pickle.loads(pickle.dumps(model)), deepcopy(model)):
+        assert np.array_equal(one.predict(table), model.predict(table))
+        for call in (one.predict, lambda X: one.evaluate(X, Y), lambda X: one.fit(X, Y)):  # noqa: B023
+            with pytest.raises(
+                ValueError,
+                match=r"X has the columns \['b', 'a'\], expected \['a', 'b'\], in this order, as in the first fit",
+            ):
+                call(table[["b", "a"]])
 
 
 def fitted_with(X: Any, validation_data: Any) -> bp.History:
@@ -201,7 +221,12 @@ def test_a_file_with_other_labels_is_damaged(tmp_path: Path) -> None:
         files.write(path, tensors, {k: v for k, v in metadata.items() if k != "sha256"}, 1, False)
         with pytest.raises(CheckpointError, match="categories"):
             bp.load(path, net=Net())
-    del written["categories"]  # as in files of the first version
+    for wrong in ([], {"pairs": [["city", [1]]]}, {"pairs": [["city", "a"]]}):
+        metadata["backpass"] = json.dumps({**written, "category_columns": wrong})
+        files.write(path, tensors, {k: v for k, v in metadata.items() if k != "sha256"}, 1, False)
+        with pytest.raises(CheckpointError, match="category_columns"):
+            bp.load(path, net=Net())
+    del written["categories"], written["category_columns"]  # as in files of the first version
     metadata["backpass"] = json.dumps(written)
     files.write(path, tensors, {k: v for k, v in metadata.items() if k != "sha256"}, 1, False)
     assert bp.load(path, net=Net()).epoch == 3

@@ -31,7 +31,7 @@ class Rotary(nn.Module):
 
 
 class Hybrid(nn.Module):
-    """A recurrent layer below an attention whose weights are asked for, and used."""
+    """A recurrent layer below an attention whose weights are asked for, as they are by default, and left."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,8 +39,7 @@ class Hybrid(nn.Module):
 
     def forward(self, x: Any) -> Any:
         h = self.rnn(x)[0]
-        y, weights = self.attention(h, h, h, is_causal=True, average_attn_weights=False)
-        return h + y + weights.max(-1)[0].transpose(1, 2).mean(-1, keepdim=True)
+        return h + self.attention(h, h, h, is_causal=True)[0]
 
 
 class ByHand(nn.Module):
@@ -118,6 +117,9 @@ def test_steps_are_those_of_whole_sequences(on: str, name: str) -> None:
             [session.read(ids[:, :4]), session.read(ids[:, 4:5]), session.read(ids[:, 5:])], 1
         )
         assert np.abs(read - whole).max() <= tolerance * scale
+        # Sequences that are shorter than the window.
+        session.reset()
+        assert np.abs(stepped(session, ids[:, :5]) - model.predict(ids[:, :5])).max() <= tolerance * scale
 
 
 @pytest.mark.parametrize("name", [*NETS])
@@ -222,6 +224,24 @@ class Causal(nn.Module):
         return y if self.behind is None else self.behind(self, y)
 
 
+class Weighing(nn.Module):
+    """What makes numbers of the weights of an attention, by heads, is multiplied with its output."""
+
+    def __init__(self, made: Any, alone: bool = False) -> None:
+        super().__init__()
+        self.made, self.alone = made, alone
+        self.attention = nn.MultiheadAttention(WIDTH, 2, causal=True)
+
+    def forward(self, x: Any) -> Any:
+        y, weights = self.attention(x, x, x, average_attn_weights=False)
+        made = self.made(weights).transpose(1, 2).mean(-1, keepdim=True)
+        return made.expand(*y.shape) if self.alone else y * made
+
+
+def shifted(x: Any, steps: int) -> Any:
+    return bp.cat([np.zeros((x.shape[0], steps, WIDTH), np.float32), x], 1)[:, : x.shape[1]]
+
+
 def causal_mask(steps: int) -> np.ndarray:
     return np.triu(np.ones((steps, steps), bool), 1)
 
@@ -241,6 +261,16 @@ REFUSED = {
     "a sum over steps, by hand": (
         lambda: Causal(before=lambda _, x: bp.cat([x[:, :1], x[:, :-1]], 1)), "not those of the same steps",
     ),
+    "a shift by three": (lambda: Causal(behind=lambda _, y: y + shifted(y, 3)), "elements of several steps meet"),
+    "a shift by all but one": (
+        lambda: Causal(behind=lambda _, y: y + shifted(y, WINDOW - 1)), "elements of several steps meet",
+    ),
+    "factors by step": (
+        lambda: Causal(behind=lambda _, y: bp.cat([y[:, :4] * 1.5, y[:, 4:] * 2], 1)), "computes something else",
+    ),
+    "the smallest weight": (lambda: Weighing(lambda w: w.min(-1)[0]), "the weights of an attention are read"),
+    "exponentials of weights": (lambda: Weighing(lambda w: w.exp().sum(-1)), "the weights of an attention are read"),
+    "weights alone": (lambda: Weighing(lambda w: w[..., -1], alone=True), "the weights of an attention are read"),
 }  # fmt: skip
 
 
@@ -282,3 +312,18 @@ def test_errors_of_windows() -> None:
     for stride in (0, WINDOW + 1):
         with pytest.raises(ValueError, match=f"stride is {stride}"):
             learned.generate([1], 3, stride=stride)
+
+
+def test_an_attribute_of_a_network_is_no_number_of_positions() -> None:
+    class Own(nn.Module):
+        def __init__(self, inner: nn.Module) -> None:
+            super().__init__()
+            self.inner, self.max_len = inner, 3
+
+        def forward(self, x: Any) -> Any:
+            return self.inner(x)
+
+    recurrent = model_of(Own(tokens(nn.GRU(WIDTH, WIDTH)))).session()
+    assert recurrent.window is None
+    assert recurrent.read(ids_of(1, 7)).shape == (1, 7, VOCABULARY)
+    assert model_of(Own(NETS["pre-norm, learned positions"]())).session().window == WINDOW

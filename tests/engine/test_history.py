@@ -118,3 +118,40 @@ def test_learning_curves(tmp_path: Path) -> None:
     assert (tmp_path / "one.png").stat().st_size > 1000
     with pytest.raises(ValueError, match="no epoch"):
         bp.History().plot()
+
+
+def test_a_rate_that_changes_has_a_panel() -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    histories = {}
+    for name, factor in (("steady", 1.0), ("falling", 0.1)):
+        model = bp.Model(nn.Linear(3, 1), "mse", bp.optim.SGD(bp.optim.schedules.exponential(0.1, 4, factor)))
+        histories[name] = model.fit(X, Y, epochs=4)
+    assert len(histories["steady"].plot().axes) == 1
+    _, rates = histories["falling"].plot().axes
+    assert (rates.get_ylabel(), rates.get_yscale(), rates.get_legend()) == ("learning rate", "log", None)
+    assert list(rates.lines[0].get_ydata()) == histories["falling"].history["lr"]
+    both = bp.plots.learning_curves({name: (h.epoch, h.history) for name, h in histories.items()})
+    assert [text.get_text() for text in both.axes[1].get_legend().get_texts()] == ["steady", "falling"]
+
+
+def test_html_for_notebooks() -> None:
+    history = bp.History()
+    assert "<table" not in history._repr_html_()
+    for epoch in range(30):
+        history.append(
+            epoch, {"loss": 1 / (epoch + 1), "val_loss": math.nan if epoch == 2 else 2.0, "<b>": 1.0}
+        )
+    text = history._repr_html_()
+    assert "History of 30 epochs" in text
+    assert text.count("<tr>") == 12  # the head, five first, a row of dots, five last
+    assert text.count("<polyline") == 2
+    assert "&lt;b&gt;" in text
+    assert "<b>" not in text
+    assert "nan" not in text[: text.index("<table")]
+    assert len(text) < 12_000
+    assert "http" not in text
+    model = bp.Model(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), *(nn.Linear(4, 4) for _ in range(70))), "mse")
+    text = model._repr_html_()
+    for expected in ("Linear(3, 4)", "(4,)", ">16</td>", "12 more", "1,416 parameters", "loss MSELoss()"):
+        assert expected in text
+    assert "Model(" in repr(model)

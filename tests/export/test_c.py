@@ -14,6 +14,7 @@ import pytest
 import backpass as bp
 from backpass import nn
 from helpers.exported import FOR_C, compiled, program, shown, used
+from helpers.registered import sample_layers
 
 HERE = Path(__file__).parent
 POINTER = ctypes.POINTER(ctypes.c_float)
@@ -36,6 +37,38 @@ def nets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, np.n
         bp.export.c(model, path, name=name)
         found[name] = path, x, model.predict(x)
     return found
+
+
+# Of layers without C what the refusal says.
+REFUSED = {
+    "Embedding": "takes x: int64", "EmbeddingBag": "takes x: int64", "MultiheadAttention": "needs the op attention_forward",
+    "TransformerDecoderLayer": "takes tgt: float32, memory: float32", "TransformerEncoderLayer": "needs the op attention_forward",
+    "Upsample": "needs the op resize_forward",
+}  # fmt: skip
+
+
+@needs("gcc")
+def test_every_layer_computes_the_same(tmp_path: Path) -> None:
+    """Of all layers one library, since the compiler takes its time."""
+    expected = {}
+    for name, sample in sample_layers().items():
+        model, data = bp.Model(sample.make(), seed=1), sample.data(1)
+        y = model.predict(data)
+        if name in REFUSED:
+            with pytest.raises(ValueError, match=REFUSED[name]):
+                bp.export.c(model, tmp_path / f"{name}.c", name=name)
+        else:
+            (x,) = data.values()
+            expected[name] = x.astype(np.float32), y
+            bp.export.c(model, tmp_path / f"{name}.c", name=name)
+    compiled(
+        "gcc", [tmp_path / f"{name}.c" for name in expected], tmp_path / "all.so", "-O0", "-shared", "-fPIC"
+    )
+    library = ctypes.CDLL(str(tmp_path / "all.so"))
+    for name, (x, wanted) in expected.items():
+        y = np.empty(wanted.size, np.float32)
+        library[f"{name}_predict"](x.ctypes.data_as(POINTER), y.ctypes.data_as(POINTER))
+        np.testing.assert_allclose(y, wanted.ravel(), rtol=1e-5, atol=1e-5, err_msg=name)
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +146,87 @@ def test_scratch_memory_is_used_again(tmp_path: Path) -> None:
     layers = [layer for _ in range(9) for layer in (nn.Linear(16, 16), nn.ReLU())]
     bp.export.c(bp.Model(nn.Sequential(*layers)), tmp_path / "m.c")
     assert "#define MODEL_SCRATCH_BYTES 128\n" in (tmp_path / "m.c").read_text("ascii")
+
+
+@needs("gcc")
+@pytest.mark.parametrize(
+    "layers", [[nn.LayerNorm(3)], [nn.Linear(3, 3), nn.LayerNorm(3)], [nn.GroupNorm(1, 3)]], ids=len
+)
+def test_what_an_op_computes_for_training_takes_no_memory(layers: list[nn.Module], tmp_path: Path) -> None:
+    """Of norms that are the statistics, which no C writes."""
+    predicted(bp.Model(nn.Sequential(*layers)), np.array([[1, 2, 4]], np.float32), tmp_path)
+    scratch = 4 * 3 * (len(layers) - 1)
+    assert f"#define MODEL_SCRATCH_BYTES {scratch}\n" in (tmp_path / "m.c").read_text("ascii")
+
+
+class Far(nn.Module):
+    """Constants beyond float32, and one that float32 takes for 0."""
+
+    def forward(self, x: Any) -> Any:
+        return x.masked_fill(x < 0, -1e300).softmax(1) + bp.where(x > 2, 1e39, x) + 1e-50
+
+
+@needs("gcc")
+def test_constants_beyond_float32_are_infinite(tmp_path: Path) -> None:
+    predicted(bp.Model(Far()), np.array([[1, -1, 2, 3]], np.float32), tmp_path)
+
+
+@needs("gcc")
+@pytest.mark.parametrize("name", ["*/", "/*", "*/*", "/*/", "??/", "\\", "a*/ int x; /*"])
+def test_no_name_ends_a_comment(name: str, tmp_path: Path) -> None:
+    net = Chosen(name)
+    predicted(bp.Model(net), np.ones((1, 3), np.float32), tmp_path)
+
+
+class Chosen(nn.Module):
+    """A network of one layer, of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.layers = nn.ModuleDict({name: nn.Linear(3, 2)})
+
+    def forward(self, x: Any) -> Any:
+        (layer,) = self.layers.values()
+        return layer(x)
+
+
+def predicted(model: bp.Model, x: np.ndarray, folder: Path) -> None:
+    """Export, compile and run a model, and compare with what it predicts."""
+    expected = model.predict(x)
+    bp.export.c(model, folder / "m.c")
+    compiled("gcc", [folder / "m.c"], folder / "m.so", "-shared", "-fPIC")
+    y = np.empty(expected.size, np.float32)
+    ctypes.CDLL(str(folder / "m.so")).model_predict(x.ctypes.data_as(POINTER), y.ctypes.data_as(POINTER))
+    close(y, expected)
+
+
+class Counted(nn.Module):
+    def forward(self, x: Any) -> Any:
+        return x * float(x.shape[0])
+
+
+class Shared(nn.Module):
+    """A constant by the size of the batch."""
+
+    def forward(self, x: Any) -> Any:
+        return x + np.full((1, 3), 1 / x.shape[0])
+
+
+@pytest.mark.parametrize(
+    ("net", "message"),
+    [
+        (Counted(), r"layer '0' needs the op expression, of which steps depends on the size of the batch"),
+        (Shared(), r"layer '0' needs the op \w+, of which a constant depends on the size of the batch"),
+    ],
+)
+def test_numbers_that_depend_on_the_size_of_the_batch_are_refused(
+    net: nn.Module, message: str, tmp_path: Path
+) -> None:
+    model = bp.Model(nn.Sequential(net, nn.Linear(3, 2)))
+    model.predict(np.ones((2, 3)))
+    with pytest.raises(ValueError, match=message):
+        bp.export.c(model, tmp_path / "m.c")
+    assert not [*tmp_path.iterdir()]
 
 
 class Awkward(nn.Module):

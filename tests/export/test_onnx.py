@@ -11,6 +11,7 @@ import pytest
 import backpass as bp
 from backpass import nn
 from helpers.exported import NETS, used
+from helpers.registered import sample_layers
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
@@ -52,9 +53,31 @@ def test_onnxruntime_computes_the_same(name: str, tmp_path: Path) -> None:
             np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5, strict=True)
 
 
+@pytest.mark.parametrize("name", sample_layers())
+def test_every_layer_computes_the_same(name: str, tmp_path: Path) -> None:
+    sample = sample_layers()[name]
+    model, data = bp.Model(sample.make(), seed=1), sample.data(4)
+    expected = as_list(model.predict(data))
+    given = [x.astype(np.float32 if x.dtype.kind == "f" else np.int64) for x in data.values()]
+    for one, other in zip(answers(exported(model, tmp_path), *given), expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5, strict=True)
+
+
+class Convolved(nn.Module):
+    """A layer that shortens the lengths of rows, and forgets what is behind them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(3, 4, 3, stride=2, padding=1)
+
+    def forward(self, x: Any) -> Any:
+        return self.conv(x.transpose(1, 2)).transpose(1, 2)
+
+
 @pytest.mark.parametrize(
     "layers",
     [
+        lambda: [Convolved(), nn.GRU(4, 3, returns="last")],
         lambda: [nn.LSTM(3, 5, bidirectional=True, returns="last")],
         lambda: [nn.GRU(3, 5, 2)],
         lambda: [nn.Linear(3, 8), nn.TransformerEncoderLayer(8, 2, 16)],
@@ -113,6 +136,84 @@ def test_what_depends_on_the_size_of_the_batch_is_refused(tmp_path: Path) -> Non
         match=r"layer '1' needs the op reduce_sum, of which scale depends on the size of the batch",
     ):
         bp.export.onnx(model, tmp_path / "m.onnx")
+
+
+class Ones(nn.Module):
+    def forward(self, x: Any) -> Any:
+        return bp.ones(x.shape[0], x.shape[0]) @ x
+
+
+def test_an_expansion_to_two_batches_is_refused(tmp_path: Path) -> None:
+    model = bp.Model(Ones())
+    model.predict(np.ones((4, 4)))
+    with pytest.raises(ValueError, match=r"matmul_forward, of which several dimensions depend on the size"):
+        bp.export.onnx(model, tmp_path / "m.onnx")
+
+
+class Names(nn.Module):
+    """An input, parameters and outputs of the same names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.x, self.output, self.y = (nn.Parameter(np.full(3, float(n))) for n in (2, 3, 4))
+
+    def forward(self, x: Any, output: Any) -> Any:
+        return {"x": x * self.x, "y": output * self.output + self.y, "constant": x + 5}
+
+
+class OutputOfOutput(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.constant = nn.Parameter(np.ones(3))
+
+    def forward(self, output: Any) -> Any:
+        return bp.where(output > 2, output, -1.5) * self.constant
+
+
+def test_names_that_are_taken_get_a_number(tmp_path: Path) -> None:
+    x, z = np.ones((2, 3), np.float32), np.full((2, 3), 2, np.float32)
+    model = bp.Model(Names())
+    expected = model.predict({"x": x, "output": z})
+    path = exported(model, tmp_path)
+    for one, other in zip(answers(path, x, z), expected.values(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    graph = onnx.load(path).graph
+    assert [one.name for one in graph.input] == ["x", "output"]
+    assert {"x_2", "output_2", "y"} <= {one.name for one in graph.initializer}
+    assert [one.name for one in graph.output] == ["x_3", "y_2", "constant"]
+    model = bp.Model(OutputOfOutput())
+    expected = model.predict(z)
+    np.testing.assert_array_equal(answers(exported(model, tmp_path), z)[0], expected)
+    graph = onnx.load(tmp_path / "model.onnx").graph
+    assert [one.name for one in graph.output] == ["output_2"]
+    assert "constant" in {one.name for one in graph.initializer}
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.AdaptiveAvgPool2d(3), nn.AdaptiveMaxPool2d(3), nn.AvgPool2d(2), nn.MaxPool2d(2)]
+)
+def test_pooling_keeps_what_is_not_finite_in_its_windows(layer: nn.Module, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).standard_normal((2, 1, 6, 6)).astype(np.float32)
+    x[0, 0, 1, 1], x[1, 0, 4, 4] = np.inf, -np.inf
+    model = bp.Model(nn.Sequential(layer))
+    expected = model.predict(x)
+    (answer,) = answers(exported(model, tmp_path), x)
+    np.testing.assert_allclose(answer, expected, rtol=1e-5, atol=1e-5)
+    assert np.isfinite(answer).any()
+
+
+class Far(nn.Module):
+    """A constant beyond float32."""
+
+    def forward(self, x: Any) -> Any:
+        return x.masked_fill(x < 0, -1e300).softmax(1)
+
+
+def test_constants_beyond_the_dtype_are_infinite(tmp_path: Path) -> None:
+    x = np.array([[1, -1, 2], [3, 4, -5]], np.float32)
+    model = bp.Model(Far())
+    expected = model.predict(x)
+    np.testing.assert_allclose(answers(exported(model, tmp_path), x)[0], expected, rtol=1e-6)
 
 
 def test_an_op_without_a_counterpart_is_refused_with_its_layer(

@@ -289,7 +289,7 @@ REFUSED: dict[str, tuple[Callable[[bp.Model], Any], str]] = {
     "learning_rate of the optimizer": (lambda m: setattr(m.optimizer, "learning_rate", 0.1), "it is called lr"),
     "beta of the optimizer": (lambda m: setattr(m.optimizer, "beta", 0.1), "did you mean 'betas'"),
     "optimiser": (lambda m: setattr(m, "optimiser", "sgd"), "did you mean 'optimizer'"),
-    "metrics": (lambda m: setattr(m, "metrics", ["mae"]), "accuracy is always there"),
+    "metrics": (lambda m: setattr(m, "metrics", "mae"), "metrics is 'mae', expected a list"),
     "net": (lambda m: setattr(m, "net", nn.Linear(6, 3)), "Model.net is read-only"),
     "loss": (lambda m: setattr(m, "loss", "mae"), "Model.loss is read-only"),
     "epoch": (lambda m: setattr(m, "epoch", 3), "Model.epoch is read-only"),

@@ -82,14 +82,14 @@ def start(model: bp.Model) -> None:
             parameter[...] = 0.5 * values + (1 if name.endswith("weight") else 0)
 
 
-def model_of(case: Case, backend: Backend, dtype: str) -> bp.Model:
-    """A model at the start of a case."""
+def model_of(case: Case, backend: Backend, dtype: str, like: str | None = None) -> bp.Model:
+    """A model at the start of a case, with the conventions of a library."""
     hyper = dict(case.hyper)
     if case.schedule:
         name, arguments = case.schedule
         hyper["lr"] = getattr(optim.schedules, name)(**arguments)
     optimizer = getattr(optim, case.optimizer)(**hyper, **case.clip)
-    model = bp.Model(case.net(bp.nn), case.loss(bp.nn), optimizer, dtype=dtype)
+    model = bp.Model(case.net(bp.nn), case.loss(bp.nn), optimizer, dtype=dtype, like=like)
     model.backend = backend
     start(model)
     return model

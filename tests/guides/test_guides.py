@@ -11,7 +11,22 @@ import pytest
 import backpass as bp
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-GUIDES = [*sorted((DOCS / "guides").glob("*.md")), DOCS / "numerics.md", DOCS / "how_it_works.md"]
+BLOCK = re.compile(r"^```python[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
+PAGES = [page for page in sorted(DOCS.rglob("*.md")) if BLOCK.search(page.read_text("utf-8"))]
+# What a page needs beside the test extra, by what stands in it.
+NEEDED = {
+    "import optuna": "optuna",
+    "import torch": "torch",
+    "import keras": "keras",
+    "bp.TensorBoard": "tensorboardX",
+}
+
+
+def case(page: Path) -> Any:
+    """A page as a case; the site runs those without PyTorch."""
+    mark = pytest.mark.torch if "import torch" in page.read_text("utf-8") else pytest.mark.pages
+    return pytest.param(page, marks=mark, id=page.relative_to(DOCS).with_suffix("").as_posix())
+
 
 pytestmark = [
     pytest.mark.skipif(not DOCS.exists(), reason="the documents are not beside the tests"),
@@ -20,23 +35,40 @@ pytestmark = [
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.stem)
-def test_guide(guide: Path, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("page", map(case, PAGES))
+def test_page(page: Path, request: pytest.FixtureRequest) -> None:
     pytest.importorskip("sklearn")
-    text = guide.read_text("utf-8")
-    if "import optuna" in text:
-        pytest.importorskip("optuna")
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    text = page.read_text("utf-8")
+    for line, module in NEEDED.items():
+        if line in text:
+            pytest.importorskip(module)
     if "BACKPASS_DATA" in text:
         request.getfixturevalue("data_dir")
         pytest.importorskip("pandas")
     if "bp.export.onnx" in text:
         pytest.importorskip("onnx")
         pytest.importorskip("onnxruntime")
-    blocks = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    assert blocks, f"{guide.name} has no code"
-    names: dict[str, Any] = {"__name__": guide.stem}
-    for number, block in enumerate(blocks, 1):
-        exec(compile(block, f"{guide.name}, block {number}", "exec"), names)
+    names: dict[str, Any] = {"__name__": page.stem}
+    for number, block in enumerate(BLOCK.findall(text), 1):
+        exec(compile(block, f"{page.name}, block {number}", "exec"), names)
+    pyplot.close("all")
+
+
+@pytest.mark.parametrize("folder", ["guides", "course", "reference"])
+def test_every_page_can_be_reached(folder: str) -> None:
+    """The map of each folder, index.md, leads to all of its pages: it names them, or takes the rest by `*`."""
+    text = (DOCS / folder / "index.md").read_text("utf-8")
+    trees = re.findall(r"^```{toctree}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    named = {line for tree in trees for line in tree.splitlines()}
+    pages = {page.stem for page in (DOCS / folder).glob("*.md")} - {"index"}
+    assert "*" in named or pages <= named
+
+
+def test_no_block_of_a_shell_is_a_cell() -> None:
+    """In jupytext's Markdown a block of sh or bash is a cell of a notebook and would run: it is "console" here."""
+    for page in DOCS.rglob("*.md"):
+        assert not re.search(r"^```(sh|bash|perl|ruby|R)$", page.read_text("utf-8"), re.MULTILINE), page.name
 
 
 def test_the_page_of_ops_is_current() -> None:
@@ -72,7 +104,9 @@ WITHOUT_PAGE = {"Logs", "Loss", "Monitor", "Optimizer", "Schedule", "by_name"}
 def test_the_reference_is_complete() -> None:
     """Every public class and function has an entry in docs/reference."""
     pages = "\n".join(page.read_text("utf-8") for page in (DOCS / "reference").glob("*.md"))
-    entries = {entry.rpartition(".")[2] for entry in re.findall(r"^::: (\S+)", pages, re.MULTILINE)}
+    entries = {
+        entry.rpartition(".")[2] for entry in re.findall(r"^\.\. auto\w+:: (\S+)", pages, re.MULTILINE)
+    }
     assert {*public()} - WITHOUT_PAGE - entries == set()
 
 

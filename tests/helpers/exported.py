@@ -99,6 +99,31 @@ class Functions(nn.Module):
         return (*parts, y.clamp(-0.2, 0.3), bp.where(y >= 0.1, y, x), outer @ outer.transpose(1, 2))
 
 
+class Integers(nn.Module):
+    """All arithmetic of integers that become indices, quotients and rests by 0 among them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(50, 3)
+
+    def forward(self, a: Any, b: Any, x: Any) -> Any:
+        chosen = bp.where(x > 0, a - 2 * b, a // 3)
+        whole = [
+            a + b,
+            a * b,
+            a // b,
+            a % b,
+            a % 7,
+            a // -4,
+            chosen,
+            x.long(),
+            (x * 1e30).long(),
+            a.clamp(-3, 5),
+        ]
+        compared = [a < b, a <= b, a > b, a >= b, a == b, a != 2]
+        return self.table(bp.cat(whole, 1) % 50), bp.cat(compared, 1)
+
+
 def numbers(*shape: int) -> Any:
     return lambda: RNG.standard_normal((ROWS, *shape)).astype(np.float32)
 
@@ -244,17 +269,25 @@ NETS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
         ],
         numbers(6, 3),
     ),
+    "cropped": (
+        lambda: [nn.RandomCrop((4, 9), padding=(0, 2)), nn.Conv2d(3, 2, 3), nn.RandomCrop(2)],
+        numbers(3, 7, 6),
+    ),
     "branches": (Branches, numbers(6)),
     "inputs_and_outputs": (InputsAndOutputs, lambda: (numbers(6)(), below(7)())),
     "last_states": (LastStates, numbers(6, 3)),
     "class_token": (ClassToken, numbers(4, 8)),
     "tied": (Tied, below(9, 3)),
     "functions": (Functions, numbers(4)),
+    "integers": (
+        Integers,
+        lambda: (RNG.integers(-20, 20, (ROWS, 6)), RNG.integers(-3, 4, (ROWS, 6)), numbers(6)() * 9),
+    ),
 }
 # Those of which bp.export.c takes each op, with one input and output.
 FOR_C = [
     "mlp", "activations", "norms", "residual", "nothing", "flat", "conv1d", "conv2d", "residual_conv", "transposed",
-    "transposed1d", "padded", "adaptive", "average", "dilated", "rnn", "lstm", "gru", "branches",
+    "transposed1d", "padded", "adaptive", "average", "dilated", "cropped", "rnn", "lstm", "gru", "branches",
 ]  # fmt: skip
 
 

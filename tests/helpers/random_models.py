@@ -1,6 +1,6 @@
 """Models drawn at random, each with its own network, loss, optimizer, schedule, callbacks: what many fits are compared on."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -40,6 +40,22 @@ def random_callbacks(seed: int) -> list[bp.Callback]:
     model = random_model(seed)
     plateau = [] if model.optimizer.schedule else [bp.ReduceLROnPlateau(patience=1)]
     return [[bp.EarlyStopping(patience=patience)], plateau, []][seed % 3]
+
+
+class Counts(bp.Callback):
+    """Counts the epochs of all models that train with one, copies among them."""
+
+    epochs: ClassVar[list[int]] = []
+
+    def on_epoch_end(self, epoch: int, logs: Any) -> None:
+        self.epochs.append(epoch)
+
+    @classmethod
+    def taken(cls) -> int:
+        """How many epochs were trained since this was asked last."""
+        count = len(cls.epochs)
+        cls.epochs.clear()
+        return count
 
 
 def random_sizes(count: int) -> tuple[list[int], list[int]]:

@@ -33,6 +33,24 @@ def random(dtype: str = "float32") -> bp.Model:
     return bp.Model(net, "cross_entropy", optim.SGD(lr=0.1, momentum=0.9), dtype=dtype)
 
 
+class Centred(nn.Module):
+    """Each row of whose output depends on the others of the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(6, 3)
+
+    def forward(self, x: Any) -> Any:
+        y = self.inner(x)
+        return y - y.mean(0)
+
+
+def traced() -> bp.Model:
+    """Its loss is a function, which each process has at an address of its own."""
+    loss = nn.traced(lambda pred, y: ((pred - y) ** 2).mean(dim=-1))
+    return bp.Model(nn.Linear(6, 3), loss, optim.SGD(lr=0.1), dtype="float64")
+
+
 def digest(model: bp.Model) -> str:
     moments = (model.engine.optimizer_state[name] for name in model.optimizer.slots)
     return hashlib.sha256(b"".join(a.tobytes() for a in [*model.state_dict().values(), *moments])).hexdigest()
@@ -106,6 +124,19 @@ def scenarios(comm: Any, folder: Path) -> dict[str, Any]:
         model.fit(X, Y, sample_weight=WEIGHT, epochs=15, comm=comm, resume=True)
         found["resumed"] = model.engine.flat.params.tolist()
 
+    model = traced()
+    model.fit(X, X[:, :3], comm=comm, batch_size=32, epochs=2)
+    found["traced"] = model.engine.flat.params.tolist()
+    found["rows mixed"] = ""
+    for mixed in (
+        bp.Model(Centred()),
+        bp.Model(nn.Linear(6, 3), nn.traced(lambda pred, y: (pred - y).var())),
+    ):
+        try:
+            mixed.fit(X, X[:, :3], comm=comm, batch_size=32)
+        except ValueError as error:
+            found["rows mixed"] += str(error)
+
     rows = X.copy()
     rows[7, 2] = np.nan if rank == last else 0.0
     mine: Any = rank == last
@@ -119,6 +150,7 @@ def scenarios(comm: Any, folder: Path) -> dict[str, Any]:
         "batch_size": {"batch_size": 16 if mine else 32},
         "epochs": {"epochs": -1 if mine else 2},
         "seed": {"seed": 5 if mine else 4},
+        "class_weight": {"class_weight": {0: 1.0, 1: 3.0 if mine else 2.0, 2: 1.0}},
     }.items():
         start = time.perf_counter()
         given = {"X": X, "y": Y, "sample_weight": WEIGHT, "batch_size": 32, "epochs": 15} | options

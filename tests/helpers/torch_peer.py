@@ -25,6 +25,15 @@ class Residual(torch.nn.Module):
         return (x if self.shortcut is None else self.shortcut(x)) + self.inner(x)
 
 
+class Permute(torch.nn.Module):
+    def __init__(self, dims: tuple[int, ...]) -> None:
+        super().__init__()
+        self.dims = dims
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.permute(self.dims)
+
+
 class GlobalAvgPool(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.flatten(2).mean(-1)
@@ -143,6 +152,7 @@ nn = SimpleNamespace(
     **vars(torch.nn)
     | {
         "Residual": Residual,
+        "Permute": Permute,
         "GlobalAvgPool": GlobalAvgPool,
         "GlobalMaxPool": GlobalMaxPool,
         "PositionalEmbedding": PositionalEmbedding,

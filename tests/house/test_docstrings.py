@@ -3,6 +3,7 @@
 import doctest
 import inspect
 import os
+import pkgutil
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import backpass as bp
 from backpass import callbacks, export, losses, nn, optim
 from backpass.optim import schedules
+from golden.like_cases import KERAS_FILE
 
 pytestmark = pytest.mark.skipif("BACKPASS_ISA" in os.environ, reason="docstrings know no instruction sets")
 MODULES = (bp, nn, losses, optim, schedules, callbacks, export)
@@ -40,6 +42,21 @@ def public() -> Iterator[tuple[str, Any]]:
 
 PUBLIC = dict(public())
 each = pytest.mark.parametrize("name", PUBLIC)
+
+
+def met() -> Iterator[tuple[str, Any]]:
+    """Classes of docs/reference that users meet without importing them, such as what a function returns."""
+    pages = (Path(__file__).resolve().parents[2] / "docs" / "reference").glob("*.md")
+    for name in re.findall(
+        r"^\.\. autoclass:: (\S+)", "\n".join(p.read_text("utf-8") for p in sorted(pages)), re.MULTILINE
+    ):
+        if not name.startswith("backpass.sklearn."):  # their examples run in tests/sklearn
+            one = pkgutil.resolve_name(name)
+            if one not in PUBLIC.values():
+                yield name, one
+
+
+WITH_EXAMPLES = PUBLIC | dict(met())
 
 
 def arguments(one: Callable[..., Any]) -> list[inspect.Parameter]:
@@ -92,14 +109,21 @@ def test_no_line_is_too_long_for_an_editor(name: str) -> None:
     assert max(map(len, text_of(name).splitlines())) <= LONGEST
 
 
-@each
+# What an example needs beside backpass.
+NEEDED = {
+    "backpass.export.onnx": "onnx", "backpass.from_torch": "torch", "backpass.Model.to_torch": "torch",
+    "backpass.from_sklearn": "sklearn", "backpass.Model.to_sklearn": "sklearn", "backpass.from_keras": "h5py",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_examples_run(name: str, tmp_path: Path) -> None:
-    if name == "backpass.export.onnx":
-        pytest.importorskip("onnx")
+    if name in NEEDED:
+        pytest.importorskip(NEEDED[name])
     finder = doctest.DocTestFinder(recurse=False)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
-    for test in finder.find(PUBLIC[name], name, globs=names(tmp_path)):
+    for test in finder.find(WITH_EXAMPLES[name], name, globs=names(tmp_path)):
         assert test.examples, f"{name} has no example"
         said: list[str] = []
         assert runner.run(test, out=said.append).failed == 0, "".join(said)
@@ -125,5 +149,6 @@ def names(folder: Path) -> dict[str, Any]:
     return {
         "forecaster": forecaster, "session": forecaster.session(batch=2), "writer": bp.Model(Writer(), "cross_entropy"),
         "bp": bp, "nn": nn, "optim": optim, "np": np, "X": X, "y": X[:, 0] * X[:, 1], "labels": np.arange(96) % 3,
+        "keras_file": KERAS_FILE,
         "model": made(1, "mse"), "classifier": made(3, "cross_entropy"), "folder": folder,
     }  # fmt: skip

@@ -79,6 +79,8 @@ def covered() -> dict[str, set[str]]:
 OPS = {
     "mean_loss": "the end of every traced loss: test_torch_traced",
     "attention_step": "attention over what a session keeps: tests/engine/test_attending_sessions.py",
+    "append_labels": "what an epoch is measured by: tests/training/test_metrics_of_runs.py",
+    "append_rows": "what an epoch is measured by: tests/training/test_metrics_of_runs.py",
     "gather": "the batches of fit: test_torch_loops",
     "gather_labels": "the batches of fit: test_torch_loops",
     "index_function": "beside PyTorch in tests/nn/test_index_arithmetic.py",

@@ -27,6 +27,7 @@ from backpass import nn, optim
 from helpers.random_models import (
     LABELS,
     VALIDATION,
+    Counts,
     X,
     random_callbacks,
     random_model,
@@ -58,8 +59,8 @@ def train(folder: Path) -> str:
     """Five models, from their start or from what the folder holds; the table and all weights in one number."""
     models = [random_model(seed) for seed in range(5)]
     runs = bp.fit_many(
-        models, X, LABELS, epochs=25, batch_size=7, validation_data=VALIDATION, callbacks=random_callbacks,
-        threads=2, directory=folder, every="1 epoch",
+        models, X, LABELS, epochs=25, batch_size=7, validation_data=VALIDATION,
+        callbacks=lambda n: [*random_callbacks(n), Counts()], threads=2, directory=folder, every="1 epoch",
     )  # fmt: skip
     digest = hashlib.sha256(json.dumps(runs.rows).encode())
     for model in models:
@@ -79,7 +80,8 @@ def halve(folder: Path) -> str:
     space = {"width": [4, 8, 16, 24], "lr": lambda rng: 10 ** rng.uniform(-4, -1)}
     trials = bp.search(
         build, space, X, LABELS, trials=12, strategy="halving", epochs=40, min_epochs=4, ahead=4, batch_size=7,
-        validation_data=VALIDATION, callbacks=[bp.EarlyStopping(patience=9)], threads=2, directory=folder, every="1 epoch",
+        validation_data=VALIDATION, callbacks=[bp.EarlyStopping(patience=9), Counts()], threads=2, directory=folder,
+        every="1 epoch",
     )  # fmt: skip
     rows = [{name: value for name, value in row.items() if name != "seconds"} for row in trials.rows]
     digest = hashlib.sha256(json.dumps(rows).encode())
@@ -96,18 +98,19 @@ def attack(
     runs, result = folder / "runs", folder / "result"
 
     def run() -> None:
-        result.write_text(train(runs))
+        result.write_text(f"{train(runs)} {Counts.taken()}")
 
-    def clear() -> str:
-        found = result.read_text()
+    def clear() -> tuple[str, int]:
+        found, trained = result.read_text().split()
         for file in [result, *runs.iterdir()]:
             file.unlink()
-        return found
+        return found, int(trained)
 
     assert os.waitpid(child(run), 0)[1] == 0, "the undisturbed run failed"
-    wanted = clear()
+    wanted, whole = clear()
     done = ended = resumed = 0
     while done < kills:
+        found = runs.exists() and any(runs.glob("*.safetensors"))
         pid = child(run)
         time.sleep(moments.uniform(0.0, longest))
         os.kill(pid, signal.SIGKILL)
@@ -116,9 +119,14 @@ def attack(
         resumed += killed and runs.exists() and any(runs.iterdir())
         if not killed or done == kills:
             if killed:
+                found = any(runs.glob("*.safetensors"))
                 assert os.waitpid(child(run), 0)[1] == 0, f"seed {seed}: the last run failed"
-            assert clear() == wanted, (
+            ending, trained = clear()
+            assert ending == wanted, (
                 f"seed {seed}: after {done} kills it ended with another table or other bits"
+            )
+            assert (trained < whole) == found, (
+                f"seed {seed}: {trained} of {whole} epochs were trained after {done} kills"
             )
             ended += 1
     return ended, resumed

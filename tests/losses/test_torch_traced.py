@@ -221,6 +221,8 @@ def test_what_a_loss_may_be() -> None:
         step(lambda pred, y: (pred - y).abs().mean(), sample_weight=np.ones(8))
     with pytest.raises(TypeError, match=r"an `if` on a tensor.*\n  in .*test_torch_traced.py:\d+: .*if pred"):
         step(lambda pred, y: pred.mean() if pred.sum() > 0 else y.mean())
+    with pytest.raises(TypeError, match="an `if` on a tensor"):
+        step(max)  # Python says of it no arguments
     with pytest.raises(TypeError, match="TracedLoss: f is 3, expected a function"):
         nn.traced(3)  # type: ignore[arg-type]
     assert math.isfinite(bp.Model(nn.Linear(SIZE, 2), nn.traced(lambda p, y: (p * y).mean())).step(x, y))

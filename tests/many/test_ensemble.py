@@ -100,7 +100,51 @@ def test_classes_of_your_own_need_build(tmp_path: Path) -> None:
         bp.Ensemble.load(tmp_path / "own", build=lambda: 3)  # type: ignore[arg-type, return-value]
 
 
-@pytest.mark.parametrize("broken", ["{", '{"seeds": [0], "groups": []}', '{"seeds": [], "groups": []}', "[]"])
+def test_build_of_another_net_is_told(tmp_path: Path) -> None:
+    class Scaled(Own):
+        def __init__(self, scale: float) -> None:
+            super().__init__()
+            self.scale = scale
+
+        def forward(self, x: Any) -> Any:
+            return self.inner(x) * self.scale
+
+    bp.Ensemble([bp.Model(Scaled(0.1)), bp.Model(Scaled(5.0), seed=1)]).save(tmp_path / "own")
+    with pytest.warns(RuntimeWarning, match=r"net had other settings than Scaled\(0\.1\), which build made"):
+        bp.Ensemble.load(tmp_path / "own", build=lambda: bp.Model(Scaled(0.1)))
+
+
+def test_labels_of_categories_are_in_the_file(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+
+    def frame(labels: str, declared: str) -> Any:
+        return pandas.DataFrame({"c": pandas.Categorical([*labels], [*declared])})
+
+    models = [
+        bp.Model(nn.Sequential(nn.Embedding(3, 4), nn.Flatten(), nn.Linear(4, 1)), seed=s) for s in range(2)
+    ]
+    for model, declared in zip(models, ("abc", "cab"), strict=True):
+        model.fit(frame("bca", declared), [1.0, 2.0, 3.0])
+    ensemble = bp.Ensemble(models)
+    ensemble.save(tmp_path / "file")
+    asked = frame("cb", "cb")
+    assert np.array_equal(bp.Ensemble.load(tmp_path / "file").predict(asked), ensemble.predict(asked))
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "{",
+        '{"seeds": [0], "groups": []}',
+        '{"seeds": [], "groups": []}',
+        "[]",
+        '{"seeds": [0], "groups": [{"members": [0]}]}',
+        '{"seeds": [0], "groups": [{"members": [0], "model": {}}]}',
+        '{"seeds": [0], "groups": [{"members": [0], "model": 3}], "categories": []}',
+        '{"seeds": [0], "groups": [{"members": ["0"], "model": {}}]}',
+        '{"seeds": {"0": 0}, "groups": [{"members": [0], "model": {}}]}',
+    ],
+)
 def test_forged_files_are_refused(broken: str, tmp_path: Path) -> None:
     from backpass.checkpoint import files
 

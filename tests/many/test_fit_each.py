@@ -1,6 +1,8 @@
 """fit_each: a model for each key, with the bits of its own fit; only weights are kept, and go into one file."""
 
+import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +121,114 @@ def test_a_failure_ends_that_model_alone(tmp_path: Path) -> None:
     assert same(bp.ModelsByKey.load(tmp_path / "file")["bo"], models["bo"])
 
 
+class Scaled(nn.Module):
+    """Of a class that no file can describe."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.scale = nn.Linear(6, 3), 1.0
+
+    def forward(self, x: Any) -> Any:
+        return self.inner(x) * self.scale
+
+
+class Scales(bp.Callback):
+    def on_epoch_end(self, epoch: int, logs: Any) -> None:
+        self.model.net.scale = 2.0
+
+
+def test_models_that_compute_something_else_with_equal_weights_are_refused() -> None:
+    def other(key: str) -> bp.Model:
+        loss = nn.CrossEntropyLoss(label_smoothing=0.1 if key == "di" else 0.0)
+        return bp.Model(nn.Sequential(nn.Linear(6, 3), nn.ReLU() if key == "cy" else nn.Tanh()), loss)
+
+    with pytest.warns(
+        RuntimeWarning, match="2 of 4 models failed.*'cy'.*a model has another net than the first: Sequential"
+    ):
+        models = bp.fit_each(other, DATA, **CALL)
+    assert [*models] == ["ann", "bo"]
+    assert "a model has another loss than the first: CrossEntropyLoss(label_smoothing=0.1)" in str(
+        models.errors["di"]
+    )
+    with pytest.warns(
+        RuntimeWarning, match="1 of 4 models failed.*'bo'.*a model has another net than the first: Scaled"
+    ):
+        scaled = bp.fit_each(
+            bp.Model(Scaled(), "cross_entropy"), DATA, **CALL,
+            callbacks=lambda key: [Scales()] if key == "bo" else [],
+        )  # fmt: skip
+    assert same(scaled["cy"], alone(bp.Model(Scaled(), "cross_entropy"), "cy"))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_build_and_callbacks_are_called_for_one_key_after_the_other(threads: int) -> None:
+    called: list[str] = []
+
+    def seeded(key: str) -> bp.Model:
+        time.sleep(0.02 if key == "ann" else 0.0)
+        called.append(f"build {key}")
+        if key == "ann":
+            raise OSError("no such user")
+        return bp.Model(with_everything(8), "cross_entropy", seed=len(called))
+
+    def callbacks(key: str) -> list[bp.Callback]:
+        called.append(f"callbacks {key}")
+        if key == "di":
+            raise OSError("no callbacks")
+        return []
+
+    with pytest.warns(RuntimeWarning, match="2 of 4 models failed.*'ann'"):
+        models = bp.fit_each(seeded, DATA, **CALL, callbacks=callbacks, threads=threads)
+    assert called == [
+        "build ann",
+        *(f"{what} {key}" for key in ("bo", "cy", "di") for what in ("build", "callbacks")),
+    ]
+    assert [row["error"] for row in models.rows] == ["OSError: no such user", "", "", "OSError: no callbacks"]
+    for key, seed in (("bo", 2), ("cy", 4)):
+        assert same(models[key], alone(bp.Model(with_everything(8), "cross_entropy", seed=seed), key))
+
+
+def test_where_all_failed_nothing_is_written(tmp_path: Path) -> None:
+    with pytest.warns(RuntimeWarning, match="4 of 4 models failed"):
+        models = bp.fit_each(bp.Model(nn.Linear(5, 3), "cross_entropy"), DATA, **CALL)
+    with pytest.raises(bp.CheckpointError, match="all 4 models failed"):
+        models.save(tmp_path / "file")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_labels_of_categories_are_in_the_file(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"c": pandas.Categorical([*"bca"] * 20, ["c", "a", "b"])})
+    common = bp.Model(nn.Sequential(nn.Embedding(3, 4), nn.Flatten(), nn.Linear(4, 1)))
+    common.fit(frame, np.arange(60.0))
+    data = {"k": np.arange(60) % 2, "c": np.arange(60)[:, None] % 3, "y": np.arange(60.0)}
+    models = bp.fit_each(common, data, by="k", X="c", y="y")
+    models.save(tmp_path / "file")
+    loaded = bp.ModelsByKey.load(tmp_path / "file")
+    for key, model in models.items():
+        assert np.array_equal(loaded[key].predict(frame), model.predict(frame))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"model": {}}, {"model": 3}, {"keys": 3}, {"keys": [[1]]}, {"keys": [1, 1]}, {"by": 3}, {"X": [3]}, {"seed": "x"},
+        {"categories": 3},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_forged_files_are_refused(changed: dict[str, Any], tmp_path: Path) -> None:
+    from backpass.checkpoint import files
+
+    models = bp.fit_each(small("cross_entropy"), DATA, **CALL)
+    models.save(tmp_path / "file")
+    tensors, metadata = files.read(tmp_path / "file")
+    metadata["backpass"] = json.dumps(json.loads(metadata["backpass"]) | changed)
+    files.write(tmp_path / "forged", tensors, metadata)
+    with pytest.raises(bp.CheckpointError, match="forged does not describe a model"):
+        bp.ModelsByKey.load(tmp_path / "forged")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -133,6 +243,14 @@ def test_a_failure_ends_that_model_alone(tmp_path: Path) -> None:
         ({"data": DATA | {"user": np.full(79, np.nan)}}, "holds no key somewhere"),
         ({"data": DATA | {"y": DATA["y"][1:]}}, "y has 78 rows, expected 79"),
         ({"sample_weight": 1}, "no argument 'sample_weight'"),
+        ({"comm": 1}, "no argument 'comm': ranks train one model"),
+        ({"reproducible": True}, "no argument 'reproducible': it belongs to comm"),
+        (
+            {"data": DATA | {"user": USERS.astype("S")}},
+            r"data\['user'\] has dtype .S3.* expected numbers or strings",
+        ),
+        ({"data": DATA | {"x": np.float32(3)}}, r"data\['x'\] is the single number 3.0, expected \(N, ...\)"),
+        ({"data": DATA | {"user": 3}}, r"data\['user'\] has shape \(\)"),
         ({"epoch": 1}, "no argument 'epoch'"),
         ({"epochs": -1}, "epochs is -1"),
         ({"batch_size": 0}, "batch_size is 0"),

@@ -90,6 +90,59 @@ def test_folds_and_the_rest() -> None:
         assert runs.rows[number]["val_loss"] == history.history["val_loss"][-1]
 
 
+def test_the_rest_has_its_lengths_and_weights() -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((40, 5, 3)).astype(np.float32), rng.standard_normal((40, 5, 1))
+    lengths, weights = rng.integers(1, 6, 40), rng.uniform(0.1, 2, (2, 40))
+    masks = np.arange(40) % 2 != np.arange(2)[:, None]
+
+    def models() -> list[bp.Model]:
+        return [bp.Model(nn.Sequential(nn.LSTM(3, 4), nn.Linear(4, 1)), seed=s) for s in range(2)]
+
+    runs = bp.fit_many(models(), X, y, lengths=lengths, weights=weights, folds=masks, validation_data="rest")
+    for number, model in enumerate(models()):
+        on, off = masks[number], ~masks[number]
+        history = model.fit(
+            X[on], y[on], sample_weight=weights[number][on], lengths=lengths[on],
+            validation_data=(X[off], y[off], weights[number][off], lengths[off]),
+        )  # fmt: skip
+        assert runs.rows[number]["val_loss"] == history.history["val_loss"][-1]
+
+
+class Looks(nn.Module):
+    """Its input becomes indices in its `forward`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.last = nn.Embedding(3, 4), nn.Linear(4, 3)
+
+    def forward(self, x: Any) -> Any:
+        return self.last(self.table(x)[:, 0])
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_frames_of_indices_and_categories(library: str, own: bool) -> None:
+    frames = pytest.importorskip(library)
+    kind = "category" if library == "pandas" else frames.Categorical
+    ids = np.arange(len(X)) % 3
+    named = frames.Series("c", [*"bca"] * 30, dtype=kind) if library == "polars" else [*"bca"] * 30
+    for frame in (
+        frames.DataFrame({"c": ids}),
+        frames.DataFrame({"c": named}) if library == "polars" else frames.DataFrame({"c": named}, dtype=kind),
+    ):
+        together, apart = (
+            bp.Model(
+                Looks() if own else nn.Sequential(nn.Embedding(3, 4), nn.Flatten(), nn.Linear(4, 3)),
+                "cross_entropy",
+            )
+            for _ in range(2)
+        )
+        bp.fit_many([together], frame, LABELS)
+        apart.fit(frame, LABELS)
+        assert state_of(together) == state_of(apart)
+
+
 def test_weights_of_each_model() -> None:
     weights = np.random.default_rng(0).poisson(1.0, (2, len(X)))
     together, apart = ([small("cross_entropy", seed=s) for s in range(2)] for _ in range(2))
@@ -149,6 +202,18 @@ def test_a_failure_ends_that_model_alone() -> None:
         _ = none.best
 
 
+def test_callbacks_that_a_function_cannot_make_end_that_model_alone() -> None:
+    def callbacks(number: int) -> list[bp.Callback]:
+        if number == 1:
+            raise OSError("no more")
+        return []
+
+    trained = [small("cross_entropy", seed=s) for s in range(3)]
+    with pytest.warns(RuntimeWarning, match=r"1 of 3 models failed.*models\[1\]: OSError: no more"):
+        runs = bp.fit_many(trained, X, LABELS, callbacks=callbacks, threads=2)
+    assert [row["epochs"] for row in runs.rows] == [1, 0, 1]
+
+
 def test_models_belong_to_their_callers_again() -> None:
     model = small("cross_entropy", threads=2)
     bp.fit_many([model], X, LABELS, epochs=2)
@@ -170,6 +235,8 @@ M = [small("cross_entropy", seed=s) for s in range(2)]
         ({"models": [nn.Linear(6, 3)]}, r"models\[0\] is Linear"),
         ({"epochs": [1, 2, 3]}, "epochs has 3 values, expected one, or one for each of 2 models"),
         ({"epochs": [1, -1]}, "epochs is -1"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"batch_size": [None, 2.5]}, "batch_size is 2.5"),
         ({"batch_size": [1]}, "batch_size has 1 values"),
         ({"shufle": True}, "no argument 'shufle'; did you mean 'shuffle'"),
         ({"verbose": 1}, "no argument 'verbose': give progress=True"),
@@ -182,6 +249,7 @@ M = [small("cross_entropy", seed=s) for s in range(2)]
         ({"weights": np.ones((2, 90)), "sample_weight": np.ones(90)}, "both given"),
         ({"validation_data": "rest"}, "validation_data is 'rest', expected"),
         ({"callbacks": [bp.CSVLogger("log.csv")]}, r"callbacks\[0\] writes log.csv for all models"),
+        ({"callbacks": [bp.TensorBoard("runs")]}, r"callbacks\[0\] writes runs for all models"),
         ({"callbacks": [[], [], []]}, "callbacks has 3 values"),
         ({"callbacks": [3]}, r"callbacks\[0\] is 3"),
         ({"progress": "yes"}, "progress is .yes."),

@@ -15,7 +15,7 @@ from backpass.many.schedule import Job, Schedule, rungs_of
 from backpass.many.space import trials_of
 from backpass.many.trials import Trials
 from backpass.many.workers import results
-from helpers.random_models import LABELS, VALIDATION, X, state_of
+from helpers.random_models import LABELS, VALIDATION, Counts, X, state_of
 
 SPACE = {"width": [4, 8, 16], "lr": lambda rng: 10 ** rng.uniform(-4, -0.5)}
 
@@ -162,17 +162,40 @@ def test_an_exit_ends_a_search_that_waits_for_results() -> None:
 
 
 def test_a_directory_goes_on_and_refuses_another_search(halved: Trials, tmp_path: Path) -> None:
-    assert rows(halve(directory=tmp_path, threads=2)) == rows(halved)
+    counting: dict[str, Any] = {"directory": tmp_path, "callbacks": [Counts()], "threads": 2}
+    Counts.taken()
+    assert rows(halve(**counting)) == rows(halved)
+    assert Counts.taken() == sum(row["epochs"] for row in halved.rows)
     (tmp_path / "00003.safetensors").unlink()  # as if it had not begun
-    again = halve(directory=tmp_path, threads=2)
+    again = halve(**counting)
+    assert Counts.taken() == halved.rows[3]["epochs"]
     assert rows(again) == rows(halved)
     assert [state_of(m) for m in again.models] == [state_of(m) for m in halved.models]
     for changed in ({"seed": 1}, {"epochs": 12}, {"strategy": "random"}, {"trials": 15}):
         with pytest.raises(bp.CheckpointError, match="holds another search"):
             halve(directory=tmp_path, **changed)
-    random = {"strategy": "random", "epochs": 1, "directory": tmp_path / "more"}
+    random = {"strategy": "random", "epochs": 1, "directory": tmp_path / "more", "callbacks": [Counts()]}
     few, more = halve(**random, trials=2), halve(**random, trials=4)
     assert rows(more)[:2] == rows(few)
+    assert rows(halve(**random, trials=3)) == rows(more)[:3]
+    assert Counts.taken() == 4
+
+
+def test_a_directory_refuses_another_space(tmp_path: Path) -> None:
+    def grid(**space: Any) -> Trials:
+        return bp.search(
+            lambda params: build({"width": 4, "lr": 0.1}), space, X, LABELS, strategy="grid", epochs=1,
+            validation_split=0.2, directory=tmp_path,
+        )  # fmt: skip
+
+    long = np.arange(2000.0)
+    grid(scale=[0.1, 0.5], where=[long])
+    for other in ({"scale": [0.1, 5], "where": [long]}, {"scale": [0.1, 0.5], "where": [np.sqrt(long)]}):
+        with pytest.raises(bp.CheckpointError, match=r"holds another search: trial [01] {'scale'"):
+            grid(**other)
+    (tmp_path / "search.json").write_text("{}")
+    with pytest.raises(bp.CheckpointError, match="no note of a search: 'search' is missing"):
+        grid(scale=[0.1, 0.5], where=[long])
 
 
 def test_the_picture_has_an_axis_for_each_parameter_and_a_line_for_each_trial(
@@ -189,6 +212,28 @@ def test_the_picture_has_an_axis_for_each_parameter_and_a_line_for_each_trial(
     wanted = {4: 0.0, 8: 1 / 3, 16: 1.0}
     assert best.get_ydata()[0] == pytest.approx(wanted[halved.best_params["width"]])
     assert (tmp_path / "search.png").stat().st_size > 10_000
+
+
+def test_a_trial_that_was_ended_before_it_was_judged_is_not_in_the_picture() -> None:
+    pytest.importorskip("matplotlib")
+
+    class Breaks(bp.Callback):
+        def on_train_begin(self, logs: Any) -> None:
+            self.model.optimizer.lr = 1e30
+
+    def callbacks(number: int) -> list[bp.Callback]:
+        if number == 1:
+            raise OSError("no more")
+        return [[], [], [Breaks(), bp.TerminateOnNaN()]][number]
+
+    with pytest.warns(RuntimeWarning, match=r"2 of 3 trials failed.*trial 1.*OSError: no more"):
+        trials = bp.search(
+            build, {"width": [4, 8, 16], "lr": [0.1]}, X, LABELS, strategy="grid", epochs=1, callbacks=callbacks,
+            validation_data=VALIDATION,
+        )  # fmt: skip
+    assert trials.best_number == 0
+    lines = [line for line in trials.plot().axes[0].lines if len(line.get_xdata()) == 3]
+    assert len(lines) == 1
 
 
 ONE = build({"width": 4, "lr": 0.1})
@@ -220,6 +265,9 @@ ONE = build({"width": 4, "lr": 0.1})
         ({"validation_data": None}, "validation_data is None: a search judges by val_loss"),
         ({"client": 1}, r"search\(\) has no argument 'client'"),
         ({"threads": 0}, "threads is 0"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"max_seconds": 1}, "no argument 'max_seconds': no result may depend on the time"),
+        ({"space": {"lr": np.array(0.1)}}, r"space\['lr'\] is the single number array\(0.1\), expected a list"),
         ({"resume": True}, "search.. has no argument 'resume'"),
     ],
 )  # fmt: skip
@@ -230,3 +278,66 @@ def test_refused(changed: dict[str, Any], message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message) as caught:
         bp.search(**given | changed, X=X, y=LABELS)
     assert not re.search("NoneType|object at", str(caught.value))
+
+
+def watching(params: dict[str, Any]) -> bp.Model:
+    """A model whose seed decides."""
+    return bp.Model(
+        nn.Linear(6, 3),
+        "cross_entropy",
+        optim.SGD(lr=0.0),
+        seed=params["seed"],
+        metrics=["auc", ("own", own)],
+    )
+
+
+def own(y: Any, pred: Any) -> float:
+    return float(len(y))
+
+
+SEEDS = {"seed": [3, 1, 4, 1, 5]}
+
+
+def test_another_quantity_judges() -> None:
+    labels = np.random.default_rng(0).integers(0, 3, len(X))
+    trials = bp.search(
+        watching, SEEDS, X, labels, strategy="grid", epochs=1, validation_split=0.3, monitor="val_auc"
+    )
+    scores = [row["val_auc"] for row in trials.rows]
+    assert scores[trials.best_number] == max(scores) > min(scores)
+    models = [watching({"seed": seed}) for seed in SEEDS["seed"]]
+    runs = bp.fit_many(models, X, labels, validation_split=0.3, monitor="val_auc")
+    assert runs.best_number == trials.best_number
+    worst = bp.fit_many(models, X, labels, validation_split=0.3, monitor="val_auc", mode="min")
+    assert worst.best_number == scores.index(min(scores))
+    halved = bp.search(
+        watching,
+        SEEDS,
+        X,
+        labels,
+        strategy="halving",
+        trials=5,
+        epochs=3,
+        validation_split=0.3,
+        monitor="auc",
+        threads=1,
+    )
+    assert halved.rows[halved.best_number]["epochs"] == 3
+    assert halved.rows[halved.best_number]["auc"] == max(row["auc"] for row in halved.rows)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"monitor": 3}, "monitor is 3, expected a name"),
+        ({"monitor": "val_auc", "mode": "most"}, "mode is 'most', expected 'auto', 'min' or 'max'"),
+        ({"monitor": "val_auk"}, "monitor is 'val_auk', which the models do not log.*did you mean 'val_auc'"),
+        ({"monitor": "val_own"}, "monitor is 'val_own', of which less or more may be better"),
+    ],
+)
+def test_quantities_that_cannot_judge(options: dict[str, Any], message: str) -> None:
+    labels = np.arange(len(X)) % 3
+    with pytest.raises((TypeError, ValueError), match=message):
+        bp.search(watching, SEEDS, X, labels, strategy="grid", validation_split=0.3, **options)
+    with pytest.raises((TypeError, ValueError), match=message):
+        bp.fit_many([watching({"seed": 0})], X, labels, validation_split=0.3, **options)

@@ -193,3 +193,35 @@ def test_a_table_that_is_shared_trains_in_fit() -> None:
     theirs.fit(pandas.DataFrame(IDS.astype(np.int32)), Y, epochs=2, batch_size=7, progress=False)
     assert all(np.array_equal(ours.state_dict()[key], value) for key, value in theirs.state_dict().items())
     assert bp.gradcheck(ours, IDS[:8], Y[:8]).worst_relative_error < 1e-6
+
+
+MIXED: dict[str, Any] = {
+    "similarity of rows": lambda net, ids: (lambda z: z @ z.transpose(0, 1) @ z)(net.table[ids + 1].mean(1)),
+    "rows turned": lambda net, ids: net.table[(ids + 1).transpose(0, 1)].transpose(0, 1).mean(1),
+    "one row of all": lambda net, ids: net.table[ids[:1] + 1].mean(1) + ids.float().mean(1, keepdim=True),
+}
+
+
+@pytest.mark.parametrize("case", MIXED)
+def test_indices_of_networks_that_mix_rows(case: str) -> None:
+    """Which row leads to an index is not known: an index outside is NaN, and training stops."""
+
+    class Mixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Parameter(TABLE)
+
+        def forward(self, ids: Any) -> Any:
+            return MIXED[case](self, ids)
+
+    model = bp.Model(Mixed(), "mse", optim.SGD(0.1), dtype="float64")
+    rows = model.predict(IDS)
+    z = TABLE[IDS + 1].mean(1)
+    expected = {"similarity of rows": z @ z.T @ z, "rows turned": z}
+    if case in expected:
+        assert np.allclose(rows, expected[case])
+    assert model.step(IDS, np.zeros_like(rows)) == pytest.approx((rows**2).mean())
+    outside = np.full_like(IDS, V - 1)
+    assert np.isnan(model.predict(outside)).any()
+    with pytest.raises(bp.NonFiniteError):
+        model.step(outside, np.zeros_like(rows))

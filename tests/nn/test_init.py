@@ -12,6 +12,7 @@ from backpass.nn.initial_weights import INIT
 FAN_IN, FAN_OUT = 300, 200
 UNIFORM = {
     "torch": 1 / math.sqrt(FAN_IN), "xavier_uniform": math.sqrt(6 / (FAN_IN + FAN_OUT)), "he_uniform": math.sqrt(6 / FAN_IN),
+    "keras": math.sqrt(6 / (FAN_IN + FAN_OUT)), "sklearn": math.sqrt(6 / (FAN_IN + FAN_OUT)),
 }  # fmt: skip
 NORMAL = {
     "xavier_normal": math.sqrt(2 / (FAN_IN + FAN_OUT)),
@@ -79,6 +80,9 @@ def test_bias(init: str) -> None:
     if init == "torch":
         assert np.abs(bias).max() <= 1 / math.sqrt(FAN_IN)
         assert bias.std() == pytest.approx(1 / math.sqrt(3 * FAN_IN), rel=0.15)
+    elif init == "sklearn":
+        assert np.abs(bias).max() <= UNIFORM[init]
+        assert bias.std() == pytest.approx(UNIFORM[init] / math.sqrt(3), rel=0.15)
     else:
         assert not bias.any()
 

@@ -217,6 +217,20 @@ CASES = {
         ),
         6,
     ),
+    "permuted": network(
+        lambda nn: nn.Sequential(
+            nn.Permute((0, 3, 1, 2)),
+            nn.Conv2d(2, 3, 2),
+            nn.Tanh(),
+            nn.Permute((0, 2, 3, 1)),
+            nn.Linear(3, 4),
+            nn.Flatten(),
+            nn.Linear(32, 4),
+        ),
+        5,
+        3,
+        2,
+    ),
     "flatten, channels last": network(
         lambda nn: nn.Sequential(pointwise(nn, 3, 5), nn.Flatten(), nn.Tanh(), nn.Linear(5 * 6, 4)), 3, 2, 3
     ),

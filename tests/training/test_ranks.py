@@ -13,7 +13,7 @@ import pytest
 
 import backpass as bp
 from helpers.processes import ENVIRONMENT, TESTS
-from helpers.together import WEIGHT, X, Y, dense, train
+from helpers.together import WEIGHT, X, Y, dense, traced, train
 
 MPIEXEC = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}:{ENVIRONMENT.get('PATH', '')}")
 pytest.importorskip("mpi4py", reason="mpi4py is not installed")
@@ -77,6 +77,24 @@ def test_rows_of_its_own(found: dict[int, list[dict[str, Any]]], ranks: int) -> 
         np.testing.assert_allclose(one["own rows"], alone.engine.flat.params, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("ranks", COUNTS)
+def test_a_loss_that_is_a_function(found: dict[int, list[dict[str, Any]]], ranks: int) -> None:
+    alone = traced()
+    alone.fit(X, X[:, :3], batch_size=32, epochs=2)
+    for one in found[ranks]:
+        np.testing.assert_allclose(one["traced"], alone.engine.flat.params, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("ranks", COUNTS)
+def test_rows_that_are_computed_from_each_other_are_refused(
+    found: dict[int, list[dict[str, Any]]], ranks: int
+) -> None:
+    for one in found[ranks]:
+        assert one["rows mixed"].count("comm is given, but the network or the loss computes rows") == 2 * (
+            ranks > 1
+        )
+
+
 @pytest.mark.parametrize("ranks", [2, 4])
 def test_all_ranks_end_together(found: dict[int, list[dict[str, Any]]], ranks: int) -> None:
     for name in ("stopped", "one stops", "one is late"):
@@ -96,6 +114,7 @@ FAILURES = {
     "rows": ("ValueError", "the number of rows of X is 200 on rank {} and 203 on rank 0", "ValueError", "is 200 on rank {}"),
     "batch_size": ("ValueError", "batch_size is 16 on rank {} and 32 on rank 0", "ValueError", "batch_size is 16 on rank {}"),
     "seed": ("ValueError", "seed is 5 on rank {} and 4 on rank 0", "ValueError", "seed is 5 on rank {}"),
+    "class_weight": ("ValueError", "class_weight is '{{0: 1.0, 1: 3.0, 2: 1.0}}' on rank {}", "ValueError", "class_weight is"),
 }  # fmt: skip
 
 
@@ -164,6 +183,7 @@ def test_what_ranks_cannot_train_is_refused() -> None:
     for model, data, message in (
         (dense(), ([(X, Y)],), "comm is given, but X are chunks"),
         (bp.Model(outputs, own), (X, Y), "comm is given, but the loss is a callable"),
+        (dense(metrics=["auc"]), (X, Y), "comm is given, but the model has metrics"),
     ):
         with pytest.raises(ValueError, match=message):
             model.fit(*data, comm=MPI.COMM_SELF)

@@ -64,7 +64,10 @@ class ForwardSequence {
         for (Index step = 0; step < rows.longest(); ++step) {
             const Index n = rows.running(step);
             for (Index i = 0; i < n; ++i) copy_or_zero(x_ + i * I, op_.x.data + rows.place(i, step) * I, I);
-            x_weights_.multiply({x_, I, 1}, n, from_x_, ld_, true);
+            const bool looks_up = op_.table && op_.index;
+            if (looks_up)
+                for (Index i = 0; i < n; ++i) look_up(rows.place(i, step), from_x_ + i * ld_);
+            if (I > 0 || !looks_up) x_weights_.multiply({x_, I, 1}, n, from_x_, ld_, !looks_up);
             h_weights_.multiply({h_, H, 1}, n, is_gru<Cell> ? from_h_ : from_x_, ld_, is_gru<Cell>);
             for (Index i = 0; i < n; ++i) {
                 const Index at = rows.place(i, step);
@@ -92,6 +95,16 @@ class ForwardSequence {
     }
 
   private:
+    // The row of the table that a step chooses, with which its chain of products begins; NaN where there is none.
+    BP_INLINE void look_up(Index place, T* to) const {
+        const Index chosen = op_.index.data[place];
+        if (chosen < 0 || chosen >= op_.table.shape[0])
+            each_vector<T>(columns_, [&](Index i, int n) BP_INLINED {
+                store_some(to + i, broadcast<T>(T(__builtin_nan(""))), n);
+            });
+        else
+            copy_or_zero(to, op_.table.data + chosen * columns_, columns_);
+    }
     BP_INLINE T* take_panels(Index K) {
         return room_.take(packs_ ? Panels<T>::size(K, columns_) : kBlockK * kPanel<T>);
     }

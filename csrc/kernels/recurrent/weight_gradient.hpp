@@ -24,12 +24,15 @@ class RecurrentWeightGradient {
 
     BP_INLINE void run(Index task) {
         const auto columns = op_.columns(task);
+        const bool adds = op_.dtable && columns.of_ih;
+        if (adds) clear_table(columns.begin, columns.end);
         Index count = 0;
         bool first = true;
         for (Index row = 0; row < s_.rows; ++row) {
             const SequenceRows rows(row, 1, s_.steps, op_.lengths, op_.reverse);
             for (Index step = 0; step < rows.end[0]; ++step) {
                 collect(rows, step, columns.begin, columns.end, count++);
+                if (adds && op_.index) add_row(rows.place(0, step), columns.begin, columns.end);
                 if (count < most_) continue;
                 multiply(columns, count, first);
                 count = 0;
@@ -79,6 +82,22 @@ class RecurrentWeightGradient {
                 rows(I + H, 1, op_.dbias_hh ? op_.dbias_hh.data + columns.shift : nullptr);
             }
         }
+    }
+
+    // dtable[index] += dpre of a step, while it is in the cache: those columns of a task that belong to x.
+    BP_INLINE void add_row(Index place, Index begin, Index end) const {
+        const Index chosen = op_.index.data[place], all = Cell::gates * s_.units;
+        if (chosen < 0 || chosen >= op_.dtable.shape[0]) return;
+        const T* from = op_.dpre.data + place * Cell::kept * s_.units + begin;
+        T* const to = op_.dtable.data + chosen * all + begin;
+        each_vector<T>((end < all ? end : all) - begin, [&](Index i, int n) BP_INLINED {
+            store_some(to + i, load_some(to + i, n) + load_some(from + i, n), n);
+        });
+    }
+    BP_INLINE void clear_table(Index begin, Index end) const {
+        const Index all = Cell::gates * s_.units, last = end < all ? end : all;
+        for (Index v = 0; v < op_.dtable.shape[0]; ++v)
+            copy_or_zero<T>(op_.dtable.data + v * all + begin, nullptr, last - begin);
     }
 
     // The parts of the sums to where they belong: what of dpre belongs to x, what to h.

@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from .checkpoint import ModelCheckpoint
     from .gradients import GradientMonitor
     from .pruning import OptunaPruning
+    from .tensorboard import TensorBoard
 
 __all__ = [
     "CSVLogger", "Callback", "EarlyStopping", "GradientMonitor", "Logs", "ModelCheckpoint", "Monitor", "OptunaPruning",
-    "ProgressBar", "ReduceLROnPlateau", "TerminateOnNaN",
+    "ProgressBar", "ReduceLROnPlateau", "TensorBoard", "TerminateOnNaN",
 ]  # fmt: skip
 # What other libraries call these callbacks.
 ELSEWHERE = {
@@ -24,7 +25,10 @@ ELSEWHERE = {
 
 
 # Imported when they are asked for.
-LATE = {"GradientMonitor": ".gradients", "ModelCheckpoint": ".checkpoint", "OptunaPruning": ".pruning"}
+LATE = {
+    "GradientMonitor": ".gradients", "ModelCheckpoint": ".checkpoint", "OptunaPruning": ".pruning",
+    "TensorBoard": ".tensorboard",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -186,6 +186,13 @@ BETTER: dict[str, str] = (
     }
 )
 SPLIT = re.compile(r"val_(\d+_)?")
+TOP = re.compile(r"top_\d+")
+
+
+def better_of(name: str) -> str | None:
+    """What is better of a quantity, "min" or "max"; None where its name does not say."""
+    plain = SPLIT.sub("", name, count=1)
+    return "max" if TOP.fullmatch(plain) else BETTER.get(plain)
 
 
 class Monitor(Callback):
@@ -205,7 +212,7 @@ class Monitor(Callback):
         self.min_delta = abs(real(min_delta))
         if not self.min_delta < math.inf:
             raise ValueError(f"{name}: min_delta is {min_delta!r}, expected a finite number")
-        self._judge_by(BETTER.get(SPLIT.sub("", monitor, count=1), "min") if mode == "auto" else mode)
+        self._judge_by((better_of(monitor) or "min") if mode == "auto" else mode)
 
     def on_train_begin(self, logs: Logs) -> None:
         """Find out what is better; ValueError where that is not known, or where nobody logs the quantity."""
@@ -213,7 +220,7 @@ class Monitor(Callback):
             return
         name, metrics = type(self).__name__, self.params.get("metrics", ())
         better = self.mode if self.mode != "auto" else self.params.get("better", {}).get(self.monitor)
-        better = better or BETTER.get(SPLIT.sub("", self.monitor, count=1))
+        better = better or better_of(self.monitor)
         if metrics and self.monitor not in metrics and not self.params.get("others"):
             needs = (
                 "; it needs validation_data or validation_split"

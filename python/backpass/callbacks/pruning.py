@@ -23,8 +23,8 @@ class OptunaPruning(Monitor):
     Example:
         >>> def objective(trial):
         ...     model = bp.Model(nn.Linear(4, 1), optimizer=optim.Adam(lr=trial.suggest_float("lr", 1e-4, 1e-1, log=True)))
-        ...     model.fit(X, y, epochs=5, validation_split=0.2, callbacks=[bp.OptunaPruning(trial)])
-        ...     return model.engine.last_run.history.history["val_loss"][-1]
+        ...     history = model.fit(X, y, epochs=5, validation_split=0.2, callbacks=[bp.OptunaPruning(trial)])
+        ...     return history.history["val_loss"][-1]
     """
 
     def __init__(self, trial: Any, monitor: str = "val_loss") -> None:

@@ -1,6 +1,6 @@
 """What a checkpoint holds of a model besides its description: weights, moments, counters and the last run; and back, checked."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,10 @@ from . import describe
 LARGEST = 2**62
 # Of an optimizer: written anew in every step.
 WORKING = {"partials", "scale", "norm", "coefficients"}
+# Dtypes of arrays of a run.
+WRITTEN = ("bool", "int64", "float32", "float64")
+# Of a run within an epoch: what its metrics are computed from.
+OUTPUTS = "outputs."
 RUN: dict[str, type] = {
     "first": int, "epochs": int, "rows": int, "batch_size": int, "shuffle": bool, "sampler": str, "stopped": bool, "data": str,
     "validation": str, "steps": int,
@@ -99,13 +103,21 @@ def fill(engine: Engine, tensors: Tensors) -> None:
 
 def labels(categories_json: Any) -> dict[str, Labels]:
     """The labels of categories by input, checked."""
-    read = describe.decode(categories_json, describe.nothing_else)
+    return _lists("categories", categories_json, lambda column: column is None or _are_labels(column))
+
+
+def columns(columns_json: Any) -> dict[str, list[str]]:
+    """The names of the columns of categories by input, checked."""
+    return _lists("category_columns", columns_json, lambda name: isinstance(name, str))
+
+
+def _lists(what: str, given: Any, fits: Callable[[Any], bool]) -> dict[str, list[Any]]:
+    read = describe.decode(given, describe.nothing_else)
     if not isinstance(read, dict):
-        raise ValueError(f"categories is {categories_json!r:.80}")
-    for name, columns in read.items():
-        listed = isinstance(name, str) and isinstance(columns, list)
-        if not listed or not all(column is None or _are_labels(column) for column in columns):
-            raise ValueError(f"categories of {name!r:.80} are {columns!r:.80}")
+        raise ValueError(f"{what} is {given!r:.80}")
+    for name, values in read.items():
+        if not isinstance(name, str) or not isinstance(values, list) or not all(map(fits, values)):
+            raise ValueError(f"{what} of {name!r:.80} are {values!r:.80}")
     return read
 
 
@@ -121,17 +133,17 @@ def run_to_json(run: Run, tensors: Tensors) -> dict[str, Any]:
     """A run as JSON; its arrays are added to `tensors`."""
     for name, array in run.carried.arrays.items() if run.carried else ():
         tensors[f"carried.{name}"] = array
+    for name, array in run.outputs.items():
+        kept = array.astype(np.int64) if array.dtype.kind in "iu" else array
+        # Other targets only a callable loss knows: such an epoch cannot go on with its metrics.
+        if kept.dtype.name in WRITTEN:
+            tensors[f"{OUTPUTS}{name}"] = kept
     tensors["history.epoch"] = np.array(run.history.epoch, np.int64)
     for name, values in run.history.history.items():
         tensors[f"history.of.{name}"] = np.array(values, np.float64)
 
     def keep(value: Any) -> dict[str, str]:
-        if not isinstance(value, np.ndarray) or value.dtype.name not in (
-            "bool",
-            "int64",
-            "float32",
-            "float64",
-        ):
+        if not isinstance(value, np.ndarray) or value.dtype.name not in WRITTEN:
             raise CheckpointError(
                 f"the state of a callback holds {value!r:.80}, which cannot be written down"
             )
@@ -169,6 +181,11 @@ def run_from_json(run_json: Any, tensors: Tensors, engine: Engine) -> Run:
     check(tensors, {name: (tensors[name].shape, engine.dtype.name) for name in names})
     if names:
         run.carried = Carried({name.removeprefix(prefix): tensors.pop(name) for name in names})
+    for name in [name for name in tensors if name.startswith(OUTPUTS)]:
+        kept = tensors.pop(name)
+        if kept.shape[:1] != (rows,) or kept.dtype.name not in WRITTEN:
+            raise ValueError(f"{name} is {kept.dtype} {kept.shape}, expected {rows} rows")
+        run.outputs[name.removeprefix(OUTPUTS)] = kept
     run.history = History()
     run.history.epoch = tensors.pop("history.epoch").tolist()
     run.history.history = {name: tensors.pop(f"history.of.{name}").tolist() for name in run_json["history"]}

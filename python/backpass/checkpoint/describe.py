@@ -37,7 +37,7 @@ SCHEDULES: dict[str, Callable[..., schedules.Schedule]] = {
     "piecewise_schedule": schedules.piecewise,
 }
 # Of a layer: not part of its description.
-OWN_STATE = {"settings", "version", "_built", "_flat", "learned", "state"}
+OWN_STATE = {"settings", "version", "_given", "_built", "_flat", "learned", "state"}
 ABSENT = object()
 
 

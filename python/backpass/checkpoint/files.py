@@ -5,10 +5,8 @@ import errno
 import hashlib
 import os
 import re
-import secrets
 import shutil
 import stat
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from io import BufferedReader
 from pathlib import Path
@@ -16,17 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import CheckpointError, DamagedError, MissingError
+from ..system.whole_files import replacing, temporary_of
 from .safetensors import MAX_HEADER, Entry, decode, encode, raw
 
 BLANK = b"0" * 64  # stands for the checksum while it is computed over all other bytes of the file
 FIELD = b'"sha256":"'
-STALE = 3600  # seconds after which another process's temporary file is taken for the leftover of a killed one
-NO_SYNC = {
-    errno.EINVAL,
-    errno.ENOTSUP,
-    errno.EPERM,
-    errno.EACCES,
-}  # file systems whose folders cannot be synced
 
 
 def write(
@@ -46,11 +38,13 @@ def write(
             f"{path} cannot be written: {len(tensors):,} tensors and the model's description are more than its header holds"
         )
     path = Path(os.path.realpath(path))  # a link stays a link
-    temporary = _temporary(path)
+
+    def rotate() -> None:
+        if keep > 1 and path.exists() and (not check or is_whole(path)):
+            _rotate(path, keep)
+
     try:
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "it is a directory")
-        with open(temporary, "xb") as file:
+        with replacing(path, rotate) as file:
             digest = hashlib.sha256(header)
             file.write(header)
             for name in order:
@@ -59,20 +53,8 @@ def write(
                 file.write(data)
             file.seek(header.index(FIELD + BLANK) + len(FIELD))
             file.write(digest.hexdigest().encode())
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileNotFoundError):
-            shutil.copymode(path, temporary)
-        if keep > 1 and path.exists() and (not check or is_whole(path)):
-            _rotate(path, keep)
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-    _sweep(path)
 
 
 def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -178,7 +160,7 @@ def _rotate(path: Path, keep: int) -> None:
     for number in range(free, 1, -1):
         with contextlib.suppress(FileNotFoundError):  # another writer was faster
             os.replace(kept(number - 1), kept(number))
-    spare = _temporary(path)
+    spare = temporary_of(path)
     try:
         try:
             os.link(path, spare)
@@ -187,32 +169,3 @@ def _rotate(path: Path, keep: int) -> None:
         os.replace(spare, kept(1))
     finally:
         spare.unlink(missing_ok=True)  # renaming one link to another of the same file does nothing
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the renaming itself durable."""
-    if os.name != "posix":
-        return
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        if error.errno not in NO_SYNC:
-            raise
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-
-
-def _sweep(path: Path) -> None:
-    """Remove what killed processes left of their attempts to write this file."""
-    names = re.compile(re.escape(f".{path.name}.") + r"[0-9]+-[0-9a-f]{8}\.tmp")
-    with contextlib.suppress(OSError):
-        for entry in os.listdir(path.parent):
-            leftover = path.with_name(entry)
-            if names.fullmatch(entry) and time.time() - leftover.stat().st_mtime > STALE:
-                leftover.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..checks import as_path
 from ..data.known_categories import KnownCategories
+from ..engine import conventions
 from ..engine.engine import Engine
 from ..engine.weights import freeze
 from ..errors import CheckpointError, DamagedError, warn
@@ -42,7 +43,8 @@ class Checkpoint:
             if "frozen" in self.state_json:
                 freeze(engine.net, self.state_json["frozen"])
             engine.categories = KnownCategories(
-                contents.labels(self.state_json.get("categories", {"pairs": []}))
+                contents.labels(self.state_json.get("categories", {"pairs": []})),
+                contents.columns(self.state_json.get("category_columns", {"pairs": []})),
             )
             if self.state_json["run"] is not None:
                 engine.last_run = contents.run_from_json(self.state_json["run"], self.tensors, engine)
@@ -68,8 +70,9 @@ def read(
     net: Module | None,
     loss: Any,
     optimizer: str | Optimizer | None,
+    metrics: Any = None,
 ) -> Checkpoint:
-    """The newest good file at `path`; net, loss, optimizer take the place of what it describes."""
+    """The newest good file at `path`; net, loss, optimizer, metrics take the place of what it describes."""
     used_path, (tensors, metadata) = _newest(Path(as_path("path", path)))
     if "backpass_holds" in metadata:
         kind = metadata["backpass_holds"]
@@ -98,6 +101,8 @@ def read(
             raise ValueError(f"dtype is {description['dtype']!r:.80}")
         precision = contents.precision_of(description)
         seed = contents.whole("seed", description["seed"], 2**63)
+        # Older files have none.
+        like = conventions.checked(description.get("like"))
     with reading(used_path, wrong):
         shapes = contents.declared(net, description["dtype"])
         contents.check(tensors, shapes)
@@ -110,8 +115,34 @@ def read(
         "dtype": description["dtype"],
         "seed": seed,
         "precision": precision,
+        "metrics": _metrics(used_path, state_json) if metrics is None else metrics,
+        "like": like,
     }
     return Checkpoint(used_path, arguments, state_json, tensors)
+
+
+def _metrics(path: Path, state_json: Any) -> Any:
+    """The names of the metrics; functions are not part of a file."""
+    with reading(path):
+        # Files of the first version have none.
+        names, functions = state_json.get("metrics", ([], []))
+        lists = [*names.values()] if isinstance(names, dict) else names if _are(list, names) else [names]
+        if not isinstance(names, dict | list) or not all(
+            _are(str, entries) for entries in [*lists, functions]
+        ):
+            raise ValueError(f"metrics is {names!r:.80}")
+    if functions:
+        warn(
+            f"{path} holds no function: metrics {functions} are gone; give all to bp.load(path, metrics=[...]), or assign"
+            " model.metrics = [...]",
+            RuntimeWarning,
+        )
+    return names
+
+
+def _are(kind: type, values: Any) -> bool:
+    """Whether it is a list of such values."""
+    return isinstance(values, list) and all(isinstance(value, kind) for value in values)
 
 
 def _newest(path: Path) -> tuple[Path, tuple[contents.Tensors, dict[str, str]]]:

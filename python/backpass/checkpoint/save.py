@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from ..engine.engine import Engine
 from ..engine.weights import frozen
 from ..errors import CheckpointError, warn
 from . import contents, describe, files
+from .settings import digest_of, without_addresses
 
 FORMAT = 1
 DESCRIBES = "does not describe a model"
@@ -49,6 +51,8 @@ def save(engine: Engine, path: str | os.PathLike[str], keep: int = 1, check: boo
         "epoch": engine.epoch,
         "frozen": frozen(engine.net),
         "categories": describe.encode(engine.categories.labels, describe.nothing_else),
+        "category_columns": describe.encode(engine.categories.columns, describe.nothing_else),
+        "metrics": engine.metrics.named() if engine.metrics else ([], []),
         "run": None,
     }
     if engine.precision != "float32":
@@ -73,22 +77,25 @@ def reading(path: Path, wrong: str = DESCRIBES) -> Iterator[None]:
         raise CheckpointError(f"{path} {wrong}: {reason}") from error
 
 
-def model_description(engine: Engine, path: Path) -> dict[str, Any]:
-    """What tells one model from another: network, loss and optimizer with their settings, dtype, seed."""
-    description: dict[str, Any] = {"dtype": engine.dtype.name, "seed": engine.seed}
+def model_description(engine: Engine, path: Path | None = None) -> dict[str, Any]:
+    """What tells one model from another: network, loss and optimizer with their settings, dtype, seed.
+
+    path: of the file that is written, of which a warning says that it cannot describe a part.
+    """
+    description: dict[str, Any] = {"dtype": engine.dtype.name, "seed": engine.seed, "like": engine.like}
     if engine.precision != "float32":
         description["precision"] = engine.precision
-    parts: list[tuple[str, Callable[[], Any]]] = [
-        ("net", lambda: describe.describe_net(engine.net)),
-        ("loss", lambda: describe.describe(engine.loss_function or engine.loss, describe.LOSSES)),
-        ("optimizer", lambda: describe.describe(engine.optimizer, describe.OPTIMIZERS)),
+    parts: list[tuple[str, Any, Callable[[Any], Any]]] = [
+        ("net", engine.net, describe.describe_net),
+        ("loss", engine.loss_function or engine.loss, partial(describe.describe, classes=describe.LOSSES)),
+        ("optimizer", engine.optimizer, partial(describe.describe, classes=describe.OPTIMIZERS)),
     ]
-    for name, write in parts:
+    for name, part, write in parts:
         try:
-            description[name] = write()
+            description[name] = write(part)
         except describe.UnknownError as error:
-            description[name] = {"unknown": str(error)}
-            if isinstance(error, describe.ChangedError):
+            description[name] = {"unknown": without_addresses(str(error)), "settings": digest_of(part)}
+            if path is not None and isinstance(error, describe.ChangedError):
                 warn(
                     f"{path} cannot describe its {name} ({error}): it will load with bp.load(path, {HOW[name]}) only",
                     RuntimeWarning,

@@ -51,7 +51,7 @@ class Inputs:
     @property
     def lengths(self) -> np.ndarray | None:
         """How many steps of each row count, where rows have lengths."""
-        return next((self.array(name) for name, kind in self.kinds.items() if kind == "length"), None)
+        return self.array(LENGTHS) if self.kinds.get(LENGTHS) == "length" else None
 
     def array(self, name: str) -> np.ndarray:
         """A source that is an array."""

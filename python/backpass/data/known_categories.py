@@ -12,20 +12,27 @@ Labels = list[list[Any] | None]
 
 
 class KnownCategories:
-    """Labels by input. The first frame that comes while `open` brings them; from then on a column is read by its labels."""
+    """Labels by input. The first frame that comes while `open` brings them; from then on a column is read by its labels.
 
-    def __init__(self, labels: Mapping[str, Labels] | None = None) -> None:
-        self.labels: dict[str, Labels] = dict(labels or {})
+    Args:
+        labels: of the columns of each input. columns: their names, of inputs that were frames.
+    """
+
+    def __init__(
+        self, labels: Mapping[str, Labels] | None = None, columns: Mapping[str, list[str]] | None = None
+    ) -> None:
+        self.labels, self.columns = dict(labels or {}), dict(columns or {})
         self.open = False
 
     def begin(self) -> None:
         """Forget all: a network is about to be trained for the first time."""
         self.labels.clear()
+        self.columns.clear()
         self.open = True
 
     def ids(self, argument: str, name: str, value: Any) -> np.ndarray:
         """The ids of a column of categories, (N,), or of a frame of columns, (N, C). name: of the input."""
-        columns = _columns(argument, value)
+        columns, names = _columns(argument, value), [str(column) for column in getattr(value, "columns", ())]
         known = self.labels.get(name)
         if known is None:
             if not self.open:
@@ -34,9 +41,17 @@ class KnownCategories:
                     " or the integers that it was trained with"
                 )
             known = self.labels[name] = [_listed(where, column) for where, column in columns]
+            if names:
+                self.columns[name] = names
         if len(known) != len(columns):
             raise ValueError(
                 f"{argument} has {len(columns)} columns, expected {len(known)} as in the first fit"
+            )
+        # By their places the tables would be those of other columns.
+        if names and names != self.columns.get(name, names):
+            raise ValueError(
+                f"{argument} has the columns {names!r:.200}, expected {self.columns[name]!r:.200}, in this order, as in the first"
+                " fit"
             )
         ids = [_places(where, column, labels) for (where, column), labels in zip(columns, known, strict=True)]
         return np.stack(ids, axis=1) if hasattr(value, "columns") else ids[0]
@@ -44,6 +59,8 @@ class KnownCategories:
 
 def has_categories(value: Any) -> bool:
     """Whether this is a column of categories, or a frame that has such."""
+    if isinstance(value, np.ndarray):  # most often: each `fit` asks
+        return False
     return any(categories.is_categorical(column) for _, column in _columns("", value))
 
 

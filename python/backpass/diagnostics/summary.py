@@ -1,19 +1,52 @@
 """summary: a table of the layers, the shapes they give and the parameters they learn."""
 
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
+from ..drawing.html import boxed, line_of, table
 from ..engine.engine import Engine
 from ..nn import Module
 from ..program import Builder, InputSpec, parts_of
 from .text import Text
 from .watch import watched
 
+HEAD = ("name", "layer", "output", "parameters")
+# Layers of a table in a notebook.
+MOST = 60
+
+
+class Table(NamedTuple):
+    """The lines of a summary: for each layer its name, itself, the shape of a row of its output, its parameters; and two more."""
+
+    layers: list[tuple[str, str, str, str]]
+    parameters: str
+    setting: str
+
 
 def summary(engine: Engine) -> Text:
     """A table with one line for each layer: name, layer, shape of one row of its output, learned parameters."""
+    found = table_of(engine)
+    rows = [HEAD, *found.layers]
+    width = [max(len(row[column]) for row in rows) for column in range(4)]
+    lines = [
+        f"{a:<{width[0]}}  {b:<{width[1]}}  {c:<{width[2]}}  {d:>{width[3]}}".rstrip() for a, b, c, d in rows
+    ]
+    rule = "-" * max(map(len, lines))
+    return Text("\n".join([lines[0], rule, *lines[1:], rule, found.parameters, found.setting]))
+
+
+def summary_html(engine: Engine) -> str:
+    """The same for a notebook; of many layers the first."""
+    found = table_of(engine)
+    rows, left = found.layers[:MOST], len(found.layers) - MOST
+    rows += [("…", f"{left:,} more", "", "")] if left > 0 else []
+    return boxed(table(HEAD, rows, left=3), line_of(found.parameters), line_of(found.setting))
+
+
+def table_of(engine: Engine) -> Table:
+    """What a summary says."""
     shapes = output_shapes(engine)
-    rows = [("name", "layer", "output", "parameters")]
+    rows: list[tuple[str, str, str, str]] = []
     seen: set[int] = set()
     counted: set[int] = set()
     total = state = 0
@@ -37,35 +70,22 @@ def summary(engine: Engine) -> Text:
                     count,
                 )
             )
-    width = [max(len(row[column]) for row in rows) for column in range(4)]
-    lines = [
-        f"{a:<{width[0]}}  {b:<{width[1]}}  {c:<{width[2]}}  {d:>{width[3]}}".rstrip() for a, b, c, d in rows
-    ]
-    rule = "-" * max(map(len, lines))
     parameters = f"{total:,} parameters, {total * engine.dtype.itemsize / 1024:,.1f} KiB as {engine.dtype}"
     if state:
         parameters += f"; {state:,} values kept but not learned"
     loss = getattr(engine.loss_function, "__name__", repr(engine.loss_function or engine.loss))
     setting = f"loss {loss}, optimizer {engine.optimizer!r}, backend {engine.backend.name}"
-    return Text("\n".join([lines[0], rule, *lines[1:], rule, parameters, setting]))
+    return Table(rows, parameters, setting)
 
 
 def output_shapes(engine: Engine) -> dict[int, str]:
     """The output shape of each layer by its id; empty if nothing tells what input the network takes."""
-    for inputs in _inputs(engine):
+    for inputs in engine.plans.used_inputs():
         try:
             return _trace(engine, inputs)
         except ValueError:  # this one does not fit
             continue
     return {}
-
-
-def _inputs(engine: Engine) -> list[tuple[InputSpec, ...]]:
-    """The inputs that the model was used with, else what the first layer that has an opinion expects."""
-    used_inputs = [spec.inputs for spec in engine.plans.plans]
-    if (shape := engine.net.row_shape) is not None and len(engine.net.takes) == 1:
-        used_inputs.append((InputSpec("x", (1, *shape), engine.dtype),))
-    return used_inputs
 
 
 def _trace(engine: Engine, inputs: tuple[InputSpec, ...]) -> dict[int, str]:

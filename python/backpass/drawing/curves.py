@@ -13,13 +13,16 @@ LEGEND = {"framealpha": 0.9, "edgecolor": "none"}
 MOST_ROWS_OF_LEGEND = 22
 PERCENT = ("accuracy",)
 COLUMNS_OF_PANELS = 3
+RATE = "lr"
+# A learning rate that falls by so much is drawn on a log scale.
+LOG_FROM = 10.0
 # Of one run: the epochs, and the values of each quantity by name.
 Curves = tuple[Sequence[int], Mapping[str, Sequence[float]]]
 
 
 def learning_curves(histories: Mapping[str, Curves], path: str | os.PathLike[str] | None = None) -> Any:
     """Draw the histories of several runs, by label: training solid, validation dashed, one colour for each run (for each of the
-    two where there is one run). The first panel is the loss; each metric has one, too.
+    two where there is one run). The first panel is the loss; each metric has one, and so has a learning rate that changes.
 
     path: where to write the picture as well (PNG, PDF, SVG by its ending). Returns the matplotlib figure, which belongs to no
     window: a notebook shows it, a script saves it.
@@ -30,9 +33,10 @@ def learning_curves(histories: Mapping[str, Curves], path: str | os.PathLike[str
         for name, values in history.items()
         if values
     ]
-    panels = [name for name in dict.fromkeys(["loss", "accuracy", *names]) if name in names and name != "lr"]
+    panels = [name for name in dict.fromkeys(["loss", "accuracy", *names]) if name in names and name != RATE]
     if not panels:
         raise ValueError("histories hold no epoch, so there is nothing to plot")
+    panels += [RATE] * any(len({*history.get(RATE, ())}) > 1 for _, history in histories.values())
     columns = min(len(panels), COLUMNS_OF_PANELS)
     rows = -(-len(panels) // columns)
     figure = new_figure(figsize=(5.6 * columns, 4.2 * rows), layout="constrained")
@@ -60,12 +64,20 @@ def _panel(axes: Any, quantity: str, histories: Mapping[str, Curves]) -> None:
                     # Equal curves lie in each other: all are seen.
                     linewidth=0.6 + len(histories) - number,
                     alpha=0.85,
-                    label=f"{run}, {name}" if run else name,
+                    label=run if quantity == RATE else f"{run}, {name}" if run else name,
                 )
     axes.set_xlabel("epoch")
-    axes.set_ylabel(f"{quantity} [%]" if quantity in PERCENT else quantity)
+    axes.set_ylabel(
+        f"{quantity} [%]" if quantity in PERCENT else "learning rate" if quantity == RATE else quantity
+    )
     _whole_numbers(axes)
-    axes.legend(**LEGEND)
+    if quantity == RATE:
+        rates = [rate for _, history in histories.values() for rate in history.get(RATE, ())]
+        if min(rates) > 0 and max(rates) >= LOG_FROM * min(rates):
+            axes.set_yscale("log")
+    # A single curve that is neither training nor validation needs no name.
+    if quantity != RATE or len(histories) > 1:
+        axes.legend(**LEGEND)
 
 
 def _whole_numbers(axes: Any) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -22,10 +22,13 @@ from ..program import Parameters
 from ..program.plan import OwnLossPlan
 from ..system.exclusive import Usage
 from ..system.memory import aligned
-from . import weights
+from . import conventions, weights
 from .plans import PlanCache
 from .run import Run
 from .tables import check_tables
+
+if TYPE_CHECKING:
+    from ..metrics import Metrics
 
 # A loss of the user's: (pred, y) -> (value, gradient).
 LossFunction = Callable[..., Any]
@@ -55,9 +58,11 @@ class Engine:
         dtype: Any,
         seed: int,
         loss_weights: Any = None,
+        metrics: Any = (),
+        like: str | None = None,
         precision: str | None = None,
     ) -> None:
-        self.net = checked_net(net)
+        self.net, self.like = checked_net(net), conventions.checked(like)
         if isinstance(loss, type):
             name = loss.__name__
             raise TypeError(
@@ -69,7 +74,11 @@ class Engine:
             raise ValueError(
                 f"loss_weights is {loss_weights!r:.80}, but the loss is a callable: weigh inside it"
             )
+        self.use_metrics(metrics)
         self.optimizer = optimizer_by_name(optimizer)
+        if self.builtin_loss is not None:
+            conventions.follow(self.like, self.builtin_loss)
+        conventions.follow(self.like, self.optimizer)
         chosen = get_backend(backend)
         # 0: the default at the time of the run.
         self.threads = checked_threads(threads)
@@ -94,6 +103,7 @@ class Engine:
         self.usage = Usage()
         self.flat = Parameters(self.dtype)
         layers = [layer for _, layer in net.walk()]
+        conventions.follow_layers(self.like, net)
         try:
             for layer in layers:
                 layer.bind(self.flat)
@@ -126,6 +136,18 @@ class Engine:
         if self.builtin_loss is None:
             raise RuntimeError("this model's loss is a callable")
         return self.builtin_loss
+
+    def use_metrics(self, given: Any) -> None:
+        """Watch these metrics from now on, as `bp.Model(metrics=...)` takes them."""
+        self.metrics = self.chosen_metrics(given)
+
+    def chosen_metrics(self, given: Any) -> "Metrics | None":
+        """Metrics checked against the loss; None for none."""
+        if isinstance(given, list | tuple) and not given:
+            return None
+        from ..metrics import Metrics  # here: `import backpass` is to be quick
+
+        return Metrics(given, self.builtin_loss)
 
     @property
     def backend(self) -> Backend:
@@ -203,6 +225,7 @@ class Engine:
     def use_optimizer(self, optimizer: str | Optimizer) -> None:
         """Go on with another optimizer, a name or an object, and fresh moments."""
         chosen = optimizer_by_name(optimizer)
+        conventions.follow(self.like, chosen)
         chosen.assign([*self.net.named_parameters()])  # says so if its groups do not fit
         check_tables(self.net, chosen)
         self.optimizer = chosen
@@ -276,22 +299,24 @@ class Engine:
             "threads": self.threads or None,
             "dtype": self.dtype.name,
             "seed": self.seed,
+            "metrics": self.metrics.given if self.metrics else (),
+            "like": self.like,
             "precision": self.precision,
         }
         run = self.last_run and self.last_run.as_it_stands(self.stop_training)
         moments = {name: array.copy() for name, array in self.optimizer_state.items()}
         counts = self.step_counts.copy()
-        labels = {**self.categories.labels}
-        return arguments, weights.state_dict(self.net), moments, counts, self.epoch, run, labels
+        known = self.categories.labels, self.categories.columns
+        return arguments, weights.state_dict(self.net), moments, counts, self.epoch, run, deepcopy(known)
 
     def __setstate__(self, state: Any) -> None:
-        arguments, weights_and_statistics, optimizer_state, steps, epoch, run, labels = state
+        arguments, weights_and_statistics, optimizer_state, steps, epoch, run, known = state
         self.__init__(**arguments)  # type: ignore[misc]
         weights.load(self.net, weights_and_statistics)
         for name, array in self.optimizer_state.items():
             array[...] = optimizer_state[name]
         self.step_counts[:] = steps
-        self.epoch, self.last_run, self.categories = epoch, run, KnownCategories(labels)
+        self.epoch, self.last_run, self.categories = epoch, run, KnownCategories(*known)
 
 
 def checked_net(value: Any) -> Module:

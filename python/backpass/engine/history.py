@@ -7,6 +7,9 @@ from typing import Any
 
 from ..checks import is_number, real
 
+# Epochs of a table at its beginning, and at its end.
+SHOWN = 5
+
 
 class History:
     """History of a run: what `fit` returns.
@@ -57,7 +60,7 @@ class History:
         return new
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
-        """Learning curves, a panel for the losses and one for each metric.
+        """Learning curves: a panel for the losses, one for each metric, and one for the learning rate where that changed.
 
         Args:
             path: where to write the picture as well (PNG, PDF, SVG by its ending), default nowhere.
@@ -67,6 +70,21 @@ class History:
         from ..drawing.curves import learning_curves
 
         return learning_curves({"": (self.epoch, self.history)}, path)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the curve of the loss, and a table of the epochs, of many the first and the last."""
+        from ..drawing.html import boxed, curves, line_of, table
+
+        names = [name for name, values in self.history.items() if len(values) == len(self.epoch)]
+        rows = [
+            [str(epoch), *(f"{self.history[name][place]:.4g}" for name in names)]
+            for place, epoch in enumerate(self.epoch)
+        ]
+        if len(rows) > 2 * SHOWN:
+            rows[SHOWN:-SHOWN] = [["…"] * (1 + len(names))]
+        drawn = curves({name: self.history[name] for name in ("loss", "val_loss") if name in names})
+        title = f"History of {len(self.epoch)} epoch{'s' * (len(self.epoch) != 1)}"
+        return boxed(line_of(title), drawn, table(["epoch", *names], rows) if rows else "")
 
     def __repr__(self) -> str:
         last_values = ", ".join(f"{name} {values[-1]:.4g}" for name, values in self.history.items() if values)

@@ -152,10 +152,10 @@ def predict(engine: Engine, X: Any) -> Any:
         usage.lock.release()
 
 
-def predict_inputs(engine: Engine, inputs: Inputs, lengths: np.ndarray | None = None) -> Rows:
+def predict_inputs(engine: Engine, inputs: Inputs, lengths: dict[int, np.ndarray] | None = None) -> Rows:
     """`predict` for checked inputs, within a call that holds the engine.
 
-    lengths: (N,) where to write those of the rows of the output, where rows have some.
+    lengths: what to fill with those of rows of so many steps, each (N,), as `Plan.lengths_by_steps`.
     """
     plans, one_row = engine.plans, inputs.specs(1, engine.dtype)
     if inputs.streams:
@@ -177,7 +177,9 @@ def predict_inputs(engine: Engine, inputs: Inputs, lengths: np.ndarray | None = 
         executor.run(1, engine.threads)
         out[start : start + rows] = plan.out
         if lengths is not None:
-            lengths[start : start + rows] = plan.steps
+            for steps, told in plan.lengths_by_steps.items():
+                of_rows = lengths.setdefault(steps, np.empty(inputs.rows, told.dtype))
+                of_rows[start : start + rows] = told
         start += rows
     return out
 

@@ -15,6 +15,7 @@ from ..program.plan import BackwardPlan, OwnLossPlan, Target, TrainingPlan
 from .advice import unused_parameters
 
 T = TypeVar("T")
+NOT_FITTING = "X does not fit the network: "
 # Plans that are kept; from FEWEST on only as long as their buffers fit into MOST_BYTES.
 MOST, FEWEST = 256, 16
 MOST_BYTES = 1 << 28
@@ -44,8 +45,11 @@ class PlanCache:
         self.bytes = 0
         # The plan whose buffers hold the last training step.
         self.trained: BackwardPlan | None = None
-        # Of batches that were one array, by its shape, and of the last such batch: the fastest way from predict to the program.
-        self.inferring: dict[Any, Inference] = {}
+        # The inputs of the last pass.
+        self.used: tuple[InputSpec, ...] | None = None
+        # Of batches that were one array, by its shape, and of the last pass if it was one: the fastest way from predict to the
+        # program.
+        self.inferring: dict[Any, tuple[Inference, tuple[InputSpec, ...]]] = {}
         self.last_inference: Inference = fits_nothing
         # What `update` runs, with the loss (1,) that its guard looks at, and the plan of the pass if that matters.
         self.updating: tuple[Executor, np.ndarray, Plan | None] | None = None
@@ -60,6 +64,8 @@ class PlanCache:
         self._indexed: dict[tuple[InputSpec, ...], set[str]] = {}
         self._along: dict[tuple[InputSpec, ...], Any] = {}
         self._row_bytes: dict[tuple[InputSpec, ...], int] = {}
+        # The network over whole windows of sessions.
+        self._windows: dict[tuple[InputSpec, ...], Window] = {}
         # What goes on from batch to batch in an evaluation, by the rows of a batch.
         self._carried: dict[int, Carried] = {}
         # Inputs for which forward is known to repeat in training.
@@ -96,6 +102,7 @@ class PlanCache:
         self._indexed.clear()
         self._along.clear()
         self._row_bytes.clear()
+        self._windows.clear()
         self._repeats.clear()
         self._carried.clear()
 
@@ -145,9 +152,14 @@ class PlanCache:
 
     def stepwise(self, inputs: tuple[InputSpec, ...], steps: int) -> Window:
         """The network over so many steps, computed a few at a time; ValueError where a step needs more than states keep."""
-        from ..program.stepwise import Stepwise  # here: `import backpass` is to be quick
+        from ..program.stepwise import Stepwise, of_steps  # here: `import backpass` is to be quick
 
-        return Stepwise(self.net, self.dtype, inputs, steps)
+        whole = of_steps(inputs, steps)
+        if whole not in self._windows:
+            if len(self._windows) > MOST:
+                self._windows.clear()
+            self._windows[whole] = Stepwise(self.net, self.dtype, whole, steps)
+        return self._windows[whole]
 
     def infer(self, inputs: tuple[InputSpec, ...]) -> tuple[Executor, Plan]:
         """The forward pass for one shape of batch, compiled; `inferring` then knows the shape, if the batch is one array."""
@@ -157,16 +169,27 @@ class PlanCache:
         plain = len(inputs) == 1 and first.dtype == self.dtype and not first.channels_last
         plain &= not plan.computes_indices  # they are checked first
         if plain and isinstance(plan.out, np.ndarray):
-            self.inferring[first.shape] = executor.inference(plan.x, plan.out)
+            self.inferring[first.shape] = executor.inference(plan.x, plan.out), inputs
         return executor, plan
 
     def infer_known(self, x: Any, threads: int) -> np.ndarray | None:
         """The output for a batch that is one array like one before; None for any other."""
-        inference = self.inferring.get(getattr(x, "shape", None))
-        if inference is None:
+        known = self.inferring.get(getattr(x, "shape", None))
+        if known is None:
             return None
-        self.last_inference = inference
-        return inference(x, threads)
+        inference, inputs = known
+        out = inference(x, threads)
+        if out is not None:
+            self.last_inference, self.used = inference, inputs
+        return out
+
+    def used_inputs(self) -> list[tuple[InputSpec, ...]]:
+        """The inputs of the last pass, and what the first layer expects: none, one or both."""
+        inputs = [] if self.used is None else [self.used]
+        row = self.net.row_shape
+        if row is not None and len(self.net.takes) == 1:
+            inputs.append((InputSpec(next(iter(self.net.takes)), (1, *row), self.dtype),))
+        return inputs
 
     def executor(self, plan: Plan, name: str, make: Callable[[], T]) -> T:
         """What was compiled of a plan: kept with it, and forgotten with it."""
@@ -186,7 +209,7 @@ class PlanCache:
                     check_repeats(self.net, self.dtype, of_rows(inputs, self.few))
                 shape = on_each(self._row_shape, plan.out)
             except ValueError as error:
-                raise ValueError(f"X does not fit the network: {error}") from None
+                raise ValueError(f"{NOT_FITTING}{error}") from None
             if len(self._outputs) > MOST:
                 self._outputs.clear()
                 self._limits.clear()
@@ -272,6 +295,7 @@ class PlanCache:
         own_loss: bool = False,
         carried: Carried | None = None,
     ) -> Plan:
+        self.used, self.last_inference = inputs, fits_nothing
         spec = Spec(
             inputs, target, weight, own_loss, self.backend.pads_rows, carried, precision=self.precision
         )

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from ..data.feed import Position
 from ..program.carried import Carried
 from .history import History
@@ -41,6 +43,8 @@ class Run:
     resumed: bool = False
     # What goes on from batch to batch, at `position`.
     carried: Carried | None = None
+    # What metrics of the epoch are computed from: rows of outputs, targets and weights by name, up to `position`.
+    outputs: dict[str, np.ndarray] = field(default_factory=dict)
     # By an exception.
     broken: bool = False
     # Within an epoch: gives the position at any moment.
@@ -73,6 +77,8 @@ class Run:
         self.look()
         self.current_position = self.current_states = None
         self.stopped = stopped
+        rows = self.position.rows
+        self.outputs = {name: array[:rows].copy() for name, array in self.outputs.items() if rows}
         if states:
             self.states = states
 

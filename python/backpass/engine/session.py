@@ -23,7 +23,8 @@ def attends(plan: Plan) -> bool:
 
 def positions(engine: Engine) -> int | None:
     """The most steps for which layers have positions; None where none has any."""
-    lengths = [layer.max_len for _, layer in engine.net.walk() if isinstance(vars(layer).get("max_len"), int)]
+    # Of the class: a network's own attributes may have any name.
+    lengths = [vars(layer)["max_len"] for _, layer in engine.net.walk() if type(layer).has_positions]
     return min(lengths, default=None)
 
 

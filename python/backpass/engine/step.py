@@ -27,6 +27,7 @@ def step(
     count: np.ndarray | None = None,
     rows: int = 0,
     correct: np.ndarray | None = None,
+    recorded: Sequence[Instruction] = (),
 ) -> list[Instruction]:
     """The instructions of one step on the batch of a plan.
 
@@ -38,13 +39,14 @@ def step(
         count: (1,) the weight of the batch in the mean loss of an epoch; default the plan's.
         rows: that the cursor moves on.
         correct: (2,) what the loss's metric adds up in; default: it is not computed.
+        recorded: what keeps the outputs of the batch for other metrics.
     """
     return [
         *gather,
         *(loss_and_gradients(plan) if passes is None else passes),
         *update(
-            engine, plan.loss, counters, plan=plan, penalty=penalty, kept=[*plan.kept, *metric(plan, engine, correct)], rows=rows,
-            count=plan.count if count is None else count,
+            engine, plan.loss, counters, plan=plan, penalty=penalty, kept=[*plan.kept, *metric(plan, engine, correct), *recorded],
+            count=plan.count if count is None else count, rows=rows,
         ),
     ]  # fmt: skip
 

@@ -8,9 +8,12 @@ import numpy as np
 
 from .._version import __version__
 from ..engine import weights
-from ..engine.engine import HasEngine
+from ..engine.engine import Engine, HasEngine
+from ..program import InputSpec
 from ..system.exclusive import computing
+from .batches import DIFFERS, ROWS, check_numbers, outline
 from .plans import engine_of, inputs_of, plan_of, written
+from .source.numbers import comment
 from .source.source import FUNCTION, Source
 from .source.writers import WRITERS
 
@@ -88,16 +91,29 @@ def _text(model: HasEngine, name: str) -> str:
         )
     if not isinstance(plan.out, np.ndarray):
         raise ValueError(f"{FUNCTION}: the network gives {plan.out.kind()}, expected one output")
-    source = Source(name, plan, dict(weights.views(engine.net)))
+    parameters = dict(weights.views(engine.net))
+    _check(engine, inputs, [*parameters.values()])
+    source = Source(name, plan, parameters)
     for instruction in plan.forward:
         source.instruction = instruction
         writer = WRITERS.get(instruction.op)
         if writer is None:
             raise source.refuse("which has no C here")
-        source.line(f"/* {instruction.layer!a}: {instruction.op.name} */")
+        source.line(comment(instruction.layer, instruction.op.name))
         writer(source, instruction.fields)
     source.finish()
     return _file(source, plan.x, plan.out)
+
+
+def _check(engine: Engine, inputs: tuple[InputSpec, ...], parameters: list[np.ndarray]) -> None:
+    """ValueError where a row alone is computed with other numbers than rows of a batch."""
+    single, few, more = (plan_of(engine, inputs, rows, apart=True) for rows in (1, *ROWS))
+    # Of a single row some copies are views, so that its ops may be others.
+    pairs = [(few, more)] + ([(single, few)] if outline(single) == outline(few) else [])
+    for pair in pairs:
+        if outline(pair[0]) != outline(pair[1]):
+            raise ValueError(f"{FUNCTION}: {DIFFERS}")
+        check_numbers(FUNCTION, pair, parameters)
 
 
 def _file(source: Source, x: np.ndarray, y: np.ndarray) -> str:

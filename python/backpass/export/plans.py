@@ -1,14 +1,13 @@
 """What an exporter reads: the inputs of a model, and plans of inference for so many rows."""
 
-import os
-from contextlib import suppress
-from errno import EISDIR
+from pathlib import Path
 from typing import Any
 
 from ..checks import as_path
 from ..engine.engine import Engine
 from ..engine.plans import of_rows
 from ..program import InputSpec, Instruction, Plan, Spec, build_plan
+from ..system.whole_files import replacing
 
 UNKNOWN = (
     "nothing tells which shape a row of X has, expected a model that has predicted: model.predict(X[:1])"
@@ -27,19 +26,16 @@ def engine_of(function: str, model: Any) -> Engine:
 
 def inputs_of(function: str, engine: Engine) -> tuple[InputSpec, ...]:
     """The inputs that the model was used with last, else what its first layer expects; each is dense, with one row."""
-    used = [spec.inputs for spec in engine.plans.plans]
-    row = engine.net.row_shape
-    if not used and row is not None and len(engine.net.takes) == 1:
-        used.append((InputSpec("x", (1, *row), engine.dtype),))
+    used = engine.plans.used_inputs()
     if not used:
         raise ValueError(f"{function}: {UNKNOWN}")
-    return of_rows(tuple(spec._replace(in_place=False, channels_last=False) for spec in used[-1]), 1)
+    return of_rows(tuple(spec._replace(in_place=False, channels_last=False) for spec in used[0]), 1)
 
 
 def plan_of(engine: Engine, inputs: tuple[InputSpec, ...], rows: int, apart: bool) -> Plan:
     """The plan of inference for so many rows; apart: whether each buffer has memory of its own."""
-    spec = Spec(of_rows(inputs, rows))
-    return build_plan(engine.net, None, engine.dtype, engine.seed, engine.step_count, spec, apart=apart)
+    spec = Spec(of_rows(inputs, rows), apart=apart)
+    return build_plan(engine.net, None, engine.dtype, engine.seed, engine.step_count, spec)
 
 
 def refused(function: str, instruction: Instruction, why: str) -> ValueError:
@@ -50,14 +46,5 @@ def refused(function: str, instruction: Instruction, why: str) -> ValueError:
 
 def written(path: Any, data: bytes) -> None:
     """Write a file as a whole: what was there stays until then; OSError where that cannot be."""
-    place = as_path("path", path)
-    if os.path.isdir(place):
-        raise IsADirectoryError(EISDIR, "path is a directory, expected the name of a file", place)
-    temporary = f"{place}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-        os.replace(temporary, place)
-    finally:
-        with suppress(OSError):
-            os.unlink(temporary)
+    with replacing(Path(as_path("path", path))) as file:
+        file.write(data)

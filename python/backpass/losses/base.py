@@ -162,6 +162,10 @@ class ClassLoss(Loss):
         self.checked_weight(output)
         return class_targets(type(self).__name__, y, output, self.ignore_index)
 
+    def labels(self, target: np.ndarray) -> np.ndarray:
+        """Class indices of checked targets."""
+        return target
+
     def emit_metric(
         self,
         builder: Builder,

@@ -57,6 +57,13 @@ class CrossEntropyLoss(ClassLoss):
         weight = self.checked_weight(output)
         return np.ascontiguousarray(q if weight is None else q * weight, dtype)
 
+    def labels(self, target: np.ndarray) -> np.ndarray:
+        """Class indices; of probabilities the place of the largest, without the class weights that are in them."""
+        if target.dtype == np.int64:
+            return target
+        weight = 1.0 if self.weight is None else np.where(self.weight == 0, 1, self.weight)
+        return np.asarray((target / weight).argmax(axis=-1))
+
     def emit_metric(
         self,
         builder: Builder,

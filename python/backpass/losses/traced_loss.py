@@ -78,14 +78,17 @@ class TracedLoss(Loss):
     @property
     def takes_lengths(self) -> bool:
         """Whether f has an argument for the lengths of the rows."""
-        return "lengths" in inspect.signature(self.f).parameters
+        try:
+            return "lengths" in inspect.signature(self.f).parameters
+        except ValueError:  # some of Python's own functions have no signature
+            return False
 
     def _traced(self, builder: Builder, pred: Any, target: Any) -> SymbolicTensor:
         """What f gives: one number, one for each row, or one for each step of each row."""
         rows = parts_of(pred)[0].shape[0]
         named = {}
         if self.takes_lengths:
-            lengths = builder.lengths
+            lengths = self._lengths(builder, pred)
             named["lengths"] = lengths and SymbolicTensor(builder, lengths, 1)
         with tracing(builder, {}):
             given = on_each(lambda tensor: SymbolicTensor(builder, tensor, 1), pred)
@@ -103,6 +106,16 @@ class TracedLoss(Loss):
             f"the loss gave {described:.80}, expected one number, or one for each of {rows} rows, or one for each of their"
             " steps"
         )
+
+    def _lengths(self, builder: Builder, pred: Any) -> Tensor | None:
+        """The lengths of the rows of the output, those of the input where no output has steps."""
+        sizes = {y.shape[y.along] for y in parts_of(pred) if y.along > 0}
+        if len(sizes) > 1:
+            raise ValueError(
+                f"lengths is given, and outputs have {sorted(sizes)} steps, but the argument `lengths` of the loss is that of one"
+                " number: give each output a loss of its own"
+            )
+        return builder.lengths_of(*sizes)
 
     def _along(self, builder: Builder, pred: Any, value: SymbolicTensor) -> int:
         """1 where the loss is one number for each step of rows with lengths, 0 where no output has steps."""

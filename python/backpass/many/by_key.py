@@ -12,10 +12,11 @@ import numpy as np
 
 from ..checkpoint.save import reading
 from ..checks import as_path
+from ..errors import CheckpointError
 from ..model import Model
 from .groups import Columns, columns_of, grouped
 from .runs import frame_of
-from .stack import Build, Stack, read, rebuilt, restored, structure, tensors_of, write
+from .stack import Build, Stack, labels_of, read, rebuilt, restored, structure, tensors_of, write
 
 
 class ModelsByKey(Mapping[Any, Model]):
@@ -91,15 +92,20 @@ class ModelsByKey(Mapping[Any, Model]):
             path: the file, written atomically; `~` is the home folder.
 
         Raises:
-            CheckpointError: the file could not be written.
+            CheckpointError: the file could not be written; there is no model.
         """
         target = Path(as_path("path", path))
+        if not self._places:
+            raise CheckpointError(
+                f"all {len(self.errors)} models failed, see errors: {target} was not written"
+            )
         kept = Stack(self._stack.model, len(self))
         rows = [*self._places.values()]
         kept.arrays = {key: array[rows] for key, array in self._stack.arrays.items()}
         written = {
             "model": structure(kept.model, target),
             "seed": kept.model.seed,
+            "categories": labels_of(kept.model),
             "keys": [*self],
             "by": self.by,
             "X": self.X,
@@ -123,17 +129,17 @@ class ModelsByKey(Mapping[Any, Model]):
             keys, by, X = written["keys"], written["by"], written["X"]
             if not isinstance(keys, list) or not keys or len({*keys}) != len(keys):
                 raise ValueError("its keys are none, or stand there twice")
+            if not all(isinstance(name, str) for name in ([by, *X] if isinstance(X, list) else [by, X])):
+                raise ValueError(f"its columns are {by!r:.80} and {X!r:.80}")
             description, seed = written["model"], written["seed"]
-        model = rebuilt(source, description, seed, build)
+            # Files of the first version have none.
+            labels = written.get("categories", {"pairs": []})
+        model = rebuilt(source, description, seed, labels, build)
         return ModelsByKey(keys, restored(source, tensors, "models", model, len(keys)), by, X)
 
     def __repr__(self) -> str:
         failed = f", {len(self.errors)} failed" if self.errors else ""
         return f"ModelsByKey({len(self)} models by {self.by!r}{failed}, each {self._stack.model!r})"
-
-    def put(self, key: Any, model: Model) -> None:
-        """Take over the weights of a key's model."""
-        self._stack.put(self._places[key], model)
 
     def drop(self, key: Any, error: Exception) -> None:
         """The model of this key failed."""

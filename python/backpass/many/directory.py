@@ -1,14 +1,18 @@
 """The directory of a `fit_many`: a checkpoint of each model, from which a killed run goes on."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..callbacks import ModelCheckpoint
+from ..checkpoint.save import model_description, reading
+from ..checkpoint.settings import text_of
 from ..checks import as_path
 from ..engine.engine import Engine
 from ..errors import CheckpointError
 from ..model import Model
+from ..system.whole_files import replacing
 
 
 class Directory:
@@ -28,23 +32,31 @@ class Directory:
         """The checkpoint of one model."""
         return self.path / f"{number:05d}.safetensors"
 
-    def claim(self, search: dict[str, Any]) -> None:
-        """Note whose directory this is; CheckpointError where it is another search's."""
+    def claim(self, search: dict[str, Any], params: Sequence[dict[str, Any]]) -> None:
+        """Note whose directory this is; CheckpointError where it is another search's. A longer search has more params."""
         import json  # here, as below: `import backpass` is to be quick
 
-        note, text = self.path / "search.json", json.dumps(search)
+        note = self.path / "search.json"
+        trials = [text_of(one) for one in params]
         try:
-            if not note.exists():
-                temporary = note.with_suffix(f".{os.getpid()}")
-                temporary.write_text(text)
-                temporary.replace(note)
-            written = note.read_text()
+            text = note.read_text() if note.exists() else json.dumps({"search": search, "trials": []})
+            with reading(note, "is no note of a search"):
+                noted = json.loads(text)
+                before, known = noted["search"], [*noted["trials"]]
+            both = zip(known, trials, strict=False)
+            for what, one, other in [
+                ("settings", before, search),
+                *((f"trial {n}", *of) for n, of in enumerate(both)),
+            ]:
+                if one != other:
+                    raise CheckpointError(
+                        f"{self.path} holds another search: {what} {one!s:.200}, and here {other!s:.200}; give another directory"
+                    )
+            if len(trials) > len(known):
+                with replacing(note) as file:
+                    file.write(json.dumps({"search": search, "trials": trials}).encode())
         except OSError as error:
             raise CheckpointError(f"{note} cannot be written: {error.strerror or error}") from error
-        if written != text:
-            raise CheckpointError(
-                f"{self.path} holds another search, {written:.200}, and this is {text:.200}: give another directory"
-            )
 
     def going_on(self, number: int, model: Model, callbacks: list[Any]) -> dict[str, Any]:
         """Arguments of `fit` that finish what the file of a model holds, and keep writing it."""
@@ -59,13 +71,12 @@ def restore(file: Path, engine: Engine) -> None:
     import json
 
     from ..checkpoint.load import read
-    from ..checkpoint.save import model_description
 
     loss = engine.loss_function or engine.loss
-    checkpoint = read(file, engine.net, loss, engine.optimizer)
-    written, here = checkpoint.state_json["model"], json.loads(json.dumps(model_description(engine, file)))
+    checkpoint = read(file, engine.net, loss, engine.optimizer, metrics=())
+    written, here = checkpoint.state_json["model"], json.loads(json.dumps(model_description(engine)))
     for name, value in here.items():
-        if written[name] != value:
+        if written.get(name) != value:
             raise CheckpointError(
                 f"{file} holds a model with another {name}: give the models as they were, or another directory"
             )

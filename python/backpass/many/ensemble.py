@@ -12,11 +12,10 @@ import numpy as np
 
 from ..checkpoint.save import reading
 from ..checks import as_path, flag
-from ..losses.base import ClassLoss
 from ..model import Model
-from ..training.evaluate import probabilities
+from ..training.evaluate import one_is_right, probabilities
 from .options import checked_models
-from .stack import Build, Stack, read, rebuilt, restored, structure, tensors_of, write
+from .stack import Build, Stack, labels_of, read, rebuilt, restored, structure, tensors_of, write
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -127,6 +126,7 @@ class Ensemble:
             tensors |= tensors_of(stack, f"group{place}")
         written = {
             "seeds": [model.seed for model in self.models],
+            "categories": [labels_of(model) for model in self.models],
             "groups": [{"model": json.loads(text), "members": members} for text, members in groups.items()],
         }
         write(target, "Ensemble", tensors, written)
@@ -149,13 +149,21 @@ class Ensemble:
             members = sorted(number for group in groups for number in group["members"])
             if members != [*range(len(seeds))] or not members:
                 raise ValueError("its groups do not hold each member once")
+            described = [(group["model"], group["members"]) for group in groups]
+            # Files of the first version have none.
+            labels = written.get("categories", [{"pairs": []}] * len(seeds))
+            for name, values in (("seeds", seeds), ("categories", labels)):
+                if not isinstance(values, list) or len(values) != len(members):
+                    raise ValueError(
+                        f"{name} is {values!r:.80}, expected one for each of {len(members)} members"
+                    )
         models: dict[int, Model] = {}
-        for place, group in enumerate(groups):
-            for row, number in enumerate(group["members"]):
-                models[number] = rebuilt(source, group["model"], seeds[number], build)
+        for place, (description, members) in enumerate(described):
+            for row, number in enumerate(members):
+                model = rebuilt(source, description, seeds[number], labels[number], build)
                 if not row:
-                    stack = restored(source, tensors, f"group{place}", models[number], len(group["members"]))
-                stack.fill(row, models[number])
+                    stack = restored(source, tensors, f"group{place}", model, len(members))
+                models[number] = stack.fill(row, model)
         return Ensemble([models[number] for number in range(len(seeds))])
 
     def __len__(self) -> int:
@@ -179,5 +187,4 @@ class Ensemble:
     def _probabilities(self, X: Any) -> Iterator[tuple[np.ndarray, bool]]:
         """The probabilities of each member, and whether one class is the right one."""
         for model, pred in zip(self.models, self._predictions(X), strict=True):
-            one = isinstance(model.engine.builtin_loss, ClassLoss) or pred.shape[1:] == (1,)
-            yield probabilities(model.engine, pred), one
+            yield probabilities(model.engine, pred), one_is_right(model.engine, pred)

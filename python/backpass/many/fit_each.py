@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import partial
 from threading import local
 from typing import Any
 
@@ -12,10 +13,10 @@ from ..backends import get_num_threads
 from ..backends.threads import checked_threads
 from ..callbacks import Callback
 from ..checks import flag
-from ..engine.history import History
 from ..errors import warn
 from ..model import Model
 from ..nn import Module
+from ..training.fit import rows_held_out
 from . import options
 from .by_key import ModelsByKey
 from .groups import Columns, columns_of, grouped
@@ -23,16 +24,15 @@ from .progress import Progress
 from .runs import row_of
 from .stack import Stack, new_like
 from .start import Start
-from .work import Outcome, Work, do
+from .work import Outcome, Work, do, prepared
 from .workers import results
 
-REFUSED = {
+# Arguments of Model.fit that fit_each does not hand on, and what to do instead.
+REFUSED = options.OWN | {
     "resume": "each model is a new one",
     "sample_weight": "class_weight weighs the rows of all groups alike",
     "lengths": "fit_many takes a list of models",
     "validation_data": "give validation_split: of each group the last rows",
-    "verbose": "give progress=True",
-    "progress": "it shows the progress of all",
 }
 
 
@@ -56,7 +56,8 @@ def fit_each(
 
     Args:
         build: a bp.Model, of which each group's model is a copy, such as one trained on all groups; its plans are made once.
-            Or a function key -> bp.Model; all that it makes have weights of the same shapes.
+            Or a function key -> bp.Model, called for one key after the other; all that it makes have one network and loss, but
+            for weights. Seed and optimizer of the first are kept.
         data: a pandas or polars frame, or a dict of arrays with a row for each row.
         by: the column with the keys, numbers or strings.
         X, y: a column (N, ...), or a list of columns of numbers.
@@ -69,7 +70,8 @@ def fit_each(
     Returns a ModelsByKey: a mapping key -> bp.Model with `predict(data)`, `save(path)`, `to_pandas()`.
 
     Raises:
-        TypeError, ValueError: name the argument, what was given and what was expected.
+        TypeError, ValueError: name the argument, what was given and what was expected. Where `build` fails for all keys, what
+            it raised for the first.
 
     Example:
         >>> data = {"user": np.arange(96) % 3, "x": X, "y": y}
@@ -86,42 +88,51 @@ def fit_each(
     )
     keys, count = groups.keys, len(groups.keys)
     own = options.callbacks_of(callbacks, count)
-    size = None if batch_size is None else checks.whole("batch_size", batch_size, 1)
+    size = options.checked_size(batch_size)
     fit["epochs"] = checks.whole("epochs", epochs, 0)
     split = checks.fraction("validation_split", fit.get("validation_split", 0.0))
     begin = _Beginnings(build)
-    found = ModelsByKey(keys, Stack(new_like(begin.model(keys[0])), count), by, X)
+    # One, like the model of the first key that has one: works are made one after the other, in the order of the keys.
+    stacks: list[Stack] = []
 
-    def train(number: int, leave: Callable[[], bool]) -> Outcome:
+    def work(number: int) -> Work:
         part, key = groups.slices[number], keys[number]
-        held_out = int((part.stop - part.start) * split)
-        of_key = {"X": rows[part], "y": targets[part]}
-        given = fit | {
-            "batch_size": None if size is None else max(1, min(size, part.stop - part.start - held_out)),
+        model = begin.model(key)
+        if not stacks:
+            stacks.append(Stack(new_like(model), count))
+        most = part.stop - part.start - rows_held_out(part.stop - part.start, split)
+        given = {
+            "batch_size": None if size is None else max(1, min(size, most)),
             "callbacks": own(key if callable(callbacks) else number),
         }
-        try:
-            work = shown.begun(Work(number, begin.model(key), lambda: of_key, given))
-            outcome = do(work, leave)
-            if outcome.error is None:
-                found.put(key, work.model)
-        except Exception as error:  # of `build`
-            outcome = Outcome(number, History(), error, None)
+        return Work(number, model, lambda: {"X": rows[part], "y": targets[part]}, fit | given)
+
+    def train(task: Work | Outcome, leave: Callable[[], bool]) -> Outcome:
+        if isinstance(task, Outcome):
+            return task
+        outcome = do(task, leave)
+        if outcome.error is None:
+            try:
+                stacks[0].put(task.number, task.model)
+            except ValueError as error:  # of another network
+                outcome = outcome._replace(error=error)
         return outcome
 
     team = min(checked_threads(threads) or get_num_threads(), count)
     table: dict[int, dict[str, Any]] = {}
     failed: dict[int, Exception] = {}
-    with (
-        Progress(count, team, flag("progress", progress), lambda number: f"{by} {keys[number]}") as shown,
-        closing(results(range(count), train, team, shown.look)) as come,
-    ):
-        for outcome in come:
-            shown.ended(outcome)
-            row = row_of(outcome)
-            table[outcome.number] = {"key": keys[row.pop("model")]} | row
-            if outcome.error:
-                failed[outcome.number] = outcome.error
+    with Progress(count, team, flag("progress", progress), lambda number: f"{by} {keys[number]}") as shown:
+        tasks = (shown.begun(prepared(number, partial(work, number))) for number in range(count))
+        with closing(results(tasks, train, team, shown.look)) as come:
+            for outcome in come:
+                shown.ended(outcome)
+                row = row_of(outcome)
+                table[outcome.number] = {"key": keys[row.pop("model")]} | row
+                if outcome.error:
+                    failed[outcome.number] = outcome.error
+    if not stacks:
+        raise failed[0]
+    found = ModelsByKey(keys, stacks[0], by, X)
     for number in sorted(failed):  # not as they came, which depends on the threads
         found.drop(keys[number], failed[number])
     found.rows = [table[number] for number in range(count)]

@@ -12,14 +12,16 @@ from .. import checks
 from ..backends import get_num_threads
 from ..backends.threads import checked_threads
 from ..callbacks import Callback
+from ..callbacks.base import Mode
 from ..checks import flag
 from ..model import Model
 from . import options
 from .directory import Directory
+from .judged import Judged
 from .progress import Progress
 from .runs import Runs
-from .shared import Shared
-from .work import Outcome, Work, do
+from .shared import BY_ROW, Shared
+from .work import Outcome, Work, do, prepared
 from .workers import results
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ def fit_many(
     resume: bool = False,
     directory: str | PathLike[str] | None = None,
     every: str = "10s",
+    monitor: str | None = None,
+    mode: Mode = "auto",
     **fit: Any,
 ) -> Runs:
     """Train many models on shared data: cores train models, and each ends with the bits of `model.fit(X, y, ...)` alone.
@@ -59,13 +63,16 @@ def fit_many(
         callbacks: a list, of which each model gets copies, default empty; a list with a list for each model; or a function from a
             model's number to its list. They run in the threads that train.
         folds: the rows that each model trains on, default all: masks (models, N), or an array of row numbers for each model.
-        weights: (models, N) sample weights, a row for each model; default None.
+        weights: (models, N) sample weights, a row for each model; default None. "rest" is weighed as well.
         threads: how many models train at once, each in one thread; default None: what bp.get_num_threads() says.
         progress: whether to show a bar over all models, and a line for each that trains; default False.
         resume: whether each model finishes its interrupted run, as in `Model.fit`; default False.
         directory: a folder for a checkpoint of each model, default None. Called again with the models and data as they were,
-            after a kill for example, fit_many goes on from these files, and ends with the same table.
+            after a kill for example, fit_many goes on from these files, and ends with the same table. Other models are
+            refused; of a class of your own the arguments and public numbers and strings tell, not code, nor first weights.
         every: how often the checkpoint of a model is written besides at its end, as in bp.ModelCheckpoint; default "10s".
+        monitor, mode: the quantity of the logs of which `best` has the best, such as "val_auc", and what is better, "min" or
+            "max"; default None, val_loss or loss, and "auto", which knows it of the usual names.
         fit: all other arguments of `Model.fit`, the same for each, such as shuffle, sample_weight or class_weight.
 
     Returns a Runs: `models`, `histories`, `errors`, `best`, `to_pandas()`.
@@ -84,19 +91,27 @@ def fit_many(
     found = options.checked_models(models)
     options.check_names("fit_many", fit)
     count = len(found)
-    by_row = {"y": y} | {name: fit.pop(name) for name in ("sample_weight", "lengths") if name in fit}
+    by_row = {"y": y} | {name: fit.pop(name) for name in BY_ROW if name in fit}
     shared = Shared(X, by_row, validation_data, folds, weights, count)
     epochs_of = [checks.whole("epochs", value, 0) for value in options.per_model("epochs", epochs, count)]
-    sizes = options.per_model("batch_size", batch_size, count)
+    sizes = [options.checked_size(value) for value in options.per_model("batch_size", batch_size, count)]
     own = options.callbacks_of(callbacks, count)
     fit["resume"] = flag("resume", resume)
     folder = None if directory is None else Directory(directory, every)
+    judged = None if monitor is None else Judged(monitor, mode)
+    for number, model in enumerate(found):
+        if judged is not None:
+            listed = callbacks if isinstance(callbacks, list | tuple) else [callbacks]
+            one = listed[number] if listed and isinstance(listed[0], list | tuple) else listed
+            judged.check(model, one)
 
     def work(number: int) -> Work:
         given = fit | {"epochs": epochs_of[number], "batch_size": sizes[number], "callbacks": own(number)}
         return Work(number, found[number], partial(shared.of, number, found[number]), given)
 
-    def train(task: Work, leave: Callable[[], bool]) -> Outcome:
+    def train(task: Work | Outcome, leave: Callable[[], bool]) -> Outcome:
+        if isinstance(task, Outcome):
+            return task
         outcome = do(task, leave, folder)
         task.put_away()
         return outcome
@@ -104,11 +119,11 @@ def fit_many(
     team = min(checked_threads(threads) or get_num_threads(), count)
     outcomes: dict[int, Outcome] = {}
     with Progress(count, team, flag("progress", progress)) as shown:
-        tasks = map(shown.begun, map(work, range(count)))
+        tasks = (shown.begun(prepared(number, partial(work, number))) for number in range(count))
         with closing(results(tasks, train, team, shown.look)) as come:
             for outcome in come:
                 outcomes[outcome.number] = outcome
                 shown.ended(outcome)
-    runs = Runs(found, [outcomes[number] for number in range(count)])
+    runs = Runs(found, [outcomes[number] for number in range(count)], judged)
     runs.warn_of_errors()
     return runs

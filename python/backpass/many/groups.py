@@ -46,7 +46,7 @@ def key_column(data: Any, by: str) -> np.ndarray:
     column = arrays.read(f"data[{by!r}]", _column(data, "by", by))
     if column.dtype == object and column.size and all(isinstance(key, str) for key in column.flat):
         column = column.astype(str)
-    if column.dtype.kind not in "iubfUS" or (column.dtype.kind == "f" and np.isnan(column).any()):
+    if column.dtype.kind not in "iubfU" or (column.dtype.kind == "f" and np.isnan(column).any()):
         raise TypeError(
             f"data[{by!r}] has dtype {column.dtype}, or holds no key somewhere; expected numbers or strings"
         )
@@ -56,7 +56,10 @@ def key_column(data: Any, by: str) -> np.ndarray:
 def columns_of(data: Any, argument: str, names: Columns) -> np.ndarray:
     """One column (N, ...) by its name, or several of numbers (N, columns) by a list of names."""
     if isinstance(names, str):
-        return arrays.as_array(f"data[{names!r}]", _column(data, argument, names))
+        found_column = arrays.as_array(f"data[{names!r}]", _column(data, argument, names))
+        if not found_column.ndim:
+            raise ValueError(f"data[{names!r}] is the single number {found_column}, expected (N, ...)")
+        return found_column
     if not isinstance(names, list | tuple) or not names:
         raise TypeError(f"{argument} is {names!r:.80}, expected the name of a column, or a list of names")
     found = [arrays.as_array(f"data[{name!r}]", _column(data, argument, name)) for name in names]

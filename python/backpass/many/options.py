@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
+from .. import checks
 from ..callbacks import Callback
 from ..callbacks.dispatch import checked_callbacks
 from ..errors import did_you_mean
@@ -56,6 +57,11 @@ def per_model(name: str, value: Any, models: int) -> list[Any]:
     return [*value]
 
 
+def checked_size(batch_size: Any) -> int | None:
+    """The rows of a step, None for the default."""
+    return None if batch_size is None else checks.whole("batch_size", batch_size, 1)
+
+
 def callbacks_of(callbacks: Any, models: int) -> Callable[[int], list[Any]]:
     """The callbacks of a model, by its number: copies of one list, its own of a list of lists, or what a function makes."""
     if callable(callbacks) and not isinstance(callbacks, type | Callback):
@@ -68,7 +74,8 @@ def callbacks_of(callbacks: Any, models: int) -> Callable[[int], list[Any]]:
         own = [[*checked_callbacks(one)] for one in per_model("callbacks", callbacks, models)]
         return own.__getitem__
     for number, callback in enumerate(checked := checked_callbacks(callbacks)):
-        path = getattr(callback, "settings", {}).get("path")
+        settings = getattr(callback, "settings", {})
+        path = settings.get("path", settings.get("logdir"))
         if path is not None and models > 1:
             raise ValueError(
                 f"callbacks[{number}] writes {path} for all models; expected a function number -> callbacks, or directory="

@@ -17,8 +17,8 @@ class Progress:
     ) -> None:
         self.total, self.shown, self.name = total, shown, name
         self.done = 0
-        # What trains, and the model's epoch where that began.
-        self.running: dict[int, tuple[Work, int]] = {}
+        # What trains.
+        self.running: dict[int, Work] = {}
         self._bar: Any = None
         self._lines: list[Any] = []
         self._start = time.perf_counter()
@@ -31,10 +31,10 @@ class Progress:
         self._bar = tqdm(total=total, unit="model")
         self._lines = [tqdm(bar_format="{desc}", position=1 + place, leave=False) for place in range(team)]
 
-    def begun(self, work: Work) -> Work:
+    def begun(self, work: Work | Outcome) -> Work | Outcome:
         """A thread takes this work."""
-        if self.shown:
-            self.running[work.number] = work, work.model.epoch
+        if self.shown and isinstance(work, Work):
+            self.running[work.number] = work
         return work
 
     def ended(self, outcome: Outcome) -> None:
@@ -61,13 +61,16 @@ class Progress:
         """Show how far the models are that train."""
         running = sorted(self.running.items())
         for place, line in enumerate(self._lines):
-            line.set_description_str(self._line(*running[place][1]) if place < len(running) else "")
+            line.set_description_str(self._line(running[place][1]) if place < len(running) else "")
 
-    def _line(self, work: Work, first: int) -> str:
-        engine = work.model.engine
+    def _line(self, work: Work) -> str:
+        engine, epochs = work.model.engine, work.options["epochs"]
         run = engine.last_run
-        logs = _last(dict(run.history.history)) if run and run.going_on else ""
-        return f"{self.name(work.number)}  epoch {engine.epoch - first + 1}/{work.options['epochs']}  {logs}"
+        if run is None or not run.going_on:
+            return self.name(work.number)
+        # A run that goes on counts from where it first began.
+        epoch = min(engine.epoch - run.first + 1, epochs)
+        return f"{self.name(work.number)}  epoch {epoch}/{epochs}  {_last(dict(run.history.history))}"
 
     def __enter__(self) -> Self:
         return self

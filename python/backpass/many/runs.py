@@ -7,12 +7,11 @@ from typing import Any, ClassVar
 from ..engine.history import History
 from ..errors import warn
 from ..model import Model
+from .judged import LEAST_LOSS, Judged
 from .work import Outcome
 
 # Rows of a repr.
 SHOWN = 10
-# By what `best` judges, the first that was logged.
-JUDGED_BY = ("val_loss", "loss")
 
 
 class Runs:
@@ -25,7 +24,8 @@ class Runs:
         rows: a dict for each model: "model" (its number), "epochs" (in its history), "epoch" (the one whose weights it has, from
             0 on: the last, or the one that EarlyStopping brought back; None without one), what that epoch logged, and "error".
         trained: the models without an error, such as for bp.Ensemble.
-        best: the model with the least val_loss, or loss where there is no val_loss, in the epoch whose weights it has.
+        best: the model with the least val_loss, or loss where there is no val_loss, in the epoch whose weights it has; with
+            `monitor` the one with the best of that quantity.
         best_number: its number.
 
     Example:
@@ -37,11 +37,17 @@ class Runs:
     # What a row is.
     counted: ClassVar[str] = "model"
 
-    def __init__(self, models: Sequence[Model], outcomes: Sequence[Outcome]) -> None:
+    def __init__(
+        self, models: Sequence[Model], outcomes: Sequence[Outcome], judged: Judged | None = None
+    ) -> None:
+        self._judge = judged or LEAST_LOSS
+        self._fallback = () if judged else ("loss",)
         self.models: list[Model] = [*models]
         self.histories: list[History] = [outcome.history for outcome in outcomes]
         self.errors: dict[int, Exception] = {o.number: o.error for o in outcomes if o.error}
         self.rows: list[dict[str, Any]] = [row_of(outcome) for outcome in outcomes]
+        logged = {name for row in self.rows for name in row}
+        self._judged_by = next((n for n in (self._judge.monitor, *self._fallback) if n in logged), "")
 
     @property
     def trained(self) -> list[Model]:
@@ -50,7 +56,7 @@ class Runs:
 
     @property
     def best(self) -> Model:
-        """The model with the least val_loss, else loss."""
+        """The model with the least val_loss, else loss; or the best of `monitor`."""
         return self.models[self.best_number]
 
     @property
@@ -92,14 +98,12 @@ class Runs:
 
     def _ranked(self) -> list[int]:
         """The numbers of the models, the best first; those that failed or have no number last."""
-        logged = {name for row in self.rows for name in row}
-        self._judged_by = next((name for name in JUDGED_BY if name in logged), "")
         return sorted(range(len(self)), key=self._judged)
 
     def _judged(self, number: int) -> float:
         """What a model is judged by: less is better."""
-        value = float(self.rows[number].get(self._judged_by, math.inf))
-        return math.inf if math.isnan(value) or number in self.errors else value
+        value = self.rows[number].get(self._judged_by)
+        return math.inf if value is None or number in self.errors else self._judge.score([float(value)])
 
     def __repr__(self) -> str:
         head = f"{type(self).__name__}({len(self)} {self.counted}{'s' * (len(self) != 1)}"

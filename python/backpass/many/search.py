@@ -12,25 +12,30 @@ from typing import TYPE_CHECKING, Any, Literal
 from .. import checks
 from ..backends import get_num_threads
 from ..backends.threads import checked_threads
+from ..callbacks.base import Mode
 from ..checks import flag, is_name
 from ..model import Model
 from . import options
 from .built import Built
 from .directory import Directory
 from .fit_many import Callbacks
+from .judged import Judged
 from .progress import Progress
 from .schedule import Job, Schedule, rungs_of
-from .shared import Shared
+from .shared import BY_ROW, Shared
 from .space import STRATEGIES, trials_of
 from .trials import Trials
-from .work import Outcome, Work, do
+from .work import Outcome, Work, do, prepared
 from .workers import results
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 # Arguments of Model.fit that a search does not hand on, and what to do instead.
-REFUSED = options.OWN | {"resume": "give directory="}
+REFUSED = options.OWN | {
+    "resume": "give directory=",
+    "max_seconds": "no result may depend on the time; strategy='halving' ends what promises little",
+}
 
 
 def search(
@@ -46,6 +51,8 @@ def search(
     min_epochs: int = 1,
     ahead: int = 16,
     seed: int = 0,
+    monitor: str = "val_loss",
+    mode: Mode = "auto",
     batch_size: int | None = None,
     validation_data: Any = None,
     callbacks: Callbacks = (),
@@ -55,10 +62,10 @@ def search(
     every: str = "10s",
     **fit: Any,
 ) -> Trials:
-    """Search for the parameters with the least val_loss: cores train models, each with the bits of its own `fit`.
+    """Search for the parameters of the best model, by val_loss or another quantity; each trains with the bits of its own `fit`.
 
     "halving" is asynchronous successive halving (Li et al. 2020, ASHA). All trials begin with min_epochs; of those that reached
-    a rung the best 1/factor, by their least val_loss so far, go on to factor times as many, at last to `epochs`.
+    a rung the best 1/factor, by the best of their epochs so far, go on to factor times as many, at last to `epochs`.
     The same seed gives the same table for any number of threads. A trial that fails has its error in its row.
 
     Args:
@@ -72,13 +79,16 @@ def search(
         factor, min_epochs: of halving; default 3 and 1.
         ahead: of halving, default 16: at most so many trials train at once. The table depends on it, and not on threads.
         seed: of the parameters, default 0. Each model has the seed that `build` gives it.
+        monitor, mode: the quantity of the logs by which trials are judged, such as "val_auc" of models with that metric, and what
+            is better, "min" or "max"; default "val_loss" and "auto", which knows it of the usual names.
         batch_size: as in `Model.fit`, default 32.
         validation_data: as in `Model.fit`; either this or validation_split is needed.
         callbacks: as in `bp.fit_many`, default empty; those of a trial that goes on to the next rung go on as well.
         threads: how many models train at once, each in one thread; default None: what bp.get_num_threads() says.
         progress: whether to show a bar over all trials, and a line for each that trains; default False.
         directory: a folder for a checkpoint of each trial, default None. Called again as before, after a kill for example, the
-            search goes on from these files, and ends with the same table.
+            search goes on from these files, and ends with the same table. Another space is refused; functions in params are
+            told apart by their names.
         every: how often a checkpoint is written besides at the end of a rung, as in bp.ModelCheckpoint; default "10s".
         fit: all other arguments of `Model.fit`, the same for each, such as validation_split, shuffle or class_weight.
 
@@ -103,9 +113,10 @@ def search(
     if not is_name(strategy, STRATEGIES):
         raise ValueError(f"strategy is {strategy!r:.80}, expected one of {[*STRATEGIES]}")
     options.check_names("search", fit, REFUSED)
-    if validation_data is None and not fit.get("validation_split"):
+    judged = Judged(monitor, mode)
+    if monitor.startswith("val_") and validation_data is None and not fit.get("validation_split"):
         raise ValueError(
-            "validation_data is None: a search judges by val_loss; expected (X, y), or validation_split"
+            f"validation_data is None: a search judges by {monitor}; expected (X, y), or validation_split"
         )
     most = checks.whole("epochs", epochs, 1)
     low, eta = checks.whole("min_epochs", min_epochs, 1), checks.whole("factor", factor, 2)
@@ -114,18 +125,19 @@ def search(
         if low > most:
             raise ValueError(f"min_epochs is {low} and epochs is {most}, expected at most as many")
         rungs = rungs_of(most, low, eta)
-    params = trials_of(space, strategy, trials, checks.seed(seed))
+    seed = checks.seed(seed)
+    params = trials_of(space, strategy, trials, seed)
     count = len(params)
     schedule = Schedule(count, rungs, eta, ahead if strategy == "halving" else count)
-    by_row = {"y": y} | {name: fit.pop(name) for name in ("sample_weight", "lengths") if name in fit}
+    by_row = {"y": y} | {name: fit.pop(name) for name in BY_ROW if name in fit}
     shared = Shared(X, by_row, validation_data, None, None, count)
+    size = options.checked_size(batch_size)
     own = options.callbacks_of(callbacks, count)
     folder = None if directory is None else Directory(directory, every)
     if folder is not None:
         halving = {"trials": count, "factor": eta, "ahead": ahead} if strategy == "halving" else {}
-        folder.claim(
-            {"strategy": strategy, "seed": seed, "rungs": rungs, "parameters": [*params[0]], **halving}
-        )
+        judging = {} if monitor == "val_loss" else {"monitor": monitor, "mode": mode}
+        folder.claim({"strategy": strategy, "seed": seed, "rungs": rungs, **halving, **judging}, params)
     built = Built(build, params)
 
     def work(job: Job) -> tuple[Job, Work | Outcome]:
@@ -133,14 +145,16 @@ def search(
             model = built.model(job.trial)
             if isinstance(model, Outcome):
                 return job, model
-            given = {
-                "epochs": rungs[job.rung],
-                "batch_size": batch_size,
-                "callbacks": own(job.trial),
-                "resume": True,
-            }
-            asked = Work(job.trial, model, partial(shared.of, job.trial, model), fit | given)
-            return job, shown.begun(asked)
+
+            def asked() -> Work:
+                given = {"epochs": rungs[job.rung], "batch_size": size, "callbacks": own(job.trial)}
+                data = partial(shared.of, job.trial, model)
+                return Work(job.trial, model, data, fit | given | {"resume": True})
+
+            work = prepared(job.trial, asked)
+            if isinstance(work, Work):
+                judged.check(model, work.options["callbacks"])
+            return job, shown.begun(work)
 
     def train(task: tuple[Job, Work | Outcome], leave: Callable[[], bool]) -> tuple[Job, Outcome, float]:
         job, asked = task
@@ -151,7 +165,7 @@ def search(
                 asked.put_away()
         if leave():
             schedule.close()
-        schedule.tell(job, outcome.score(rungs[job.rung]))
+        schedule.tell(job, outcome.score(rungs[job.rung], judged))
         return job, outcome, time.perf_counter() - start
 
     outcomes: dict[int, Outcome] = {}
@@ -163,6 +177,6 @@ def search(
             outcomes[job.trial] = outcome
             seconds[job.trial] += took
             (shown.rested if job.rung else shown.ended)(outcome)
-    found = Trials(params, built.models, [outcomes[number] for number in range(count)], seconds)
+    found = Trials(params, built.models, [outcomes[number] for number in range(count)], seconds, judged)
     found.warn_of_errors()
     return found

@@ -11,8 +11,8 @@ from ..data.images import Images
 from ..data.streams import Streams
 from ..model import Model
 
-# Arguments of fit with one value for each row of X.
-BY_ROW = ("y", "sample_weight", "lengths")
+# Arguments of fit besides y with one value for each row of X.
+BY_ROW = ("sample_weight", "lengths")
 REST = "rest"
 
 
@@ -44,16 +44,19 @@ class Shared:
             fold = self.folds[number]
             if self.rest:
                 others = np.setdiff1d(np.arange(rows_of(X)), fold)
-                data["validation_data"] = (taken(X, others), taken(by_row["y"], others))
+                held_out = (X, by_row["y"], *(by_row.get(name) for name in BY_ROW))
+                data["validation_data"] = tuple(taken(value, others) for value in held_out)
             X = taken(X, fold)
             by_row = {name: taken(value, fold) for name, value in by_row.items()}
         return {"X": X} | by_row | data
 
     def _as(self, model: Model) -> Any:
         """X in a model's dtype where it would be copied: converted once."""
-        X, frame = self.X, hasattr(self.X, "columns")
+        X = self.X
         other = isinstance(X, np.ndarray) and X.dtype.kind == "f" and X.dtype != model.dtype
-        if not other and not (frame and len(model.net.takes) == 1):
+        # A frame may hold indices or categories, where the network or code of users takes such.
+        numbers = [*model.net.takes.values()] == ["number"] and model.engine.plans.few == 1
+        if not other and not (hasattr(X, "columns") and numbers):
             return X
         with self._converting:
             if model.dtype.name not in self._converted:

@@ -66,6 +66,8 @@ def checked_name(name: Any) -> str:
 
 def _checked(name: str, values: Any) -> Any:
     if isinstance(values, list | tuple | range | np.ndarray):
+        if isinstance(values, np.ndarray) and not values.ndim:
+            raise TypeError(f"space[{name!r}] is the single number {values!r:.80}, expected {EXPECTED}")
         if not len(values):
             raise ValueError(f"space[{name!r}] is empty, expected {EXPECTED}")
         return [plain(value) for value in values]

@@ -1,10 +1,12 @@
 """Trials: what `search` returns, a table with a row for each trial."""
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..model import Model
+from .judged import Judged
 from .runs import Runs
 from .work import Outcome
 
@@ -35,8 +37,9 @@ class Trials(Runs):
         models: Sequence[Model],
         outcomes: Sequence[Outcome],
         seconds: Mapping[int, float],
+        judged: Judged | None = None,
     ) -> None:
-        super().__init__(models, outcomes)
+        super().__init__(models, outcomes, judged)
         self.params: list[dict[str, Any]] = [*params]
         for number, row in enumerate(self.rows):
             *logged, error = [item for item in row.items() if item[0] != "model"]
@@ -58,7 +61,7 @@ class Trials(Runs):
         return self.params[self.best_number]
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
-        """Parallel coordinates: an axis for each parameter and for val_loss, a line for each trial, the best one in red.
+        """Parallel coordinates: an axis for each parameter and for what is judged by, a line for each trial, the best one in red.
 
         Args:
             path: where to write the picture as well (PNG, PDF, SVG by its ending), default nowhere.
@@ -68,8 +71,8 @@ class Trials(Runs):
         from ..drawing.parallel import parallel_coordinates
 
         best = self.best_number
-        shown = [number for number in self._ranked() if number not in self.errors]
+        # A trial that a callback ended in its first epoch has no val_loss.
+        shown = [number for number in self._ranked() if self._judged(number) < math.inf]
         columns = {name: [self.params[number][name] for number in shown] for name in self.params[best]}
-        return parallel_coordinates(
-            columns, "val_loss", [self.rows[number]["val_loss"] for number in shown], path
-        )
+        name = self._judge.monitor
+        return parallel_coordinates(columns, name, [self.rows[number][name] for number in shown], path)

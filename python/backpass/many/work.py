@@ -8,6 +8,7 @@ from ..engine.history import History
 from ..errors import NonFiniteError
 from ..model import Model
 from .directory import Directory
+from .judged import Judged
 
 
 class Work(NamedTuple):
@@ -32,10 +33,17 @@ class Outcome(NamedTuple):
     error: Exception | None
     kept: int | None
 
-    def score(self, epochs: int) -> float:
-        """The least val_loss of so many epochs; infinity where there is none, or an error."""
-        values = self.history.history.get("val_loss", [])[:epochs]
-        return math.inf if self.error else min((v for v in values if not math.isnan(v)), default=math.inf)
+    def score(self, epochs: int, judged: Judged) -> float:
+        """What the best of so many epochs is judged by: less is better, infinity where there is none, or an error."""
+        return math.inf if self.error else judged.score(self.history.history.get(judged.monitor, [])[:epochs])
+
+
+def prepared(number: int, make: Callable[[], Work]) -> Work | Outcome:
+    """A work; or the outcome that says why there is none, of what users' functions raise as it is made."""
+    try:
+        return make()
+    except Exception as error:
+        return Outcome(number, History(), error, None)
 
 
 def do(work: Work, leave: Callable[[], bool], directory: Directory | None = None) -> Outcome:

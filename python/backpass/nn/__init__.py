@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from .image_transforms import ColorJitter, RandomCrop, RandomRotation
     from .max_pool import MaxPool1d, MaxPool2d
     from .mixup import MixUp
+    from .permute import Permute
     from .positions import PositionalEmbedding, RotaryPositions, SinusoidalPositions
     from .recurrent import GRU, LSTM, RNN
     from .recurrent_cells import GRUCell, LSTMCell, RNNCell
@@ -114,6 +115,7 @@ __all__ = [
     "MultiheadAttention",
     "NLLLoss",
     "Parameter",
+    "Permute",
     "PoissonNLLLoss",
     "PositionalEmbedding",
     "QuantileLoss",
@@ -154,7 +156,7 @@ LATE = {
     "Dropout1d": ".channel_dropout", "Dropout2d": ".channel_dropout", "GroupNorm": ".group_norm", "InstanceNorm1d": ".group_norm",
     "InstanceNorm2d": ".group_norm", "Upsample": ".upsample",
     "Embedding": ".embedding", "EmbeddingBag": ".embedding_bag", "FeatureTokenizer": ".feature_tokenizer",
-    "PositionalEmbedding": ".positions", "RotaryPositions": ".positions",
+    "Permute": ".permute", "PositionalEmbedding": ".positions", "RotaryPositions": ".positions",
     "SinusoidalPositions": ".positions",
     "traced": "..losses", "ColorJitter": ".image_transforms", "RandomCrop": ".image_transforms",
     "RandomRotation": ".image_transforms",

@@ -99,7 +99,7 @@ class MultiheadAttention(Module):
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
         self._expect(x, self.embed_dim, "the input")
         x = without_padding(builder, x)
-        return self.attend(builder, x, x, x, lengths=builder.lengths)[0]
+        return self.attend(builder, x, x, x, lengths=builder.lengths_of(x.shape[1]))[0]
 
     def attend(
         self,
@@ -162,7 +162,7 @@ class MultiheadAttention(Module):
         tensors = [x._number for x in (query, key, value)]
         if query is key is value or query.tensor is key.tensor is value.tensor:
             tensors = [without_padding(builder, tensors[0])] * 3
-            lengths = builder.lengths
+            lengths = builder.lengths_of(tensors[0].shape[1])
         y, weights = self.attend(
             builder,
             *tensors,

@@ -17,6 +17,8 @@ from ..program import Builder, Tensor
 from .initial_weights import ones, zeros
 from .module import Module
 
+# A number of values n whose n / (n - 1) is 1: the variance stays what it is.
+BIASED = 2**62
 # Channels up to which rows are cut into parts; more of them are enough tasks by themselves.
 FEW = 256
 
@@ -35,9 +37,9 @@ def by_batch(
     layer: who asks, for errors.
     """
     from ..program.channels import from_planes, lies_channels_last, planes  # `import backpass` is to be quick
-    from ..program.masks import refuse_statistics  # as above
+    from ..program.masks import STATISTICS, refuse_steps  # as above
 
-    refuse_statistics(builder, layer, x)
+    refuse_steps(builder, layer, x, STATISTICS)
     rows, channels, length = (together := planes(builder, x)).shape
     parts = parts_of_rows(rows, channels)
     fields: dict[str, Any] = {"weight": weight, "bias": bias, "eps": eps}
@@ -68,12 +70,15 @@ class BatchNorm(Module):
         momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
+        *,
+        unbiased: bool = True,
     ) -> None:
         super().__init__()
         self.num_features = self.positive_int("num_features", num_features)
         self.whole_batch = not self.flag("track_running_stats", track_running_stats)
         self.eps = self.in_range("eps", eps, 0, 1)
         self.momentum = None if momentum is None else self.in_range("momentum", momentum, 0, 1)
+        self.unbiased = self.flag("unbiased", unbiased)
         shape = (self.num_features,)
         if self.flag("affine", affine):
             self.parameter("weight", shape, ones)
@@ -118,7 +123,7 @@ class BatchNorm(Module):
                 running_mean=mean,
                 running_var=var,
                 batches=self.state["num_batches_tracked"].reshape(1),
-                count=count,
+                count=count if self.unbiased else BIASED,
                 momentum=-1.0 if self.momentum is None else self.momentum,
             )
         return y
@@ -128,7 +133,7 @@ class BatchNorm1d(BatchNorm):
     """Batch normalisation: y = (x - mean) / √(var + eps) · weight + bias (Ioffe and Szegedy 2015; PyTorch's `nn.BatchNorm1d`).
 
     While training, mean and var are those of the batch, and the running statistics follow them:
-    running += momentum · (new - running), with the unbiased variance. Inference takes the running statistics.
+    running += momentum · (new - running). Inference takes the running statistics.
 
     Args:
         num_features: C of the input, at least 1.
@@ -136,6 +141,7 @@ class BatchNorm1d(BatchNorm):
         momentum: the weight of the new value, in [0, 1], default 0.1; None averages all batches alike.
         affine: whether to learn `weight` and `bias`, default True.
         track_running_stats: default True; if False, inference takes the statistics of all rows it is given.
+        unbiased: whether running_var follows the unbiased variance, default True; Keras's follows the biased one.
 
     Shapes: input and output (N, C) or (N, C, L); `weight`, `bias`, `running_mean`, `running_var` (C,).
 
@@ -154,7 +160,7 @@ class BatchNorm2d(BatchNorm):
     """Batch normalisation of images: y = (x - mean) / √(var + eps) · weight + bias (PyTorch's `nn.BatchNorm2d`).
 
     While training, mean and var of a channel are those of all its pixels in the batch, and the running statistics follow them:
-    running += momentum · (new - running), with the unbiased variance. Inference takes the running statistics.
+    running += momentum · (new - running). Inference takes the running statistics.
 
     Args:
         num_features: C of the input, at least 1.
@@ -162,6 +168,7 @@ class BatchNorm2d(BatchNorm):
         momentum: the weight of the new value, in [0, 1], default 0.1; None averages all batches alike.
         affine: whether to learn `weight` and `bias`, default True.
         track_running_stats: default True; if False, inference takes the statistics of all rows it is given.
+        unbiased: whether running_var follows the unbiased variance, default True; Keras's follows the biased one.
 
     Shapes: input and output (N, C, H, W); `weight`, `bias`, `running_mean`, `running_var` (C,).
 

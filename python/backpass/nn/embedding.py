@@ -4,7 +4,7 @@ from __future__ import annotations  # np.random.Generator is named, not imported
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
@@ -27,6 +27,11 @@ def normal_rows(
     return values
 
 
+def uniform_rows(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int) -> np.ndarray:
+    """U(±0.05): Keras's table."""
+    return rng.uniform(-0.05, 0.05, shape)
+
+
 def _pretrained(
     values: np.ndarray, rng: np.random.Generator, shape: tuple[int, ...], fan_in: int
 ) -> np.ndarray:
@@ -47,7 +52,7 @@ class Table(Module):
     }
     # A Linear's weight lies in memory as (in_features, out_features).
     reads_any_layout: ClassVar[tuple[str, ...]] = ("weight",)
-    structural: ClassVar[tuple[str, ...]] = ("sparse",)
+    structural: ClassVar[tuple[str, ...]] = ("sparse", "init")
     weight: np.ndarray
 
     def make_table(
@@ -118,8 +123,9 @@ class Embedding(Table):
         sparse: whether a step moves only the rows that occur in it, which for a large table is much faster; default False. The
             optimizer's formula and its count of steps are the same, and the moments of other rows stay as they are. It takes
             no weight decay and no momentum of SGD or RMSprop.
+        init: "torch" (default, N(0, 1), and 0 in the row padding_idx) or "keras" (U(±0.05), all rows).
 
-    Shapes: input (N, ...) of integers from 0 to V - 1, output (N, ..., E), `weight` (V, E), drawn from N(0, 1).
+    Shapes: input (N, ...) of integers from 0 to V - 1, output (N, ..., E), `weight` (V, E).
 
     Raises:
         ValueError: an argument out of range; an index outside the table, before anything is computed.
@@ -137,9 +143,13 @@ class Embedding(Table):
         padding_idx: int | None = None,
         *,
         sparse: bool = False,
+        init: Literal["torch", "keras"] = "torch",
     ) -> None:
         super().__init__()
         self.make_table(num_embeddings, embedding_dim, padding_idx, sparse)
+        self.init = self.one_of("init", init, ("torch", "keras"))
+        if self.init == "keras":
+            self.learned["weight"].draw = uniform_rows
 
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
         sparse = self.learned["weight"].sparse

@@ -22,9 +22,9 @@ def grouped(
     eps: float,
 ) -> Tensor:
     """(B, C, ...) normalised by groups of channels; weight and bias (G, C/G). layer: who asks, for errors."""
-    from ..program.masks import refuse_statistics  # here: `import backpass` is to be quick
+    from ..program.masks import STATISTICS, refuse_steps  # here: `import backpass` is to be quick
 
-    refuse_statistics(builder, layer, x)
+    refuse_steps(builder, layer, x, STATISTICS)
     batch, channels, length = *x.shape[:2], prod(x.shape[2:])
     rows = builder.reshape(rows_of_channels(builder, x), (batch, length, groups, channels // groups))
     y = builder.emit(group_norm_forward, x=rows, weight=weight, bias=bias, eps=eps)

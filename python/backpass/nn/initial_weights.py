@@ -22,6 +22,8 @@ InitName = Literal[
     "lecun_normal",
     "orthogonal",
     "zeros",
+    "keras",
+    "sklearn",
 ]
 
 
@@ -90,6 +92,9 @@ INIT: dict[str, Init] = {
     "lecun_normal": Init(lecun_normal, zeros),
     "orthogonal": Init(orthogonal, zeros),
     "zeros": Init(zeros, zeros),
+    # Recurrent layers and tables have their own.
+    "keras": Init(xavier_uniform, zeros),
+    "sklearn": Init(xavier_uniform, xavier_uniform),
 }
 
 

@@ -16,7 +16,8 @@ class Linear(Module):
         out_features: size of the last dimension of the output, at least 1.
         bias: whether b is learned, default True.
         init: "torch" (default, U(±1/√in_features) for W and b), "xavier_uniform", "xavier_normal", "he_uniform", "he_normal",
-            "lecun_normal", "orthogonal" or "zeros"; all but "torch" start b at zero.
+            "lecun_normal", "orthogonal", "zeros", "keras" (as xavier_uniform) or "sklearn" (W and b alike); all but "torch" and
+            "sklearn" start b at zero.
 
     Shapes: input (..., in_features), output (..., out_features), `weight` (out_features, in_features), `bias` (out_features,).
 

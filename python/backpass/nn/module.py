@@ -53,6 +53,7 @@ class Module(Tree, ArgumentChecks):
         takes: the names of the inputs, in the order of `emit`, and what each is: "number" or "index".
         whole_batch: whether a row of the output depends on the other rows, for inference too.
         reads_sparse: whether the rows of the input may be those of a sparse matrix, read in place.
+        has_positions: whether it has positions for `max_len` steps and no more.
         gives: what the output is, where a loss may care: "logits", "probabilities" or "log probabilities".
 
     Raises:
@@ -73,6 +74,7 @@ class Module(Tree, ArgumentChecks):
     reads_sparse: bool = False
     # Of a layer with a table the row without a gradient; -1 for none.
     padding_row: int = -1
+    has_positions: ClassVar[bool] = False
     gives: ClassVar[str] = ""
     # Parameters that may be tied to one that is stored in another layout.
     reads_any_layout: ClassVar[tuple[str, ...]] = ()

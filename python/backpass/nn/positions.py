@@ -14,6 +14,8 @@ from .module import Module
 class Positions(Module):
     """What layers of positions have in common: the most steps of a row, and its width."""
 
+    has_positions = True
+
     def steps(self, x: Tensor, max_len: int, dim: int) -> int:
         """The steps of (N, ..., T, dim), of which there are at most max_len."""
         if len(x.shape) < 3 or x.shape[-1] != dim or x.shape[-2] > max_len:

@@ -5,11 +5,12 @@ from __future__ import annotations  # np.random.Generator is named, not imported
 import warnings
 from collections.abc import Mapping
 from functools import partial
+from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
 
-from ..ops import Op, gru_forward, lstm_forward, rnn_forward
+from ..ops import Op, gru_forward, linear_forward, lstm_forward, rnn_forward
 from ..program import Builder, Tensor
 from ..program.carried import NotStepwise
 from ..program.functions import stack
@@ -26,12 +27,22 @@ from .tracing import expect_part_of_model
 States = tuple[Tensor, ...]
 
 
-def drawn(init: InitName, rng: np.random.Generator, shape: tuple[int, ...], fan_in: int) -> Any:
-    """Initial weights (inputs, gates, H); with "torch" U(±1/√H), those of the inputs too."""
+def drawn(init: InitName, kind: str, rng: np.random.Generator, shape: tuple[int, ...], fan_in: int) -> Any:
+    """Initial weights (inputs, gates, H); with "torch" U(±1/√H), those of the inputs too; with "keras" of all gates at once."""
     inputs, gates, H = shape
     if init == "torch":
         return INIT[init].weight(rng, shape, H)
+    if init == "keras":
+        of_states = "orthogonal" if kind == "weight_hh" else "xavier_uniform"
+        return INIT[of_states].weight(rng, (inputs, gates * H), inputs).reshape(shape)
     return np.stack([INIT[init].weight(rng, (inputs, H), inputs) for _ in range(gates)], axis=1)
+
+
+def forget_gate_open(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int) -> np.ndarray:
+    """Biases (gates, H) of an LSTM: 1 at the forget gate, else 0 (Jozefowicz et al. 2015)."""
+    biases = np.zeros(shape)
+    biases[1] = 1
+    return biases
 
 
 class RecurrentWeights(Module):
@@ -58,12 +69,14 @@ class RecurrentWeights(Module):
     def add_weights(self, suffix: str, inputs: int, bias: bool, init: InitName) -> None:
         """Declare the weights of a layer and direction; users see (gates · H, inputs)."""
         H, G = self.hidden_size, self.gates
-        # No function of its own here: a model is pickled with it.
-        draw = partial(drawn, init)
         for name, size in (("weight_ih", inputs), ("weight_hh", H)):
+            # No function of its own here: a model is pickled with it.
+            draw = partial(drawn, init, name)
             self.parameter(name + suffix, (size, G, H), draw, size, (1, 2, 0), (G * H, size))
         for name in ("bias_ih", "bias_hh") if bias else ():
-            self.parameter(name + suffix, (G, H), INIT[init].bias, fan_in=H, shown=(G * H,))
+            forgets = init == "keras" and G == 4 and name == "bias_ih"
+            start = forget_gate_open if forgets else INIT[init].bias
+            self.parameter(name + suffix, (G, H), start, fan_in=H, shown=(G * H,))
 
     def direction(
         self, builder: Builder, x: Tensor, suffix: str, first: States | None, reverse: bool, **fields: Any
@@ -71,10 +84,7 @@ class RecurrentWeights(Module):
         """The outputs (N, T, H) of one direction of a layer, and its last states."""
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         weights = {name: self.tensor(name + suffix) for name in names}
-        starts = {f"{name}0": state for name, state in zip(self.states, first or (), strict=False)}
-        want = self.kept if builder.training else ()
-        y = builder.emit(self.op, want=want, x=x, **weights, **starts, reverse=reverse, **fields)
-        return y, tuple(builder.output(f"{name}_n") for name in self.states)
+        return one_direction(type(self), builder, x, weights, first, reverse, **fields)
 
     def expect_rows(self, hx: Any, shape: tuple[int, ...]) -> tuple[SymbolicTensor, ...]:
         """The states that `forward` was given, each checked."""
@@ -89,6 +99,40 @@ class RecurrentWeights(Module):
             if state.shape != shape:
                 raise ValueError(f"{self!r}: hx has shape {state.shape}, expected {shape}")
         return tuple(given)
+
+
+def one_direction(
+    kind: type[RecurrentWeights],
+    builder: Builder,
+    x: Tensor,
+    weights: Mapping[str, Tensor | None],
+    first: States | None,
+    reverse: bool,
+    **fields: Any,
+) -> tuple[Tensor, States]:
+    """The outputs (N, T, H) of all steps of a kind of layer, and its last states."""
+    starts = {f"{name}0": state for name, state in zip(kind.states, first or (), strict=False)}
+    want = kind.kept if builder.training else ()
+    given = {"x": x, **weights} | looked_up(builder, x, weights["weight_ih"])
+    y = builder.emit(kind.op, want=want, **given, **starts, reverse=reverse, **fields)
+    return y, tuple(builder.output(f"{name}_n") for name in kind.states)
+
+
+def looked_up(builder: Builder, x: Tensor, weight_ih: Tensor | None) -> dict[str, Tensor]:
+    """What stands for x and its weight where x holds rows of a table: products of all rows, which are fewer, and the index.
+
+    A chain of products is the same in both, so that the forward pass has the same bits.
+    """
+    if not builder.training or x not in builder.rows_of or weight_ih is None:
+        return {}
+    table, index = builder.rows_of[x]
+    if 2 * table.shape[0] > index.array.size:
+        return {}
+    inputs, *rest = weight_ih.shape
+    products = builder.emit(linear_forward, x=table, weight=builder.reshape(weight_ih, (inputs, prod(rest))))
+    nothing = {"x": (*index.shape, 0), "weight_ih": (0, *rest)}
+    empty = {name: Tensor(np.empty(shape, builder.dtype)) for name, shape in nothing.items()}
+    return {**empty, "table": builder.reshape(products, (table.shape[0], *rest)), "index": index}
 
 
 class Recurrent(RecurrentWeights):
@@ -148,12 +192,13 @@ class Recurrent(RecurrentWeights):
         if len(x.shape) != 3 or x.shape[2] != self.input_size:
             raise self.unfit(x, f"(batch, steps, {self.input_size})")
         last: list[States] = []
+        lengths = builder.lengths_of(x.shape[1])
         for layer in range(self.num_layers):
             outputs = []
             for number, suffix in enumerate(self._suffixes(layer)):
                 start = first[len(last)] if first else self._carried(builder, x.shape[0], suffix)
                 y, states = self.direction(
-                    builder, x, suffix, start, reverse=number == 1, lengths=builder.lengths, **self.fields
+                    builder, x, suffix, start, reverse=number == 1, lengths=lengths, **self.fields
                 )
                 if start is not None and first is None:
                     for state, value in zip(start, states, strict=True):

@@ -27,7 +27,8 @@ def traced(module: Any, builder: Builder, inputs: Sequence[Tensor]) -> Tensor | 
             )
     tensors = on_each(lambda y: y.tensor, outputs)
     for name, x in zip(module.takes, inputs, strict=False):
-        if not _is_read(builder, x) and x not in parts_of(tensors):
+        given_out = any(np.may_share_memory(x.array, y.array) for y in parts_of(tensors))
+        if not given_out and not _is_read(builder, x):
             raise ValueError(f"forward of {type(module).__name__} does not use its input {name!r}")
     for y in parts_of(outputs):
         mixed = y.per_row == 0 and builder.whole_batch and y.shape[:1] == inputs[0].shape[:1]
@@ -40,13 +41,12 @@ def traced(module: Any, builder: Builder, inputs: Sequence[Tensor]) -> Tensor | 
 
 
 def _is_read(builder: Builder, x: Tensor) -> bool:
-    """Whether any instruction so far reads a tensor, or any view shows it."""
-    start = address(x.array)
+    """Whether any instruction so far reads a part of a tensor, or any view shows it."""
     arrays = (array for instruction in builder.instructions for array in instruction.fields.values())
     return (
         x in builder.viewed
         or x in builder.turned
-        or any(isinstance(a, np.ndarray) and address(a) == start for a in arrays)
+        or any(isinstance(a, np.ndarray) and np.may_share_memory(a, x.array) for a in arrays)
     )
 
 

@@ -44,7 +44,7 @@ class TransformerEncoderLayer(TransformerLayer):
 
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
         self.expect_sequence(x)
-        return self.layer(builder, without_padding(builder, x), lengths=builder.lengths)
+        return self.layer(builder, without_padding(builder, x), lengths=builder.lengths_of(x.shape[1]))
 
     def layer(self, builder: Builder, x: Tensor, **given: Any) -> Tensor:
         """The layer on a sequence whose padding is finite."""
@@ -64,7 +64,7 @@ class TransformerEncoderLayer(TransformerLayer):
         self.expect_sequence(src.tensor, "src")
         x = without_padding(builder, src._number)
         y = self.layer(
-            builder, x, lengths=builder.lengths, attn_mask=src_mask, key_padding_mask=src_key_padding_mask,
+            builder, x, lengths=builder.lengths_of(x.shape[1]), attn_mask=src_mask, key_padding_mask=src_key_padding_mask,
             causal=self.flag("is_causal", is_causal),
         )  # fmt: skip
         return src._next(y)
@@ -122,7 +122,7 @@ class TransformerEncoder(Module):
             yield "norm", self.norm
 
     def emit(self, builder: Builder, x: Tensor) -> Tensor:
-        return self._all(builder, without_padding(builder, x), lengths=builder.lengths)
+        return self._all(builder, without_padding(builder, x), lengths=builder.lengths_of(x.shape[1]))
 
     def forward(
         self,
@@ -134,7 +134,7 @@ class TransformerEncoder(Module):
         """Within a `forward`; with True in a mask a key takes no part."""
         builder = src.builder
         y = self._all(
-            builder, without_padding(builder, src._number), lengths=builder.lengths, attn_mask=mask,
+            builder, without_padding(builder, src._number), lengths=builder.lengths_of(src.shape[1]), attn_mask=mask,
             key_padding_mask=src_key_padding_mask, causal=self.flag("is_causal", bool(is_causal)),
         )  # fmt: skip
         return src._next(y)

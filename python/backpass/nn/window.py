@@ -33,14 +33,14 @@ class WindowLayer(Module):
         """
         if builder.steps is None:
             return None
-        from ..program.masks import lengths_of_places  # here: `import backpass` is to be quick
+        from ..program.masks import lengths_of_places, refuse_steps  # here: `import backpass` is to be quick
 
-        found = lengths_of_places(builder, repr(self), x) if len(x.shape) == 3 else None
-        steps = len(x.shape) > 3 and x.shape[:1] == builder.steps.shape
-        if steps and any(size in builder.lengths_by_steps for size in x.shape[2:]):
-            refused = "a window over steps and something else"
-        if refused and (found is not None or (steps and refused.startswith("a window"))):
-            raise ValueError(f"{self!r}: lengths is given, which does not go with {refused}")
+        if len(x.shape) > 3:
+            refuse_steps(builder, repr(self), x, "a window over steps and something else")
+            return None
+        found = lengths_of_places(builder, repr(self), x)
+        if refused:
+            refuse_steps(builder, repr(self), x, refused)
         return found
 
     def tell_lengths(self, builder: Builder, x: Tensor, y: Tensor, added: int, stride: int) -> None:

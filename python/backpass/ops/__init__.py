@@ -9,7 +9,7 @@ from .avg_pool import (
     avg_pool2d_backward,
     avg_pool2d_forward,
 )
-from .batch import advance, gather, gather_images, gather_labels, shuffle
+from .batch import advance, append_labels, append_rows, gather, gather_images, gather_labels, shuffle
 from .batch_norm import batch_norm_backward, batch_norm_forward, batch_norm_inference, batch_norm_track
 from .batch_norm_rows import (
     batch_norm_moments,
@@ -112,6 +112,8 @@ __all__ = [
     "adaptive_max_pool2d_forward",
     "add",
     "advance",
+    "append_labels",
+    "append_rows",
     "argmax",
     "attention_backward",
     "attention_forward",

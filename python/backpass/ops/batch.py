@@ -1,4 +1,4 @@
-"""The ops between the data and the network: shuffle the rows, gather a batch, keep the counters."""
+"""The ops between the data and the network: shuffle the rows, gather a batch, keep its outputs and the counters."""
 
 import numpy as np
 
@@ -59,6 +59,21 @@ def gather_images(source, index, cursor, mean, std, out, scale: float):
     into /= std[:, None]
 
 
+@op("x[B,F] kept[N,F] count[1]:int64 -> kept count", samples={"count": constant(0)})
+def append_rows(x, kept, count):
+    """kept[count + b] = x[b], count += B: the rows of an epoch, batch by batch; those beyond the end of kept are left out."""
+    _append(x, kept, count)
+
+
+@op(
+    "x[B,F]:int64 kept[N,F]:int64 count[1]:int64 -> kept count",
+    samples={"x": index("N"), "kept": index("N"), "count": constant(0)},
+)
+def append_labels(x, kept, count):
+    """The same for class indices."""
+    _append(x, kept, count)
+
+
 @op(
     "loss[1]:float64 count[1]:float64 step[N]:int64 cursor[1]:int64 total[2]:float64 -> step cursor total",
     samples={"rows": [7], "step": constant(3), "cursor": constant(14)},
@@ -69,3 +84,10 @@ def advance(loss, count, step, cursor, total, rows: int):
     cursor += rows
     total[0] += loss[0] * count[0]
     total[1] += count[0]
+
+
+def _append(x, kept, count):
+    if count[0] >= 0:
+        room = kept[count[0] : count[0] + len(x)]
+        room[...] = x[: len(room)]
+    count += len(x)

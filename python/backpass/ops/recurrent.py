@@ -1,11 +1,13 @@
 """Recurrent layers: one op is a whole sequence of one layer and direction. Elman 1990; Hochreiter 1997; Cho 2014.
 
 A row of x (B, T, I) counts up to its length; `reverse` reads it from there to its start. Behind it outputs are 0, and nothing is
-read. `gates` holds what a step keeps for the backward pass, `dpre` the gradients at the pre-activations.
+read. `gates` holds what a step keeps for the backward pass, `dpre` the gradients at the pre-activations. With `table` and `index`
+row index[b, t] of the table is added to W_ih x: what is the same for all steps that look up the same row is computed once.
 """
 
 import numpy as np
 
+from .contract import index as below
 from .contract import op
 from .formulas import ACTIVATIONS, sigmoid
 
@@ -25,7 +27,7 @@ def _kept(rng, shape, dims):
 
 _GATED = {
     "lengths": _lengths, "weight_ih": _weights, "weight_hh": _weights, "gates": _kept, "reverse": [False, True],
-    "large": {"B": 70, "T": 4, "I": 20, "H": 300},
+    "table": _kept, "index": below("V"), "large": {"B": 70, "T": 4, "I": 20, "H": 300, "V": 9},
 }  # fmt: skip
 _RNN = {**_GATED, "activation": ["tanh", "relu"]}
 
@@ -43,6 +45,18 @@ def _before(sequence, first, rows, times, reverse, step):
     if step > 0:
         return sequence[rows, times + 1 if reverse else times - 1]
     return np.zeros((len(rows), sequence.shape[-1]), sequence.dtype) if first is None else first[rows]
+
+
+def _from_x(x, weight_ih, table, index, rows, times):
+    """W_ih x, and the rows of the table; NaN where an index is none of its rows: (rows, G, H)."""
+    z = _product(x[rows, times], weight_ih)
+    if table is None or index is None:
+        return z
+    chosen = index[rows, times]
+    inside = (chosen >= 0) & (chosen < len(table))
+    z[inside] += table[chosen[inside]]
+    z[~inside] = np.nan
+    return z
 
 
 def _product(a, weight):
@@ -63,19 +77,21 @@ def _start(state, first):
 
 
 @op(
-    "x[B,T,I] weight_ih[I,1,H] weight_hh[H,1,H] bias_ih[1,H]? bias_hh[1,H]? h0[B,H]? lengths[B]:int64?"
+    "x[B,T,I] weight_ih[I,1,H] weight_hh[H,1,H] bias_ih[1,H]? bias_hh[1,H]?"
+    " table[V,1,H]? index[B,T]:int64? h0[B,H]? lengths[B]:int64?"
     " -> y[B,T,H] h_n[B,H] gates[B,T,1,H]?",
     samples=_RNN,
 )
 def rnn_forward(
-    x, weight_ih, weight_hh, bias_ih, bias_hh, h0, lengths, y, h_n, gates, activation: str = "tanh", reverse: bool = False
+    x, weight_ih, weight_hh, bias_ih, bias_hh, table, index, h0, lengths, y, h_n, gates, activation: str = "tanh",
+    reverse: bool = False,
 ):  # fmt: skip
     """h' = f(W_ih x + b_ih + W_hh h + b_hh), f = tanh or relu; y holds every h', h_n the last one; gates = y."""
     y[...] = 0
     _start(h_n, h0)
     bias = sum(b for b in (bias_ih, bias_hh) if b is not None)
     for rows, times in _walk(len(x), x.shape[1], lengths, reverse):
-        z = _product(x[rows, times], weight_ih) + _product(h_n[rows], weight_hh) + bias
+        z = _from_x(x, weight_ih, table, index, rows, times) + _product(h_n[rows], weight_hh) + bias
         h_n[rows] = y[rows, times] = ACTIVATIONS[activation].value(z[:, 0], 0.0)
     if gates is not None:
         gates[:, :, 0] = y
@@ -108,9 +124,11 @@ def _finish(weight_ih, dpre, dh, dx, dh0):
         dh0[...] = dh
 
 
-def _weight_gradient(x, h0, lengths, y, d_ih, d_hh, dweight_ih, dweight_hh, dbias_ih, dbias_hh, reverse):
-    """dweight_ih = Σ xᵀ d_ih, dweight_hh = Σ h₋₁ᵀ d_hh, the biases Σ d: over the steps that rows have."""
-    for array in (dweight_ih, dweight_hh, dbias_ih, dbias_hh):
+def _weight_gradient(
+    x, index, h0, lengths, y, d_ih, d_hh, dweight_ih, dweight_hh, dbias_ih, dbias_hh, dtable, reverse
+):
+    """dweight_ih = Σ xᵀ d_ih, dweight_hh = Σ h₋₁ᵀ d_hh, the biases Σ d, dtable[index] += d_ih: over the steps that rows have."""
+    for array in (dweight_ih, dweight_hh, dbias_ih, dbias_hh, dtable):
         if array is not None:
             array[...] = 0
     for step, (rows, times) in enumerate(_walk(len(x), x.shape[1], lengths, reverse)):
@@ -123,27 +141,35 @@ def _weight_gradient(x, h0, lengths, y, d_ih, d_hh, dweight_ih, dweight_hh, dbia
             dbias_ih += for_x.sum(axis=0)
         if dbias_hh is not None:
             dbias_hh += for_h.sum(axis=0)
+        if dtable is not None and index is not None:
+            chosen = index[rows, times]
+            inside = (chosen >= 0) & (chosen < len(dtable))
+            np.add.at(dtable, chosen[inside], for_x[inside])
 
 
 @op(
-    "x[B,T,I] h0[B,H]? lengths[B]:int64? y[B,T,H] dpre[B,T,1,H]"
-    " -> dweight_ih[I,1,H]? dweight_hh[H,1,H]? dbias_ih[1,H]? dbias_hh[1,H]?",
+    "x[B,T,I] index[B,T]:int64? h0[B,H]? lengths[B]:int64? y[B,T,H] dpre[B,T,1,H]"
+    " -> dweight_ih[I,1,H]? dweight_hh[H,1,H]? dbias_ih[1,H]? dbias_hh[1,H]? dtable[V,1,H]?",
     samples=_GATED,
 )
 def rnn_backward_weight(
-    x, h0, lengths, y, dpre, dweight_ih, dweight_hh, dbias_ih, dbias_hh, reverse: bool = False
+    x, index, h0, lengths, y, dpre, dweight_ih, dweight_hh, dbias_ih, dbias_hh, dtable, reverse: bool = False
 ):
     """dweight_ih = Σ xᵀ dpre, dweight_hh = Σ h₋₁ᵀ dpre, dbias_ih = dbias_hh = Σ dpre."""
-    _weight_gradient(x, h0, lengths, y, dpre, dpre, dweight_ih, dweight_hh, dbias_ih, dbias_hh, reverse)
+    _weight_gradient(
+        x, index, h0, lengths, y, dpre, dpre, dweight_ih, dweight_hh, dbias_ih, dbias_hh, dtable, reverse
+    )
 
 
 @op(
-    "x[B,T,I] weight_ih[I,4,H] weight_hh[H,4,H] bias_ih[4,H]? bias_hh[4,H]? h0[B,H]? c0[B,H]? lengths[B]:int64?"
+    "x[B,T,I] weight_ih[I,4,H] weight_hh[H,4,H] bias_ih[4,H]? bias_hh[4,H]?"
+    " table[V,4,H]? index[B,T]:int64? h0[B,H]? c0[B,H]? lengths[B]:int64?"
     " -> y[B,T,H] h_n[B,H] c_n[B,H] cells[B,T,H]? gates[B,T,4,H]?",
     samples=_GATED,
 )
 def lstm_forward(
-    x, weight_ih, weight_hh, bias_ih, bias_hh, h0, c0, lengths, y, h_n, c_n, cells, gates, reverse: bool = False
+    x, weight_ih, weight_hh, bias_ih, bias_hh, table, index, h0, c0, lengths, y, h_n, c_n, cells, gates,
+    reverse: bool = False,
 ):  # fmt: skip
     """c' = σ(f) c + σ(i) tanh(g), h' = σ(o) tanh(c'), with i, f, g, o = W_ih x + b_ih + W_hh h + b_hh."""
     for array in (y, cells, gates):
@@ -153,7 +179,7 @@ def lstm_forward(
     _start(c_n, c0)
     bias = sum(b for b in (bias_ih, bias_hh) if b is not None)
     for rows, times in _walk(len(x), x.shape[1], lengths, reverse):
-        z = _product(x[rows, times], weight_ih) + _product(h_n[rows], weight_hh) + bias
+        z = _from_x(x, weight_ih, table, index, rows, times) + _product(h_n[rows], weight_hh) + bias
         kept = np.stack([sigmoid(z[:, 0]), sigmoid(z[:, 1]), np.tanh(z[:, 2]), sigmoid(z[:, 3])], axis=1)
         i, f, g, o = kept.swapaxes(0, 1)
         c_n[rows] = f * c_n[rows] + i * g
@@ -196,30 +222,35 @@ def lstm_backward(
 
 
 @op(
-    "x[B,T,I] h0[B,H]? lengths[B]:int64? y[B,T,H] dpre[B,T,4,H]"
-    " -> dweight_ih[I,4,H]? dweight_hh[H,4,H]? dbias_ih[4,H]? dbias_hh[4,H]?",
+    "x[B,T,I] index[B,T]:int64? h0[B,H]? lengths[B]:int64? y[B,T,H] dpre[B,T,4,H]"
+    " -> dweight_ih[I,4,H]? dweight_hh[H,4,H]? dbias_ih[4,H]? dbias_hh[4,H]? dtable[V,4,H]?",
     samples=_GATED,
 )
 def lstm_backward_weight(
-    x, h0, lengths, y, dpre, dweight_ih, dweight_hh, dbias_ih, dbias_hh, reverse: bool = False
+    x, index, h0, lengths, y, dpre, dweight_ih, dweight_hh, dbias_ih, dbias_hh, dtable, reverse: bool = False
 ):
     """dweight_ih = Σ xᵀ dpre, dweight_hh = Σ h₋₁ᵀ dpre, dbias_ih = dbias_hh = Σ dpre."""
-    _weight_gradient(x, h0, lengths, y, dpre, dpre, dweight_ih, dweight_hh, dbias_ih, dbias_hh, reverse)
+    _weight_gradient(
+        x, index, h0, lengths, y, dpre, dpre, dweight_ih, dweight_hh, dbias_ih, dbias_hh, dtable, reverse
+    )
 
 
 @op(
-    "x[B,T,I] weight_ih[I,3,H] weight_hh[H,3,H] bias_ih[3,H]? bias_hh[3,H]? h0[B,H]? lengths[B]:int64?"
+    "x[B,T,I] weight_ih[I,3,H] weight_hh[H,3,H] bias_ih[3,H]? bias_hh[3,H]?"
+    " table[V,3,H]? index[B,T]:int64? h0[B,H]? lengths[B]:int64?"
     " -> y[B,T,H] h_n[B,H] gates[B,T,4,H]?",
     samples=_GATED,
 )
-def gru_forward(x, weight_ih, weight_hh, bias_ih, bias_hh, h0, lengths, y, h_n, gates, reverse: bool = False):
+def gru_forward(
+    x, weight_ih, weight_hh, bias_ih, bias_hh, table, index, h0, lengths, y, h_n, gates, reverse: bool = False
+):
     """n = tanh(W_in x + b_in + σ(r) (W_hn h + b_hn)), h' = (1 - σ(z)) n + σ(z) h; gates holds r, z, n, W_hn h + b_hn."""
     y[...] = 0
     if gates is not None:
         gates[...] = 0
     _start(h_n, h0)
     for rows, times in _walk(len(x), x.shape[1], lengths, reverse):
-        from_x, from_h = _product(x[rows, times], weight_ih), _product(h_n[rows], weight_hh)
+        from_x, from_h = _from_x(x, weight_ih, table, index, rows, times), _product(h_n[rows], weight_hh)
         from_x, from_h = (a if b is None else a + b for a, b in ((from_x, bias_ih), (from_h, bias_hh)))
         r, z = sigmoid(from_x[:, 0] + from_h[:, 0]), sigmoid(from_x[:, 1] + from_h[:, 1])
         n = np.tanh(from_x[:, 2] + r * from_h[:, 2])
@@ -249,13 +280,15 @@ def gru_backward(weight_ih, weight_hh, h0, lengths, y, gates, dy, dh_n, dx, dh0,
 
 
 @op(
-    "x[B,T,I] h0[B,H]? lengths[B]:int64? y[B,T,H] dpre[B,T,4,H]"
-    " -> dweight_ih[I,3,H]? dweight_hh[H,3,H]? dbias_ih[3,H]? dbias_hh[3,H]?",
+    "x[B,T,I] index[B,T]:int64? h0[B,H]? lengths[B]:int64? y[B,T,H] dpre[B,T,4,H]"
+    " -> dweight_ih[I,3,H]? dweight_hh[H,3,H]? dbias_ih[3,H]? dbias_hh[3,H]? dtable[V,3,H]?",
     samples=_GATED,
 )
 def gru_backward_weight(
-    x, h0, lengths, y, dpre, dweight_ih, dweight_hh, dbias_ih, dbias_hh, reverse: bool = False
+    x, index, h0, lengths, y, dpre, dweight_ih, dweight_hh, dbias_ih, dbias_hh, dtable, reverse: bool = False
 ):
     """As of an LSTM; the last part of dpre stands for n where dweight_hh and dbias_hh are concerned."""
     d_ih, d_hh = dpre[:, :, :3], dpre[:, :, [0, 1, 3]]
-    _weight_gradient(x, h0, lengths, y, d_ih, d_hh, dweight_ih, dweight_hh, dbias_ih, dbias_hh, reverse)
+    _weight_gradient(
+        x, index, h0, lengths, y, d_ih, d_hh, dweight_ih, dweight_hh, dbias_ih, dbias_hh, dtable, reverse
+    )

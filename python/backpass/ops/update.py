@@ -31,7 +31,8 @@ def decayed(g: np.ndarray, weight_decay: float, params: np.ndarray) -> np.ndarra
 
 @op(
     "params[N] grads[N] velocity[N]? lr[1]:float64 scale[1]:float64 step[1]:int64 -> params velocity",
-    samples=HYPER | {"momentum": [0.9], "dampening": [0.1], "nesterov": [False, True]},
+    samples=HYPER
+    | {"momentum": [0.9], "dampening": [0.1], "nesterov": [False, True], "lr_in_velocity": [False, True]},
 )
 def sgd_step(
     params,
@@ -44,15 +45,22 @@ def sgd_step(
     dampening: float = 0.0,
     weight_decay: float = 0.0,
     nesterov: bool = False,
+    lr_in_velocity: bool = False,
     clip_value: float = math.inf,
 ):
-    """g += λ p; v = μ v + (1 - dampening) g (v = g at the first step); p -= lr v, or lr (g + μ v) with Nesterov; no v: lr g."""
+    """g += λ p; v = μ v + (1 - dampening) g (v = g at the first step); p -= lr v, or lr (g + μ v) with Nesterov; no v: lr g.
+
+    lr_in_velocity: lr g takes the place of g, and p -= v, or lr g + μ v.
+    """
     g = decayed(clipped(grads, scale, clip_value), weight_decay, params)
+    rate = lr.astype(params.dtype)[0]
     if velocity is not None:
+        if lr_in_velocity:
+            g, rate = rate * g, params.dtype.type(1)
         velocity *= momentum
         velocity += g if step[0] == 0 else (1 - dampening) * g
         g = g + momentum * velocity if nesterov else velocity
-    params -= lr.astype(params.dtype)[0] * g
+    params -= rate * g
 
 
 def update_moments(params, g, m, v, rate, beta1, beta2, weight_decay, decoupled):
@@ -154,7 +162,8 @@ def nadam_step(
 @op(
     "params[N] grads[N] v[N] grad_avg[N]? velocity[N]? lr[1]:float64 scale[1]:float64 -> params v grad_avg velocity",
     samples=HYPER
-    | {"v": positive, "grad_avg": constant(0.05), "alpha": [0.9], "eps": [1e-8], "momentum": [0.5]},
+    | {"v": positive, "grad_avg": constant(0.05), "alpha": [0.9], "eps": [1e-8], "momentum": [0.5]}
+    | {"eps_inside": [False, True], "lr_in_velocity": [False, True]},
 )
 def rmsprop_step(
     params,
@@ -168,11 +177,14 @@ def rmsprop_step(
     eps: float = 1e-8,
     weight_decay: float = 0.0,
     momentum: float = 0.0,
+    eps_inside: bool = False,
+    lr_in_velocity: bool = False,
     clip_value: float = math.inf,
 ):
     """g += λ p; v = α v + (1-α) g²; u = g / (√v + eps); p -= lr u, or lr b with b = μ b + u if there is a velocity.
 
-    With grad_avg (centered): ḡ = α ḡ + (1-α) g, and √max(v - ḡ², 0) in place of √v.
+    With grad_avg (centered): ḡ = α ḡ + (1-α) g, and √max(v - ḡ², 0) in place of √v. eps_inside: u = g / √(v + eps).
+    lr_in_velocity: b = μ b + lr u; p -= b.
     """
     g = decayed(clipped(grads, scale, clip_value), weight_decay, params)
     v *= alpha
@@ -181,12 +193,13 @@ def rmsprop_step(
     if grad_avg is not None:
         grad_avg += (1 - alpha) * (g - grad_avg)
         spread = np.maximum(v - grad_avg * grad_avg, 0)  # rounding may take a constant gradient's below 0
-    u = g / (np.sqrt(spread) + eps)
+    u = g / (np.sqrt(spread + eps) if eps_inside else np.sqrt(spread) + eps)
+    rate = lr.astype(params.dtype)[0]
     if velocity is not None:
         velocity *= momentum
-        velocity += u
-        u = velocity
-    params -= lr.astype(params.dtype)[0] * u
+        velocity += rate * u if lr_in_velocity else u
+        u, rate = velocity, params.dtype.type(1) if lr_in_velocity else rate
+    params -= rate * u
 
 
 @op(

@@ -88,6 +88,7 @@ class AdamW(Adam):
         eps: added to the root, default 1e-8.
         weight_decay: decoupled from the gradient, default 1e-2.
         amsgrad: take the largest v so far, default False.
+        eps_hat: add eps before the correction of the bias, as Keras does, default False.
         clip_grad_norm: rescale the whole gradient to this Euclidean norm at most, default None: don't.
         clip_grad_value: limit every element of the gradient to ± this, default None: don't.
 
@@ -109,6 +110,7 @@ class AdamW(Adam):
         weight_decay: float = 1e-2,
         amsgrad: bool = False,
         *,
+        eps_hat: bool = False,
         clip_grad_norm: float | None = None,
         clip_grad_value: float | None = None,
     ) -> None:
@@ -118,6 +120,7 @@ class AdamW(Adam):
             eps,
             weight_decay,
             amsgrad,
+            eps_hat=eps_hat,
             clip_grad_norm=clip_grad_norm,
             clip_grad_value=clip_grad_value,
         )

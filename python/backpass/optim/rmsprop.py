@@ -19,6 +19,8 @@ class RMSprop(Optimizer):
         weight_decay: of L2, added to the gradient, default 0.
         momentum: of the step, in [0, 1], default 0.
         centered: take the mean of the gradient off its square, default False.
+        eps_inside: g / √(v + eps), as in Keras, default False.
+        lr_in_velocity: whether the velocity of a momentum holds lr, as in Keras, default False. It differs where lr changes.
         clip_grad_norm: rescale the whole gradient to this Euclidean norm at most, default None: don't.
         clip_grad_value: limit every element of the gradient to ± this, default None: don't.
 
@@ -41,6 +43,8 @@ class RMSprop(Optimizer):
         momentum: float = 0.0,
         centered: bool = False,
         *,
+        eps_inside: bool = False,
+        lr_in_velocity: bool = False,
         clip_grad_norm: float | None = None,
         clip_grad_value: float | None = None,
     ) -> None:
@@ -50,6 +54,8 @@ class RMSprop(Optimizer):
             "eps": self.number("eps", eps, 0, math.inf),
             "weight_decay": self.number("weight_decay", weight_decay, 0, math.inf),
             "momentum": self.number("momentum", momentum, 0, math.inf),
+            "eps_inside": flag("RMSprop: eps_inside", eps_inside),
+            "lr_in_velocity": flag("RMSprop: lr_in_velocity", lr_in_velocity),
         }
         optional_slots = {
             "grad_avg": flag("RMSprop: centered", centered),

@@ -18,6 +18,8 @@ class SGD(Optimizer):
         dampening: in [0, 1], default 0.
         weight_decay: of L2, added to the gradient, default 0.
         nesterov: step along g + momentum · v, default False; needs a momentum and no dampening.
+        lr_in_velocity: v = momentum · v + lr · g and p -= v, as Keras and scikit-learn do, default False. It differs where lr
+            changes.
         clip_grad_norm: rescale the whole gradient to this Euclidean norm at most, default None: don't.
         clip_grad_value: limit every element of the gradient to ± this, default None: don't.
 
@@ -39,6 +41,7 @@ class SGD(Optimizer):
         weight_decay: float = 0.0,
         nesterov: bool = False,
         *,
+        lr_in_velocity: bool = False,
         clip_grad_norm: float | None = None,
         clip_grad_value: float | None = None,
     ) -> None:
@@ -48,6 +51,7 @@ class SGD(Optimizer):
             "dampening": self.number("dampening", dampening, 0, 1),
             "weight_decay": self.number("weight_decay", weight_decay, 0, math.inf),
             "nesterov": flag("SGD: nesterov", nesterov),
+            "lr_in_velocity": flag("SGD: lr_in_velocity", lr_in_velocity),
         }
         self.slots = ("velocity",) if self.scalars["momentum"] else ()
         if self.scalars["nesterov"] and (momentum <= 0 or dampening != 0):

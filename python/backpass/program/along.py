@@ -18,29 +18,33 @@ Emit = Callable[[Builder, Sequence[InputSpec]], Any]
 def mark_steps(emit: Emit, builder: Builder, outputs: Sequence[Tensor], inputs: Sequence[InputSpec]) -> None:
     """Say of each output along which dimension its steps lie: the one whose size follows the number of steps of the input.
 
-    Where the network takes this number of steps alone, or a layer has replaced the lengths, that is the second dimension.
+    Where it follows none, that is the second dimension if a layer has told the lengths of as many steps, whatever their number.
+    Of a network that takes this number of steps alone, (N, T) may be classes as well as steps.
     """
     steps = next(spec.shape[1] for spec in inputs if not spec.beside)
     other = _shapes_for_others(emit, builder.dtype, inputs, steps)
+    # Behind windows their number follows that of the input.
+    fixed = builder.lengths_by_steps.keys() - builder.shortened_by.keys() - {steps}
     for number, y in enumerate(outputs):
-        second = int(len(y.shape) > 1 and (builder.shortened or y.shape[1] == steps))
         if other is None or len(other[number]) != len(y.shape):
-            y.along = second
+            fitting = [axis for axis, size in enumerate(y.shape) if axis and size in builder.lengths_by_steps]
+            y.along = SEVERAL if fitting == [1] and len(y.shape) == 2 else next(iter(fitting), 0)
             continue
         found = [axis for axis, (a, b) in enumerate(zip(y.shape, other[number], strict=True)) if a != b]
-        if not found:
-            y.along = second if builder.shortened else 0
+        if found:
+            known = len(found) == 1 and y.shape[found[0]] in builder.lengths_by_steps
+            y.along = found[0] if known else SEVERAL
         else:
-            whole = builder.shortened or y.shape[found[0]] == steps
-            y.along = found[0] if len(found) == 1 and whole else SEVERAL
+            y.along = int(len(y.shape) > 1 and y.shape[1] in fixed)
 
 
 def _shapes_for_others(
     emit: Emit, dtype: np.dtype[Any], inputs: Sequence[InputSpec], steps: int
 ) -> list[tuple[int, ...]] | None:
-    """The shapes of the outputs for rows of one step more or less; None where the network does not take such."""
+    """The shapes of the outputs for rows of another number of steps; None where the network does not take such."""
     first = next(spec.name for spec in inputs if not spec.beside)
-    for size in (steps + 1, steps - 1):
+    # Windows with a stride may leave as many of one step more; where positions end, there are no more.
+    for size in (2 * steps, steps + 1, steps - 1):
         # Other inputs with as many steps may have to go along, or not.
         for along in (True, False):
             tried = [

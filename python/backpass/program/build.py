@@ -49,14 +49,12 @@ def build_plan(
     seed: int,
     step: np.ndarray,
     spec: Spec,
-    apart: bool = False,
 ) -> Plan:
     """A Plan for inference, a TrainingPlan where spec has a target, an OwnLossPlan where it says so.
 
     Args:
         loss: only a TrainingPlan needs it.
         step: (1,) the completed steps of the model, from which layers draw their random numbers.
-        apart: whether each buffer of inference has memory of its own, and each expression one step, for those who read the plan.
     """
     builder = Builder(dtype, spec.training, step, seed, spec.precision, carried=spec.carried)
     inputs = input_tensors(builder, spec.inputs, spec.own_loss)
@@ -94,10 +92,12 @@ def build_plan(
     else:
         plan = Plan(arrays, shown, forward, builder.bytes)
     plan.whole_batch, plan.moving = builder.whole_batch, moving
-    plan.steps = None if builder.steps is None else builder.steps.array
+    plan.lengths_by_steps = {steps: lengths.array for steps, lengths in builder.lengths_by_steps.items()}
     if builder.ranges:
         plan.limits = limits(builder.ranges, arrays)
-        plan.computes_indices = bool(computed_indices(forward, builder.ranges, arrays).calls)
+        # Where rows are mixed, which row leads to an index is not known.
+        computed = not builder.whole_batch and computed_indices(forward, builder.ranges, arrays).calls
+        plan.computes_indices = bool(computed)
     if builder.steps is not None and not builder.steps_are_read:
         if spec.target is not None:
             raise ValueError(f"{UNREAD}, and the loss has no target for each step")
@@ -108,7 +108,7 @@ def build_plan(
     if spec.as_emitted:
         return plan
     plan = fused(plan, builder.viewed)
-    if not apart and any(
+    if not spec.apart and any(
         instruction.op is expression for program in plan.parts.values() for instruction in program
     ):
         from .join import joined  # here: `import backpass` is to be quick
@@ -116,10 +116,10 @@ def build_plan(
         plan = joined(plan, [*builder.viewed, *builder.turned])
     if spec.padded:
         plan = padded(plan, spec, [*builder.viewed, *builder.turned], builder.buffers)
-    if apart:
+    if spec.apart:
         plan.buffers = builder.buffers
     # Last: the others tell buffers by their addresses.
-    return plan if spec.training or apart else reused(plan, builder.buffers)
+    return plan if spec.training or spec.apart else reused(plan, builder.buffers)
 
 
 def index_inputs(net: Network, dtype: np.dtype[Any], inputs: Sequence[InputSpec]) -> set[str]:
@@ -172,7 +172,7 @@ def emit_network(
                 raise ValueError(
                     f"lengths is given, but a row of X has the shape {shape[1:]}, expected (steps, ...)"
                 )
-            builder.steps = builder.lengths_by_steps[shape[1]] = lengths
+            builder.tell_lengths(shape[1], lengths)
             builder.ranges.append((lengths.array, shape[1] + 1))
     return net.emit(builder, *arguments)
 

@@ -102,17 +102,16 @@ class Builder:
     # Gradients of tables of which a step trains some rows: RowsGradient; and the look-ups in each, by where its gradient lies.
     tables: list[Any] = field(default_factory=list)
     lookups: dict[int, list[Any]] = field(default_factory=dict)
+    # Rows of tables, each by (table, index), where a layer that multiplies them may multiply the table instead.
+    rows_of: dict[Tensor, tuple[Tensor, Tensor]] = field(default_factory=dict)
     # What is emitted once all gradients have flowed back.
     endings: list[Callable[[], None]] = field(default_factory=list)
-    # (B,) steps that each row has, where rows have lengths; read through `lengths`.
-    steps: Tensor | None = None
-    steps_are_read: bool = False
-    # Those of rows of so many steps: of the input, and behind layers that shorten rows.
+    # Where rows have lengths: (B,) those of rows of so many steps, of the input first, then behind layers that shorten rows.
     lengths_by_steps: dict[int, Tensor] = field(default_factory=dict)
+    # Whether `lengths_of` was asked.
+    steps_are_read: bool = False
     # What shortened them: the steps before, and what program/masks.py computes with.
     shortened_by: dict[int, tuple[int, int, int]] = field(default_factory=dict)
-    # Whether a layer has replaced them.
-    shortened: bool = False
     # Where layers find the state that the batch before has left, and leave theirs; None: every batch starts anew.
     carried: Carried | None = None
     # The names of what is carried in this program.
@@ -128,15 +127,33 @@ class Builder:
         return Tensor(array, requires_grad)
 
     @property
-    def lengths(self) -> Tensor | None:
-        """(B,) int64: how many steps of each row count, None where all do. A layer that shortens rows replaces it."""
-        self.steps_are_read = True
-        return self.steps
+    def steps(self) -> Tensor | None:
+        """(B,) int64: how many steps of each row of the input count; None where all do."""
+        return next(iter(self.lengths_by_steps.values()), None)
 
-    @lengths.setter
-    def lengths(self, lengths: Tensor) -> None:
-        self.shortened = self.steps is not None
-        self.steps = lengths
+    def lengths_of(self, steps: int | None = None) -> Tensor | None:
+        """(B,) int64: how many of so many steps of each row count, by default of those of the input; None where all do.
+
+        ValueError where layers have shortened rows, but to another number of steps.
+        """
+        self.steps_are_read = True
+        if steps is None or len(self.lengths_by_steps) < 2:
+            return self.steps
+        if steps not in self.lengths_by_steps:
+            raise ValueError(
+                f"lengths is given, and known for rows of {sorted(self.lengths_by_steps)} steps, but a layer reads those of rows"
+                f" of {steps}"
+            )
+        return self.lengths_by_steps[steps]
+
+    def tell_lengths(self, steps: int, lengths: Tensor) -> None:
+        """Tell how many of so many steps of each row count; ValueError where this is known already, of the input or a layer."""
+        if steps in self.lengths_by_steps:
+            raise ValueError(
+                f"lengths is given, and a layer tells those of rows of {steps} steps, which are known: rows that end elsewhere"
+                " need another number of steps"
+            )
+        self.lengths_by_steps[steps] = lengths
 
     @property
     def bytes(self) -> int:

@@ -17,6 +17,7 @@ from .tensor import Tensor
 
 RECURRENT = (rnn_forward, lstm_forward, gru_forward)
 MASKED = "an attention has a mask, expected is_causal=True alone, which leaves out later steps"
+WEIGHTS = "the weights of an attention are read, which in a session have a column for each step of the window"
 # Dimensions of which an op computes each index by itself, beside leading ones and the batch.
 APART = {"matmul_forward": "MN", "attention_forward": "T", "batch_norm_inference": "CL"}
 
@@ -31,6 +32,8 @@ class Causal:
     def __init__(self, builder: Builder, moving: Mapping[tuple[int, str], int], steps: int) -> None:
         self.builder, self.moving, self.steps = builder, moving, steps
         self.computed = computed(builder)
+        # Where the weights of attentions lie, and what is computed of them alone: nobody may read it in the end.
+        self.weights: set[tuple[int, int] | None] = set()
 
     def check(self, x: np.ndarray, outputs: Sequence[Tensor]) -> None:
         """NotStepwise where an output of a step depends on other steps, but for what states and caches keep."""
@@ -42,12 +45,17 @@ class Causal:
                 place = place_of(self.builder, number)
                 raise NotStepwise(f"{error} ({instruction.op.name}){place}") from None
         for y in outputs:
+            if self._of_weights(y.array):
+                raise NotStepwise(WEIGHTS)
             last = np.isin(y.array, (0, self.steps)).all()
             if not last and (y.array.ndim < 2 or not self._is_own(y.array)):
                 raise NotStepwise("the output is that of other steps")
 
     def _run(self, number: int, instruction: Instruction) -> None:
         arrays = arrays_of(instruction)
+        if any(self._of_weights(arrays[name]) for name in instruction.op.inputs if name in arrays):
+            self._weights(instruction)
+            return
         steps = {
             name: self._steps_of(number, name, arrays[name])
             for name in instruction.op.inputs
@@ -59,6 +67,23 @@ class Causal:
             self._attention(instruction, steps)
         else:
             hand_on(instruction.op, steps, arrays)
+
+    def _of_weights(self, array: np.ndarray) -> bool:
+        return bool(self.weights) and self.computed.bounds_of(array) in self.weights
+
+    def _weights(self, instruction: Instruction) -> None:
+        """A call may read weights beside constants, as their mean over the heads does; NotStepwise beside what has steps."""
+        arrays = arrays_of(instruction)
+        for name in instruction.op.inputs:
+            if (
+                name in arrays
+                and not self._of_weights(arrays[name])
+                and self.computed.bounds_of(arrays[name])
+            ):
+                raise NotStepwise(WEIGHTS)
+        self.weights |= {
+            self.computed.bounds_of(arrays[name]) for name in instruction.op.outputs if name in arrays
+        }
 
     def _steps_of(self, number: int, name: str, array: np.ndarray) -> np.ndarray:
         axis = self.moving.get((number, name))
@@ -91,7 +116,7 @@ class Causal:
         arrays = arrays_of(instruction)
         self._mark(arrays["y"], 1)
         if "probabilities" in arrays:
-            self._mark(arrays["probabilities"], 2)
+            self.weights.add(self.computed.bounds_of(arrays["probabilities"]))
 
     def _recurrent(self, instruction: Instruction, steps: Mapping[str, np.ndarray]) -> None:
         if instruction.fields["reverse"]:

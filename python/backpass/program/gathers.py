@@ -23,7 +23,10 @@ def embedding(
     if is_sparse(builder, weight, sparse):
         y = builder.run(embedding_forward, weight=weight, index=index, padding_idx=padding_idx)
         return looked_up(builder, y, weight, index, padding_idx)
-    return _rows(builder, weight, index, padding_idx)
+    y = _rows(builder, weight, index, padding_idx)
+    if padding_idx < 0:
+        builder.rows_of[y] = weight, index
+    return y
 
 
 def bags(

@@ -71,9 +71,7 @@ class Indexing(SymbolicBase):
     def _indices(self, function: str, index: Any, size: int) -> Tensor:
         """A tensor of indices; those of an array count from the end where they are below 0, and are known to exist."""
         if isinstance(index, SymbolicBase):
-            if index.builder is not self.builder:
-                raise ValueError("a tensor of another forward: tensors live for one call of it, keep none")
-            return index.tensor
+            return index._within(self.builder).tensor
         array = np.asarray(index)
         if array.dtype.kind not in "iu" and not (isinstance(index, list) and array.size == 0):
             raise TypeError(f"{function}: index is an array of {array.dtype}, expected int64 indices")

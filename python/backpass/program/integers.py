@@ -36,9 +36,7 @@ def are_integral(*values: Any) -> bool:
 def whole_operand(builder: Builder, value: Any) -> Tensor:
     """A tensor of indices of the program; an integer or an array becomes a constant."""
     if isinstance(value, SymbolicBase):
-        if value.builder is not builder:
-            raise ValueError("a tensor of another forward: tensors live for one call of it, keep none")
-        return value.tensor
+        return value._within(builder).tensor
     array = np.asarray(value)
     if array.dtype.kind not in "iu" or (array.size and int(array.max()) >= 2**63):
         raise ValueError(f"{value!r:.60} in forward, expected an integer of 64 bits")

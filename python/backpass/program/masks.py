@@ -9,6 +9,9 @@ from .arithmetic import elementwise
 from .builder import Builder
 from .tensor import Tensor
 
+# The padding would count in them.
+STATISTICS = "statistics over steps; nn.LayerNorm has none"
+
 
 def _inside(builder: Builder, lengths: Tensor, shape: Sequence[int], axis: int = 1) -> Tensor:
     """(B, 1, ..., T, 1, ...): 1 for the steps, along an axis, of a row of this shape up to its length, 0 behind."""
@@ -24,7 +27,7 @@ def counted_steps(
     builder: Builder, shape: Sequence[int], weight: np.ndarray | None, axis: int = 1
 ) -> np.ndarray:
     """Weights of this shape, 0 behind the length of a row along an axis, else those given, or 1."""
-    lengths = builder.lengths
+    lengths = builder.lengths_of(shape[axis])
     assert lengths is not None
     mask = _inside(builder, lengths, shape, axis)
     if weight is not None:
@@ -35,7 +38,7 @@ def counted_steps(
 
 def without_padding(builder: Builder, x: Tensor) -> Tensor:
     """x (B, T, ...) with 0 behind the length of each row, whatever stands there; x itself where rows have no lengths."""
-    lengths = builder.lengths
+    lengths = builder.lengths_of(x.shape[1])
     if lengths is None:
         return x
     if lengths.shape != x.shape[:1]:
@@ -59,15 +62,13 @@ def lengths_of_places(builder: Builder, layer: str, x: Tensor) -> Tensor | None:
     return builder.lengths_by_steps[x.shape[-1]]
 
 
-def refuse_statistics(builder: Builder, layer: str, x: Tensor) -> None:
-    """ValueError where rows of x (B, C, ...) have lengths and x has a dimension of steps, whose padding would count."""
+def refuse_steps(builder: Builder, layer: str, x: Tensor, what: str) -> None:
+    """ValueError where rows of x (B, C, ...) have lengths and x has a dimension of steps, with which `what` does not go."""
     lengths = builder.steps
     if lengths is None or lengths.shape != x.shape[:1]:
         return
     if any(size in builder.lengths_by_steps for size in x.shape[2:]):
-        raise ValueError(
-            f"{layer}: lengths is given, which does not go with statistics over steps; nn.LayerNorm has none"
-        )
+        raise ValueError(f"{layer}: lengths is given, which does not go with {what}")
 
 
 def filled_behind(builder: Builder, x: Tensor, lengths: Tensor, value: float) -> Tensor:
@@ -75,8 +76,8 @@ def filled_behind(builder: Builder, x: Tensor, lengths: Tensor, value: float) ->
     return elementwise(builder, "where", _inside(builder, lengths, x.shape, 2), x, value)
 
 
-def shorten(builder: Builder, layer: str, places: Sequence[int], added: int, stride: int) -> Tensor:
-    """Lengths as a window leaves them: ⌊(lengths + added) / stride⌋ + 1, at least 0. places: of its input, of its output."""
+def shorten(builder: Builder, layer: str, places: Sequence[int], added: int, stride: int) -> None:
+    """Tell lengths as a window leaves them: ⌊(lengths + added) / stride⌋ + 1, at least 0. places: of its input, of its output."""
     before, after = places
     lengths, rule = builder.lengths_by_steps[before], (before, added, stride)
     if after in builder.lengths_by_steps:
@@ -85,15 +86,13 @@ def shorten(builder: Builder, layer: str, places: Sequence[int], added: int, str
                 f"{layer}: lengths is given, and its output has {after} places, as another one whose rows end elsewhere: how"
                 " long they are is not known"
             )
-        lengths = builder.lengths_by_steps[after]
-    else:
-        for function, number in (("add", added), ("floordiv", stride), ("add", 1)):
-            lengths = _with(builder, function, lengths, number)
-        # A window that is longer than the row has no place.
-        lengths = builder.run(index_function, a=lengths, b=_with(builder, "gt", lengths, 0), function="mul")
-    builder.lengths = builder.lengths_by_steps[after] = lengths
+        return
+    for function, number in (("add", added), ("floordiv", stride), ("add", 1)):
+        lengths = _with(builder, function, lengths, number)
+    # A window that is longer than the row has no place.
+    lengths = builder.run(index_function, a=lengths, b=_with(builder, "gt", lengths, 0), function="mul")
+    builder.tell_lengths(after, lengths)
     builder.shortened_by[after] = rule
-    return lengths
 
 
 def _with(builder: Builder, function: str, lengths: Tensor, number: int) -> Tensor:

@@ -46,6 +46,8 @@ class Spec(NamedTuple):
     carried: Carried | None = None
     # Whether each op stays as it was emitted, so that all that it computes has a buffer: for those who look at a step.
     as_emitted: bool = False
+    # Whether each buffer of inference has memory of its own, and each expression one step: for those who read the plan.
+    apart: bool = False
     # Of the products of all ops that have one.
     precision: str = "float32"
 
@@ -75,8 +77,8 @@ class Plan:
     limits: dict[str, np.ndarray] = field(default_factory=dict)
     # Whether indices are computed of the inputs, by which something is chosen.
     computes_indices: bool = False
-    # (B,) the lengths of the rows, as the layers have left them; None where rows have none.
-    steps: np.ndarray | None = None
+    # Where rows have lengths: (B,) those of rows of so many steps, as the layers have told them.
+    lengths_by_steps: dict[int, np.ndarray] = field(default_factory=dict)
     # Whether rows have lengths that no layer reads.
     lengths_unread: bool = False
     # Rows of constants that have to be filled in for the steps at hand: program/stepwise.py.
@@ -99,8 +101,7 @@ class Plan:
     @property
     def handed_out(self) -> list[np.ndarray]:
         """The arrays that somebody outside the plan reads or writes."""
-        steps = [] if self.steps is None else [self.steps]
-        return [*self.inputs.values(), *parts_of(self.out), *steps]
+        return [*self.inputs.values(), *parts_of(self.out), *self.lengths_by_steps.values()]
 
 
 @dataclass(eq=False, repr=False)

@@ -22,6 +22,7 @@ from .repeat import Lined
 from .several import parts_of
 from .tensor import address
 
+ATTENTION = (attention_forward, attention_step)
 DIFFERS = "for a few steps forward computes something else than within a whole sequence"
 
 
@@ -45,29 +46,31 @@ class Stepwise:
     def __init__(self, net: Network, dtype: np.dtype[Any], inputs: Sequence[InputSpec], steps: int) -> None:
         self.steps = steps
         try:
-            self.whole = readings(_emitted(net, dtype, inputs, steps)[0])
+            whole = _emitted(net, dtype, inputs, steps)
+            self.whole = readings(whole[0])
         except NotStepwise:
             raise
         except ValueError as error:
             raise NotStepwise(f"window is {steps}, but the network takes fewer steps: {error}") from None
-        # Three steps show how they depend on each other, one shows what moves.
-        some = min(steps, 3)
-        builder, outputs, x = _emitted(net, dtype, inputs, some)
-        few, one = readings(builder), readings(_emitted(net, dtype, inputs, 1)[0])
-        moving = {
-            (there.number, name): axis
-            for here, there in self._paired(one, few)
-            for name, axis in _moving(here, there, 1, some).items()
-        }
-        for here, there in self._paired(few, self.whole):
-            _moving(here, there, some, steps)
-        if some > 1:
-            Causal(builder, moving, some).check(x, outputs)
+        one = readings(_emitted(net, dtype, inputs, 1)[0])
+        # Three steps show soon how most depend on each other; what a shift by more brings is in the whole window alone.
+        for some in sorted({min(steps, 3), steps}):
+            builder, outputs, x = whole if some == steps else _emitted(net, dtype, inputs, some)
+            few = self.whole if some == steps else readings(builder)
+            moving = {
+                (there.number, name): axis
+                for here, there in _paired(one, few, 1, some)
+                for name, axis in _moving(here, there, 1, some).items()
+            }
+            for here, there in _paired(few, self.whole, some, steps):
+                _moving(here, there, some, steps)
+            if some > 1:
+                Causal(builder, moving, some).check(x, outputs)
 
     def follow(self, builder: Builder, steps: int) -> list[Moving]:
         """Let the program of a few steps read their rows of what moves; the rows have to be filled in before it runs."""
         known: dict[Any, tuple[np.ndarray, Moving]] = {}
-        for here, there in self._paired(readings(builder), self.whole):
+        for here, there in _paired(readings(builder), self.whole, steps, self.steps):
             fields: dict[str, np.ndarray] = {}
             for name, axis in _moving(here, there, steps, self.steps).items():
                 table, shape = there.constants[name], here.shapes[name]
@@ -83,16 +86,6 @@ class Stepwise:
                 instruction = builder.instructions[here.number]
                 builder.instructions[here.number] = replace(instruction, fields=instruction.fields | fields)
         return [moving for _, moving in known.values()]
-
-    @staticmethod
-    def _paired(few: Sequence[Reading], many: Sequence[Reading]) -> list[tuple[Reading, Reading]]:
-        """The instructions of two lengths side by side; NotStepwise where they are not the same."""
-        for here, there in zip(few, many, strict=False):
-            if _alike(here) != _alike(there):
-                raise NotStepwise(f"{DIFFERS}{here.place}")
-        if len(few) != len(many):
-            raise NotStepwise(f"{DIFFERS}{max(few, many, key=len)[min(len(few), len(many))].place}")
-        return [*zip(few, many, strict=True)]
 
 
 def _emitted(
@@ -111,11 +104,36 @@ def of_steps(inputs: Sequence[InputSpec], steps: int) -> tuple[InputSpec, ...]:
     return tuple(spec._replace(shape=(spec.shape[0], steps, *spec.shape[2:])) for spec in inputs)
 
 
+def _paired(
+    few: Sequence[Reading], many: Sequence[Reading], steps: int, all_steps: int
+) -> list[tuple[Reading, Reading]]:
+    """The instructions of two lengths side by side; NotStepwise where they are not the same, but for the steps."""
+    for here, there in zip(few, many, strict=False):
+        if _alike(here) != _alike(there) or not _grown(here, there, steps, all_steps):
+            raise NotStepwise(f"{DIFFERS}{here.place}")
+    if len(few) != len(many):
+        raise NotStepwise(f"{DIFFERS}{max(few, many, key=len)[min(len(few), len(many))].place}")
+    return [*zip(few, many, strict=True)]
+
+
 def _alike(reading: Reading) -> Any:
     """What has to be the same for any number of steps."""
-    if reading.op in (attention_forward, attention_step):
+    if reading.op in ATTENTION:
         return "attention", reading.layer, reading.scalars["scale"]
     return reading.op.name, reading.layer, repr(reading.scalars)
+
+
+def _grown(few: Reading, many: Reading, steps: int, all_steps: int) -> bool:
+    """Whether each size of the arrays of a call is the same, or that of so many times the steps; an attention keeps a window."""
+    if few.op in ATTENTION:
+        return True
+    # A session gives recurrent layers their first states.
+    both = [(shape, many.shapes[name]) for name, shape in few.shapes.items() if name in many.shapes]
+    return all(
+        len(here) == len(there)
+        and all(a == b or a * all_steps == b * steps for a, b in zip(here, there, strict=True))
+        for here, there in both
+    )
 
 
 def _moving(few: Reading, many: Reading, steps: int, all_steps: int) -> Mapping[str, int]:

@@ -120,9 +120,7 @@ class SymbolicTensor(Reducing):
 def operand(builder: Builder, value: Any) -> Tensor | float:
     """A tensor of the program, or a number; an array becomes a constant of the program."""
     if isinstance(value, SymbolicTensor):
-        if value.builder is not builder:
-            raise ValueError("a tensor of another forward: tensors live for one call of it, keep none")
-        return value._number
+        return value._within(builder)._number
     if is_number(value) or isinstance(value, bool | np.bool_):
         return float(value)
     if isinstance(value, np.ndarray | list | tuple):

@@ -25,6 +25,12 @@ class SymbolicBase:
             self.builder.whole_batch = True
         return self._of(tensor, self.per_row if keeps_rows else 0)
 
+    def _within(self, builder: Builder) -> Self:
+        """This tensor; ValueError where it belongs to another program than this one."""
+        if self.builder is not builder:
+            raise ValueError("a tensor of another forward: tensors live for one call of it, keep none")
+        return self
+
     def _of(self, tensor: Tensor, per_row: int) -> Self:
         return type(self)(self.builder, tensor, per_row)
 

@@ -66,6 +66,8 @@ class Parameters:
 
     def dense(self) -> list[np.ndarray]:
         """The parameters without the tables of which a step trains some rows."""
+        if not self.sparse:
+            return [self.params]
         apart = [self.part(number) for number in sorted(self.sparse)]
         starts, ends = [0, *(part.stop for part in apart)], [*(part.start for part in apart), self.size]
         return [self.params[start:end] for start, end in zip(starts, ends, strict=True)]

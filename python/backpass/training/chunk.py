@@ -8,11 +8,17 @@ import numpy as np
 
 from ..checks import as_path, is_number
 from ..data.inputs import Inputs
+from ..data.streams import Streams
 from ..engine.engine import Engine
 from ..engine.inputs import checked_data
 from ..program import Rows
 
 EXPECTED = "expected a pair (X, y) or a triple (X, y, sample_weight), of arrays or of paths of .npy files"
+
+
+def comes_in_chunks(X: Any, y: Any) -> bool:
+    """Whether X has its targets in it, as a sequence of chunks has."""
+    return y is None and not hasattr(X, "__array__") and not isinstance(X, Streams)
 
 
 def is_sequence_of_chunks(X: Any) -> bool:

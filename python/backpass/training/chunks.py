@@ -118,6 +118,8 @@ class ChunkLoop(BatchLoop):
 
     def begin(self, number: int, position: Position) -> None:
         self.feed.go_to(position._replace(rows=0))
+        if self.recorder:
+            self.recorder.begin(position.rows)
         self.rows_before, self.number = position.rows, number * (len(self.chunks.sizes) + 1)
         self.order.begin(self.number)
 

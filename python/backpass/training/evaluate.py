@@ -1,54 +1,82 @@
-"""The loss, the metric, the classes and the score of a model's predictions."""
+"""The loss, the metrics, the classes and the score of a model's predictions."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..data import arrays
 from ..data.inputs import Inputs
-from ..data.streams import Streams
-from ..data.targets import row_weights
+from ..data.targets import row_weights, target_of
 from ..engine.engine import Engine
 from ..engine.inputs import check_weighed, checked_data, taken
 from ..engine.own_loss import call_loss
 from ..engine.passes import predict_inputs, rows_as_they_are
 from ..losses.base import ClassLoss, Loss
 from ..ops.formulas import sigmoid
-from ..program import Builder, Rows, Several, Tensor, on_each
-from .chunk import checked_chunk, is_sequence_of_chunks, prefetch, unpacked
+from ..program import Builder, Rows, Several, Target, Tensor
+from .chunk import checked_chunk, comes_in_chunks, is_sequence_of_chunks, prefetch, unpacked
+from .measured import Seen, measured, tensors
+
+if TYPE_CHECKING:
+    from ..metrics import Metrics
 
 
 def evaluated(
-    engine: Engine, inputs: Inputs, target: Rows, weight: np.ndarray | None = None
+    engine: Engine,
+    inputs: Inputs,
+    target: Rows,
+    weight: np.ndarray | None = None,
+    metrics: "Metrics | None" = None,
 ) -> dict[str, float]:
-    """Loss and metric of checked data; of several outputs the sum of their losses, and each one's as well."""
-    return {key: value for key, (value, _) in _counted(engine, inputs, target, weight).items()}
+    """Loss and metrics of checked data; of several outputs the sum of their losses, and each one's as well."""
+    counted, seen = _counted(engine, inputs, target, weight)
+    found = {key: value for key, (value, _) in counted.items()}
+    return found | (_measured(engine, metrics, inputs, seen) if metrics else {})
+
+
+def better_of_evaluation(engine: Engine) -> dict[str, str]:
+    """The names of what `evaluated` gives with the engine's metrics, and what is better of each: "min", "max", "" if unknown."""
+    found = {"loss": "min"}
+    if loss := engine.builtin_loss:
+        found |= {loss.metric: "max"} if loss.metric else {}
+        for prefix, _, one in loss.of_outputs():
+            found |= {f"{prefix}_loss": "min"}
+            found |= {f"{prefix}_{one.metric}": "max"} if one.metric else {}
+    return found | (engine.metrics.better if engine.metrics else {})
+
+
+def _measured(engine: Engine, metrics: "Metrics", inputs: Inputs, seen: Seen) -> dict[str, float]:
+    return measured(engine, metrics, inputs.specs(1, engine.dtype), seen)
+
+
+def check_metrics(
+    engine: Engine, metrics: "Metrics | None", inputs: Inputs, target: Target, weighted: str
+) -> None:
+    """ValueError where metrics do not fit checked data. weighted: the argument that weighs the rows, "" for none."""
+    if metrics:
+        output = engine.plans.output_shape(inputs.specs(1, engine.dtype))
+        metrics.check(output, target, weighted, inputs.lengths is not None)
 
 
 def _counted(
     engine: Engine, inputs: Inputs, target: Rows, weight: np.ndarray | None
-) -> dict[str, tuple[float, float]]:
-    """What `evaluated` gives, each with what it counts in a mean over several data sets."""
+) -> tuple[dict[str, tuple[float, float]], Seen]:
+    """Losses and accuracies, each with what it counts in a mean over several data sets; and what they were computed from."""
     engine.refresh()
-    lengths = None if inputs.lengths is None else np.empty_like(inputs.lengths)
-    pred = predict_inputs(engine, inputs, lengths)
+    lengths: dict[int, np.ndarray] = {}
+    seen = Seen(predict_inputs(engine, inputs, lengths), target, weight, lengths)
+    pred = seen.pred
     if engine.loss_function:
-        return {"loss": (call_loss(engine, pred, target)[0], float(inputs.rows))}
-    tensor = on_each(Tensor, pred)
-    if lengths is not None:
-        on_each(_mark, tensor, engine.plans.along(inputs.specs(1, engine.dtype)))
+        return {"loss": (call_loss(engine, pred, target)[0], float(inputs.rows))}, seen
+    tensor = tensors(engine, inputs.specs(1, engine.dtype), seen)
     found = _judged(engine, engine.loss, tensor, target, weight, lengths)
     for prefix, name, loss in engine.loss.of_outputs():
         assert isinstance(tensor, Several)
         assert isinstance(target, Several)
         of_one = _judged(engine, loss, tensor.parts[name], target.parts[name], weight, lengths)
         found |= {f"{prefix}_{key}": value for key, value in of_one.items()}
-    return found
-
-
-def _mark(pred: Tensor, along: int) -> None:
-    pred.along = along
+    return found, seen
 
 
 def _judged(
@@ -57,10 +85,11 @@ def _judged(
     tensor: Any,
     target: Rows,
     weight: np.ndarray | None,
-    lengths: np.ndarray | None,
+    lengths: dict[int, np.ndarray],
 ) -> dict[str, tuple[float, float]]:
     """Loss and metric of one output, or the loss of all together; each with what it counts."""
-    builder = Builder(engine.dtype, training=False, steps=None if lengths is None else Tensor(lengths))
+    told = {steps: Tensor(array) for steps, array in lengths.items()}
+    builder = Builder(engine.dtype, training=False, lengths_by_steps=told)
     weight = loss.weigh(builder, tensor, target, weight)
     value, count = loss.emit(builder, tensor, target, weight)  # type: ignore[arg-type]
     right = np.zeros(2)
@@ -72,22 +101,26 @@ def _judged(
     return found
 
 
-def evaluate(engine: Engine, X: Any, y: Any, sample_weight: Any) -> dict[str, float]:
-    """What `Model.evaluate` does: of arrays, or of a sequence of chunks."""
+def evaluate(engine: Engine, X: Any, y: Any, sample_weight: Any, metrics: Any = None) -> dict[str, float]:
+    """What `Model.evaluate` does: of arrays, or of a sequence of chunks. metrics: default None, those of the model."""
+    watched = engine.metrics if metrics is None else engine.chosen_metrics(metrics)
     X, y, sample_weight = unpacked("X", X, y, sample_weight)
-    if y is None and not hasattr(X, "__array__") and not isinstance(X, Streams):
+    if comes_in_chunks(X, y):
         if sample_weight is not None:
             raise ValueError(
                 f"sample_weight is {sample_weight!r:.80}, but X are chunks, expected it in them, as (X, y, sample_weight)"
             )
-        return evaluated_chunks(engine, "X", X)
+        return evaluated_chunks(engine, "X", X, watched)
     inputs, target, weight = checked_data(engine, X, y, sample_weight, take=arrays.readable)
     check_weighed(weight, sample_weight, None)
-    return evaluated(engine, inputs, target, weight)
+    check_metrics(engine, watched, inputs, target_of(target), "" if weight is None else "sample_weight")
+    return evaluated(engine, inputs, target, weight, watched)
 
 
-def evaluated_chunks(engine: Engine, name: str, chunks: Any) -> dict[str, float]:
-    """Loss and metric over all chunks, each weighed by the targets that count in it."""
+def evaluated_chunks(
+    engine: Engine, name: str, chunks: Any, metrics: "Metrics | None" = None
+) -> dict[str, float]:
+    """Loss and accuracy over all chunks, each weighed by the targets that count in it; metrics of all their rows together."""
     if not is_sequence_of_chunks(chunks) or not len(chunks):
         raise TypeError(
             f"{name} is a {type(chunks).__name__} and y is None, expected y, or a sequence of chunks (X, y)"
@@ -95,11 +128,17 @@ def evaluated_chunks(engine: Engine, name: str, chunks: Any) -> dict[str, float]
     if engine.loss_function:
         raise ValueError(f"{name} are chunks, but the loss is a callable; expected arrays, or memory maps")
     results: list[dict[str, tuple[float, float]]] = []
+    rows: list[Seen] = []
     for number in range(len(chunks)):
         prefetch(chunks, number + 1)
         inputs, target, weight = checked_chunk(engine, f"{name}[{number}]", chunks[number])
         if weight is None or weight.any():
-            results.append(_counted(engine, inputs, target, weight))
+            check_metrics(
+                engine, metrics, inputs, target_of(target), "" if weight is None else "sample_weight"
+            )
+            result, seen = _counted(engine, inputs, target, weight)
+            results.append(result)
+            rows += [seen] if metrics else []
     if not results:
         raise ValueError(
             f"sample_weight is 0 everywhere in all chunks of {name}, expected at least one row that counts"
@@ -108,7 +147,7 @@ def evaluated_chunks(engine: Engine, name: str, chunks: Any) -> dict[str, float]
     if outputs := engine.loss.of_outputs():
         weights = engine.loss.weights
         found["loss"] = sum(weights[name] * found[f"{prefix}_loss"] for prefix, name, _ in outputs)
-    return found
+    return found | (_measured(engine, metrics, inputs, Seen.joined(rows)) if metrics else {})
 
 
 def _mean(counted: list[tuple[float, float]]) -> float:
@@ -138,8 +177,12 @@ def probabilities(engine: Engine, pred: Any) -> np.ndarray:
 def classes(engine: Engine, pred: Any) -> np.ndarray:
     """The most probable classes for the network's output."""
     likely = probabilities(engine, pred)
-    single = isinstance(engine.builtin_loss, ClassLoss) or pred.shape[1:] == (1,)
-    return np.asarray(likely.argmax(axis=-1) if single else likely > 0.5).astype(np.int64)
+    return np.asarray(likely.argmax(axis=-1) if one_is_right(engine, pred) else likely > 0.5).astype(np.int64)
+
+
+def one_is_right(engine: Engine, pred: Any) -> bool:
+    """Whether one of the classes is the right one, rather than any number of several labels."""
+    return isinstance(engine.builtin_loss, ClassLoss) or pred.shape[1:] == (1,)
 
 
 def score(
@@ -154,7 +197,7 @@ def score(
         return evaluation(X, y, sample_weight)[engine.builtin_loss.metric]
     engine.refresh()
     inputs = taken(engine, X, rows_as_they_are)
-    lengths = None if inputs.lengths is None else np.empty_like(inputs.lengths)
+    lengths: dict[int, np.ndarray] = {}
     out = predict_inputs(engine, inputs, lengths)
     if isinstance(out, Several):
         raise RuntimeError(
@@ -172,17 +215,15 @@ def score(
     check_weighed(checked_weight, sample_weight, None)
     weight = np.ones(len(target)) if checked_weight is None else checked_weight
     each = np.broadcast_to(weight.reshape(-1, *[1] * (target.ndim - 1)), target.shape)
-    if lengths is not None:
+    if lengths:
         tensor = Tensor(pred, along=engine.plans.along(inputs.specs(1, engine.dtype)))
         along = engine.loss.steps_along(tensor, target)
         if along:
-            counted = np.arange(target.shape[along]) < lengths[:, None]
+            counted = np.arange(target.shape[along]) < lengths[target.shape[along]][:, None]
             sizes = [len(target), *[1] * (target.ndim - 1)]
             sizes[along] = target.shape[along]
             each = each * counted.reshape(sizes)
+    from ..metrics.numbers import r2_of
+
     rows, expected, each = (array.reshape(len(pred), -1) for array in (pred, target, each))
-    weights = each.sum(axis=0)  # 0 behind the longest row
-    mean = (each * expected).sum(axis=0) / np.where(weights > 0, weights, 1)
-    residual, total = (each * (expected - rows) ** 2).sum(axis=0), (each * (expected - mean) ** 2).sum(axis=0)
-    r2 = np.where(total > 0, 1 - residual / np.where(total > 0, total, 1), np.where(residual > 0, 0.0, 1.0))
-    return float(r2[weights > 0].mean())
+    return r2_of(rows, expected, each)

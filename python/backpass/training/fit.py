@@ -8,7 +8,7 @@ from ..data.feed import Feed
 from ..data.inputs import Inputs
 from ..data.order import Order
 from ..data.streams import Streams
-from ..data.targets import classes_of
+from ..data.targets import classes_of, target_of
 from ..engine import advice
 from ..engine.engine import Engine
 from ..engine.history import History
@@ -17,9 +17,9 @@ from ..engine.run import Run
 from ..errors import NonFiniteError
 from ..program.carried import Carried
 from ..system.signals import held, opened
-from .chunk import are_chunks, checked_chunk, is_sequence_of_chunks, unpacked
+from .chunk import are_chunks, checked_chunk, comes_in_chunks, is_sequence_of_chunks, unpacked
 from .chunks import ChunkLoop, Chunks
-from .evaluate import evaluated, evaluated_chunks
+from .evaluate import better_of_evaluation, check_metrics, evaluated, evaluated_chunks
 from .fingerprint import NO_DATA, Fingerprint
 from .loops import EpochLoop, Loop
 from .parallel import ParallelLoop
@@ -34,7 +34,8 @@ class Validation:
     def __init__(self, engine: Engine, data: tuple[Any, ...] = (), chunks: Any = None) -> None:
         """data: checked inputs, targets and weights; or chunks: a sequence of such, read whenever they come."""
         self.engine, self.data, self.chunks = engine, data, chunks
-        self.fingerprint = NO_DATA
+        self.metrics = engine.metrics
+        self.fingerprint, checked_chunks = NO_DATA, []
         if chunks is not None:
             checked_chunks = [
                 checked_chunk(engine, f"validation_data[{i}]", chunk) for i, chunk in enumerate(chunks)
@@ -43,23 +44,22 @@ class Validation:
                 [item for chunk in checked_chunks for item in chunk], engine.dtype
             )
         elif data:
+            checked_chunks = [data]
             self.fingerprint = Fingerprint.of(data, engine.dtype)
-        metrics = {"val_loss": "min"}
-        if loss := engine.builtin_loss:
-            metrics |= {f"val_{loss.metric}": "max"} if loss.metric else {}
-            for prefix, _, one in loss.of_outputs():
-                metrics |= {f"val_{prefix}_loss": "min"}
-                metrics |= {f"val_{prefix}_{one.metric}": "max"} if one.metric else {}
-        self.better = metrics if data or chunks is not None else {}
+        better = {f"val_{name}": better for name, better in better_of_evaluation(engine).items()}
+        self.better = better if data or chunks is not None else {}
+        for inputs, target, weight in checked_chunks:
+            weighted = "" if weight is None else "sample_weight"
+            check_metrics(engine, self.metrics, inputs, target_of(target), weighted)
 
     def epoch_begins(self, epoch: int) -> None:
         pass
 
     def judge(self, epoch: int, logs: dict[str, float]) -> None:
         if self.chunks is not None:
-            evaluation = opened(evaluated_chunks, self.engine, "validation_data", self.chunks)
+            evaluation = opened(evaluated_chunks, self.engine, "validation_data", self.chunks, self.metrics)
         else:
-            evaluation = opened(evaluated, self.engine, *self.data) if self.data else {}
+            evaluation = opened(evaluated, self.engine, *self.data, self.metrics) if self.data else {}
         logs |= {f"val_{name}": value for name, value in evaluation.items()}
 
     def forgives(self, error: NonFiniteError) -> bool:
@@ -82,11 +82,13 @@ def fit(
         options = of_streams(engine, X, options)
     if not options.resume:
         advice.of_schedule(engine.optimizer.schedule, int(engine.optimizer_step[0]))
-    if y is None and not hasattr(X, "__array__") and not isinstance(X, Streams):
+    if comes_in_chunks(X, y):
         return _fit_chunks(engine, X, sample_weight, class_weight, options)
     inputs, target, weight = opened(checked_data, engine, X, y, sample_weight, class_weight)
     check_weighed(weight, sample_weight, class_weight)
     advice.of_targets(target, engine.builtin_loss)
+    weighted = "sample_weight" if sample_weight is not None else "class_weight"
+    check_metrics(engine, engine.metrics, inputs, target_of(target), "" if weight is None else weighted)
     if options.validation_split:
         (inputs, target, weight), held_out = split(inputs, target, weight, options.validation_split)
         for rows, of_them in (("trained on", weight), ("held out", held_out[2])):
@@ -118,7 +120,7 @@ def fit(
     together = None
     if options.ranks is None:
         return train(engine, loop, inputs.rows, data, options, validation)
-    together = Together(engine, options.ranks, options, inputs, target, data, validation)
+    together = Together(engine, options.ranks, options, inputs, target, data, class_weight, validation)
     if together.apart and class_weight is not None and not isinstance(class_weight, Mapping):
         raise ValueError(
             f"class_weight is {class_weight!r:.80}, but each rank has rows of its own, expected a dict of numbers"
@@ -162,6 +164,8 @@ def _fit_chunks(
     if engine.loss_function:
         raise ValueError("X are chunks, but the loss is a callable; expected arrays, or memory maps")
     chunks = opened(Chunks, engine, source, class_weight)
+    weighted = "class_weight" if class_weight is not None else "sample_weight"
+    check_metrics(engine, engine.metrics, chunks.inputs, chunks.target, weighted if chunks.weighted else "")
     validation = opened(_validation, engine, options.validation_data)
     return train(
         engine,
@@ -175,9 +179,10 @@ def _fit_chunks(
 
 def _check_lengths(inputs: Inputs, validation: Validation, given: Any) -> None:
     """ValueError where rows have lengths but those to validate with have none, as their steps would all count."""
-    held_out = validation.data[0].lengths if validation.data else None
+    if not validation.data or validation.data[0].lengths is not None or inputs.lengths is None:
+        return
     # A list of arrays has lengths where they differ.
-    if inputs.lengths is not None and validation.data and held_out is None and not isinstance(given[0], list):
+    if not isinstance(given[0], list):
         raise ValueError(
             "validation_data has no lengths, but X has: expected (X, y, sample_weight, lengths), where sample_weight may be"
             " None, or X as a dict that holds 'lengths'"
@@ -194,11 +199,16 @@ def _validation(engine: Engine, data: Any) -> Validation:
     return Validation(engine, checked_validation(engine, data))
 
 
+def rows_held_out(rows: int, fraction: float) -> int:
+    """How many of so many rows `validation_split` holds out."""
+    return int(rows * fraction)
+
+
 def split(
     inputs: Inputs, target: Any, weight: Any, fraction: float
 ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """The first rows to train on, and the last `fraction` of them to validate with, as in Keras."""
-    held_out = int(inputs.rows * fraction)
+    held_out = rows_held_out(inputs.rows, fraction)
     trained = inputs.rows - held_out
     if not held_out or not trained:
         raise ValueError(

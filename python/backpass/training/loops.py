@@ -1,8 +1,8 @@
 """The epochs of a run: one program call for many steps; Python only between slices of about 50 ms."""
 
 import time
-from collections.abc import Callable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -12,12 +12,16 @@ from ..data.targets import target_of
 from ..engine.engine import Engine
 from ..engine.nonfinite import raise_non_finite
 from ..engine.own_loss import OwnLossStep
+from ..engine.run import Run
 from ..engine.step import loss_and_gradients, step
 from ..program import Instruction
 from ..program.carried import Carried
 from ..program.plan import BackwardPlan
 from ..system.exclusive import switched
-from ..system.signals import deliver, held
+from ..system.signals import deliver, held, opened
+
+if TYPE_CHECKING:
+    from .recorder import Recorder
 
 SLICE_SECONDS = 0.05
 
@@ -36,6 +40,16 @@ class Loop(Protocol):
 
     def logs(self) -> dict[str, float]:
         """The loss of the rows done so far."""
+
+    @property
+    def better(self) -> Mapping[str, str]:
+        """The metrics of the rows that are trained on, and what of each is better."""
+
+    def measured(self) -> dict[str, float]:
+        """These metrics, of the rows done so far."""
+
+    def go_on(self, run: Run) -> None:
+        """Keep what they are computed from in the run, and take over what an interrupted epoch has kept."""
 
     def agree(self) -> None:
         """After callbacks have heard of a slice: where several ranks train, all end if one wants to."""
@@ -60,7 +74,16 @@ class BatchLoop:
         self.engine, self.feed, self.size, self.carried = engine, feed, size, carried
         self.seconds_per_step = SLICE_SECONDS
         self._sizes = [count for count in (size, rows % size) if count]
+        self.recorder = self._recorder(rows)
         self._compile()
+
+    def _recorder(self, rows: int) -> "Recorder | None":
+        """What keeps the outputs of an epoch of so many rows; None: no metric asks for it."""
+        if not self.engine.metrics:
+            return None
+        from .recorder import Recorder  # here: `import backpass` is to be quick
+
+        return Recorder(self.engine, self.engine.metrics, self.feed, rows)
 
     def _compile(self) -> None:
         self.engine.refresh()
@@ -68,6 +91,8 @@ class BatchLoop:
         self.programs = {count: self._checked(count) for count in self._sizes}
         loss, mixed = self.engine.builtin_loss, any(plan.targets for _, plan in self.programs.values())
         self._metric = loss.metric if loss and not mixed and self.correct() is not None else None
+        if mixed:  # rows that are mixed (MixUp) have no target to compare with
+            self.recorder = None
 
     def _checked(self, rows: int) -> tuple[Steps, BackwardPlan]:
         try:
@@ -87,7 +112,10 @@ class BatchLoop:
         if engine.loss_function:
             plan = engine.plans.own_loss(specs)
             own_step = OwnLossStep(engine, plan, feed.counters(engine.step_counts), rows, self.penalty)
-            return _OwnLossSteps(own_step, feed, rows), plan
+            recorder = None if plan.targets else self.recorder
+            if recorder:
+                recorder.prepare(plan)
+            return _OwnLossSteps(own_step, feed, rows, recorder), plan
         weight = None if feed.weight is None else feed.weight.shape[1:]
         training = engine.plans.training(specs, target_of(feed.y), weight, self.carried)
         instructions = step(
@@ -100,6 +128,7 @@ class BatchLoop:
             count=self.weight(training, rows),
             rows=rows,
             correct=self.correct(),
+            recorded=self.recorder.instructions(training) if self.recorder and not training.targets else (),
         )
         return engine.backend.compile(instructions, engine.halt), training
 
@@ -123,6 +152,34 @@ class BatchLoop:
         """The mean loss of the epoch so far, and the accuracy of its batches when they were trained on."""
         position = self.feed.position()
         return {"loss": position.loss} | ({self._metric: position.accuracy} if self._metric else {})
+
+    @property
+    def better(self) -> Mapping[str, str]:
+        """The metrics of the rows that are trained on, and what of each is better."""
+        return self.recorder.metrics.better if self.recorder else {}
+
+    def measured(self) -> dict[str, float]:
+        """These metrics, of the rows of the epoch so far: of the outputs that their steps began with."""
+        if not self.recorder:
+            return {}
+        from .measured import measured
+
+        inputs = self.feed.inputs.specs(1, self.engine.dtype)
+        seen = self.recorder.seen(self.position().rows)
+        return opened(measured, self.engine, self.recorder.metrics, inputs, seen)
+
+    def go_on(self, run: Run) -> None:
+        """Keep what they are computed from in the run, and take over what an interrupted epoch has kept."""
+        if self.recorder:
+            if run.position.rows:
+                self.recorder.go_on(run.outputs, run.position.rows)
+            run.outputs = self.recorder.kept
+        else:
+            run.outputs = {}
+
+    def position(self) -> Position:
+        """How much of the epoch is done."""
+        return self.feed.position()
 
     def agree(self) -> None:
         """One rank agrees with itself."""
@@ -161,11 +218,10 @@ class EpochLoop(BatchLoop):
         super().__init__(engine, feed, size, rows, carried)
         self.order, self.rows = order, rows
 
-    def position(self) -> Position:
-        return self.feed.position()
-
     def begin(self, number: int, position: Position) -> None:
         self.feed.go_to(position)
+        if self.recorder:
+            self.recorder.begin(position.rows)
         self.order.begin(number)
         if self.carried and not position.rows:
             self.carried.reset()
@@ -177,8 +233,8 @@ class EpochLoop(BatchLoop):
 class _OwnLossSteps:
     """Steps on one batch of a feed after the other; none of them is torn by a signal."""
 
-    def __init__(self, step: OwnLossStep, feed: Feed, rows: int) -> None:
-        self.step, self.feed, self.rows = step, feed, rows
+    def __init__(self, step: OwnLossStep, feed: Feed, rows: int, recorder: "Recorder | None") -> None:
+        self.step, self.feed, self.rows, self.recorder = step, feed, rows, recorder
 
     def run(self, steps: int, threads: int) -> int:
         feed = self.feed
@@ -186,7 +242,10 @@ class _OwnLossSteps:
             for _ in range(steps):
                 start = int(feed.cursor[0])
                 rows = feed.index[start : start + self.rows]
-                self.step.run(feed.inputs.batch(rows), feed.y[rows], threads)
+                y = feed.y[rows]
+                self.step.run(feed.inputs.batch(rows), y, threads)
+                if self.recorder:
+                    self.recorder.append(self.step.plan, y)
                 if between_steps:
                     deliver()
         return steps

@@ -67,6 +67,11 @@ class ParallelLoop(EpochLoop):
         feed, engine = self.shard, self.engine
         weight = None if feed.weight is None else feed.weight.shape[1:]
         plan = self.plans.training(feed.inputs.specs(rows, engine.dtype), target_of(feed.y), weight)
+        if plan.whole_batch and self.ranks.shards > 1:
+            raise ValueError(
+                "comm is given, but the network or the loss computes rows of a batch from each other, expected each from its own;"
+                " of nn.traced(f) one number for each row"
+            )
         instructions = [
             *feed.gather(plan),
             *feed.read(loss_and_gradients(plan), plan),

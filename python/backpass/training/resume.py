@@ -84,6 +84,7 @@ def begin(
         interrupted.first, interrupted.rows, interrupted.batch_size, interrupted.shuffle, interrupted.sampler,
     )  # fmt: skip
     run.resumed = True
+    run.outputs = interrupted.outputs
     run.carried = interrupted.carried and interrupted.carried.copy()
     run.position, run.steps, run.stopped, run.history = (
         interrupted.position,

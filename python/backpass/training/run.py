@@ -75,6 +75,7 @@ def train(
     callbacks = sorted([*checked_callbacks(options.callbacks), *bar], key=runs_last)
     run, interrupted = begin(engine, options, rows, data, judge.fingerprint)
     loop = make(run)
+    loop.go_on(run)
     stop = engine.epoch if run.stopped else max(run.first + options.epochs, engine.epoch)
     params: dict[str, Any] = {
         "epochs": stop - engine.epoch,
@@ -82,8 +83,8 @@ def train(
         "rows": run.rows,
         "batch_size": run.batch_size,
         "progress": bool(options.progress),
-        "metrics": [*loop.logs(), *judge.better, "lr"],
-        "better": judge.better,
+        "metrics": [*loop.logs(), *loop.better, *judge.better, "lr"],
+        "better": {**loop.better, **judge.better},
         "others": not all(map(is_ours, callbacks)),
     }
     introduce(callbacks, options.model, params)
@@ -129,7 +130,7 @@ def train(
             except NonFiniteError as error:
                 if not judge.forgives(error):
                     raise
-            logs = loop.logs()
+            logs = loop.logs() | loop.measured()
             judge.judge(epoch, logs)
             logs["lr"] = engine.lr
             engine.epoch, run.position, run.current_position = epoch + 1, Position(), None

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..backends import get_num_threads
+from ..checkpoint.settings import text_of, without_addresses
 from ..data.inputs import Inputs
 from ..data.streams import Streams
 from ..data.targets import target_of
@@ -15,6 +16,7 @@ from ..engine.engine import Engine
 from ..errors import NonFiniteError
 from ..losses import OutputLosses
 from ..program import Rows
+from .chunk import comes_in_chunks
 from .fingerprint import Fingerprint
 from .ranks import Flags, Ranks
 from .resume import FitOptions, checked_batch_size
@@ -28,10 +30,11 @@ def check_trainable(engine: Engine, X: Any, y: Any) -> None:
     """Refuse what several ranks cannot train."""
     refused = {
         "X are Streams": isinstance(X, Streams),
-        "X are chunks": y is None and not hasattr(X, "__array__"),
+        "X are chunks": comes_in_chunks(X, y),
         "the loss is a callable": engine.loss_function is not None,
         "the network has several outputs": isinstance(engine.builtin_loss, OutputLosses),
         "a table of the network has sparse=True": bool(engine.flat.sparse),
+        "the model has metrics": engine.metrics is not None,
     }
     for what, found in refused.items():
         if found:
@@ -49,20 +52,25 @@ class Together:
         inputs: Inputs,
         target: Rows,
         data: Fingerprint,
+        class_weight: Any,
         judge: Judge,
     ) -> None:
         self.engine, self.ranks, self.inner = engine, ranks, judge
         # Running statistics: each part of a batch has its own, and the mean of all is kept.
         self.statistics = [array for _, layer in engine.net.walk() for array in layer.state.values()]
         run = engine.last_run
+        # Rows are weighed by it before their fingerprint is taken, which tells rows of a rank's own.
+        weighed = None if class_weight is None else text_of(class_weight)
+        parts = {"the network": engine.net, "loss": engine.loss, "optimizer": engine.optimizer}
         same = {
-            "the network": repr(engine.net), "loss": repr(engine.loss), "optimizer": repr(engine.optimizer),
+            **{name: without_addresses(repr(part)) for name, part in parts.items()},
             "dtype": engine.dtype.name, "seed": engine.seed, "precision": engine.precision,
             "the number of steps before": int(engine.step_count[0]),
             "the checksum of the weights": zlib.crc32(engine.flat.params.data),
             "a row of X": [(spec.name, spec.shape[1:]) for spec in inputs.specs(1, engine.dtype)],
             "a row of y": repr(target_of(target)), "the number of rows of X": inputs.rows,
-            "what validation logs": dict(judge.better), "epochs": options.epochs, "batch_size": options.batch_size,
+            "what validation logs": dict(judge.better), "class_weight": weighed,
+            "epochs": options.epochs, "batch_size": options.batch_size,
             "shuffle": options.shuffle, "sampler": options.sampler, "drop_last": options.drop_last,
             "reproducible": ranks.reproducible, "resume": options.resume and run is not None and run.position.rows,
         }  # fmt: skip

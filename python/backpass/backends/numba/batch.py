@@ -1,4 +1,4 @@
-"""The ops between the data and the network: shuffle the rows, gather a batch, keep the counters."""
+"""The ops between the data and the network: shuffle the rows, gather a batch, keep its outputs and the counters."""
 
 import numpy as np
 
@@ -51,6 +51,20 @@ def gather_images(source, index, cursor, mean, std, out, scale):
             for c in range(out.shape[2]):
                 for p in range(out.shape[3]):
                     out[b, a, c, p] = (number(source[row, a, c, p]) * factor - mean[c]) / std[c]
+
+
+@direct
+@jit
+def append_rows(x, kept, count):
+    start = count[0]
+    if start >= 0:
+        for b in range(min(x.shape[0], kept.shape[0] - start)):
+            for f in range(x.shape[1]):
+                kept[start + b, f] = x[b, f]
+    count[0] += x.shape[0]
+
+
+append_labels = append_rows
 
 
 @direct

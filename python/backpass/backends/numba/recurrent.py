@@ -37,8 +37,8 @@ def _add_product(a, weight, out):
 
 @jit
 def _forward(
-    cell, x, weight_ih, weight_hh, bias_ih, bias_hh, h0, c0, lengths, y, h_n, c_n, cells, gates, reverse
-):
+    cell, x, weight_ih, weight_hh, bias_ih, bias_hh, table, index, h0, c0, lengths, y, h_n, c_n, cells, gates, reverse
+):  # fmt: skip
     steps, H, one = x.shape[1], y.shape[2], y.dtype.type(1)
     from_x, from_h = np.empty_like(bias_ih), np.empty_like(bias_ih)
     for n in range(x.shape[0]):
@@ -54,6 +54,12 @@ def _forward(
             t = end - 1 - step if reverse else step
             from_x[:] = bias_ih
             from_h[:] = bias_hh
+            if index.size:
+                chosen = index[n, t]
+                if 0 <= chosen < table.shape[0]:
+                    from_x += table[chosen]
+                else:
+                    from_x[:] = np.nan
             _add_product(x[n, t], weight_ih, from_x)
             _add_product(h, weight_hh, from_h)
             for j in range(H):
@@ -163,34 +169,94 @@ def _lengths(lengths: np.ndarray | None) -> np.ndarray:
     return np.empty(0, np.int64) if lengths is None else lengths
 
 
+def _looked_up(
+    table: np.ndarray | None, index: np.ndarray | None, like: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both, or both empty where one is absent."""
+    if table is None or index is None:
+        return np.empty((0, 0), like.dtype), np.empty((0, 0), np.int64)
+    return _matrix(table), index
+
+
 def _bind_forward(
-    cell, x, weight_ih, weight_hh, bias_ih, bias_hh, h0, c0, lengths, y, h_n, c_n, cells, gates, reverse
-) -> Bound:
+    cell, x, weight_ih, weight_hh, bias_ih, bias_hh, table, index, h0, c0, lengths, y, h_n, c_n, cells, gates, reverse
+) -> Bound:  # fmt: skip
     rows, units, columns = len(x), y.shape[2], weight_hh.shape[1] * weight_hh.shape[2]
     biases = [np.zeros(columns, x.dtype) if b is None else b.reshape(-1) for b in (bias_ih, bias_hh)]
     states = [_state(state, rows, units, x) for state in (h0, c0)]
     return _forward, (
-        *(cell, x, _matrix(weight_ih), _matrix(weight_hh), *biases, *states, _lengths(lengths), y, h_n),
+        *(cell, x, _matrix(weight_ih), _matrix(weight_hh), *biases, *_looked_up(table, index, x), *states),
+        *(_lengths(lengths), y, h_n),
         *(_state(c_n, rows, units, x), _parts(cells, x), _parts(gates, x), reverse),
     )
 
 
 def rnn_forward(
-    x, weight_ih, weight_hh, bias_ih, bias_hh, h0, lengths, y, h_n, gates, activation, reverse
+    x, weight_ih, weight_hh, bias_ih, bias_hh, table, index, h0, lengths, y, h_n, gates, activation, reverse
 ) -> Bound:
-    arrays = x, weight_ih, weight_hh, bias_ih, bias_hh, h0, None, lengths, y, h_n, None, None, gates
+    arrays = (
+        x,
+        weight_ih,
+        weight_hh,
+        bias_ih,
+        bias_hh,
+        table,
+        index,
+        h0,
+        None,
+        lengths,
+        y,
+        h_n,
+        None,
+        None,
+        gates,
+    )
     return _bind_forward(_RNN[activation], *arrays, reverse)
 
 
 def lstm_forward(
-    x, weight_ih, weight_hh, bias_ih, bias_hh, h0, c0, lengths, y, h_n, c_n, cells, gates, reverse
-) -> Bound:
-    arrays = x, weight_ih, weight_hh, bias_ih, bias_hh, h0, c0, lengths, y, h_n, c_n, cells, gates
+    x, weight_ih, weight_hh, bias_ih, bias_hh, table, index, h0, c0, lengths, y, h_n, c_n, cells, gates, reverse
+) -> Bound:  # fmt: skip
+    arrays = (
+        x,
+        weight_ih,
+        weight_hh,
+        bias_ih,
+        bias_hh,
+        table,
+        index,
+        h0,
+        c0,
+        lengths,
+        y,
+        h_n,
+        c_n,
+        cells,
+        gates,
+    )
     return _bind_forward(LSTM, *arrays, reverse)
 
 
-def gru_forward(x, weight_ih, weight_hh, bias_ih, bias_hh, h0, lengths, y, h_n, gates, reverse) -> Bound:
-    arrays = x, weight_ih, weight_hh, bias_ih, bias_hh, h0, None, lengths, y, h_n, None, None, gates
+def gru_forward(
+    x, weight_ih, weight_hh, bias_ih, bias_hh, table, index, h0, lengths, y, h_n, gates, reverse
+) -> Bound:
+    arrays = (
+        x,
+        weight_ih,
+        weight_hh,
+        bias_ih,
+        bias_hh,
+        table,
+        index,
+        h0,
+        None,
+        lengths,
+        y,
+        h_n,
+        None,
+        None,
+        gates,
+    )
     return _bind_forward(GRU, *arrays, reverse)
 
 
@@ -225,9 +291,17 @@ def gru_backward(weight_ih, weight_hh, h0, lengths, y, gates, dy, dh_n, dx, dh0,
     return _bind_backward(GRU, *arrays, reverse)
 
 
+@jit
+def _add_rows(table, index, rows):
+    """table[index[n]] += rows[n]."""
+    for n in range(index.size):
+        if 0 <= index[n] < table.shape[0]:
+            table[index[n]] += rows[n]
+
+
 def _weight_gradient(
-    x: Any, h0: Any, lengths: Any, y: Any, dpre: Any, dweight_ih: Any, dweight_hh: Any, dbias_ih: Any, dbias_hh: Any,
-    reverse: bool, parts: tuple[slice | list[int], slice | list[int]],
+    x: Any, index: Any, h0: Any, lengths: Any, y: Any, dpre: Any, dweight_ih: Any, dweight_hh: Any, dbias_ih: Any,
+    dbias_hh: Any, dtable: Any, reverse: bool, parts: tuple[slice | list[int], slice | list[int]],
 ) -> None:  # fmt: skip
     rows, steps, _ = x.shape
     ends = np.full(rows, steps) if lengths is None else np.clip(lengths, 0, steps)
@@ -250,13 +324,17 @@ def _weight_gradient(
             dweight[...] = np.dot(inputs[taken].T, flat).reshape(dweight.shape)
         if dbias is not None:
             dbias[...] = d.sum(axis=0)
+    if dtable is not None:
+        dtable[...] = 0
+        if index is not None:
+            _add_rows(dtable, index[taken], dpre[taken][:, parts[0]])
 
 
 def rnn_backward_weight(
-    x, h0, lengths, y, dpre, dweight_ih, dweight_hh, dbias_ih, dbias_hh, reverse
+    x, index, h0, lengths, y, dpre, dweight_ih, dweight_hh, dbias_ih, dbias_hh, dtable, reverse
 ) -> Bound:
     whole = slice(None)
-    arrays = x, h0, lengths, y, dpre, dweight_ih, dweight_hh, dbias_ih, dbias_hh
+    arrays = x, index, h0, lengths, y, dpre, dweight_ih, dweight_hh, dbias_ih, dbias_hh, dtable
     return _weight_gradient, (*arrays, reverse, (whole, whole))
 
 
@@ -264,7 +342,7 @@ lstm_backward_weight = rnn_backward_weight
 
 
 def gru_backward_weight(
-    x, h0, lengths, y, dpre, dweight_ih, dweight_hh, dbias_ih, dbias_hh, reverse
+    x, index, h0, lengths, y, dpre, dweight_ih, dweight_hh, dbias_ih, dbias_hh, dtable, reverse
 ) -> Bound:
-    arrays = x, h0, lengths, y, dpre, dweight_ih, dweight_hh, dbias_ih, dbias_hh
+    arrays = x, index, h0, lengths, y, dpre, dweight_ih, dweight_hh, dbias_ih, dbias_hh, dtable
     return _weight_gradient, (*arrays, reverse, (slice(3), [0, 1, 3]))

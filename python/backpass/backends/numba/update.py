@@ -18,19 +18,33 @@ def _clipped(g, scale, limit):
 @direct
 @jit
 def sgd_step(
-    params, grads, velocity, lr, scale, step, momentum, dampening, weight_decay, nesterov, clip_value
+    params,
+    grads,
+    velocity,
+    lr,
+    scale,
+    step,
+    momentum,
+    dampening,
+    weight_decay,
+    nesterov,
+    lr_in_velocity,
+    clip_value,
 ):
     dtype = params.dtype.type
     rate, factor, limit, decay = dtype(lr[0]), dtype(scale[0]), dtype(clip_value), dtype(weight_decay)
+    inside = lr_in_velocity and velocity is not None
+    early, late = rate if inside else dtype(1), dtype(1) if inside else rate
     mu, new = dtype(momentum), dtype(1.0 if step[0] == 0 else 1 - dampening)
     for i in range(params.size):
         p = params[i]
         g = _clipped(grads[i], factor, limit) + decay * p
         if velocity is not None:
+            g = early * g
             u = mu * velocity[i] + new * g
             velocity[i] = u
             g = g + mu * u if nesterov else u
-        params[i] = p - rate * g
+        params[i] = p - late * g
 
 
 @jit
@@ -101,11 +115,27 @@ def nadam_step(
 @direct
 @jit
 def rmsprop_step(
-    params, grads, v, grad_avg, velocity, lr, scale, alpha, eps, weight_decay, momentum, clip_value
+    params,
+    grads,
+    v,
+    grad_avg,
+    velocity,
+    lr,
+    scale,
+    alpha,
+    eps,
+    weight_decay,
+    momentum,
+    eps_inside,
+    lr_in_velocity,
+    clip_value,
 ):
     dtype = params.dtype.type
     rate, factor, limit, decay = dtype(lr[0]), dtype(scale[0]), dtype(clip_value), dtype(weight_decay)
-    old, new, e, mu = dtype(alpha), dtype(1 - alpha), dtype(eps), dtype(momentum)
+    old, new, mu = dtype(alpha), dtype(1 - alpha), dtype(momentum)
+    inner, outer = dtype(eps if eps_inside else 0.0), dtype(0.0 if eps_inside else eps)
+    inside = lr_in_velocity and velocity is not None
+    early, late = rate if inside else dtype(1), dtype(1) if inside else rate
     for i in range(params.size):
         p = params[i]
         g = _clipped(grads[i], factor, limit) + decay * p
@@ -115,11 +145,11 @@ def rmsprop_step(
             a = grad_avg[i] + new * (g - grad_avg[i])
             grad_avg[i] = a
             spread = np.maximum(spread - a * a, dtype(0))
-        u = g / (np.sqrt(spread) + e)
+        u = early * (g / (np.sqrt(spread + inner) + outer))
         if velocity is not None:
             u += mu * velocity[i]
             velocity[i] = u
-        params[i] = p - rate * u
+        params[i] = p - late * u
 
 
 @direct

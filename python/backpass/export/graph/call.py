@@ -7,14 +7,9 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from ...program import Instruction
-from .graph import Graph, View
+from .graph import Graph, View, as_it_is
 from .nodes import Pair, Value
 from .views import carried_over
-
-
-def as_it_is(array: np.ndarray) -> np.ndarray:
-    """No other view of an array."""
-    return array
 
 
 class Call:
@@ -23,9 +18,6 @@ class Call:
     def __init__(self, graph: Graph, one: Instruction, other: Instruction) -> None:
         self.graph, self.fields, self._others = graph, one.fields, other.fields
         graph.instruction = one
-        for name in one.op.scalars:
-            if one.fields[name] != other.fields[name]:
-                raise graph.refuse(f"of which {name} depends on the size of the batch")
 
     def __getitem__(self, name: str) -> Any:
         """A scalar, or the array of the plan for few rows."""
@@ -92,7 +84,8 @@ class Call:
 
     def number(self, value: float) -> str:
         """A number in the dtype of the model, as an initialiser."""
-        return self.graph.constant(np.array(value, self.dtype))
+        with np.errstate(over="ignore"):
+            return self.graph.constant(np.array(value).astype(self.dtype))
 
     def cast(self, value: str, dtype: Any = None) -> str:
         """A value in another dtype, default the model's."""

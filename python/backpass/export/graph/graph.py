@@ -1,27 +1,43 @@
 """Graph: what the memory of a program holds at each moment, as values of an ONNX graph."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from ...program import Plan, parts_of
 from ...program.blocks import Block, Blocks, arrays_of
-from .nodes import BATCH, Nodes, Pair, Value
+from ..batches import constant, differs
+from .nodes import BATCH, FUNCTION, SEVERAL, Nodes, Pair, Value
 from .parts import composed
 from .views import lone_shape, route
 
 View = Callable[[np.ndarray], np.ndarray]
 
 
+def as_it_is(array: np.ndarray) -> np.ndarray:
+    """No other view of an array."""
+    return array
+
+
 class Graph(Nodes):
     """What the writers of ops write into.
 
-    known: inputs, parameters and state by name, as arrays of both plans.
+    known: parameters and state by name, as arrays of both plans; inputs as well. A name that is taken gets a number behind it:
+    inputs keep theirs, then parameters, then outputs.
     """
 
-    def __init__(self, plans: tuple[Plan, Plan], known: dict[str, Pair], inputs: dict[str, Pair]) -> None:
+    def __init__(
+        self,
+        plans: tuple[Plan, Plan],
+        known: dict[str, Pair],
+        inputs: dict[str, Pair],
+        outputs: Sequence[str],
+    ) -> None:
         super().__init__([*inputs])
-        self._inputs, self._known = inputs, known
+        # The names of parameters and state in the file by those in the network.
+        self.names = {name: self.free(name) for name in known}
+        self._inputs, self._known = inputs, {self.names[name]: pair for name, pair in known.items()}
+        self.outputs = [self.free(name) for name in outputs]
         self._pairs = [
             *known.values(),
             *inputs.values(),
@@ -36,7 +52,7 @@ class Graph(Nodes):
         for name, pair in inputs.items():
             self.write(pair, name)
 
-    def read(self, pair: Pair, view: View = lambda array: array) -> str:
+    def read(self, pair: Pair, view: View = as_it_is) -> str:
         """The value that a view of an array shows, without what it repeats."""
         block = self._blocks.of(pair[0])
         shown = view(pair[0]), view(pair[1])
@@ -52,7 +68,7 @@ class Graph(Nodes):
                 return self.read(pair, view)
         raise self.refuse("of which it reads memory in a way that a graph cannot say")
 
-    def write(self, pair: Pair, name: str, view: View = lambda array: array) -> None:
+    def write(self, pair: Pair, name: str, view: View = as_it_is) -> None:
         """From now on a view of an array shows this value."""
         self.write_into(pair, Value(name, (view(pair[0]), view(pair[1]))))
 
@@ -92,6 +108,8 @@ class Graph(Nodes):
         ]
         if BATCH not in wide:
             return self.node("Expand", [name, self.constant(np.array(wide))])
+        if wide.count(BATCH) > 1:
+            raise self.refuse(SEVERAL)
         at = wide.index(BATCH)
         times = pair[0].shape[at] * 1.0 / self.rows[0]
         if times != pair[1].shape[at] / self.rows[1] or times % 1:
@@ -113,23 +131,19 @@ class Graph(Nodes):
         """Whether a parameter or state lies there, which becomes an initialiser."""
         for name, known in self._known.items():
             if block is not None and self._blocks.of(known[0]) is block:
-                self._contents[block] = [Value(self.initialiser(name, known[0]), known)]
+                self.initialisers[name] = np.array(known[0], order="C")
+                self._contents[block] = [Value(name, known)]
                 return True
         return False
 
     def _fixed(self, shown: Pair) -> str:
         """An array that no instruction writes."""
         one, other = (array[tuple(slice(0, n) for n in lone_shape(array))] for array in shown)
-        whole = one, other
-        for axis in range(one.ndim):
-            if one.shape[axis] != other.shape[axis]:
-                rows = one.take([0], axis), other.take([0], axis)
-                # What is the same for each row of the batch.
-                if (one == rows[0]).all() and (other == rows[1]).all():
-                    one, other = rows
-        if one.shape != other.shape or not np.array_equal(one, other, equal_nan=one.dtype.kind == "f"):
-            raise self.refuse("of which a constant depends on the size of the batch")
-        return self.expand(self.constant(one), one.shape, whole)
+        alone = constant((one, other))
+        if alone is None:
+            assert self.instruction is not None
+            raise differs(FUNCTION, self.instruction)
+        return self.expand(self.constant(alone), alone.shape, (one, other))
 
     def _along(self, shown: Pair, value: Value) -> str | None:
         """The nodes from a value to a view of it; None where it does not show it."""

@@ -9,10 +9,13 @@ from ...program import Instruction
 from ..plans import refused
 
 FUNCTION = "bp.export.onnx"
+# Where a file names the arrays that are learned.
+LEARNED = "backpass.parameters"
 # An array of the plan for a few rows, and of the one for some more: what differs is the batch.
 Pair = tuple[np.ndarray, np.ndarray]
 # In a shape: the dimension of the batch.
 BATCH = -1
+SEVERAL = "of which several dimensions depend on the size of the batch"
 
 
 class Value(NamedTuple):
@@ -41,8 +44,8 @@ class Nodes:
         """Append a node; the names of its outputs."""
         from onnx import helper
 
-        name = self._free(f"{self._layer}/{kind}" if self._layer else kind)
-        given = [name, *(self._free(f"{name}.{number}") for number in range(1, outputs))]
+        name = self.free(f"{self._layer}/{kind}" if self._layer else kind)
+        given = [name, *(self.free(f"{name}.{number}") for number in range(1, outputs))]
         self.nodes.append(helper.make_node(kind, inputs, given, name=name, **attributes))
         return given
 
@@ -61,14 +64,9 @@ class Nodes:
         key = array.dtype.str, array.shape, array.tobytes()
         if key not in self._constants:
             layer = self._layer
-            self._constants[key] = self.initialiser(f"{layer}.constant" if layer else "constant", array)
+            name = self.free(f"{layer}.constant" if layer else "constant")
+            self.initialisers[name], self._constants[key] = np.array(array, order="C"), name
         return self._constants[key]
-
-    def initialiser(self, name: str, array: np.ndarray) -> str:
-        """An initialiser of this name, or of a near one; its name."""
-        chosen = self._free(name)
-        self.initialisers[chosen] = np.array(array, order="C")
-        return chosen
 
     def output(self, value: str, name: str) -> None:
         """Give a value out under a name."""
@@ -90,7 +88,7 @@ class Nodes:
         """Sizes of both plans as one, with -1 where they differ."""
         sizes = tuple(a if a == b else BATCH for a, b in zip(one, other, strict=True))
         if sizes.count(BATCH) > 1:
-            raise self.refuse("of which several dimensions depend on the size of the batch")
+            raise self.refuse(SEVERAL)
         return sizes
 
     def refuse(self, why: str) -> ValueError:
@@ -102,7 +100,7 @@ class Nodes:
     def _layer(self) -> str:
         return self.instruction.layer if self.instruction else ""
 
-    def _free(self, name: str) -> str:
+    def free(self, name: str) -> str:
         """This name, or one with a number behind it that is not taken."""
         number, found = 1, name
         while found in self._names:

@@ -35,34 +35,25 @@ def avg_pool(call: Call) -> None:
 
 
 def adaptive_avg_pool(call: Call) -> None:
-    """The mean of each window: products with matrices that have 1 / size within it."""
-    x = call.read("x", channels_first)
-    matrices = []
-    for axis in (1, 2):
-        size, count = call["x"].shape[axis], call["y"].shape[axis]
-        matrix = np.zeros((count, size), call.dtype)
-        for place, span in enumerate(adaptive(size, count)):
-            matrix[place, span.inside] = 1 / span.length
-        matrices.append(matrix)
-    down, across = matrices
+    """The mean of each window: of its rows, then of its columns."""
     if call["y"].shape[1:3] == (1, 1):
-        y = call.node("GlobalAveragePool", [x])
+        call.write("y", call.node("GlobalAveragePool", [call.read("x", channels_first)]), channels_first)
     else:
-        y = call.node("MatMul", [x, call.graph.constant(across.T)])
-        y = call.node("MatMul", [call.graph.constant(down), y])
-    call.write("y", y, channels_first)
+        _adaptive(call, "ReduceMean")
 
 
 def adaptive_max_pool(call: Call) -> None:
     """The maximum of each window: of its rows, then of its columns."""
+    _adaptive(call, "ReduceMax")
+
+
+def _adaptive(call: Call, kind: str) -> None:
     y = call.read("x", channels_first)
     for axis in (1, 2):
         size, count = call["x"].shape[axis], call["y"].shape[axis]
         pieces = [
             call.node(
-                "ReduceMax",
-                [call.graph.slice(y, axis + 1, span.origin, span.origin + span.length)],
-                axes=[axis + 1],
+                kind, [call.graph.slice(y, axis + 1, span.origin, span.origin + span.length)], axes=[axis + 1]
             )
             for span in adaptive(size, count)
         ]

@@ -4,7 +4,20 @@ from collections.abc import Callable
 
 from ... import ops
 from ...ops import Op
-from . import activation, attention, conv, elementwise, indexing, linear, norms, pooling, recurrent, reducing
+from . import (
+    activation,
+    attention,
+    conv,
+    elementwise,
+    images,
+    indexing,
+    integers,
+    linear,
+    norms,
+    pooling,
+    recurrent,
+    reducing,
+)
 from .call import Call
 
 WRITERS: dict[Op, Callable[[Call], None]] = {
@@ -17,12 +30,15 @@ WRITERS: dict[Op, Callable[[Call], None]] = {
     ops.batch_norm_inference: norms.batch_norm,
     ops.conv2d_forward: conv.conv,
     ops.conv_transpose2d_forward: conv.conv_transpose,
+    ops.crop_images_forward: images.crop,
     ops.embedding_bag_forward: indexing.embedding_bag,
     ops.embedding_forward: indexing.embedding,
     ops.expression: elementwise.expression,
     ops.gather_forward: indexing.gather,
     ops.group_norm_forward: norms.group_norm,
     ops.gru_forward: recurrent.gru,
+    ops.index_function: integers.index_function,
+    ops.index_where: integers.index_where,
     ops.layer_norm_forward: norms.layer_norm,
     ops.linear_forward: linear.linear,
     ops.lstm_forward: recurrent.lstm,
@@ -34,5 +50,6 @@ WRITERS: dict[Op, Callable[[Call], None]] = {
     ops.rms_norm_forward: norms.rms_norm,
     ops.rnn_forward: recurrent.rnn,
     ops.softmax_forward: norms.softmax,
+    ops.to_index: integers.to_index,
     ops.to_number: elementwise.to_number,
 }

@@ -3,7 +3,7 @@
 from typing import Any
 
 from .numbers import number
-from .source import Source, elements
+from .source import Source
 
 # f(v) by name, with a for alpha; the formulas are those of ops/formulas.py.
 FORMULAS = {
@@ -32,7 +32,7 @@ def activation(source: Source, fields: dict[str, Any]) -> None:
     """An activation by itself."""
     if fields["activation"] == "identity":
         x, y = source.pointer(fields["x"]), source.pointer(fields["y"])
-        source.line(f"memcpy({y}, {x}, {elements(fields['y'])} * sizeof(float));")
+        source.line(f"memcpy({y}, {x}, {fields['y'].size} * sizeof(float));")
     else:
         _apply(source, fields, fields["x"])
 
@@ -49,4 +49,4 @@ def _apply(source: Source, fields: dict[str, Any], x: Any) -> None:
     takes_alpha = "a * v" in formula or "a * e" in formula
     text = LOOP.format(name=name, formula=formula, alpha=", float a" if takes_alpha else "")
     alpha = [number(fields["alpha"])] if takes_alpha else []
-    source.call(name, text, source.pointer(x), source.pointer(y), elements(y), *alpha)
+    source.call(name, text, source.pointer(x), source.pointer(y), y.size, *alpha)

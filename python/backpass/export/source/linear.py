@@ -3,7 +3,7 @@
 from typing import Any
 
 from .activation import activated
-from .source import Source, elements
+from .source import Source
 
 ACCUMULATE = """
 /* y += x weight. */
@@ -32,7 +32,5 @@ def linear(source: Source, fields: dict[str, Any]) -> None:
     x, weight, bias, y = (source.pointer(fields[name]) for name in ("x", "weight", "bias", "y"))
     inputs, outputs = fields["weight"].shape
     source.need("accumulate", ACCUMULATE)
-    source.call(
-        "linear", LINEAR, x, weight, bias, y, elements(fields["y"]) // max(outputs, 1), inputs, outputs
-    )
+    source.call("linear", LINEAR, x, weight, bias, y, fields["y"].size // max(outputs, 1), inputs, outputs)
     activated(source, fields)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from .numbers import number
-from .source import Source, elements
+from .source import Source
 
 SOFTMAX = """
 /* y = e^x / the sum of e^x in each row, or its logarithm. */
@@ -82,7 +82,7 @@ static void NAME_batch_norm(const float *x, const float *weight, const float *bi
 def softmax(source: Source, fields: dict[str, Any]) -> None:
     """Softmax of each row."""
     n = fields["x"].shape[-1]
-    rows = elements(fields["x"]) // max(n, 1)
+    rows = fields["x"].size // max(n, 1)
     source.call("softmax", SOFTMAX, *_pointers(source, fields, "x", "y"), rows, n, fields["log"])
 
 
@@ -99,7 +99,7 @@ def rms_norm(source: Source, fields: dict[str, Any]) -> None:
 def _rows(source: Source, fields: dict[str, Any], centred: bool) -> None:
     n = fields["x"].shape[-1]
     pointers = _pointers(source, fields, "x", "weight", "bias", "y")
-    rows = elements(fields["x"]) // max(n, 1)
+    rows = fields["x"].size // max(n, 1)
     source.call("normalise", LAYER, *pointers, rows, n, centred, number(fields["eps"]))
 
 

@@ -7,13 +7,21 @@ WIDTH = 8
 
 
 def number(value: float) -> str:
-    """A float constant that reads back to the same bits."""
+    """A float constant that reads back to the same bits; infinite where a number is beyond float32."""
+    with np.errstate(over="ignore"):
+        value = float(np.float32(value))
     if np.isnan(value):
         return "NAN"
     if np.isinf(value):
         return "INFINITY" if value > 0 else "-INFINITY"
-    text = f"{np.float32(value):.9g}"
+    text = f"{value:.9g}"
     return f"{text}f" if "." in text or "e" in text else f"{text}.0f"
+
+
+def comment(text: str, *rest: str) -> str:
+    """A C comment of a quoted text, whatever letters that has, and more words."""
+    quoted = f"{text!a}".replace("*/", "* /").replace("/*", "/ *")
+    return f"/* {': '.join([quoted, *rest])} */"
 
 
 def rows_of_numbers(array: np.ndarray) -> str:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from .linear import ACCUMULATE
-from .source import Source
+from .source import Source, Temporary
 
 HEAD = """
 static void NAME_{name}(const float *x, const float *weight_ih, const float *weight_hh, const float *bias_ih,
@@ -93,4 +93,4 @@ def _call(source: Source, fields: dict[str, Any], name: str, text: str, states: 
     pointers = [source.pointer(fields[key]) for key in [*names, *(f"{s}_n" for s in states)]]
     source.need("accumulate", ACCUMULATE)
     numbers = rows, steps, inputs, units, fields["reverse"]
-    source.call(name, text, *pointers, source.temporary(width * units), *numbers)
+    source.call(name, text, *pointers, Temporary(width * units), *numbers)

@@ -1,19 +1,24 @@
 """Source: the text of a C file, and where in it the memory of a program lies."""
 
-import math
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...program import Instruction, Plan, address
 from ...program.blocks import Block, Blocks, arrays_of
 from ..plans import refused
-from .numbers import rows_of_numbers
+from .numbers import comment, rows_of_numbers
 
 FUNCTION = "bp.export.c"
 MACROS = ("INPUTS", "OUTPUTS", "SCRATCH_BYTES")
+
+
+class Temporary(NamedTuple):
+    """An argument of a C function: so many floats that it works with."""
+
+    size: int
 
 
 class Source:
@@ -28,36 +33,30 @@ class Source:
         self.functions: dict[str, str] = {}
         self.constants: dict[str, str] = {}
         self.lines: list[str] = []
-        # Floats of all constants, of what the plan keeps in the scratch memory, and of what an instruction works with beside it.
-        self.stored = self._placed_size = self._temporary = 0
+        # Floats of all constants, of what the plan keeps in the scratch memory, and of all that memory.
+        self.stored = self._placed = self.scratch = 0
         self.instruction: Instruction | None = None
         self._known = known
         assert isinstance(plan.out, np.ndarray)
         self._out = plan.out
         arrays = [array for call in plan.forward for array in arrays_of(call).values()]
         self._blocks = Blocks([plan.x, plan.out, *known.values(), *arrays])
-        self._bases = self._placed()
+        self._written = self._written_blocks()
+        first = self._blocks.of(plan.x)
+        assert first is not None
+        # What each block is called, once somebody has asked for it.
+        self._bases = {first: "x"}
 
-    def _placed(self) -> dict[Block, str]:
-        """What each block is called that is no constant."""
-        written: dict[Block, None] = {}
+    def _written_blocks(self) -> set[Block]:
+        """The blocks that are no constants."""
+        written = set()
         for call in self.plan.forward:
             for name in call.op.outputs:
                 array = call.fields[name]
                 block = None if array is None or array.dtype.kind != "f" else self._blocks.of(array)
                 if block is not None:
-                    written[block] = None
-        bases = {}
-        out = self._blocks.of(self._out)
-        for block in written:
-            if block is out and self._out.nbytes == block.high - block.low:
-                bases[block] = "y"
-            else:
-                bases[block] = f"scratch + {self._placed_size}"
-                self._placed_size += -(-(block.high - block.low) // self._out.itemsize)
-        first = self._blocks.of(self.plan.x)
-        assert first is not None
-        return bases | {first: "x"}
+                    written.add(block)
+        return written
 
     def pointer(self, array: np.ndarray | None) -> str:
         """An expression for the address of an array; NULL for one that is absent."""
@@ -66,28 +65,29 @@ class Source:
         block = self._blocks.of(array)
         if array.dtype.kind != "f" or block is None:
             raise self.refuse(f"which reads {array.dtype} {array.shape}, and the C file has floats alone")
-        base = self._bases.get(block) or self._constant(block, array)
+        if block not in self._bases:
+            self._bases[block] = (
+                self._place(block) if block in self._written else self._constant(block, array)
+            )
+        base = self._bases[block]
         offset = (address(array) - block.low) // array.itemsize
         place, _, start = base.partition(" + ")
         total = int(start or 0) + offset
         place = f"{self.name}_scratch" if place == "scratch" else place
         return f"{place} + {total}" if total else place
 
-    def temporary(self, size: int) -> str:
-        """So many floats that one instruction works with."""
-        self._temporary = max(self._temporary, size)
-        return f"{self.name}_scratch + {self._placed_size}"
-
-    @property
-    def scratch(self) -> int:
-        """The floats of the scratch memory."""
-        return self._placed_size + self._temporary
-
     def call(self, function: str, text: str, *arguments: Any) -> None:
         """Call a C function, whose text is written once: in it NAME stands for the name of the model."""
         self.need(function, text)
-        words = ", ".join(str(int(a) if isinstance(a, bool) else a) for a in arguments)
+        words = ", ".join(self._word(argument) for argument in arguments)
         self.line(f"{self.name}_{function}({words});")
+
+    def _word(self, argument: Any) -> str:
+        if isinstance(argument, Temporary):
+            # Behind all that is placed by now: what comes to lie there later is not written yet.
+            self.scratch = max(self.scratch, self._placed + argument.size)
+            return f"{self.name}_scratch + {self._placed}"
+        return str(int(argument) if isinstance(argument, bool) else argument)
 
     def need(self, function: str, text: str) -> None:
         """Write a C function, unless it is there."""
@@ -108,6 +108,15 @@ class Source:
         if block is None or self._bases.get(block) != "y":
             self.line(f"memcpy(y, {self.pointer(self._out)}, {self._out.size} * sizeof(float));")
 
+    def _place(self, block: Block) -> str:
+        """The name of a block that instructions write: the output, or a part of the scratch memory."""
+        if block is self._blocks.of(self._out) and self._out.nbytes == block.high - block.low:
+            return "y"
+        start = self._placed
+        self._placed += -(-(block.high - block.low) // self._out.itemsize)
+        self.scratch = max(self.scratch, self._placed)
+        return f"scratch + {start}"
+
     def _constant(self, block: Block, array: np.ndarray) -> str:
         """The name of a block that no instruction writes."""
         found = next((k for k, known in self._known.items() if self._blocks.of(known) is block), None)
@@ -118,9 +127,8 @@ class Source:
         flat: np.ndarray = np.lib.stride_tricks.as_strided(self._first(block), (size,), (array.itemsize,))
         name = self._free(f"{self.name}_{re.sub(r'[^A-Za-z0-9_]', '_', label)}")
         self.constants[name] = (
-            f"/* {label!a} */\nstatic const float {name}[{size}] = {{\n{rows_of_numbers(flat)}\n}};"
+            f"{comment(label)}\nstatic const float {name}[{size}] = {{\n{rows_of_numbers(flat)}\n}};"
         )
-        self._bases[block] = name
         self.stored += size
         return name
 
@@ -137,8 +145,3 @@ class Source:
             number += 1
             found = f"{name}_{number}"
         return found
-
-
-def elements(array: np.ndarray) -> int:
-    """How many floats an array has."""
-    return math.prod(array.shape)

@@ -5,7 +5,7 @@ from typing import Any
 
 from ... import ops
 from ...ops import Op
-from . import activation, conv, linear, loops, norms, pooling, recurrent
+from . import activation, conv, images, linear, loops, norms, pooling, recurrent
 from .source import Source
 
 WRITERS: dict[Op, Callable[[Source, dict[str, Any]], None]] = {
@@ -17,6 +17,7 @@ WRITERS: dict[Op, Callable[[Source, dict[str, Any]], None]] = {
     ops.batch_norm_inference: norms.batch_norm,
     ops.conv2d_forward: conv.conv,
     ops.conv_transpose2d_forward: conv.conv_transpose,
+    ops.crop_images_forward: images.crop,
     ops.expression: loops.expression,
     ops.group_norm_forward: norms.group_norm,
     ops.gru_forward: recurrent.gru,

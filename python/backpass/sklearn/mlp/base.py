@@ -1,6 +1,7 @@
 """Base of MLPClassifier and MLPRegressor: checks, initial weights, fit and partial_fit, pickling."""
 
 import math
+from copy import deepcopy
 from dataclasses import replace
 from itertools import pairwise
 from threading import Lock
@@ -8,10 +9,15 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils.validation import check_is_fitted
 
+from ...conversion.from_sklearn import batch_size
+from ...conversion.penalty import Progress, penalise
 from ...described import explained
 from ...errors import NonFiniteError
 from ...losses import Loss
+from ...model import Model
+from ...optim import SGD, Adam
 from ..compat import check_sample_weight
 from ..elsewhere import OF_FIT, OF_MLP
 from ..estimator import Estimator
@@ -203,6 +209,10 @@ class BaseMLP(Estimator):
 
     def _raw(self, X: Any) -> np.ndarray:
         """Output of the network after its activation, (N, n_outputs_), for a checked X."""
+        return OUTPUT[self.out_activation_](self._fitted_network().predict(X))
+
+    def _fitted_network(self) -> Network:
+        """The network as fitted, with the weights that coefs_ and intercepts_ hold."""
         with _building:
             network: Network | None = self.__dict__.get("_network")
             if network is None:  # after a pickle
@@ -210,7 +220,41 @@ class BaseMLP(Estimator):
                     self._trained_units(), self.coefs_[0].dtype, self._loss()[0], fresh=False, as_built=True
                 )
             network.adopt(self)
-        return OUTPUT[self.out_activation_](network.predict(X))
+            return network
+
+    def to_model(self, **options: Any) -> Model:
+        """bp.Model of the fitted network, on memory of its own, from which training goes on: loss, moments, count of steps.
+
+            model = mlp.to_model()
+
+        The activation of the output is left out, as the loss takes what is before it. With solver "sgd" and "adam" alpha becomes
+        a weight decay of alpha / batch size on all weights but the biases; with others it is not taken over.
+
+        Args:
+            options: arguments of bp.Model that are to be others, such as optimizer or backend; another optimizer starts anew.
+
+        Returns the model. Raises NotFittedError before fit.
+        """
+        check_is_fitted(self, "coefs_")
+        network = self._fitted_network()
+        model = deepcopy(network.model)
+        if options:
+            made = {
+                "backend": self.backend,
+                "threads": self.n_threads,
+                "dtype": model.dtype,
+                "seed": model.seed,
+            }
+            own = {"loss": model.loss, "optimizer": model.optimizer, **made}
+            old, model = model, Model(deepcopy(model.net), **{**own, **options})
+            model.load_state_dict(old.state_dict())
+            if "optimizer" not in options:
+                Progress.of(old).give(model)
+        if self.alpha and "optimizer" not in options and type(model.optimizer) in (SGD, Adam):
+            names = {id(layer): name for name, layer in network.model.net.walk()}
+            penalised = [f"{names[id(layer)]}.weight" for layer in (*network.linear, *network.tables)]
+            penalise(model, penalised, self.alpha / batch_size(self))
+        return model
 
     def _checked(self, X: Any) -> Any:
         if hasattr(self, "embeddings_"):

@@ -1,0 +1,116 @@
+"""like=: the conventions of another library, for every setting of layers, loss and optimizer that was not given."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from .. import checks
+from ..described import Adjustable, adopt_defaults, given
+from ..losses import Loss
+from ..nn import Module
+from ..optim import Optimizer
+
+Settings = Mapping[str, Any]
+
+# Of layers by name; `init` is that of every layer which has one.
+LAYERS: dict[str, dict[str, Settings]] = {
+    "torch": {},
+    "keras": {
+        "BatchNorm1d": {"eps": 1e-3, "momentum": 0.01, "unbiased": False},
+        "BatchNorm2d": {"eps": 1e-3, "momentum": 0.01, "unbiased": False},
+        "LayerNorm": {"eps": 1e-3},
+        "GroupNorm": {"eps": 1e-3},
+        "RMSNorm": {"eps": 1e-6},
+    },
+    "sklearn": {},
+}
+# scikit-learn averages a squared error over the outputs, and not its gradient.
+LOSSES: dict[str, dict[str, Settings]] = {
+    "torch": {},
+    "keras": {},
+    "sklearn": {
+        "MSELoss": {"reduction": "half_batchmean"},
+        "BCEWithLogitsLoss": {"reduction": "batchmean"},
+        "PoissonNLLLoss": {"reduction": "batchmean"},
+    },
+}
+# Keras adds eps to the root of the uncorrected moment, or to what is under the root: Adagrad's total may start with it.
+OPTIMIZERS: dict[str, dict[str, Settings]] = {
+    "torch": {},
+    "keras": {
+        "SGD": {"lr": 1e-2, "lr_in_velocity": True},
+        "Adam": {"eps": 1e-7, "eps_hat": True},
+        "AdamW": {"eps": 1e-7, "eps_hat": True, "weight_decay": 4e-3},
+        "RMSprop": {"lr": 1e-3, "alpha": 0.9, "eps": 1e-7, "eps_inside": True, "lr_in_velocity": True},
+        "Adagrad": {"lr": 1e-3, "initial_accumulator_value": 0.1000001, "eps": 0.0},
+        "Adadelta": {"lr": 1e-3, "rho": 0.95, "eps": 1e-7},
+        "Lion": {"lr": 1e-3},
+    },
+    "sklearn": {
+        "SGD": {"momentum": 0.9, "nesterov": True, "lr_in_velocity": True},
+        "Adam": {"eps_hat": True},
+    },
+}
+
+
+def checked(like: Any) -> str | None:
+    """The name of a library, or None."""
+    if like is not None and not checks.is_name(like, LAYERS):
+        raise ValueError(f"like is {like!r:.80}, expected None, 'torch', 'keras' or 'sklearn'")
+    return like if like is None else str(like)
+
+
+def follow_layers(like: str | None, net: Module) -> None:
+    """Give the layers of a network that has no weights yet what they were not given."""
+    taken = any(layer.__dict__.get("_flat") is not None for _, layer in net.walk())
+    if like is None or taken:  # by another model, as binding it says
+        return
+    for _, layer in net.walk():
+        own = {"init": like} if "init" in layer.settings else {}
+        if like == "sklearn" and type(layer).__name__ == "Embedding":  # it has no tables
+            own = {}
+        if changed := _unsaid(layer, {**LAYERS[like].get(type(layer).__name__, {}), **own}):
+            _change(layer, changed)
+
+
+def follow(like: str | None, part: Loss | Optimizer) -> None:
+    """Give a loss or an optimizer what it was not given."""
+    if like is None:
+        return
+    table = LOSSES if isinstance(part, Loss) else OPTIMIZERS
+    parts: Sequence[Any] = part.groups if isinstance(part, Optimizer) and part.grouped else (part,)
+    for one in parts:
+        if changed := _unsaid(one, table[like].get(type(one).__name__, {})):
+            adopt_defaults(one, changed)
+
+
+def _unsaid(part: Adjustable, settings: Settings) -> dict[str, Any]:
+    """Those of the settings that were not given, and are others now."""
+    # Nesterov's form, where what was given allows it.
+    plain = ("momentum" in given(part) and not part.settings["momentum"]) or part.settings.get("dampening")
+    if plain and "nesterov" in settings:
+        settings = {name: value for name, value in settings.items() if name != "nesterov"}
+    return {
+        name: value
+        for name, value in settings.items()
+        if name not in given(part) and part.settings[name] != value
+    }
+
+
+def _change(layer: Module, changed: Settings) -> None:
+    """Other settings of a layer; weights that something else draws, such as a tied or a given table, stay as they are."""
+    old, new = (type(layer).from_settings(layer.settings | dict(given)) for given in ({}, changed))
+    layer.__dict__["settings"] = new.settings
+    for name in changed:
+        if name in vars(new):
+            layer.__dict__[name] = vars(new)[name]
+    for name, parameter in layer.learned.items():
+        if name in old.learned and _alike(parameter.draw, old.learned[name].draw):
+            parameter.draw = new.learned[name].draw
+
+
+def _alike(a: Any, b: Any) -> bool:
+    """Whether two functions draw alike."""
+    if isinstance(a, partial) and isinstance(b, partial):
+        return a.func is b.func and a.args == b.args
+    return bool(a == b)

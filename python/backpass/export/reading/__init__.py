@@ -1,0 +1,1 @@
+"""Networks of ONNX files: read, and computed by a module that trains."""

@@ -1,0 +1,45 @@
+"""Directions in the space of a model's parameters: random ones as long as its filters, or a user's."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+
+def random_direction(
+    weights: Mapping[str, np.ndarray], still: set[str], generator: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """A direction in which each filter, a row of a weight, is as long as the model's."""
+    found: dict[str, np.ndarray] = {}
+    for name, weight in weights.items():
+        drawn = generator.standard_normal(weight.shape)
+        if weight.ndim < 2 or name in still:
+            drawn[...] = 0
+        else:
+            axes = tuple(range(1, weight.ndim))
+            own, its = (np.sqrt((array**2).sum(axis=axes, keepdims=True)) for array in (weight, drawn))
+            drawn *= own / np.where(its > 0, its, 1)
+        found[name] = drawn
+    return found
+
+
+def given_directions(directions: Any, weights: Mapping[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
+    """Two directions of a user's, with 0 for the parameters that they leave out."""
+    if not isinstance(directions, list | tuple) or len(directions) != 2:
+        raise TypeError(f"directions is {directions!r:.80}, expected two dicts of arrays")
+    found = []
+    for number, direction in enumerate(directions):
+        if not isinstance(direction, Mapping):
+            raise TypeError(f"directions[{number}] is {direction!r:.80}, expected a dict of arrays")
+        for name, given in direction.items():
+            if name not in weights:
+                raise ValueError(
+                    f"directions[{number}] has {name!r}, expected names among {[*weights]!r:.200}"
+                )
+            if np.shape(given) != weights[name].shape:
+                raise ValueError(
+                    f"directions[{number}][{name!r}] has shape {np.shape(given)}, expected {weights[name].shape}"
+                )
+        zeros = {name: np.zeros(weight.shape) for name, weight in weights.items()}
+        found.append(zeros | {name: np.asarray(given, np.float64) for name, given in direction.items()})
+    return found
