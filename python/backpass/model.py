@@ -212,6 +212,7 @@ class Model:
     def metrics(self, metrics: AnyMetrics) -> None:
         self.engine.use_metrics(metrics)
 
+    @property
     def like(self) -> str | None:
         """The library whose conventions it follows; an optimizer that is assigned follows them too."""
         return self.engine.like

@@ -324,7 +324,7 @@ def test_completion_has_what_users_want(value: Any, names: set[str]) -> None:
 
 
 def test_a_model_offers_few_names() -> None:
-    assert len(offered(small())) <= 33
+    assert len(offered(small())) <= 37
     assert {"flat", "plans", "step_count", "last_run", "programs", "usage"}.isdisjoint(offered(small()))
 
 
