@@ -110,7 +110,7 @@ def asan(session: nox.Session) -> None:
     env["ASAN_OPTIONS"] = "detect_leaks=0:allocator_may_return_null=1:handle_sigbus=0"
     if not session.posargs:
         session.run("python", "tests/long/programs.py", "--cases", "20000", env=env)
-    session.run("pytest", "-n", "2", *session.posargs, env=env)
+    session.run("pytest", "-n", "2", "-m", "not pages", *session.posargs, env=env)
 
 
 @nox.session

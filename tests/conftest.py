@@ -6,6 +6,8 @@ from pathlib import Path
 # Before NumPy is imported, and for child processes: where all cores are busy, as under xdist, a second thread of its BLAS waits
 # for its turn by spinning, and small products take ten times as long.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Pictures are drawn and not shown: a window would wait for somebody to close it.
+os.environ["MPLBACKEND"] = "Agg"
 
 import pytest
 

@@ -36,9 +36,10 @@ pytestmark = [
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("page", map(case, PAGES))
-def test_page(page: Path, request: pytest.FixtureRequest) -> None:
+def test_page(page: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("sklearn")
     pyplot = pytest.importorskip("matplotlib.pyplot")
+    monkeypatch.setattr(pyplot, "show", lambda: None)
     text = page.read_text("utf-8")
     for line, module in NEEDED.items():
         if line in text:

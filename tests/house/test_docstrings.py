@@ -113,10 +113,14 @@ def test_no_line_is_too_long_for_an_editor(name: str) -> None:
 NEEDED = {
     "backpass.export.onnx": "onnx", "backpass.from_torch": "torch", "backpass.Model.to_torch": "torch",
     "backpass.from_sklearn": "sklearn", "backpass.Model.to_sklearn": "sklearn", "backpass.from_keras": "h5py",
+    "backpass.load_onnx": "onnx", "backpass.callbacks.TensorBoard": "tensorboardX",
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", WITH_EXAMPLES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.torch if NEEDED.get(n) == "torch" else ()) for n in WITH_EXAMPLES],
+)
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_examples_run(name: str, tmp_path: Path) -> None:
     if name in NEEDED:

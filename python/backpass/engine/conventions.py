@@ -21,6 +21,7 @@ LAYERS: dict[str, dict[str, Settings]] = {
         "LayerNorm": {"eps": 1e-3},
         "GroupNorm": {"eps": 1e-3},
         "RMSNorm": {"eps": 1e-6},
+        "LeakyReLU": {"negative_slope": 0.3},
     },
     "sklearn": {},
 }
@@ -45,6 +46,7 @@ OPTIMIZERS: dict[str, dict[str, Settings]] = {
         "Adagrad": {"lr": 1e-3, "initial_accumulator_value": 0.1000001, "eps": 0.0},
         "Adadelta": {"lr": 1e-3, "rho": 0.95, "eps": 1e-7},
         "Lion": {"lr": 1e-3},
+        "NAdam": {"lr": 1e-3, "eps": 1e-7},
     },
     "sklearn": {
         "SGD": {"momentum": 0.9, "nesterov": True, "lr_in_velocity": True},

@@ -54,7 +54,7 @@ def split(x: np.ndarray, parts: int) -> list[np.ndarray]:
 
 
 def to_bf16(x: np.ndarray) -> np.ndarray:
-    """x rounded to bfloat16, as float32: to nearest, ties to even. Denormals become 0; what is above 3.3895e38 becomes inf."""
+    """x rounded to bfloat16, as float32: to nearest, ties to even. Denormals become 0; what is from 3.3962e38 on becomes inf."""
     bits = np.ascontiguousarray(x, np.float32).view(np.uint32)
     magnitude = bits & np.uint32(0x7FFFFFFF)
     nearest = bits + np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))
