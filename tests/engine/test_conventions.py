@@ -33,7 +33,7 @@ OPTIMIZERS = {
     ("keras", "adamw"): "AdamW(lr=0.001, eps=1e-07, weight_decay=0.004, eps_hat=True)",
     ("keras", "rmsprop"): "RMSprop(lr=0.001, alpha=0.9, eps=1e-07, eps_inside=True, lr_in_velocity=True)",
     ("keras", "adagrad"): "Adagrad(lr=0.001, initial_accumulator_value=0.1000001, eps=0.0)",
-    ("keras", "nadam"): "NAdam(lr=0.002)",
+    ("keras", "nadam"): "NAdam(lr=0.001, eps=1e-07)",
     ("sklearn", "sgd"): "SGD(lr=0.001, momentum=0.9, nesterov=True, lr_in_velocity=True)",
     ("sklearn", "adam"): "Adam(lr=0.001, eps_hat=True)",
     ("sklearn", "rmsprop"): "RMSprop(lr=0.01)",

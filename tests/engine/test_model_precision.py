@@ -163,3 +163,35 @@ def test_gradients_are_checked_in_float64_whatever_the_precision() -> None:
     assert (
         bp.gradcheck(make(precision="bf16", backend="numpy"), X[:8], LABELS[:8]).worst_relative_error < 1e-5
     )
+
+
+def test_a_change_between_backward_and_update_keeps_the_gradients_of_sparse_tables() -> None:
+    ids, found = np.arange(12).reshape(6, 2) % 10, []
+    for change in (False, True):
+        net = nn.Sequential(nn.Embedding(10, 4, sparse=True), nn.Flatten(), nn.Linear(8, 1))
+        model = bp.Model(net, "mse", "adam", backend="numpy")
+        model.backward(np.ones_like(model.forward(ids, training=True)))
+        if change:
+            model.precision = "bf16"
+        model.update()
+        found.append(model.state_dict()["0.weight"])
+    assert np.array_equal(*found)
+
+
+def test_recurrent_layers_behind_a_table_compute_in_float32() -> None:
+    """As in `predict`: their products of the rows of the table, too."""
+    net = nn.Sequential(nn.Embedding(5, 8), nn.LSTM(8, 16))
+    model = bp.Model(net, "mse", precision="bf16", backend="numpy")
+    ids = np.arange(60).reshape(4, 15) % 5
+    assert np.allclose(model.forward(ids, training=True), model.predict(ids), atol=1e-6)
+
+
+def test_ranks_compute_at_the_precision() -> None:
+    MPI = pytest.importorskip("mpi4py.MPI")
+    states = []
+    for precision in ("float32", "bf16"):
+        model = make(precision=precision, backend="numpy")
+        model.fit(X, LABELS, comm=MPI.COMM_WORLD)
+        states.append(model.state_dict()["0.weight"])
+    assert not np.array_equal(*states)
+    assert np.allclose(*states, atol=0.05)

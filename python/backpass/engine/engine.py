@@ -85,8 +85,8 @@ class Engine:
         if threads is None:
             get_num_threads()  # tells the native backend the default, if nobody has yet
         self.dtype = checks.dtype(dtype)
-        precision = checked_precision(precision, self.dtype)
-        chosen.unit(precision)  # says so if BACKPASS_UNIT names none
+        self._precision = checked_precision(precision, self.dtype)
+        chosen.unit(self._precision)  # says so if BACKPASS_UNIT names none
         self.seed = checks.seed(seed)
         self.epoch = 0
         self.stop_training = False
@@ -118,12 +118,12 @@ class Engine:
                 layer.release(self.flat)
             raise
         self.plans = PlanCache(
-            net, self.builtin_loss, chosen, self.dtype, self.seed, self.step_count, precision
+            net, self.builtin_loss, chosen, self.dtype, self.seed, self.step_count, self._precision
         )
         # Of `forward` with training=True, for `backward`.
         self.last_pass: OwnLossPlan | None = None
-        # Whether `backward` has filled the gradients since the last update.
-        self.has_gradients = False
+        # The pass whose gradients `backward` has filled, for the next update; None: there are none.
+        self.to_apply: OwnLossPlan | None = None
         self.version = 0
         # Of all settings: how many this engine has seen.
         self.changes = Adjustable.changes[0]
@@ -167,15 +167,15 @@ class Engine:
     @property
     def precision(self) -> str:
         """How products read their operands; assign None for what bp.get_precision() says."""
-        return self.plans.precision
+        return self._precision
 
     @precision.setter
     def precision(self, precision: str | None) -> None:
         chosen = checked_precision(precision, self.dtype)
         self.backend.unit(chosen)  # says so if BACKPASS_UNIT names none
-        self.plans.compute_at(chosen)
-        self.last_pass = None
-        self.version += 1
+        self._precision = chosen
+        # Taken over within a call, by `refresh`: another thread may be in one now.
+        Adjustable.changes[0] += 1
 
     @property
     def unit(self) -> str:
@@ -252,6 +252,7 @@ class Engine:
         *new_parts, new_optimizer = versions
         self._versions = versions
         if old_parts != new_parts:
+            self.plans.precision = self._precision
             self.plans.clear()
             self.last_pass = None
         if old_optimizer != new_optimizer:
@@ -268,10 +269,10 @@ class Engine:
                 state[name] = array
         self.optimizer_state, self._rates_set = state, rates
 
-    def _part_versions(self) -> list[int]:
+    def _part_versions(self) -> list[Any]:
         layers: Iterator[Adjustable] = (layer for _, layer in self.net.walk())
         loss = 0 if self.builtin_loss is None else self.builtin_loss.version
-        return [*(layer.version for layer in layers), loss, self.optimizer.version]
+        return [*(layer.version for layer in layers), loss, self._precision, self.optimizer.version]
 
     def begin(self) -> None:
         """Learn the categories of the frames that come, unless something has been trained."""

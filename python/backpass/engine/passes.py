@@ -30,7 +30,7 @@ def forward(engine: Engine, x: Any) -> Any:
     inputs = batch_of(engine, x)
     plan = engine.plans.own_loss(inputs.specs(inputs.rows, engine.dtype))
     engine.last_pass = engine.plans.trained = plan
-    engine.has_gradients = False
+    engine.to_apply = None
     for name, rows in inputs.sources.items():
         plan.inputs[name][...] = rows
     executor = engine.plans.executor(
@@ -52,7 +52,7 @@ def backward(engine: Engine, dout: Any) -> np.ndarray | dict[str, np.ndarray]:
     engine.plans.executor(plan, "backward", lambda: engine.backend.compile(plan.backward)).run(
         1, engine.threads
     )
-    engine.has_gradients = True
+    engine.to_apply = plan
     for table in plan.tables:
         table.fill()
     inputs = {name: x for name, x in plan.inputs.items() if name in engine.net.takes}
@@ -83,10 +83,11 @@ def apply_update(engine: Engine, loss: float = 0.0) -> None:
     """One optimizer step with the gradients of the last `backward`; `loss` only serves the check for NaN."""
     if np.ndim(loss) or np.asarray(loss).dtype.kind not in "fiu":
         raise TypeError(f"loss is {loss!r}, expected one number")
-    if not engine.has_gradients:
+    if engine.to_apply is None:
         raise RuntimeError("update() needs a backward(dout) before it")
     engine.refresh()
-    plan = engine.last_pass if engine.flat.sparse else None
+    # A setting may have changed since, with which the plans begin anew.
+    plan = engine.to_apply if engine.flat.sparse else None
     if engine.plans.updating is None or plan is not engine.plans.updating[2]:
         loss_buffer = np.zeros(1)
         instructions = update(engine, loss_buffer, engine.counters(), plan=plan, count=np.ones(1))
@@ -94,8 +95,8 @@ def apply_update(engine: Engine, loss: float = 0.0) -> None:
     executor, loss_buffer, _ = engine.plans.updating
     loss_buffer[0] = loss
     if executor.run(1, engine.threads) < 1:
-        raise_non_finite(engine, engine.last_pass)
-    engine.has_gradients = False
+        raise_non_finite(engine, engine.to_apply)
+    engine.to_apply = None
 
 
 def train_step(engine: Engine, x: Any, y: Any) -> float:

@@ -34,7 +34,7 @@ class PlanCache:
         dtype: np.dtype[Any],
         seed: int,
         step: np.ndarray,
-        precision: str = "float32",
+        precision: str,
     ) -> None:
         self.net, self.loss, self.backend = net, loss, backend
         self.dtype, self.seed, self.step = dtype, seed, step
@@ -76,11 +76,6 @@ class PlanCache:
         self.backend = backend
         self._row_bytes.clear()
         self.recompile()
-
-    def compute_at(self, precision: str) -> None:
-        """Compute products at this precision from now on."""
-        self.precision = precision
-        self.clear()
 
     def recompile(self) -> None:
         """Forget all executors, but not the plans."""

@@ -129,7 +129,9 @@ def looked_up(builder: Builder, x: Tensor, weight_ih: Tensor | None) -> dict[str
     if 2 * table.shape[0] > index.array.size:
         return {}
     inputs, *rest = weight_ih.shape
-    products = builder.emit(linear_forward, x=table, weight=builder.reshape(weight_ih, (inputs, prod(rest))))
+    weight = builder.reshape(weight_ih, (inputs, prod(rest)))
+    # In float32 whatever the model's precision, as all that recurrent layers compute.
+    products = builder.emit(linear_forward, x=table, weight=weight, precision="float32")
     nothing = {"x": (*index.shape, 0), "weight_ih": (0, *rest)}
     empty = {name: Tensor(np.empty(shape, builder.dtype)) for name, shape in nothing.items()}
     return {**empty, "table": builder.reshape(products, (table.shape[0], *rest)), "index": index}

@@ -416,7 +416,7 @@ class Builder:
     def _append(self, op: Op, tensors: dict[str, Tensor | None], scalars: dict[str, Any]) -> None:
         fields = {**{k: t and t.array for k, t in tensors.items()}, **scalars}
         if "precision" in op.scalars:
-            fields["precision"] = self.precision
+            fields.setdefault("precision", self.precision)
         op.check(fields)
         self.instructions.append(Instruction(op, op.complete(fields), self.layer))
 

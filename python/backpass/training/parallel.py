@@ -54,7 +54,13 @@ class ParallelLoop(EpochLoop):
         engine.refresh()
         self._version = engine.version
         self.plans = PlanCache(
-            engine.net, engine.loss, engine.backend, engine.dtype, engine.seed, self.shard_step
+            engine.net,
+            engine.loss,
+            engine.backend,
+            engine.dtype,
+            engine.seed,
+            self.shard_step,
+            engine.precision,
         )
         rows = {count for size in self._sizes for _, count in self.shards(size) if count}
         self.passes = {count: self.shard_pass(count) for count in rows}
