@@ -1,4 +1,4 @@
-"""The chores: `nox -s tests`, `long`, `asan`, `fuzz`, `cpp`, `lint`, `stubs`, `docs`, `bench`. .ci/run calls them too."""
+"""The chores, one a session: `nox --list` shows them. .ci/run calls some of them too."""
 
 import argparse
 import difflib
@@ -74,6 +74,20 @@ def long(session: nox.Session) -> None:
         seed = ["--seed", asked.seed] if asked.seed and name != "forks" else []
         count = max(1, round(times * asked.percent / 100))
         session.run("python", f"tests/long/{name}.py", option, str(count), *seed)
+
+
+@nox.session
+def bare(session: nox.Session) -> None:
+    """The suite without any optional package."""
+    session.install(".", "pytest", "pytest-xdist", "hypothesis")
+    session.run("pytest", "-n", "2", "-m", "not pages and not torch and not keras", *session.posargs)
+
+
+@nox.session
+def platforms(session: nox.Session) -> None:
+    """The C++ code parsed with the headers of macOS, Windows and musl; nothing is built."""
+    session.install("ziglang")
+    session.run("python", "tests/cpp/check_platforms.py")
 
 
 @nox.session

@@ -114,6 +114,8 @@ NEEDED = {
     "backpass.export.onnx": "onnx", "backpass.from_torch": "torch", "backpass.Model.to_torch": "torch",
     "backpass.from_sklearn": "sklearn", "backpass.Model.to_sklearn": "sklearn", "backpass.from_keras": "h5py",
     "backpass.load_onnx": "onnx", "backpass.callbacks.TensorBoard": "tensorboardX",
+    "backpass.Model.plot_gradients": "matplotlib", "backpass.plots.find_lr.RateSweep": "matplotlib",
+    "backpass.plots.loss_surface.LossSurface": "matplotlib",
 }  # fmt: skip
 
 
