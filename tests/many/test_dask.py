@@ -181,13 +181,13 @@ class Fails(bp.Callback):
             raise OddError(1, 2)
         if self.how == "nan":
             self.model.net[0].weight[:] = np.nan
-        if self.how == "settings":
-            self.model.optimizer.lr = 0.5
+        if self.how == "precision":
+            self.model.precision = "bf16x3"
 
 
 @pytest.mark.filterwarnings("ignore:.* of 5 models failed:RuntimeWarning")
 def test_an_error_ends_its_model_alone(client: Any) -> None:
-    hows = ["", "odd", "nan", "settings", ""]
+    hows = ["", "odd", "nan", "precision", ""]
     held = [[Fails(how)] for how in hows]
     held[4][0].lock = lambda: (_ for _ in ())  # type: ignore[attr-defined]
     models = [small("cross_entropy", seed=seed) for seed in range(5)]
@@ -198,10 +198,34 @@ def test_an_error_ends_its_model_alone(client: Any) -> None:
     assert isinstance(runs.errors[2], bp.NonFiniteError)
     assert runs.errors[2].step > 0
     assert np.isnan(models[2].net[0].weight).any()
-    assert "a callback changed settings" in str(runs.errors[3])
+    assert "a callback changed backend or precision" in str(runs.errors[3])
     alone = small("cross_entropy", seed=0)
     alone.fit(X, LABELS, epochs=3)
     assert state_of(models[0]) == state_of(alone)
+
+
+class Changes(bp.Callback):
+    """Changes settings in the middle of a run."""
+
+    def on_epoch_end(self, epoch: int, logs: Any) -> None:
+        if epoch == 1 and self.model.seed == 2:
+            self.model.optimizer = optim.SGD(lr=0.2, momentum=0.5)
+        elif epoch == 1:
+            self.model.optimizer.lr = 0.03
+            self.model.net[2].requires_grad_(False)
+            self.model.loss.label_smoothing = 0.1
+
+
+def test_changed_settings_come_back(client: Any) -> None:
+    together, apart = ([small("cross_entropy", seed=seed) for seed in range(3)] for _ in range(2))
+    runs = bp.fit_many(together, X, LABELS, epochs=3, callbacks=[Changes()], client=client)
+    assert runs.errors == {}
+    for model, expected in zip(together, apart, strict=True):
+        expected.fit(X, LABELS, epochs=3, callbacks=[Changes()])
+        for one in (model, expected):
+            one.fit(X, LABELS, epochs=1)
+        assert state_of(model) == state_of(expected)
+        assert repr(model) == repr(expected)
 
 
 class Exits(bp.Callback):

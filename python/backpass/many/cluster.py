@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # distributed is imported where a client is given
 
+import time
 from collections.abc import Callable
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,8 @@ class Cluster:
         if isinstance(reply, BaseException):
             raise reply
         with engine.usage.lock:
+            if reply.changes is not None:
+                reply.changes.apply(engine)
             engine.take_trained(reply.trained)
         return reply.outcome
 
@@ -72,8 +75,13 @@ class Cluster:
         from distributed.client import FutureCancelledError
 
         for _ in range(TRIES):
-            errand = content if len(content) < LARGE else self.client.scatter(content, hash=False)
-            future = self.client.submit(run, errand, *self._data(), pure=False)
+            try:
+                future = self._sent_off(content)
+            except TimeoutError:
+                raise
+            except OSError:  # a worker was lost on the way
+                time.sleep(LOOK)
+                continue
             done = Event()
             future.add_done_callback(lambda _, done=done: done.set())
             while not done.wait(LOOK):
@@ -91,6 +99,10 @@ class Cluster:
             else:
                 return reply
         raise RuntimeError(f"client {self.client!r} lost the data on its workers {TRIES} times")
+
+    def _sent_off(self, content: bytes) -> Future:
+        errand = content if len(content) < LARGE else self.client.scatter(content, hash=False)
+        return self.client.submit(run, errand, *self._data(), pure=False)
 
     def _data(self) -> list[Future]:
         """The data on the workers; sent where they are not, or not any longer."""

@@ -5,15 +5,12 @@ from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from ..model import Model
+from .changes import Changes, Watched
 from .parcel import Parcel, SameParcel
 from .work import Outcome, Work, do
 
 # Of a task on a worker, while it runs for somebody.
 WANTED = ("executing", "long-running")
-
-CHANGED = (
-    "a callback changed settings of the network, the loss or the optimizer, which client= does not bring back"
-)
 
 
 class Data(Protocol):
@@ -30,10 +27,11 @@ class Errand:
 
 
 class Reply(NamedTuple):
-    """What came of an errand; trained: `Engine.trained_state`."""
+    """What came of an errand; trained: `Engine.trained_state`; changes: of settings."""
 
     outcome: Outcome
     trained: tuple[Any, ...]
+    changes: Changes | None
 
 
 def run(content: bytes, data: Data, same: SameParcel | None) -> Reply | BaseException:
@@ -43,20 +41,17 @@ def run(content: bytes, data: Data, same: SameParcel | None) -> Reply | BaseExce
     errand: Errand = pickle.loads(content)
     model = (errand.parcel or same).model()  # type: ignore[union-attr]
     engine = model.engine
-    engine.refresh()
-    version = engine.version
+    watched = Watched(engine)
     work = Work(errand.number, model, partial(data.of, errand.number, model), errand.options)
     try:
         outcome = do(work, unwanted())
     except BaseException as error:
         ended: BaseException = sendable(error)
         return ended
-    engine.refresh()
-    if outcome.error is None and engine.version != version:
-        outcome = outcome._replace(error=RuntimeError(CHANGED))
+    changes = watched.changes()
     if outcome.error is not None:
         outcome = outcome._replace(error=sendable(outcome.error))
-    return Reply(outcome, engine.trained_state())
+    return Reply(outcome, engine.trained_state(), changes)
 
 
 def unwanted() -> Callable[[], bool]:
