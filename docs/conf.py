@@ -34,6 +34,8 @@ nb_custom_formats = {".md": ["notebooks.read", {}, False]}
 nb_execution_mode = "auto"
 nb_execution_excludepatterns = ["CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "csrc/*", "benchmarks/*"]
 missing = [f"import {name}" for name in ("torch", "keras") if not find_spec(name)]
+if not find_spec("distributed"):
+    missing.append("dask.distributed")
 if not os.environ.get("BACKPASS_DATA"):
     missing.append("BACKPASS_DATA")
 nb_execution_excludepatterns += [

@@ -23,6 +23,9 @@ class NonFiniteError(ArithmeticError):
         self.step = step
         self.layer = layer
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.step, self.layer)
+
 
 class CheckpointError(RuntimeError):
     """A checkpoint cannot be written or read; the message names the file and what is wrong with it."""

@@ -202,10 +202,10 @@ def test_falls_back_where_the_medium_fails(tmp_path: Path, monkeypatch: pytest.M
     model().fit(X, LABELS, epochs=3, callbacks=[bp.ModelCheckpoint(path, keep=2)])
 
     def failing(code: int) -> Callable[..., Any]:
-        def read(name: Path, file: Any) -> Any:
+        def read(name: Path, file: Any, size: int) -> Any:
             if name == path:
                 raise OSError(code, os.strerror(code))
-            return header(name, file)
+            return header(name, file, size)
 
         return read
 

@@ -16,6 +16,7 @@ PAGES = [page for page in sorted(DOCS.rglob("*.md")) if BLOCK.search(page.read_t
 # What a page needs beside the test extra, by what stands in it.
 NEEDED = {
     "import optuna": "optuna",
+    "dask.distributed": "distributed",
     "import torch": "torch",
     "import keras": "keras",
     "bp.TensorBoard": "tensorboardX",

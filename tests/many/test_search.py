@@ -263,7 +263,7 @@ ONE = build({"width": 4, "lr": 0.1})
         ({"ahead": 0}, "ahead is 0"),
         ({"min_epochs": 5, "strategy": "halving", "epochs": 4}, "min_epochs is 5 and epochs is 4"),
         ({"validation_data": None}, "validation_data is None: a search judges by val_loss"),
-        ({"client": 1}, r"search\(\) has no argument 'client'"),
+        ({"client": 1}, "threads is 2 and client is given"),
         ({"threads": 0}, "threads is 0"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"max_seconds": 1}, "no argument 'max_seconds': no result may depend on the time"),

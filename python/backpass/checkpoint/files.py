@@ -8,8 +8,9 @@ import re
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from io import BufferedReader
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -21,9 +22,14 @@ BLANK = b"0" * 64  # stands for the checksum while it is computed over all other
 FIELD = b'"sha256":"'
 
 
+Tensors = Mapping[str, np.ndarray]
+# The header, and the order of the tensors behind it.
+Layout = tuple[bytes, list[str]]
+
+
 def write(
     path: Path,
-    tensors: Mapping[str, np.ndarray],
+    tensors: Tensors,
     metadata: Mapping[str, str],
     keep: int = 1,
     check: bool = False,
@@ -32,11 +38,7 @@ def write(
 
     check: see first whether the file before is whole; if not, those before it stay where they are.
     """
-    header, order = encode(tensors, {**metadata, "sha256": BLANK.decode()})
-    if len(header) - 8 > MAX_HEADER:
-        raise CheckpointError(
-            f"{path} cannot be written: {len(tensors):,} tensors and the model's description are more than its header holds"
-        )
+    layout = _laid_out(path, tensors, metadata)
     path = Path(os.path.realpath(path))  # a link stays a link
 
     def rotate() -> None:
@@ -45,27 +47,32 @@ def write(
 
     try:
         with replacing(path, rotate) as file:
-            digest = hashlib.sha256(header)
-            file.write(header)
-            for name in order:
-                data = raw(tensors[name])
-                digest.update(data)
-                file.write(data)
-            file.seek(header.index(FIELD + BLANK) + len(FIELD))
-            file.write(digest.hexdigest().encode())
+            _write(file, layout, tensors)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """The tensors and the metadata of a file that is exactly as it was written; CheckpointError says what is wrong."""
+def as_bytes(name: Path, tensors: Tensors, metadata: Mapping[str, str]) -> bytes:
+    """What `write` would put in a file. name: what messages call it."""
+    file = BytesIO()
+    _write(file, _laid_out(name, tensors, metadata), tensors)
+    return file.getvalue()
+
+
+def read(path: Path, content: bytes | None = None) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The tensors and the metadata of a file that is exactly as it was written; CheckpointError says what is wrong.
+
+    content: of `as_bytes`, in the place of a file; path is its name then.
+    """
     tensors: dict[str, np.ndarray] = {}
 
     def into(entry: Entry) -> Iterator[memoryview]:
         tensors[entry.name] = np.empty(entry.shape, entry.dtype)
         yield raw(tensors[entry.name])
 
-    return tensors, _read(path, into)
+    if content is None:
+        return tensors, _read(path, into)
+    return tensors, _read_from(path, BytesIO(content), len(content), into)
 
 
 def is_whole(path: Path) -> bool:
@@ -91,12 +98,7 @@ def _read(path: Path, into: Callable[[Entry], Iterable[memoryview]]) -> dict[str
                 f"{path} is {'a directory' if path.is_dir() else 'no regular file'}, expected a checkpoint"
             )
         with open(path, "rb") as file:
-            digest, metadata, entries = _header(path, file)
-            for entry in entries:
-                for data in into(entry):
-                    if file.readinto(data) != len(data):
-                        raise DamagedError(f"{path} is damaged: it became shorter while it was read")
-                    digest.update(data)
+            return _read_from(path, file, os.fstat(file.fileno()).st_size, into)
     except FileNotFoundError as error:
         raise MissingError(f"{path} does not exist") from error
     except OSError as error:
@@ -104,14 +106,46 @@ def _read(path: Path, into: Callable[[Entry], Iterable[memoryview]]) -> dict[str
         raise kind(f"{path} cannot be read: {error.strerror or error}") from error
     except MemoryError:
         raise CheckpointError(f"{path} does not fit in memory") from None
+
+
+def _read_from(
+    path: Path, file: BinaryIO, size: int, into: Callable[[Entry], Iterable[memoryview]]
+) -> dict[str, str]:
+    digest, metadata, entries = _header(path, file, size)
+    for entry in entries:
+        for data in into(entry):
+            if file.readinto(data) != len(data):  # type: ignore[attr-defined]
+                raise DamagedError(f"{path} is damaged: it became shorter while it was read")
+            digest.update(data)
     if digest.hexdigest() != metadata["sha256"]:
         raise DamagedError(f"{path} is damaged: its checksum does not match its contents")
     return metadata
 
 
-def _header(path: Path, file: BufferedReader) -> tuple["hashlib._Hash", dict[str, str], list[Entry]]:
+def _laid_out(path: Path, tensors: Tensors, metadata: Mapping[str, str]) -> Layout:
+    header, order = encode(tensors, {**metadata, "sha256": BLANK.decode()})
+    if len(header) - 8 > MAX_HEADER:
+        raise CheckpointError(
+            f"{path} cannot be written: {len(tensors):,} tensors and the model's description are more than its header holds"
+        )
+    return header, order
+
+
+def _write(file: BinaryIO, layout: Layout, tensors: Tensors) -> None:
+    header, order = layout
+    digest = hashlib.sha256(header)
+    file.write(header)
+    for name in order:
+        data = raw(tensors[name])
+        digest.update(data)
+        file.write(data)
+    file.seek(header.index(FIELD + BLANK) + len(FIELD))
+    file.write(digest.hexdigest().encode())
+
+
+def _header(path: Path, file: BinaryIO, size: int) -> tuple["hashlib._Hash", dict[str, str], list[Entry]]:
     """It is read after its length is known to be sane, and believed where the tensors in it fill the file."""
-    size, start = os.fstat(file.fileno()).st_size, file.read(8)
+    start = file.read(8)
     length = int.from_bytes(start, "little")
     if size < 10 or length < 2:
         raise DamagedError(f"{path} is damaged: it has {size} bytes and no header")

@@ -73,7 +73,19 @@ def read(
     metrics: Any = None,
 ) -> Checkpoint:
     """The newest good file at `path`; net, loss, optimizer, metrics take the place of what it describes."""
-    used_path, (tensors, metadata) = _newest(Path(as_path("path", path)))
+    return checkpoint_of(*_newest(Path(as_path("path", path))), net, loss, optimizer, metrics)
+
+
+def checkpoint_of(
+    used_path: Path,
+    held: tuple[contents.Tensors, dict[str, str]],
+    net: Module | None,
+    loss: Any,
+    optimizer: str | Optimizer | None,
+    metrics: Any = None,
+) -> Checkpoint:
+    """A checkpoint of the tensors and the metadata that a file holds."""
+    tensors, metadata = held
     if "backpass_holds" in metadata:
         kind = metadata["backpass_holds"]
         raise CheckpointError(f"{used_path} holds many models: bp.{kind}.load reads it")

@@ -32,6 +32,11 @@ HOW = {"net": "net=nn.Sequential(...)", "loss": "loss=...", "optimizer": "optimi
 def save(engine: Engine, path: str | os.PathLike[str], keep: int = 1, check: bool = False) -> None:
     """What `Model.save` does; `keep`: how many files to keep, path.1 being the one before; `check`: only if it is whole."""
     path = Path(as_path("path", path))
+    files.write(path, *written(engine, path), keep, check)
+
+
+def written(engine: Engine, path: Path, told: bool = True) -> tuple[contents.Tensors, dict[str, str]]:
+    """The tensors and the metadata of a model's file; told: whether a warning names a part that it cannot describe."""
     # A setting that was changed since the last step is part of the state.
     engine.refresh()
     tensors = contents.tensors_of(engine)
@@ -43,9 +48,9 @@ def save(engine: Engine, path: str | os.PathLike[str], keep: int = 1, check: boo
             raise CheckpointError(
                 f"{path} was not written: {name} holds NaN or infinity, and the file before may still be good"
             )
-    written = {
+    state_json = {
         "backpass": __version__,
-        "model": model_description(engine, path),
+        "model": model_description(engine, path if told else None),
         "step": int(engine.step_count[0]),
         "optimizer_step": int(engine.optimizer_step[0]),
         "epoch": engine.epoch,
@@ -56,13 +61,14 @@ def save(engine: Engine, path: str | os.PathLike[str], keep: int = 1, check: boo
         "run": None,
     }
     if engine.precision != "float32":
-        written["unit"] = engine.unit
+        state_json["unit"] = engine.unit
     if engine.last_run:
         with reading(path, "was not written: the state of the run or of a callback cannot be read back"):
-            written["run"] = contents.run_to_json(engine.last_run.as_it_stands(engine.stop_training), tensors)
-            contents.run_from_json(written["run"], dict(tensors), engine)  # what is written can be read
-    metadata = {"backpass_format": str(FORMAT), "backpass": json.dumps(written, allow_nan=False)}
-    files.write(path, tensors, metadata, keep, check)
+            state_json["run"] = contents.run_to_json(
+                engine.last_run.as_it_stands(engine.stop_training), tensors
+            )
+            contents.run_from_json(state_json["run"], dict(tensors), engine)  # what is written can be read
+    return tensors, {"backpass_format": str(FORMAT), "backpass": json.dumps(state_json, allow_nan=False)}
 
 
 @contextmanager

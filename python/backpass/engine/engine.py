@@ -1,6 +1,6 @@
 """Engine: what training changes, and what it is made of: network, loss, optimizer, parameters, moments, counters, plans."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -304,15 +304,24 @@ class Engine:
             "like": self.like,
             "precision": self.precision,
         }
+        return arguments, *self.trained_state()
+
+    def __setstate__(self, state: Any) -> None:
+        arguments, *trained = state
+        self.__init__(**arguments)  # type: ignore[misc]
+        self.take_trained(trained)
+
+    def trained_state(self) -> tuple[Any, ...]:
+        """Copies of what training changes: weights, moments, counters, the last run, categories; NaN and infinity as well."""
         run = self.last_run and self.last_run.as_it_stands(self.stop_training)
         moments = {name: array.copy() for name, array in self.optimizer_state.items()}
         counts = self.step_counts.copy()
         known = self.categories.labels, self.categories.columns
-        return arguments, weights.state_dict(self.net), moments, counts, self.epoch, run, deepcopy(known)
+        return weights.state_dict(self.net), moments, counts, self.epoch, run, deepcopy(known)
 
-    def __setstate__(self, state: Any) -> None:
-        arguments, weights_and_statistics, optimizer_state, steps, epoch, run, known = state
-        self.__init__(**arguments)  # type: ignore[misc]
+    def take_trained(self, trained: Sequence[Any]) -> None:
+        """Become what an engine with the same settings was, whose `trained_state` this is."""
+        weights_and_statistics, optimizer_state, steps, epoch, run, known = trained
         weights.load(self.net, weights_and_statistics)
         for name, array in self.optimizer_state.items():
             array[...] = optimizer_state[name]

@@ -19,7 +19,9 @@ from ..nn import Module
 from ..training.fit import rows_held_out
 from . import options
 from .by_key import ModelsByKey
-from .groups import Columns, columns_of, grouped
+from .cluster import Cluster
+from .groups import Columns, RowsOfGroups, columns_of, grouped
+from .parcel import Parcel
 from .progress import Progress
 from .runs import row_of
 from .stack import Stack, new_like
@@ -47,6 +49,7 @@ def fit_each(
     batch_size: int | None = None,
     callbacks: Sequence[Callback] | Callable[[Any], Sequence[Callback]] = (),
     threads: int | None = None,
+    client: Any = None,
     progress: bool = False,
     **fit: Any,
 ) -> ModelsByKey:
@@ -64,6 +67,8 @@ def fit_each(
         epochs, batch_size: as in `Model.fit`, default 1 and 32, at most the rows of the group.
         callbacks: a list, of which each model gets copies, default empty; or a function key -> list.
         threads: how many models train at once, each in one thread; default None: what bp.get_num_threads() says.
+        client: as in `bp.fit_many`, default None: a dask.distributed.Client, whose workers train the models. `build` is called
+            here, and threads refused.
         progress: whether to show a bar over all models, and a line for each that trains; default False.
         fit: other arguments of `Model.fit`, the same for each, such as validation_split or shuffle.
 
@@ -86,12 +91,16 @@ def fit_each(
     rows, targets = (
         groups.of_rows(name, columns_of(data, name, names)) for name, names in (("X", X), ("y", y))
     )
+    shared = RowsOfGroups(rows, targets, groups.slices)
     keys, count = groups.keys, len(groups.keys)
     own = options.callbacks_of(callbacks, count)
     size = options.checked_size(batch_size)
     fit["epochs"] = checks.whole("epochs", epochs, 0)
     split = checks.fraction("validation_split", fit.get("validation_split", 0.0))
     begin = _Beginnings(build)
+    options.check_place(client, threads=threads)
+    same = Parcel(build.engine, "build") if client is not None and isinstance(build, Model) else None
+    cluster = None if client is None else Cluster(client, shared, same)
     # One, like the model of the first key that has one: works are made one after the other, in the order of the keys.
     stacks: list[Stack] = []
 
@@ -105,12 +114,12 @@ def fit_each(
             "batch_size": None if size is None else max(1, min(size, most)),
             "callbacks": own(key if callable(callbacks) else number),
         }
-        return Work(number, model, lambda: {"X": rows[part], "y": targets[part]}, fit | given)
+        return Work(number, model, partial(shared.of, number, model), fit | given)
 
     def train(task: Work | Outcome, leave: Callable[[], bool]) -> Outcome:
         if isinstance(task, Outcome):
             return task
-        outcome = do(task, leave)
+        outcome = cluster.do(task, leave) if cluster else do(task, leave)
         if outcome.error is None:
             try:
                 stacks[0].put(task.number, task.model)
@@ -118,10 +127,11 @@ def fit_each(
                 outcome = outcome._replace(error=error)
         return outcome
 
-    team = min(checked_threads(threads) or get_num_threads(), count)
+    team = min(cluster.team if cluster else checked_threads(threads) or get_num_threads(), count)
     table: dict[int, dict[str, Any]] = {}
     failed: dict[int, Exception] = {}
-    with Progress(count, team, flag("progress", progress), lambda number: f"{by} {keys[number]}") as shown:
+    lines = 0 if cluster else team
+    with Progress(count, lines, flag("progress", progress), lambda number: f"{by} {keys[number]}") as shown:
         tasks = (shown.begun(prepared(number, partial(work, number))) for number in range(count))
         with closing(results(tasks, train, team, shown.look)) as come:
             for outcome in come:

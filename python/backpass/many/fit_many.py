@@ -16,6 +16,7 @@ from ..callbacks.base import Mode
 from ..checks import flag
 from ..model import Model
 from . import options
+from .cluster import Cluster
 from .directory import Directory
 from .judged import Judged
 from .progress import Progress
@@ -42,6 +43,7 @@ def fit_many(
     folds: Any = None,
     weights: ArrayLike | None = None,
     threads: int | None = None,
+    client: Any = None,
     progress: bool = False,
     resume: bool = False,
     directory: str | PathLike[str] | None = None,
@@ -65,6 +67,9 @@ def fit_many(
         folds: the rows that each model trains on, default all: masks (models, N), or an array of row numbers for each model.
         weights: (models, N) sample weights, a row for each model; default None. "rest" is weighed as well.
         threads: how many models train at once, each in one thread; default None: what bp.get_num_threads() says.
+        client: a dask.distributed.Client, whose workers train the models, default None. X and y are sent once, models as bytes of
+            checkpoints, callbacks and classes of your own as pickles. Copies of callbacks act on the worker, and write files
+            there. A lost worker's models train again. The table is the same; threads and directory are refused.
         progress: whether to show a bar over all models, and a line for each that trains; default False.
         resume: whether each model finishes its interrupted run, as in `Model.fit`; default False.
         directory: a folder for a checkpoint of each model, default None. Called again with the models and data as they were,
@@ -97,7 +102,9 @@ def fit_many(
     sizes = [options.checked_size(value) for value in options.per_model("batch_size", batch_size, count)]
     own = options.callbacks_of(callbacks, count)
     fit["resume"] = flag("resume", resume)
+    options.check_place(client, threads=threads, directory=directory)
     folder = None if directory is None else Directory(directory, every)
+    cluster = None if client is None else Cluster(client, shared)
     judged = None if monitor is None else Judged(monitor, mode)
     for number, model in enumerate(found):
         if judged is not None:
@@ -112,13 +119,13 @@ def fit_many(
     def train(task: Work | Outcome, leave: Callable[[], bool]) -> Outcome:
         if isinstance(task, Outcome):
             return task
-        outcome = do(task, leave, folder)
+        outcome = cluster.do(task, leave) if cluster else do(task, leave, folder)
         task.put_away()
         return outcome
 
-    team = min(checked_threads(threads) or get_num_threads(), count)
+    team = min(cluster.team if cluster else checked_threads(threads) or get_num_threads(), count)
     outcomes: dict[int, Outcome] = {}
-    with Progress(count, team, flag("progress", progress)) as shown:
+    with Progress(count, 0 if cluster else team, flag("progress", progress)) as shown:
         tasks = (shown.begun(prepared(number, partial(work, number))) for number in range(count))
         with closing(results(tasks, train, team, shown.look)) as come:
             for outcome in come:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..data import arrays
+from ..model import Model
 
 Columns = str | list[str]
 
@@ -22,6 +23,19 @@ class Groups(NamedTuple):
         if len(array) != len(self.order):
             raise ValueError(f"{name} has {len(array)} rows, expected {len(self.order)} as the keys")
         return np.ascontiguousarray(array[self.order])
+
+
+class RowsOfGroups(NamedTuple):
+    """X and y, sorted, as one model after the other asks for its group's."""
+
+    X: np.ndarray
+    y: np.ndarray
+    slices: list[slice]
+
+    def of(self, number: int, model: Model) -> dict[str, Any]:
+        """X and y as arguments of a model's `fit`."""
+        part = self.slices[number]
+        return {"X": self.X[part], "y": self.y[part]}
 
 
 def grouped(data: Any, by: str) -> Groups:

@@ -48,6 +48,13 @@ def check_names(callee: str, options: dict[str, Any], refused: Mapping[str, str]
             raise TypeError(f"{callee}() has no argument {name!r}{hint or f'; expected {known}'}")
 
 
+def check_place(client: Any, **here: Any) -> None:
+    """ValueError where a client is given, and an argument of what only this process does."""
+    for name, value in here.items():
+        if client is not None and value is not None:
+            raise ValueError(f"{name} is {value!r:.80} and client is given, expected one of them")
+
+
 def per_model(name: str, value: Any, models: int) -> list[Any]:
     """A value for each model: of a list its own, of any other value the same."""
     if not isinstance(value, list | tuple):

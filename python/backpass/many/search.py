@@ -17,6 +17,7 @@ from ..checks import flag, is_name
 from ..model import Model
 from . import options
 from .built import Built
+from .cluster import Cluster
 from .directory import Directory
 from .fit_many import Callbacks
 from .judged import Judged
@@ -57,6 +58,7 @@ def search(
     validation_data: Any = None,
     callbacks: Callbacks = (),
     threads: int | None = None,
+    client: Any = None,
     progress: bool = False,
     directory: str | PathLike[str] | None = None,
     every: str = "10s",
@@ -85,6 +87,8 @@ def search(
         validation_data: as in `Model.fit`; either this or validation_split is needed.
         callbacks: as in `bp.fit_many`, default empty; those of a trial that goes on to the next rung go on as well.
         threads: how many models train at once, each in one thread; default None: what bp.get_num_threads() says.
+        client: as in `bp.fit_many`, default None: a dask.distributed.Client, whose workers train the models. `build` is called
+            here. Of halving, `ahead` is best twice the workers' cores. threads and directory are refused.
         progress: whether to show a bar over all trials, and a line for each that trains; default False.
         directory: a folder for a checkpoint of each trial, default None. Called again as before, after a kill for example, the
             search goes on from these files, and ends with the same table. Another space is refused; functions in params are
@@ -133,7 +137,9 @@ def search(
     shared = Shared(X, by_row, validation_data, None, None, count)
     size = options.checked_size(batch_size)
     own = options.callbacks_of(callbacks, count)
+    options.check_place(client, threads=threads, directory=directory)
     folder = None if directory is None else Directory(directory, every)
+    cluster = None if client is None else Cluster(client, shared)
     if folder is not None:
         halving = {"trials": count, "factor": eta, "ahead": ahead} if strategy == "halving" else {}
         judging = {} if monitor == "val_loss" else {"monitor": monitor, "mode": mode}
@@ -160,8 +166,10 @@ def search(
         job, asked = task
         start = time.perf_counter()
         with schedule.closed_on_error():
-            outcome = asked if isinstance(asked, Outcome) else do(asked, leave, folder)
-            if isinstance(asked, Work):
+            if isinstance(asked, Outcome):
+                outcome = asked
+            else:
+                outcome = cluster.do(asked, leave) if cluster else do(asked, leave, folder)
                 asked.put_away()
         if leave():
             schedule.close()
@@ -170,8 +178,9 @@ def search(
 
     outcomes: dict[int, Outcome] = {}
     seconds = dict.fromkeys(range(count), 0.0)
-    team = min(checked_threads(threads) or get_num_threads(), count, schedule.ahead)
-    shown = Progress(count, team, flag("progress", progress), "trial {}".format)
+    most_at_once = cluster.team if cluster else checked_threads(threads) or get_num_threads()
+    team = min(most_at_once, count, schedule.ahead)
+    shown = Progress(count, 0 if cluster else team, flag("progress", progress), "trial {}".format)
     with shown, closing(results(map(work, schedule), train, team, shown.look)) as come:
         for job, outcome, took in come:
             outcomes[job.trial] = outcome

@@ -34,6 +34,13 @@ class Shared:
         self._converted: dict[str, Any] = {}
         self._converting = Lock()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What other processes get: they convert X themselves."""
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _converted={}, _converting=Lock())
+
     def of(self, number: int, model: Model) -> dict[str, Any]:
         """X, y and the rest of the data as arguments of a model's `fit`."""
         by_row, X = dict(self.by_row), self._as(model)

@@ -1,0 +1,63 @@
+"""Parcel: a model on its way to another process, as the bytes of a checkpoint."""
+
+import json
+from copy import deepcopy
+from pathlib import Path
+from threading import get_ident
+from typing import Any
+
+from ..checkpoint import files
+from ..checkpoint.load import checkpoint_of
+from ..checkpoint.save import written
+from ..engine.engine import Engine
+from ..model import Model
+from .start import Start
+
+PARTS = ("net", "loss", "optimizer")
+
+
+class Parcel:
+    """The checkpoint of a model, and beside it, as they are, the parts of users' classes that no checkpoint describes.
+
+    Args:
+        engine: of the model. name: what messages call it.
+
+    Raises CheckpointError: a weight is NaN or infinite.
+    """
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        tensors, metadata = written(engine, Path(name), told=False)
+        self.name, self.backend = name, engine.backend.name
+        self.content = files.as_bytes(Path(name), tensors, metadata)
+        described = json.loads(metadata["backpass"])
+        live = {"net": engine.net, "loss": engine.loss_function or engine.loss, "optimizer": engine.optimizer}
+        # A copy of a network belongs to no model.
+        self.parts: dict[str, Any] = {
+            part: deepcopy(live[part]) if "unknown" in described["model"][part] else None for part in PARTS
+        }
+        _, functions = described["metrics"]
+        self.parts["metrics"] = engine.metrics.given if engine.metrics and functions else None
+
+    def model(self) -> Model:
+        """The model, made anew."""
+        path = Path(self.name)
+        checkpoint = checkpoint_of(path, files.read(path, self.content), **self.parts)
+        model = Model(**checkpoint.arguments, backend=self.backend)  # type: ignore[arg-type]
+        checkpoint.restore(model.engine)
+        return model
+
+
+class SameParcel:
+    """A parcel that many works begin with: each thread makes its model once, and puts it back to where it began."""
+
+    def __init__(self, parcel: Parcel) -> None:
+        self.parcel = parcel
+        self._starts: dict[int, Start] = {}
+
+    def model(self) -> Model:
+        """The model of this thread, as it begins."""
+        thread = get_ident()
+        start = self._starts.get(thread)
+        if start is None or not start.again():
+            start = self._starts[thread] = Start(self.parcel.model())
+        return start.model
