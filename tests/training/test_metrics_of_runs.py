@@ -184,6 +184,34 @@ def test_padding_does_not_count(backend: Backend) -> None:
         traced.fit(x, numbers, lengths=lengths)
 
 
+def test_chunks_some_of_which_have_lengths() -> None:
+    rng = np.random.default_rng(1)
+    x, y = (rng.normal(size=(12, 4, 2)).astype(np.float32) for _ in range(2))
+    lengths = np.r_[[1, 2, 3, 4, 2, 1], np.full(6, 4)]
+    net = nn.Sequential(nn.GRU(2, 4), nn.Linear(4, 2))
+    model = bp.Model(net, "mse", STILL, metrics=["mae", "r2", ("steps", lambda y, pred: float(len(y)))])
+    expected = model.evaluate(x, y, lengths=lengths)
+    assert expected["steps"] == lengths.sum()
+    some, rest = ({"x": x[:6], "lengths": lengths[:6]}, y[:6]), (x[6:], y[6:])
+    for chunks in ([some, rest], [rest, some]):
+        assert model.evaluate(chunks) == pytest.approx(expected, rel=1e-5)
+        history = model.fit(x, y, epochs=1, validation_data=chunks).history
+        found = {name: history[f"val_{name}"][0] for name in expected}
+        assert found == pytest.approx(model.evaluate(x, y, lengths=lengths), rel=1e-5)
+
+
+def test_chunks_of_other_steps_are_refused_by_name() -> None:
+    model = bp.Model(nn.Sequential(nn.GRU(2, 4), nn.Linear(4, 2)), metrics=["mae"])
+    chunks = [(np.zeros((5, steps, 2)), np.ones((5, steps, 2))) for steps in (4, 4, 6)]
+    message = r"\[2\]: a row of the network's output is \(6, 2\), expected \(4, 2\) as of {}\[0\]"
+    with pytest.raises(ValueError, match="X" + message.format("X")):
+        model.evaluate(chunks)
+    with pytest.raises(ValueError, match="validation_data" + message.format("validation_data")):
+        model.fit(*chunks[0], validation_data=chunks)
+    assert not model.engine.step_count[0]
+    assert [*model.evaluate(chunks, metrics=[])] == ["loss"]
+
+
 class Two(nn.Module):
     def __init__(self) -> None:
         super().__init__()

@@ -151,6 +151,18 @@ def steps_along(net: Network, dtype: np.dtype[Any], inputs: Sequence[InputSpec])
     return on_each(lambda y: y.along, out)
 
 
+def outputs_along(net: Network, dtype: np.dtype[Any], inputs: Sequence[InputSpec]) -> Any:
+    """For each output of a network the dimension that holds its outputs, 0 where that is not known."""
+    from .outputs import mark_outputs  # here: `import backpass` is to be quick
+
+    def emit(builder: Builder, inputs: Sequence[InputSpec]) -> Any:
+        return emit_network(net, builder, input_tensors(builder, inputs), inputs)
+
+    out = emit(Builder(dtype, training=False), inputs)
+    found = iter(mark_outputs(emit, parts_of(out), inputs))
+    return on_each(lambda _: next(found), out)
+
+
 def _mark_steps(net: Network, builder: Builder, out: Any, inputs: Sequence[InputSpec]) -> None:
     from .along import mark_steps  # here: `import backpass` is to be quick
 
