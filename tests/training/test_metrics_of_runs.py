@@ -342,5 +342,25 @@ def test_copies_and_files_keep_names(tmp_path: Path) -> None:
     assert bp.load(tmp_path / "m", metrics=model.metrics).metrics == model.metrics
 
 
+def test_metrics_of_a_file_that_do_not_fit(tmp_path: Path) -> None:
+    import json
+
+    from backpass.checkpoint import files
+
+    small(metrics=["mae"]).save(tmp_path / "m")
+    with pytest.raises(
+        ValueError, match=r"loss is 'cross_entropy', which the metrics of .*m do not fit .*metrics= as"
+    ):
+        bp.load(tmp_path / "m", loss="cross_entropy")
+    assert bp.load(tmp_path / "m", loss="cross_entropy", metrics=["f1"]).metrics == ["f1"]
+    assert bp.load(tmp_path / "m", loss="huber").metrics == ["mae"]
+    tensors, metadata = files.read(tmp_path / "m")
+    for forged in ([["bogus"], []], [["f1"], []], [{"a": ["mae"]}, []], [["mae", "mae"], []]):
+        metadata["backpass"] = json.dumps(json.loads(metadata["backpass"]) | {"metrics": forged})
+        files.write(tmp_path / "forged", tensors, metadata)
+        with pytest.raises(bp.CheckpointError, match="forged does not describe a model: metrics"):
+            bp.load(tmp_path / "forged")
+
+
 def abs_error(y: Any, pred: Any) -> float:
     return float(np.abs(y - pred).mean())

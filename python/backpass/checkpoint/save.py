@@ -52,7 +52,7 @@ def save(engine: Engine, path: str | os.PathLike[str], keep: int = 1, check: boo
         "frozen": frozen(engine.net),
         "categories": describe.encode(engine.categories.labels, describe.nothing_else),
         "category_columns": describe.encode(engine.categories.columns, describe.nothing_else),
-        "metrics": engine.metrics.named() if engine.metrics else ([], []),
+        "metrics": named(engine),
         "run": None,
     }
     if engine.precision != "float32":
@@ -63,6 +63,11 @@ def save(engine: Engine, path: str | os.PathLike[str], keep: int = 1, check: boo
             contents.run_from_json(written["run"], dict(tensors), engine)  # what is written can be read
     metadata = {"backpass_format": str(FORMAT), "backpass": json.dumps(written, allow_nan=False)}
     files.write(path, tensors, metadata, keep, check)
+
+
+def named(engine: Engine) -> tuple[Any, list[str]]:
+    """The metrics of a model without functions, as JSON takes them, and the names of these."""
+    return engine.metrics.named() if engine.metrics else ([], [])
 
 
 @contextmanager
