@@ -330,6 +330,23 @@ def test_metrics_that_come_up_within_an_epoch_are_refused() -> None:
     assert len(model.fit(X, Y, epochs=3, resume=True).epoch) == 3
 
 
+def test_metrics_change_only_where_they_are_assigned() -> None:
+    given: Any = ["mae"]
+    model = still(metrics=given)
+    given.append("rmse")
+    model.metrics.append("r2")  # type: ignore[union-attr]
+    assert model.metrics == ["mae"]
+    several: Any = {"number": ["mae"], "kind": ["auc"]}
+    losses = {"number": "mse", "kind": "cross_entropy"}
+    both = bp.Model(Two(), losses, metrics=several)
+    several["number"].append("rmse")
+    both.metrics["kind"].append("f1")  # type: ignore[call-overload]
+    assert both.metrics == {"number": ["mae"], "kind": ["auc"]}
+    pair = bp.Model(Pair(), ["mse", "mse"], metrics=[["mae"], []])
+    pair.metrics[1].append("r2")
+    assert pair.metrics == [["mae"], []]
+
+
 def test_copies_and_files_keep_names(tmp_path: Path) -> None:
     from copy import deepcopy
 

@@ -15,7 +15,7 @@ class Metrics:
     """The metrics of a model; `outputs` has (prefix, name of the output, its loss, its metrics), of one output a single entry."""
 
     def __init__(self, given: Any, loss: Loss | None) -> None:
-        self.given = given
+        self._given = _copied(given)
         # By inputs, for each output of a network the dimension that holds its outputs.
         self.along: dict[Any, Any] = {}
         several = loss.of_outputs() if loss else []
@@ -29,6 +29,11 @@ class Metrics:
             (f"{prefix}_", name, one, _of_one(arranged[name][0], arranged[name][1], one))
             for prefix, name, one in several
         ]
+
+    @property
+    def given(self) -> Any:
+        """What was given: a copy, for what is computed changes only where other metrics are assigned."""
+        return _copied(self._given)
 
     @property
     def better(self) -> dict[str, str]:
@@ -83,6 +88,15 @@ class Metrics:
                         f"{label}, but a row of y is {described} and one of the network's output"
                         f" {shape.kind() if isinstance(shape, Several) else shape}, expected one shape"
                     )
+
+
+def _copied(given: Any) -> Any:
+    """Lists, tuples and dicts anew, with the same names and functions."""
+    if isinstance(given, Mapping):
+        return {name: _copied(entries) for name, entries in given.items()}
+    if isinstance(given, list | tuple):
+        return [*map(_copied, given)] if isinstance(given, list) else tuple(map(_copied, given))
+    return given
 
 
 def _of_one(argument: str, given: Any, loss: Loss | None) -> list[Metric]:
