@@ -44,30 +44,6 @@ def given_directions(directions: Any, weights: Mapping[str, np.ndarray]) -> list
     return found
 
 
-def given_directions(directions: Any, weights: Mapping[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
-    """Two directions of a user's, with 0 for the parameters that they leave out."""
-    if not isinstance(directions, list | tuple) or len(directions) != 2:
-        raise TypeError(f"directions is {directions!r:.80}, expected two dicts of arrays")
-    found = []
-    for number, direction in enumerate(directions):
-        if not isinstance(direction, Mapping):
-            raise TypeError(f"directions[{number}] is {direction!r:.80}, expected a dict of arrays")
-        for name, given in direction.items():
-            if name not in weights:
-                raise ValueError(
-                    f"directions[{number}] has {name!r}, expected names among {[*weights]!r:.200}"
-                )
-        zeros = {name: np.zeros(weight.shape) for name, weight in weights.items()}
-        found.append(
-            zeros
-            | {
-                name: _checked(f"directions[{number}][{name!r}]", given, weights[name].shape)
-                for name, given in direction.items()
-            }
-        )
-    return found
-
-
 def _checked(argument: str, given: Any, shape: tuple[int, ...]) -> np.ndarray:
     array = as_array(argument, given).astype(np.float64)
     if array.shape != shape:
