@@ -147,6 +147,29 @@ def test_outputs_that_nobody_can_tell_are_refused() -> None:
     assert bp.Model(net, metrics=["mae"]).evaluate(X, y)["mae"] > 0
 
 
+def test_each_of_several_outputs_is_looked_at() -> None:
+    scores = pytest.importorskip("sklearn.metrics")
+
+    def forward(self: Any, x: Any) -> Any:
+        maps = self.c(x).relu()
+        return {"maps": maps, "numbers": self.a(maps.reshape(-1, 48)), "one": maps[:, 0]}
+
+    net = Forward(forward, c=nn.Conv2d(1, 3, 3), a=nn.Linear(48, 2))
+    model = bp.Model(
+        net,
+        dict.fromkeys(("maps", "numbers", "one"), "mse"),
+        metrics={"maps": ["r2"], "numbers": ["r2"], "one": ["mae"]},
+    )
+    pred = model.predict(IMAGES)
+    y = {name: (array + RNG.normal(size=array.shape)).astype(np.float32) for name, array in pred.items()}
+    found = model.evaluate(IMAGES, y)
+    for name in ("maps", "numbers"):
+        expected = scores.r2_score(columns(y[name]), columns(pred[name]))
+        assert found[f"{name}_r2"] == pytest.approx(expected, rel=1e-4)
+    with pytest.raises(ValueError, match=r"metrics has 'one_r2', but which dimension .* \(4, 4\) holds its"):
+        model.evaluate(IMAGES, y, metrics={"one": ["r2"]})
+
+
 def test_a_function_gets_steps_of_a_loss_with_more_outputs_than_targets() -> None:
     X, y, lengths = RNG.normal(size=(4, 5, 2)), RNG.normal(size=(4, 5, 1)), np.arange(1, 5)
     shapes: list[Any] = []

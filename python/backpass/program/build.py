@@ -155,12 +155,11 @@ def outputs_along(net: Network, dtype: np.dtype[Any], inputs: Sequence[InputSpec
     """For each output of a network the dimension that holds its outputs, 0 where that is not known."""
     from .outputs import mark_outputs  # here: `import backpass` is to be quick
 
-    def emit(builder: Builder, inputs: Sequence[InputSpec]) -> Any:
+    def emit(inputs: Sequence[InputSpec]) -> Any:
+        builder = Builder(dtype, training=False)
         return emit_network(net, builder, input_tensors(builder, inputs), inputs)
 
-    out = emit(Builder(dtype, training=False), inputs)
-    found = iter(mark_outputs(emit, parts_of(out), inputs))
-    return on_each(lambda _: next(found), out)
+    return mark_outputs(emit, inputs)
 
 
 def _mark_steps(net: Network, builder: Builder, out: Any, inputs: Sequence[InputSpec]) -> None:

@@ -6,37 +6,39 @@ from typing import Any
 
 import numpy as np
 
-from .builder import Builder
 from .plan import InputSpec
-from .several import parts_of
+from .several import on_each, parts_of
 from .tensor import Tensor
 
 # What emits a network for some inputs, and gives its outputs.
-Emit = Callable[[Builder, Sequence[InputSpec]], Any]
+Emit = Callable[[Sequence[InputSpec]], Any]
 
 
-def mark_outputs(emit: Emit, outputs: Sequence[Tensor], inputs: Sequence[InputSpec]) -> list[int]:
-    """Of each output the dimension of its outputs, such as channels; 0 where that is not known.
+def mark_outputs(emit: Emit, inputs: Sequence[InputSpec]) -> Any:
+    """For each output the dimension of its outputs, such as channels; 0 where that is not known.
 
     It is the one that lies last in memory, as channels do behind convolutions, or else the only one whose size follows no
     dimension of an input.
     """
-    found = [1 if y.array.ndim == 2 else _last_in_memory(y.array) for y in outputs]
+    out = emit(inputs)
+    laid = on_each(lambda y: _last_in_memory(y.array), out)
     if all(
-        (at and at != y.array.ndim - 1) or y.array.ndim == 2 for at, y in zip(found, outputs, strict=True)
+        y.array.ndim <= 2 or 0 < at < y.array.ndim - 1
+        for at, y in zip(*map(parts_of, (laid, out)), strict=True)
     ):
-        return found
-    follows = _following(emit, outputs, inputs)
-    for number, y in enumerate(outputs):
-        last = y.array.ndim - 1
-        if last < 2 or found[number] not in (0, last):
-            continue
-        still = [axis for axis in range(1, last + 1) if axis not in follows[number]]
-        if follows[number] and len(still) == 1:
-            found[number] = still[0]
-        elif last > 2:
-            found[number] = 0
-    return found
+        return laid
+    follows = iter(_following(emit, parts_of(out), inputs))
+    return on_each(lambda at, y: _told_by(at, y.array.ndim - 1, next(follows)), laid, out)
+
+
+def _told_by(at: int, last: int, follows: set[int]) -> int:
+    """The dimension of the outputs; at: the one that lies last in memory. follows: those whose sizes follow an input's."""
+    if last < 2 or 0 < at < last:
+        return at
+    still = [axis for axis in range(1, last + 1) if axis not in follows]
+    if follows and len(still) == 1:
+        return still[0]
+    return at if last == 2 else 0
 
 
 def _last_in_memory(array: np.ndarray) -> int:
@@ -48,7 +50,8 @@ def _last_in_memory(array: np.ndarray) -> int:
         if array.strides[axis] == array.itemsize or (axis == last and not array.strides[axis])
     ]
     single = [axis for axis in side_by_side if array.shape[axis] == 1]
-    return (single or side_by_side or [0])[-1]
+    found: int = (single or side_by_side or [0])[-1]
+    return found
 
 
 def _following(emit: Emit, outputs: Sequence[Tensor], inputs: Sequence[InputSpec]) -> list[set[int]]:
@@ -60,7 +63,7 @@ def _following(emit: Emit, outputs: Sequence[Tensor], inputs: Sequence[InputSpec
                 shape = (*spec.shape[:axis], size, *spec.shape[axis + 1 :])
                 tried = [*inputs[:number], spec._replace(shape=shape), *inputs[number + 1 :]]
                 with suppress(Exception):
-                    others = parts_of(emit(Builder(outputs[0].array.dtype, training=False), tried))
+                    others = parts_of(emit(tried))
                     for of_one, y, other in zip(follows, outputs, others, strict=True):
                         pairs = zip(y.shape, other.shape, strict=True)
                         of_one |= {place for place, (a, b) in enumerate(pairs) if place and a != b}
