@@ -118,7 +118,8 @@ class ModelsByKey(Mapping[Any, Model]):
 
         Args:
             path: the file. Nothing in it is executed.
-            build: only needed where the models are made of classes of your own: a function that makes a new one.
+            build: only needed where the models are made of classes of your own: a function that makes a new one, with its
+                metrics. A warning says where net, loss, precision or like are others.
 
         Raises:
             FileNotFoundError: there is no such file. CheckpointError: names the file and what is wrong with it.

@@ -137,7 +137,8 @@ class Ensemble:
 
         Args:
             path: the file. Nothing in it is executed.
-            build: only needed where members are made of classes of your own: a function that makes a new model like each.
+            build: only needed where members are made of classes of your own: a function that makes a new model like each,
+                with its metrics. A warning says where net, loss, precision or like are others.
 
         Raises:
             FileNotFoundError: there is no such file. CheckpointError: names the file and what is wrong with it.
