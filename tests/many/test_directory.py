@@ -122,11 +122,17 @@ def test_another_model_is_refused(tmp_path: Path) -> None:
         (small("cross_entropy", seed=1), "seed"),
         (small("cross_entropy", optimizer="sgd"), "optimizer"),
         (small("cross_entropy", outputs=4), "weight"),
+        (small("cross_entropy", precision="bf16"), "precision"),
     ):
         with pytest.warns(RuntimeWarning, match="1 of 1 models failed"):
             runs = bp.fit_many([other], X, LABELS, directory=tmp_path)
         assert isinstance(runs.errors[0], bp.CheckpointError)
         assert what in str(runs.errors[0])
+    assert "the file may also be of another version of backpass" in str(runs.errors[0])
+    rounded = tmp_path / "rounded"
+    bp.fit_many([small("cross_entropy", precision="bf16")], X, LABELS, directory=rounded)
+    with pytest.warns(RuntimeWarning, match="holds a model with another precision"):
+        bp.fit_many([small("cross_entropy")], X, LABELS, directory=rounded)
     (tmp_path / "file").write_text("")
     with pytest.raises(bp.CheckpointError, match="cannot be made"):
         bp.fit_many([small("cross_entropy")], X, LABELS, directory=tmp_path / "file")

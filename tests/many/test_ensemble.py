@@ -170,3 +170,50 @@ def test_refused(members: list[bp.Model], tmp_path: Path) -> None:
     with pytest.raises(bp.CheckpointError, match="NaN"):
         bp.Ensemble([lost]).save(tmp_path / "lost")
     assert json.dumps([*tmp_path.iterdir()]) == "[]"
+
+
+def test_columns_of_categories_are_told_apart_by_name(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({name: pandas.Categorical([*"abab"]) for name in ("one", "two")})
+    frame.two = frame.two[::-1].reset_index(drop=True)
+    model = bp.Model(nn.Sequential(nn.Embedding(2, 4), nn.Flatten(), nn.Linear(8, 1)))
+    model.fit(frame, np.arange(4.0))
+    bp.Ensemble([model]).save(tmp_path / "file")
+    loaded = bp.Ensemble.load(tmp_path / "file")
+    assert np.array_equal(loaded.predict(frame), model.predict(frame))
+    with pytest.raises(ValueError, match=r"has the columns \['two', 'one'\], expected \['one', 'two'\]"):
+        loaded.predict(frame[["two", "one"]])
+
+
+def own_metric(y: Any, pred: Any) -> float:
+    return 0.0
+
+
+def test_conventions_and_metrics_are_in_the_file(tmp_path: Path) -> None:
+    models = [small(metrics=["mae", own_metric], like="keras"), small(metrics=["r2"], seed=1)]
+    bp.Ensemble(models).save(tmp_path / "file")
+    with pytest.warns(
+        RuntimeWarning, match=r"metrics \['own_metric'\] are gone; assign them to the metrics of each"
+    ):
+        loaded = bp.Ensemble.load(tmp_path / "file").models
+    assert [(model.like, model.metrics) for model in loaded] == [("keras", ["mae"]), (None, ["r2"])]
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        ({"precision": "float32"}, "precision was 'bf16', but build made 'float32'"),
+        ({"like": "keras"}, "like was None, but build made 'keras'"),
+        ({"loss": "mae"}, "loss had other settings than L1Loss"),
+        ({"net": nn.Tanh}, "net had other settings than Sequential"),
+    ],
+    ids=["precision", "like", "loss", "net"],
+)
+def test_build_of_something_else_is_told(made: dict[str, Any], message: str, tmp_path: Path) -> None:
+    def build(net: Any = nn.ReLU, **given: Any) -> bp.Model:
+        return bp.Model(nn.Sequential(nn.Linear(6, 3), net()), **{"precision": "bf16"} | given)
+
+    bp.Ensemble([build()]).save(tmp_path / "file")
+    assert bp.Ensemble.load(tmp_path / "file", build=build).models[0].precision == "bf16"
+    with pytest.warns(RuntimeWarning, match=message):
+        bp.Ensemble.load(tmp_path / "file", build=lambda: build(**made))

@@ -160,6 +160,19 @@ def test_models_that_compute_something_else_with_equal_weights_are_refused() -> 
     assert same(scaled["cy"], alone(bp.Model(Scaled(), "cross_entropy"), "cy"))
 
 
+def test_models_of_another_precision_or_library_are_refused() -> None:
+    def other(key: str) -> bp.Model:
+        like, precision = "torch" if key == "cy" else None, "bf16" if key == "di" else "float32"
+        return bp.Model(nn.Linear(6, 3), "cross_entropy", like=like, precision=precision)  # type: ignore[arg-type]
+
+    with pytest.warns(RuntimeWarning, match="another like than the first: 'torch', expected None"):
+        models = bp.fit_each(other, DATA, **CALL)
+    assert [*models] == ["ann", "bo"]
+    assert (
+        str(models.errors["di"]) == "a model has another precision than the first: 'bf16', expected 'float32'"
+    )
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_build_and_callbacks_are_called_for_one_key_after_the_other(threads: int) -> None:
     called: list[str] = []
@@ -202,9 +215,13 @@ def test_labels_of_categories_are_in_the_file(tmp_path: Path) -> None:
     common = bp.Model(nn.Sequential(nn.Embedding(3, 4), nn.Flatten(), nn.Linear(4, 1)))
     common.fit(frame, np.arange(60.0))
     data = {"k": np.arange(60) % 2, "c": np.arange(60)[:, None] % 3, "y": np.arange(60.0)}
+    common.metrics = ["mae"]
     models = bp.fit_each(common, data, by="k", X="c", y="y")
     models.save(tmp_path / "file")
     loaded = bp.ModelsByKey.load(tmp_path / "file")
+    with pytest.raises(ValueError, match=r"has the columns \['d'\], expected \['c'\]"):
+        loaded[0].predict(frame.rename(columns={"c": "d"}))
+    assert loaded[0].metrics == ["mae"]
     for key, model in models.items():
         assert np.array_equal(loaded[key].predict(frame), model.predict(frame))
 
@@ -213,7 +230,7 @@ def test_labels_of_categories_are_in_the_file(tmp_path: Path) -> None:
     "changed",
     [
         {"model": {}}, {"model": 3}, {"keys": 3}, {"keys": [[1]]}, {"keys": [1, 1]}, {"by": 3}, {"X": [3]}, {"seed": "x"},
-        {"categories": 3},
+        {"categories": 3}, {"category_columns": 3}, {"metrics": 3}, {"metrics": [["bogus"], []]},
     ],
     ids=str,
 )  # fmt: skip

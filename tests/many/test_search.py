@@ -341,3 +341,53 @@ def test_quantities_that_cannot_judge(options: dict[str, Any], message: str) -> 
         bp.search(watching, SEEDS, X, labels, strategy="grid", validation_split=0.3, **options)
     with pytest.raises((TypeError, ValueError), match=message):
         bp.fit_many([watching({"seed": 0})], X, labels, validation_split=0.3, **options)
+    with pytest.raises((TypeError, ValueError), match=message):
+        bp.fit_many(
+            [watching({"seed": 0})],
+            X,
+            labels,
+            validation_split=0.3,
+            callbacks=lambda number: [],
+            **options,
+        )
+
+
+def test_what_judges_has_to_be_logged() -> None:
+    labels = np.arange(len(X)) % 3
+    models = [watching({"seed": seed}) for seed in range(2)]
+    for callbacks in ([], [[], []], lambda number: []):
+        with pytest.raises(ValueError, match="monitor is 'val_auc', but there are no data to validate with"):
+            bp.fit_many(models, X, labels, monitor="val_auc", callbacks=callbacks)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="mode is 'bogus', expected 'auto', 'min' or 'max'"):
+        bp.fit_many(models, X, labels, mode="bogus")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="mode is 'max' and monitor is None, expected the quantity"):
+        bp.fit_many(models, X, labels, mode="max")
+    assert not any(model.epoch for model in models)
+
+    class Silent:
+        def on_epoch_end(self, epoch: int, logs: Any) -> None:
+            """It might log something."""
+
+    runs = bp.fit_many(models, X, labels, monitor="cost", mode="min", callbacks=lambda number: [Silent()])
+    with pytest.raises(ValueError, match="no model logged a number for 'cost', which is to judge them"):
+        _ = runs.best
+
+
+def test_a_directory_knows_what_judges(tmp_path: Path) -> None:
+    def judged(**options: Any) -> Trials:
+        labels = np.arange(len(X)) % 3
+        return bp.search(
+            watching, {"seed": [1, 2]}, X, labels, strategy="grid", epochs=1, validation_split=0.3,
+            directory=tmp_path / options.get("monitor", "val_loss"), **options,
+        )  # fmt: skip
+
+    first = judged()
+    assert rows(judged(mode="min")) == rows(first)
+    with pytest.raises(
+        bp.CheckpointError, match=r"holds another search: settings .*may also be of another version"
+    ):
+        judged(mode="max")
+    judged(monitor="val_auc")
+    judged(monitor="val_auc", mode="max")
+    with pytest.raises(bp.CheckpointError, match=r"'better': 'max'.* and here .*'better': 'min'"):
+        judged(monitor="val_auc", mode="min")

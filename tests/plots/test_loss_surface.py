@@ -111,6 +111,18 @@ def test_picture(tmp_path: Path) -> None:
             {"directions": [{"0.bias": [1.0]}, {}]},
             r"directions\[0\]\['0.bias'\] has shape \(1,\), expected \(8,\)",
         ),
+        (
+            {"directions": [{}, {"0.bias": ["a"] * 8}]},
+            r"directions\[1\]\['0.bias'\] has dtype <U1, expected numbers",
+        ),
+        (
+            {"directions": [{"0.bias": [[1], [1, 2]]}, {}]},
+            r"directions\[0\]\['0.bias'\] cannot be read as an array",
+        ),
+        (
+            {"directions": [{"0.bias": [np.nan] * 8}, {}]},
+            r"directions\[0\]\['0.bias'\] holds NaN or infinity",
+        ),
         ({"sample_weight": [1.0]}, "sample_weight has shape"),
     ],
 )

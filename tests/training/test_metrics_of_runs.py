@@ -184,6 +184,34 @@ def test_padding_does_not_count(backend: Backend) -> None:
         traced.fit(x, numbers, lengths=lengths)
 
 
+def test_chunks_some_of_which_have_lengths() -> None:
+    rng = np.random.default_rng(1)
+    x, y = (rng.normal(size=(12, 4, 2)).astype(np.float32) for _ in range(2))
+    lengths = np.r_[[1, 2, 3, 4, 2, 1], np.full(6, 4)]
+    net = nn.Sequential(nn.GRU(2, 4), nn.Linear(4, 2))
+    model = bp.Model(net, "mse", STILL, metrics=["mae", "r2", ("steps", lambda y, pred: float(len(y)))])
+    expected = model.evaluate(x, y, lengths=lengths)
+    assert expected["steps"] == lengths.sum()
+    some, rest = ({"x": x[:6], "lengths": lengths[:6]}, y[:6]), (x[6:], y[6:])
+    for chunks in ([some, rest], [rest, some]):
+        assert model.evaluate(chunks) == pytest.approx(expected, rel=1e-5)
+        history = model.fit(x, y, epochs=1, validation_data=chunks).history
+        found = {name: history[f"val_{name}"][0] for name in expected}
+        assert found == pytest.approx(model.evaluate(x, y, lengths=lengths), rel=1e-5)
+
+
+def test_chunks_of_other_steps_are_refused_by_name() -> None:
+    model = bp.Model(nn.Sequential(nn.GRU(2, 4), nn.Linear(4, 2)), metrics=["mae"])
+    chunks = [(np.zeros((5, steps, 2)), np.ones((5, steps, 2))) for steps in (4, 4, 6)]
+    message = r"\[2\]: a row of the network's output is \(6, 2\), expected \(4, 2\) as of {}\[0\]"
+    with pytest.raises(ValueError, match="X" + message.format("X")):
+        model.evaluate(chunks)
+    with pytest.raises(ValueError, match="validation_data" + message.format("validation_data")):
+        model.fit(*chunks[0], validation_data=chunks)
+    assert not model.engine.step_count[0]
+    assert [*model.evaluate(chunks, metrics=[])] == ["loss"]
+
+
 class Two(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -302,6 +330,23 @@ def test_metrics_that_come_up_within_an_epoch_are_refused() -> None:
     assert len(model.fit(X, Y, epochs=3, resume=True).epoch) == 3
 
 
+def test_metrics_change_only_where_they_are_assigned() -> None:
+    given: Any = ["mae"]
+    model = still(metrics=given)
+    given.append("rmse")
+    model.metrics.append("r2")  # type: ignore[union-attr]
+    assert model.metrics == ["mae"]
+    several: Any = {"number": ["mae"], "kind": ["auc"]}
+    losses = {"number": "mse", "kind": "cross_entropy"}
+    both = bp.Model(Two(), losses, metrics=several)
+    several["number"].append("rmse")
+    both.metrics["kind"].append("f1")  # type: ignore[call-overload]
+    assert both.metrics == {"number": ["mae"], "kind": ["auc"]}
+    pair = bp.Model(Pair(), ["mse", "mse"], metrics=[["mae"], []])
+    pair.metrics[1].append("r2")
+    assert pair.metrics == [["mae"], []]
+
+
 def test_copies_and_files_keep_names(tmp_path: Path) -> None:
     from copy import deepcopy
 
@@ -312,6 +357,26 @@ def test_copies_and_files_keep_names(tmp_path: Path) -> None:
         loaded = bp.load(tmp_path / "m")
     assert loaded.metrics == ["mae"]
     assert bp.load(tmp_path / "m", metrics=model.metrics).metrics == model.metrics
+
+
+def test_metrics_of_a_file_that_do_not_fit(tmp_path: Path) -> None:
+    import json
+
+    from backpass.checkpoint import files
+
+    small(metrics=["mae"]).save(tmp_path / "m")
+    with pytest.raises(
+        ValueError, match=r"loss is 'cross_entropy', which the metrics of .*m do not fit .*metrics= as"
+    ):
+        bp.load(tmp_path / "m", loss="cross_entropy")
+    assert bp.load(tmp_path / "m", loss="cross_entropy", metrics=["f1"]).metrics == ["f1"]
+    assert bp.load(tmp_path / "m", loss="huber").metrics == ["mae"]
+    tensors, metadata = files.read(tmp_path / "m")
+    for forged in ([["bogus"], []], [["f1"], []], [{"a": ["mae"]}, []], [["mae", "mae"], []]):
+        metadata["backpass"] = json.dumps(json.loads(metadata["backpass"]) | {"metrics": forged})
+        files.write(tmp_path / "forged", tensors, metadata)
+        with pytest.raises(bp.CheckpointError, match="forged does not describe a model: metrics"):
+            bp.load(tmp_path / "forged")
 
 
 def abs_error(y: Any, pred: Any) -> float:

@@ -28,9 +28,14 @@ class Checkpoint:
     arguments: dict[str, Any]
     state_json: dict[str, Any]
     tensors: contents.Tensors
+    # Those of the file, unless others were given in their place; and the loss that was given, None for that of the file.
+    metrics: Any
+    loss: Any
 
     def restore(self, engine: Engine) -> None:
         """Fill the engine of a model made with `arguments`."""
+        if self.metrics:
+            self._watch(engine)
         with reading(self.path):
             self._check_optimizer(engine.optimizer)
             contents.fill(engine, self.tensors)
@@ -50,6 +55,18 @@ class Checkpoint:
                 engine.last_run = contents.run_from_json(self.state_json["run"], self.tensors, engine)
             if self.tensors:
                 raise ValueError(f"it holds {sorted(self.tensors)[0]!r:.80}, which this model does not have")
+
+    def _watch(self, engine: Engine) -> None:
+        """Take over the metrics of the file; an error says whether the file or the loss that was given is at fault."""
+        if self.loss is None:
+            with reading(self.path):
+                return engine.use_metrics(self.metrics)
+        try:
+            engine.use_metrics(self.metrics)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"loss is {self.loss!r:.80}, which the metrics of {self.path} do not fit ({error}): give metrics= as well"
+            ) from None
 
     def _check_optimizer(self, optimizer: Optimizer) -> None:
         """The moments in the file are those of this kind of optimizer."""
@@ -86,6 +103,7 @@ def checkpoint_of(
 ) -> Checkpoint:
     """A checkpoint of the tensors and the metadata that a file holds."""
     tensors, metadata = held
+    given_loss = loss
     if "backpass_holds" in metadata:
         kind = metadata["backpass_holds"]
         raise CheckpointError(f"{used_path} holds many models: bp.{kind}.load reads it")
@@ -120,6 +138,11 @@ def checkpoint_of(
         contents.check(tensors, shapes)
         if more := [name for name in tensors if name.startswith("model.") and name not in shapes]:
             raise ValueError(f"it holds {min(more)!r:.80}, which this model does not have")
+    of_file: Any = ()
+    if metrics is None:
+        instead = "give all to bp.load(path, metrics=[...]), or assign model.metrics = [...]"
+        # Files of the first version have none.
+        of_file, metrics = metrics_of(used_path, state_json.get("metrics", ([], [])), instead), ()
     arguments = {
         "net": net,
         "loss": loss,
@@ -127,17 +150,16 @@ def checkpoint_of(
         "dtype": description["dtype"],
         "seed": seed,
         "precision": precision,
-        "metrics": _metrics(used_path, state_json) if metrics is None else metrics,
+        "metrics": metrics,
         "like": like,
     }
-    return Checkpoint(used_path, arguments, state_json, tensors)
+    return Checkpoint(used_path, arguments, state_json, tensors, of_file, given_loss)
 
 
-def _metrics(path: Path, state_json: Any) -> Any:
-    """The names of the metrics; functions are not part of a file."""
+def metrics_of(path: Path, written: Any, instead: str) -> Any:
+    """The metrics of `named` in a file, without functions; instead: what to do where there were some."""
     with reading(path):
-        # Files of the first version have none.
-        names, functions = state_json.get("metrics", ([], []))
+        names, functions = written
         lists = [*names.values()] if isinstance(names, dict) else names if _are(list, names) else [names]
         if not isinstance(names, dict | list) or not all(
             _are(str, entries) for entries in [*lists, functions]
@@ -145,8 +167,7 @@ def _metrics(path: Path, state_json: Any) -> Any:
             raise ValueError(f"metrics is {names!r:.80}")
     if functions:
         warn(
-            f"{path} holds no function: metrics {functions} are gone; give all to bp.load(path, metrics=[...]), or assign"
-            " model.metrics = [...]",
+            f"{path} holds no function: metrics {functions} are gone; {instead}",
             RuntimeWarning,
         )
     return names

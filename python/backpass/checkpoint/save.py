@@ -57,7 +57,7 @@ def written(engine: Engine, path: Path, told: bool = True) -> tuple[contents.Ten
         "frozen": frozen(engine.net),
         "categories": describe.encode(engine.categories.labels, describe.nothing_else),
         "category_columns": describe.encode(engine.categories.columns, describe.nothing_else),
-        "metrics": engine.metrics.named() if engine.metrics else ([], []),
+        "metrics": named(engine),
         "run": None,
     }
     if engine.precision != "float32":
@@ -69,6 +69,11 @@ def written(engine: Engine, path: Path, told: bool = True) -> tuple[contents.Ten
             )
             contents.run_from_json(state_json["run"], dict(tensors), engine)  # what is written can be read
     return tensors, {"backpass_format": str(FORMAT), "backpass": json.dumps(state_json, allow_nan=False)}
+
+
+def named(engine: Engine) -> tuple[Any, list[str]]:
+    """The metrics of a model without functions, as JSON takes them, and the names of these."""
+    return engine.metrics.named() if engine.metrics else ([], [])
 
 
 @contextmanager

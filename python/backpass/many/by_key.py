@@ -16,7 +16,7 @@ from ..errors import CheckpointError
 from ..model import Model
 from .groups import Columns, columns_of, grouped
 from .runs import frame_of
-from .stack import Build, Stack, labels_of, read, rebuilt, restored, structure, tensors_of, write
+from .stack import NOTHING, Build, Stack, own_of, read, rebuilt, restored, structure, tensors_of, write
 
 
 class ModelsByKey(Mapping[Any, Model]):
@@ -105,7 +105,7 @@ class ModelsByKey(Mapping[Any, Model]):
         written = {
             "model": structure(kept.model, target),
             "seed": kept.model.seed,
-            "categories": labels_of(kept.model),
+            **own_of(kept.model),
             "keys": [*self],
             "by": self.by,
             "X": self.X,
@@ -118,7 +118,8 @@ class ModelsByKey(Mapping[Any, Model]):
 
         Args:
             path: the file. Nothing in it is executed.
-            build: only needed where the models are made of classes of your own: a function that makes a new one.
+            build: only needed where the models are made of classes of your own: a function that makes a new one, with its
+                metrics. A warning says where net, loss, precision or like are others.
 
         Raises:
             FileNotFoundError: there is no such file. CheckpointError: names the file and what is wrong with it.
@@ -132,10 +133,10 @@ class ModelsByKey(Mapping[Any, Model]):
             if not all(isinstance(name, str) for name in ([by, *X] if isinstance(X, list) else [by, X])):
                 raise ValueError(f"its columns are {by!r:.80} and {X!r:.80}")
             description, seed = written["model"], written["seed"]
-            # Files of the first version have none.
-            labels = written.get("categories", {"pairs": []})
-        model = rebuilt(source, description, seed, labels, build)
-        return ModelsByKey(keys, restored(source, tensors, "models", model, len(keys)), by, X)
+            own = {name: written.get(name, none) for name, none in NOTHING.items()}
+        model = rebuilt(source, description, seed, own, build)
+        made_as = description if build else None
+        return ModelsByKey(keys, restored(source, tensors, "models", model, len(keys), made_as), by, X)
 
     def __repr__(self) -> str:
         failed = f", {len(self.errors)} failed" if self.errors else ""

@@ -14,6 +14,9 @@ from ..errors import CheckpointError
 from ..model import Model
 from ..system.whole_files import replacing
 
+# Why a file may describe the same models in other words.
+OF_ANOTHER = "the file may also be of another version of backpass"
+
 
 class Directory:
     """Files 00000.safetensors, 00001.safetensors, ... of `ModelCheckpoint`, written every so often and when a model is done."""
@@ -50,7 +53,8 @@ class Directory:
             ]:
                 if one != other:
                     raise CheckpointError(
-                        f"{self.path} holds another search: {what} {one!s:.200}, and here {other!s:.200}; give another directory"
+                        f"{self.path} holds another search: {what} {one!s:.200}, and here {other!s:.200}; give another directory;"
+                        f" {OF_ANOTHER}"
                     )
             if len(trials) > len(known):
                 with replacing(note) as file:
@@ -75,9 +79,10 @@ def restore(file: Path, engine: Engine) -> None:
     loss = engine.loss_function or engine.loss
     checkpoint = read(file, engine.net, loss, engine.optimizer, metrics=())
     written, here = checkpoint.state_json["model"], json.loads(json.dumps(model_description(engine)))
-    for name, value in here.items():
-        if written.get(name) != value:
+    # Either may say nothing of what is usual, such as float32 products.
+    for name in sorted(written.keys() | here.keys()):
+        if written.get(name) != here.get(name):
             raise CheckpointError(
-                f"{file} holds a model with another {name}: give the models as they were, or another directory"
+                f"{file} holds a model with another {name}: give the models as they were, or another directory; {OF_ANOTHER}"
             )
     checkpoint.restore(engine)

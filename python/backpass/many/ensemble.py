@@ -15,7 +15,7 @@ from ..checks import as_path, flag
 from ..model import Model
 from ..training.evaluate import one_is_right, probabilities
 from .options import checked_models
-from .stack import Build, Stack, labels_of, read, rebuilt, restored, structure, tensors_of, write
+from .stack import NOTHING, Build, Stack, own_of, read, rebuilt, restored, structure, tensors_of, write
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -126,7 +126,7 @@ class Ensemble:
             tensors |= tensors_of(stack, f"group{place}")
         written = {
             "seeds": [model.seed for model in self.models],
-            "categories": [labels_of(model) for model in self.models],
+            **{name: [one[name] for one in map(own_of, self.models)] for name in NOTHING},
             "groups": [{"model": json.loads(text), "members": members} for text, members in groups.items()],
         }
         write(target, "Ensemble", tensors, written)
@@ -137,7 +137,8 @@ class Ensemble:
 
         Args:
             path: the file. Nothing in it is executed.
-            build: only needed where members are made of classes of your own: a function that makes a new model like each.
+            build: only needed where members are made of classes of your own: a function that makes a new model like each,
+                with its metrics. A warning says where net, loss, precision or like are others.
 
         Raises:
             FileNotFoundError: there is no such file. CheckpointError: names the file and what is wrong with it.
@@ -150,9 +151,8 @@ class Ensemble:
             if members != [*range(len(seeds))] or not members:
                 raise ValueError("its groups do not hold each member once")
             described = [(group["model"], group["members"]) for group in groups]
-            # Files of the first version have none.
-            labels = written.get("categories", [{"pairs": []}] * len(seeds))
-            for name, values in (("seeds", seeds), ("categories", labels)):
+            own = {name: written.get(name, [none] * len(seeds)) for name, none in NOTHING.items()}
+            for name, values in ({"seeds": seeds} | own).items():
                 if not isinstance(values, list) or len(values) != len(members):
                     raise ValueError(
                         f"{name} is {values!r:.80}, expected one for each of {len(members)} members"
@@ -160,9 +160,12 @@ class Ensemble:
         models: dict[int, Model] = {}
         for place, (description, members) in enumerate(described):
             for row, number in enumerate(members):
-                model = rebuilt(source, description, seeds[number], labels[number], build)
+                of_one = {name: values[number] for name, values in own.items()}
+                model = rebuilt(source, description, seeds[number], of_one, build)
                 if not row:
-                    stack = restored(source, tensors, f"group{place}", model, len(members))
+                    stack = restored(
+                        source, tensors, f"group{place}", model, len(members), description if build else None
+                    )
                 models[number] = stack.fill(row, model)
         return Ensemble([models[number] for number in range(len(seeds))])
 

@@ -18,7 +18,7 @@ from ..model import Model
 from . import options
 from .cluster import Cluster
 from .directory import Directory
-from .judged import Judged
+from .judged import Judged, checked_mode
 from .progress import Progress
 from .runs import Runs
 from .shared import BY_ROW, Shared
@@ -104,17 +104,26 @@ def fit_many(
     fit["resume"] = flag("resume", resume)
     options.check_place(client, threads=threads, directory=directory)
     folder = None if directory is None else Directory(directory, every)
+    if checked_mode(mode) != "auto" and monitor is None:
+        raise ValueError(f"mode is {mode!r} and monitor is None, expected the quantity that it is about")
     cluster = None if client is None else Cluster(client, shared)
     judged = None if monitor is None else Judged(monitor, mode)
-    for number, model in enumerate(found):
-        if judged is not None:
-            listed = callbacks if isinstance(callbacks, list | tuple) else [callbacks]
-            one = listed[number] if listed and isinstance(listed[0], list | tuple) else listed
-            judged.check(model, one)
+    validated = validation_data is not None or bool(fit.get("validation_split"))
+    # A function makes the callbacks of a model when its turn comes.
+    if judged is not None and not callable(callbacks):
+        for number, model in enumerate(found):
+            one = callbacks[number] if callbacks and isinstance(callbacks[0], list | tuple) else callbacks
+            judged.check(model, one, validated)
 
     def work(number: int) -> Work:
         given = fit | {"epochs": epochs_of[number], "batch_size": sizes[number], "callbacks": own(number)}
         return Work(number, found[number], partial(shared.of, number, found[number]), given)
+
+    def task(number: int) -> Work | Outcome:
+        made = prepared(number, partial(work, number))
+        if judged is not None and isinstance(made, Work):
+            judged.check(made.model, made.options["callbacks"], validated)
+        return shown.begun(made)
 
     def train(task: Work | Outcome, leave: Callable[[], bool]) -> Outcome:
         if isinstance(task, Outcome):
@@ -125,12 +134,11 @@ def fit_many(
 
     team = min(cluster.team if cluster else checked_threads(threads) or get_num_threads(), count)
     outcomes: dict[int, Outcome] = {}
-    with Progress(count, 0 if cluster else team, flag("progress", progress)) as shown:
-        tasks = (shown.begun(prepared(number, partial(work, number))) for number in range(count))
-        with closing(results(tasks, train, team, shown.look)) as come:
-            for outcome in come:
-                outcomes[outcome.number] = outcome
-                shown.ended(outcome)
+    shown = Progress(count, 0 if cluster else team, flag("progress", progress))
+    with shown, closing(results(map(task, range(count)), train, team, shown.look)) as come:
+        for outcome in come:
+            outcomes[outcome.number] = outcome
+            shown.ended(outcome)
     runs = Runs(found, [outcomes[number] for number in range(count)], judged)
     runs.warn_of_errors()
     return runs

@@ -11,22 +11,35 @@ from ..model import Model
 from ..training.evaluate import better_of_evaluation
 
 
+def checked_mode(mode: Any) -> Mode:
+    """What is better, as an argument `mode` says."""
+    if not is_name(mode, ("auto", "min", "max")):
+        raise ValueError(f"mode is {mode!r:.80}, expected 'auto', 'min' or 'max'")
+    known: Mode = mode
+    return known
+
+
 class Judged:
-    """A quantity of the logs. `sign` times its value is less for the better model."""
+    """A quantity of the logs. `sign` times its value is less for the better model; better: "auto" until the models say."""
 
     def __init__(self, monitor: Any, mode: Mode) -> None:
         if not isinstance(monitor, str):
             raise TypeError(f"monitor is {monitor!r:.80}, expected a name such as 'val_loss'")
-        if not is_name(mode, ("auto", "min", "max")):
-            raise ValueError(f"mode is {mode!r:.80}, expected 'auto', 'min' or 'max'")
-        self.monitor, self.mode = monitor, mode
-        self.sign = -1.0 if (better_of(monitor) if mode == "auto" else mode) == "max" else 1.0
+        self.monitor, self.mode = monitor, checked_mode(mode)
+        self.better = (better_of(monitor) or "auto") if mode == "auto" else mode
+        self.sign = -1.0 if self.better == "max" else 1.0
 
-    def check(self, model: Model, callbacks: Any) -> None:
-        """ValueError where a model does not log the quantity, or nobody knows what is better."""
+    def check(self, model: Model, callbacks: Any, validated: bool) -> None:
+        """ValueError where a model does not log the quantity, or nobody knows what is better. validated: by data held out."""
         of_evaluation = better_of_evaluation(model.engine)
-        known = {"lr": ""} | of_evaluation | {f"val_{name}": better for name, better in of_evaluation.items()}
+        of_validation = {f"val_{name}": better for name, better in of_evaluation.items()}
+        known = {"lr": ""} | of_evaluation | (of_validation if validated else {})
         if self.monitor not in known and all(map(is_ours, callbacks)):
+            if self.monitor in of_validation:
+                raise ValueError(
+                    f"monitor is {self.monitor!r}, but there are no data to validate with: expected validation_data, or"
+                    " validation_split"
+                )
             near = did_you_mean(self.monitor, known) or f", expected one of {[*known]}"
             raise ValueError(f"monitor is {self.monitor!r}, which the models do not log{near}")
         better = known.get(self.monitor) or better_of(self.monitor) if self.mode == "auto" else self.mode

@@ -64,6 +64,10 @@ class Runs:
         """The number of the best model; ValueError where all failed or none finished an epoch."""
         ranked = self._ranked()
         if not ranked or self._judged(ranked[0]) == math.inf:
+            if any(row["epochs"] and number not in self.errors for number, row in enumerate(self.rows)):
+                raise ValueError(
+                    f"no {self.counted} logged a number for {self._judge.monitor!r}, which is to judge them"
+                )
             first = next(iter(self.errors.items()), None)
             why = f": {self.named(first[0])}: {type(first[1]).__name__}: {first[1]}" if first else ""
             raise ValueError(f"no {self.counted} finished an epoch without an error{why}")

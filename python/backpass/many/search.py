@@ -118,7 +118,8 @@ def search(
         raise ValueError(f"strategy is {strategy!r:.80}, expected one of {[*STRATEGIES]}")
     options.check_names("search", fit, REFUSED)
     judged = Judged(monitor, mode)
-    if monitor.startswith("val_") and validation_data is None and not fit.get("validation_split"):
+    validated = validation_data is not None or bool(fit.get("validation_split"))
+    if monitor.startswith("val_") and not validated:
         raise ValueError(
             f"validation_data is None: a search judges by {monitor}; expected (X, y), or validation_split"
         )
@@ -142,7 +143,8 @@ def search(
     cluster = None if client is None else Cluster(client, shared)
     if folder is not None:
         halving = {"trials": count, "factor": eta, "ahead": ahead} if strategy == "halving" else {}
-        judging = {} if monitor == "val_loss" else {"monitor": monitor, "mode": mode}
+        usual = (judged.monitor, judged.better) == ("val_loss", "min")
+        judging = {} if usual else {"monitor": judged.monitor, "better": judged.better}
         folder.claim({"strategy": strategy, "seed": seed, "rungs": rungs, **halving, **judging}, params)
     built = Built(build, params)
 
@@ -159,7 +161,7 @@ def search(
 
             work = prepared(job.trial, asked)
             if isinstance(work, Work):
-                judged.check(model, work.options["callbacks"])
+                judged.check(model, work.options["callbacks"], validated)
             return job, shown.begun(work)
 
     def train(task: tuple[Job, Work | Outcome], leave: Callable[[], bool]) -> tuple[Job, Outcome, float]:

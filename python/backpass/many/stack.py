@@ -13,15 +13,22 @@ import numpy as np
 
 from .._version import __version__
 from ..checkpoint import contents, describe, files
-from ..checkpoint.save import model_description, reading
+from ..checkpoint.load import metrics_of
+from ..checkpoint.save import model_description, named, reading
 from ..data.known_categories import KnownCategories
-from ..engine import weights
+from ..engine import conventions, weights
 from ..engine.engine import Engine
 from ..errors import CheckpointError, warn
 from ..model import Model
 
 # A model as it was, of whose classes a file knows nothing.
 Build = Callable[[], Model]
+# What is a model's own besides its seed and weights, and what it is where a file does not say.
+NOTHING: dict[str, Any] = {
+    "categories": {"pairs": []},
+    "category_columns": {"pairs": []},
+    "metrics": ([], []),
+}
 
 
 class Stack:
@@ -59,12 +66,16 @@ class Stack:
 
     def _check_alike(self, model: Model) -> None:
         """Whether a model has the network and the loss of the first; its optimizer goes, and with it what is only its own."""
-        engine = model.engine
+        engine, of_first = model.engine, self.model.engine
+        for name in ("precision", "like"):
+            one, other = getattr(engine, name), getattr(of_first, name)
+            if one != other:
+                raise ValueError(f"a model has another {name} than the first: {one!r}, expected {other!r}")
         engine.refresh()
         if self._alike.get(engine) == engine.version:
             return
-        described, first = structure(model), self.model
-        for part, one, other in (("net", model.net, first.net), ("loss", engine.loss, first.engine.loss)):
+        described = structure(model)
+        for part, one, other in (("net", engine.net, of_first.net), ("loss", engine.loss, of_first.loss)):
             if described[part] != self._structure[part]:
                 raise ValueError(
                     f"a model has another {part} than the first: {one!r:.300}, expected {other!r:.300} with its settings"
@@ -101,32 +112,36 @@ def tensors_of(stack: Stack, group: str) -> dict[str, np.ndarray]:
     return {f"{group}.{key}": array for key, array in stack.arrays.items()}
 
 
-def labels_of(model: Model) -> Any:
-    """The labels of the categories that a model has learned, as JSON takes them."""
-    return describe.encode(model.engine.categories.labels, describe.nothing_else)
+def own_of(model: Model) -> dict[str, Any]:
+    """What is a model's own, by the names of NOTHING, as JSON takes it."""
+    engine = model.engine
+    return {
+        "categories": describe.encode(engine.categories.labels, describe.nothing_else),
+        "category_columns": describe.encode(engine.categories.columns, describe.nothing_else),
+        "metrics": named(engine),
+    }
 
 
-def rebuilt(path: Path, description: Any, seed: Any, labels: Any, build: Build | None) -> Model:
-    """A model of a structure that a file describes, or what `build` makes; labels: of `labels_of`."""
+def rebuilt(path: Path, description: Any, seed: Any, own: dict[str, Any], build: Build | None) -> Model:
+    """A model of a structure that a file describes, or what `build` makes, with its metrics; own: of `own_of`."""
     with reading(path):
-        known = contents.labels(labels)
+        known = KnownCategories(contents.labels(own["categories"]), contents.columns(own["category_columns"]))
         unknown = {name: description[name].get("unknown") for name in ("net", "loss", "optimizer")}
-    model = _described(path, description, seed, unknown) if build is None else _made(path, description, build)
-    model.engine.categories = KnownCategories(known)
+    if build is None:
+        model = _described(path, description, seed, unknown)
+        metrics = metrics_of(path, own["metrics"], "assign them to the metrics of each model")
+        with reading(path):
+            model.metrics = metrics
+    else:
+        model = _made(build)
+    model.engine.categories = known
     return model
 
 
-def _made(path: Path, description: Any, build: Build) -> Model:
+def _made(build: Build) -> Model:
     made = build()
     if not isinstance(made, Model):
         raise TypeError(f"build made {made!r:.80}, expected a bp.Model")
-    # Files of the first version have no settings of such a class.
-    settings, others = (one["net"].get("settings") for one in (description, structure(made)))
-    if settings and others and settings != others:
-        warn(
-            f"{path} holds models whose net had other settings than {made.net!r:.200}, which build made",
-            RuntimeWarning,
-        )
     return made
 
 
@@ -137,25 +152,52 @@ def _described(path: Path, description: Any, seed: Any, unknown: dict[str, Any])
     with reading(path):
         if description["dtype"] not in ("float32", "float64"):
             raise ValueError(f"dtype is {description['dtype']!r:.80}")
+        like: Any = conventions.checked(description.get("like"))
         return Model(
             describe.build_net(description["net"]),
             describe.build(description["loss"], describe.LOSSES),
             describe.build(description["optimizer"], describe.OPTIMIZERS),
             dtype=description["dtype"],
+            like=like,
             precision=contents.precision_of(description),
             seed=contents.whole("seed", seed, 2**63),
         )
 
 
-def restored(path: Path, tensors: dict[str, np.ndarray], group: str, model: Model, count: int) -> Stack:
-    """The stack of models like this one in what a file holds; its tensors are taken out."""
+def restored(
+    path: Path, tensors: dict[str, np.ndarray], group: str, model: Model, count: int, made_as: Any = None
+) -> Stack:
+    """The stack of models like this one in what a file holds; its tensors are taken out. made_as: how it
+    describes them, where `build` made this one."""
     stack = Stack(model, count)
     declared = {f"{group}.{key}": ((count, *shape), dtype.name) for key, shape, dtype in stack.shapes()}
     with reading(path, "does not fit its models"):
         contents.check(tensors, declared)
     for key in stack.arrays:
         stack.arrays[key] = tensors.pop(f"{group}.{key}")
+    if made_as is not None:
+        _warn_of_another(path, made_as, model)
     return stack
+
+
+def _warn_of_another(path: Path, description: Any, made: Model) -> None:
+    """Where `build` made a model that takes the weights of a file, but is not what the file describes."""
+    described = json.loads(json.dumps(structure(made)))
+    told = [
+        f"{name} had other settings than {part!r:.200}, which build made"
+        for name, part in (("net", made.net), ("loss", made.loss))
+        if description[name] != described[name]
+    ]
+    told += [
+        f"{name} was {there!r:.80}, but build made {here!r}"
+        for name, there, here in (
+            ("precision", description.get("precision", "float32"), made.precision),
+            ("like", description.get("like"), made.like),
+        )
+        if there != here
+    ]
+    if told:
+        warn(f"{path} holds models whose {'; whose '.join(told)}", RuntimeWarning)
 
 
 def write(path: Path, kind: str, tensors: dict[str, np.ndarray], written: dict[str, Any]) -> None:

@@ -47,6 +47,8 @@ class Metric(NamedTuple):
     least: int = 0
     # Whether it compares numbers with numbers, so that both have one shape.
     compares: bool = False
+    # Whether it takes each output by itself, so that these have to be told from places and steps.
+    apart: bool = False
     # Whether it is a function of the user's.
     own: bool = False
 
@@ -71,13 +73,16 @@ def chosen(argument: str, given: Any, loss: Loss | None) -> Metric | None:
         if loss is not None and not loss.in_units_of_y and not isinstance(loss, TracedLoss):
             raise _unfit(argument, given, loss, "numbers like the network's output")
         function, better = OF_NUMBERS[given]
-        return Metric(given, lambda _, *seen: function(as_numbers(*seen)), better, compares=True)
+        return Metric(
+            given, lambda _, *seen: function(as_numbers(*seen)), better, compares=True, apart=given == "r2"
+        )
     if given in OF_CLASSES or given == ACCURACY:
         if loss is None or not loss.metric:
             raise _unfit(argument, given, loss, "classes")
         if given == ACCURACY:
             return None
-        return Metric(given, lambda *seen: _of_classes(OF_CLASSES[given], *seen), "max")
+        apart = not isinstance(loss, ClassLoss)
+        return Metric(given, lambda *seen: _of_classes(OF_CLASSES[given], *seen), "max", apart=apart)
     known = ELSEWHERE.get(given)
     near = f"; here it is {known!r}" if known else did_you_mean(given, NAMES)
     raise ValueError(

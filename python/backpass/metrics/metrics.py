@@ -15,7 +15,9 @@ class Metrics:
     """The metrics of a model; `outputs` has (prefix, name of the output, its loss, its metrics), of one output a single entry."""
 
     def __init__(self, given: Any, loss: Loss | None) -> None:
-        self.given = given
+        self._given = _copied(given)
+        # By inputs, for each output of a network the dimension that holds its outputs.
+        self.along: dict[Any, Any] = {}
         several = loss.of_outputs() if loss else []
         if not several:
             self.outputs: list[tuple[str, str, Loss | None, list[Metric]]] = [
@@ -27,6 +29,11 @@ class Metrics:
             (f"{prefix}_", name, one, _of_one(arranged[name][0], arranged[name][1], one))
             for prefix, name, one in several
         ]
+
+    @property
+    def given(self) -> Any:
+        """What was given: a copy, for what is computed changes only where other metrics are assigned."""
+        return _copied(self._given)
 
     @property
     def better(self) -> dict[str, str]:
@@ -48,14 +55,14 @@ class Metrics:
 
         return names(self.given), sorted(functions)
 
-    def check(self, output: Any, target: Any, weighted: str, lengths: bool) -> None:
+    def check(self, output: Any, along: Any, target: Any, weighted: str, lengths: bool) -> None:
         """ValueError where data do not fit: before the first step.
 
-        output: the shape of a row of the network's output, or Several. target: shape and dtype of a row of y, or Several.
-        weighted: the argument that weighs rows, "" for none.
+        output: the shape of a row of the network's output, or Several. along: the dimension of its outputs, 0 if unknown, or
+        Several. target: shape and dtype of a row of y, or Several. weighted: the argument that weighs rows, "" for none.
         """
         for prefix, name, loss, metrics in self.outputs:
-            shape, of_y = (part.parts[name] if name else part for part in (output, target))
+            shape, at, of_y = (part.parts[name] if name else part for part in (output, along, target))
             for metric in metrics:
                 label = f"metrics has {prefix + metric.name!r}"
                 if weighted and not metric.weighs:
@@ -65,6 +72,11 @@ class Metrics:
                 if lengths and (loss is None or loss.weighs_rows):
                     raise ValueError(
                         f"{label} and lengths is given, but the loss does not say which steps count: expected one of nn"
+                    )
+                if metric.apart and not isinstance(shape, Several) and len(shape) > 1 and not at:
+                    raise ValueError(
+                        f"{label}, but which dimension of the network's output {shape} holds its outputs is not known: expected"
+                        " channels of a convolution, (N, steps, outputs), or a function (y, pred)"
                     )
                 if metric.least and not isinstance(shape, Several) and shape[-1] < metric.least:
                     raise ValueError(f"{label}, but the network has {shape[-1]} outputs")
@@ -76,6 +88,15 @@ class Metrics:
                         f"{label}, but a row of y is {described} and one of the network's output"
                         f" {shape.kind() if isinstance(shape, Several) else shape}, expected one shape"
                     )
+
+
+def _copied(given: Any) -> Any:
+    """Lists, tuples and dicts anew, with the same names and functions."""
+    if isinstance(given, Mapping):
+        return {name: _copied(entries) for name, entries in given.items()}
+    if isinstance(given, list | tuple):
+        return [*map(_copied, given)] if isinstance(given, list) else tuple(map(_copied, given))
+    return given
 
 
 def _of_one(argument: str, given: Any, loss: Loss | None) -> list[Metric]:

@@ -23,17 +23,38 @@ class Pairs(NamedTuple):
         return float((weight * each).sum() / total) if total else float("nan")
 
 
+def outputs_last(
+    pred: np.ndarray, target: np.ndarray, weight: np.ndarray | None, along: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """The same with the outputs, such as channels, in the last dimension instead of `along`; the weights are alike in all."""
+    if along in (0, target.ndim - 1):
+        return pred, target, weight
+    if weight is not None:
+        each = np.broadcast_to(
+            weight.reshape(*weight.shape, *[1] * (target.ndim - weight.ndim)), target.shape
+        )
+        weight = each.take(0, axis=along)
+    return np.moveaxis(pred, along, -1), np.moveaxis(target, along, -1), weight
+
+
 def as_numbers(pred: np.ndarray, target: np.ndarray, weight: np.ndarray | None, padded: bool) -> Pairs:
     """(M, O) in float64. padded: whether a weight of 0 says that a row lies behind the end of a sequence.
 
-    A weight for each element makes each a row of its own, as in the losses.
+    The last dimension holds the outputs. A weight for each element makes each a row of its own, as in the losses.
     """
+    if weight is not None and weight.ndim < target.ndim - 1:
+        rows = weight.reshape(*weight.shape, *[1] * (target.ndim - 1 - weight.ndim))
+        weight = np.broadcast_to(rows, target.shape[:-1])
     columns = (
         1 if target.ndim == 1 or (weight is not None and weight.shape == target.shape) else target.shape[-1]
     )
-    shape = (target.size // columns if columns else 0, columns)
+    count = target.size // columns if columns else 0
+    # A loss may take more outputs than targets, such as a mean and a variance.
+    outputs = pred.size // count if count else columns
     pairs = Pairs(
-        pred.reshape(shape).astype(np.float64), target.reshape(shape).astype(np.float64), _flat(weight)
+        pred.reshape(count, outputs).astype(np.float64),
+        target.reshape(count, columns).astype(np.float64),
+        _flat(weight),
     )
     return _counted(pairs, padded)
 

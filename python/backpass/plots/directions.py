@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from ..data.arrays import as_array
+
 
 def random_direction(
     weights: Mapping[str, np.ndarray], still: set[str], generator: np.random.Generator
@@ -31,15 +33,21 @@ def given_directions(directions: Any, weights: Mapping[str, np.ndarray]) -> list
     for number, direction in enumerate(directions):
         if not isinstance(direction, Mapping):
             raise TypeError(f"directions[{number}] is {direction!r:.80}, expected a dict of arrays")
+        drawn = {name: np.zeros(weight.shape) for name, weight in weights.items()}
         for name, given in direction.items():
             if name not in weights:
                 raise ValueError(
                     f"directions[{number}] has {name!r}, expected names among {[*weights]!r:.200}"
                 )
-            if np.shape(given) != weights[name].shape:
-                raise ValueError(
-                    f"directions[{number}][{name!r}] has shape {np.shape(given)}, expected {weights[name].shape}"
-                )
-        zeros = {name: np.zeros(weight.shape) for name, weight in weights.items()}
-        found.append(zeros | {name: np.asarray(given, np.float64) for name, given in direction.items()})
+            drawn[name] = _checked(f"directions[{number}][{name!r}]", given, weights[name].shape)
+        found.append(drawn)
     return found
+
+
+def _checked(argument: str, given: Any, shape: tuple[int, ...]) -> np.ndarray:
+    array = as_array(argument, given).astype(np.float64)
+    if array.shape != shape:
+        raise ValueError(f"{argument} has shape {array.shape}, expected {shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{argument} holds NaN or infinity")
+    return array

@@ -14,12 +14,15 @@ from ..engine.own_loss import call_loss
 from ..engine.passes import predict_inputs, rows_as_they_are
 from ..losses.base import ClassLoss, Loss
 from ..ops.formulas import sigmoid
-from ..program import Builder, Rows, Several, Target, Tensor
+from ..program import Builder, InputSpec, Rows, Several, Target, Tensor
 from .chunk import checked_chunk, comes_in_chunks, is_sequence_of_chunks, prefetch, unpacked
-from .measured import Seen, measured, tensors
+from .measured import Seen, measured, outputs_of, tensors
 
 if TYPE_CHECKING:
     from ..metrics import Metrics
+
+# A chunk by its name, and the shape of a row of its output.
+Alike = tuple[str, Any]
 
 
 def evaluated(
@@ -32,7 +35,7 @@ def evaluated(
     """Loss and metrics of checked data; of several outputs the sum of their losses, and each one's as well."""
     counted, seen = _counted(engine, inputs, target, weight)
     found = {key: value for key, (value, _) in counted.items()}
-    return found | (_measured(engine, metrics, inputs, seen) if metrics else {})
+    return found | (measured(engine, metrics, inputs.specs(1, engine.dtype), seen) if metrics else {})
 
 
 def better_of_evaluation(engine: Engine) -> dict[str, str]:
@@ -46,17 +49,25 @@ def better_of_evaluation(engine: Engine) -> dict[str, str]:
     return found | (engine.metrics.better if engine.metrics else {})
 
 
-def _measured(engine: Engine, metrics: "Metrics", inputs: Inputs, seen: Seen) -> dict[str, float]:
-    return measured(engine, metrics, inputs.specs(1, engine.dtype), seen)
-
-
 def check_metrics(
     engine: Engine, metrics: "Metrics | None", inputs: Inputs, target: Target, weighted: str
 ) -> None:
     """ValueError where metrics do not fit checked data. weighted: the argument that weighs the rows, "" for none."""
     if metrics:
-        output = engine.plans.output_shape(inputs.specs(1, engine.dtype))
-        metrics.check(output, target, weighted, inputs.lengths is not None)
+        specs = inputs.specs(1, engine.dtype)
+        output, along = engine.plans.output_shape(specs), outputs_of(engine, metrics, specs)
+        metrics.check(output, along, target, weighted, inputs.lengths is not None)
+
+
+def first_alike(engine: Engine, name: str, inputs: Inputs, first: Alike | None) -> Alike:
+    """The first of several chunks whose metrics are computed together; ValueError where this one's rows have another shape."""
+    shape = engine.plans.output_shape(inputs.specs(1, engine.dtype))
+    if first and shape != first[1]:
+        raise ValueError(
+            f"{name}: a row of the network's output is {shape!r}, expected {first[1]!r} as of {first[0]}: metrics are computed"
+            " of all chunks together"
+        )
+    return first or (name, shape)
 
 
 def _counted(
@@ -129,6 +140,9 @@ def evaluated_chunks(
         raise ValueError(f"{name} are chunks, but the loss is a callable; expected arrays, or memory maps")
     results: list[dict[str, tuple[float, float]]] = []
     rows: list[Seen] = []
+    # Of a chunk whose rows metrics are computed from, one that has lengths if there is one.
+    specs: tuple[InputSpec, ...] = ()
+    first: Alike | None = None
     for number in range(len(chunks)):
         prefetch(chunks, number + 1)
         inputs, target, weight = checked_chunk(engine, f"{name}[{number}]", chunks[number])
@@ -136,6 +150,9 @@ def evaluated_chunks(
             check_metrics(
                 engine, metrics, inputs, target_of(target), "" if weight is None else "sample_weight"
             )
+            if metrics:
+                first = first_alike(engine, f"{name}[{number}]", inputs, first)
+                specs = inputs.specs(1, engine.dtype) if inputs.lengths is not None or not specs else specs
             result, seen = _counted(engine, inputs, target, weight)
             results.append(result)
             rows += [seen] if metrics else []
@@ -147,7 +164,7 @@ def evaluated_chunks(
     if outputs := engine.loss.of_outputs():
         weights = engine.loss.weights
         found["loss"] = sum(weights[name] * found[f"{prefix}_loss"] for prefix, name, _ in outputs)
-    return found | (_measured(engine, metrics, inputs, Seen.joined(rows)) if metrics else {})
+    return found | (measured(engine, metrics, specs, Seen.joined(rows)) if metrics else {})
 
 
 def _mean(counted: list[tuple[float, float]]) -> float:

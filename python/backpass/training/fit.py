@@ -19,7 +19,7 @@ from ..program.carried import Carried
 from ..system.signals import held, opened
 from .chunk import are_chunks, checked_chunk, comes_in_chunks, is_sequence_of_chunks, unpacked
 from .chunks import ChunkLoop, Chunks
-from .evaluate import better_of_evaluation, check_metrics, evaluated, evaluated_chunks
+from .evaluate import Alike, better_of_evaluation, check_metrics, evaluated, evaluated_chunks, first_alike
 from .fingerprint import NO_DATA, Fingerprint
 from .loops import EpochLoop, Loop
 from .parallel import ParallelLoop
@@ -48,9 +48,12 @@ class Validation:
             self.fingerprint = Fingerprint.of(data, engine.dtype)
         better = {f"val_{name}": better for name, better in better_of_evaluation(engine).items()}
         self.better = better if data or chunks is not None else {}
-        for inputs, target, weight in checked_chunks:
+        first: Alike | None = None
+        for number, (inputs, target, weight) in enumerate(checked_chunks):
             weighted = "" if weight is None else "sample_weight"
             check_metrics(engine, self.metrics, inputs, target_of(target), weighted)
+            if self.metrics:
+                first = first_alike(engine, f"validation_data[{number}]", inputs, first)
 
     def epoch_begins(self, epoch: int) -> None:
         pass

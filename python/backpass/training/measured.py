@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..engine.engine import Engine
+from ..engine.plans import of_rows
 from ..losses import Loss
-from ..program import Builder, InputSpec, Rows, Tensor, as_given, on_each
+from ..losses.base import ClassLoss
+from ..program import Builder, InputSpec, Rows, Tensor, as_given, on_each, outputs_along, parts_of
 
 if TYPE_CHECKING:
     from ..metrics import Metrics
@@ -23,7 +25,7 @@ class Seen(NamedTuple):
 
     @classmethod
     def joined(cls, several: Sequence["Seen"]) -> "Seen":
-        """The rows of several data sets, one behind the other."""
+        """The rows of several data sets of one shape, one behind the other; where one has lengths, all steps of others count."""
         weights: Any = None
         if any(seen.weight is not None for seen in several):
             shape = next(seen.weight.shape[1:] for seen in several if seen.weight is not None)
@@ -34,7 +36,10 @@ class Seen(NamedTuple):
                 ]
             )
         lengths = {
-            steps: np.concatenate([seen.lengths[steps] for seen in several]) for steps in several[0].lengths
+            steps: np.concatenate(
+                [seen.lengths.get(steps, np.full(len(seen.target), steps)) for seen in several]
+            )
+            for steps in dict.fromkeys(steps for seen in several for steps in seen.lengths)
         }
         return cls(
             on_each(lambda *arrays: np.concatenate(arrays), *(seen.pred for seen in several)),
@@ -56,19 +61,35 @@ def _mark(pred: Tensor, along: int) -> None:
     pred.along = along
 
 
+def outputs_of(engine: Engine, metrics: "Metrics", inputs: tuple[InputSpec, ...]) -> Any:
+    """For each output the dimension that holds its outputs, 0 if unknown. inputs: of a single row."""
+    shapes = engine.plans.output_shape(inputs)
+    if all(len(shape) == 1 for shape in parts_of(shapes)):  # most often, and quick
+        return on_each(len, shapes)
+    if inputs not in metrics.along:
+        metrics.along[inputs] = outputs_along(engine.net, engine.dtype, of_rows(inputs, engine.plans.few))
+    return metrics.along[inputs]
+
+
 def measured(
     engine: Engine, metrics: "Metrics", inputs: tuple[InputSpec, ...], seen: Seen
 ) -> dict[str, float]:
     """Each metric by its name in the logs. inputs: of a single row."""
-    tensor = tensors(engine, inputs, seen)
+    from ..metrics.pairs import outputs_last  # here: `import backpass` is to be quick
+
+    tensor, along = tensors(engine, inputs, seen), outputs_of(engine, metrics, inputs)
+    padded = bool(seen.lengths)
     found: dict[str, float] = {}
     for prefix, name, loss, chosen in metrics.outputs:
-        values: tuple[Any, Any] = tensor, seen.target
-        pred, target = (value.parts[name] if name else value for value in values)
+        values: tuple[Any, ...] = tensor, seen.target, along
+        pred, target, at = (value.parts[name] if name else value for value in values)
         arrays = as_given(on_each(lambda one: one.array, pred)), as_given(target)
         weight = weighed(engine, loss, pred, target, seen) if chosen else None
         for metric in chosen:
-            found[prefix + metric.name] = metric.compute(loss, *arrays, weight, bool(seen.lengths))
+            # A function gets steps that count as rows of outputs, all else as it is.
+            turns = metric.apart or (metric.own and padded and not isinstance(loss, ClassLoss))
+            own, y, weights = outputs_last(*arrays, weight, at) if turns else (*arrays, weight)
+            found[prefix + metric.name] = metric.compute(loss, own, y, weights, padded)
     return found
 
 
