@@ -82,7 +82,8 @@ class Model:
         dtype: "float32" (default) or "float64": of the weights, and of what X is converted to.
         seed: an integer of at least 0, default 0. It fixes initial weights, shuffling and dropout: the same bits each time.
         like: "torch" (what the defaults are), "keras" or "sklearn": initial weights, settings of normalisations, optimizers and
-            losses as that library has them, wherever none is given; default None. [Numerical conventions](../numerics.md).
+            losses as that library has them, wherever none is given; default None. Of a loss or an optimizer that is given the
+            model then holds a copy, where something follows: `model.optimizer`. [Numerical conventions](../numerics.md).
         loss_weights: of several outputs what each loss counts, arranged like `loss`; default None: 1 each.
         metrics: what `fit` and `evaluate` compute besides the loss, default nothing (accuracy is there where y are classes).
             "mae", "mse", "rmse", "r2" of numbers; "auc", "f1", "precision", "recall" (of the second of two classes, else the mean
