@@ -883,11 +883,14 @@ def load_onnx(
     backend: Literal["auto", "native", "numba", "numpy"] = "auto",
     threads: int | None = None,
     seed: int = 0,
+    **options: Any,
 ) -> Model:
     """The network of an ONNX file as a model that goes on training; needs `pip install "backpass[onnx]"`.
 
     Arrays of the file that are weights become parameters under their names; running statistics are followed again. Dropout acts
-    while training. Only operators count that the outputs need.
+    while training. Only operators count that the outputs need. A file of bp.export.onnx says which arrays are weights. Of others
+    they are those of products, normalisations and tables, and further arrays of several numbers. Not so: settings such as limits;
+    what is subtracted from an input, or divides or scales it, before anything else; arrays in Constant nodes beside the first.
 
     Args:
         path: the file, of opset 13 or newer. Nothing in it is executed, and nothing outside it is read.
@@ -897,6 +900,7 @@ def load_onnx(
         backend: "auto" (default), "native", "numba" or "numpy".
         threads: the most threads to use, default None: what bp.get_num_threads() says.
         seed: of what is random in training, default 0.
+        options: other arguments of bp.Model: metrics, like, loss_weights, precision; dtype by default that of the file.
 
     Shapes: inputs and outputs are those of the file, of any number of rows, which come first. dtype: float64 where the file's
     numbers have it, else float32.
@@ -915,6 +919,7 @@ def load_onnx(
 
     get_backend(backend)  # if it is missing, that is what to say
     place, net, dtype = network(path, outputs)
-    model = Model(net, loss, optimizer, backend=backend, threads=threads, dtype=np.dtype(dtype), seed=seed)
+    options = {"dtype": np.dtype(dtype), **options}
+    model = Model(net, loss, optimizer, backend=backend, threads=threads, seed=seed, **options)
     check(place, model.engine)
     return model

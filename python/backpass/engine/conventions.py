@@ -81,7 +81,7 @@ def follow_layers(like: str | None, net: Module) -> None:
 
 
 def following(like: str | None, part: Part) -> Part:
-    """A loss or an optimizer with what it was not given; where that changes something a copy, as another model may have it too."""
+    """A loss or an optimizer with what it was not given; where that changes it a copy, as another model may have it too."""
     if like is None:
         return part
     if isinstance(part, ParameterGroups):
