@@ -715,6 +715,7 @@ class Model:
 
         A Sequential becomes a torch.nn.Sequential, and every layer its namesake. Recurrent layers and attentions give one tensor
         there, as they do here; layers that PyTorch lacks, such as nn.Residual, are small modules under `backpass.export.torch`.
+        It computes in the model's dtype, whatever `precision` is.
 
         Returns a torch.nn.Module; `bp.from_torch` takes it back.
 
@@ -735,7 +736,7 @@ class Model:
         """The network as a fitted estimator of scikit-learn: an MLPClassifier where the loss is of classes, else an MLPRegressor.
 
         Its weights are copies, its classes the indices 0, 1, ...; `partial_fit` goes on with fresh moments. It predicts what
-        this model predicts. Dropout is left out. `bp.from_sklearn` takes it back.
+        this model predicts, in its dtype whatever `precision` is. Dropout is left out. `bp.from_sklearn` takes it back.
 
         Returns the estimator, with the solver and the learning rate of an SGD or Adam.
 
