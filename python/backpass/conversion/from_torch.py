@@ -28,8 +28,8 @@ def from_torch(
 
     Raises:
         TypeError: module is no torch.nn.Module. ValueError: a layer without a counterpart, by its name; an argument of a layer
-            that its counterpart lacks; a forward, hooks, buffers or parametrizations of its own; a part of a transformer layer that
-            is another than its arguments make. ImportError: PyTorch is missing.
+            that its counterpart lacks; a forward, hooks, buffers or parametrizations of its own; a part of a transformer layer
+            that is another than its arguments make. ImportError: PyTorch is missing.
 
     Example:
         >>> import torch
