@@ -82,7 +82,8 @@ class Model:
         dtype: "float32" (default) or "float64": of the weights, and of what X is converted to.
         seed: an integer of at least 0, default 0. It fixes initial weights, shuffling and dropout: the same bits each time.
         like: "torch" (what the defaults are), "keras" or "sklearn": initial weights, settings of normalisations, optimizers and
-            losses as that library has them, wherever none is given; default None. [Numerical conventions](../numerics.md).
+            losses as that library has them, wherever none is given; default None. Of a loss or an optimizer that is given the
+            model then holds a copy, where something follows: `model.optimizer`. [Numerical conventions](../numerics.md).
         loss_weights: of several outputs what each loss counts, arranged like `loss`; default None: 1 each.
         metrics: what `fit` and `evaluate` compute besides the loss, default nothing (accuracy is there where y are classes).
             "mae", "mse", "rmse", "r2" of numbers; "auc", "f1", "precision", "recall" (of the second of two classes, else the mean
@@ -715,6 +716,7 @@ class Model:
 
         A Sequential becomes a torch.nn.Sequential, and every layer its namesake. Recurrent layers and attentions give one tensor
         there, as they do here; layers that PyTorch lacks, such as nn.Residual, are small modules under `backpass.export.torch`.
+        It computes in the model's dtype, whatever `precision` is.
 
         Returns a torch.nn.Module; `bp.from_torch` takes it back.
 
@@ -735,7 +737,7 @@ class Model:
         """The network as a fitted estimator of scikit-learn: an MLPClassifier where the loss is of classes, else an MLPRegressor.
 
         Its weights are copies, its classes the indices 0, 1, ...; `partial_fit` goes on with fresh moments. It predicts what
-        this model predicts. Dropout is left out. `bp.from_sklearn` takes it back.
+        this model predicts, in its dtype whatever `precision` is. Dropout is left out. `bp.from_sklearn` takes it back.
 
         Returns the estimator, with the solver and the learning rate of an SGD or Adam.
 
@@ -883,11 +885,14 @@ def load_onnx(
     backend: Literal["auto", "native", "numba", "numpy"] = "auto",
     threads: int | None = None,
     seed: int = 0,
+    **options: Any,
 ) -> Model:
     """The network of an ONNX file as a model that goes on training; needs `pip install "backpass[onnx]"`.
 
     Arrays of the file that are weights become parameters under their names; running statistics are followed again. Dropout acts
-    while training. Only operators count that the outputs need.
+    while training. Only operators count that the outputs need. A file of bp.export.onnx says which arrays are weights. Of others
+    they are those of products, normalisations and tables, and further arrays of several numbers. Not so: settings such as limits;
+    what is subtracted from an input, or divides or scales it, before anything else; arrays in Constant nodes beside the first.
 
     Args:
         path: the file, of opset 13 or newer. Nothing in it is executed, and nothing outside it is read.
@@ -897,6 +902,7 @@ def load_onnx(
         backend: "auto" (default), "native", "numba" or "numpy".
         threads: the most threads to use, default None: what bp.get_num_threads() says.
         seed: of what is random in training, default 0.
+        options: other arguments of bp.Model: metrics, like, loss_weights, precision; dtype by default that of the file.
 
     Shapes: inputs and outputs are those of the file, of any number of rows, which come first. dtype: float64 where the file's
     numbers have it, else float32.
@@ -915,6 +921,7 @@ def load_onnx(
 
     get_backend(backend)  # if it is missing, that is what to say
     place, net, dtype = network(path, outputs)
-    model = Model(net, loss, optimizer, backend=backend, threads=threads, dtype=np.dtype(dtype), seed=seed)
+    options = {"dtype": np.dtype(dtype), **options}
+    model = Model(net, loss, optimizer, backend=backend, threads=threads, seed=seed, **options)
     check(place, model.engine)
     return model

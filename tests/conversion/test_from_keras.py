@@ -142,6 +142,36 @@ def test_models_within_models_and_frozen_layers() -> None:
     assert moved == {"0.weight", "0.bias", "2.weight", "2.bias"}
 
 
+def test_layers_of_one_name(tmp_path: Path) -> None:
+    """In models within models names come again: each layer has the weights of its place."""
+    k = keras().layers
+    first = keras().Input((6,))
+    inner = keras().Model(first, k.Dense(6, name="dense")(first), name="inner")
+    other = keras().Sequential([keras().Input((6,)), k.Dense(6, "tanh", name="dense")], name="other")
+    theirs = keras().Sequential([keras().Input((6,)), inner, other, k.Dense(6, name="dense")])
+    theirs.save(tmp_path / "m.keras")
+    x = numbers(6)
+    for source in (theirs, tmp_path / "m.keras"):
+        got = bp.from_keras(source).predict(x)
+        np.testing.assert_allclose(got, theirs.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
+    inner.layers[-1].kernel_regularizer = keras().regularizers.L2(0.1)
+    with pytest.raises(ValueError, match=r"layer 'inner/dense', Dense, cannot .*: kernel_regularizer is"):
+        bp.from_keras(theirs)
+
+
+def test_a_list_of_one_output_and_its_directions() -> None:
+    """What is written otherwise, and computes the same, is taken over."""
+    k = keras().layers
+    first = keras().Input((5, 3))
+    both = k.Bidirectional(k.LSTM(2), backward_layer=k.LSTM(2, go_backwards=True, name="other"))
+    theirs = keras().Model([first], [k.Dense(2)(both(first))])
+    x = numbers(5, 3)
+    want = theirs.predict(x, verbose=0)
+    np.testing.assert_allclose(
+        bp.from_keras(theirs).predict(x), want[0] if isinstance(want, list) else want, atol=1e-5
+    )
+
+
 def test_float64_and_arguments() -> None:
     theirs = keras().Sequential([keras().Input((3,)), keras().layers.Dense(2, dtype="float64")])
     model = bp.from_keras(theirs, "mae", "sgd", backend="numpy", like="torch")
@@ -154,6 +184,12 @@ def branches(k: Any) -> Any:
     return keras().Model(first, k.Add()([k.Dense(3)(first), first]))
 
 
+def inner_output(k: Any) -> Any:
+    first = keras().Input((3,))
+    a = k.Dense(3, name="a")(first)
+    return keras().Model(first, [a, k.Dense(2, name="b")(a)])
+
+
 def two_heads(k: Any) -> Any:
     first = keras().Input((3,))
     a = k.Dense(3, name="a")(first)
@@ -163,6 +199,7 @@ def two_heads(k: Any) -> Any:
 REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "branches": (branches, "layer 'add.*reads 'dense.*', 'input.*', expected .* alone: a network with branches"),
     "two heads": (two_heads, "layer 'b' reads 'input.*', expected 'a' alone"),
+    "an output within": (inner_output, r"output_layers of 'functional.*' are \['a', 'b'\], expected \['b'\]: a network of"),
     "unknown": (lambda k: [k.Rescaling(0.1)], "layer 'rescaling.*', Rescaling, has no counterpart"),
     "mask": (lambda k: [k.Embedding(3, 2, mask_zero=True)], "mask_zero is True, expected False: here fit and predict take"),
     "causal": (lambda k: [k.Reshape((3, 1)), k.Conv1D(2, 2, padding="causal")], "Reshape, has no counterpart"),
@@ -170,6 +207,28 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "other gates": (lambda k: [k.LSTM(2, activation="relu")], "activation is 'relu', expected 'tanh'"),
     "old gru": (lambda k: [k.GRU(2, reset_after=False)], "reset_after is False, expected True"),
     "sum": (lambda k: [k.Bidirectional(k.LSTM(2), merge_mode="sum")], "merge_mode is 'sum', expected 'concat'"),
+    "flattened": (
+        lambda k: [k.Flatten(data_format="channels_first")], "data_format is 'channels_first', expected 'channels_last'"
+    ),
+    "noise": (lambda k: [k.Dropout(0.5, noise_shape=(None, 1, 3))], "noise_shape is .*, expected None"),
+    "regularizer": (lambda k: [k.Dense(2, kernel_regularizer="l2")], "kernel_regularizer is .*, expected None"),
+    "constraint": (lambda k: [k.LSTM(2, bias_constraint="non_neg")], "bias_constraint is .*, expected None"),
+    "of an inner layer": (
+        lambda k: [k.TimeDistributed(k.Dense(2, bias_regularizer="l1"))], "bias_regularizer is .*, expected None"
+    ),
+    "an inner layer is frozen": (
+        lambda k: [k.Bidirectional(k.GRU(2, trainable=False))], "trainable of its layer is False, expected True"
+    ),
+    "another way back": (
+        lambda k: [k.Bidirectional(
+            k.LSTM(2), backward_layer=k.LSTM(2, go_backwards=True, recurrent_activation="hard_sigmoid")
+        )],
+        "recurrent_activation of its backward_layer is 'hard_sigmoid', expected 'sigmoid'",
+    ),
+    "another layer back": (
+        lambda k: [k.Bidirectional(k.LSTM(2), backward_layer=k.GRU(2, go_backwards=True))], "backward_layer is a GRU, expected"
+    ),
+    "frozen statistics": (lambda k: [k.BatchNormalization(trainable=False)], "trainable is False, expected True: in training"),
     "states": (lambda k: [k.LSTM(2, stateful=True)], "stateful is True, expected False"),
 }  # fmt: skip
 

@@ -168,6 +168,18 @@ def test_layers_without_a_counterpart(config: Callable[[Any], Any], message: str
         bp.from_keras(changed(tmp_path / "m.keras", config))
 
 
+def test_parts_that_grow_beyond_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "m.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", "{}")
+        archive.writestr("model.weights.h5", bytes(1 << 25))
+    with pytest.raises(
+        bp.CheckpointError,
+        match=r"model.weights.h5 has 33,554,432 bytes once it is unpacked, expected at most",
+    ):
+        bp.from_keras(path)
+
+
 def test_files_that_are_cut_or_none(tmp_path: Path) -> None:
     path = shutil.copy(KERAS_FILE, tmp_path / "cut.keras")
     data = path.read_bytes()

@@ -75,6 +75,18 @@ def test_training_goes_on(task: str, name: str) -> None:
     np.testing.assert_allclose(*predictions(model, estimator), rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.filterwarnings("ignore:Got `batch_size` less than 1 or larger")
+@pytest.mark.parametrize("cls", [MLPRegressor, ours.MLPRegressor])
+@pytest.mark.parametrize("early", [False, True])
+def test_batches_larger_than_the_data(cls: Any, early: bool) -> None:
+    """Both libraries take all rows then, of which early stopping sets some aside: alpha counts over these."""
+    estimator = cls(
+        hidden_layer_sizes=(3,), batch_size=500, alpha=0.3, early_stopping=early, max_iter=3, random_state=0
+    ).fit(X, Y["a number"])
+    decay = bp.from_sklearn(estimator).optimizer.groups[0].weight_decay
+    assert decay == pytest.approx(0.3 / (54 if early else 60))
+
+
 @pytest.mark.parametrize("task", Y)
 def test_there_and_back(task: str) -> None:
     model = bp.from_sklearn(fitted(task, activation="tanh"))

@@ -24,7 +24,8 @@ LAYERS = [name for name in sample_layers() if name != "TransformerEncoder"]
 OWN_FORWARD = [
     name for name, (make, _) in NETS.items() if isinstance(make(), nn.Module) and name != "dilated"
 ]
-TAKEN = [name for name in NETS if name not in (*OWN_FORWARD, "dilated")]
+# A net of RandomCrop, which is one of those.
+TAKEN = [name for name in NETS if name not in (*OWN_FORWARD, "dilated", "cropped")]
 
 
 def torch() -> Any:
@@ -200,6 +201,27 @@ def hooked() -> Any:
     return layer
 
 
+def set_forward() -> Any:
+    layer = torch().nn.Linear(2, 2)
+    layer.forward = lambda x: x
+    return torch().nn.Sequential(layer)
+
+
+def buffered() -> Any:
+    layer = torch().nn.Linear(2, 2)
+    layer.register_buffer("scale", torch().ones(2))
+    return torch().nn.Sequential(layer)
+
+
+def transformer(**parts: Any) -> Any:
+    """A layer of which parts are others than it was made with."""
+    layer = torch().nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
+    for name, value in parts.items():
+        *path, key = name.split("__")
+        setattr(layer.get_submodule(".".join(path)), key, value)
+    return layer
+
+
 REFUSED = {
     "own forward": (own_forward, r"module '0', Net, has a forward of its own: put `from backpass import nn`"),
     "unknown": (lambda: torch().nn.Sequential(torch().nn.Conv3d(1, 1, 1)), "module '0', Conv3d, has no counterpart"),
@@ -216,7 +238,17 @@ REFUSED = {
     ),
     "weight norm": (
         lambda: torch().nn.utils.parametrizations.weight_norm(torch().nn.Linear(2, 2)),
-        "ParametrizedLinear has a forward of its own",
+        "ParametrizedLinear has parametrizations: .*remove_parametrizations first",
+    ),
+    "a forward that was set": (set_forward, "module '0', Linear, has a forward that was set on it"),
+    "a buffer": (buffered, r"module '0', Linear, has 'scale', which Linear\(2, 2\) does not have"),
+    "another eps": (lambda: transformer(norm2__eps=0.1), r"TransformerEncoderLayer .*: norm2 is .*eps=0.1\), expected LayerNorm"),
+    "another dropout": (lambda: transformer(dropout1__p=0.7), r"TransformerEncoderLayer .*: dropout1 is Dropout\(p?=?0.7\)"),
+    "a dropout within": (lambda: transformer(self_attn__dropout=0.3), r".*: self_attn is .*dropout=0.3.*, expected Multihead"),
+    "no norm": (lambda: transformer(norm1=torch().nn.Identity()), r"TransformerEncoderLayer cannot be taken over: .*'eps'"),
+    "another norm": (lambda: transformer(norm1=torch().nn.RMSNorm(4, 1e-5)), r"TransformerEncoderLayer .*: norm1 is RMSNorm"),
+    "an inner forward": (
+        lambda: transformer(linear1__forward=lambda x: x), "module 'linear1', Linear, has a forward that was set"
     ),
     "meta": (lambda: torch().nn.Linear(2, 2, device="meta"), "weight is on the device meta"),
 }  # fmt: skip

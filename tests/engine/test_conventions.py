@@ -55,8 +55,7 @@ def test_optimizers_by_name_given_and_assigned(like: Any, name: Any) -> None:
 def test_what_is_given_stays() -> None:
     given = optim.RMSprop(0.1, 0.99, momentum=0.5, eps_inside=False)
     model = bp.Model(net(), optimizer=given, like="keras")
-    assert model.optimizer is given
-    assert repr(given) == "RMSprop(lr=0.1, eps=1e-07, momentum=0.5, lr_in_velocity=True)"
+    assert repr(model.optimizer) == "RMSprop(lr=0.1, eps=1e-07, momentum=0.5, lr_in_velocity=True)"
     norms = nn.Sequential(nn.BatchNorm1d(6, 1e-5), nn.BatchNorm1d(6, momentum=0.1, unbiased=True))
     bp.Model(norms, like="keras")
     assert repr(norms) == (
@@ -68,10 +67,42 @@ def test_what_is_set_later_stays() -> None:
     layer, optimizer = nn.LayerNorm(6), optim.Adam()
     layer.eps, optimizer.eps = 1e-5, 1e-8
     model = bp.Model(layer, optimizer=optimizer, like="keras")
-    assert (layer.eps, optimizer.eps, optimizer.eps_hat) == (1e-5, 1e-8, True)
-    model.optimizer.eps = 1e-3
+    assert (layer.eps, model.optimizer.eps, model.optimizer.eps_hat) == (1e-5, 1e-8, True)
+    model.optimizer.eps = optimizer.eps = 1e-3
+    assert model.optimizer.eps_hat
     model.optimizer = optimizer
-    assert optimizer.eps == 1e-3
+    assert (model.optimizer.eps, model.optimizer.eps_hat) == (1e-3, True)
+
+
+def test_objects_that_are_given_stay_as_they_are() -> None:
+    """They may be another model's; without anything to follow the model takes the object itself."""
+    parts = nn.MSELoss(), optim.SGD(0.1)
+    first = bp.Model(nn.Linear(6, 2), *parts)
+    before = repr(parts), first.evaluate(X, np.ones((12, 2)))
+    second = bp.Model(nn.Linear(6, 2), *parts, like="sklearn")
+    assert (repr(parts), first.evaluate(X, np.ones((12, 2)))) == before
+    assert repr(second.optimizer) == "SGD(lr=0.1, momentum=0.9, nesterov=True, lr_in_velocity=True)"
+    second.optimizer = parts[1]
+    assert repr(parts) == before[0]
+    groups: Any = optim.Adam([{"params": "weight"}, {"params": "bias", "eps": 1e-4}], clip_grad_norm=2.0)
+    shown = repr(groups)
+    third = bp.Model(nn.Linear(6, 2), optimizer=groups, like="keras")
+    assert repr(groups) == shown
+    assert third.optimizer.clip_grad_norm == 2.0
+    assert bp.Model(nn.Linear(6, 2), *parts, like="torch").optimizer is parts[1]
+    assert bp.Model(nn.Linear(6, 2), optimizer=third.optimizer, like="keras").optimizer is third.optimizer
+
+
+@pytest.mark.parametrize(
+    ("settings", "shown"),
+    [({"initial_accumulator_value": 0.0}, ""), ({"eps": 1e-7}, ", eps=1e-07")],
+)
+def test_two_settings_that_follow_together(settings: dict[str, Any], shown: str) -> None:
+    """An eps of 0 belongs to a total that does not start at 0: else the first step of a gradient of 0 is NaN."""
+    model = bp.Model(nn.Linear(6, 2), optimizer=optim.Adagrad(**settings), like="keras")
+    assert repr(model.optimizer) == f"Adagrad(lr=0.001{shown})"
+    model.fit(np.zeros((4, 6)), np.ones((4, 2)), epochs=1)
+    assert np.isfinite(model.net.weight).all()
 
 
 @pytest.mark.parametrize(
@@ -88,7 +119,7 @@ def test_nesterov_where_it_can_be(settings: dict[str, Any], shown: str) -> None:
 
 def test_groups_follow_too() -> None:
     first = nn.Linear(6, 5)
-    groups: Any = [{"params": first, "eps": 1e-4}, {"params": "1"}]
+    groups: Any = [{"params": first.parameters(), "eps": 1e-4}, {"params": "1"}]
     model = bp.Model(nn.Sequential(first, nn.Linear(5, 2)), optimizer=optim.Adam(groups), like="keras")
     assert [(one.eps, one.eps_hat) for one in model.optimizer.groups] == [(1e-4, True), (1e-7, True)]
     model.fit(X, np.zeros((12, 2)), epochs=1)

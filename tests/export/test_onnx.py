@@ -242,6 +242,29 @@ def test_what_is_no_model_is_refused(model: Any, tmp_path: Path) -> None:
         bp.export.onnx(model, tmp_path / "m.onnx")
 
 
+def test_precision_is_none_of_a_file(tmp_path: Path) -> None:
+    """A model of bfloat16 is written as one of float32, and so its modules and estimators compute."""
+    net = nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 2))
+    model = bp.Model(net, "mse", precision="bf16")
+    x = np.random.default_rng(0).standard_normal((5, 4)).astype(np.float32)
+    rounded = model.predict(x)
+    bp.export.onnx(model, tmp_path / "bf16.onnx")
+    (again,) = answers(tmp_path / "bf16.onnx", x)
+    estimator = model.to_sklearn()
+    c_of_bf16 = c_text(model, tmp_path)
+    model.precision = "float32"
+    exact = model.predict(x)
+    assert np.abs(rounded - exact).max() > 1e-4
+    np.testing.assert_allclose(again, exact, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(estimator.predict(x), exact, rtol=1e-5, atol=1e-6)
+    assert c_of_bf16 == c_text(model, tmp_path)
+
+
+def c_text(model: bp.Model, folder: Path) -> str:
+    bp.export.c(model, folder / "model.c")
+    return (folder / "model.c").read_text("utf-8")
+
+
 def test_paths_that_cannot_be_written_say_so(tmp_path: Path) -> None:
     model = bp.Model(nn.Linear(4, 3))
     with pytest.raises(IsADirectoryError, match=re.escape(str(tmp_path))):

@@ -104,6 +104,13 @@ def lstm(**attributes: Any) -> Any:
     return model_of(nodes, [*weights, ints("one", 1)], (5, 3))
 
 
+def naming(text: str) -> Any:
+    proto = model_of([node("MatMul", ["x", "w"], ["y"])], [WEIGHT])
+    entry = proto.metadata_props.add()
+    entry.key, entry.value = "backpass.parameters", text
+    return proto
+
+
 FILES: dict[str, tuple[Callable[[], Any], str]] = {
     "nothing": (lambda: b"", r"file\.onnx cannot be read"),
     "no protobuf": (lambda: b"\xff" * 100, r"is damaged or no ONNX file"),
@@ -160,6 +167,15 @@ FILES: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: lstm(activations=["Tanh", "Tanh", "Tanh"]), r"node 'the LSTM' .*activations are .*, expected \['Sigmoid', 'Tanh'"
     ),
     "clipped cells": (lambda: lstm(clip=3.0), r"node 'the LSTM' .*: clip is 3\.0, which backpass does not know"),
+    "a second output": (
+        lambda: model_of([node("MaxPool", ["x"], ["p", "i"], kernel_shape=[2]), node("Cast", ["i"], ["y"], to=1)], row=(2, 4)),
+        r"node 'the Cast' \(Cast\) reads 'i' of node 'the MaxPool' \(MaxPool\), an output that backpass does not have",
+    ),
+    "a mask": (
+        lambda: model_of([node("Dropout", ["x"], ["d", "y"])]), r"the network gives 'y' of node 'the Dropout' .*, an output that"
+    ),
+    "names without an end": (lambda: naming("[" * 200_000), r"its backpass\.parameters are \[+, expected a list of names"),
+    "names that are none": (lambda: naming("3"), r"its backpass\.parameters are 3, expected a list of names"),
     "a shape of the data": (
         lambda: model_of([node("Cast", ["x"], ["i"], to=7), node("Reshape", ["x", "i"], ["y"])]),
         r"node 'the Reshape' \(Reshape\): shape is computed of the input",

@@ -36,6 +36,8 @@ pytestmark = [
 
 
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+# Keras's, of its own backend.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 @pytest.mark.parametrize("page", map(case, PAGES))
 def test_page(page: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("sklearn")

@@ -1,7 +1,7 @@
 """bp.from_keras: a model of Keras, or its file, as a model."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ from ..model import AnyLoss, Model
 from ..nn import Module
 from ..optim import Optimizer, OptimizerName
 from . import keras_file
-from .keras_chain import entries_of, rank_of
+from .keras_chain import Entry, Place, entries_of, rank_of
 from .keras_layers import LAYERS, activation
-from .keras_parts import Converted
+from .keras_parts import Arrays, Config, Converted
 from .parts import Parts, model_of
 
 FUNCTION = "from_keras"
@@ -35,7 +35,9 @@ def from_keras(
     """Model of a Keras model, or of a .keras file, whose layers follow one another, with its weights and statistics.
 
     It takes what the Keras model takes, images as (N, H, W, C) and sequences as (N, T, C), and gives what that gives: nn.Permute
-    stands where the order of dimensions differs. Convolutions with padding "same" need a stride of 1 here.
+    stands where the order of dimensions differs. Convolutions with padding "same" need a stride of 1 here; pooling takes
+    padding "valid" alone. A layer's settings that have no counterpart are refused: regularizers, constraints, a frozen
+    BatchNormalization.
 
     Args:
         model: a Sequential, a functional model without branches, or the path of a .keras file (Keras 3.5 and newer), of which
@@ -45,7 +47,8 @@ def from_keras(
         options: other arguments of bp.Model; `like` by default "keras", dtype that of the weights.
 
     Raises:
-        TypeError: model is neither. ValueError: a layer or an argument without a counterpart, by name; branches; no input shape.
+        TypeError: model is neither. ValueError: a layer or an argument without a counterpart, by name; branches, several
+            inputs or outputs; no input shape.
         FileNotFoundError, CheckpointError: the file. ImportError: a file, and h5py is missing.
 
     Source: https://keras.io/api/layers.
@@ -62,7 +65,7 @@ def from_keras(
     elif hasattr(model, "get_config") and hasattr(model, "layers"):
         config = {"class_name": type(model).__name__, "config": model.get_config()}
         entries = [*entries_of(config)]
-        arrays = {layer.name: [np.asarray(array) for array in layer.get_weights()] for layer in _flat(model)}
+        arrays = {place: [*map(np.asarray, layer.get_weights())] for place, layer in _flat(model)}
     else:
         raise TypeError(
             f"{FUNCTION}: model is {model!r:.80}, expected a Keras model or the path of a .keras file"
@@ -70,19 +73,20 @@ def from_keras(
     return model_of(_parts(entries, arrays, logits), loss, optimizer, {"like": "keras", **options})
 
 
-def _flat(model: Any) -> Iterator[Any]:
-    """The layers of a model, those of models within it too."""
+def _flat(model: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
+    """The layers of a model with their places, those of models within it too."""
     for layer in model.layers:
-        yield from _flat(layer) if hasattr(layer, "layers") else (layer,)
+        here = (*place, layer.name)
+        yield from _flat(layer, here) if hasattr(layer, "layers") else ((here, layer),)
 
 
-def _parts(entries: list[Mapping[str, Any]], arrays: Mapping[str, list[np.ndarray]], logits: bool) -> Parts:
+def _parts(entries: Sequence[Entry], arrays: Mapping[Place, Arrays], logits: bool) -> Parts:
     rank, first = rank_of(entries), False
     layers: list[Module] = []
     state: dict[str, np.ndarray] = {}
     frozen: set[str] = set()
     for entry in entries:
-        if entry["class_name"] == "InputLayer":
+        if entry.layer["class_name"] == "InputLayer":
             continue
         for made in _converted(entry, arrays, rank):
             if made.first is not None and made.first != first and rank > 2:
@@ -94,7 +98,7 @@ def _parts(entries: list[Mapping[str, Any]], arrays: Mapping[str, list[np.ndarra
             first = first and rank > 2
             if made.layer is None:
                 continue
-            place, trained = len(layers), entry["config"].get("trainable", True)
+            place, trained = len(layers), entry.layer["config"].get("trainable", True)
             layers.append(made.layer)
             state |= {f"{place}.{key}": array for key, array in made.state.items()}
             frozen |= {f"{place}.{key}" for key in (made.still if trained else made.layer.learned)}
@@ -105,18 +109,17 @@ def _parts(entries: list[Mapping[str, Any]], arrays: Mapping[str, list[np.ndarra
     return Parts(nn.Sequential(*layers), state, frozenset(frozen))
 
 
-def _converted(
-    entry: Mapping[str, Any], arrays: Mapping[str, list[np.ndarray]], rank: int
-) -> list[Converted]:
+def _converted(entry: Entry, arrays: Mapping[Place, Arrays], rank: int) -> list[Converted]:
     """The layers that one of Keras's becomes: itself, and its activation."""
-    kind, config = entry["class_name"], entry["config"]
-    where = f"{FUNCTION}: layer {config.get('name', '')!r:.80}, {kind},"
+    kind, config = entry.layer["class_name"], Config(entry.layer["config"])
+    where = f"{FUNCTION}: layer {'/'.join(entry.place)!r:.80}, {kind},"
     if kind not in LAYERS:
         raise ValueError(f"{where} has no counterpart in backpass.nn here")
     try:
-        made = [LAYERS[kind](config, arrays.get(config["name"], []), rank)]
+        made = [LAYERS[kind](config, arrays.get(entry.place, []), rank)]
         if kind in ACTIVATED:
             made.append(activation(config["activation"], rank))
+        config.finish()
     except ValueError as error:
         raise ValueError(f"{where} cannot be taken over: {error}") from None
     except KeyError as error:

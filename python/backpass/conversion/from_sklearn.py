@@ -121,9 +121,8 @@ def _take_moments(fitted: Any, model: Model) -> None:
 
 
 def batch_size(fitted: Any) -> int:
-    """Rows of a batch of an estimator's, as far as it remembers them."""
-    if fitted.batch_size != "auto":
-        return int(fitted.batch_size)
+    """Rows of a batch of an estimator's: no more than it was fitted on, as far as it remembers them."""
+    most = BATCH if fitted.batch_size == "auto" else int(fitted.batch_size)
     curve = getattr(fitted, "loss_curve_", ())
-    rows = fitted.t_ // len(curve) if curve and getattr(fitted, "t_", 0) else BATCH
-    return int(np.clip(rows, 1, BATCH))
+    rows = fitted.t_ // len(curve) if curve and getattr(fitted, "t_", 0) else most
+    return int(np.clip(rows, 1, most))

@@ -9,7 +9,7 @@ from ..model import AnyLoss, Model
 from ..nn.tree import dotted
 from ..optim import Optimizer, OptimizerName
 from .parts import Parts, model_of
-from .torch_layers import FUNCTION, Reader
+from .torch_layers import FUNCTION, Reader, place_of
 
 
 def from_torch(
@@ -28,7 +28,8 @@ def from_torch(
 
     Raises:
         TypeError: module is no torch.nn.Module. ValueError: a layer without a counterpart, by its name; an argument of a layer
-            that its counterpart lacks. ImportError: PyTorch is missing.
+            that its counterpart lacks; a forward, hooks, buffers or parametrizations of its own; a part of a transformer layer
+            that is another than its arguments make. ImportError: PyTorch is missing.
 
     Example:
         >>> import torch
@@ -48,9 +49,14 @@ def _parts(module: Any) -> Parts:
     reader.tie()
     state, frozen = {}, set[str]()
     twins = {id(layer): twin for layer, twin in reader.leaves}
+    known = {dotted(prefix, key) for prefix, layer in net.walk() for key in (*layer.learned, *layer.starts)}
     for prefix, layer in net.walk():
         if twin := twins.get(id(layer)):
             for key, value in twin.state_dict().items():
+                if dotted(prefix, key) not in known:
+                    raise ValueError(
+                        f"{place_of(twin, prefix)} has {key!r}, which {layer!r:.80} does not have"
+                    )
                 state[dotted(prefix, key)] = _array(dotted(prefix, key), value)
             still = (key for key, value in twin.named_parameters() if not value.requires_grad)
             frozen |= {dotted(prefix, key) for key in still}

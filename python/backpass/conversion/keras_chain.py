@@ -1,19 +1,28 @@
 """The layers of a Keras model one after another, by its configuration; branches are refused."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 FUNCTION = "from_keras"
 DEEPEST = 50
+# The name of a layer behind those of the models that it is in, without the outermost.
+Place = tuple[str, ...]
 
 
-def entries_of(model: Mapping[str, Any], depth: int = 0) -> Iterator[Mapping[str, Any]]:
-    """The configuration of each layer, in the order of the forward pass; those of models within in their place."""
+class Entry(NamedTuple):
+    """A layer of a model: where it is, and what its configuration says."""
+
+    place: Place
+    layer: Mapping[str, Any]
+
+
+def entries_of(model: Mapping[str, Any], place: Place = ()) -> Iterator[Entry]:
+    """Each layer, in the order of the forward pass; those of models within in their place."""
     layers = model.get("config", {}).get("layers")
     if (
         model.get("class_name") not in ("Sequential", "Functional", "Model")
         or not isinstance(layers, list)
-        or depth > DEEPEST
+        or len(place) > DEEPEST
     ):
         raise ValueError(
             f"{FUNCTION}: the model is a {model.get('class_name')!r:.80}, expected a Sequential or a functional model: rebuild"
@@ -34,11 +43,30 @@ def entries_of(model: Mapping[str, Any], depth: int = 0) -> Iterator[Mapping[str
             )
         before = name
         if "layers" in layer["config"]:
-            yield from (
-                entry for entry in entries_of(layer, depth + 1) if entry["class_name"] != "InputLayer"
-            )
+            inner = entries_of(layer, (*place, name))
+            yield from (entry for entry in inner if entry.layer["class_name"] != "InputLayer")
         else:
-            yield layer
+            yield Entry((*place, name), layer)
+    if model["class_name"] != "Sequential":
+        for key, end in (("input_layers", layers[:1]), ("output_layers", layers[-1:])):
+            names, wanted = [*_ends(model["config"].get(key))], [layer["config"]["name"] for layer in end]
+            if names != wanted:
+                raise ValueError(
+                    f"{FUNCTION}: {key} of {model['config'].get('name')!r:.80} are {names!r:.200}, expected {wanted!r:.80}: a"
+                    " network of several inputs or outputs is an nn.Module with a forward"
+                )
+
+
+def _ends(told: Any) -> Iterator[str]:
+    """The names of the layers where a functional model begins, or ends."""
+    if isinstance(told, Mapping):
+        told = [*told.values()]
+    if isinstance(told, list | tuple):
+        if len(told) == 3 and isinstance(told[0], str):
+            yield told[0]
+        else:
+            for each in told:
+                yield from _ends(each)
 
 
 def _inputs(nodes: Any) -> Iterator[str]:
@@ -53,10 +81,10 @@ def _inputs(nodes: Any) -> Iterator[str]:
             yield from _inputs(node)
 
 
-def rank_of(entries: list[Mapping[str, Any]]) -> int:
+def rank_of(entries: Sequence[Entry]) -> int:
     """The dimensions of the input."""
-    for entry in entries[:1]:
-        shape = entry["config"].get("batch_shape") or entry.get("build_config", {}).get("input_shape")
+    for _, layer in entries[:1]:
+        shape = layer["config"].get("batch_shape") or layer.get("build_config", {}).get("input_shape")
         if isinstance(shape, list | tuple) and shape:
             return len(shape)
     raise ValueError(

@@ -8,13 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from .keras_chain import Place
+
 FUNCTION = "from_keras"
+# How many times as large as the file its parts may be: weights hardly shrink.
+MOST_TIMES = 20
+# Bytes that a part may have in any case.
+ALWAYS = 1 << 24
 # The parts of a layer that may have arrays of their own, in Keras's order.
 PARTS = ("cell", "layer", "forward_layer", "backward_layer")
 
 
-def read(file: Any) -> tuple[Mapping[str, Any], dict[str, list[np.ndarray]]]:
-    """Configuration, and arrays by the names of the layers, of an open file."""
+def read(file: Any) -> tuple[Mapping[str, Any], dict[Place, list[np.ndarray]]]:
+    """Configuration, and arrays by the places of the layers, of an open file."""
     try:
         import h5py
     except ImportError as error:
@@ -22,32 +28,41 @@ def read(file: Any) -> tuple[Mapping[str, Any], dict[str, list[np.ndarray]]]:
             f'{FUNCTION}: a .keras file needs h5py ({error}): pip install "backpass[keras]"'
         ) from None
     with zipfile.ZipFile(file) as archive:
-        config = json.loads(archive.read("config.json"))
-        data = archive.read("model.weights.h5")
+        limit = max(MOST_TIMES * file.seek(0, io.SEEK_END), ALWAYS)
+        config = json.loads(_part(archive, "config.json", limit))
+        data = _part(archive, "model.weights.h5", limit)
     if not isinstance(config, dict):
         raise ValueError("config.json holds no object")
     with h5py.File(io.BytesIO(data), "r") as weights:
-        arrays: dict[str, list[np.ndarray]] = {}
-        _collect(weights, len(data), arrays)
+        arrays: dict[Place, list[np.ndarray]] = {}
+        _collect(weights, len(data), arrays, ())
         return config, arrays
 
 
-def _collect(model: Any, limit: int, arrays: dict[str, list[np.ndarray]]) -> None:
-    """The arrays of all layers of a model, and of models within, by the names of the layers."""
+def _part(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
+    """A part of the archive; ValueError before more is unpacked than the file can hold in earnest."""
+    size = archive.getinfo(name).file_size
+    if size > limit:
+        raise ValueError(f"{name} has {size:,} bytes once it is unpacked, expected at most {limit:,}")
+    return archive.read(name)
+
+
+def _collect(model: Any, limit: int, arrays: dict[Place, list[np.ndarray]], place: Place) -> None:
+    """The arrays of all layers of a model, and of models within, by the places of the layers."""
     layers = _child(model, "layers")
     for key in layers:
         layer = _child(layers, key)
-        if "layers" in layer:
-            _collect(layer, limit, arrays)
-            continue
         name = _child(layer, "vars").attrs.get("name")
         if not isinstance(name, str):
             raise ValueError(
                 f"layers/{key:.80} has no name, expected a file that Keras 3.5 or newer has written"
             )
-        if name in arrays:
-            raise ValueError(f"two layers have the name {name!r:.80}")
-        arrays[name] = _arrays(layer, limit)
+        here = (*place, name)
+        if here in arrays:
+            raise ValueError(f"two layers have the name {'/'.join(here)!r:.80}")
+        arrays[here] = _arrays(layer, limit)
+        if "layers" in layer:
+            _collect(layer, limit, arrays, here)
 
 
 def _arrays(layer: Any, limit: int) -> list[np.ndarray]:

@@ -37,6 +37,10 @@ def dense(config: Config, arrays: Arrays, rank: int) -> Converted:
 
 def batch_norm(config: Config, arrays: Arrays, rank: int) -> Converted:
     axis = config["axis"]
+    if not config.get("trainable", True):
+        raise ValueError(
+            "trainable is False, expected True: in training it would go by the statistics that it has, and here by the batch's"
+        )
     if (axis[0] if isinstance(axis, list | tuple) else axis) not in (-1, rank - 1):
         raise ValueError(f"axis is {axis!r}, expected -1")
     left, (mean, var) = [*arrays[:-2]], arrays[-2:]
@@ -78,10 +82,12 @@ def relu(config: Config, arrays: Arrays, rank: int) -> Converted:
 
 
 def time_distributed(config: Config, arrays: Arrays, rank: int) -> Converted:
-    inner = config["layer"]
-    if inner["class_name"] != "Dense" or inner["config"]["activation"] != "linear":
-        raise ValueError(f"layer is {inner['class_name']!r:.80}, expected a Dense without an activation")
-    return dense(inner["config"], arrays, rank)
+    kind, inner = config.inner("layer")
+    if kind != "Dense" or inner["activation"] != "linear":
+        raise ValueError(f"layer is {kind!r:.80}, expected a Dense without an activation")
+    made = dense(inner, arrays, rank)
+    inner.finish()
+    return made
 
 
 def softmax(config: Config, arrays: Arrays, rank: int) -> Converted:

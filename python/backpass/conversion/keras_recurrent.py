@@ -60,7 +60,18 @@ def by_gate(array: np.ndarray, order: Sequence[int]) -> np.ndarray:
 
 def bidirectional(config: Config, arrays: Arrays, rank: int) -> Converted:
     expect(config, merge_mode="concat")
-    inner = config["layer"]
-    if inner["class_name"] not in GATES:
-        raise ValueError(f"layer is a {inner['class_name']}, expected one of {', '.join(GATES)}")
-    return recurrent(inner["class_name"])(inner["config"], arrays, rank, both=True)
+    kind, inner = config.inner("layer")
+    if kind not in GATES:
+        raise ValueError(f"layer is a {kind}, expected one of {', '.join(GATES)}")
+    if config.get("backward_layer") is not None:
+        other, backward = config.inner("backward_layer")
+        if other != kind:
+            raise ValueError(f"backward_layer is a {other}, expected a {kind} as its layer")
+        for name, value in {**inner.telling(), "go_backwards": True}.items():
+            if backward.get(name) != value:
+                raise ValueError(
+                    f"{name} of its backward_layer is {backward.get(name)!r:.80}, expected {value!r:.80}"
+                )
+    made = recurrent(kind)(inner, arrays, rank, both=True)
+    inner.finish()
+    return made

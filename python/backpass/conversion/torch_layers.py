@@ -7,6 +7,7 @@ from typing import Any
 from .. import nn
 from ..export.torch.twins import HOLDERS, arguments, classes
 from ..nn import Module
+from ..nn.transformer_layer import TransformerLayer
 from ..nn.tree import dotted
 
 FUNCTION = "from_torch"
@@ -36,7 +37,13 @@ class Reader:
 
     def _new(self, module: Any, name: str) -> Module:
         kind = type(module).__name__
-        where = f"{FUNCTION}: module {name!r}, {kind}," if name else f"{FUNCTION}: {kind}"
+        where = place_of(module, name)
+        if hasattr(module, "parametrizations"):
+            raise ValueError(
+                f"{where} has parametrizations: torch.nn.utils.parametrize.remove_parametrizations first"
+            )
+        if "forward" in vars(module):
+            raise ValueError(f"{where} has a forward that was set on it, which no layer here calls")
         if type(module) not in classes().get(kind, ()):
             theirs = type(module).__module__.startswith("torch.nn.modules.")
             raise ValueError(f"{where} {'has no counterpart in backpass.nn' if theirs else FORWARD}")
@@ -50,8 +57,10 @@ class Reader:
         encoder = Reader()._encoder(module, name) if kind in HOLDERS else None
         try:
             layer = encoder or getattr(nn, kind)(**READERS.get(kind, attributes)(module))
-        except ValueError as error:
+        except (ValueError, AttributeError) as error:  # of a part that something else replaces
             raise ValueError(f"{where} cannot be taken over: {error}") from None
+        if isinstance(layer, TransformerLayer):
+            _check_parts(layer, module, name)
         self.leaves.append((layer, module))
         return layer
 
@@ -85,6 +94,22 @@ class Reader:
                 setattr(layer, key, owner.learned[name])
 
 
+def place_of(module: Any, name: str) -> str:
+    """How errors call a module: by its place in the network, unless it is the whole."""
+    kind = type(module).__name__
+    return f"{FUNCTION}: module {name!r}, {kind}," if name else f"{FUNCTION}: {kind}"
+
+
+def _check_parts(layer: TransformerLayer, module: Any, name: str) -> None:
+    """ValueError for a part of a transformer layer that is another one than its arguments make."""
+    for key, part in layer.parts.items():
+        found = Reader().layer(getattr(module, key), dotted(name, key))
+        if repr(found) != repr(part):
+            raise ValueError(
+                f"{place_of(module, name)} cannot be taken over: {key} is {found!r}, expected {part!r}"
+            )
+
+
 def attributes(module: Any) -> dict[str, Any]:
     """The arguments of a layer, which are attributes of the module; those unknown here have to be at their defaults."""
     kind = type(module).__name__
@@ -107,8 +132,17 @@ def _short(sizes: Any) -> Any:
     return sizes[0] if isinstance(sizes, tuple) and len({*sizes}) == 1 else sizes
 
 
+def _norm(module: Any) -> dict[str, Any]:
+    given = attributes(module)
+    shape = given["normalized_shape"]
+    return given | {"normalized_shape": shape[0] if len(shape) == 1 else shape}
+
+
 def _attention(module: Any) -> dict[str, Any]:
-    return attributes(module) | {
+    given, width = attributes(module), module.embed_dim
+    # None stands for the width, which the module has in its place.
+    given |= {name: None for name in ("kdim", "vdim") if given[name] == width}
+    return given | {
         "bias": module.in_proj_bias is not None,
         "add_bias_kv": module.bias_k is not None,
     }
@@ -142,6 +176,8 @@ def _activation(function: Any) -> Any:
 
 
 READERS: dict[str, Callable[[Any], dict[str, Any]]] = {
+    "LayerNorm": _norm,
+    "RMSNorm": _norm,
     "MultiheadAttention": _attention,
     "TransformerEncoderLayer": _transformer,
     "TransformerDecoderLayer": _transformer,

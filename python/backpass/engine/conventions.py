@@ -1,16 +1,19 @@
 """like=: the conventions of another library, for every setting of layers, loss and optimizer that was not given."""
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from .. import checks
 from ..described import Adjustable, adopt_defaults, given
 from ..losses import Loss
 from ..nn import Module
 from ..optim import Optimizer
+from ..optim.groups import ParameterGroups
 
 Settings = Mapping[str, Any]
+Part = TypeVar("Part", Loss, Optimizer)
 
 # Of layers by name; `init` is that of every layer which has one.
 LAYERS: dict[str, dict[str, Settings]] = {
@@ -53,6 +56,8 @@ OPTIMIZERS: dict[str, dict[str, Settings]] = {
         "Adam": {"eps_hat": True},
     },
 }
+# Settings that mean a convention together: where one is given, the others stay.
+TOGETHER = ({"initial_accumulator_value", "eps"},)
 
 
 def checked(like: Any) -> str | None:
@@ -75,15 +80,21 @@ def follow_layers(like: str | None, net: Module) -> None:
             _change(layer, changed)
 
 
-def follow(like: str | None, part: Loss | Optimizer) -> None:
-    """Give a loss or an optimizer what it was not given."""
+def following(like: str | None, part: Part) -> Part:
+    """A loss or an optimizer with what it was not given; where that changes it a copy, as another model may have it too."""
     if like is None:
-        return
-    table = LOSSES if isinstance(part, Loss) else OPTIMIZERS
-    parts: Sequence[Any] = part.groups if isinstance(part, Optimizer) and part.grouped else (part,)
-    for one in parts:
-        if changed := _unsaid(one, table[like].get(type(one).__name__, {})):
-            adopt_defaults(one, changed)
+        return part
+    if isinstance(part, ParameterGroups):
+        groups = tuple(following(like, group) for group in part.groups)
+        # Its settings may hold an iterator of parameters, which is exhausted.
+        changed: Settings = {"groups": groups, "params": part.params} if groups != part.groups else {}
+    else:
+        table = LOSSES if isinstance(part, Loss) else OPTIMIZERS
+        changed = _unsaid(part, table[like].get(type(part).__name__, {}))
+    if changed:
+        part = copy.copy(part)
+        adopt_defaults(part, changed)
+    return part
 
 
 def _unsaid(part: Adjustable, settings: Settings) -> dict[str, Any]:
@@ -92,10 +103,9 @@ def _unsaid(part: Adjustable, settings: Settings) -> dict[str, Any]:
     plain = ("momentum" in given(part) and not part.settings["momentum"]) or part.settings.get("dampening")
     if plain and "nesterov" in settings:
         settings = {name: value for name, value in settings.items() if name != "nesterov"}
+    stay = given(part).union(*(names for names in TOGETHER if names & given(part)))
     return {
-        name: value
-        for name, value in settings.items()
-        if name not in given(part) and part.settings[name] != value
+        name: value for name, value in settings.items() if name not in stay and part.settings[name] != value
     }
 
 

@@ -74,11 +74,10 @@ class Engine:
             raise ValueError(
                 f"loss_weights is {loss_weights!r:.80}, but the loss is a callable: weigh inside it"
             )
-        self.use_metrics(metrics)
-        self.optimizer = optimizer_by_name(optimizer)
         if self.builtin_loss is not None:
-            conventions.follow(self.like, self.builtin_loss)
-        conventions.follow(self.like, self.optimizer)
+            self.builtin_loss = conventions.following(self.like, self.builtin_loss)
+        self.use_metrics(metrics)
+        self.optimizer = conventions.following(self.like, optimizer_by_name(optimizer))
         chosen = get_backend(backend)
         # 0: the default at the time of the run.
         self.threads = checked_threads(threads)
@@ -224,8 +223,7 @@ class Engine:
 
     def use_optimizer(self, optimizer: str | Optimizer) -> None:
         """Go on with another optimizer, a name or an object, and fresh moments."""
-        chosen = optimizer_by_name(optimizer)
-        conventions.follow(self.like, chosen)
+        chosen = conventions.following(self.like, optimizer_by_name(optimizer))
         chosen.assign([*self.net.named_parameters()])  # says so if its groups do not fit
         check_tables(self.net, chosen)
         self.optimizer = chosen

@@ -56,7 +56,8 @@ def c(model: HasEngine, path: str | PathLike[str], name: str = "model") -> None:
         path: the file, written as a whole; `~` is the home folder.
         name: what its names begin with, default "model": ASCII letters, digits and underscores, a letter first.
 
-    Shapes: x and y are one row each, in C order, of the shape that the model was used with last.
+    Shapes: x and y are one row each, in C order, of the shape that the model was used with last. dtype: float32, whatever the
+    precision of the model is.
 
     Raises:
         TypeError: model is no bp.Model, or path is none. OSError: the file cannot be written.

@@ -31,8 +31,8 @@ def onnx(model: HasEngine, path: str | PathLike[str]) -> None:
         model: a bp.Model that has predicted, or whose first layer knows the shape of a row.
         path: the file, written as a whole; `~` is the home folder.
 
-    Shapes: all but the batch are those of the rows that the model was used with last. dtype: the model's; onnxruntime lacks some
-    operators in float64.
+    Shapes: all but the batch are those of the rows that the model was used with last. dtype: the model's, whatever its
+    precision is: products are of float32 there. onnxruntime lacks some operators in float64.
 
     Raises:
         ImportError: onnx is missing. TypeError: model is no bp.Model, or path is none. OSError: the file cannot be written.

@@ -79,6 +79,11 @@ def quotient(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.asarray(np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b)))
 
 
+def mod(call: Call) -> np.ndarray:
+    """What division leaves; its sign is that of the divisor, with fmod=1 that of the dividend."""
+    return elementwise(np.fmod if call.attribute("fmod", 0) else np.mod)(call)
+
+
 def concat(call: Call) -> np.ndarray:
     """Arrays one behind the other."""
     arrays = [_given(call, number) for number in range(len(call.values))]
@@ -140,7 +145,7 @@ def reduced(function: Callable[..., Any]) -> Callable[[Call], np.ndarray]:
 
 FOLDED: dict[str, Callable[[Call], np.ndarray]] = {
     "Add": elementwise(np.add), "Sub": elementwise(np.subtract), "Mul": elementwise(np.multiply), "Div": elementwise(quotient),
-    "Mod": elementwise(np.mod), "Neg": elementwise(np.negative), "Abs": elementwise(np.abs), "Sqrt": elementwise(np.sqrt),
+    "Mod": mod, "Neg": elementwise(np.negative), "Abs": elementwise(np.abs), "Sqrt": elementwise(np.sqrt),
     "Floor": elementwise(np.floor), "Ceil": elementwise(np.ceil), "Equal": elementwise(np.equal), "Less": elementwise(np.less),
     "Greater": elementwise(np.greater), "LessOrEqual": elementwise(np.less_equal), "Not": elementwise(np.logical_not),
     "GreaterOrEqual": elementwise(np.greater_equal), "And": elementwise(np.logical_and), "Or": elementwise(np.logical_or),

@@ -99,7 +99,10 @@ def _learned(proto: Any) -> frozenset[str] | None:
     text = next((entry.value for entry in proto.metadata_props if entry.key == LEARNED), None)
     if text is None:
         return None
-    names = json.loads(text)
+    try:
+        names = json.loads(text)
+    except (ValueError, RecursionError):
+        names = None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError(f"its {LEARNED} are {text:.80}, expected a list of names")
     return frozenset(names)

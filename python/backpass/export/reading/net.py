@@ -88,19 +88,25 @@ class OnnxNet(Holder):
             assert tensor is not None
             values[name] = SymbolicTensor(builder, tensor)
         for node in self.nodes:
-            call = Call(node, builder, [values[name] for name in node.inputs])
+            call = Call(node, builder, [self._value(name, values, f"{node} reads") for name in node.inputs])
             found = computed(call)
             parts = found if isinstance(found, tuple) else (found,)
             values |= {name: part for name, part in zip(node.outputs, parts, strict=False) if name}
-        outputs = {name: self._output(name, values.get(name)) for name in self.description.outputs}
+        outputs = {name: self._output(name, values) for name in self.description.outputs}
         names = [*outputs]
         if len(names) == 1:
             return outputs[names[0]]
         # So our own files name those of a tuple.
         return tuple(outputs.values()) if names == [f"output_{k}" for k in range(len(names))] else outputs
 
-    def _output(self, name: str, value: Any) -> Any:
-        value = plain(value)
+    def _value(self, name: str, values: Mapping[str, Any], reader: str) -> Any:
+        if name not in values:
+            giver = next(node for node in self.nodes if name in node.outputs)
+            raise ValueError(f"{reader} {name!r:.80} of {giver}, an output that backpass does not have")
+        return values[name]
+
+    def _output(self, name: str, values: Mapping[str, Any]) -> Any:
+        value = plain(self._value(name, values, "the network gives"))
         if not isinstance(value, SymbolicTensor):
             raise ValueError(f"the output {name!r} does not depend on the input")
         return value

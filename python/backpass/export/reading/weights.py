@@ -17,6 +17,8 @@ WEIGHTS = {
 SETTINGS = {"Clip": (1, 2), "Pad": (1, 2), "Dropout": (1,), "Pow": (1,), "Resize": (1, 2), "OneHot": (2,)}
 
 
+# Steps of the preparation of an input, whose numbers are of the data.
+PREPARING = ("Cast", "Identity", "Sub", "Div", "Mul")
 # Inputs that training moves without a gradient.
 STATISTICS = {"BatchNormalization": (3, 4)}
 
@@ -45,8 +47,8 @@ def arranged(network: Description) -> Arranged:
         nodes.append(node)
     nodes = needed(nodes, network.outputs)
     users = _users(nodes)
-    statistics, constants = {}, {}
-    for name, array in network.arrays.items():
+    statistics, constants, held = {}, {}, _in_nodes(nodes)
+    for name, array in {**network.arrays, **held}.items():
         uses = users.get(name, [])
         if name in learned and uses and not all(node.op.startswith(OURS) for node, _ in uses):
             raise ValueError(f"{uses[0][0]} shares the weight {name!r}, expected weights of its own")
@@ -54,11 +56,19 @@ def arranged(network: Description) -> Arranged:
             continue
         if array.dtype.kind == "f" and any(place in STATISTICS.get(node.op, ()) for node, place in uses):
             statistics[name] = array
-        elif array.dtype.kind == "f" and _is_learned(name, array, uses, network.learned, producers):
+        elif array.dtype.kind == "f" and _is_learned(name, array, uses, network, producers):
             learned[name] = _laid_out(array, uses)
-        else:
+        elif name in network.arrays:
             constants[name] = array
-    return Arranged(tuple(nodes), learned, statistics, constants)
+    moved = {*held} & {*learned, *statistics}
+    left = tuple(node for node in nodes if not moved & {*node.outputs})
+    return Arranged(left, learned, statistics, constants)
+
+
+def _in_nodes(nodes: list[Node]) -> dict[str, np.ndarray]:
+    """The arrays that nodes hold, by the names of their outputs."""
+    held = {node.outputs[0]: node.attributes.get("value") for node in nodes if node.op == "Constant"}
+    return {name: value for name, value in held.items() if isinstance(value, np.ndarray) and value.ndim}
 
 
 def _users(nodes: list[Node]) -> dict[str, list[tuple[Node, int]]]:
@@ -73,18 +83,42 @@ def _is_learned(
     name: str,
     array: np.ndarray,
     uses: list[tuple[Node, int]],
-    known: frozenset[str] | None,
+    network: Description,
     producers: dict[str, Node],
 ) -> bool:
     """Whether an array is a weight: as the file says, else by where it is used."""
-    if known is not None:
-        return name in known
+    if network.learned is not None:
+        return name in network.learned
     if any(place in WEIGHTS.get(node.op, ()) for node, place in uses):
-        return True
+        # A node of equal numbers is how exporters write a normalisation that has no scale or no shift.
+        written = name in producers and all("Normalization" in node.op for node, _ in uses)
+        return not written or bool(np.ptp(array))
     if any(node.op == "Add" and _is_product(node.inputs[1 - place], producers) for node, place in uses):
         return True
+    if name in producers or all(_prepares(node, place, network, producers) for node, place in uses):
+        return False
     setting = all(place in SETTINGS.get(node.op, ()) for node, place in uses)
     return array.size > 1 and not setting and bool(np.isfinite(array).all())
+
+
+def _prepares(node: Node, place: int, network: Description, producers: dict[str, Node]) -> bool:
+    """Whether an operand moves or scales an input of the network before anything else does."""
+    if node.op not in ("Sub", "Div", "Mul"):
+        return False
+    name = node.inputs[1 - place]
+    while name in producers:
+        fixed = (
+            one for one in producers[name].inputs if one in network.arrays or _is_constant(one, producers)
+        )
+        data = {*producers[name].inputs} - {*fixed}
+        if producers[name].op not in PREPARING or len(data) != 1:
+            return False
+        (name,) = data
+    return any(name == one.name for one in network.inputs)
+
+
+def _is_constant(name: str, producers: dict[str, Node]) -> bool:
+    return name in producers and producers[name].op == "Constant"
 
 
 def _is_product(name: str, producers: dict[str, Node]) -> bool:

@@ -65,7 +65,10 @@ def conv(call: Call) -> Any:
 def conv_transpose(call: Call) -> Any:
     """A transposed convolution."""
     spatial, weight = spatial_of(call), call.tensor(1)
-    call.expect(auto_pad="NOTSET", kernel_shape=[*weight.shape[2:]])
+    auto = call.node.attributes.get("auto_pad", "NOTSET")
+    if auto not in ("NOTSET", "VALID"):
+        raise ValueError(f"auto_pad is {auto!r:.40}, expected NOTSET or VALID")
+    call.expect(kernel_shape=[*weight.shape[2:]])
     strides, dilations, pads = _window(call, spatial, [*weight.shape[2:]])
     extra = call.attribute("output_padding", [0] * spatial)
     if pads[:spatial] != pads[spatial:]:
