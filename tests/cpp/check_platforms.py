@@ -13,7 +13,7 @@ import ziglang
 CSRC = Path(__file__).resolve().parents[2] / "csrc"
 LIBRARY = Path(ziglang.__file__).parent / "lib"
 ROWS = {
-    "x86_64": {"baseline": "x86_64_v2", "avx2": "x86_64_v3", "avx512": "x86_64_v4"},
+    "x86_64": {"baseline": "x86-64-v2", "avx2": "x86-64-v3", "avx512": "x86-64-v4"},
     "aarch64": {"neon": ""},
 }
 MUSL = ("generic-musl", "any-linux-any")
