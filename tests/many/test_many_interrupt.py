@@ -22,6 +22,8 @@ LONG = np.resize(X, (60_000, 6)), np.resize(LABELS, 60_000)
 
 @pytest.mark.skipif(sys.platform == "win32", reason="raises a signal")
 def test_ctrl_c_keeps_what_stands_and_resume_goes_on() -> None:
+    # A shell starts what runs in the background with Ctrl-C ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     models = [small("cross_entropy", seed=s) for s in range(3)]
     at: list[float] = []
 
