@@ -61,10 +61,10 @@ class ForwardSequence {
             copy_or_zero(h_ + i * H, op_.h0 ? op_.h0.data + rows.row[i] * H : nullptr, H);
             if (is_lstm<Cell>) copy_or_zero(c_ + i * H, op_.c0 ? op_.c0.data + rows.row[i] * H : nullptr, H);
         }
+        const bool looks_up = op_.table && op_.index;
         for (Index step = 0; step < rows.longest(); ++step) {
             const Index n = rows.running(step);
             for (Index i = 0; i < n; ++i) copy_or_zero(x_ + i * I, op_.x.data + rows.place(i, step) * I, I);
-            const bool looks_up = op_.table && op_.index;
             if (looks_up)
                 for (Index i = 0; i < n; ++i) look_up(rows.place(i, step), from_x_ + i * ld_);
             if (I > 0 || !looks_up) x_weights_.multiply({x_, I, 1}, n, from_x_, ld_, !looks_up);

@@ -3,6 +3,7 @@
 Absent arrays are given as zeros, or as empty ones, so that each kernel is compiled once for a dtype.
 """
 
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -179,7 +180,8 @@ def _looked_up(
 
 
 def _bind_forward(
-    cell, x, weight_ih, weight_hh, bias_ih, bias_hh, table, index, h0, c0, lengths, y, h_n, c_n, cells, gates, reverse
+    cell, x, weight_ih, weight_hh, bias_ih, bias_hh, table, index, h0, lengths, y, h_n, gates, reverse, c0=None, c_n=None,
+    cells=None,
 ) -> Bound:  # fmt: skip
     rows, units, columns = len(x), y.shape[2], weight_hh.shape[1] * weight_hh.shape[2]
     biases = [np.zeros(columns, x.dtype) if b is None else b.reshape(-1) for b in (bias_ih, bias_hh)]
@@ -191,78 +193,22 @@ def _bind_forward(
     )
 
 
-def rnn_forward(
-    x, weight_ih, weight_hh, bias_ih, bias_hh, table, index, h0, lengths, y, h_n, gates, activation, reverse
-) -> Bound:
-    arrays = (
-        x,
-        weight_ih,
-        weight_hh,
-        bias_ih,
-        bias_hh,
-        table,
-        index,
-        h0,
-        None,
-        lengths,
-        y,
-        h_n,
-        None,
-        None,
-        gates,
-    )
-    return _bind_forward(_RNN[activation], *arrays, reverse)
+def rnn_forward(activation, **fields) -> Bound:
+    return _bind_forward(_RNN[activation], **fields)
 
 
-def lstm_forward(
-    x, weight_ih, weight_hh, bias_ih, bias_hh, table, index, h0, c0, lengths, y, h_n, c_n, cells, gates, reverse
-) -> Bound:  # fmt: skip
-    arrays = (
-        x,
-        weight_ih,
-        weight_hh,
-        bias_ih,
-        bias_hh,
-        table,
-        index,
-        h0,
-        c0,
-        lengths,
-        y,
-        h_n,
-        c_n,
-        cells,
-        gates,
-    )
-    return _bind_forward(LSTM, *arrays, reverse)
+def lstm_forward(**fields) -> Bound:
+    return _bind_forward(LSTM, **fields)
 
 
-def gru_forward(
-    x, weight_ih, weight_hh, bias_ih, bias_hh, table, index, h0, lengths, y, h_n, gates, reverse
-) -> Bound:
-    arrays = (
-        x,
-        weight_ih,
-        weight_hh,
-        bias_ih,
-        bias_hh,
-        table,
-        index,
-        h0,
-        None,
-        lengths,
-        y,
-        h_n,
-        None,
-        None,
-        gates,
-    )
-    return _bind_forward(GRU, *arrays, reverse)
+def gru_forward(**fields) -> Bound:
+    return _bind_forward(GRU, **fields)
 
 
 def _bind_backward(
-    cell, weight_ih, weight_hh, h0, c0, lengths, y, cells, gates, dy, dh_n, dc_n, dx, dh0, dc0, dpre, reverse
-) -> Bound:
+    cell, weight_ih, weight_hh, lengths, gates, dy, dh_n, dx, dh0, dpre, reverse, h0=None, c0=None, y=None, cells=None,
+    dc_n=None, dc0=None,
+) -> Bound:  # fmt: skip
     rows, units = len(gates), weight_hh.shape[0]
     h0, c0, dh_n, dc_n, dh0, dc0 = (
         _state(state, rows, units, gates) for state in (h0, c0, dh_n, dc_n, dh0, dc0)
@@ -274,21 +220,16 @@ def _bind_backward(
     )
 
 
-def rnn_backward(weight_ih, weight_hh, lengths, gates, dy, dh_n, dx, dh0, dpre, activation, reverse) -> Bound:
-    arrays = weight_ih, weight_hh, None, None, lengths, None, None, gates, dy, dh_n, None, dx, dh0, None, dpre
-    return _bind_backward(_RNN[activation], *arrays, reverse)
+def rnn_backward(activation, **fields) -> Bound:
+    return _bind_backward(_RNN[activation], **fields)
 
 
-def lstm_backward(
-    weight_ih, weight_hh, c0, lengths, cells, gates, dy, dh_n, dc_n, dx, dh0, dc0, dpre, reverse
-) -> Bound:
-    arrays = weight_ih, weight_hh, None, c0, lengths, None, cells, gates, dy, dh_n, dc_n, dx, dh0, dc0, dpre
-    return _bind_backward(LSTM, *arrays, reverse)
+def lstm_backward(**fields) -> Bound:
+    return _bind_backward(LSTM, **fields)
 
 
-def gru_backward(weight_ih, weight_hh, h0, lengths, y, gates, dy, dh_n, dx, dh0, dpre, reverse) -> Bound:
-    arrays = weight_ih, weight_hh, h0, None, lengths, y, None, gates, dy, dh_n, None, dx, dh0, None, dpre
-    return _bind_backward(GRU, *arrays, reverse)
+def gru_backward(**fields) -> Bound:
+    return _bind_backward(GRU, **fields)
 
 
 @jit
@@ -330,19 +271,12 @@ def _weight_gradient(
             _add_rows(dtable, index[taken], dpre[taken][:, parts[0]])
 
 
-def rnn_backward_weight(
-    x, index, h0, lengths, y, dpre, dweight_ih, dweight_hh, dbias_ih, dbias_hh, dtable, reverse
-) -> Bound:
-    whole = slice(None)
-    arrays = x, index, h0, lengths, y, dpre, dweight_ih, dweight_hh, dbias_ih, dbias_hh, dtable
-    return _weight_gradient, (*arrays, reverse, (whole, whole))
+def rnn_backward_weight(**fields) -> Bound:
+    return partial(_weight_gradient, parts=(slice(None), slice(None)), **fields), ()
 
 
 lstm_backward_weight = rnn_backward_weight
 
 
-def gru_backward_weight(
-    x, index, h0, lengths, y, dpre, dweight_ih, dweight_hh, dbias_ih, dbias_hh, dtable, reverse
-) -> Bound:
-    arrays = x, index, h0, lengths, y, dpre, dweight_ih, dweight_hh, dbias_ih, dbias_hh, dtable
-    return _weight_gradient, (*arrays, reverse, (slice(3), [0, 1, 3]))
+def gru_backward_weight(**fields) -> Bound:
+    return partial(_weight_gradient, parts=(slice(3), [0, 1, 3]), **fields), ()
