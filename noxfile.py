@@ -12,7 +12,6 @@ nox.options.sessions = ["lint", "cpp", "tests"]
 nox.options.error_on_missing_interpreters = False
 
 PRESETS = ["dev", "asan", "tsan", "aarch64"]
-SITE = ["python", "-m", "sphinx", "-W", "--keep-going", "-q", "-c", "docs", ".", "build/site"]
 STUB = Path("python/backpass/_core.pyi")
 
 
@@ -182,7 +181,19 @@ def stubs(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the documentation as a site, into build/site: its pages run, and every warning is an error."""
     session.install(".[docs]")
-    session.run(*SITE, *session.posargs)
+    session.run(
+        "python",
+        "-m",
+        "sphinx",
+        "-W",
+        "--keep-going",
+        "-q",
+        "-c",
+        "docs",
+        ".",
+        "build/site",
+        *session.posargs,
+    )
 
 
 @nox.session

@@ -71,7 +71,16 @@ html_additional_pages = {"index": "redirect.html"}
 # Pages that stand alone in their section.
 html_sidebars = {
     f"docs/{page}": []
-    for page in ("index", "start", "gallery", "benchmarks", "guarantees", "numerics", "how_it_works")
+    for page in (
+        "index",
+        "start",
+        "gallery",
+        "benchmarks",
+        "guarantees",
+        "numerics",
+        "how_it_works",
+        "platforms",
+    )
 }
 html_show_sourcelink = False
 html_copy_source = False
