@@ -25,7 +25,7 @@ SEEDS = range(6)
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Any]:
-    options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": ":0"}
+    options = {"n_workers": 2, "threads_per_worker": 2, "processes": True, "dashboard_address": ":0"}
     with distributed.LocalCluster(**options) as local, distributed.Client(local) as client:
         yield client
 
@@ -58,6 +58,14 @@ class Doubled(nn.Module):
 
     def forward(self, x: Any) -> Any:
         return 2 * self.inner(x)
+
+
+class Squares(nn.MSELoss):
+    """A loss that no checkpoint describes."""
+
+
+class Slower(optim.SGD):
+    """An optimizer that no checkpoint describes."""
 
 
 def squares(pred: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
@@ -129,6 +137,27 @@ def test_a_model_for_each_key(client: Any, built: str) -> None:
     here, there = bp.fit_each(begin, data, **call, threads=1), bp.fit_each(begin, data, **call, client=client)
     assert there.rows == here.rows
     assert len(there) == 20
+    assert np.array_equal(there.predict(data), here.predict(data))
+
+
+class Unfreezes(bp.Callback):
+    """Changes a setting, after which no model begins again."""
+
+    def on_epoch_end(self, epoch: int, logs: Any) -> None:
+        self.model.net.inner[0].requires_grad_(epoch > 0)
+
+
+@pytest.mark.parametrize("callbacks", [[], [Unfreezes()]], ids=["again", "anew"])
+def test_each_key_begins_with_a_network_loss_and_optimizer_of_ones_own(
+    client: Any, callbacks: list[Any]
+) -> None:
+    keys = np.repeat(np.arange(12), 10)
+    data = {"key": keys, "x": np.random.default_rng(1).standard_normal((120, 6)), "y": np.eye(3)[keys % 3]}
+    call: dict[str, Any] = {"by": "key", "X": "x", "y": "y", "epochs": 3, "callbacks": callbacks}
+    begin = bp.Model(Doubled(), Squares(), Slower(lr=1e-3, momentum=0.5), metrics=["mae", furthest], seed=1)
+    here, there = bp.fit_each(begin, data, **call, threads=1), bp.fit_each(begin, data, **call, client=client)
+    assert there.errors == {}
+    assert there.rows == here.rows
     assert np.array_equal(there.predict(data), here.predict(data))
 
 

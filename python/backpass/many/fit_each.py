@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
-from threading import local
 from typing import Any
 
 from .. import checks
@@ -25,7 +24,7 @@ from .parcel import Parcel
 from .progress import Progress
 from .runs import row_of
 from .stack import Stack, new_like
-from .start import Start
+from .start import Beginnings
 from .work import Outcome, Work, do, prepared
 from .workers import results
 
@@ -97,7 +96,7 @@ def fit_each(
     size = options.checked_size(batch_size)
     fit["epochs"] = checks.whole("epochs", epochs, 0)
     split = checks.fraction("validation_split", fit.get("validation_split", 0.0))
-    begin = _Beginnings(build)
+    begin = _beginning(build)
     options.check_place(client, threads=threads)
     same = Parcel(build.engine, "build") if client is not None and isinstance(build, Model) else None
     cluster = None if client is None else Cluster(client, shared, same)
@@ -106,7 +105,7 @@ def fit_each(
 
     def work(number: int) -> Work:
         part, key = groups.slices[number], keys[number]
-        model = begin.model(key)
+        model = begin(key)
         if not stacks:
             stacks.append(Stack(new_like(model), count))
         most = part.stop - part.start - rows_held_out(part.stop - part.start, split)
@@ -155,20 +154,12 @@ def fit_each(
     return found
 
 
-class _Beginnings(local):
-    """The model that each key begins with: what `build` makes of it, or in each thread one copy that begins again and again."""
-
-    def __init__(self, build: Model | Callable[[Any], Model]) -> None:
-        self.build = build
-        self.start: Start | None = None
-
-    def model(self, key: Any) -> Model:
-        """The model of a key, as it begins."""
-        if not isinstance(self.build, Model):
-            return _built(self.build, key)
-        if self.start is None or not self.start.again():
-            self.start = Start(self.build)
-        return self.start.model
+def _beginning(build: Model | Callable[[Any], Model]) -> Callable[[Any], Model]:
+    """What gives the model that a key begins with."""
+    if not isinstance(build, Model):
+        return partial(_built, build)
+    beginnings = Beginnings(lambda: build)
+    return lambda _: beginnings.model()
 
 
 def _built(build: Callable[[Any], Model], key: Any) -> Model:

@@ -3,7 +3,6 @@
 import json
 from copy import deepcopy
 from pathlib import Path
-from threading import get_ident
 from typing import Any
 
 from ..checkpoint import files
@@ -11,7 +10,7 @@ from ..checkpoint.load import checkpoint_of
 from ..checkpoint.save import written
 from ..engine.engine import Engine
 from ..model import Model
-from .start import Start
+from .start import Beginnings
 
 PARTS = ("net", "loss", "optimizer")
 
@@ -39,9 +38,9 @@ class Parcel:
         self.parts["metrics"] = engine.metrics.given if engine.metrics and functions else None
 
     def model(self) -> Model:
-        """The model, made anew."""
+        """The model, made anew, with parts of its own."""
         path = Path(self.name)
-        checkpoint = checkpoint_of(path, files.read(path, self.content), **self.parts)
+        checkpoint = checkpoint_of(path, files.read(path, self.content), **deepcopy(self.parts))
         model = Model(**checkpoint.arguments, backend=self.backend)  # type: ignore[arg-type]
         checkpoint.restore(model.engine)
         return model
@@ -52,12 +51,12 @@ class SameParcel:
 
     def __init__(self, parcel: Parcel) -> None:
         self.parcel = parcel
-        self._starts: dict[int, Start] = {}
+        self._beginnings = Beginnings(parcel.model)
 
     def model(self) -> Model:
         """The model of this thread, as it begins."""
-        thread = get_ident()
-        start = self._starts.get(thread)
-        if start is None or not start.again():
-            start = self._starts[thread] = Start(self.parcel.model())
-        return start.model
+        return self._beginnings.model()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What threads have is of one process.
+        return SameParcel, (self.parcel,)

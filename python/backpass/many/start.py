@@ -1,6 +1,8 @@
 """Start: what a model begins with, so that one model can train again and again, and its plans are made once."""
 
+from collections.abc import Callable
 from copy import deepcopy
+from threading import local
 
 from ..engine import weights
 from ..model import Model
@@ -28,3 +30,20 @@ class Start:
             array[...] = value
         engine.halt[0], engine.epoch, engine.last_run = 0, self._epoch, None
         return True
+
+
+class Beginnings(local):
+    """The model that many works begin with: each thread has a copy that begins again and again.
+
+    make: gives the model, whenever a thread needs a copy.
+    """
+
+    def __init__(self, make: Callable[[], Model]) -> None:
+        self.make = make
+        self.start: Start | None = None
+
+    def model(self) -> Model:
+        """The model of this thread, as it begins."""
+        if self.start is None or not self.start.again():
+            self.start = Start(self.make())
+        return self.start.model
