@@ -17,7 +17,7 @@ from .workers import LOOK
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-# Works that are sent at once to a cluster that has few cores, or none yet: it may grow.
+# Works that are sent at once to a cluster that has few cores: it may grow.
 LEAST = 16
 # How often the data are sent again, where all workers that had them were lost.
 TRIES = 5
@@ -114,7 +114,7 @@ class Cluster:
 
 
 def checked_client(client: Any) -> Client:
-    """A client that is connected."""
+    """A client that is connected, to one worker at least."""
     try:
         from distributed import Client
     except ImportError as error:
@@ -125,6 +125,8 @@ def checked_client(client: Any) -> Client:
         raise ValueError("client is asynchronous, expected one whose calls wait")
     if client.status != "running":
         raise ValueError(f"client is {client.status}, expected one that is connected")
+    if not client.nthreads():
+        raise ValueError("client has no workers, expected at least one: client.wait_for_workers(1)")
     return client
 
 
