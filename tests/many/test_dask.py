@@ -292,9 +292,12 @@ def test_a_run_that_is_left_ends_on_its_worker(client: Any) -> None:
 
 def test_a_client_without_workers_is_refused() -> None:
     options = {"n_workers": 0, "processes": False, "dashboard_address": ":0"}
-    with distributed.LocalCluster(**options) as local, distributed.Client(local) as empty:
-        with pytest.raises(ValueError, match="client has no workers, expected at least one: client.wait_for"):
-            bp.fit_many([small("cross_entropy")], X, LABELS, client=empty)
+    with (
+        distributed.LocalCluster(**options) as local,
+        distributed.Client(local) as empty,
+        pytest.raises(ValueError, match=r"client has no workers, expected at least one: client\.wait_for"),
+    ):
+        bp.fit_many([small("cross_entropy")], X, LABELS, client=empty)
 
 
 @pytest.mark.parametrize(

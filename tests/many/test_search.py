@@ -373,6 +373,33 @@ def test_what_judges_has_to_be_logged() -> None:
         _ = runs.best
 
 
+def test_a_model_that_logs_something_else_has_its_error() -> None:
+    """Only what the first model does not log is refused at once, as it is misspelt."""
+    labels = np.arange(len(X)) % 3
+    call: dict[str, Any] = {"epochs": 1, "validation_split": 0.3, "monitor": "val_auc", "threads": 1}
+
+    def some(params: dict[str, Any]) -> bp.Model:
+        model = watching(params)
+        if params["seed"] == 4:
+            model.metrics = ["top_2"]
+        return model
+
+    with pytest.warns(RuntimeWarning, match="1 of 5 trials failed"):
+        trials = bp.search(some, SEEDS, X, labels, strategy="grid", **call)
+    assert [*trials.errors] == [2]
+    assert "monitor is 'val_auc', which the models do not log" in trials.rows[2]["error"]
+    models = [some({"seed": seed}) for seed in SEEDS["seed"]]
+    with pytest.raises(ValueError, match="which the models do not log"):
+        bp.fit_many(models, X, labels, **call)
+    assert not any(model.epoch for model in models)
+    with pytest.warns(RuntimeWarning, match="1 of 5 models failed"):
+        runs = bp.fit_many(models, X, labels, callbacks=lambda number: [], **call)
+    assert [*runs.errors] == [2]
+    assert runs.best_number == trials.best_number
+    with pytest.raises(ValueError, match="which the models do not log"):
+        bp.fit_many(models[2:], X, labels, callbacks=lambda number: [], **call)
+
+
 def test_a_directory_knows_what_judges(tmp_path: Path) -> None:
     def judged(**options: Any) -> Trials:
         labels = np.arange(len(X)) % 3

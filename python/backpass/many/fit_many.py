@@ -22,7 +22,7 @@ from .judged import Judged, checked_mode
 from .progress import Progress
 from .runs import Runs
 from .shared import BY_ROW, Shared
-from .work import Outcome, Work, do, prepared
+from .work import Outcome, Work, do, judgeable, prepared
 from .workers import results
 
 if TYPE_CHECKING:
@@ -112,8 +112,7 @@ def fit_many(
     # A function makes the callbacks of a model when its turn comes.
     if judged is not None and not callable(callbacks):
         for number, model in enumerate(found):
-            one = callbacks[number] if callbacks and isinstance(callbacks[0], list | tuple) else callbacks
-            judged.check(model, one, validated)
+            judged.check(model, own(number), validated)
 
     def work(number: int) -> Work:
         given = fit | {"epochs": epochs_of[number], "batch_size": sizes[number], "callbacks": own(number)}
@@ -121,8 +120,8 @@ def fit_many(
 
     def task(number: int) -> Work | Outcome:
         made = prepared(number, partial(work, number))
-        if judged is not None and isinstance(made, Work):
-            judged.check(made.model, made.options["callbacks"], validated)
+        if judged is not None and callable(callbacks):
+            made = judgeable(made, judged, validated, first=not number)
         return shown.begun(made)
 
     def train(task: Work | Outcome, leave: Callable[[], bool]) -> Outcome:

@@ -26,7 +26,7 @@ from .schedule import Job, Schedule, rungs_of
 from .shared import BY_ROW, Shared
 from .space import STRATEGIES, trials_of
 from .trials import Trials
-from .work import Outcome, Work, do, prepared
+from .work import Outcome, Work, do, judgeable, prepared
 from .workers import results
 
 if TYPE_CHECKING:
@@ -159,9 +159,7 @@ def search(
                 data = partial(shared.of, job.trial, model)
                 return Work(job.trial, model, data, fit | given | {"resume": True})
 
-            work = prepared(job.trial, asked)
-            if isinstance(work, Work):
-                judged.check(model, work.options["callbacks"], validated)
+            work = judgeable(prepared(job.trial, asked), judged, validated, first=job == (0, 0))
             return job, shown.begun(work)
 
     def train(task: tuple[Job, Work | Outcome], leave: Callable[[], bool]) -> tuple[Job, Outcome, float]:

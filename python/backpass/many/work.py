@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from ..engine.history import History
@@ -44,6 +45,21 @@ def prepared(number: int, make: Callable[[], Work]) -> Work | Outcome:
         return make()
     except Exception as error:
         return Outcome(number, History(), error, None)
+
+
+def judgeable(made: Work | Outcome, judged: Judged, validated: bool, first: bool) -> Work | Outcome:
+    """A work whose model logs what judges it; or the outcome that says why not. Of the first an error ends the call.
+
+    What the first does not log is misspelt, most often, and nothing has been trained. validated: as in `Judged.check`.
+    """
+
+    def checked(work: Work) -> Work:
+        judged.check(work.model, work.options["callbacks"], validated)
+        return work
+
+    if isinstance(made, Outcome):
+        return made
+    return checked(made) if first else prepared(made.number, partial(checked, made))
 
 
 def do(work: Work, leave: Callable[[], bool], directory: Directory | None = None) -> Outcome:
