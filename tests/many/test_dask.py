@@ -140,6 +140,23 @@ def test_a_model_for_each_key(client: Any, built: str) -> None:
     assert np.array_equal(there.predict(data), here.predict(data))
 
 
+@pytest.mark.filterwarnings("ignore:.* models failed:RuntimeWarning")
+def test_weights_that_are_not_finite_are_the_same_error_as_here(client: Any) -> None:
+    def broken() -> bp.Model:
+        model = small("cross_entropy")
+        model.net[0].weight[0, 0] = np.nan
+        return model
+
+    data = {"key": np.arange(len(X)) % 3, "x": X, "y": LABELS}
+    call: dict[str, Any] = {"by": "key", "X": "x", "y": "y"}
+    here, there = bp.fit_each(broken(), data, **call), bp.fit_each(broken(), data, **call, client=client)
+    assert {type(error) for error in there.errors.values()} == {bp.NonFiniteError}
+    assert there.rows == here.rows
+    runs = [bp.fit_many([broken()], X, LABELS, client=where) for where in (None, client)]
+    assert runs[0].rows == runs[1].rows
+    assert isinstance(runs[1].errors[0], bp.NonFiniteError)
+
+
 class Unfreezes(bp.Callback):
     """Changes a setting, after which no model begins again."""
 

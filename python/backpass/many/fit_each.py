@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ from ..backends import get_num_threads
 from ..backends.threads import checked_threads
 from ..callbacks import Callback
 from ..checks import flag
-from ..errors import warn
+from ..errors import NonFiniteError, warn
 from ..model import Model
 from ..nn import Module
 from ..training.fit import rows_held_out
@@ -98,7 +98,11 @@ def fit_each(
     split = checks.fraction("validation_split", fit.get("validation_split", 0.0))
     begin = _beginning(build)
     options.check_place(client, threads=threads)
-    same = Parcel(build.engine, "build") if client is not None and isinstance(build, Model) else None
+    same: Parcel | None = None
+    if client is not None and isinstance(build, Model):
+        # Of weights that are not finite the parcel of each key says so, as its error.
+        with suppress(NonFiniteError):
+            same = Parcel(build.engine, "build")
     cluster = None if client is None else Cluster(client, shared, same)
     # One, like the model of the first key that has one: works are made one after the other, in the order of the keys.
     stacks: list[Stack] = []

@@ -9,6 +9,7 @@ from ..checkpoint import files
 from ..checkpoint.load import checkpoint_of
 from ..checkpoint.save import written
 from ..engine.engine import Engine
+from ..engine.nonfinite import check_weights
 from ..model import Model
 from .start import Beginnings
 
@@ -21,10 +22,11 @@ class Parcel:
     Args:
         engine: of the model. name: what messages call it.
 
-    Raises CheckpointError: a weight is NaN or infinite.
+    Raises NonFiniteError: a weight is NaN or infinite. CheckpointError: another number that the checkpoint holds.
     """
 
     def __init__(self, engine: Engine, name: str) -> None:
+        check_weights(engine)
         tensors, metadata = written(engine, Path(name), told=False)
         self.name, self.backend = name, engine.backend.name
         self.content = files.as_bytes(Path(name), tensors, metadata)
