@@ -11,6 +11,7 @@ import pytest
 
 import backpass as bp
 from backpass import nn, optim
+from backpass.many.judged import Judged
 from backpass.many.schedule import Job, Schedule, rungs_of
 from backpass.many.space import trials_of
 from backpass.many.trials import Trials
@@ -291,6 +292,17 @@ def watching(params: dict[str, Any]) -> bp.Model:
     )
 
 
+class Heads(nn.Module):
+    """Two outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.right = nn.Linear(6, 1), nn.Linear(6, 3)
+
+    def forward(self, x: Any) -> Any:
+        return {"left": self.left(x), "right": self.right(x)}
+
+
 def own(y: Any, pred: Any) -> float:
     return float(len(y))
 
@@ -371,6 +383,33 @@ def test_what_judges_has_to_be_logged() -> None:
     runs = bp.fit_many(models, X, labels, monitor="cost", mode="min", callbacks=lambda number: [Silent()])
     with pytest.raises(ValueError, match="no model logged a number for 'cost', which is to judge them"):
         _ = runs.best
+
+
+class Scores(bp.Callback):
+    """Logs a quantity of one's own."""
+
+    def on_epoch_end(self, epoch: int, logs: Any) -> None:
+        logs["val_custom"] = float(self.model.seed)
+
+
+@pytest.mark.parametrize("callbacks", [[Scores()], lambda number: [Scores()]])
+def test_a_quantity_of_a_callback_judges_without_data_held_out(callbacks: Any) -> None:
+    labels = np.arange(len(X)) % 3
+    call: dict[str, Any] = {"epochs": 1, "monitor": "val_custom", "mode": "max", "callbacks": callbacks}
+    trials = bp.search(watching, SEEDS, X, labels, strategy="grid", **call)
+    assert trials.best_number == SEEDS["seed"].index(max(SEEDS["seed"]))
+    with pytest.raises(ValueError, match="monitor is 'val_auc', but there are no data to validate with"):
+        bp.search(watching, SEEDS, X, labels, strategy="grid", monitor="val_auc")
+
+
+def test_a_model_says_what_is_better_of_its_outputs() -> None:
+    model = bp.Model(Heads(), {"left": "mse", "right": "cross_entropy"}, metrics={"left": ["r2"]})
+    for monitor, better in (("left_loss", "min"), ("val_left_r2", "max")):
+        judged = Judged(monitor, "auto")
+        assert (judged.better, judged.sign) == ("auto", 1.0)
+        judged.check(model, [], validated=True)
+        assert judged.better == better
+        assert judged.score([1.0, 3.0]) == (1.0 if better == "min" else -3.0)
 
 
 def test_a_model_that_logs_something_else_has_its_error() -> None:

@@ -20,14 +20,21 @@ def checked_mode(mode: Any) -> Mode:
 
 
 class Judged:
-    """A quantity of the logs. `sign` times its value is less for the better model; better: "auto" until the models say."""
+    """A quantity of the logs. `sign` times its value is less for the better model.
+
+    better: "min" or "max"; of mode "auto" what the name says, "auto" where it says nothing, until a model is checked.
+    """
 
     def __init__(self, monitor: Any, mode: Mode) -> None:
         if not isinstance(monitor, str):
             raise TypeError(f"monitor is {monitor!r:.80}, expected a name such as 'val_loss'")
         self.monitor, self.mode = monitor, checked_mode(mode)
         self.better = (better_of(monitor) or "auto") if mode == "auto" else mode
-        self.sign = -1.0 if self.better == "max" else 1.0
+
+    @property
+    def sign(self) -> float:
+        """What makes less of the quantity better."""
+        return -1.0 if self.better == "max" else 1.0
 
     def check(self, model: Model, callbacks: Any, validated: bool) -> None:
         """ValueError where a model does not log the quantity, or nobody knows what is better. validated: by data held out."""
@@ -47,7 +54,7 @@ class Judged:
             raise ValueError(
                 f"monitor is {self.monitor!r}, of which less or more may be better; give mode='min' or mode='max'"
             )
-        self.sign = -1.0 if better == "max" else 1.0
+        self.better = better
 
     def score(self, values: list[float]) -> float:
         """Of the values of some epochs the best: less is better, infinity where there is none."""

@@ -84,7 +84,7 @@ def search(
         monitor, mode: the quantity of the logs by which trials are judged, such as "val_auc" of models with that metric, and what
             is better, "min" or "max"; default "val_loss" and "auto", which knows it of the usual names.
         batch_size: as in `Model.fit`, default 32.
-        validation_data: as in `Model.fit`; either this or validation_split is needed.
+        validation_data: as in `Model.fit`; either this or validation_split is needed where `monitor` is of data held out.
         callbacks: as in `bp.fit_many`, default empty; those of a trial that goes on to the next rung go on as well.
         threads: how many models train at once, each in one thread; default None: what bp.get_num_threads() says.
         client: as in `bp.fit_many`, default None: a dask.distributed.Client, whose workers train the models. `build` is called
@@ -119,9 +119,9 @@ def search(
     options.check_names("search", fit, REFUSED)
     judged = Judged(monitor, mode)
     validated = validation_data is not None or bool(fit.get("validation_split"))
-    if monitor.startswith("val_") and not validated:
+    if monitor == "val_loss" and not validated:
         raise ValueError(
-            f"validation_data is None: a search judges by {monitor}; expected (X, y), or validation_split"
+            "validation_data is None: a search judges by val_loss; expected (X, y), or validation_split"
         )
     most = checks.whole("epochs", epochs, 1)
     low, eta = checks.whole("min_epochs", min_epochs, 1), checks.whole("factor", factor, 2)
