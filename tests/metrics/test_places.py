@@ -189,3 +189,20 @@ def test_weights_of_rows_of_a_traced_loss() -> None:
     model = bp.Model(nn.Sequential(nn.Linear(2, 2)), loss, metrics=["mse"])
     found = model.evaluate(X, y, sample_weight=WEIGHT)
     assert found["mse"] == pytest.approx(found["loss"], rel=1e-5)
+
+
+def test_a_changed_network_holds_its_outputs_elsewhere() -> None:
+    x, y = (RNG.normal(size=(12, 4, size)).astype(np.float32) for size in (2, 4))
+    net = Forward(lambda self, x: self.inner(x).transpose(1, 2) if self.turned else self.inner(x))
+    net.inner, net.turned = nn.Linear(2, 4), False
+    model = bp.Model(net, metrics=["r2"])
+
+    def expected(turned: bool) -> float:
+        scores = pytest.importorskip("sklearn.metrics")
+        pairs = (columns(array, 1 if turned else 2) for array in (y, model.predict(x)))
+        return float(scores.r2_score(*pairs))
+
+    before = model.evaluate(x, y)["r2"]
+    assert before == pytest.approx(expected(turned=False), rel=1e-4)
+    net.turned = True
+    assert model.evaluate(x, y)["r2"] == pytest.approx(expected(turned=True), rel=1e-4) != before

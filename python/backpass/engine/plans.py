@@ -8,7 +8,18 @@ import numpy as np
 from ..backends import Backend, Executor, Inference
 from ..losses import Loss
 from ..nn import Module
-from ..program import InputSpec, Plan, Spec, build_plan, index_inputs, indices_of, on_each, steps_along
+from ..program import (
+    InputSpec,
+    Plan,
+    Spec,
+    build_plan,
+    index_inputs,
+    indices_of,
+    on_each,
+    outputs_along,
+    parts_of,
+    steps_along,
+)
 from ..program.carried import Carried, Window
 from ..program.computed_indices import ComputedIndices
 from ..program.plan import BackwardPlan, OwnLossPlan, Target, TrainingPlan
@@ -63,6 +74,7 @@ class PlanCache:
         self._limits: dict[tuple[InputSpec, ...], dict[str, np.ndarray]] = {}
         self._indexed: dict[tuple[InputSpec, ...], set[str]] = {}
         self._along: dict[tuple[InputSpec, ...], Any] = {}
+        self._outputs_along: dict[tuple[InputSpec, ...], Any] = {}
         self._row_bytes: dict[tuple[InputSpec, ...], int] = {}
         # The network over whole windows of sessions.
         self._windows: dict[tuple[InputSpec, ...], Window] = {}
@@ -96,6 +108,7 @@ class PlanCache:
         self._checks.clear()
         self._indexed.clear()
         self._along.clear()
+        self._outputs_along.clear()
         self._row_bytes.clear()
         self._windows.clear()
         self._repeats.clear()
@@ -242,6 +255,16 @@ class PlanCache:
         if few not in self._along:
             self._along[few] = steps_along(self.net, self.dtype, few)
         return self._along[few]
+
+    def outputs_along(self, inputs: tuple[InputSpec, ...]) -> Any:
+        """For each output the dimension that holds its outputs, such as channels; 0 where that is not known."""
+        shapes = self.output_shape(inputs)
+        if all(len(shape) == 1 for shape in parts_of(shapes)):  # most often, and quick
+            return on_each(len, shapes)
+        few = of_rows(inputs, self.few)
+        if few not in self._outputs_along:
+            self._outputs_along[few] = outputs_along(self.net, self.dtype, few)
+        return self._outputs_along[few]
 
     def limits(self, inputs: tuple[InputSpec, ...]) -> dict[str, np.ndarray]:
         """Of inputs with indices below which number each has to be: one for each element of a row."""

@@ -16,8 +16,6 @@ class Metrics:
 
     def __init__(self, given: Any, loss: Loss | None) -> None:
         self._given = _copied(given)
-        # By inputs, for each output of a network the dimension that holds its outputs.
-        self.along: dict[Any, Any] = {}
         several = loss.of_outputs() if loss else []
         if not several:
             self.outputs: list[tuple[str, str, Loss | None, list[Metric]]] = [

@@ -153,13 +153,13 @@ def steps_along(net: Network, dtype: np.dtype[Any], inputs: Sequence[InputSpec])
 
 def outputs_along(net: Network, dtype: np.dtype[Any], inputs: Sequence[InputSpec]) -> Any:
     """For each output of a network the dimension that holds its outputs, 0 where that is not known."""
-    from .outputs import mark_outputs  # here: `import backpass` is to be quick
+    from .outputs import dimensions_of_outputs  # here: `import backpass` is to be quick
 
     def emit(inputs: Sequence[InputSpec]) -> Any:
         builder = Builder(dtype, training=False)
         return emit_network(net, builder, input_tensors(builder, inputs), inputs)
 
-    return mark_outputs(emit, inputs)
+    return dimensions_of_outputs(emit, inputs)
 
 
 def _mark_steps(net: Network, builder: Builder, out: Any, inputs: Sequence[InputSpec]) -> None:

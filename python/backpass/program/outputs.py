@@ -14,7 +14,7 @@ from .tensor import Tensor
 Emit = Callable[[Sequence[InputSpec]], Any]
 
 
-def mark_outputs(emit: Emit, inputs: Sequence[InputSpec]) -> Any:
+def dimensions_of_outputs(emit: Emit, inputs: Sequence[InputSpec]) -> Any:
     """For each output the dimension of its outputs, such as channels; 0 where that is not known.
 
     It is the one that lies last in memory, as channels do behind convolutions, or else the only one whose size follows no

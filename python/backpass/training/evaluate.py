@@ -16,7 +16,7 @@ from ..losses.base import ClassLoss, Loss
 from ..ops.formulas import sigmoid
 from ..program import Builder, InputSpec, Rows, Several, Target, Tensor
 from .chunk import checked_chunk, comes_in_chunks, is_sequence_of_chunks, prefetch, unpacked
-from .measured import Seen, measured, outputs_of, tensors
+from .measured import Seen, measured, tensors
 
 if TYPE_CHECKING:
     from ..metrics import Metrics
@@ -55,7 +55,7 @@ def check_metrics(
     """ValueError where metrics do not fit checked data. weighted: the argument that weighs the rows, "" for none."""
     if metrics:
         specs = inputs.specs(1, engine.dtype)
-        output, along = engine.plans.output_shape(specs), outputs_of(engine, metrics, specs)
+        output, along = engine.plans.output_shape(specs), engine.plans.outputs_along(specs)
         metrics.check(output, along, target, weighted, inputs.lengths is not None)
 
 

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..engine.engine import Engine
-from ..engine.plans import of_rows
 from ..losses import Loss
 from ..losses.base import ClassLoss
-from ..program import Builder, InputSpec, Rows, Tensor, as_given, on_each, outputs_along, parts_of
+from ..program import Builder, InputSpec, Rows, Tensor, as_given, on_each
 
 if TYPE_CHECKING:
     from ..metrics import Metrics
@@ -61,23 +60,13 @@ def _mark(pred: Tensor, along: int) -> None:
     pred.along = along
 
 
-def outputs_of(engine: Engine, metrics: "Metrics", inputs: tuple[InputSpec, ...]) -> Any:
-    """For each output the dimension that holds its outputs, 0 if unknown. inputs: of a single row."""
-    shapes = engine.plans.output_shape(inputs)
-    if all(len(shape) == 1 for shape in parts_of(shapes)):  # most often, and quick
-        return on_each(len, shapes)
-    if inputs not in metrics.along:
-        metrics.along[inputs] = outputs_along(engine.net, engine.dtype, of_rows(inputs, engine.plans.few))
-    return metrics.along[inputs]
-
-
 def measured(
     engine: Engine, metrics: "Metrics", inputs: tuple[InputSpec, ...], seen: Seen
 ) -> dict[str, float]:
     """Each metric by its name in the logs. inputs: of a single row."""
     from ..metrics.pairs import outputs_last  # here: `import backpass` is to be quick
 
-    tensor, along = tensors(engine, inputs, seen), outputs_of(engine, metrics, inputs)
+    tensor, along = tensors(engine, inputs, seen), engine.plans.outputs_along(inputs)
     padded = bool(seen.lengths)
     found: dict[str, float] = {}
     for prefix, name, loss, chosen in metrics.outputs:
