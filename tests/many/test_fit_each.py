@@ -244,6 +244,9 @@ def test_forged_files_are_refused(changed: dict[str, Any], tmp_path: Path) -> No
     files.write(tmp_path / "forged", tensors, metadata)
     with pytest.raises(bp.CheckpointError, match="forged does not describe a model"):
         bp.ModelsByKey.load(tmp_path / "forged")
+    if {*changed} & {"model", "categories", "category_columns"}:
+        with pytest.raises(bp.CheckpointError, match="forged does not describe a model"):
+            bp.ModelsByKey.load(tmp_path / "forged", build=lambda: small("cross_entropy"))
 
 
 @pytest.mark.parametrize(

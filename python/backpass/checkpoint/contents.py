@@ -200,8 +200,16 @@ def run_from_json(run_json: Any, tensors: Tensors, engine: Engine) -> Run:
 def precision_of(description: Any) -> Precision:
     """Of a model that a file describes, checked; files of float32 do not say."""
     precision: Precision = description.get("precision", "float32")
-    check_precision(precision, np.dtype(description["dtype"]))
+    check_precision(precision, np.dtype(dtype_of(description)))
     return precision
+
+
+def dtype_of(description: Any) -> str:
+    """Of a model that a file describes, checked."""
+    dtype = description["dtype"]
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"dtype is {dtype!r:.80}")
+    return str(dtype)
 
 
 def whole(name: str, value: Any, end: int) -> int:

@@ -2,14 +2,13 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..checks import as_path
-from ..data.known_categories import KnownCategories
 from ..engine import conventions
 from ..engine.engine import Engine
 from ..engine.weights import freeze
@@ -17,7 +16,11 @@ from ..errors import CheckpointError, DamagedError, warn
 from ..nn import Module
 from ..optim import Optimizer
 from . import contents, describe, files
+from .own import known_categories, own_in
 from .save import DESCRIBES, FORMAT, HOW, reading
+
+# What to do about a part that a checkpoint cannot describe.
+AS_IT_WAS = {name: f"pass it as it was, bp.load(path, {how})" for name, how in HOW.items()}
 
 
 @dataclass
@@ -47,10 +50,7 @@ class Checkpoint:
             # Files of the first version have none.
             if "frozen" in self.state_json:
                 freeze(engine.net, self.state_json["frozen"])
-            engine.categories = KnownCategories(
-                contents.labels(self.state_json.get("categories", {"pairs": []})),
-                contents.columns(self.state_json.get("category_columns", {"pairs": []})),
-            )
+            engine.categories = known_categories(own_in(self.state_json))
             if self.state_json["run"] is not None:
                 engine.last_run = contents.run_from_json(self.state_json["run"], self.tensors, engine)
             if self.tensors:
@@ -103,7 +103,6 @@ def checkpoint_of(
 ) -> Checkpoint:
     """A checkpoint of the tensors and the metadata that a file holds."""
     tensors, metadata = held
-    given_loss = loss
     if "backpass_holds" in metadata:
         kind = metadata["backpass_holds"]
         raise CheckpointError(f"{used_path} holds many models: bp.{kind}.load reads it")
@@ -115,51 +114,61 @@ def checkpoint_of(
         )
     if version < 1:
         raise CheckpointError(f"{used_path} has format {version}, which no backpass ever wrote")
-    wrong = DESCRIBES if net is None else "does not fit net"
     with reading(used_path):
         state_json = json.loads(metadata["backpass"])
         description = state_json["model"]
-        if net is None:
-            net = _built(used_path, description, "net", describe.build_net)
-        if loss is None:
-            loss = _built(used_path, description, "loss", partial(describe.build, classes=describe.LOSSES))
-        if optimizer is None:
-            optimizer = _built(
-                used_path, description, "optimizer", partial(describe.build, classes=describe.OPTIMIZERS)
-            )
-        if description["dtype"] not in ("float32", "float64"):
-            raise ValueError(f"dtype is {description['dtype']!r:.80}")
-        precision = contents.precision_of(description)
-        seed = contents.whole("seed", description["seed"], 2**63)
-        # Older files have none.
-        like = conventions.checked(description.get("like"))
-    with reading(used_path, wrong):
-        shapes = contents.declared(net, description["dtype"])
+    arguments = arguments_of(used_path, description, AS_IT_WAS, net, loss, optimizer)
+    with reading(used_path, DESCRIBES if net is None else "does not fit net"):
+        shapes = contents.declared(arguments["net"], arguments["dtype"])
         contents.check(tensors, shapes)
         if more := [name for name in tensors if name.startswith("model.") and name not in shapes]:
             raise ValueError(f"it holds {min(more)!r:.80}, which this model does not have")
     of_file: Any = ()
     if metrics is None:
         instead = "give all to bp.load(path, metrics=[...]), or assign model.metrics = [...]"
-        # Files of the first version have none.
-        of_file, metrics = metrics_of(used_path, state_json.get("metrics", ([], [])), instead), ()
-    arguments = {
-        "net": net,
-        "loss": loss,
-        "optimizer": optimizer,
-        "dtype": description["dtype"],
-        "seed": seed,
-        "precision": precision,
-        "metrics": metrics,
-        "like": like,
-    }
-    return Checkpoint(used_path, arguments, state_json, tensors, of_file, given_loss)
+        of_file, metrics = metrics_of(used_path, own_in(state_json), instead), ()
+    return Checkpoint(used_path, arguments | {"metrics": metrics}, state_json, tensors, of_file, loss)
 
 
-def metrics_of(path: Path, written: Any, instead: str) -> Any:
-    """The metrics of `named` in a file, without functions; instead: what to do where there were some."""
+def arguments_of(
+    path: Path,
+    description: Any,
+    instead: Mapping[str, str],
+    net: Module | None = None,
+    loss: Any = None,
+    optimizer: str | Optimizer | None = None,
+) -> dict[str, Any]:
+    """The arguments of `Model` that a file describes, but for metrics; net, loss, optimizer take the place of a part.
+
+    instead: what to do about a part that the file cannot describe, by its name.
+    """
+
+    def part(name: str, given: Any, build: Callable[[Any], Any]) -> Any:
+        if given is not None:
+            return given
+        if "unknown" in description[name]:
+            raise CheckpointError(
+                f"{path} cannot describe its {name} ({description[name]['unknown']}): {instead[name]}"
+            )
+        return build(description[name])
+
     with reading(path):
-        names, functions = written
+        return {
+            "net": part("net", net, describe.build_net),
+            "loss": part("loss", loss, partial(describe.build, classes=describe.LOSSES)),
+            "optimizer": part("optimizer", optimizer, partial(describe.build, classes=describe.OPTIMIZERS)),
+            "dtype": contents.dtype_of(description),
+            "seed": contents.whole("seed", description["seed"], 2**63),
+            "precision": contents.precision_of(description),
+            # Older files have none.
+            "like": conventions.checked(description.get("like")),
+        }
+
+
+def metrics_of(path: Path, own: Mapping[str, Any], instead: str) -> Any:
+    """The metrics in what a file says, without functions; instead: what to do where there were some."""
+    with reading(path):
+        names, functions = own["metrics"]
         lists = [*names.values()] if isinstance(names, dict) else names if _are(list, names) else [names]
         if not isinstance(names, dict | list) or not all(
             _are(str, entries) for entries in [*lists, functions]
@@ -190,11 +199,3 @@ def _newest(path: Path) -> tuple[Path, tuple[contents.Tensors, dict[str, str]]]:
             warn(f"{error}. Loaded {older}, the checkpoint before it", RuntimeWarning)
             return older, tensors_and_metadata
         raise
-
-
-def _built(path: Path, description: Any, name: str, build: Callable[[Any], Any]) -> Any:
-    if "unknown" in description[name]:
-        raise CheckpointError(
-            f"{path} cannot describe its {name} ({description[name]['unknown']}): pass it as it was, bp.load(path, {HOW[name]})"
-        )
-    return build(description[name])

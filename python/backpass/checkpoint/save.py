@@ -22,6 +22,7 @@ from ..engine.engine import Engine
 from ..engine.weights import frozen
 from ..errors import CheckpointError, warn
 from . import contents, describe, files
+from .own import own_of
 from .settings import digest_of, without_addresses
 
 FORMAT = 1
@@ -55,9 +56,7 @@ def written(engine: Engine, path: Path, told: bool = True) -> tuple[contents.Ten
         "optimizer_step": int(engine.optimizer_step[0]),
         "epoch": engine.epoch,
         "frozen": frozen(engine.net),
-        "categories": describe.encode(engine.categories.labels, describe.nothing_else),
-        "category_columns": describe.encode(engine.categories.columns, describe.nothing_else),
-        "metrics": named(engine),
+        **own_of(engine),
         "run": None,
     }
     if engine.precision != "float32":
@@ -69,11 +68,6 @@ def written(engine: Engine, path: Path, told: bool = True) -> tuple[contents.Ten
             )
             contents.run_from_json(state_json["run"], dict(tensors), engine)  # what is written can be read
     return tensors, {"backpass_format": str(FORMAT), "backpass": json.dumps(state_json, allow_nan=False)}
-
-
-def named(engine: Engine) -> tuple[Any, list[str]]:
-    """The metrics of a model without functions, as JSON takes them, and the names of these."""
-    return engine.metrics.named() if engine.metrics else ([], [])
 
 
 @contextmanager

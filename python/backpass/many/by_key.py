@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from ..checkpoint.own import own_in, own_of
 from ..checkpoint.save import reading
 from ..checks import as_path
 from ..errors import CheckpointError
 from ..model import Model
 from .groups import Columns, columns_of, grouped
 from .runs import frame_of
-from .stack import NOTHING, Build, Stack, own_of, read, rebuilt, restored, structure, tensors_of, write
+from .stack import Build, Stack, read, rebuilt, restored, structure, tensors_of, write
 
 
 class ModelsByKey(Mapping[Any, Model]):
@@ -105,7 +106,7 @@ class ModelsByKey(Mapping[Any, Model]):
         written = {
             "model": structure(kept.model, target),
             "seed": kept.model.seed,
-            **own_of(kept.model),
+            **own_of(kept.model.engine),
             "keys": [*self],
             "by": self.by,
             "X": self.X,
@@ -133,7 +134,7 @@ class ModelsByKey(Mapping[Any, Model]):
             if not all(isinstance(name, str) for name in ([by, *X] if isinstance(X, list) else [by, X])):
                 raise ValueError(f"its columns are {by!r:.80} and {X!r:.80}")
             description, seed = written["model"], written["seed"]
-            own = {name: written.get(name, none) for name, none in NOTHING.items()}
+            own = own_in(written)
         model = rebuilt(source, description, seed, own, build)
         made_as = description if build else None
         return ModelsByKey(keys, restored(source, tensors, "models", model, len(keys), made_as), by, X)

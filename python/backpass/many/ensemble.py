@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..checkpoint.own import NOTHING, own_of
 from ..checkpoint.save import reading
 from ..checks import as_path, flag
 from ..model import Model
 from ..training.evaluate import one_is_right, probabilities
 from .options import checked_models
-from .stack import NOTHING, Build, Stack, own_of, read, rebuilt, restored, structure, tensors_of, write
+from .stack import Build, Stack, read, rebuilt, restored, structure, tensors_of, write
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -124,9 +125,10 @@ class Ensemble:
             for row, number in enumerate(members):
                 stack.put(row, self.models[number])
             tensors |= tensors_of(stack, f"group{place}")
+        own = [own_of(model.engine) for model in self.models]
         written = {
             "seeds": [model.seed for model in self.models],
-            **{name: [one[name] for one in map(own_of, self.models)] for name in NOTHING},
+            **{name: [one[name] for one in own] for name in NOTHING},
             "groups": [{"model": json.loads(text), "members": members} for text, members in groups.items()],
         }
         write(target, "Ensemble", tensors, written)

@@ -12,23 +12,19 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from .._version import __version__
-from ..checkpoint import contents, describe, files
-from ..checkpoint.load import metrics_of
-from ..checkpoint.save import model_description, named, reading
-from ..data.known_categories import KnownCategories
-from ..engine import conventions, weights
+from ..checkpoint import contents, files
+from ..checkpoint.load import arguments_of, metrics_of
+from ..checkpoint.own import known_categories
+from ..checkpoint.save import HOW, model_description, reading
+from ..engine import weights
 from ..engine.engine import Engine
 from ..errors import CheckpointError, warn
 from ..model import Model
 
 # A model as it was, of whose classes a file knows nothing.
 Build = Callable[[], Model]
-# What is a model's own besides its seed and weights, and what it is where a file does not say.
-NOTHING: dict[str, Any] = {
-    "categories": {"pairs": []},
-    "category_columns": {"pairs": []},
-    "metrics": ([], []),
-}
+# What to do about a part that a file cannot describe.
+BY_BUILD = dict.fromkeys(HOW, "give build=")
 
 
 class Stack:
@@ -112,24 +108,14 @@ def tensors_of(stack: Stack, group: str) -> dict[str, np.ndarray]:
     return {f"{group}.{key}": array for key, array in stack.arrays.items()}
 
 
-def own_of(model: Model) -> dict[str, Any]:
-    """What is a model's own, by the names of NOTHING, as JSON takes it."""
-    engine = model.engine
-    return {
-        "categories": describe.encode(engine.categories.labels, describe.nothing_else),
-        "category_columns": describe.encode(engine.categories.columns, describe.nothing_else),
-        "metrics": named(engine),
-    }
-
-
 def rebuilt(path: Path, description: Any, seed: Any, own: dict[str, Any], build: Build | None) -> Model:
     """A model of a structure that a file describes, or what `build` makes, with its metrics; own: of `own_of`."""
     with reading(path):
-        known = KnownCategories(contents.labels(own["categories"]), contents.columns(own["category_columns"]))
-        unknown = {name: description[name].get("unknown") for name in ("net", "loss", "optimizer")}
+        known = known_categories(own)
     if build is None:
-        model = _described(path, description, seed, unknown)
-        metrics = metrics_of(path, own["metrics"], "assign them to the metrics of each model")
+        with reading(path):
+            model = Model(**arguments_of(path, description | {"seed": seed}, BY_BUILD))
+        metrics = metrics_of(path, own, "assign them to the metrics of each model")
         with reading(path):
             model.metrics = metrics
     else:
@@ -143,25 +129,6 @@ def _made(build: Build) -> Model:
     if not isinstance(made, Model):
         raise TypeError(f"build made {made!r:.80}, expected a bp.Model")
     return made
-
-
-def _described(path: Path, description: Any, seed: Any, unknown: dict[str, Any]) -> Model:
-    for name, problem in unknown.items():
-        if problem is not None:
-            raise CheckpointError(f"{path} cannot describe the {name} of its models ({problem}): give build=")
-    with reading(path):
-        if description["dtype"] not in ("float32", "float64"):
-            raise ValueError(f"dtype is {description['dtype']!r:.80}")
-        like: Any = conventions.checked(description.get("like"))
-        return Model(
-            describe.build_net(description["net"]),
-            describe.build(description["loss"], describe.LOSSES),
-            describe.build(description["optimizer"], describe.OPTIMIZERS),
-            dtype=description["dtype"],
-            like=like,
-            precision=contents.precision_of(description),
-            seed=contents.whole("seed", seed, 2**63),
-        )
 
 
 def restored(
@@ -183,19 +150,20 @@ def restored(
 def _warn_of_another(path: Path, description: Any, made: Model) -> None:
     """Where `build` made a model that takes the weights of a file, but is not what the file describes."""
     described = json.loads(json.dumps(structure(made)))
-    told = [
-        f"{name} had other settings than {part!r:.200}, which build made"
-        for name, part in (("net", made.net), ("loss", made.loss))
-        if description[name] != described[name]
-    ]
-    told += [
-        f"{name} was {there!r:.80}, but build made {here!r}"
-        for name, there, here in (
-            ("precision", description.get("precision", "float32"), made.precision),
-            ("like", description.get("like"), made.like),
-        )
-        if there != here
-    ]
+    with reading(path):
+        told = [
+            f"{name} had other settings than {part!r:.200}, which build made"
+            for name, part in (("net", made.net), ("loss", made.loss))
+            if description[name] != described[name]
+        ]
+        told += [
+            f"{name} was {there!r:.80}, but build made {here!r}"
+            for name, there, here in (
+                ("precision", description.get("precision", "float32"), made.precision),
+                ("like", description.get("like"), made.like),
+            )
+            if there != here
+        ]
     if told:
         warn(f"{path} holds models whose {'; whose '.join(told)}", RuntimeWarning)
 
