@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import backpass as bp
+from backpass import nn
 from golden.like_cases import KERAS_FILE, TRAJECTORIES, keras_rows
 
 h5py = pytest.importorskip("h5py")
@@ -50,6 +51,25 @@ def test_logits_and_training() -> None:
     before = model.evaluate(keras_rows(), [0, 1, 2, 3])["loss"]
     model.fit(keras_rows(), np.arange(4), epochs=30)
     assert model.evaluate(keras_rows(), [0, 1, 2, 3])["loss"] < before
+
+
+@pytest.mark.parametrize("last", ["sigmoid", "softmax"])
+def test_logits_of_a_convolution(last: str, tmp_path: Path) -> None:
+    """What turns its channels back stays behind it."""
+
+    def first_layers(config: Any) -> Any:
+        config["config"]["layers"] = config["config"]["layers"][:2]
+        layer(config, "conv2d")["activation"] = last
+        return config
+
+    path = changed(tmp_path / "m.keras", first_layers)
+    shares, logits = (bp.from_keras(path, logits=given) for given in (False, True))
+    assert type(logits.net[-1]) is nn.Permute
+    found = 1 / (1 + np.exp(-logits.predict(keras_rows())))
+    if last == "softmax":
+        found = np.exp(logits.predict(keras_rows()))
+        found /= found.sum(axis=-1, keepdims=True)
+    np.testing.assert_allclose(found, shares.predict(keras_rows()), rtol=1e-5)
 
 
 def test_a_checkpoint_of_it(tmp_path: Path) -> None:

@@ -102,10 +102,10 @@ def _parts(entries: Sequence[Entry], arrays: Mapping[Place, Arrays], logits: boo
             layers.append(made.layer)
             state |= {f"{place}.{key}": array for key, array in made.state.items()}
             frozen |= {f"{place}.{key}" for key in (made.still if trained else made.layer.learned)}
-    if first:
-        layers.append(nn.Permute((0, *range(2, rank), 1)))
     if logits and layers and isinstance(layers[-1], nn.Softmax | nn.Sigmoid):
         layers.pop()
+    if first:
+        layers.append(nn.Permute((0, *range(2, rank), 1)))
     return Parts(nn.Sequential(*layers), state, frozenset(frozen))
 
 
