@@ -123,6 +123,12 @@ def huge(h5: Any) -> None:
     h5.create_dataset("layers/conv2d/vars/0", (2**40,), "f4", chunks=(1024,))
 
 
+def many(h5: Any) -> None:
+    """Of which each has room in the file, and all have not; none is written."""
+    for number in range(60):
+        h5.create_dataset(f"layers/conv2d/vars/{number + 2}", (5000,), "f4", chunks=(5000,))
+
+
 def nameless(h5: Any) -> None:
     del h5["layers/conv2d/vars"].attrs["name"]
 
@@ -135,6 +141,7 @@ def nameless(h5: Any) -> None:
         (raw, "'0' in model.weights.h5 has its data elsewhere"),
         (virtual, "'0' in model.weights.h5 has its data elsewhere"),
         (huge, r".* \(1099511627776,\), more than the file holds"),
+        (many, r"'\d+' in model.weights.h5 is float32 \(5000,\), more than the file holds"),
         (nameless, "layers/conv2d has no name"),
     ],
 )

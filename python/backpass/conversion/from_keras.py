@@ -14,12 +14,11 @@ from ..model import AnyLoss, Model
 from ..nn import Module
 from ..optim import Optimizer, OptimizerName
 from . import keras_file
-from .keras_chain import Entry, Place, entries_of, rank_of
+from .keras_chain import FUNCTION, Entry, Place, entries_of, rank_of
 from .keras_layers import LAYERS, activation
 from .keras_parts import Arrays, Config, Converted
 from .parts import Parts, model_of
 
-FUNCTION = "from_keras"
 # Layers whose activation is an argument.
 ACTIVATED = ("Dense", "Conv1D", "Conv2D", "DepthwiseConv2D")
 
