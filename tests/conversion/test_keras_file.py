@@ -187,7 +187,18 @@ def test_configurations_of_no_chain(config: Callable[[Any], Any], message: str, 
             with_setting("max_pooling2d", padding="same"),
             "'max_pooling2d', MaxPooling2D, cannot .*: padding is 'same'",
         ),
-        (with_setting("head", name="tail"), "'tail', Dense, cannot .*: list index out of range"),
+        (
+            with_setting("head", name="tail"),
+            "'tail', Dense, cannot .*: it has 0 arrays in the file, expected more, or of more dimensions",
+        ),
+        (
+            with_setting("batch_normalization", name="other"),
+            "'other', BatchNormalization, cannot .*: it has 0 arrays in the file",
+        ),
+        (
+            with_setting("batch_normalization", axis=[]),
+            r"'batch_normalization', BatchNormalization, cannot .*: axis is \[\], expected",
+        ),
     ],
 )
 def test_layers_without_a_counterpart(config: Callable[[Any], Any], message: str, tmp_path: Path) -> None:

@@ -114,19 +114,17 @@ def _converted(entry: Entry, arrays: Mapping[Place, Arrays], rank: int) -> list[
     where = f"{FUNCTION}: layer {'/'.join(entry.place)!r:.80}, {kind},"
     if kind not in LAYERS:
         raise ValueError(f"{where} has no counterpart in backpass.nn here")
+    own = arrays.get(entry.place, [])
     try:
-        made = [LAYERS[kind](config, arrays.get(entry.place, []), rank)]
+        made = [LAYERS[kind](config, own, rank)]
         if kind in ACTIVATED:
             made.append(activation(config["activation"], rank))
         config.finish()
-    except ValueError as error:
-        raise ValueError(f"{where} cannot be taken over: {error}") from None
     except KeyError as error:
         raise ValueError(f"{where} cannot be taken over: {error} is missing") from None
-    except (
-        IndexError,
-        TypeError,
-        AttributeError,
-    ) as error:  # of arrays that are too few, of settings of another kind
+    except IndexError:
+        many = f"it has {len(own)} arrays in the file, expected more, or of more dimensions"
+        raise ValueError(f"{where} cannot be taken over: {many}") from None
+    except (ValueError, TypeError, AttributeError) as error:  # of settings of another kind
         raise ValueError(f"{where} cannot be taken over: {error}") from None
     return made
