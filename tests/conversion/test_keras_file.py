@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import backpass as bp
+from backpass import nn
 from golden.like_cases import KERAS_FILE, TRAJECTORIES, keras_rows
 
 h5py = pytest.importorskip("h5py")
@@ -50,6 +51,25 @@ def test_logits_and_training() -> None:
     before = model.evaluate(keras_rows(), [0, 1, 2, 3])["loss"]
     model.fit(keras_rows(), np.arange(4), epochs=30)
     assert model.evaluate(keras_rows(), [0, 1, 2, 3])["loss"] < before
+
+
+@pytest.mark.parametrize("last", ["sigmoid", "softmax"])
+def test_logits_of_a_convolution(last: str, tmp_path: Path) -> None:
+    """What turns its channels back stays behind it."""
+
+    def first_layers(config: Any) -> Any:
+        config["config"]["layers"] = config["config"]["layers"][:2]
+        layer(config, "conv2d")["activation"] = last
+        return config
+
+    path = changed(tmp_path / "m.keras", first_layers)
+    shares, logits = (bp.from_keras(path, logits=given) for given in (False, True))
+    assert type(logits.net[-1]) is nn.Permute
+    found = 1 / (1 + np.exp(-logits.predict(keras_rows())))
+    if last == "softmax":
+        found = np.exp(logits.predict(keras_rows()))
+        found /= found.sum(axis=-1, keepdims=True)
+    np.testing.assert_allclose(found, shares.predict(keras_rows()), rtol=1e-5)
 
 
 def test_a_checkpoint_of_it(tmp_path: Path) -> None:
@@ -103,6 +123,12 @@ def huge(h5: Any) -> None:
     h5.create_dataset("layers/conv2d/vars/0", (2**40,), "f4", chunks=(1024,))
 
 
+def many(h5: Any) -> None:
+    """Of which each has room in the file, and all have not; none is written."""
+    for number in range(60):
+        h5.create_dataset(f"layers/conv2d/vars/{number + 2}", (5000,), "f4", chunks=(5000,))
+
+
 def nameless(h5: Any) -> None:
     del h5["layers/conv2d/vars"].attrs["name"]
 
@@ -115,6 +141,7 @@ def nameless(h5: Any) -> None:
         (raw, "'0' in model.weights.h5 has its data elsewhere"),
         (virtual, "'0' in model.weights.h5 has its data elsewhere"),
         (huge, r".* \(1099511627776,\), more than the file holds"),
+        (many, r"'\d+' in model.weights.h5 is float32 \(5000,\), more than the file holds"),
         (nameless, "layers/conv2d has no name"),
     ],
 )
@@ -160,7 +187,18 @@ def test_configurations_of_no_chain(config: Callable[[Any], Any], message: str, 
             with_setting("max_pooling2d", padding="same"),
             "'max_pooling2d', MaxPooling2D, cannot .*: padding is 'same'",
         ),
-        (with_setting("head", name="tail"), "'tail', Dense, cannot .*: list index out of range"),
+        (
+            with_setting("head", name="tail"),
+            "'tail', Dense, cannot .*: it has 0 arrays in the file, expected more, or of more dimensions",
+        ),
+        (
+            with_setting("batch_normalization", name="other"),
+            "'other', BatchNormalization, cannot .*: it has 0 arrays in the file",
+        ),
+        (
+            with_setting("batch_normalization", axis=[]),
+            r"'batch_normalization', BatchNormalization, cannot .*: axis is \[\], expected",
+        ),
     ],
 )
 def test_layers_without_a_counterpart(config: Callable[[Any], Any], message: str, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Models to PyTorch and back: the same outputs, the same weights; and what has no way is refused by name."""
 
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -165,6 +166,56 @@ def test_shared_tied_and_frozen_stay_so() -> None:
     assert np.array_equal(again["3.weight"], before["3.weight"])
     assert not np.array_equal(again["0.weight"], before["0.weight"])
     assert np.array_equal(again["0.weight"], again["4.weight"])
+
+
+def shared_layers() -> Any:
+    layer = torch().nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True)
+    encoder = torch().nn.TransformerEncoder(layer, 3, enable_nested_tensor=False)
+    encoder.layers[2] = encoder.layers[0]
+    return torch().nn.Sequential(encoder, torch().nn.Linear(4, 4))
+
+
+def tied_within() -> Any:
+    lstm = torch().nn.LSTM(4, 4, 2, batch_first=True)
+    lstm.weight_hh_l1 = lstm.weight_ih_l1
+    lstm.bias_ih_l1 = lstm.bias_ih_l0
+    return lstm
+
+
+def tied_to_a_part() -> Any:
+    layer = torch().nn.TransformerEncoderLayer(4, 2, 4, dropout=0.0, batch_first=True)
+    layer.linear2.weight = layer.linear1.weight
+    head = torch().nn.Linear(4, 4)
+    head.weight = layer.self_attn.out_proj.weight
+    return torch().nn.Sequential(layer, head)
+
+
+@pytest.mark.parametrize(("make", "gone"), [(shared_layers, 12), (tied_within, 2), (tied_to_a_part, 2)])
+def test_what_is_shared_within_a_layer_trains_as_one(make: Callable[[], Any], gone: int) -> None:
+    """Three steps of SGD there and here."""
+    module = make().double()
+    x, y = np.random.default_rng(0).standard_normal((2, 5, 3, 4))
+    model = bp.from_torch(module, "mse", bp.optim.SGD(0.1))
+    assert len(model.state_dict()) - len(model.named_parameters()) == gone
+    optimizer = torch().optim.SGD(module.parameters(), 0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        out = module(torch().from_numpy(x))
+        out = out[0] if isinstance(out, tuple) else out
+        loss = torch().nn.functional.mse_loss(out, torch().from_numpy(y))
+        loss.backward()
+        optimizer.step()
+        assert model.step(x, y) == pytest.approx(loss.item(), rel=1e-10)
+
+
+def test_shared_layers_that_are_frozen() -> None:
+    module = shared_layers()
+    module[0].requires_grad_(False)
+    model = bp.from_torch(module)
+    before = model.state_dict()
+    model.fit(*np.random.default_rng(0).standard_normal((2, 5, 3, 4)), epochs=2)
+    moved = {key for key, array in model.state_dict().items() if not np.array_equal(array, before[key])}
+    assert moved == {"1.weight", "1.bias"}
 
 
 def test_named_sequentials_and_memory_of_its_own() -> None:

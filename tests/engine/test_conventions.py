@@ -1,6 +1,7 @@
 """bp.Model(like=): which settings follow a library, and that whatever was given stays."""
 
 import copy
+import inspect
 import pickle
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 import backpass as bp
 from backpass import nn, optim
+from backpass.engine import conventions
 
 X = np.random.default_rng(0).standard_normal((12, 6))
 
@@ -207,3 +209,54 @@ def test_a_network_of_another_model_keeps_its_settings() -> None:
     with pytest.raises(ValueError, match="already belongs to another model"):
         bp.Model(layer, like="keras")
     assert layer.eps == 1e-5
+
+
+class LayerNorm(nn.Module):
+    """A user's own, with the name of one of backpass."""
+
+    def __init__(self, dim: int, init: float = 1e-5) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(np.full(dim, init))
+        self.inner = nn.Linear(dim, dim)
+
+    def forward(self, x: Any) -> Any:
+        return self.inner(x) * self.gain
+
+
+def test_classes_of_the_user_keep_their_settings() -> None:
+    """Names of layers and an argument `init` may mean something else in them; layers of backpass within them follow."""
+
+    class Linear(nn.Linear):
+        """What it was constructed with is an nn.Linear's."""
+
+    class Adam(optim.SGD):
+        def __init__(self, lr: float = 0.5) -> None:
+            super().__init__(lr)
+
+    class SGD(optim.SGD):
+        def __init__(self, lr: float = 0.5) -> None:
+            super().__init__(lr)
+
+    class MSELoss(nn.L1Loss):
+        def __init__(self) -> None:
+            super().__init__()
+
+    likes: Any = "keras", "sklearn"
+    for like in likes:
+        for optimizer in (SGD(), Adam()):
+            own, linear = LayerNorm(6), Linear(6, 6)
+            model = bp.Model(nn.Sequential(own, linear), MSELoss(), optimizer, like=like)
+            assert (own.settings["init"], own.inner.init, linear.init) == (1e-5, like, like)
+            assert (type(model.loss), model.optimizer, model.optimizer.lr) == (MSELoss, optimizer, 0.5)
+            model.fit(X, X, epochs=1)
+
+
+def test_every_row_is_of_a_class_of_backpass() -> None:
+    for tables, room in (
+        (conventions.LAYERS, nn),
+        (conventions.LOSSES, bp.losses),
+        (conventions.OPTIMIZERS, optim),
+    ):
+        for name, settings in ((name, s) for table in tables.values() for name, s in table.items()):
+            kind: Any = getattr(room, name)
+            assert {*settings} <= {*inspect.signature(kind).parameters}, name

@@ -134,7 +134,8 @@ def test_outputs_are_chosen_by_name(tmp_path: Path) -> None:
     assert [name for name, _ in again.named_parameters()] == ["linear.weight", "linear.bias"]
     both = bp.load_onnx(tmp_path / "model.onnx", outputs=["shares", "score"])
     assert [*both.predict(x)] == ["shares", "score"]
-    for wrong in ("loss", [], ["shares", "loss"]):
+    wrongs: Any = ("loss", [], ["shares", "loss"], 5, [5], [["shares"]])
+    for wrong in wrongs:
         with pytest.raises(
             bp.CheckpointError, match=r"outputs is .*, expected some of \['score', 'chosen', 'shares'\]"
         ):

@@ -176,6 +176,10 @@ FILES: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "names without an end": (lambda: naming("[" * 200_000), r"its backpass\.parameters are \[+, expected a list of names"),
     "names that are none": (lambda: naming("3"), r"its backpass\.parameters are 3, expected a list of names"),
+    "other channels": (
+        lambda: model_of([node("Resize", ["x", "", "", "s"], ["y"])], [ints("s", 1, 5, 6)], (2, 3)),
+        r"node 'the Resize' \(Resize\): sizes are \[1, 5, 6\], expected 2 channels as before",
+    ),
     "a shape of the data": (
         lambda: model_of([node("Cast", ["x"], ["i"], to=7), node("Reshape", ["x", "i"], ["y"])]),
         r"node 'the Reshape' \(Reshape\): shape is computed of the input",

@@ -360,3 +360,15 @@ def test_the_padding_stays_zero() -> None:
             model.engine.flat.view(number, inside)[...] = True
         assert not model.engine.flat.params[~inside].any(), optimizer
         assert not model.engine.flat.grads[~inside].any(), optimizer
+
+
+@pytest.mark.parametrize("keys", [("weight_ih_l0", "weight_hh_l0"), ("bias_ih_l0", "bias_hh_l0")])
+def test_two_inputs_of_one_call_may_be_one_parameter(
+    keys: tuple[str, str], backend: bp.backends.Backend
+) -> None:
+    """Both contributions to its gradient count."""
+    layer = nn.LSTM(3, 3)
+    setattr(layer, keys[0], layer.learned[keys[1]])
+    model = bp.Model(layer, dtype="float64", backend=backend.name)
+    x, y = np.random.default_rng(0).standard_normal((2, 2, 3, 3))
+    assert bp.gradcheck(model, x, y).worst_relative_error < 1e-5

@@ -14,12 +14,11 @@ from ..model import AnyLoss, Model
 from ..nn import Module
 from ..optim import Optimizer, OptimizerName
 from . import keras_file
-from .keras_chain import Entry, Place, entries_of, rank_of
+from .keras_chain import FUNCTION, Entry, Place, entries_of, rank_of
 from .keras_layers import LAYERS, activation
 from .keras_parts import Arrays, Config, Converted
 from .parts import Parts, model_of
 
-FUNCTION = "from_keras"
 # Layers whose activation is an argument.
 ACTIVATED = ("Dense", "Conv1D", "Conv2D", "DepthwiseConv2D")
 
@@ -102,10 +101,10 @@ def _parts(entries: Sequence[Entry], arrays: Mapping[Place, Arrays], logits: boo
             layers.append(made.layer)
             state |= {f"{place}.{key}": array for key, array in made.state.items()}
             frozen |= {f"{place}.{key}" for key in (made.still if trained else made.layer.learned)}
-    if first:
-        layers.append(nn.Permute((0, *range(2, rank), 1)))
     if logits and layers and isinstance(layers[-1], nn.Softmax | nn.Sigmoid):
         layers.pop()
+    if first:
+        layers.append(nn.Permute((0, *range(2, rank), 1)))
     return Parts(nn.Sequential(*layers), state, frozenset(frozen))
 
 
@@ -115,19 +114,17 @@ def _converted(entry: Entry, arrays: Mapping[Place, Arrays], rank: int) -> list[
     where = f"{FUNCTION}: layer {'/'.join(entry.place)!r:.80}, {kind},"
     if kind not in LAYERS:
         raise ValueError(f"{where} has no counterpart in backpass.nn here")
+    own = arrays.get(entry.place, [])
     try:
-        made = [LAYERS[kind](config, arrays.get(entry.place, []), rank)]
+        made = [LAYERS[kind](config, own, rank)]
         if kind in ACTIVATED:
             made.append(activation(config["activation"], rank))
         config.finish()
-    except ValueError as error:
-        raise ValueError(f"{where} cannot be taken over: {error}") from None
     except KeyError as error:
         raise ValueError(f"{where} cannot be taken over: {error} is missing") from None
-    except (
-        IndexError,
-        TypeError,
-        AttributeError,
-    ) as error:  # of arrays that are too few, of settings of another kind
+    except IndexError:
+        many = f"it has {len(own)} arrays in the file, expected more, or of more dimensions"
+        raise ValueError(f"{where} cannot be taken over: {many}") from None
+    except (ValueError, TypeError, AttributeError) as error:  # of settings of another kind
         raise ValueError(f"{where} cannot be taken over: {error}") from None
     return made

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import nn, optim
+from ..engine.conventions import following
 from ..losses import Loss
 from ..model import AnyLoss, Model
 from ..nn import Module
@@ -22,9 +23,9 @@ ACTIVATIONS: dict[str, Callable[[], Module]] = {
 # The loss that belongs to an activation of the output, from which the model leaves it out.
 LOSSES: dict[str, Callable[[], Loss]] = {
     "softmax": nn.CrossEntropyLoss,
-    "logistic": lambda: nn.BCEWithLogitsLoss(reduction="batchmean"),
-    "identity": lambda: nn.MSELoss(reduction="half_batchmean"),
-    "exp": lambda: nn.PoissonNLLLoss(reduction="batchmean"),
+    "logistic": nn.BCEWithLogitsLoss,
+    "identity": nn.MSELoss,
+    "exp": nn.PoissonNLLLoss,
 }
 # Rows of a batch, unless the estimator says it.
 BATCH = 200
@@ -68,8 +69,8 @@ def from_sklearn(
         raise ValueError(f"{FUNCTION}: {fitted!r:.80} is not fitted yet: call fit before")
     model = model_of(
         _parts(fitted),
-        LOSSES[fitted.out_activation_]() if loss is None else loss,
-        _optimizer(fitted) if optimizer is None else optimizer,
+        following("sklearn", LOSSES[fitted.out_activation_]()) if loss is None else loss,
+        following("sklearn", _optimizer(fitted)) if optimizer is None else optimizer,
         options,
     )
     if optimizer is None:
@@ -98,8 +99,8 @@ def _optimizer(fitted: Any) -> Optimizer:
     if fitted.solver == "sgd":
         lr = getattr(getattr(fitted, "_optimizer", None), "learning_rate", lr)
         nesterov = bool(fitted.nesterovs_momentum and fitted.momentum > 0)
-        return optim.SGD(lr, fitted.momentum, nesterov=nesterov, lr_in_velocity=True)
-    return optim.Adam(lr, (fitted.beta_1, fitted.beta_2), fitted.epsilon, eps_hat=True)
+        return optim.SGD(lr, fitted.momentum, nesterov=nesterov)
+    return optim.Adam(lr, (fitted.beta_1, fitted.beta_2), fitted.epsilon)
 
 
 def _take_moments(fitted: Any, model: Model) -> None:

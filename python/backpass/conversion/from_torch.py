@@ -58,7 +58,9 @@ def _parts(module: Any) -> Parts:
                         f"{place_of(twin, prefix)} has {key!r}, which {layer!r:.80} does not have"
                     )
                 state[dotted(prefix, key)] = _array(dotted(prefix, key), value)
-            still = (key for key, value in twin.named_parameters() if not value.requires_grad)
+            still = (
+                key for key, value in twin.named_parameters(remove_duplicate=False) if not value.requires_grad
+            )
             frozen |= {dotted(prefix, key) for key in still}
     return Parts(net, state, frozenset(frozen & {name for name, _ in net.named_parameters()}))
 

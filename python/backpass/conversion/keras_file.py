@@ -8,15 +8,26 @@ from typing import Any
 
 import numpy as np
 
-from .keras_chain import Place
+from .keras_chain import FUNCTION, Place
 
-FUNCTION = "from_keras"
 # How many times as large as the file its parts may be: weights hardly shrink.
 MOST_TIMES = 20
 # Bytes that a part may have in any case.
 ALWAYS = 1 << 24
 # The parts of a layer that may have arrays of their own, in Keras's order.
 PARTS = ("cell", "layer", "forward_layer", "backward_layer")
+
+
+class Budget:
+    """The bytes that all arrays together may take: as many as the file has that holds them."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def take(self, size: int) -> bool:
+        """Take so many bytes; whether they were left."""
+        self.left -= size
+        return self.left >= 0
 
 
 def read(file: Any) -> tuple[Mapping[str, Any], dict[Place, list[np.ndarray]]]:
@@ -35,7 +46,7 @@ def read(file: Any) -> tuple[Mapping[str, Any], dict[Place, list[np.ndarray]]]:
         raise ValueError("config.json holds no object")
     with h5py.File(io.BytesIO(data), "r") as weights:
         arrays: dict[Place, list[np.ndarray]] = {}
-        _collect(weights, len(data), arrays, ())
+        _collect(weights, Budget(len(data)), arrays, ())
         return config, arrays
 
 
@@ -47,7 +58,7 @@ def _part(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
     return archive.read(name)
 
 
-def _collect(model: Any, limit: int, arrays: dict[Place, list[np.ndarray]], place: Place) -> None:
+def _collect(model: Any, budget: Budget, arrays: dict[Place, list[np.ndarray]], place: Place) -> None:
     """The arrays of all layers of a model, and of models within, by the places of the layers."""
     layers = _child(model, "layers")
     for key in layers:
@@ -60,17 +71,17 @@ def _collect(model: Any, limit: int, arrays: dict[Place, list[np.ndarray]], plac
         here = (*place, name)
         if here in arrays:
             raise ValueError(f"two layers have the name {'/'.join(here)!r:.80}")
-        arrays[here] = _arrays(layer, limit)
+        arrays[here] = _arrays(layer, budget)
         if "layers" in layer:
-            _collect(layer, limit, arrays, here)
+            _collect(layer, budget, arrays, here)
 
 
-def _arrays(layer: Any, limit: int) -> list[np.ndarray]:
+def _arrays(layer: Any, budget: Budget) -> list[np.ndarray]:
     own = _child(layer, "vars")
-    found = [_array(own, key, limit) for key in sorted(own, key=int)]
+    found = [_array(own, key, budget) for key in sorted(own, key=int)]
     for part in PARTS:
         if part in layer:
-            found += _arrays(_child(layer, part), limit)
+            found += _arrays(_child(layer, part), budget)
     return found
 
 
@@ -85,11 +96,11 @@ def _child(group: Any, name: str) -> Any:
     return group[name]
 
 
-def _array(group: Any, name: str, limit: int) -> np.ndarray:
+def _array(group: Any, name: str, budget: Budget) -> np.ndarray:
     dataset = _child(group, name)
     if getattr(dataset, "external", None) or getattr(dataset, "is_virtual", True):
         raise ValueError(f"{name!r:.80} in model.weights.h5 has its data elsewhere, expected them in it")
-    if dataset.dtype.kind not in "fiu" or dataset.nbytes > limit:
+    if dataset.dtype.kind not in "fiu" or not budget.take(dataset.nbytes):
         raise ValueError(
             f"{name!r:.80} in model.weights.h5 is {dataset.dtype} {dataset.shape}, more than the file holds"
         )

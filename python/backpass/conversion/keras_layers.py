@@ -41,9 +41,9 @@ def batch_norm(config: Config, arrays: Arrays, rank: int) -> Converted:
         raise ValueError(
             "trainable is False, expected True: in training it would go by the statistics that it has, and here by the batch's"
         )
-    if (axis[0] if isinstance(axis, list | tuple) else axis) not in (-1, rank - 1):
+    if (axis[0] if isinstance(axis, list | tuple) and len(axis) == 1 else axis) not in (-1, rank - 1):
         raise ValueError(f"axis is {axis!r}, expected -1")
-    left, (mean, var) = [*arrays[:-2]], arrays[-2:]
+    left, mean, var = [*arrays[:-2]], arrays[-2], arrays[-1]
     state = {"running_mean": mean, "running_var": var, "num_batches_tracked": np.zeros((), np.int64)}
     affine = config["scale"] or config["center"]
     if affine:

@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import nn
 from ..export.torch.twins import HOLDERS, arguments, classes
-from ..nn import Module
+from ..nn import Module, Parameter
 from ..nn.transformer_layer import TransformerLayer
 from ..nn.tree import dotted
 
@@ -80,18 +80,15 @@ class Reader:
         return nn.TransformerEncoder(layers[0], len(layers), norm)
 
     def tie(self) -> None:
-        """Share the parameters that modules share."""
-        first: dict[int, tuple[Module, str]] = {}
+        """Share the parameters that modules share, and that are shared within one."""
+        first: dict[int, Parameter] = {}
         for layer, module in self.leaves:
-            for key, parameter in module.named_parameters():
-                owner, name = first.setdefault(id(parameter), (layer, key))
-                if owner is layer:
-                    continue
-                if key not in layer.learned or name not in owner.learned:
-                    raise ValueError(
-                        f"{FUNCTION}: {key} of {layer!r:.80} is tied, expected a weight of its own"
-                    )
-                setattr(layer, key, owner.learned[name])
+            tensors = dict(module.named_parameters(remove_duplicate=False))
+            for prefix, part in layer.walk():
+                for key, parameter in part.learned.items():
+                    shared = first.setdefault(id(tensors.get(dotted(prefix, key), parameter)), parameter)
+                    if shared is not parameter:
+                        setattr(part, key, shared)
 
 
 def place_of(module: Any, name: str) -> str:

@@ -3,9 +3,10 @@
 import copy
 from collections.abc import Mapping
 from functools import partial
+from types import ModuleType
 from typing import Any, TypeVar
 
-from .. import checks
+from .. import checks, losses, nn, optim
 from ..described import Adjustable, adopt_defaults, given
 from ..losses import Loss
 from ..nn import Module
@@ -15,7 +16,8 @@ from ..optim.groups import ParameterGroups
 Settings = Mapping[str, Any]
 Part = TypeVar("Part", Loss, Optimizer)
 
-# Of layers by name; `init` is that of every layer which has one.
+# By the names of classes of backpass: other classes of these names have settings of their own.
+# `init` is that of every layer whose constructor, of backpass.nn, has one.
 LAYERS: dict[str, dict[str, Settings]] = {
     "torch": {},
     "keras": {
@@ -73,10 +75,11 @@ def follow_layers(like: str | None, net: Module) -> None:
     if like is None or taken:  # by another model, as binding it says
         return
     for _, layer in net.walk():
-        own = {"init": like} if "init" in layer.settings else {}
-        if like == "sklearn" and type(layer).__name__ == "Embedding":  # it has no tables
-            own = {}
-        if changed := _unsaid(layer, {**LAYERS[like].get(type(layer).__name__, {}), **own}):
+        drawn = "init" in layer.settings and type(layer).__init__.__module__.startswith("backpass.nn.")
+        if like == "sklearn" and isinstance(layer, nn.Embedding):  # it has no tables
+            drawn = False
+        own = {"init": like} if drawn else {}
+        if changed := _unsaid(layer, {**_row(LAYERS[like], nn, layer), **own}):
             _change(layer, changed)
 
 
@@ -89,12 +92,18 @@ def following(like: str | None, part: Part) -> Part:
         # Its settings may hold an iterator of parameters, which is exhausted.
         changed: Settings = {"groups": groups, "params": part.params} if groups != part.groups else {}
     else:
-        table = LOSSES if isinstance(part, Loss) else OPTIMIZERS
-        changed = _unsaid(part, table[like].get(type(part).__name__, {}))
+        table, room = (LOSSES, losses) if isinstance(part, Loss) else (OPTIMIZERS, optim)
+        changed = _unsaid(part, _row(table[like], room, part))
     if changed:
         part = copy.copy(part)
         adopt_defaults(part, changed)
     return part
+
+
+def _row(table: Mapping[str, Settings], room: ModuleType, part: Adjustable) -> Settings:
+    """What a table says of a layer, loss or optimizer: of the class that the room has under its name."""
+    name = type(part).__name__
+    return table.get(name, {}) if getattr(room, name, None) is type(part) else {}
 
 
 def _unsaid(part: Adjustable, settings: Settings) -> dict[str, Any]:

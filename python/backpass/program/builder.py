@@ -354,7 +354,6 @@ class Builder:
             return
         # What an op wrote, the next one may read.
         written: dict[str, Tensor | None] = {}
-        targets: list[tuple[Tensor, Tensor]] = []
         for op in ops:
             tensors: dict[str, Tensor | None] = {}
             for name, array in op.arrays.items():
@@ -367,13 +366,12 @@ class Builder:
                     tensors[name] = None
                 else:
                     tensors[name] = target = self._gradient_target(source)
-                    targets.append((source, target))
+                    # At once: where two inputs are one parameter, the second has a buffer of its own.
+                    self.add_gradient(source, target)
             scalars = {k: v for k, v in entry.scalars.items() if k in op.scalars}
             self._allocate(op, tensors, scalars)
             self._append(op, tensors, scalars)
             written |= {name: tensors[name] for name in op.outputs}
-        for source, target in targets:
-            self.add_gradient(source, target)
 
     def _allocate(
         self,

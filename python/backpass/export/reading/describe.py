@@ -1,7 +1,7 @@
 """The description of a network by what a file says, checked before anything is computed."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,8 +70,9 @@ def _input(value: Any) -> Input:
 def _wanted(outputs: Sequence[str] | None, given: list[str]) -> tuple[str, ...]:
     if outputs is None:
         return tuple(given)
-    names = [outputs] if isinstance(outputs, str) else [*outputs]
-    if not names or {*names} - {*given}:
+    several = isinstance(outputs, Iterable) and not isinstance(outputs, str)
+    names: list[Any] = [*outputs] if several else [outputs]
+    if not names or not all(isinstance(name, str) and name in given for name in names):
         raise ValueError(f"outputs is {outputs!r:.80}, expected some of {given}")
     return tuple(names)
 

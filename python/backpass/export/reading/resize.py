@@ -23,6 +23,8 @@ def resize(call: Call) -> Any:
     by_axis = dict(zip([axis % x.ndim for axis in axes], given, strict=True))
     if sizes is None and any(by_axis.get(axis, 1) != 1 for axis in (0, 1)):
         raise ValueError(f"scales are {given}, expected 1 for rows and channels")
+    if sizes is not None and by_axis.get(1, x.shape[1]) != x.shape[1]:
+        raise ValueError(f"sizes are {given}, expected {x.shape[1]} channels as before")
     wanted = tuple(by_axis.get(axis, x.shape[axis] if sizes else 1.0) for axis in range(2, x.ndim))
     mode, where = (
         call.attribute("mode", "nearest"),
