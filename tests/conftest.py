@@ -1,5 +1,9 @@
-"""Fixtures: every backend that works here, each native instruction set counted as a backend of its own; the data folder."""
+"""Fixtures: every backend that works here, each native instruction set counted as a backend of its own; the data folder.
 
+A test marked with the name of an optional library is skipped where that is not installed.
+"""
+
+import importlib.util
 import os
 from pathlib import Path
 
@@ -13,6 +17,13 @@ import pytest
 
 from backpass.backends import Backend
 from helpers.backends import BACKENDS, NATIVE
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose marker names a library that is missing."""
+    for library in ("torch", "keras"):
+        if item.get_closest_marker(library) and not importlib.util.find_spec(library):
+            pytest.skip(f"{library} is not installed: what is compared with it is skipped")
 
 
 @pytest.fixture(params=[*BACKENDS])
