@@ -114,16 +114,18 @@ def test_networks(name: str, tmp_path: Path) -> None:
             np.testing.assert_allclose(bp.from_keras(source).predict(x), want, rtol=2e-5, atol=2e-5)
 
 
+@pytest.mark.parametrize("optimizer", ["SGD", "Adam"])
 @pytest.mark.parametrize("name", ["norms", "texts", "pooled"])
-def test_training_goes_on(name: str) -> None:
-    """Twenty steps of Adam there and here, in float32."""
+def test_training_goes_on(name: str, optimizer: str) -> None:
+    """Twenty steps there and here, in float32; Adam's eps is added where Keras adds it."""
     theirs, x = built(name, functional=False)
     for layer in theirs.layers:
         if type(layer).__name__ in ("Dropout", "GaussianNoise"):
             setattr(layer, "rate" if hasattr(layer, "rate") else "stddev", 0.0)
-    model = bp.from_keras(theirs, optimizer="sgd")
+    model = bp.from_keras(theirs, optimizer=getattr(bp.optim, optimizer)())
+    model.lr = 0.01
     y = numbers(*theirs.output_shape[1:])
-    theirs.compile(keras().optimizers.SGD(0.01), "mse")
+    theirs.compile(getattr(keras().optimizers, optimizer)(0.01), "mse")
     theirs.fit(x, y, batch_size=4, epochs=20, verbose=0)
     model.fit(x, y, batch_size=4, epochs=20, shuffle=False)
     np.testing.assert_allclose(model.predict(x), theirs.predict(x, verbose=0), rtol=1e-3, atol=1e-4)

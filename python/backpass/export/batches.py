@@ -12,6 +12,7 @@ from .plans import refused
 # Rows of two plans: what differs between them is the batch. Primes that other dimensions seldom have.
 ROWS = (11, 13)
 DIFFERS = "the network computes something else for another size of batch"
+# An array of the plan for the fewer rows, and of the one for more: what differs is the batch.
 Pair = tuple[np.ndarray, np.ndarray]
 
 

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from ...program import Instruction
+from ..batches import Pair
 from .graph import Graph, View, as_it_is
-from .nodes import Pair, Value
+from .nodes import Value
 from .views import carried_over
 
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from ...program import Plan, parts_of
 from ...program.blocks import Block, Blocks, arrays_of
-from ..batches import constant, differs
-from .nodes import BATCH, FUNCTION, SEVERAL, Nodes, Pair, Value
+from ..batches import Pair, constant, differs
+from .nodes import BATCH, FUNCTION, SEVERAL, Nodes, Value
 from .parts import composed
 from .views import lone_shape, route
 

@@ -6,13 +6,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...program import Instruction
+from ..batches import Pair
 from ..plans import refused
 
 FUNCTION = "bp.export.onnx"
 # Where a file names the arrays that are learned.
 LEARNED = "backpass.parameters"
-# An array of the plan for a few rows, and of the one for some more: what differs is the batch.
-Pair = tuple[np.ndarray, np.ndarray]
 # In a shape: the dimension of the batch.
 BATCH = -1
 SEVERAL = "of which several dimensions depend on the size of the batch"

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ...program import address
+from ..batches import Pair
 from .axes import Axis, axes_of, pieces_of, starts_of
-from .nodes import Nodes, Pair, Value
+from .nodes import Nodes, Value
 
 
 class Region(NamedTuple):

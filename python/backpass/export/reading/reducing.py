@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from ...nn import functional as F
 from ...program.symbolic import SymbolicTensor
 from .call import Call
 from .turned import Turned, like
@@ -36,10 +37,10 @@ def argmax(call: Call) -> Any:
 def softmax(call: Call) -> Any:
     """Softmax along an axis, or its logarithm."""
     x, axis = call.raw(0), call.attribute("axis", -1)
-    log = call.node.op == "LogSoftmax"
+    function = F.log_softmax if call.node.op == "LogSoftmax" else F.softmax
     if isinstance(x, Turned) and axis % x.ndim != x.at:
-        return like(x.tensor._softmax(x.axis(axis), log), x.at)
-    return call.tensor(0)._softmax(axis, log)
+        return like(function(x.tensor, x.axis(axis)), x.at)
+    return function(call.tensor(0), axis)
 
 
 REDUCING: dict[str, Reader] = {

@@ -52,9 +52,8 @@ def _symmetric(x: SymbolicTensor, pads: list[int], value: float) -> tuple[Symbol
 def conv(call: Call) -> Any:
     """A convolution of sequences or images."""
     spatial, weight = spatial_of(call), call.tensor(1)
-    kernel = call.attribute("kernel_shape", [*weight.shape[2:]])
-    if kernel != [*weight.shape[2:]]:
-        raise ValueError(f"kernel_shape is {kernel}, expected {weight.shape[2:]} of the weight")
+    kernel = [*weight.shape[2:]]
+    call.expect(kernel_shape=kernel)
     strides, dilations, pads = _window(call, spatial, kernel)
     x, padding = _symmetric(call.tensor(0), pads, 0.0)
     function = F.conv1d if spatial == 1 else F.conv2d
