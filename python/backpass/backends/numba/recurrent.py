@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ...ops.formulas import sigmoid, tanh
+from . import scalars as scalars  # registers the formulas with Numba
 from .compiler import Bound, jit
 
 # What a step computes; the same numbers in both kernels below.
@@ -18,8 +20,16 @@ _RNN = {"tanh": RNN_TANH, "relu": RNN_RELU}
 
 @jit
 def _sigmoid(z):
-    e = np.exp(-abs(z))
-    return 1 / (1 + e) if z >= 0 else e / (1 + e)
+    """z = σ(z): a loop of its own, which is vectorised."""
+    for j in range(z.size):
+        z[j] = sigmoid(z[j])
+
+
+@jit
+def _tanh(z):
+    """z = tanh(z)."""
+    for j in range(z.size):
+        z[j] = tanh(z[j], z[j])
 
 
 @jit
@@ -29,11 +39,17 @@ def _end(lengths, row, steps):
 
 @jit
 def _add_product(a, weight, out):
-    """out += a · weight."""
-    for k in range(a.size):
-        factor = a[k]
+    """out += a · weight, four rows of weight while an element of out is at hand."""
+    whole = a.size - a.size % 4
+    for k in range(0, whole, 4):
         for j in range(out.size):
-            out[j] += factor * weight[k, j]
+            total = out[j] + a[k] * weight[k, j]
+            total += a[k + 1] * weight[k + 1, j]
+            total += a[k + 2] * weight[k + 2, j]
+            out[j] = total + a[k + 3] * weight[k + 3, j]
+    for k in range(whole, a.size):
+        for j in range(out.size):
+            out[j] += a[k] * weight[k, j]
 
 
 @jit
@@ -63,35 +79,43 @@ def _forward(
                     from_x[:] = np.nan
             _add_product(x[n, t], weight_ih, from_x)
             _add_product(h, weight_hh, from_h)
-            for j in range(H):
-                if cell == LSTM:
-                    i = _sigmoid(from_x[j] + from_h[j])
-                    f = _sigmoid(from_x[H + j] + from_h[H + j])
-                    g = np.tanh(from_x[2 * H + j] + from_h[2 * H + j])
-                    o = _sigmoid(from_x[3 * H + j] + from_h[3 * H + j])
-                    c[j] = f * c[j] + i * g
-                    h[j] = o * np.tanh(c[j])
-                    if cells.size:
-                        cells[n, t, j] = c[j]
-                    if gates.size:
-                        gates[n, t, j], gates[n, t, H + j] = i, f
-                        gates[n, t, 2 * H + j], gates[n, t, 3 * H + j] = g, o
-                elif cell == GRU:
-                    inner = from_h[2 * H + j]
-                    r = _sigmoid(from_x[j] + from_h[j])
-                    z = _sigmoid(from_x[H + j] + from_h[H + j])
-                    new = np.tanh(from_x[2 * H + j] + r * inner)
-                    h[j] = new + z * (h[j] - new)
-                    if gates.size:
-                        gates[n, t, j], gates[n, t, H + j] = r, z
-                        gates[n, t, 2 * H + j], gates[n, t, 3 * H + j] = new, inner
-                else:
-                    pre = from_x[j] + from_h[j]
+            if cell == GRU:
+                for j in range(2 * H):
+                    from_x[j] += from_h[j]
+                _sigmoid(from_x[: 2 * H])
+                for j in range(H):
+                    from_x[2 * H + j] += from_x[j] * from_h[2 * H + j]
+                _tanh(from_x[2 * H :])
+                for j in range(H):
+                    h[j] = from_x[2 * H + j] + from_x[H + j] * (h[j] - from_x[2 * H + j])
+            else:
+                for j in range(from_x.size):
+                    from_x[j] += from_h[j]
+            if cell == LSTM:
+                _sigmoid(from_x[: 2 * H])
+                _tanh(from_x[2 * H : 3 * H])
+                _sigmoid(from_x[3 * H :])
+                for j in range(H):
+                    c[j] = from_x[H + j] * c[j] + from_x[j] * from_x[2 * H + j]
+                    h[j] = c[j]
+                _tanh(h)
+                for j in range(H):
+                    h[j] *= from_x[3 * H + j]
+                if cells.size:
+                    cells[n, t] = c
+            elif cell == RNN_TANH:
+                h[:] = from_x
+                _tanh(h)
+            elif cell == RNN_RELU:
+                for j in range(H):
                     # A NaN passes through relu.
-                    h[j] = np.tanh(pre) if cell == RNN_TANH else (0 * one if pre < 0 else pre)
-                    if gates.size:
-                        gates[n, t, j] = h[j]
-                y[n, t, j] = h[j]
+                    h[j] = 0 * one if from_x[j] < 0 else from_x[j]
+            y[n, t] = h
+            if gates.size and cell == GRU:
+                gates[n, t, : 3 * H] = from_x
+                gates[n, t, 3 * H :] = from_h[2 * H :]
+            elif gates.size:
+                gates[n, t] = from_x if cell == LSTM else h
 
 
 @jit
@@ -100,7 +124,7 @@ def _backward(
 ):
     B, steps, H, one = gates.shape[0], gates.shape[1], weight_hh.shape[0], gates.dtype.type(1)
     to_x, to_h = np.ascontiguousarray(weight_ih.T), np.ascontiguousarray(weight_hh.T)
-    of_h = np.empty(weight_hh.shape[1], weight_hh.dtype)
+    of_h, bent = np.empty(weight_hh.shape[1], weight_hh.dtype), np.empty(H, weight_hh.dtype)
     for n in range(B):
         dh, dc, end = dh0[n], dc0[n], _end(lengths, n, steps)
         dh[:] = dh_n[n]
@@ -112,18 +136,20 @@ def _backward(
             t = end - 1 - step if reverse else step
             past = t + 1 if reverse else t - 1
             d = dpre[n, t]
+            if cell == LSTM:
+                bent[:] = cells[n, t]
+                _tanh(bent)
             for j in range(H):
                 out = dh[j] + dy[n, t, j] if dy.size else dh[j]
                 if cell == LSTM:
                     i, f = gates[n, t, j], gates[n, t, H + j]
                     g, o = gates[n, t, 2 * H + j], gates[n, t, 3 * H + j]
-                    bent = np.tanh(cells[n, t, j])
                     before = cells[n, past, j] if step > 0 else c0[n, j]
-                    flow = dc[j] + out * o * (one - bent * bent)
+                    flow = dc[j] + out * o * (one - bent[j] * bent[j])
                     d[j] = flow * g * i * (one - i)
                     d[H + j] = flow * before * f * (one - f)
                     d[2 * H + j] = flow * i * (one - g * g)
-                    d[3 * H + j] = out * bent * o * (one - o)
+                    d[3 * H + j] = out * bent[j] * o * (one - o)
                     dc[j] = flow * f
                     dh[j] = 0
                 elif cell == GRU:
@@ -252,23 +278,29 @@ def _weight_gradient(
         started = np.flatnonzero(ends > 0)
         first = ends[started] - 1 if reverse else 0
         before[started, first] = 0 if h0 is None else h0[started]
-    taken = np.arange(steps) < ends[:, None]
-    for inputs, part, dweight, dbias in (
-        (x, parts[0], dweight_ih, dbias_ih),
-        (before, parts[1], dweight_hh, dbias_hh),
-    ):
-        if dweight is None and dbias is None:
-            continue
-        d = dpre[taken][:, part]
+    taken = None if (ends == steps).all() else np.arange(steps) < ends[:, None]
+    of_steps = _steps(dpre, taken)
+    # Products with all parts, of which some are kept: a copy of these would cost more.
+    flat = of_steps.reshape(len(of_steps), prod(of_steps.shape[1:]))
+    for inputs, part, dweight in ((x, parts[0], dweight_ih), (before, parts[1], dweight_hh)):
         if dweight is not None:
-            flat = d.reshape(len(d), dweight.shape[1] * dweight.shape[2])
-            dweight[...] = np.dot(inputs[taken].T, flat).reshape(dweight.shape)
-        if dbias is not None:
-            dbias[...] = d.sum(axis=0)
+            found = np.dot(_steps(inputs, taken).T, flat)
+            dweight[...] = found.reshape(len(found), *of_steps.shape[1:])[:, part]
+    if dbias_ih is not None or dbias_hh is not None:
+        sums = np.dot(np.ones(len(flat), flat.dtype), flat).reshape(of_steps.shape[1:])
+        for part, dbias in ((parts[0], dbias_ih), (parts[1], dbias_hh)):
+            if dbias is not None:
+                dbias[...] = sums[part]
     if dtable is not None:
         dtable[...] = 0
         if index is not None:
-            _add_rows(dtable, index[taken], dpre[taken][:, parts[0]])
+            _add_rows(dtable, _steps(index, taken), of_steps[:, parts[0]])
+
+
+def _steps(array: np.ndarray, taken: np.ndarray | None) -> np.ndarray:
+    """(B, T, ...) as (steps, ...): those that are taken, where not all are."""
+    steps = array.shape[0] * array.shape[1]
+    return array.reshape(steps, *array.shape[2:]) if taken is None else array[taken]
 
 
 def rnn_backward_weight(**fields) -> Bound:
