@@ -38,7 +38,7 @@ def choices(cls: type) -> Iterator[dict[str, Any]]:
 def layer_classes() -> list[type[nn.Module]]:
     """All of backpass.nn but the base class and what holds modules."""
     classes = [getattr(nn, name) for name in nn.__all__]
-    holders = nn.Module, nn.ModuleList, nn.ModuleDict
+    holders = nn.Module, nn.ModuleList, nn.ModuleDict, nn.ParameterList
     return [c for c in classes if isinstance(c, type) and issubclass(c, nn.Module) and c not in holders]
 
 

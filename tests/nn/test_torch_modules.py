@@ -205,6 +205,59 @@ def define(nn: Any, F: ModuleType, torch: Any) -> dict[str, tuple[Callable[[], A
             x = torch.cat([F.adaptive_avg_pool1d(x, 1), F.adaptive_max_pool1d(x, 1)], dim=1)
             return self.out(x.flatten(1))
 
+    class Causal(nn.Module):
+        """Dilated convolutions of what was padded before, in each way of padding."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.filters = nn.ModuleList([nn.Conv1d(3, 3, 2, dilation=2**i) for i in range(3)])
+            self.out = nn.Linear(3, CLASSES)
+
+        def forward(self, x: Any) -> Any:
+            for i, conv in enumerate(self.filters):
+                x = x + torch.tanh(conv(F.pad(x, (2**i, 0))))
+            x = F.pad(x[:, :, None], (-1, 2, 0, 1), value=0.5).flatten(2)
+            x = F.pad(x, (2, 1), mode="reflect") + F.pad(x, (1, 2), mode="replicate") * F.pad(
+                x, (3, 0), "circular"
+            )
+            return self.out(x.mean(-1))
+
+    class Rearranged(nn.Module):
+        """Elements in another order, several times, and what is taken along them."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(SIZE, 6), nn.Linear(12, CLASSES)
+
+        def forward(self, x: Any) -> Any:
+            h = self.first(x)
+            a = torch.flip(h, (1,)) * torch.roll(h, 2, 1) + torch.cumsum(h, dim=-1)
+            b = (
+                h.repeat(1, 2, 3).view(-1, 2, 6, 3).prod(-1).sum(1)
+                + torch.roll(h[:, None], (1, -2), (1, 2))[:, 0]
+            )
+            c = torch.repeat_interleave(h, 2, dim=1) / (
+                1 + h.norm(dim=1, keepdim=True) + h.norm(1, dim=1)[:, None]
+            )
+            d = torch.norm(h - h.detach(), dim=-1, keepdim=True) + F.normalize(0 * h + torch.eye(6)[0])
+            return self.last(torch.cat([a + b, d], dim=1) + c)
+
+    class Squashed(nn.Module):
+        """Activations that are expressions, a list of parameters, and constants."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            weights = [nn.Parameter(torch.linspace(-0.5, 1, SIZE)), nn.Parameter(torch.full((SIZE,), 0.3))]
+            self.weights, self.narrow = nn.ParameterList(weights), nn.Linear(SIZE, CLASSES)
+
+        def forward(self, x: Any) -> Any:
+            start = x
+            for weight in self.weights:
+                x = start * (x @ weight)[:, None] + x
+            h = 3 * self.narrow(x) + torch.zeros_like(x[:, :1]) + torch.tensor([0.5])
+            h = F.hardtanh(h, -2, 2) + F.relu6(h) + F.selu(h)
+            return h + F.logsigmoid(h) + F.mish(h) + F.softsign(h)
+
     return {
         "u-shaped": (UShaped, (SIZE,)),
         "two towers": (Towers, (SIZE,)),
@@ -219,6 +272,9 @@ def define(nn: Any, F: ModuleType, torch: Any) -> dict[str, tuple[Callable[[], A
         "chooser": (Chooser, (SIZE,)),
         "everything": (Everything, (SIZE,)),
         "pooled": (Pooled, (2, 7, 6)),
+        "causal": (Causal, (3, 9)),
+        "rearranged": (Rearranged, (SIZE,)),
+        "squashed": (Squashed, (SIZE,)),
     }
 
 

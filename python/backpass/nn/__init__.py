@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .attention import MultiheadAttention
     from .avg_pool import AvgPool1d, AvgPool2d
     from .channel_dropout import Dropout1d, Dropout2d
-    from .collections import ModuleDict, ModuleList
+    from .collections import ModuleDict, ModuleList, ParameterList
     from .conv import Conv1d, Conv2d
     from .conv_transpose import ConvTranspose1d, ConvTranspose2d
     from .embedding import Embedding
@@ -115,6 +115,7 @@ __all__ = [
     "MultiheadAttention",
     "NLLLoss",
     "Parameter",
+    "ParameterList",
     "Permute",
     "PoissonNLLLoss",
     "PositionalEmbedding",
@@ -146,7 +147,7 @@ __all__ = [
 LATE = {
     "Conv1d": ".conv", "Conv2d": ".conv", "ConvTranspose1d": ".conv_transpose",
     "ConvTranspose2d": ".conv_transpose", "Cutout": ".image_augmentation",
-    "GaussianNoise": ".gaussian_noise", "MixUp": ".mixup", "ModuleDict": ".collections",
+    "GaussianNoise": ".gaussian_noise", "MixUp": ".mixup", "ModuleDict": ".collections", "ParameterList": ".collections",
     "ModuleList": ".collections", "RandomHorizontalFlip": ".image_augmentation", "RandomShift": ".image_augmentation",
     "AdaptiveAvgPool1d": ".adaptive_pool", "AdaptiveAvgPool2d": ".adaptive_pool", "AdaptiveMaxPool1d": ".adaptive_pool",
     "RNN": ".recurrent", "LSTM": ".recurrent", "GRU": ".recurrent",

@@ -1,8 +1,12 @@
-"""Modules that hold modules for a `forward`: ModuleList, ModuleDict."""
+"""Modules that hold modules or parameters for a `forward`: ModuleList, ModuleDict, ParameterList."""
 
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from typing import Any
+
+import numpy as np
 
 from .module import Module
+from .parameter import Parameter
 
 
 class ModuleList(Module):
@@ -107,6 +111,51 @@ class ModuleDict(Module):
 
     def __repr__(self) -> str:
         return f"ModuleDict({self.named!r})"
+
+
+class ParameterList(Module):
+    """List of parameters (PyTorch's `nn.ParameterList`), which belong to the module that has it as an attribute.
+
+    Args:
+        values: the parameters, or arrays that become parameters; default none. `append` and `extend` add more.
+
+    Shapes: those of the parameters; `values[i]` is one of them, in `forward` a tensor.
+
+    Raises:
+        TypeError: something that is neither.
+
+    Example:
+        >>> nn.ParameterList([np.ones(3), np.zeros((2, 3))])
+        ParameterList([Parameter of shape (3,), Parameter of shape (2, 3)])
+    """
+
+    def __init__(self, values: Iterable[Parameter | np.ndarray] = ()) -> None:
+        super().__init__()
+        self.extend(values)
+
+    def append(self, value: "Parameter | np.ndarray") -> "ParameterList":
+        """Add a parameter at the end."""
+        setattr(self, str(len(self)), value if isinstance(value, Parameter) else Parameter(value))
+        return self
+
+    def extend(self, values: "Iterable[Parameter | np.ndarray]") -> "ParameterList":
+        """Add several parameters at the end."""
+        for value in values:
+            self.append(value)
+        return self
+
+    def __getitem__(self, index: int) -> Any:
+        place = range(len(self))[index]
+        return getattr(self, str(place))
+
+    def __len__(self) -> int:
+        return len(self.learned)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"ParameterList({[*self.learned.values()]!r})"
 
 
 def _checked(holder: Module, place: object, module: object) -> Module:

@@ -15,6 +15,15 @@ from ..program import Tensor
 from ..program.functions import where
 from ..program.symbolic import SymbolicTensor, operand
 from ..program.views import permute
+from .functional_activations import celu as celu
+from .functional_activations import hardsigmoid as hardsigmoid
+from .functional_activations import hardswish as hardswish
+from .functional_activations import hardtanh as hardtanh
+from .functional_activations import logsigmoid as logsigmoid
+from .functional_activations import mish as mish
+from .functional_activations import relu6 as relu6
+from .functional_activations import selu as selu
+from .functional_activations import softsign as softsign
 from .functional_attention import glu as glu
 from .functional_attention import rms_norm as rms_norm
 from .functional_attention import scaled_dot_product_attention as scaled_dot_product_attention
@@ -30,6 +39,7 @@ from .functional_conv import conv_transpose1d as conv_transpose1d
 from .functional_conv import conv_transpose2d as conv_transpose2d
 from .functional_embedding import embedding_bag as embedding_bag
 from .functional_embedding import rotary as rotary
+from .functional_padding import pad as pad
 from .functional_pooling import adaptive_avg_pool1d as adaptive_avg_pool1d
 from .functional_pooling import adaptive_avg_pool2d as adaptive_avg_pool2d
 from .functional_pooling import adaptive_max_pool1d as adaptive_max_pool1d
@@ -168,7 +178,7 @@ def normalize(x: SymbolicTensor, p: float = 2.0, dim: int = 1, eps: float = 1e-1
     """x divided by its Euclidean norm over dim, which is at least eps."""
     if p != 2:
         raise ValueError(f"normalize: p is {p!r}, expected 2")
-    return x / (x * x).sum(dim, keepdim=True).sqrt().clamp(min=eps)
+    return x / x.norm(dim=dim, keepdim=True).clamp(min=eps)
 
 
 def one_hot(x: SymbolicTensor, num_classes: int) -> SymbolicTensor:

@@ -14,16 +14,20 @@ def padded_images(
     """x (B, H, W, C) with margins before and behind H and W: from the other end, mirrored, or the last number again. layer: for
     messages."""
     for axis, (before, behind) in enumerate(margins, 1):
-        size = x.shape[axis]
-        limit = {"circular": size, "reflect": size - 1, "replicate": max(before, behind)}[mode]
-        if max(before, behind) > limit:
-            raise ValueError(
-                f"{layer}: padding is {max(before, behind)}, expected at most {limit} in mode {mode!r} for a size of {size}"
-            )
         if before or behind:
-            pieces = [_piece(i, size, mode) for i in range(-before, size + behind)]
-            x = cat(builder, [part(builder, x, _along(axis, places)) for places in _runs(pieces)], axis)
+            places = padded_places(f"{layer}: padding", x.shape[axis], before, behind, mode)
+            x = cat(builder, [part(builder, x, _along(axis, run)) for run in _runs(places)], axis)
     return x
+
+
+def padded_places(argument: str, size: int, before: int, behind: int, mode: str) -> list[int]:
+    """The place in a dimension of so many elements that stands at each place of the padded one."""
+    limit = {"circular": size, "reflect": size - 1, "replicate": max(before, behind)}[mode]
+    if not 0 <= min(before, behind) <= max(before, behind) <= limit or not size:
+        raise ValueError(
+            f"{argument} is {max(before, behind)}, expected at most {limit} in mode {mode!r} for a size of {size}"
+        )
+    return [_piece(i, size, mode) for i in range(-before, size + behind)]
 
 
 def _piece(i: int, size: int, mode: str) -> int:

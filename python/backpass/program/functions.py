@@ -167,14 +167,19 @@ def randn_like(x: SymbolicTensor) -> SymbolicTensor:
     return x._next(noise)
 
 
-def zeros_like(x: SymbolicTensor) -> np.ndarray:
+def zeros_like(x: SymbolicTensor) -> SymbolicTensor:
     """Zeros of the shape of x, a constant of the program."""
-    return np.zeros(x.shape)
+    return full_like(x, 0.0)
 
 
-def ones_like(x: SymbolicTensor) -> np.ndarray:
+def ones_like(x: SymbolicTensor) -> SymbolicTensor:
     """Ones of the shape of x, a constant of the program."""
-    return np.ones(x.shape)
+    return full_like(x, 1.0)
+
+
+def full_like(x: SymbolicTensor, fill_value: float) -> SymbolicTensor:
+    """A constant of the program of the shape of x, whose elements are all fill_value."""
+    return constant(_builder(x), np.full(x.shape, float(fill_value)))
 
 
 def _sizes(sizes: tuple[Any, ...]) -> tuple[int, ...]:
@@ -191,9 +196,29 @@ def ones(*size: Any) -> np.ndarray:
     return np.ones(_sizes(size))
 
 
+def full(size: Sequence[int], fill_value: float) -> np.ndarray:
+    """An array whose elements are all fill_value: a constant where it meets a tensor."""
+    return np.full(tuple(size), float(fill_value))
+
+
+def eye(n: int, m: int | None = None) -> np.ndarray:
+    """An array with ones on its diagonal, else zeros: a constant where it meets a tensor."""
+    return np.eye(n, m)
+
+
 def arange(*bounds: float) -> np.ndarray:
     """An array of numbers from start to end: a constant where it meets a tensor."""
     return np.arange(*bounds)
+
+
+def linspace(start: float, end: float, steps: int) -> np.ndarray:
+    """An array of so many numbers from start to end, both included: a constant where it meets a tensor."""
+    return np.linspace(start, end, steps)
+
+
+def tensor(data: Any) -> np.ndarray:
+    """An array of the numbers in data: a constant where it meets a tensor of forward."""
+    return np.array(data)
 
 
 def tril(x: Any, diagonal: int = 0) -> Any:
@@ -221,13 +246,14 @@ def _method(name: str) -> Callable[..., Any]:
 METHODS = (
     "abs", "sign", "sqrt", "rsqrt", "exp", "expm1", "log", "log1p", "sin", "cos", "erf", "relu", "sigmoid", "tanh", "square",
     "pow", "clamp", "softmax", "log_softmax", "logsumexp", "sum", "mean", "var", "std", "max", "min", "amax", "amin", "argmax",
+    "norm", "prod", "cumsum",
     "reshape", "flatten", "unsqueeze", "squeeze", "permute", "transpose", "unbind", "masked_fill", "gather", "take_along_dim",
-    "index_select",
+    "index_select", "flip", "roll", "repeat_interleave",
 )  # fmt: skip
 globals().update({name: _method(name) for name in METHODS})
 
 # What `bp` shows of them.
 NAMES = (
     *METHODS, "cat", "stack", "split", "chunk", "where", "minimum", "maximum", "matmul", "bmm", "outer", "einsum", "randn_like",
-    "zeros_like", "ones_like", "zeros", "ones", "arange", "tril", "triu",
+    "zeros_like", "ones_like", "full_like", "zeros", "ones", "full", "eye", "arange", "linspace", "tensor", "tril", "triu",
 )  # fmt: skip

@@ -8,12 +8,14 @@ import numpy as np
 
 from ..ops import softmax_forward
 from .operators import Operators
+from .rearranged import Rearranged
 from .reductions import largest, largest_shared, total
-from .shapes import Shapes
 from .symbolic_base import SymbolicBase
+from .tensor import Tensor
+from .views import cat
 
 
-class Reducing(Operators, Shapes):
+class Reducing(Operators, Rearranged):
     """Over one, several or all dimensions; `keepdim` leaves them with size 1."""
 
     def sum(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Self:
@@ -39,6 +41,45 @@ class Reducing(Operators, Shapes):
     ) -> Self:
         """The square root of the variance."""
         return self.var(dim, unbiased, keepdim).sqrt()
+
+    def norm(self, p: float | str = 2, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Self:
+        """The Euclidean norm over one, several or all dimensions; Σ |x| with p=1, the largest |x| with p=inf."""
+        if p not in (1, 2, "fro", float("inf")):
+            raise ValueError(f"norm: p is {p!r}, expected 1, 2, 'fro' or inf")
+        if p not in (2, "fro"):
+            return self.abs().sum(dim, keepdim) if p == 1 else self.abs().amax(dim, keepdim)
+        squares = (self * self).sum(dim, keepdim)
+        # At 0 the slope of the root is infinite; that of the norm is 0 there, as in PyTorch.
+        some = squares > 0
+        return self._apply("where", some, self._apply("where", some, squares, 1.0).sqrt(), 0.0)
+
+    def prod(self, dim: int | None = None, keepdim: bool = False) -> Self:
+        """The product along one dimension, or of all elements."""
+        if dim is None:
+            return self.reshape([self.numel()]).prod(0)
+        axis = self._axis(dim)
+        parts: list[Self] = [*self.unbind(axis)]
+        while len(parts) > 1:
+            parts = [a * b for a, b in zip(parts[::2], parts[1::2], strict=False)] + parts[
+                len(parts) - len(parts) % 2 :
+            ]
+        if not parts:
+            raise ValueError(
+                f"prod: dimension {axis} of {self.shape} is empty, expected at least one element"
+            )
+        return parts[0].unsqueeze(axis) if keepdim else parts[0]
+
+    def cumsum(self, dim: int) -> Self:
+        """Sums of the elements along dim up to each one, by log₂ n additions of what is moved on by 1, 2, 4, ..."""
+        axis = self._axis(dim)
+        x, step = self, 1
+        before = (slice(None),) * axis
+        while step < self.shape[axis]:
+            moved = x[(*before, slice(0, -step))]
+            zeros = Tensor(np.zeros([*x.shape[:axis], step, *x.shape[axis + 1 :]], self.builder.dtype))
+            x = x + x._next(cat(x.builder, [zeros, moved.tensor], axis), axis != 0)
+            step *= 2
+        return x
 
     def max(self, dim: Any = None, keepdim: bool = False) -> Any:
         """The largest element; with dim the largest along it and where it is; with a tensor, element by element."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...nn.functional_padding import surrounded
 from ...program.functions import cat
 from ...program.symbolic import SymbolicTensor
 from .call import Call, is_array
@@ -105,17 +106,9 @@ def pad(call: Call) -> Any:
 def padded(x: SymbolicTensor, axes: list[int], pads: list[int], value: float) -> SymbolicTensor:
     """x with pads before and behind some axes: the numbers before all axes, then those behind; below 0 they cut."""
     for axis, before, behind in zip(axes, pads, pads[len(axes) :], strict=False):
-        if before < 0 or behind < 0:
-            stop = x.shape[axis] + min(behind, 0)
-            x = x[(slice(None),) * (axis % x.ndim) + (slice(max(-before, 0), stop),)]
-        parts: list[Any] = [x]
-        for count, at in ((before, 0), (behind, len(parts) + 1)):
-            if count > 0:
-                sizes = [*x.shape]
-                sizes[axis] = count
-                limited(prod(sizes) / max(x.shape[0], 1))
-                parts.insert(at, np.full(sizes, value))
-        x = cat(parts, axis % x.ndim) if len(parts) > 1 else x
+        others = prod(size for at, size in enumerate(x.shape) if at != axis % x.ndim)
+        limited(others * (max(before, 0) + max(behind, 0)) / max(x.shape[0], 1))
+        x = surrounded(x, axis % x.ndim, before, behind, value)
     return x
 
 

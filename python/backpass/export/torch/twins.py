@@ -38,7 +38,7 @@ def classes() -> dict[str, tuple[type, ...]]:
         if (
             isinstance(here, type)
             and issubclass(here, nn.Module)
-            and name not in ("Module", "ModuleList", "ModuleDict")
+            and name not in ("Module", "ModuleList", "ModuleDict", "ParameterList")
         ):
             twins = (getattr(place, name, None) for place in (modules, theirs))
             if known := tuple(twin for twin in twins if twin is not None):
