@@ -1,4 +1,6 @@
-"""Activation functions that are expressions: values and slopes beside PyTorch's, at their bends, far out, and for NaN."""
+"""Activations and losses as functions beside PyTorch's: values and slopes, at bends, far out, for NaN, with all options."""
+
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,3 +38,50 @@ def test_values_and_slopes(name: str, backend: Backend) -> None:
     limit = 1e-6 if name in ROUGH else 1e-12
     # The slope of NaN is whatever a comparison with it gives.
     np.testing.assert_allclose(slopes[:, :-1], x.grad.numpy()[:, :-1], rtol=limit, atol=1e-14)
+
+
+CLASSES = np.array([0, 3, 1, -100, 2, 2])
+WEIGHT = [1.0, 2.0, 0.5, 0.0]
+RNG = np.random.default_rng(5)
+SHARES = RNG.dirichlet(np.ones(4), 6)
+SHARES[0] = [0, 1, 0, 0]
+FLAGS = (RNG.random((6, 4)) > 0.5) * 1.0
+# The function, its targets, and its options.
+LOSSES: dict[str, tuple[str, np.ndarray, dict[str, Any]]] = {
+    "classes": ("cross_entropy", CLASSES, {}),
+    "weighted": ("cross_entropy", CLASSES, {"weight": WEIGHT}),
+    "smooth": ("cross_entropy", CLASSES, {"label_smoothing": 0.2}),
+    "smooth and weighted": ("cross_entropy", CLASSES, {"label_smoothing": 0.2, "weight": WEIGHT}),
+    "each": ("cross_entropy", CLASSES, {"label_smoothing": 0.2, "weight": WEIGHT, "reduction": "none"}),
+    "sum": ("cross_entropy", CLASSES, {"weight": WEIGHT, "reduction": "sum"}),
+    "shares": ("cross_entropy", SHARES, {"label_smoothing": 0.1, "weight": WEIGHT}),
+    "nll": ("nll_loss", CLASSES, {"weight": WEIGHT}),
+    "kl": ("kl_div", SHARES, {"reduction": "batchmean"}),
+    "kl of logarithms": ("kl_div", np.log(SHARES[1:]), {"log_target": True, "reduction": "sum"}),
+    "logits": ("binary_cross_entropy_with_logits", FLAGS, {"reduction": "sum"}),
+    "probabilities": ("binary_cross_entropy", FLAGS, {}),
+    "cosine": ("cosine_similarity", FLAGS, {"dim": -1}),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses(name: str) -> None:
+    torch = torch_peer().torch
+    function, target, options = LOSSES[name]
+    x = 9 * np.random.default_rng(1).standard_normal((len(target), 4))
+    if function == "binary_cross_entropy":
+        x = 1 / (1 + np.exp(-x))
+    model = bp.Model(
+        nn.Linear(4, 4, bias=False), nn.traced(lambda p, y: getattr(F, function)(p, y, **options)), "sgd", dtype="float64"
+    )  # fmt: skip
+    model.load_state_dict({"weight": np.eye(4)})
+    loss = model.step(x, target)
+
+    weight = torch.eye(4, dtype=torch.float64, requires_grad=True)
+    given = options | ({"weight": torch.tensor(WEIGHT, dtype=torch.float64)} if "weight" in options else {})
+    theirs = getattr(torch.nn.functional, function)(
+        torch.tensor(x) @ weight.T, torch.tensor(target), **given
+    ).mean()
+    theirs.backward()
+    assert loss == pytest.approx(theirs.item(), rel=1e-12)
+    np.testing.assert_allclose(model.gradients()[0], weight.grad.numpy(), rtol=1e-11, atol=1e-13)

@@ -12,7 +12,6 @@ from ..checks import is_whole
 from ..ops import dropout_forward, layer_norm_forward, linear_forward
 from ..ops.formulas import SOFTPLUS_THRESHOLD
 from ..program import Tensor
-from ..program.functions import where
 from ..program.symbolic import SymbolicTensor, operand
 from ..program.views import permute
 from .functional_activations import celu as celu
@@ -39,6 +38,16 @@ from .functional_conv import conv_transpose1d as conv_transpose1d
 from .functional_conv import conv_transpose2d as conv_transpose2d
 from .functional_embedding import embedding_bag as embedding_bag
 from .functional_embedding import rotary as rotary
+from .functional_losses import binary_cross_entropy as binary_cross_entropy
+from .functional_losses import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
+from .functional_losses import cosine_similarity as cosine_similarity
+from .functional_losses import cross_entropy as cross_entropy
+from .functional_losses import huber_loss as huber_loss
+from .functional_losses import kl_div as kl_div
+from .functional_losses import l1_loss as l1_loss
+from .functional_losses import mse_loss as mse_loss
+from .functional_losses import nll_loss as nll_loss
+from .functional_losses import smooth_l1_loss as smooth_l1_loss
 from .functional_padding import pad as pad
 from .functional_pooling import adaptive_avg_pool1d as adaptive_avg_pool1d
 from .functional_pooling import adaptive_avg_pool2d as adaptive_avg_pool2d
@@ -184,63 +193,3 @@ def normalize(x: SymbolicTensor, p: float = 2.0, dim: int = 1, eps: float = 1e-1
 def one_hot(x: SymbolicTensor, num_classes: int) -> SymbolicTensor:
     """1 at the place that x says, else 0: (..., num_classes)."""
     return x.unsqueeze(-1) == np.arange(num_classes)
-
-
-# -- losses -------------------------------------------------------------------------------------------------------------
-
-
-def _reduced(each: SymbolicTensor, reduction: str) -> SymbolicTensor:
-    if reduction not in ("mean", "sum", "none"):
-        raise ValueError(f"reduction is {reduction!r}, expected 'mean', 'sum' or 'none'")
-    return each if reduction == "none" else each.mean() if reduction == "mean" else each.sum()
-
-
-def mse_loss(x: SymbolicTensor, target: Any, reduction: str = "mean") -> SymbolicTensor:
-    """(x - target)²."""
-    return _reduced((x - target).square(), reduction)
-
-
-def l1_loss(x: SymbolicTensor, target: Any, reduction: str = "mean") -> SymbolicTensor:
-    """|x - target|."""
-    return _reduced((x - target).abs(), reduction)
-
-
-def huber_loss(x: SymbolicTensor, target: Any, reduction: str = "mean", delta: float = 1.0) -> SymbolicTensor:
-    """½ d² where |d| < delta, else delta (|d| - ½ delta), with d = x - target."""
-    d = (x - target).abs()
-    return _reduced(where(d < delta, 0.5 * d * d, delta * (d - 0.5 * delta)), reduction)
-
-
-def smooth_l1_loss(
-    x: SymbolicTensor, target: Any, reduction: str = "mean", beta: float = 1.0
-) -> SymbolicTensor:
-    """Huber's loss divided by beta."""
-    return huber_loss(x, target, reduction, beta) / beta
-
-
-def nll_loss(
-    x: SymbolicTensor, target: SymbolicTensor, reduction: str = "mean", ignore_index: int = -100
-) -> SymbolicTensor:
-    """-x at the class of the target, with classes in the last dimension of x; 0 and not counted where it is ignore_index."""
-    if target.dtype == np.int64:
-        at_class = x.gather(-1, target.unsqueeze(-1)).squeeze(-1)
-    else:  # a column of targets that are numbers
-        # Not a product: logarithms of 0 stand beside the class.
-        at_class = where(one_hot(target, x.shape[-1]), x, 0.0).sum(-1)
-    counted = target != ignore_index
-    each = where(counted, -at_class, 0.0)
-    return each.sum() / counted.sum() if reduction == "mean" else _reduced(each, reduction)
-
-
-def cross_entropy(
-    x: SymbolicTensor, target: SymbolicTensor, reduction: str = "mean", ignore_index: int = -100
-) -> SymbolicTensor:
-    """-log softmax(x) at the class of the target, with classes in the last dimension of x."""
-    return nll_loss(x.log_softmax(-1), target, reduction, ignore_index)
-
-
-def binary_cross_entropy_with_logits(
-    x: SymbolicTensor, target: Any, reduction: str = "mean"
-) -> SymbolicTensor:
-    """log(1 + eˣ) - x · target."""
-    return _reduced(softplus(x) - x * target, reduction)
