@@ -17,27 +17,28 @@ struct Blocking {
     bool copies_a;      // the rows of A are copied, tile by tile
     bool prefetches_c;  // the next tile of C is prefetched for writing
 
-    BP_INLINE Blocking(const Operand<T>& a, const B& b, Index ldc, const Piece& piece, Index K)
+    BP_INLINE Blocking(const Operand<T>& a, const B& b, Index ldc, const Piece& piece, Index K,
+                       const Caches& caches)
         : rows(piece.m0, piece.m1) {
         constexpr Index size = Index(sizeof(T));
         const Index columns = piece.n1 - piece.n0, blocks = (K + kBlockK - 1) / kBlockK;
         panels = (columns + kPanel<T> - 1) / kPanel<T>;
         most_k = blocks < 2 ? K : ((K + blocks - 1) / blocks + width<T> - 1) / width<T> * width<T>;
         packs_b = !B::must_pack && rows.count >= kReadsOfPacked && K >= kWorthCopying &&
-                  (b.ld * size % kTwoSets == 0 || b.ld * K * size > kLargeB);
+                  (crowd(b.ld * size, 2, caches) || b.ld * K * size > caches.l2);
         if (packs_b) rows.fill_first();
-        copies_a = worth_copying(a, columns, K);
+        copies_a = worth_copying(a, columns, K, caches);
         prefetches_c = K <= kBlockK && ldc * size >= kFarRows;
     }
 };
 
-// A piece of C of at most kBlockColumns columns; K products an element.
+// A piece of C of at most block_columns() columns; K products an element.
 template <class T, class B>
 void gemm_block(Operand<T> a, const B& b, Output<T> c, Piece piece, Index K, const Epilogue<T>* epilogue,
                 Scratch scratch) {
     constexpr int panel = kPanel<T>;
     if (piece.m1 <= piece.m0 || piece.n1 <= piece.n0) return;
-    const Blocking<T, B> blocking(a, b, c.ld, piece, K);
+    const Blocking<T, B> blocking(a, b, c.ld, piece, K, *scratch.caches);
     const RowTiles& rows = blocking.rows;
     T* const packed_b = static_cast<T*>(scratch.data);
     const CopiedRows<T> copied(a, blocking.copies_a, packed_b + kBlockK * kBlockColumns);
@@ -83,8 +84,9 @@ void gemm_block(Operand<T> a, const B& b, Output<T> c, Piece piece, Index K, con
 template <class T, class B>
 BP_INLINE void gemm_blocks(Operand<T> a, const B& b, Output<T> c, const Piece& piece, Index K,
                            const Epilogue<T>& epilogue, Scratch scratch) {
-    for (Index n = piece.n0; n < piece.n1; n += kBlockColumns) {
-        const Index end = piece.n1 - n < kBlockColumns ? piece.n1 : n + kBlockColumns;
+    const Index most = block_columns<T>(*scratch.caches);
+    for (Index n = piece.n0; n < piece.n1; n += most) {
+        const Index end = piece.n1 - n < most ? piece.n1 : n + most;
         gemm_block(a, b, c, Piece{piece.m0, piece.m1, n, end}, K,
                    epilogue.does_nothing() ? nullptr : &epilogue, scratch);
     }
