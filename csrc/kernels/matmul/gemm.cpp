@@ -54,20 +54,21 @@ void gemm_block(Operand<T> a, const B& b, Output<T> c, Piece piece, Index K, con
             const Operand<T> a_rows = copied.tile(rows, t, k0, k);
             const bool packs = blocking.packs_b && t == 0;
             const bool reads_packed = B::must_pack || (blocking.packs_b && t > 0);
-            for (Index p = 0, n = piece.n0; p < blocking.panels; ++p, n += panel) {
-                T* const packed = packed_b + p * (panel * kBlockK);
-                Tile<T> tile{.a = a_rows,
-                             .b = reads_packed ? packed : b.at(k0, n),
-                             .ldb = reads_packed ? panel : b.ld,
-                             .k = k,
-                             .packed = packs ? packed : nullptr,
-                             .c = c.data + m * c.ld + n,
-                             .ldc = c.ld,
-                             .epilogue = next == 0 ? epilogue : nullptr,
-                             .row = m,
-                             .col = n,
-                             .first = k0 == 0};
-                compute_tile(tile, height, piece.n1 - n);
+            // Only what differs from panel to panel is written between two tiles.
+            Tile<T> tile{.a = a_rows,
+                         .b = reads_packed ? packed_b : b.at(k0, piece.n0),
+                         .ldb = reads_packed ? panel : b.ld,
+                         .k = k,
+                         .packed = packs ? packed_b : nullptr,
+                         .c = c.data + m * c.ld + piece.n0,
+                         .ldc = c.ld,
+                         .epilogue = next == 0 ? epilogue : nullptr,
+                         .row = m,
+                         .col = piece.n0,
+                         .first = k0 == 0};
+            const Index step = reads_packed ? panel * kBlockK : panel;
+            for (Index p = 0; p < blocking.panels; ++p) {
+                compute_tile(tile, height, piece.n1 - tile.col);
                 if (blocking.prefetches_c) prefetch_to_write(tile.c + height * c.ld, c.ld, height, panel);
                 if constexpr (!B::must_pack)
                     if (blocking.packs_b && next) {  // each tile prefetches its part of the next block of B
@@ -75,6 +76,10 @@ void gemm_block(Operand<T> a, const B& b, Output<T> c, Piece piece, Index K, con
                         prefetch(b, k0 + k + part * next / parts, k0 + k + (part + 1) * next / parts,
                                  piece.n0, piece.n1);
                     }
+                tile.b += step;
+                tile.packed += packs ? panel * kBlockK : 0;
+                tile.c += panel;
+                tile.col += panel;
             }
         }
         k0 += k;
