@@ -43,8 +43,7 @@ def available_isas() -> list[str]:
 
 def caches() -> tuple[int, int, int]:
     """Bytes of the L1 cache, its ways, bytes of the L2 cache: those of BACKPASS_CACHES or of this CPU."""
-    l1, ways, l2 = _core.caches()
-    return l1, ways, l2
+    return _core.caches()
 
 
 class NativeExecutor(Executor):
