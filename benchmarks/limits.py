@@ -1,8 +1,9 @@
 """How near the native backend comes to what limits it, one thread unless said otherwise.
 
-    python benchmarks/limits.py [--parts peak,avx2,memory,cache,threads] [--json FILE]
+    python benchmarks/limits.py [--parts peak,avx2,bf16,memory,cache,threads] [--json FILE]
 
 peak, avx2: share of the core's measured multiply-adds that training reaches (avx2: a new process with BACKPASS_ISA=avx2).
+bf16: the peaks of VDPBF16PS and AMX where the CPU has them (units.c, compiled with the system's `cc`), and training's share.
 memory: an Adam update of 25 million parameters against the plainest loop with the same traffic, compiled by Numba.
 cache: updates of 200,000 parameters, the native kernel alone against torch's `optimizer.step()` with its Python (Adam fused;
 RMSprop the faster of its two forms).
@@ -25,7 +26,9 @@ from typing import Any
 import numpy as np
 
 import bench_ops
+import units
 from backpass import get_backend
+from backpass.backends.precision import Precision
 from backpass.backends.threads import default_num_threads
 from backpass.cli import peak
 from backpass.cli.workloads import WORKLOADS
@@ -44,7 +47,9 @@ def seconds_of(run: Callable[[int], object], times: int) -> float:
     return (time.perf_counter() - start) / times
 
 
-def compare(run: Callable[[int], object], rival: Callable[[int], object]) -> dict[str, Any]:
+def compare(
+    run: Callable[[int], object], rival: Callable[[int], object], pairs: int = PAIRS
+) -> dict[str, Any]:
     """The rival's time over ours: median and quartiles of pairs that take turns at going first."""
     sides = {"ours": run, "rival": rival}
     times = {
@@ -52,32 +57,47 @@ def compare(run: Callable[[int], object], rival: Callable[[int], object]) -> dic
         for side, f in sides.items()
     }
     took: dict[str, list[float]] = {side: [] for side in sides}
-    for pair in range(PAIRS):
+    for pair in range(pairs):
         for side in sides if pair % 2 else reversed(sides):
             took[side].append(seconds_of(sides[side], times[side]))
     low, middle, high = statistics.quantiles([b / a for a, b in zip(*took.values(), strict=True)], n=4)
     return {"ratio": middle, "quartiles": [low, high], "us": statistics.median(took["ours"]) * 1e6}
 
 
-def fits(name: str, threads: int) -> Callable[[int], object]:
+def fits(name: str, threads: int, precision: Precision | None = None) -> Callable[[int], object]:
     """Epochs of a workload; of large ones a few steps each."""
     workload = WORKLOADS[name]
     model, (X, y) = workload.model("native", threads), workload.data()
+    model.precision = precision
     rows = workload.batch * (8 if workload.slow else workload.steps_per_epoch)
     return lambda epochs: model.fit(X[:rows], y[:rows], epochs=epochs, batch_size=workload.batch)
 
 
-def shares(names: tuple[str, ...]) -> dict[str, Any]:
+def shares(
+    names: tuple[str, ...],
+    most_of: Callable[[], float] = lambda: peak.gflops(get_backend("native")),
+    precision: Precision | None = None,
+) -> dict[str, Any]:
     """Share of the measured peak, which is measured before and after."""
-    native, found = get_backend("native"), {}
+    found = {}
     for name in names:
-        run, workload = fits(name, 1), WORKLOADS[name]
+        run, workload = fits(name, 1, precision), WORKLOADS[name]
         steps = 8 if workload.slow else workload.steps_per_epoch
         run(1)
-        before = peak.gflops(native)
+        before = most_of()
         took = statistics.median(seconds_of(run, 1) for _ in range(PAIRS // 2)) / steps
-        reached, most = workload.flops / took / 1e9, max(before, peak.gflops(native))
+        reached, most = workload.flops / took / 1e9, max(before, most_of())
         found[name] = {"gflops": reached, "peak": most, "share": reached / most}
+    return found
+
+
+def bf16(names: tuple[str, ...]) -> dict[str, Any]:
+    """The peaks of the units that multiply bfloat16, and the share of one that training with precision="bf16" reaches."""
+    peaks = units.gflops()
+    found: dict[str, Any] = {unit: {"peak": most} for unit, most in peaks.items()}
+    used = get_backend("native").unit("bf16")
+    if used in peaks:
+        found |= shares(names, lambda: units.gflops()[used], "bf16")
     return found
 
 
@@ -139,7 +159,7 @@ def threads(names: tuple[str, ...]) -> dict[str, Any]:
 
 
 PARTS: dict[str, Callable[[tuple[str, ...]], dict[str, Any]]] = {
-    "peak": shares, "avx2": avx2, "memory": memory, "cache": cache, "threads": threads,
+    "peak": shares, "avx2": avx2, "bf16": bf16, "memory": memory, "cache": cache, "threads": threads,
 }  # fmt: skip
 NEEDS = {"memory": "numba", "cache": "torch"}
 
@@ -153,7 +173,7 @@ def main() -> None:
     parser.add_argument(
         "--workloads",
         metavar="A,B",
-        help="of peak, avx2 and threads (default: all; tiny has no share of a peak)",
+        help="of peak, avx2, bf16 and threads (default: all; tiny has no share of a peak)",
     )
     parser.add_argument("--json", metavar="FILE", help="parts are added to those that the file holds")
     arguments = parser.parse_args()
@@ -162,6 +182,9 @@ def main() -> None:
     file = Path(arguments.json) if arguments.json else None
     results: dict[str, Any] = json.loads(file.read_text("utf-8")) if file and file.exists() else {}
     for part in arguments.parts.split(","):
+        if part == "bf16" and not units.compiler():
+            print("bf16: there is no C compiler, or no x86")
+            continue
         if not find_spec(NEEDS.get(part, "numpy")):
             print(f"{part}: {NEEDS[part]} is not installed")
             continue

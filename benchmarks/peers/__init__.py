@@ -8,7 +8,7 @@ import importlib.util
 from collections.abc import Callable
 from typing import Any
 
-from backpass.cli.contestant import Contestant
+from backpass.cli.contestant import Contestant, backend
 from backpass.cli.image_workloads import ImageWorkload
 from backpass.cli.network_workload import NetworkWorkload
 from backpass.cli.sequence_workloads import SequenceWorkload
@@ -41,6 +41,11 @@ def available(name: str) -> bool:
 
 def _plain(workload: Workload) -> bool:
     return _any(workload) and workload.plain
+
+
+def _wide(workload: Workload) -> bool:
+    """Products take long enough for their precision to be worth a row."""
+    return workload.name in ("mnist", "medium", "large")
 
 
 def _unclipped(workload: Workload) -> bool:
@@ -80,10 +85,16 @@ def _with_height(workload: Workload) -> bool:
 PEERS: dict[str, tuple[str, Make, Callable[[Workload], bool]]] = {
     "jax scan": ("jax", jax_scan, _any),
     "jax jit": ("jax", jax_jit, _any),
+    "native, bf16": ("backpass", lambda w, threads: backend(w, "native", threads, "bf16"), _wide),
     "torch by hand": ("torch", torch_by_hand, _plain),
     "torch by hand, medium": ("torch", lambda w, threads: torch_by_hand(w, threads, "medium"), _plain),
     "torch eager": ("torch", torch_eager, _any),
     "torch eager, medium": ("torch", lambda w, threads: torch_eager(w, threads, "medium"), _any),
+    "torch eager, autocast": (
+        "torch",
+        lambda w, threads: torch_eager(w, threads, autocast=True),
+        _wide,
+    ),
     "torch compiled": ("torch", torch_compiled, _any),
     "torch compiled, medium": ("torch", lambda w, threads: torch_compiled(w, threads, "medium"), _any),
     "tensorflow graph": ("tensorflow", tensorflow_graph, _any),

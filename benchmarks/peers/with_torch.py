@@ -1,4 +1,4 @@
-"""PyTorch: eager with autograd, written by hand, and compiled; each at either matmul precision."""
+"""PyTorch: eager with autograd, written by hand, and compiled; each at either matmul precision. Eager under autocast as well."""
 
 import itertools
 from collections.abc import Callable
@@ -42,9 +42,14 @@ def _modules(workload: Workload) -> tuple[Any, Any, Any]:
 
 
 def torch_eager(
-    workload: Workload, threads: int, precision: str = "highest", compiled: bool = False
+    workload: Workload,
+    threads: int,
+    precision: str = "highest",
+    compiled: bool = False,
+    autocast: bool = False,
 ) -> Contestant:
-    """nn.Sequential, autograd, fused Adam: what most people write. compiled: forward and backward by torch.compile."""
+    """nn.Sequential, autograd, fused Adam: what most people write. compiled: forward and backward by torch.compile. autocast:
+    products in bfloat16, as torch.autocast chooses them; weights and gradients stay float32."""
     import torch
 
     torch.set_num_threads(threads)
@@ -52,7 +57,8 @@ def torch_eager(
     batches = itertools.cycle(_torch_batches(workload))
 
     def loss_of(x: Any, y: Any) -> Any:
-        return loss_from(net(x), y)
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            return loss_from(net(x), y)
 
     loss = torch.compile(loss_of) if compiled else loss_of
 

@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <tuple>
 #include <unordered_map>
 
+#include "../runtime/caches.hpp"
 #include "../runtime/isa.hpp"
 #include "../runtime/program.hpp"
 #include "fields.hpp"
@@ -218,6 +220,9 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.def("precisions", [] { return listed(kPrecisionNames); }, "The names of all precisions of products.");
     m.def("choose_unit", &unit_name, py::arg("precision"), py::arg("isa"), py::arg("unit") = "",
           "What multiplies at a precision, for `unit`, BACKPASS_UNIT or the fastest of an instruction set.");
+    m.def(
+        "caches", [] { return std::tuple(caches().l1, caches().l1 / caches().way, caches().l2); },
+        "Bytes of the L1 cache, its ways, bytes of the L2 cache: those of BACKPASS_CACHES or of this CPU.");
     m.def("get_num_threads", &get_num_threads);
     m.def("set_num_threads", &set_num_threads, py::arg("threads"));
 }

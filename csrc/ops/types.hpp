@@ -69,10 +69,21 @@ struct Range {
     std::int64_t end;
 };
 
-// Working memory of one thread, 64-byte aligned: products pack their operands there.
+// Bytes of the working memory of one thread, 64-byte aligned: products pack their operands there.
 inline constexpr std::size_t kScratchBytes = 2 << 20;
+
+// The data caches of a core, in bytes. They decide blocks and copies, never a bit of a result.
+struct Caches {
+    std::int64_t l1 = 32 << 10;
+    std::int64_t way = 4 << 10;  // of L1: addresses so far apart share a set; a power of two
+    std::int64_t l2 = 1 << 20;
+};
+inline constexpr Caches kUsualCaches;
+
+// What the runtime lends a kernel: working memory, and the sizes of the caches that it runs on.
 struct Scratch {
     void* data;
+    const Caches* caches = &kUsualCaches;
 };
 
 // ---- named choices ----------------------------------------------------------------------------------------

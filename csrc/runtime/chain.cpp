@@ -3,12 +3,14 @@
 
 #include <algorithm>
 
+#include "caches.hpp"
+
 namespace backpass {
 namespace {
 
-// Bytes that all instructions of a block read and write: about twice what they share, which is to stay in an L2 cache. Blocks of half
-// this size lose in packed weights what they win (benchmarks/LOG.md).
-constexpr double kBlockBytes = 3 << 20;
+// Bytes that all instructions of a block read and write: about twice what they share, which is to stay in the L2 cache. Blocks of
+// half this size lose in packed weights what they win (benchmarks/LOG.md).
+double bytes_of_block() { return 3 * double(caches().l2); }
 
 // An array of an op: its bytes, whether it is written, whether its rows are those of the batch.
 struct Touched {
@@ -91,9 +93,9 @@ double row_bytes(const std::vector<Touched>& arrays, std::int64_t rows) {
 }
 
 Chain chain_of(const std::vector<Instruction>& instructions, std::size_t first, std::size_t last,
-               double bytes, const Kernels& table) {
+               double bytes, double block_bytes, const Kernels& table) {
     const std::int64_t rows = rows_of(instructions[first].op);
-    const auto per_block = std::max<std::int64_t>(1, std::int64_t(kBlockBytes / bytes));
+    const auto per_block = std::max<std::int64_t>(1, std::int64_t(block_bytes / bytes));
     Chain chain{first, last - first, pieces(rows, per_block), true, false, 1, {}};
     double flops = 0, moved = 0;
     for (std::size_t i = first; i < last; ++i) {
@@ -121,6 +123,7 @@ void Chain::call(const void* context, Range blocks, Scratch scratch) {
 }
 
 std::vector<Chain> chains_of(const std::vector<Instruction>& instructions, const Kernels& table) {
+    const double block_bytes = bytes_of_block();
     std::vector<Chain> chains;
     for (std::size_t first = 0; first < instructions.size();) {
         const std::int64_t rows = rows_of(instructions[first].op);
@@ -139,8 +142,8 @@ std::vector<Chain> chains_of(const std::vector<Instruction>& instructions, const
             bytes += row_bytes(own, rows);
             arrays.push_back(own);
         }
-        if (last - first > 1 && bytes * double(rows) > kBlockBytes)
-            chains.push_back(chain_of(instructions, first, last, bytes, table));
+        if (last - first > 1 && bytes * double(rows) > block_bytes)
+            chains.push_back(chain_of(instructions, first, last, bytes, block_bytes, table));
         first = last;
     }
     return chains;

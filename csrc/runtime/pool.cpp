@@ -1,6 +1,7 @@
 // The thread pool. Workers spin for a moment between two pieces of work, then sleep. A forked child starts with none.
 #include "pool.hpp"
 
+#include "caches.hpp"
 #include "isa.hpp"
 
 #include <algorithm>
@@ -132,7 +133,7 @@ class Pool {
         for (;;) {
             const std::int64_t task = next_.fetch_add(1, std::memory_order_relaxed);
             if (task >= work_.tasks) return;
-            work_.call(work_.context, Range{task, task + 1}, Scratch{scratch});
+            work_.call(work_.context, Range{task, task + 1}, Scratch{scratch, &caches()});
             if (interrupt && interrupt->requested()) next_.store(work_.tasks, std::memory_order_relaxed);
         }
     }
@@ -228,11 +229,11 @@ bool Session::run(const Work& work, int threads, Interrupt* interrupt) {
     threads = std::min(threads, threads_);
     if (threads > 1) return pool->run(work, threads, interrupt);
     if (!interrupt) {
-        work.call(work.context, Range{0, work.tasks}, Scratch{scratch_});
+        work.call(work.context, Range{0, work.tasks}, Scratch{scratch_, &caches()});
         return true;
     }
     for (std::int64_t task = 0; task < work.tasks && !interrupt->requested(); ++task)
-        work.call(work.context, Range{task, task + 1}, Scratch{scratch_});
+        work.call(work.context, Range{task, task + 1}, Scratch{scratch_, &caches()});
     return !interrupt->requested();
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "cores.hpp"
 #include "isa.hpp"
 
 namespace backpass {
@@ -45,7 +46,7 @@ Program::Program(std::vector<AnyOp> ops, const std::string& isa, const std::stri
         most_threads_ = std::max(most_threads_, made.threads);
     }
     chains_ = chains_of(instructions_, table);
-    trial_ = Trial(seconds_);
+    trial_ = Trial(seconds_, cpus_share_a_core());
 }
 
 std::vector<Cost> Program::costs() const {

@@ -7,8 +7,9 @@ namespace backpass {
 
 class Trial {
   public:
-    // seconds: estimate for one step. Long steps are few, and not worth a trial.
-    explicit Trial(double seconds) : wanted_(seconds < kLongSeconds) {}
+    // seconds: estimate for one step. Long steps are few, and not worth a trial. share_a_core: a hint that threads hardly ever pay.
+    explicit Trial(double seconds, bool share_a_core = false)
+        : wanted_(seconds < kLongSeconds), rest_(share_a_core ? kLongRest : kRest) {}
 
     bool wanted() const { return wanted_; }
 
@@ -19,7 +20,9 @@ class Trial {
     void done(double seconds) {
         spent_ += seconds;
         if (block_ == kBlocks) {
-            if (spent_ > kRest * trial_) *this = Trial(wanted_, parallel_pays_);
+            // Threads that lose by more are tried less often: what a trial costs stays under a fortieth.
+            const double lost = parallel_pays_ ? 1 : std::max(1.0, best_[0] / best_[1] - 1);
+            if (spent_ > rest_ * lost * trial_) *this = Trial(wanted_, rest_, parallel_pays_);
             return;
         }
         trial_ += seconds;
@@ -48,15 +51,17 @@ class Trial {
     // slows serial steps 1.7 times.
     static constexpr double kSettleSeconds = 2e-4;
     static constexpr double kLongSeconds = 0.05;
-    // Pause before the next trial, as a multiple of the length of the last one.
-    static constexpr double kRest = 20;
+    // Pause before the next trial, as a multiple of the length of the last one. Long where all CPUs share one core.
+    static constexpr double kRest = 20, kLongRest = 80;
     // parallel, serial, parallel, ...: the best of three each.
     static constexpr int kBlocks = 6;
     static constexpr double kClearly = 0.8;
 
-    Trial(bool wanted, bool parallel_pays) : wanted_(wanted), parallel_pays_(parallel_pays) {}
+    Trial(bool wanted, double rest, bool parallel_pays)
+        : wanted_(wanted), rest_(rest), parallel_pays_(parallel_pays) {}
 
     bool wanted_;
+    double rest_;
     bool parallel_pays_ = true;
     bool settling_ = true;  // in the first steps of a block
     int block_ = 0, steps_ = 0;

@@ -221,11 +221,14 @@ inline std::ptrdiff_t differing(const std::vector<unsigned char>& a, const std::
 
 // Runs the kernel of this file's row on tasks [begin, end), on a scratch full of NaN.
 template <class Op>
-void run(const Op& op, std::int64_t begin, std::int64_t end) {
+void run(const Op& op, std::int64_t begin, std::int64_t end, const Caches& caches = kUsualCaches) {
     static Guarded scratch(kScratchBytes);
     std::memset(scratch.data(), 0xff, 1 << 12);
-    BACKPASS_ISA::kernel(op, Range{begin, end}, Scratch{scratch.data()});
+    BACKPASS_ISA::kernel(op, Range{begin, end}, Scratch{scratch.data(), &caches});
 }
+// A small core's and a large one's.
+inline constexpr Caches kOtherCaches[] = {{.l1 = 16 << 10, .way = 1 << 10, .l2 = 64 << 10},
+                                          {.l1 = 128 << 10, .way = 16 << 10, .l2 = 16 << 20}};
 
 // Whether two pieces of memory share a byte.
 inline bool overlap(const Memory& a, const Memory& b) {
@@ -233,7 +236,7 @@ inline bool overlap(const Memory& a, const Memory& b) {
     return begin(a) < begin(b) + b.bytes && begin(b) < begin(a) + a.bytes;
 }
 
-// Runs the op in one go, task by task, backwards, and in two uneven parts: all must give the same bits, and
+// Runs the op in one go, on other caches, task by task, backwards, and in two uneven parts: all must give the same bits, and
 // no input may change that is no output, too. The results of the last run are left in the arrays.
 template <class Op>
 void run(const Op& op) {
@@ -249,8 +252,13 @@ void run(const Op& op) {
     const std::int64_t tasks = op.tasks();
     run(op, 0, tasks);
     CHECK(bytes_of(inputs) == given);
-    if (tasks < 2) return;
     const auto after = bytes_of(outputs);
+    for (const Caches& caches : kOtherCaches) {
+        restore(outputs, before);
+        run(op, 0, tasks, caches);
+        CHECK(bytes_of(outputs) == after);
+    }
+    if (tasks < 2) return;
     restore(outputs, before);
     for (std::int64_t task = 0; task < tasks; ++task) run(op, task, task + 1);
     CHECK(bytes_of(outputs) == after);

@@ -1,5 +1,10 @@
 // The choice between threads and none, fed with times instead of a clock.
+#include <filesystem>
+#include <fstream>
+#include <initializer_list>
+
 #include "check.hpp"
+#include "runtime/cores.hpp"
 #include "runtime/trial.hpp"
 
 namespace {
@@ -61,6 +66,50 @@ void check_a_worker_that_falls_asleep_does_not_count() {
     CHECK(with_threads < 250);
 }
 
+// One thread's time over that of the trial's choices, in the long run.
+double speed(Trial trial, double parallel, double serial) {
+    constexpr int steps = 20000;
+    double spent = 0;
+    for (int i = 0; i < steps; ++i) {
+        const double seconds = trial.parallel() ? parallel : serial;
+        spent += seconds;
+        trial.done(seconds);
+    }
+    return steps * serial / spent;
+}
+
+void check_threads_that_lose_cost_next_to_nothing() {
+    for (const double step : {2e-5, 3e-4, kStep})
+        for (const double slower : {1.02, 1.2, 1.7, 2.5, 4.0, 10.0}) {
+            CHECK(speed(Trial(step), slower * step, step) > 0.97);
+            CHECK(speed(Trial(step, true), slower * step, step) > 0.99);
+        }
+}
+
+void check_the_hint_decides_nothing() {
+    CHECK(speed(Trial(kStep, true), 0.6 * kStep, kStep) > 1.6);
+    CHECK(speed(Trial(kStep, true), 0.9 * kStep, kStep) > 1.09);
+}
+
+void check_cpus_of_one_core() {
+    const auto root = std::filesystem::temp_directory_path() / "backpass-test-cores";
+    std::filesystem::remove_all(root);
+    const auto write = [&](int cpu, const char* siblings) {
+        const auto folder = root / ("cpu" + std::to_string(cpu)) / "topology";
+        std::filesystem::create_directories(folder);
+        std::ofstream(folder / "thread_siblings_list") << siblings << '\n';
+    };
+    CHECK(!backpass::share_a_core(root.string(), {0, 1}));  // nothing is known
+    write(0, "0-1"), write(1, "0-1"), write(2, "2,3"), write(3, "2,3");
+    CHECK(backpass::share_a_core(root.string(), {0, 1}));
+    CHECK(backpass::share_a_core(root.string(), {2, 3}));
+    CHECK(!backpass::share_a_core(root.string(), {1, 2}));
+    CHECK(!backpass::share_a_core(root.string(), {0, 1, 2, 3}));
+    CHECK(!backpass::share_a_core(root.string(), {0}));
+    CHECK(!backpass::share_a_core(root.string(), {0, 7}));
+    std::filesystem::remove_all(root);
+}
+
 void check_long_steps_are_not_tried() {
     CHECK(Trial(1e-3).wanted());
     CHECK(!Trial(0.3).wanted());
@@ -74,6 +123,9 @@ int main() {
     check_one_slow_step_decides_nothing();
     check_short_steps_are_timed_in_blocks();
     check_a_worker_that_falls_asleep_does_not_count();
+    check_threads_that_lose_cost_next_to_nothing();
+    check_the_hint_decides_nothing();
+    check_cpus_of_one_core();
     check_long_steps_are_not_tried();
     return finish();
 }

@@ -254,7 +254,7 @@ IF_ISA = re.compile(
     r"\b_*(?:SSE|AVX|FMA|F16C|BMI|ARM|NEON|aarch64|x86_64|i386|M_X64|M_ARM64|BP_(?:SSE|AVX|NEON))\w*",
     re.MULTILINE,
 )
-KNOWS_ISA = {"kernels/vector/simd.hpp", "runtime/isa.cpp"}
+KNOWS_ISA = {"kernels/vector/simd.hpp", "runtime/isa.cpp", "runtime/caches.cpp"}
 
 
 def crossed_includes(path: str, source: str) -> Iterator[str]:

@@ -16,6 +16,13 @@ template <class T>
 constexpr Index kPatch = (Index(1) << 20) / Index(sizeof(T));
 static_assert(kPackedWeights<float> * 4 + kPatch<float> * 4 <= Index(kScratchBytes));
 
+// As many elements as fit into a part of the L2 cache, at most `room`.
+template <class T>
+BP_INLINE Index in_l2(Index quarters, Index room, const Caches& caches) {
+    const Index elements = caches.l2 / 4 * quarters / Index(sizeof(T));
+    return elements < room ? elements : room;
+}
+
 // Steps of a chain that are packed at once where the weights of a panel do not fit.
 constexpr Index kRunPiece = 2048;
 
@@ -50,8 +57,9 @@ struct Correlation {
         if (h.count <= 0 || w.count <= 0 || u0 >= u1 || n0 >= n1) return;
         const Chunk whole{0, h.taps, 0, w.taps, 0, source.run};
         const Index size = h.taps * w.taps * source.run * kPanel<T>;
-        const Index fit = size == 0 ? panels() : kPackedWeights<T> / size;
-        if (fit == 0) return in_chunks(n0, n1, u0, u1);
+        if (size > kPackedWeights<T>) return in_chunks(n0, n1, u0, u1);
+        const Index most = in_l2<T>(3, kPackedWeights<T>, *scratch.caches);
+        const Index fit = size == 0 ? panels() : size < most ? most / size : 1;
         for (Index p = 0; p < panels(); p += fit) {
             const Index end = p + fit < panels() ? p + fit : panels();
             for (Index q = p; q < end; ++q) pack_chunk(whole, q, packed() + (q - p) * size);
@@ -122,8 +130,9 @@ struct Correlation {
         const Index across = w.extent(w.count), line = across * source.run;
         if (line && h.extent(1) > kPatch<T> / line)
             return by_places(image, out, u0, u1, chunk, p0, p1, first, last);
+        const Index most = in_l2<T>(1, kPatch<T>, *scratch.caches);
         Index band = 1;
-        while (band < u1 - u0 && h.extent(band + 1) * line <= kPatch<T> / 4) ++band;
+        while (band < u1 - u0 && h.extent(band + 1) * line <= most) ++band;
         for (Index u = u0; u < u1; u += band) {
             const Index end = u + band < u1 ? u + band : u1;
             copy_patch(image, source, h.from(u), h.extent(end - u), w.origin, across, patch());

@@ -10,9 +10,6 @@
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-// Bytes of x and dy that all tiles read before the next images come: they stay in the L2 cache.
-constexpr Index kImageBlock = 512 << 10;
-
 template <class T>
 class WeightGradient {
   public:
@@ -37,7 +34,9 @@ class WeightGradient {
         apart_ = op.window.groups == 1 && merged < kTileRows && down_.taps * across_.taps > 1 &&
                  (!padded_ || height_ * line_ <= Index(kScratchBytes / sizeof(T)));
         const Index bytes = Index(sizeof(T)) * (H_ * W_ * C_ + P_ * Q_ * O_);
-        block_ = bytes >= kImageBlock || bytes == 0 ? 1 : kImageBlock / bytes;
+        // What all tiles read of x and dy before the next images come stays in the L2 cache.
+        const Index most_bytes = scratch.caches->l2 / 2;
+        block_ = bytes >= most_bytes || bytes == 0 ? 1 : most_bytes / bytes;
         if (apart_ && padded_) {
             const Index most = Index(kScratchBytes / sizeof(T)) / (height_ * line_);
             block_ = block_ < most ? block_ : most;

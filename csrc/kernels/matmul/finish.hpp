@@ -5,9 +5,19 @@
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-// Of all elements of acc, whose first one is (row, col) of C. Masked: the last vector of columns has `tail` lanes.
-template <int Rows, int Vectors, bool Masked, class T>
-BP_INLINE void finish(vec<T> (&acc)[Rows][Vectors], const Epilogue<T>& e, Index row, Index col, int tail) {
+// f(m, row) for the rows of a tile. One pointer walks: the compiler would work out all addresses before the products, and spill them.
+template <int Rows, class T, class F>
+BP_INLINE void each_row(T* row, Index ld, F f) {
+#pragma GCC unroll 16
+    for (int m = 0; m < Rows; ++m, row += ld) {
+        __asm__("" : "+r"(row));
+        f(m, row);
+    }
+}
+
+// Of rows [First, First + Rows) of acc, whose first element is (row, col) of C. Masked: the last vector of columns has `tail` lanes.
+template <int Rows, int Vectors, bool Masked, int First = 0, int All, class T>
+BP_INLINE void finish(vec<T> (&acc)[All][Vectors], const Epilogue<T>& e, Index row, Index col, int tail) {
     const auto some = [&](const T* p, int v) BP_INLINED {
         return Masked && v + 1 == Vectors ? load_tail(p + v * width<T>, tail) : load(p + v * width<T>);
     };
@@ -15,7 +25,7 @@ BP_INLINE void finish(vec<T> (&acc)[Rows][Vectors], const Epilogue<T>& e, Index 
 #pragma GCC unroll 4
         for (int v = 0; v < Vectors; ++v)
 #pragma GCC unroll 16
-            for (int m = 0; m < Rows; ++m) acc[m][v] = f(acc[m][v], m, v);
+            for (int m = 0; m < Rows; ++m) acc[First + m][v] = f(acc[First + m][v], m, v);
     };
     if (e.bias) {
         vec<T> bias[Vectors];
@@ -26,10 +36,16 @@ BP_INLINE void finish(vec<T> (&acc)[Rows][Vectors], const Epilogue<T>& e, Index 
     if (e.relu) each([&](vec<T> z, int, int) BP_INLINED { return max(vec<T>{}, z); });
     const Index at = row * e.ld + col;
     if (e.where)
-        each([&](vec<T> z, int m, int v)
-                 BP_INLINED { return select(some(e.where + at + m * e.ld, v) > vec<T>{}, z, vec<T>{}); });
+        each_row<Rows>(e.where + at, e.ld, [&](int m, const T* x) BP_INLINED {
+#pragma GCC unroll 4
+            for (int v = 0; v < Vectors; ++v)
+                acc[First + m][v] = select(some(x, v) > vec<T>{}, acc[First + m][v], vec<T>{});
+        });
     if (e.added)
-        each([&](vec<T> z, int m, int v) BP_INLINED { return z + some(e.added + at + m * e.ld, v); });
+        each_row<Rows>(e.added + at, e.ld, [&](int m, const T* x) BP_INLINED {
+#pragma GCC unroll 4
+            for (int v = 0; v < Vectors; ++v) acc[First + m][v] += some(x, v);
+        });
 }
 
 }  // namespace

@@ -17,27 +17,28 @@ struct Blocking {
     bool copies_a;      // the rows of A are copied, tile by tile
     bool prefetches_c;  // the next tile of C is prefetched for writing
 
-    BP_INLINE Blocking(const Operand<T>& a, const B& b, Index ldc, const Piece& piece, Index K)
+    BP_INLINE Blocking(const Operand<T>& a, const B& b, Index ldc, const Piece& piece, Index K,
+                       const Caches& caches)
         : rows(piece.m0, piece.m1) {
         constexpr Index size = Index(sizeof(T));
         const Index columns = piece.n1 - piece.n0, blocks = (K + kBlockK - 1) / kBlockK;
         panels = (columns + kPanel<T> - 1) / kPanel<T>;
         most_k = blocks < 2 ? K : ((K + blocks - 1) / blocks + width<T> - 1) / width<T> * width<T>;
         packs_b = !B::must_pack && rows.count >= kReadsOfPacked && K >= kWorthCopying &&
-                  (b.ld * size % kTwoSets == 0 || b.ld * K * size > kLargeB);
+                  (crowd(b.ld * size, 2, caches) || b.ld * K * size > caches.l2);
         if (packs_b) rows.fill_first();
-        copies_a = worth_copying(a, columns, K);
+        copies_a = worth_copying(a, columns, K, caches);
         prefetches_c = K <= kBlockK && ldc * size >= kFarRows;
     }
 };
 
-// A piece of C of at most kBlockColumns columns; K products an element.
+// A piece of C of at most block_columns() columns; K products an element.
 template <class T, class B>
 void gemm_block(Operand<T> a, const B& b, Output<T> c, Piece piece, Index K, const Epilogue<T>* epilogue,
                 Scratch scratch) {
     constexpr int panel = kPanel<T>;
     if (piece.m1 <= piece.m0 || piece.n1 <= piece.n0) return;
-    const Blocking<T, B> blocking(a, b, c.ld, piece, K);
+    const Blocking<T, B> blocking(a, b, c.ld, piece, K, *scratch.caches);
     const RowTiles& rows = blocking.rows;
     T* const packed_b = static_cast<T*>(scratch.data);
     const CopiedRows<T> copied(a, blocking.copies_a, packed_b + kBlockK * kBlockColumns);
@@ -53,20 +54,21 @@ void gemm_block(Operand<T> a, const B& b, Output<T> c, Piece piece, Index K, con
             const Operand<T> a_rows = copied.tile(rows, t, k0, k);
             const bool packs = blocking.packs_b && t == 0;
             const bool reads_packed = B::must_pack || (blocking.packs_b && t > 0);
-            for (Index p = 0, n = piece.n0; p < blocking.panels; ++p, n += panel) {
-                T* const packed = packed_b + p * (panel * kBlockK);
-                Tile<T> tile{.a = a_rows,
-                             .b = reads_packed ? packed : b.at(k0, n),
-                             .ldb = reads_packed ? panel : b.ld,
-                             .k = k,
-                             .packed = packs ? packed : nullptr,
-                             .c = c.data + m * c.ld + n,
-                             .ldc = c.ld,
-                             .epilogue = next == 0 ? epilogue : nullptr,
-                             .row = m,
-                             .col = n,
-                             .first = k0 == 0};
-                compute_tile(tile, height, piece.n1 - n);
+            // Only what differs from panel to panel is written between two tiles.
+            Tile<T> tile{.a = a_rows,
+                         .b = reads_packed ? packed_b : b.at(k0, piece.n0),
+                         .ldb = reads_packed ? panel : b.ld,
+                         .k = k,
+                         .packed = packs ? packed_b : nullptr,
+                         .c = c.data + m * c.ld + piece.n0,
+                         .ldc = c.ld,
+                         .epilogue = next == 0 ? epilogue : nullptr,
+                         .row = m,
+                         .col = piece.n0,
+                         .first = k0 == 0};
+            const Index step = reads_packed ? panel * kBlockK : panel;
+            for (Index p = 0; p < blocking.panels; ++p) {
+                compute_tile(tile, height, piece.n1 - tile.col);
                 if (blocking.prefetches_c) prefetch_to_write(tile.c + height * c.ld, c.ld, height, panel);
                 if constexpr (!B::must_pack)
                     if (blocking.packs_b && next) {  // each tile prefetches its part of the next block of B
@@ -74,6 +76,10 @@ void gemm_block(Operand<T> a, const B& b, Output<T> c, Piece piece, Index K, con
                         prefetch(b, k0 + k + part * next / parts, k0 + k + (part + 1) * next / parts,
                                  piece.n0, piece.n1);
                     }
+                tile.b += step;
+                tile.packed += packs ? panel * kBlockK : 0;
+                tile.c += panel;
+                tile.col += panel;
             }
         }
         k0 += k;
@@ -83,8 +89,9 @@ void gemm_block(Operand<T> a, const B& b, Output<T> c, Piece piece, Index K, con
 template <class T, class B>
 BP_INLINE void gemm_blocks(Operand<T> a, const B& b, Output<T> c, const Piece& piece, Index K,
                            const Epilogue<T>& epilogue, Scratch scratch) {
-    for (Index n = piece.n0; n < piece.n1; n += kBlockColumns) {
-        const Index end = piece.n1 - n < kBlockColumns ? piece.n1 : n + kBlockColumns;
+    const Index most = block_columns<T>(*scratch.caches);
+    for (Index n = piece.n0; n < piece.n1; n += most) {
+        const Index end = piece.n1 - n < most ? piece.n1 : n + most;
         gemm_block(a, b, c, Piece{piece.m0, piece.m1, n, end}, K,
                    epilogue.does_nothing() ? nullptr : &epilogue, scratch);
     }

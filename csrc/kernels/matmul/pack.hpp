@@ -40,14 +40,16 @@ __attribute__((noinline)) void pack_transposed(Transposed<T> b, Index k0, Index 
     }
 }
 
-// Does it pay to copy the rows of A? Rows a multiple of 1 KiB apart compete for few sets of a cache at every step of k. For few
-// columns of B a copy pays only if all rows share one set.
+// Does it pay to copy the rows of A? Those that crowd into few sets of a cache compete for them at every step of k. For few
+// columns of B a copy pays only if all rows share one set. An A read down its columns is read one line at a step: it is copied where
+// it takes more than its part of the L2 cache.
 template <class T>
-BP_INLINE bool worth_copying(const Operand<T>& a, Index columns, Index K) {
+BP_INLINE bool worth_copying(const Operand<T>& a, Index columns, Index K, const Caches& caches) {
     const Index stride = (a.step == 1 ? a.row : a.step) * Index(sizeof(T));
-    return K >= kWorthCopying &&
-           (columns >= kManyColumns ? stride % kFourSets == 0
-                                    : a.step == 1 && columns >= kPanel<T> && stride % kOneSet == 0);
+    if (K < kWorthCopying) return false;
+    if (a.step != 1) return columns >= kManyColumns && crowd(stride, 4, caches) && K * stride > caches.l2 / 4;
+    return columns >= kManyColumns ? crowd(stride, 4, caches)
+                                   : columns >= kPanel<T> && crowd(stride, 1, caches);
 }
 
 // The rows of A for one tile after the other, in place or copied.

@@ -33,7 +33,7 @@ void finish_stored(float* c, Index ldc, int rows, Index columns, const Epilogue<
         });
 }
 
-// A piece of C of at most kBlockColumns columns.
+// A piece of C of at most block_columns() columns.
 template <bool Converts, class B>
 void pair_block(Rounding rounding, const Operand<float>& a, const B& b, const Output<float>& c,
                 const Piece& piece, Index K, const Epilogue<float>& epilogue, Scratch scratch) {
@@ -89,8 +89,10 @@ void pair_blocks(Rounding rounding, const Operand<float>& a, const B& b, const O
                  const Piece& piece, Index K, const Epilogue<float>& epilogue, Scratch scratch) {
     const auto [m0, m1, n0, n1] = piece;
     if (m1 <= m0) return;
-    for (Index n = n0; n < n1; n += kBlockColumns) {
-        const Index end = n1 - n < kBlockColumns ? n1 : n + kBlockColumns;
+    const Index column = mode_of(rounding.precision).parts * kMostPairs * Index(sizeof(Pair));
+    const Index most = block_columns<float>(*scratch.caches, column);
+    for (Index n = n0; n < n1; n += most) {
+        const Index end = n1 - n < most ? n1 : n + most;
         const auto block = rounding.unit == Unit::emulation ? &pair_block<false, B> : &pair_block<true, B>;
         block(rounding, a, b, c, Piece{m0, m1, n, end}, K, epilogue, scratch);
     }

@@ -11,17 +11,26 @@ constexpr int kTileVectors = 2;
 template <class T>
 constexpr int kPanel = kTileVectors * width<T>;  // columns of B that a tile reads
 
-// A block of B is 256 or 512 KiB: it stays in the L2 cache, beside what passes through.
+// The largest block of B: 256 KiB, or 512 of double.
 constexpr Index kBlockK = 256;
 constexpr Index kBlockColumns = 256;
 
-// Strides in bytes at which rows crowd into one, two or four sets of an L1 cache: its 64 sets of lines repeat every 4 KiB.
-constexpr Index kOneSet = 4096, kTwoSets = 2048, kFourSets = 1024;
+// Columns of a block of B whose columns have so many bytes. It stays in the L2 cache, beside what passes through.
+template <class T>
+BP_INLINE Index block_columns(const Caches& caches, Index column = kBlockK * Index(sizeof(T))) {
+    Index columns = kBlockColumns;
+    while (columns > kPanel<T> && 2 * columns * column > caches.l2) columns -= kPanel<T>;
+    return columns;
+}
+
+// Do rows so many bytes apart crowd into so few sets of the L1 cache?
+BP_INLINE bool crowd(Index stride, Index sets, const Caches& caches) {
+    return (stride & (caches.way / sets - 1)) == 0;
+}
 
 // When copies pay, as measured (benchmarks/LOG.md).
 constexpr Index kWorthCopying = 64;  // steps of k
 constexpr Index kReadsOfPacked = 4;  // tiles that read a packed B
-constexpr Index kLargeB = 1 << 20;   // bytes of B beyond which it leaves the L2 cache between two tiles
 constexpr Index kManyColumns = 256;  // columns of B, for which a copied A is read often
 constexpr Index kFarRows = 2048;     // bytes between rows of C, from which on a prefetch for writing pays
 constexpr Index kRowsAhead = 16;     // distance of the prefetch of a copy, in rows

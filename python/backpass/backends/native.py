@@ -41,6 +41,11 @@ def available_isas() -> list[str]:
     return _core.available_isas()
 
 
+def caches() -> tuple[int, int, int]:
+    """Bytes of the L1 cache, its ways, bytes of the L2 cache: those of BACKPASS_CACHES or of this CPU."""
+    return _core.caches()
+
+
 class NativeExecutor(Executor):
     """A program inside _core."""
 
@@ -74,6 +79,7 @@ class NativeBackend(Backend):
 
     def __init__(self, isa: str = "", unit: str = "") -> None:
         self.isa: str = _core.choose_isa(isa)
+        caches()  # a wrong BACKPASS_CACHES is said here, not by the first program
         self.name, self._unit = "native", unit
 
     def compile(self, instructions: Sequence[Call], halt: np.ndarray | None = None) -> Executor:

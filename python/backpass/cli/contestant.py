@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+from ..backends.precision import Precision
 from .workloads import Workload
 
 # Trains so many epochs, and returns the seconds.
@@ -10,9 +11,10 @@ Contestant = Callable[[int], float]
 Make = Callable[[Workload, int], Contestant]
 
 
-def backend(workload: Workload, name: str, threads: int) -> Contestant:
+def backend(workload: Workload, name: str, threads: int, precision: Precision | None = None) -> Contestant:
     """`fit` on a backend of ours: shuffling and gathering included."""
     model, (X, y) = workload.model(name, threads), workload.data()
+    model.precision = precision
     lengths = workload.lengths()
 
     def train(epochs: int) -> float:

@@ -22,6 +22,7 @@ VARIABLES = (
     "BACKPASS_BACKEND",
     "BACKPASS_ISA",
     "BACKPASS_UNIT",
+    "BACKPASS_CACHES",
     *threads.VARIABLES,
     *BLAS_VARIABLES,
     *KERNEL_VARIABLES,
@@ -54,6 +55,7 @@ def facts() -> dict[str, str]:
         "packages": ", ".join(f"{name} {_version(name)}" for name in PEERS),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}{', ' + libc if libc else ''}",
         "CPU": cpu(),
+        "caches": _caches(),
         "CPUs": f"{os.cpu_count()} in the machine, {threads.affinity()} for this process, container quota {limit or 'none'}",
         "threads": str(threads.get_num_threads()),
         "ISA": _isas(),
@@ -131,6 +133,16 @@ def blas_threads(threads: int) -> Iterator[str]:
 def _isas() -> str:
     used, available = isas()
     return f"{used} in use, available: {', '.join(available)}" if used else "none: no native backend"
+
+
+def _caches() -> str:
+    """The sizes by which the native backend chooses blocks and copies."""
+    if why_missing("native"):
+        return "none known: no native backend"
+    from ..backends.native import caches
+
+    l1, ways, l2 = caches()
+    return f"L1 {l1 // 1024} KiB in {ways} ways, L2 {l2 // 1024} KiB"
 
 
 def _units() -> str:
