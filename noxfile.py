@@ -13,11 +13,10 @@ nox.options.sessions = ["lint", "cpp", "tests"]
 nox.options.error_on_missing_interpreters = False
 
 PRESETS = ["dev", "asan", "tsan", "aarch64"]
-CLANG = ("clang-19", "libclang-rt-19-dev")
 COMPILERS = {  # a preset, and what it needs of Debian
     "gcc": ("g++",),
-    "clang": CLANG,
-    "libcxx": (*CLANG, "libc++-19-dev", "libc++abi-19-dev"),
+    "clang": ("clang-19",),
+    "libcxx": ("clang-19", "libc++-19-dev", "libc++abi-19-dev"),
     "mingw": ("g++-mingw-w64-x86-64-posix", "wine", "wine64"),
 }
 ZIG = ["musl", "musl-aarch64", "macos", "windows-arm64"]
