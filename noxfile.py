@@ -198,7 +198,7 @@ def zig(session: nox.Session, preset: str) -> None:
 
 @nox.session
 def sid(session: nox.Session) -> None:
-    """compiler(gcc) by GCC and Python of Debian's next release but one, in a chroot (only root may); after -- another release."""
+    """compiler(gcc) by GCC and Python of Debian's unstable branch, in a chroot (as root); `-- forky` takes another branch."""
     release = session.posargs[0] if session.posargs else "sid"
     root = Path("build", release)
     debian(session, "debootstrap")
@@ -207,13 +207,15 @@ def sid(session: nox.Session) -> None:
         session.run("debootstrap", "--variant=minbase", packages, release, str(root), external=True)
     for file in ("etc/hosts", "etc/resolv.conf", "etc/ssl/certs/ca-certificates.crt"):
         shutil.copy(Path("/", file), root / file)
-    shutil.copytree(
-        ".", root / "source", ignore=shutil.ignore_patterns("build", ".*", "*.so"), dirs_exist_ok=True
+    left_out = shutil.ignore_patterns("build", ".*", "*.so")
+    shutil.copytree(".", root / "source", ignore=left_out, dirs_exist_ok=True)
+    steps = (
+        "cd source",
+        "python3 -m venv /nox",
+        "/nox/bin/pip install nox",
+        "/nox/bin/nox -s 'compiler(gcc)'",
     )
-    inside = (
-        "cd source && python3 -m venv /nox && /nox/bin/pip install nox && /nox/bin/nox -s 'compiler(gcc)'"
-    )
-    session.run("chroot", str(root), "bash", "-c", inside, external=True)
+    session.run("chroot", str(root), "bash", "-c", " && ".join(steps), external=True)
 
 
 @nox.session
