@@ -7,9 +7,7 @@ namespace backpass::BACKPASS_ISA {
 namespace {
 template <class... List>
 constexpr Kernels fill(OpList<List...>) {
-    Kernels table;
-    ((static_cast<Entry<List>&>(table).kernel = &kernel<List>), ...);
-    return table;
+    return {{{&kernel<List>}...}};
 }
 }  // namespace
 

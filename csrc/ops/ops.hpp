@@ -71,10 +71,9 @@ struct Of<OpList<Op...>> {
 
     template <class Wanted>
     static constexpr std::size_t number() {
-        std::size_t at = 0;
-        // std::is_same_v would be instantiated 250² times.
-        (void)((__is_same(Wanted, Op) || (++at, false)) || ...);
-        return at;
+        // No fold: Clang's end at 256 ops. std::is_same_v would be instantiated 250² times.
+        constexpr bool is_wanted[] = {__is_same(Wanted, Op)...};
+        return std::size_t(std::find(is_wanted, is_wanted + count, true) - is_wanted);
     }
 };
 template <class... Op>

@@ -1,5 +1,6 @@
 """Kernels, ops and runtime by another system's own headers: parsed by Clang, nothing is built. `nox -s platforms` calls it.
 
+Arguments name the systems to check: without any all are.
 The package `ziglang` has the headers of these systems, and libc++. The bindings are left out: they include Python's headers.
 """
 
@@ -72,7 +73,7 @@ def check(call: list[str]) -> str:
 
 def main() -> None:
     failed = False
-    for system in SYSTEMS:
+    for system in sys.argv[1:] or SYSTEMS:
         files = calls(system)
         with ThreadPoolExecutor(2) as pool:
             errors = [error for error in pool.map(check, files) if error]

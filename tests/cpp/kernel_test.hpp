@@ -1,13 +1,11 @@
 // For the tests of kernels: arrays between guards, kernels run with their tasks cut in every way, comparisons.
 #pragma once
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cfloat>
 #include <cmath>
 #include <csignal>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <limits>
@@ -18,6 +16,7 @@
 #include "check.hpp"
 #include "kernels/kernel.hpp"
 #include "ops/ops.hpp"
+#include "pages.hpp"
 
 namespace backpass {
 
@@ -26,7 +25,13 @@ inline const char* testing = "nothing";  // what is being tested, for a crash
 [[noreturn]] inline void crashed(int signal) {
     std::printf("signal %d while testing %s: a kernel left its arrays\n", signal, testing);
     std::fflush(stdout);
-    _exit(1);
+    std::_Exit(1);
+}
+inline void report_crashes() {
+    std::signal(SIGSEGV, crashed);
+#ifdef SIGBUS
+    std::signal(SIGBUS, crashed);
+#endif
 }
 
 // ---- arrays between guards --------------------------------------------------------------------------------
@@ -43,13 +48,8 @@ class Guarded {
             region_ = *found;
             free.erase(found);
         } else {
-            const std::size_t page = std::size_t(sysconf(_SC_PAGESIZE));
-            region_.bytes = (std::max<std::size_t>(bytes + kCanary, 1 << 15) + page - 1) / page * page;
-            void* const made = mmap(nullptr, region_.bytes + page, PROT_READ | PROT_WRITE,
-                                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-            if (made == MAP_FAILED || mprotect(static_cast<char*>(made) + region_.bytes, page, PROT_NONE))
-                std::perror("mmap"), std::abort();
-            region_.begin = static_cast<unsigned char*>(made);
+            region_.bytes = std::max<std::size_t>(bytes + kCanary, 1 << 15);
+            region_.begin = pages_before_a_wall(region_.bytes);
         }
         std::memset(data() - kCanary, 0xff, kCanary);  // read as a number it is a NaN
     }
@@ -294,8 +294,7 @@ bool is_close(T got, double want, double ulps, double scale = 1) {
 // f(T{}) for both dtypes.
 template <class F>
 void both_dtypes(F f) {
-    std::signal(SIGSEGV, crashed);
-    std::signal(SIGBUS, crashed);
+    report_crashes();
     f(float{});
     f(double{});
 }

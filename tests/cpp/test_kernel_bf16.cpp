@@ -230,8 +230,7 @@ void rows_alone(Precision precision) {
 }  // namespace
 
 int main() {
-    std::signal(SIGSEGV, crashed);
-    std::signal(SIGBUS, crashed);
+    report_crashes();
     rounds_once();
     for (const Unit unit : units()) {
         for (int rows = 1; rows <= kTileRows; ++rows)
