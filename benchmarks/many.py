@@ -13,9 +13,11 @@ import json
 import os
 import resource
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -243,7 +245,9 @@ def main() -> None:
     print(json.dumps(found, indent=1))
     if asked.json:
         kept = json.loads(asked.json.read_text()) if asked.json.exists() else {}
-        asked.json.write_text(json.dumps(kept | found | {"versions": config.facts()}, indent=1) + "\n")
+        peers = {name: version(name) for name in ("jax", "torch") if name in sys.modules}
+        about = {"versions": kept.get("versions", {}) | config.facts() | peers}
+        asked.json.write_text(json.dumps(kept | found | about, indent=1) + "\n")
 
 
 if __name__ == "__main__":

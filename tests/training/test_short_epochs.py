@@ -1,6 +1,9 @@
 """Short epochs that nobody hears of are run many in one call: the bits and the history of epochs that are told one by one."""
 
+import signal
+import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,7 @@ from backpass.ops import advance, clip_scale
 from backpass.program import call
 from backpass.training import loops
 from backpass.training.short_epochs import ShortEpochs
+from helpers.backends import needs_linux
 from helpers.nets import digest
 
 RNG = np.random.default_rng(0)
@@ -161,3 +165,34 @@ def test_epochs_that_ask_for_python_are_run_one_by_one(ahead: list[int]) -> None
     classifier("auto").fit(X, LABELS, epochs=EPOCHS, sampler="balanced")
     regressor("auto").fit(X, Y, epochs=loops.FEW)
     assert not ahead
+
+
+@needs_linux
+@pytest.mark.parametrize("how", ["stop", "raise"])
+def test_a_handler_of_a_signal_acts_between_two_calls(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, whole = regressor("auto"), regressor("auto")
+    seen: list[tuple[int, int]] = []
+
+    def handle(number: int, frame: Any) -> None:
+        run = model.engine.last_run
+        assert run is not None
+        seen.append((model.epoch, len(run.history.epoch)))
+        if how == "raise":
+            raise InterruptedError
+        model.stop_training = True
+
+    monkeypatch.setattr(loops, "SLICE_SECONDS", 0.01)
+    before = signal.signal(signal.SIGALRM, handle)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    began = time.monotonic()
+    try:
+        with pytest.raises(InterruptedError) if how == "raise" else nullcontext():
+            model.fit(X, Y, epochs=10**8, batch_size=8)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert time.monotonic() - began < 5
+    assert seen == [(model.epoch, model.epoch)]
+    assert int(model.engine.step_count[0]) == 4 * model.epoch
+    whole.fit(X, Y, epochs=model.epoch, batch_size=8)
+    assert digest(whole) == digest(model)

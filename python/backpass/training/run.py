@@ -116,9 +116,11 @@ def train(
         while epoch < stop:
             if unheard and not run.position.rows:
                 _go_ahead(engine, loop, run, stop)
-                if engine.epoch == stop or (engine.epoch > epoch and late()):
+                passed, epoch = engine.epoch > epoch, engine.epoch
+                if epoch == stop or engine.stop_training or (passed and late()):
                     break
-                epoch = engine.epoch
+                if passed and not run.position.rows:
+                    continue
             judge.epoch_begins(epoch)
             for callback in callbacks:
                 tell(callback, "on_epoch_begin", epoch, {})
