@@ -1,19 +1,23 @@
-"""Many models at once: python benchmarks/many.py [--parts tiny,torch,sklearn,users] [--json FILE]
+"""Many models at once: python benchmarks/many.py [--parts tiny,torch,jax,sklearn,users] [--json FILE]
 
 tiny: 64 networks of the workload `tiny` for 20 epochs by `bp.fit_many`, one and two threads, beside one `fit` after the other;
 microseconds a network and step, the median of `--repeats` turns. torch: a step of the same 64 networks at once, by hand with
-`bmm` and its fused Adam, and by `torch.func.vmap` of the gradient, one thread. sklearn: 200 MLPRegressors by joblib in two
+`bmm` and its fused Adam, and by `torch.func.vmap` of the gradient, plain and compiled, one thread. jax: the same by `jax.vmap` of
+a step in a `lax.scan`, compiled before the clock, on one CPU. sklearn: 200 MLPRegressors by joblib in two
 processes, whose imports are done before the clock, beside fit_many on two threads, the same networks and epochs. users: 10,000
 networks of 289 parameters by `bp.fit_each`, 16 epochs of 64 rows: models a minute, growth of the memory, size of the file.
 """
 
 import argparse
 import json
+import os
 import resource
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -99,19 +103,63 @@ def torch_step(repeats: int, share: float) -> dict[str, float]:
         return ((h @ w3 + b3 - target) ** 2).mean()
 
     gradient = torch.func.vmap(torch.func.grad(loss))
+    compiled = torch.compile(gradient)
 
-    def vmapped(index: Any) -> None:
-        for grad, new in zip(grads, gradient(tuple(params), X[index], y[index]), strict=True):
-            grad.copy_(new)
-        with torch.inference_mode():
-            adam()
+    def vmapped(gradient: Any) -> Callable[[Any], None]:
+        def step(index: Any) -> None:
+            for grad, new in zip(grads, gradient(tuple(params), X[index], y[index]), strict=True):
+                grad.copy_(new)
+            with torch.inference_mode():
+                adam()
+
+        return step
 
     found = {}
-    for name, step in (("bmm by hand", by_hand), ("vmap", vmapped)):
+    for name, step in (
+        ("bmm by hand", by_hand),
+        ("vmap", vmapped(gradient)),
+        ("vmap compiled", vmapped(compiled)),
+    ):
         step(rows[0])
         turns = [seconds(lambda step=step: [step(index) for index in rows]) for _ in range(repeats)]
         found[name] = 1e6 * statistics.median(turns) / len(rows) / NETS
     return found
+
+
+def jax_step(repeats: int, share: float) -> dict[str, float]:
+    """Microseconds a network and step of 64 networks at once, on one CPU."""
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+    cpus = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(cpus)[-1:])
+    try:
+        import jax
+        import jax.numpy as jnp
+
+        from peers.with_jax import jax_step
+
+        step, first = jax_step(TINY)
+        states = jax.tree.map(lambda leaf: jnp.repeat(jnp.asarray(leaf)[None], NETS, 0), first)
+        X, y = map(jnp.asarray, TINY.data())
+        shape = max(1, int(200 * share)), NETS, TINY.batch
+        rows = jnp.asarray(np.random.default_rng(0).integers(0, len(X), shape))
+        together = jax.vmap(step)
+        run = jax.jit(
+            lambda states, rows: jax.lax.scan(
+                lambda s, index: together(s, (X[index], y[index])), states, rows
+            ),
+            donate_argnums=0,
+        )
+
+        def steps() -> None:
+            nonlocal states
+            states, losses = run(states, rows)
+            losses.block_until_ready()
+
+        steps()
+        turns = [seconds(steps) for _ in range(repeats)]
+    finally:
+        os.sched_setaffinity(0, cpus)
+    return {"vmap in a scan": 1e6 * statistics.median(turns) / len(rows) / NETS}
 
 
 def sklearn_mlps(share: float) -> dict[str, float]:
@@ -181,7 +229,7 @@ def users(share: float) -> dict[str, float]:
 def main() -> None:
     """Measure the parts that are asked for, and print them; what a file has of other parts stays there."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--parts", default="tiny,torch,sklearn,users")
+    parser.add_argument("--parts", default="tiny,torch,jax,sklearn,users")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--share", type=float, default=1.0, help="of the data, models, and steps")
     parser.add_argument("--json", type=Path)
@@ -189,6 +237,7 @@ def main() -> None:
     parts: dict[str, Callable[[], Any]] = {
         "tiny": lambda: tiny(asked.repeats, asked.share),
         "torch": lambda: torch_step(asked.repeats, asked.share),
+        "jax": lambda: jax_step(asked.repeats, asked.share),
         "sklearn": lambda: sklearn_mlps(asked.share),
         "users": lambda: users(asked.share),
     }
@@ -196,7 +245,9 @@ def main() -> None:
     print(json.dumps(found, indent=1))
     if asked.json:
         kept = json.loads(asked.json.read_text()) if asked.json.exists() else {}
-        asked.json.write_text(json.dumps(kept | found | {"versions": config.facts()}, indent=1) + "\n")
+        peers = {name: version(name) for name in ("jax", "torch") if name in sys.modules}
+        about = {"versions": kept.get("versions", {}) | config.facts() | peers}
+        asked.json.write_text(json.dumps(kept | found | about, indent=1) + "\n")
 
 
 if __name__ == "__main__":

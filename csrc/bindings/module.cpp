@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "../runtime/caches.hpp"
+#include "../runtime/epochs.hpp"
 #include "../runtime/isa.hpp"
 #include "../runtime/program.hpp"
 #include "fields.hpp"
@@ -123,6 +124,8 @@ class BoundProgram {
         return done;
     }
 
+    Program& program() { return program_; }
+
   private:
     using Halt = std::optional<py::array_t<std::int64_t>>;
     static const Halt& checked(const Halt& halt) {
@@ -141,6 +144,17 @@ class BoundProgram {
     Halt halt_;
     Program program_;
 };
+
+std::int64_t run_epochs_of(const std::vector<std::pair<BoundProgram*, std::int64_t>>& given,
+                           std::int64_t epochs, double seconds, int threads) {
+    std::vector<Turn> turns;
+    for (const auto& [program, steps] : given) {
+        if (!program) throw py::type_error("programs holds None, expected a Program");
+        turns.push_back({&program->program(), steps});
+    }
+    const WithoutGil without_gil;
+    return run_epochs(turns, epochs, seconds, threads > 0 ? threads : get_num_threads());
+}
 
 // A program as a function of one input. It is the commonest call from Python: what can be checked beforehand is.
 class Inference {
@@ -205,6 +219,10 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
         .def("run", &Inference::run, py::arg("x"), py::arg("threads"),
              "Copy x into the buffer `input`, run the program once, return a copy of the buffer `output`; "
              "None if x has another shape or dtype.");
+    m.def("run_epochs", &run_epochs_of, py::arg("programs"), py::arg("epochs"), py::arg("seconds"),
+          py::arg("threads") = 0,
+          "Run each (program, steps) in turn, all of them `epochs` times, until one halts or `seconds` are "
+          "over; returns the number of whole epochs done.");
     m.attr("compiler") = __VERSION__;
     m.attr("max_dims") = kMaxDims;
     m.attr("chunk") = kUpdatePiece;  // elements of a partial sum over a flat vector

@@ -13,7 +13,9 @@ import pytest
 
 import backpass as bp
 from backpass import nn, optim
+from backpass.checkpoint.save import save
 from backpass.many import cluster
+from backpass.many.directory import Directory
 from backpass.many.shared import Shared
 from backpass.many.work import Work
 from helpers.nets import small
@@ -307,6 +309,81 @@ def test_a_run_that_is_left_ends_on_its_worker(client: Any) -> None:
         time.sleep(0.05)
 
 
+class Notes(bp.Callback):
+    """Writes down each epoch where all processes can read it, and fails once."""
+
+    def __init__(self, path: Path, number: int) -> None:
+        self.path, self.number = path, number
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        with self.path.open("a") as file:
+            file.write(f"{self.number} {epoch}\n")
+        failed = self.path.with_suffix(".failed")
+        if (self.number, epoch) == (2, 1) and not failed.exists():
+            failed.touch()
+            raise OSError("the disk is full")
+
+
+@pytest.mark.filterwarnings("ignore:1 of 4 models failed:RuntimeWarning")
+def test_with_a_directory_what_is_back_is_not_trained_again(client: Any, tmp_path: Path) -> None:
+    notes, folder = tmp_path / "notes", tmp_path / "runs"
+
+    def run(**where: Any) -> Any:
+        return bp.fit_many(
+            [random_model(seed) for seed in range(4)], X, LABELS, epochs=4, validation_data=VALIDATION,
+            callbacks=lambda number: [*random_callbacks(number), Notes(notes, number)], **where,
+        )  # fmt: skip
+
+    def noted() -> dict[int, int]:
+        found = [int(line.split()[0]) for line in notes.read_text().splitlines()]
+        notes.write_text("")
+        return {number: found.count(number) for number in {*found}}
+
+    first = run(client=client, directory=folder)
+    assert [*first.errors] == [2]
+    files = [file.name for file in sorted(folder.iterdir())]
+    assert files == ["00000.safetensors", "00001.safetensors", "00003.safetensors"]
+    noted()
+    second = run(client=client, directory=folder)
+    assert noted() == {2: second.rows[2]["epochs"]}
+    alone = run()
+    noted()
+    for again in (second, run(client=client, directory=folder), run(directory=folder)):
+        assert again.rows == alone.rows
+        assert [state_of(model) for model in again.models] == [state_of(model) for model in alone.models]
+    assert noted() == {}
+
+
+def test_a_search_with_a_directory_goes_on_here_and_there(client: Any, tmp_path: Path) -> None:
+    space = {"width": [4, 8, 16], "lr": lambda rng: 10 ** rng.uniform(-4, -0.5)}
+    options: dict[str, Any] = {
+        "strategy": "halving", "epochs": 4, "factor": 2, "ahead": 4, "validation_data": VALIDATION
+    }  # fmt: skip
+
+    def searched(trials: int, **where: Any) -> Any:
+        return bp.search(build, space, X, LABELS, trials=trials, **options, **where)
+
+    expected = rows(searched(6))
+    found = searched(6, client=client, directory=tmp_path)
+    assert rows(found) == expected
+    assert len([*tmp_path.glob("*.safetensors")]) == 6
+    assert rows(searched(6, directory=tmp_path)) == expected
+    assert rows(searched(6, client=client, directory=tmp_path)) == expected
+
+
+def test_a_file_that_cannot_be_written_is_the_error_of_its_model(
+    client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As a full disk would.
+    monkeypatch.setattr(
+        Directory, "write", lambda self, number, engine: save(engine, tmp_path / "none" / "file")
+    )
+    with pytest.warns(RuntimeWarning, match="1 of 1 models failed"):
+        runs = bp.fit_many([small("cross_entropy")], X, LABELS, client=client, directory=tmp_path)
+    assert isinstance(runs.errors[0], bp.CheckpointError)
+    assert int(runs.models[0].engine.step_count[0]) > 0
+
+
 def test_a_client_without_workers_is_refused() -> None:
     options = {"n_workers": 0, "processes": False, "dashboard_address": ":0"}
     with (
@@ -321,7 +398,6 @@ def test_a_client_without_workers_is_refused() -> None:
     ("given", "message"),
     [
         ({"threads": 2}, "threads is 2 and client is given"),
-        ({"directory": "runs"}, "directory is 'runs' and client is given"),
         ({"client": 1}, "client is 1, expected a dask.distributed.Client"),
     ],
 )

@@ -1,5 +1,6 @@
 """Backend: what every backend is. Here an op runs as its NumPy reference and a program as a Python loop."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -90,6 +91,22 @@ class Backend:
         return Executor(
             [(self.function(i.op.name), i.fields) for i in instructions], halt, guard_of(instructions, halt)
         )
+
+    def run_epochs(
+        self, programs: Sequence[tuple[Executor, int]], epochs: int, seconds: float, threads: int = 0
+    ) -> int:
+        """Run each (program, steps) in turn, all of them `epochs` times; returns the number of whole epochs done.
+
+        They are fewer where a program halts, or where so many seconds have passed at the end of one.
+        """
+        began = time.perf_counter()
+        for epoch in range(epochs):
+            for program, steps in programs:
+                if program.run(steps, threads) < steps:
+                    return epoch
+            if time.perf_counter() - began >= seconds:
+                return epoch + 1
+        return epochs
 
     def set_num_threads(self, n: int) -> None:
         """Tell a backend that has threads of its own how many a program uses that is run with threads=0."""

@@ -52,21 +52,21 @@ class NativeExecutor(Executor):
     def __init__(
         self, calls: list[tuple[str, dict[str, Any]]], isa: str, halt: np.ndarray | None, unit: str
     ) -> None:
-        self._program = _core.Program(calls, isa, halt, unit)
+        self.program = _core.Program(calls, isa, halt, unit)
 
     def run(self, steps: int = 1, threads: int = 0) -> int:
-        return self._program.run(steps, threads)
+        return self.program.run(steps, threads)
 
     def costs(self) -> list[tuple[str, float, float]]:
         """(name, floating point operations, bytes moved) of every instruction."""
-        return self._program.costs()
+        return self.program.costs()
 
     def profile(self, steps: int, threads: int = 0) -> list[float]:
         """Seconds that every instruction takes in so many steps; the clock itself adds some 50 ns to each."""
-        return self._program.profile(steps, threads)
+        return self.program.profile(steps, threads)
 
     def inference(self, input: np.ndarray, output: np.ndarray) -> Inference:
-        return _core.Inference(self._program, input, output).run
+        return _core.Inference(self.program, input, output).run
 
 
 class NativeBackend(Backend):
@@ -90,6 +90,12 @@ class NativeBackend(Backend):
 
     def unit(self, precision: str) -> str:
         return _core.choose_unit(precision, self.isa, self._unit)
+
+    def run_epochs(
+        self, programs: Sequence[tuple[Executor, int]], epochs: int, seconds: float, threads: int = 0
+    ) -> int:
+        compiled = [(executor.program, steps) for executor, steps in programs]  # type: ignore[attr-defined]
+        return _core.run_epochs(compiled, epochs, seconds, threads)
 
     def set_num_threads(self, n: int) -> None:
         _core.set_num_threads(n)

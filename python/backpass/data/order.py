@@ -27,9 +27,10 @@ class Order:
         self.index = index
         # What becomes of the shuffled rows.
         self._arrange: Callable[[np.ndarray], np.ndarray] | None = None
-        self._epoch = aligned((1,), np.int64)
-        shuffling = call(shuffle, epoch=self._epoch, index=index, seed=seed)
-        self._shuffle = backend.compile([shuffling]) if shuffled else None
+        self.epoch = aligned((1,), np.int64)
+        # What fills `index` by the epoch; None: the rows stay as they are.
+        self.shuffling = call(shuffle, epoch=self.epoch, index=index, seed=seed) if shuffled else None
+        self._shuffle = backend.compile([self.shuffling]) if self.shuffling else None
 
     def balance(self, classes: np.ndarray) -> None:
         """Let the classes take turns: see `balanced`."""
@@ -39,10 +40,15 @@ class Order:
         """Let rows of about the same length share a batch: see `grouped`."""
         self._arrange = lambda order: grouped(order, lengths, batch_size)
 
+    @property
+    def arranged(self) -> bool:
+        """Whether Python has a part in the order."""
+        return self._arrange is not None
+
     def begin(self, epoch: int) -> None:
         """The order of this epoch."""
         if self._shuffle:
-            self._epoch[0] = epoch
+            self.epoch[0] = epoch
             self._shuffle.run()
         if self._arrange:
             self.index[:] = self._arrange(self.index)

@@ -8,6 +8,8 @@ from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
 from ..engine.history import History
+from ..errors import CheckpointError
+from .directory import Directory
 from .errand import Data, Errand, Reply, run
 from .options import copies
 from .parcel import Parcel, SameParcel
@@ -45,16 +47,22 @@ class Cluster:
         cores: int = sum(self.client.nthreads().values())
         return max(LEAST, 2 * cores)
 
-    def do(self, work: Work, leave: Callable[[], bool]) -> Outcome:
-        """Train a model on some worker; a lost worker's models train again on others. leave: asked all the time."""
+    def do(self, work: Work, leave: Callable[[], bool], directory: Directory | None = None) -> Outcome:
+        """Train a model on some worker; a lost worker's models train again on others. leave: asked all the time.
+
+        directory: its files are read and written here, that of a model when it is back without an error.
+        """
         from distributed.protocol import pickle
 
-        engine = work.model.engine
+        engine, options = work.model.engine, work.options
         try:
+            if directory is not None:
+                directory.fill(work.number, engine)
+                options = options | {"resume": True}
             with engine.usage.lock:
                 parcel = None if self.same else Parcel(engine, f"model {work.number}")
-            callbacks = unattached(work.options["callbacks"])
-            content = pickle.dumps(Errand(work.number, parcel, work.options | {"callbacks": callbacks}))
+            callbacks = unattached(options["callbacks"])
+            content = pickle.dumps(Errand(work.number, parcel, options | {"callbacks": callbacks}))
         except Exception as error:
             return Outcome(work.number, History(), error, None)
         reply = self._reply(content, leave)
@@ -68,6 +76,11 @@ class Cluster:
             if reply.changes is not None:
                 reply.changes.apply(engine)
             engine.take_trained(reply.trained)
+            if directory is not None and reply.outcome.error is None:
+                try:
+                    directory.write(work.number, engine)
+                except CheckpointError as error:
+                    return reply.outcome._replace(error=error)
         return reply.outcome
 
     def _reply(self, content: bytes, leave: Callable[[], bool]) -> Reply | BaseException | None:

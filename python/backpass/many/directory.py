@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..callbacks import ModelCheckpoint
-from ..checkpoint.save import model_description, reading
+from ..checkpoint.save import model_description, reading, save
 from ..checkpoint.settings import text_of
 from ..checks import as_path
 from ..engine.engine import Engine
@@ -64,10 +64,17 @@ class Directory:
 
     def going_on(self, number: int, model: Model, callbacks: list[Any]) -> dict[str, Any]:
         """Arguments of `fit` that finish what the file of a model holds, and keep writing it."""
-        file = self.file(number)
-        if file.exists():
-            restore(file, model.engine)
-        return {"callbacks": [*callbacks, ModelCheckpoint(file, self.every)], "resume": True}
+        self.fill(number, model.engine)
+        return {"callbacks": [*callbacks, ModelCheckpoint(self.file(number), self.every)], "resume": True}
+
+    def fill(self, number: int, engine: Engine) -> None:
+        """Let an engine become what the file of its model holds, where there is one."""
+        if (file := self.file(number)).exists():
+            restore(file, engine)
+
+    def write(self, number: int, engine: Engine) -> None:
+        """Write the file of a model whose run is over; CheckpointError where that is not possible."""
+        save(engine, self.file(number))
 
 
 def restore(file: Path, engine: Engine) -> None:

@@ -69,13 +69,14 @@ def fit_many(
         threads: how many models train at once, each in one thread; default None: what bp.get_num_threads() says.
         client: a dask.distributed.Client, whose workers train the models, default None. X and y are sent once, models as bytes of
             checkpoints, callbacks and classes of your own as pickles. Copies of callbacks act on the worker, and write files
-            there. A lost worker's models train again. The table is the same; threads and directory are refused.
+            there. A lost worker's models train again. The table is the same; threads is refused.
         progress: whether to show a bar over all models, and a line for each that trains; default False.
         resume: whether each model finishes its interrupted run, as in `Model.fit`; default False.
         directory: a folder for a checkpoint of each model, default None. Called again with the models and data as they were,
             after a kill for example, fit_many goes on from these files, and ends with the same table. Other models are
             refused; of a class of your own the arguments and public numbers and strings tell, not code, nor first weights.
-        every: how often the checkpoint of a model is written besides at its end, as in bp.ModelCheckpoint; default "10s".
+        every: how often the checkpoint of a model is written besides at its end, as in bp.ModelCheckpoint; default "10s". With
+            client each is written here, and only when its model is back.
         monitor, mode: the quantity of the logs of which `best` has the best, such as "val_auc", and what is better, "min" or
             "max"; default None, val_loss or loss, and "auto", which knows it of the usual names.
         fit: all other arguments of `Model.fit`, the same for each, such as shuffle, sample_weight or class_weight.
@@ -102,7 +103,7 @@ def fit_many(
     sizes = [options.checked_size(value) for value in options.per_model("batch_size", batch_size, count)]
     own = options.callbacks_of(callbacks, count)
     fit["resume"] = flag("resume", resume)
-    options.check_place(client, threads=threads, directory=directory)
+    options.check_place(client, threads=threads)
     folder = None if directory is None else Directory(directory, every)
     if checked_mode(mode) != "auto" and monitor is None:
         raise ValueError(f"mode is {mode!r} and monitor is None, expected the quantity that it is about")
@@ -127,7 +128,7 @@ def fit_many(
     def train(task: Work | Outcome, leave: Callable[[], bool]) -> Outcome:
         if isinstance(task, Outcome):
             return task
-        outcome = cluster.do(task, leave) if cluster else do(task, leave, folder)
+        outcome = cluster.do(task, leave, folder) if cluster else do(task, leave, folder)
         task.put_away()
         return outcome
 

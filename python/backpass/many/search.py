@@ -88,12 +88,13 @@ def search(
         callbacks: as in `bp.fit_many`, default empty; those of a trial that goes on to the next rung go on as well.
         threads: how many models train at once, each in one thread; default None: what bp.get_num_threads() says.
         client: as in `bp.fit_many`, default None: a dask.distributed.Client, whose workers train the models. `build` is called
-            here. Of halving, `ahead` is best twice the workers' cores. threads and directory are refused.
+            here. Of halving, `ahead` is best twice the workers' cores. threads is refused.
         progress: whether to show a bar over all trials, and a line for each that trains; default False.
         directory: a folder for a checkpoint of each trial, default None. Called again as before, after a kill for example, the
             search goes on from these files, and ends with the same table. Another space is refused; functions in params are
             told apart by their names.
-        every: how often a checkpoint is written besides at the end of a rung, as in bp.ModelCheckpoint; default "10s".
+        every: how often a checkpoint is written besides at the end of a rung, as in bp.ModelCheckpoint; default "10s". With
+            client each is written here, and only at the end of a rung.
         fit: all other arguments of `Model.fit`, the same for each, such as validation_split, shuffle or class_weight.
 
     Returns Trials: `best`, `best_params`, `rows`, `to_pandas()`, `plot()`.
@@ -138,7 +139,7 @@ def search(
     shared = Shared(X, by_row, validation_data, None, None, count)
     size = options.checked_size(batch_size)
     own = options.callbacks_of(callbacks, count)
-    options.check_place(client, threads=threads, directory=directory)
+    options.check_place(client, threads=threads)
     folder = None if directory is None else Directory(directory, every)
     cluster = None if client is None else Cluster(client, shared)
     if folder is not None:
@@ -169,7 +170,7 @@ def search(
             if isinstance(asked, Outcome):
                 outcome = asked
             else:
-                outcome = cluster.do(asked, leave) if cluster else do(asked, leave, folder)
+                outcome = cluster.do(asked, leave, folder) if cluster else do(asked, leave, folder)
                 asked.put_away()
         if leave():
             schedule.close()

@@ -47,7 +47,8 @@ class Validation:
             checked_chunks = [data]
             self.fingerprint = Fingerprint.of(data, engine.dtype)
         better = {f"val_{name}": better for name, better in better_of_evaluation(engine).items()}
-        self.better = better if data or chunks is not None else {}
+        self.listens = bool(data) or chunks is not None
+        self.better = better if self.listens else {}
         first: Alike | None = None
         for number, (inputs, target, weight) in enumerate(checked_chunks):
             weighted = "" if weight is None else "sample_weight"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from ..backends.base import Executor
 from ..data.feed import Feed, Position
 from ..data.order import Order
 from ..data.targets import target_of
@@ -22,8 +23,11 @@ from ..system.signals import deliver, held, opened
 
 if TYPE_CHECKING:
     from .recorder import Recorder
+    from .short_epochs import ShortEpochs
 
 SLICE_SECONDS = 0.05
+# Epochs that have less Python between them, 20 µs each, than it takes to do without.
+FEW = 12
 
 
 class Loop(Protocol):
@@ -34,6 +38,12 @@ class Loop(Protocol):
 
     def slices(self, pace: Callable[[], int]) -> Iterator[None]:
         """Run it; yields after each slice of about 50 ms, or `pace()` steps."""
+
+    def ahead(self, first: int, epochs: int) -> None:
+        """Run short epochs from `first` on, at most so many, about a slice of them; the rest is for `begin` and `slices`."""
+
+    def passed(self) -> tuple[list[dict[str, float]], Position]:
+        """What `ahead` did: the logs of whole epochs, with "lr", said once; and how much of the next epoch is done."""
 
     def position(self) -> Position:
         """How much of the epoch is done, at any moment after `begin`."""
@@ -150,7 +160,9 @@ class BatchLoop:
 
     def logs(self) -> dict[str, float]:
         """The mean loss of the epoch so far, and the accuracy of its batches when they were trained on."""
-        position = self.feed.position()
+        return self._logs(self.feed.position())
+
+    def _logs(self, position: Position) -> dict[str, float]:
         return {"loss": position.loss} | ({self._metric: position.accuracy} if self._metric else {})
 
     @property
@@ -168,6 +180,13 @@ class BatchLoop:
         seen = self.recorder.seen(self.position().rows)
         return opened(measured, self.engine, self.recorder.metrics, inputs, seen)
 
+    def ahead(self, first: int, epochs: int) -> None:
+        """They all ask for Python."""
+
+    def passed(self) -> tuple[list[dict[str, float]], Position]:
+        """Nothing."""
+        return [], Position()
+
     def go_on(self, run: Run) -> None:
         """Keep what they are computed from in the run, and take over what an interrupted epoch has kept."""
         if self.recorder:
@@ -184,13 +203,17 @@ class BatchLoop:
     def agree(self) -> None:
         """One rank agrees with itself."""
 
+    def _refresh(self) -> None:
+        """Take over settings that were changed since."""
+        self.engine.refresh()
+        if self.engine.version != self._version:
+            self._compile()
+
     def train(self, rows: int, pace: Callable[[], int]) -> Iterator[None]:
         """Train on the rows from the cursor to `rows`, the last batch as small as need be; yields after each slice."""
         engine = self.engine
         while rows_left := rows - int(self.feed.cursor[0]):
-            engine.refresh()
-            if engine.version != self._version:
-                self._compile()
+            self._refresh()
             size = min(rows_left, self.size)
             program, plan = self.programs[size]
             steps = max(1, min(rows_left // size, pace(), int(SLICE_SECONDS / self.seconds_per_step)))
@@ -206,6 +229,8 @@ class BatchLoop:
 class EpochLoop(BatchLoop):
     """An epoch over arrays."""
 
+    _short: "ShortEpochs | None" = None
+
     def __init__(
         self,
         engine: Engine,
@@ -215,8 +240,38 @@ class EpochLoop(BatchLoop):
         rows: int,
         carried: Carried | None = None,
     ) -> None:
-        super().__init__(engine, feed, size, rows, carried)
         self.order, self.rows = order, rows
+        super().__init__(engine, feed, size, rows, carried)
+
+    def _compile(self) -> None:
+        super()._compile()
+        self._short = None
+
+    def ahead(self, first: int, epochs: int) -> None:
+        self.feed.go_to(Position())
+        self._refresh()
+        engine, whole, rest = self.engine, self.rows // self.size, self.rows % self.size
+        # What asks for Python in each epoch.
+        asks = self.recorder or self.carried or self.order.arranged or engine.loss_function
+        if asks or engine.flat.sparse or 2 * whole * self.seconds_per_step > SLICE_SECONDS:
+            return
+        if self._short is None and epochs < FEW:
+            return
+        if self._short is None:
+            from .short_epochs import ShortEpochs  # here: `import backpass` is to be quick
+
+            turns: list[tuple[Executor, int]] = []
+            for rows, steps in zip(self._sizes, (whole, 1), strict=False):
+                program, _ = self.programs[rows]
+                assert isinstance(program, Executor)
+                turns.append((program, steps))
+            self._short = ShortEpochs(engine, self.feed, self.order, turns)
+        engine.plans.trained = self.programs[rest or self.size][1]
+        self._short.run(first, epochs, SLICE_SECONDS, self.threads())
+
+    def passed(self) -> tuple[list[dict[str, float]], Position]:
+        passed = self._short.passed() if self._short else []
+        return [self._logs(position) | {"lr": lr} for position, lr in passed], self.feed.position()
 
     def begin(self, number: int, position: Position) -> None:
         self.feed.go_to(position)

@@ -22,7 +22,7 @@ from ..engine.history import History
 from ..engine.nonfinite import check_weights
 from ..engine.run import Run
 from ..errors import NonFiniteError
-from ..system.signals import held
+from ..system.signals import deliver, held
 from .fingerprint import Fingerprint
 from .loops import Loop
 from .resume import FitOptions, begin, carry_on
@@ -35,6 +35,8 @@ class Judge(Protocol):
     better: dict[str, str]
     # Of the data that it judges by.
     fingerprint: Fingerprint
+    # Whether it has anything to do around an epoch.
+    listens: bool
 
     def epoch_begins(self, epoch: int) -> None:
         """Before an epoch."""
@@ -89,6 +91,7 @@ def train(
     }
     introduce(callbacks, options.model, params)
     pace = pacing(callbacks)
+    unheard = not callbacks and not judge.listens
 
     def late() -> bool:
         expired = options.max_seconds is not None and time.monotonic() - began >= options.max_seconds
@@ -109,7 +112,15 @@ def train(
         if interrupted:
             carry_on(interrupted, callbacks)
         started = True
-        for epoch in range(engine.epoch, stop):
+        epoch = engine.epoch
+        while epoch < stop:
+            if unheard and not run.position.rows:
+                _go_ahead(engine, loop, run, stop)
+                passed, epoch = engine.epoch > epoch, engine.epoch
+                if epoch == stop or engine.stop_training or (passed and late()):
+                    break
+                if passed and not run.position.rows:
+                    continue
             judge.epoch_begins(epoch)
             for callback in callbacks:
                 tell(callback, "on_epoch_begin", epoch, {})
@@ -139,6 +150,7 @@ def train(
                 tell_all(sorted([*callbacks, run.history], key=runs_last), "on_epoch_end", epoch, logs)
             if judge.epoch_ends(epoch) or engine.stop_training or late():
                 break
+            epoch += 1
         if engine.flat.sparse:
             check_weights(engine)
     except NonFiniteError:
@@ -157,3 +169,17 @@ def train(
         finally:
             run.end(states_of(callbacks), engine.stop_training)
     return run.history
+
+
+def _go_ahead(engine: Engine, loop: Loop, run: Run, stop: int) -> None:
+    """Epochs of which nobody hears, where they are short. Handlers of signals wait until the run knows of all."""
+    was_computing, engine.usage.computing = engine.usage.computing, True
+    try:
+        loop.ahead(engine.epoch, stop - engine.epoch)
+    finally:
+        passed, run.position = loop.passed()
+        for logs in passed:
+            run.history.append(engine.epoch, logs)
+            engine.epoch += 1
+        engine.usage.computing = was_computing
+    deliver()

@@ -86,7 +86,7 @@ class Together:
                 f"batch_size is {options.batch_size}, but each of {ranks.size} ranks has rows of its own, expected a multiple of"
                 f" {ranks.size}"
             )
-        self.better = judge.better
+        self.better, self.listens = judge.better, True
         self.fingerprint = Fingerprint(validations[0], judge.fingerprint.sampled)
         # The ranks with which this one shares its cores.
         self.neighbours = machines.count(machines[ranks.rank])

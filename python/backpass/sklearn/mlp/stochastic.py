@@ -125,7 +125,7 @@ class Training:
 
     # -- the judge of the run -----------------------------------------------------------------------------------------
 
-    fingerprint = NO_DATA
+    fingerprint, listens = NO_DATA, True
 
     def epoch_begins(self, epoch: int) -> None:
         """Shuffle the rows, and ask a callable schedule for the learning rate."""
