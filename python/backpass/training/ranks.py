@@ -58,6 +58,8 @@ class Ranks:
         self.shards, self.reproducible = SHARDS if reproducible else self.size, reproducible
         self.comm = comm.Dup()  # messages of the user's own stay apart
         self.sent = self.summed = np.empty(0)
+        # Where the flags lie in these two.
+        self._told = self._heard = self.sent
         self._all = np.empty((0, 0))
         self._failure: Failure | None = None
         self._over = False
@@ -76,18 +78,21 @@ class Ranks:
                         f"{name} is {theirs[name]!r:.80} on rank {rank} and {value!r:.80} on rank 0, expected the same on all"
                     )
         self.sent, self.summed = (np.zeros(size + len(Flags._fields), dtype) for _ in range(2))
+        self._told, self._heard = self.sent[size:], self.summed[size:]
         self._all = np.zeros((self.size if self.reproducible else 0, len(self.sent)), dtype)
         return [theirs for *_, theirs in told]
 
     def sum(self, flags: Flags) -> Flags:
         """summed = the sum of `sent` over the ranks; returns the sums of the flags. RuntimeError where a rank has failed."""
-        self.sent[-len(flags) :] = flags
+        # One by one: NumPy makes an array of a tuple first, .5 µs where a bare Allreduce of 1 kB takes 5 to 10.
+        told = self._told
+        told[0], told[1], told[2], told[3] = flags
         if self.reproducible:
             self.comm.Allgather(self.sent, self._all)
             self.summed[:] = sum_in_order([*self._all])
         else:
             self.comm.Allreduce(self.sent, self.summed)
-        found = Flags(*self.summed[-len(flags) :].tolist())
+        found = Flags._make(self._heard.tolist())
         if found.failed:
             self._hear(self.comm.allgather(self._failure))
         return found
