@@ -334,6 +334,114 @@ def estimators(file: Path) -> str:
     return "\n".join([*lines, "", f"Mean scores differ by {max(scores):.4f} at most."])
 
 
+# -- docs/scaling.md ---------------------------------------------------------------------------------------------------
+
+
+def rows_of(head: list[str], lines: list[list[str]]) -> str:
+    """A table."""
+    cells = [head, ["---"] * len(head), *lines]
+    return (
+        "\n".join(f"| {' | '.join(line)} |" for line in cells)
+        .replace("| --- ", "|---")
+        .replace("--- |", "---|")
+    )
+
+
+def measured_sums(found: dict[str, Any]) -> list[str]:
+    """What a sum of the ranks takes, and the constants that follow."""
+    ways = ("bare", "ours", "with_copies")
+    lines = [
+        [ranks, f"{int(size):,}", *(f"{each[f'{way}_us']:,.1f}" for way in ways), f"{each['ratio']:.2f}"]
+        for ranks, sizes in found["allreduce"].items()
+        for size, each in sizes.items()
+    ]  # fmt: skip
+    own = [
+        [name, f"{steps['parameters']:,}", f"{one['fixed_us']:,.0f} µs", f"{one['row_us']:,.2f} µs"]
+        for name, one in found["model"]["constants"]["networks"].items()
+        if (steps := found["steps"][name])
+    ]
+    ranks = [
+        [
+            number,
+            f"{one['wait_us']:,.0f} µs",
+            f"{one['fixed_slower']:.2f}",
+            f"{one['rows_slower']:.2f}",
+            f"{one['sum_us']:,.0f} µs",
+            f"{1000 * one['us_per_byte']:.2f} µs",
+        ]
+        for number, one in found["model"]["constants"]["ranks"].items()
+    ]
+    return [
+        "### One sum",
+        "Microseconds of a bare `Allreduce` of mpi4py, of the sum in `fit(comm=)` with the same buffer, and of that with the"
+        " copies of the gradient into the buffer and out of it. The ratio of the first two is the median of the turns.",
+        rows_of(["ranks", "bytes", "bare", "in `fit`", "with copies", "ratio"], lines),
+        "### The constants",
+        "Of each network, on one rank:",
+        rows_of(["network", "parameters", "fixed", "row"], own),
+        f"Of the ranks, on {found['cores']} cores:",
+        rows_of(["ranks", "wait", "s", "t", "a sum", "and for each kB"], ranks),
+    ]
+
+
+def checked_runs(found: dict[str, Any], fitted: tuple[str, ...]) -> list[str]:
+    """The runs of several ranks beside the model."""
+    checks = found["model"]["checks"]
+    lines = [
+        [one["network"] + "*" * (one["network"] in fitted), str(one["ranks"]), str(one["batch"]), f"{one['us']:,.0f} µs",
+         f"{one['model_us']:,.0f} µs", f"{100 * one['error']:+.0f} %", f"{one['faster']:.2f}"]
+        for one in checks
+    ]  # fmt: skip
+    errors = [abs(one["error"]) for one in checks if one["network"] not in fitted]
+    return [
+        "### The model and the runs",
+        "Those marked * gave wait, s and t. The errors of the others:"
+        f" {100 * sorted(errors)[len(errors) // 2]:.0f} % in the median, {100 * max(errors):.0f} % at most. The last column: how"
+        " many times as fast as one rank with the same batch.",
+        rows_of(["network", "ranks", "batch", "measured", "model", "error", "faster"], lines),
+    ]
+
+
+def predicted(found: dict[str, Any]) -> list[str]:
+    """What the model says of clusters."""
+    lines = found["model"]["predictions"]
+    counts = [*lines[0]["weak"]]
+    weak = [
+        [
+            one["network"],
+            one["wire"],
+            *(f"{one['weak'][n]:,.0f} ({one['overlapped'][n]:,.0f})" for n in counts),
+        ]
+        for one in lines
+    ]
+    strong = []
+    for one in lines:
+        best = [f"{each['faster']:.1f} by {each['ranks']}" for each in one["strong"].values()]
+        strong.append([one["network"], one["wire"], f"{one['balance']:,.1f}", *best])
+    batches = ", ".join(f"{name} {steps['batch']}" for name, steps in found["steps"].items())
+    return [
+        "### Each rank a batch of its own",
+        f"Rows a second, as a multiple of one rank's, where each rank computes so many rows a step: {batches}. In brackets: were"
+        " the sum hidden behind the backward pass.",
+        rows_of(["network", "between the machines", *(f"{n} ranks" for n in counts)], weak),
+        "### One batch divided",
+        "Balance: the rows that take a rank as long as the sum of 64 ranks. Then how many times as fast as one rank a step of the"
+        " same batch is at best, and by how many ranks (powers of two up to 1,024, a row each at least).",
+        rows_of(["network", "between the machines", "balance", "the batch", "16 times that"], strong),
+    ]
+
+
+def scaling_page(file: Path, document: Path) -> list[str]:
+    """What mpi.py measured and scaling.py makes of it."""
+    found = read(file)
+    about = (
+        f"{found['cpu']}, {found['cores']} cores, {found['versions']['MPI']}, {found['date'][:10]}"
+        f" ({link(file, 'all figures', document)})."
+    )
+    fitted = tuple(found["model"]["fitted"])
+    return [about, *measured_sums(found), *checked_runs(found, fitted), *predicted(found)]
+
+
 # -- pictures and documents --------------------------------------------------------------------------------------------
 
 
@@ -381,7 +489,7 @@ def draw(
 
 def parts() -> dict[Path, list[str]]:
     """What stands between the marks of each document."""
-    readme, benchmarks = ROOT / "README.md", ROOT / "docs" / "benchmarks.md"
+    readme, benchmarks, scaling = (ROOT / f for f in ("README.md", "docs/benchmarks.md", "docs/scaling.md"))
     figure = RESULTS / "readme.svg"
     picture = f"!{link(figure, 'the table as a plot: time of a step over the size of the network', readme)}"
     return {
@@ -395,6 +503,7 @@ def parts() -> dict[Path, list[str]]:
             *networks(RESULTS / "sequences.json", benchmarks),
         ],
         ROOT / "docs" / "sklearn.md": [estimators(RESULTS / "estimators.json")],
+        scaling: scaling_page(RESULTS / "mpi.json", scaling),
     }
 
 

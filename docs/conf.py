@@ -80,6 +80,7 @@ html_sidebars = {
         "numerics",
         "how_it_works",
         "platforms",
+        "scaling",
     )
 }
 html_show_sourcelink = False

@@ -23,6 +23,7 @@ TINY = {
     "many": ("--parts tiny,users --repeats 1 --share 0.004 --json {json}", "resource"),
     "mnist_cnn": ("--seeds 1 --epochs 1 --torch-epochs 1 --rows 256 --json {json}", "torch data"),
     "modules": ("--quick", "torch"),
+    "mpi": ("--ranks 2 --turns 1 --share 0.01 --networks small --json {json}", "mpi4py"),
     "monitor": ("--pairs 2 --seconds 0 --workloads tiny --json {json}", ""),
     "precision": ("--workloads tiny --pairs 2 --json {json}", ""),
     "profile_step": ("tiny charlstm_b1 --seconds 0.01", ""),
@@ -30,8 +31,8 @@ TINY = {
     "sparse_rows": ("--epochs 1 --turns 1 --json {json}", ""),
     "text": ("--seeds 1 --share 0.02 --json {json}", "data"),
 }
-# Stages of .ci/run or tests of their own; `datasets` and `units` are modules of others.
-ELSEWHERE = {"build_time", "instructions", "readme", "datasets", "units"}
+# Stages of .ci/run or tests of their own; `datasets`, `units` and `scaling` are modules of others.
+ELSEWHERE = {"build_time", "instructions", "readme", "datasets", "units", "scaling"}
 
 
 def test_all_scripts_are_here() -> None:

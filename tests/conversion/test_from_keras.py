@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import backpass as bp
+from backpass.conversion.keras_layers import batch_norm
+from backpass.conversion.keras_parts import Config
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 pytestmark = [pytest.mark.keras, pytest.mark.filterwarnings("ignore")]
@@ -179,6 +181,15 @@ def test_float64_and_arguments() -> None:
     model = bp.from_keras(theirs, "mae", "sgd", backend="numpy", like="torch")
     assert (model.dtype, model.backend.name, model.like) == (np.float64, "numpy", "torch")
     assert repr(model.loss) == "L1Loss()"
+
+
+@pytest.mark.parametrize("synchronized", [False, True])
+def test_synchronized_statistics(synchronized: bool) -> None:
+    """Keras itself makes such layers with TensorFlow alone."""
+    config = keras().layers.BatchNormalization(scale=False, center=False).get_config()
+    config = Config(config | {"axis": 1, "synchronized": synchronized})
+    layer: Any = batch_norm(config, [np.zeros(3), np.ones(3)], 2).layer
+    assert layer.synchronized is synchronized
 
 
 def branches(k: Any) -> Any:

@@ -99,7 +99,9 @@ def writer() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/benchmarks.md", "docs/sklearn.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "docs/benchmarks.md", "docs/sklearn.md", "docs/scaling.md"]
+)
 def test_figures_are_those_of_the_result_files(document: str) -> None:
     readme = writer()
     path = ROOT / document

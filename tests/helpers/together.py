@@ -33,6 +33,28 @@ def random(dtype: str = "float32") -> bp.Model:
     return bp.Model(net, "cross_entropy", optim.SGD(lr=0.1, momentum=0.9), dtype=dtype)
 
 
+def normalised(kind: str, synchronized: bool = True) -> tuple[bp.Model, np.ndarray]:
+    """Whose rows are normalised by those of the whole batch, and what it is trained on. A batch of 32 leaves 3 rows."""
+    if kind == "dense":
+        net = nn.Sequential(
+            nn.Linear(6, 16), nn.BatchNorm1d(16, synchronized=synchronized), nn.Tanh(), nn.Linear(16, 8),
+            nn.BatchNorm1d(8, affine=False, momentum=None, unbiased=False, synchronized=synchronized), nn.Linear(8, 3),
+        )  # fmt: skip
+    else:
+        norms = [nn.BatchNorm2d(4, synchronized=synchronized) for _ in range(2)]
+        block = nn.Residual(nn.Conv2d(4, 4, 3, padding=1), norms[1], nn.ReLU())
+        net = nn.Sequential(nn.Conv2d(2, 4, 2), norms[0], block, nn.Flatten(), nn.Linear(16, 3))
+    model = bp.Model(net, "cross_entropy", optim.SGD(lr=0.05, momentum=0.9), dtype="float64", seed=4)
+    return model, X[:99] + 1 if kind == "dense" else np.resize(X, (99, 2, 3, 3))
+
+
+def synchronized(comm: Any, kind: str, **options: Any) -> list[Any]:
+    """Weights and statistics after 100 steps."""
+    model, rows = normalised(kind)
+    model.fit(rows, Y[:99], sample_weight=WEIGHT[:99], batch_size=32, epochs=25, comm=comm, **options)
+    return [np.asarray(array).tolist() for array in model.state_dict().values()]
+
+
 class Centred(nn.Module):
     """Each row of whose output depends on the others of the batch."""
 
@@ -74,6 +96,17 @@ class OnRank(bp.Callback):
             self.call(self.model)
 
 
+class AfterBatch(bp.Callback):
+    """Fails on one rank, behind its second batch."""
+
+    def __init__(self, comm: Any, rank: int) -> None:
+        self.mine = comm.Get_rank() == rank
+
+    def on_train_batch_end(self, batch: int, logs: Any) -> None:
+        if self.mine and batch == 1:
+            raise OSError("no more")
+
+
 def said(error: BaseException) -> Callable[[Any], None]:
     def call(model: Any) -> None:
         raise error
@@ -96,6 +129,21 @@ def scenarios(comm: Any, folder: Path) -> dict[str, Any]:
         model = random(dtype)
         model.fit(X, Y, epochs=3, batch_size=32, sample_weight=WEIGHT, comm=comm, reproducible=True)
         found[f"bits {dtype}"] = digest(model)
+
+    for kind in ("dense", "images"):
+        found[f"synchronized {kind}"] = synchronized(comm, kind)
+    found["synchronized errors"] = []
+    for rows, options in {
+        99: {"callbacks": [OnRank(comm, last, said(OSError("no more")))]},
+        98: {"callbacks": [AfterBatch(comm, last)]},
+        97: {},
+        96: {"reproducible": True},
+    }.items():
+        model, data = normalised("dense")
+        try:
+            model.fit(data[:rows], Y[:rows], batch_size=32, epochs=3, comm=comm, **options)
+        except (OSError, RuntimeError, ValueError) as error:
+            found["synchronized errors"].append(f"{type(error).__name__}: {error}")
 
     # Rows of its own: those of the batch of 32 that a single process takes, in another order.
     own = dense()

@@ -13,7 +13,7 @@ import pytest
 
 import backpass as bp
 from helpers.processes import ENVIRONMENT, TESTS
-from helpers.together import WEIGHT, X, Y, dense, traced, train
+from helpers.together import WEIGHT, X, Y, dense, normalised, synchronized, traced, train
 
 MPIEXEC = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}:{ENVIRONMENT.get('PATH', '')}")
 pytest.importorskip("mpi4py", reason="mpi4py is not installed")
@@ -67,6 +67,34 @@ def test_reproducible_is_the_same_bits_for_any_number_of_ranks(
     found: dict[int, list[dict[str, Any]]], dtype: str
 ) -> None:
     assert len({one[f"bits {dtype}"] for n in COUNTS for one in found[n]}) == 1
+
+
+@pytest.mark.parametrize("ranks", COUNTS)
+@pytest.mark.parametrize("kind", ["dense", "images"])
+def test_synchronized_statistics_are_those_of_the_whole_batch(
+    found: dict[int, list[dict[str, Any]]], kind: str, ranks: int
+) -> None:
+    alone = synchronized(None, kind)
+    for one in found[ranks]:
+        for array, other in zip(one[f"synchronized {kind}"], alone, strict=True):
+            np.testing.assert_allclose(array, other, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_synchronized_statistics_fail_together(found: dict[int, list[dict[str, Any]]], ranks: int) -> None:
+    for rank, one in enumerate(found[ranks]):
+        mine, heard = "OSError: no more", f"RuntimeError: rank {ranks - 1} failed: OSError: no more"
+        epoch, batch, single, reproducible = one["synchronized errors"]
+        assert epoch == batch == (mine if rank == ranks - 1 else heard)
+        assert "cannot train on a batch with one value per channel" in single
+        assert "reproducible is True, but a layer of the network has synchronized=True" in reproducible
+
+
+def test_synchronized_alone_is_the_batch_as_it_is() -> None:
+    (one, rows), (other, _) = normalised("images"), normalised("images", synchronized=False)
+    for model in (one, other):
+        model.fit(rows, Y[:99], batch_size=33)
+    assert one.engine.flat.params.tobytes() == other.engine.flat.params.tobytes()
 
 
 @pytest.mark.parametrize("ranks", [2, 4])

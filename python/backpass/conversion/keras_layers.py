@@ -54,7 +54,14 @@ def batch_norm(config: Config, arrays: Arrays, rank: int) -> Converted:
     ]
     cls: Any = nn.BatchNorm2d if rank == 4 else nn.BatchNorm1d
     momentum = round(1 - config["momentum"], 12)
-    layer = cls(len(mean), config["epsilon"], momentum, affine, unbiased=False)
+    layer = cls(
+        len(mean),
+        config["epsilon"],
+        momentum,
+        affine,
+        unbiased=False,
+        synchronized=config.get("synchronized", False),
+    )
     return Converted(layer, rank, state, still, first=rank > 2 or None)
 
 

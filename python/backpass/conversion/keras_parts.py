@@ -11,7 +11,7 @@ Arrays = Sequence[np.ndarray]
 # Settings that do not change what a layer computes here, or that its arrays tell as well.
 HARMLESS = (
     "name", "trainable", "dtype", "seed", "units", "filters", "input_dim", "output_dim", "unroll", "zero_output_for_mask",
-    "unit_forget_bias", "synchronized", "renorm_momentum",
+    "unit_forget_bias", "renorm_momentum",
 )  # fmt: skip
 # What settings that nobody reads have to be; None where they are not here.
 PLAIN = {"data_format": "channels_last", "renorm": False, "rms_scaling": False}

@@ -50,6 +50,8 @@ class PlanCache:
         self.net, self.loss, self.backend = net, loss, backend
         self.dtype, self.seed, self.step = dtype, seed, step
         self.precision = precision
+        # Whether batches of training are parts of batches that ranks share.
+        self.shared = False
         # The oldest first.
         self.plans: dict[Spec, Plan] = {}
         # Of the buffers of all plans.
@@ -315,7 +317,14 @@ class PlanCache:
     ) -> Plan:
         self.used, self.last_inference = inputs, fits_nothing
         spec = Spec(
-            inputs, target, weight, own_loss, self.backend.pads_rows, carried, precision=self.precision
+            inputs,
+            target,
+            weight,
+            own_loss,
+            self.backend.pads_rows,
+            carried,
+            precision=self.precision,
+            shared=self.shared,
         )
         if spec not in self.plans:
             if spec.training and self.few > 1:

@@ -72,6 +72,7 @@ class BatchNorm(Module):
         track_running_stats: bool = True,
         *,
         unbiased: bool = True,
+        synchronized: bool = False,
     ) -> None:
         super().__init__()
         self.num_features = self.positive_int("num_features", num_features)
@@ -79,6 +80,8 @@ class BatchNorm(Module):
         self.eps = self.in_range("eps", eps, 0, 1)
         self.momentum = None if momentum is None else self.in_range("momentum", momentum, 0, 1)
         self.unbiased = self.flag("unbiased", unbiased)
+        self.synchronized = self.flag("synchronized", synchronized)
+        self.numbers_shared = 2 * self.num_features + 1 if self.synchronized else 0
         shape = (self.num_features,)
         if self.flag("affine", affine):
             self.parameter("weight", shape, ones)
@@ -110,12 +113,21 @@ class BatchNorm(Module):
             )  # fmt: skip
             return from_planes(builder, y, x)
         count = shape[0] * prod(shape[2:])
-        if builder.training and count < 2:
+        together = self.synchronized and builder.shared
+        if builder.training and count < 2 and not together:
             raise ValueError(
                 f"{self!r}: cannot train on a batch with one value per channel; use a larger batch_size"
             )
         tracked = builder.training and mean is not None
-        y, of_batch = by_batch(builder, repr(self), x, self.eps, weight, bias, tracked)
+        if together:
+            from .synchronized import Statistics, by_all_ranks  # as above
+
+            found = Statistics(builder, repr(self), x, self.eps, self.unbiased, mean)
+            y = by_all_ranks(builder, x, found, weight, bias)
+            of_batch, unbiased = {"mean": found.mean.array, "var": found.new.array}, False
+        else:
+            y, of_batch = by_batch(builder, repr(self), x, self.eps, weight, bias, tracked)
+            unbiased = self.unbiased
         if tracked:
             builder.keep(
                 batch_norm_track,
@@ -123,7 +135,7 @@ class BatchNorm(Module):
                 running_mean=mean,
                 running_var=var,
                 batches=self.state["num_batches_tracked"].reshape(1),
-                count=count if self.unbiased else BIASED,
+                count=count if unbiased else BIASED,
                 momentum=-1.0 if self.momentum is None else self.momentum,
             )
         return y
@@ -142,6 +154,7 @@ class BatchNorm1d(BatchNorm):
         affine: whether to learn `weight` and `bias`, default True.
         track_running_stats: default True; if False, inference takes the statistics of all rows it is given.
         unbiased: whether running_var follows the unbiased variance, default True; Keras's follows the biased one.
+        synchronized: whether the batch is that of all ranks of `fit(comm=)`, default False: each rank's own rows.
 
     Shapes: input and output (N, C) or (N, C, L); `weight`, `bias`, `running_mean`, `running_var` (C,).
 
@@ -169,6 +182,7 @@ class BatchNorm2d(BatchNorm):
         affine: whether to learn `weight` and `bias`, default True.
         track_running_stats: default True; if False, inference takes the statistics of all rows it is given.
         unbiased: whether running_var follows the unbiased variance, default True; Keras's follows the biased one.
+        synchronized: whether the batch is that of all ranks of `fit(comm=)`, default False: each rank's own rows.
 
     Shapes: input and output (N, C, H, W); `weight`, `bias`, `running_mean`, `running_var` (C,).
 

@@ -71,6 +71,8 @@ class Module(Tree, ArgumentChecks):
     """
 
     whole_batch: bool = False
+    # Where it computes with the rows of all ranks: the most numbers that they add up for it at once.
+    numbers_shared: int = 0
     reads_sparse: bool = False
     # Of a layer with a table the row without a gradient; -1 for none.
     padding_row: int = -1

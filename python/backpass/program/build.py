@@ -56,7 +56,9 @@ def build_plan(
         loss: only a TrainingPlan needs it.
         step: (1,) the completed steps of the model, from which layers draw their random numbers.
     """
-    builder = Builder(dtype, spec.training, step, seed, spec.precision, carried=spec.carried)
+    builder = Builder(
+        dtype, spec.training, step, seed, spec.precision, carried=spec.carried, shared=spec.shared
+    )
     inputs = input_tensors(builder, spec.inputs, spec.own_loss)
     out = emit_network(net, builder, inputs, spec.inputs)
     for tensor in parts_of(out):
@@ -104,7 +106,7 @@ def build_plan(
         plan.lengths_unread = True
     if isinstance(plan, BackwardPlan):
         check_read_alone(builder)
-        plan.reached, plan.tables = builder.reached, builder.tables
+        plan.reached, plan.tables, plan.meetings = builder.reached, builder.tables, builder.meetings
     if spec.as_emitted:
         return plan
     plan = fused(plan, builder.viewed)

@@ -114,6 +114,9 @@ class Builder:
     shortened_by: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     # Where layers find the state that the batch before has left, and leave theirs; None: every batch starts anew.
     carried: Carried | None = None
+    # Whether the batch is a part of one that ranks share; and where its program waits for them: Meeting, in order.
+    shared: bool = False
+    meetings: list[Any] = field(default_factory=list)
     # The names of what is carried in this program.
     carrying: set[str] = field(default_factory=set)
     _tape: list[_Entry] = field(default_factory=list)

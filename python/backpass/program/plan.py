@@ -50,6 +50,8 @@ class Spec(NamedTuple):
     apart: bool = False
     # Of the products of all ops that have one.
     precision: str = "float32"
+    # Whether the batch is a part of one that ranks share.
+    shared: bool = False
 
     @property
     def training(self) -> bool:
@@ -117,6 +119,8 @@ class BackwardPlan(Plan):
     reached: set[int] = field(default_factory=set)
     # Gradients of tables of which a step trains some rows.
     tables: list[RowsGradient] = field(default_factory=list)
+    # Where the program waits for other ranks: Meeting, in order.
+    meetings: list[Any] = field(default_factory=list)
     # The weight of the batch in the mean loss of an epoch.
     count: np.ndarray = field(default_factory=lambda: np.ones(1))
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import NoReturn
 
 import numpy as np
@@ -17,6 +17,7 @@ from ..engine.nonfinite import check_weights, raise_non_finite
 from ..engine.plans import PlanCache
 from ..engine.step import loss_and_gradients, metric, update
 from ..errors import NonFiniteError
+from ..program.meeting import cut
 from ..program.plan import BackwardPlan
 from ..system.exclusive import switched
 from ..system.memory import aligned
@@ -62,14 +63,16 @@ class ParallelLoop(EpochLoop):
             self.shard_step,
             engine.precision,
         )
-        rows = {count for size in self._sizes for _, count in self.shards(size) if count}
+        self.plans.shared = self.ranks.size > 1
+        # Where this rank has no rows at all, a plan tells how often it has to meet the others.
+        rows = {count for size in self._sizes for _, count in self.shards(size) if count} or {1}
         self.passes = {count: self.shard_pass(count) for count in rows}
         self.updates = {size: self.update(size) for size in self._sizes}
         mixed = any(plan.targets for _, plan in self.passes.values())
         self._metric = None if mixed else engine.loss.metric
 
-    def shard_pass(self, rows: int) -> tuple[Executor, BackwardPlan]:
-        """What computes loss, gradient and statistics of a shard of so many rows."""
+    def shard_pass(self, rows: int) -> tuple[list[Executor], BackwardPlan]:
+        """What computes loss, gradient and statistics of a shard of so many rows, before, between and behind its meetings."""
         feed, engine = self.shard, self.engine
         weight = None if feed.weight is None else feed.weight.shape[1:]
         plan = self.plans.training(feed.inputs.specs(rows, engine.dtype), target_of(feed.y), weight)
@@ -84,7 +87,7 @@ class ParallelLoop(EpochLoop):
             *plan.kept,
             *metric(plan, engine, feed.correct),
         ]
-        return engine.backend.compile(instructions), plan
+        return [engine.backend.compile(part) for part in cut(instructions, plan.meetings)], plan
 
     def update(self, rows: int) -> Executor:
         """What updates the weights after a batch of so many rows."""
@@ -174,11 +177,18 @@ class ParallelLoop(EpochLoop):
         grads = engine.flat.grads
         if not rows:
             out[:] = 0
+            _, plan = next(iter(self.passes.values()))
+            for _ in plan.meetings:
+                self.ranks.add_up(np.empty(0))
             return
         self.shard_step[0], self.shard.cursor[0], self.shard.correct[:] = step, start, 0
-        program, self.plan = self.passes[rows]
+        programs, self.plan = self.passes[rows]
         engine.plans.trained = self.plan
-        program.run(1, self.threads())
+        for program, meeting in zip_longest(programs, self.plan.meetings):
+            program.run(1, self.threads())
+            if meeting is not None:
+                weight = float(self.plan.count[0])
+                meeting.hear(self.ranks.add_up(meeting.tell(weight)), weight)
         count = float(self.plan.count[0])
         place = len(grads)
         np.multiply(grads, count, out=out[:place])

@@ -62,7 +62,7 @@ class Together:
         # Rows are weighed by it before their fingerprint is taken, which tells rows of a rank's own.
         weighed = None if class_weight is None else text_of(class_weight)
         parts = {"the network": engine.net, "loss": engine.loss, "optimizer": engine.optimizer}
-        same = {
+        same: dict[str, Any] = {
             **{name: without_addresses(repr(part)) for name, part in parts.items()},
             "dtype": engine.dtype.name, "seed": engine.seed, "precision": engine.precision,
             "the number of steps before": int(engine.step_count[0]),
@@ -75,8 +75,18 @@ class Together:
             "reproducible": ranks.reproducible, "resume": options.resume and run is not None and run.position.rows,
         }  # fmt: skip
         size = engine.flat.size + sum(array.size for array in self.statistics) + SUMS
+        few = max((layer.numbers_shared for _, layer in engine.net.walk()), default=0) * (ranks.size > 1)
+        if few:
+            # What is near the mean on all ranks: nn/synchronized.py.
+            same["the checksum of the running statistics"] = [
+                zlib.crc32(array.data) for array in self.statistics
+            ]
+        if few and ranks.reproducible:
+            raise ValueError(
+                "reproducible is True, but a layer of the network has synchronized=True, expected one of the two"
+            )
         own = data.full, judge.fingerprint.full, machine()
-        prints, validations, machines = zip(*ranks.begin(same, own, size, engine.dtype), strict=True)
+        prints, validations, machines = zip(*ranks.begin(same, own, size, engine.dtype, few), strict=True)
         # Whether each rank has rows of its own.
         self.apart = len({*prints}) > 1
         self.rows = inputs.rows * (ranks.size if self.apart else 1)

@@ -1,0 +1,123 @@
+"""A model of the time of a step of several ranks, its constants from what mpi.py measured, its errors, and what it predicts.
+
+A rank alone takes fixed + row b for b rows; fixed is what it does whatever its rows: update, Python, the gradient's way into
+the sum and out. R ranks with a batch of B rows take wait + fixed_slower fixed + rows_slower row B / R + sum(R, bytes). Where each
+rank has a core, memory and caches of its own, both are 1; wait is what a rank that is disturbed costs the others.
+"""
+
+from math import ceil, log2
+from typing import Any
+
+import numpy as np
+from scipy.optimize import nnls
+
+# Assumptions: microseconds of a message from one machine to another, and bytes a microsecond.
+NETWORKS = {
+    "10 Gbit Ethernet": (10.0, 1250.0),
+    "100 Gbit Ethernet": (1.93, 12500.0),
+    "InfiniBand, 200 Gbit": (1.06, 25000.0),
+}
+RANKS = [16, 64, 256, 1024]
+# The networks whose runs of several ranks tell what is slower; those of the others check it.
+FITTED = ("small", "medium")
+
+
+def weighed(columns: list[list[float]], y: list[float]) -> list[float]:
+    """The numbers, none below 0, by which columns add up to y with the least relative errors."""
+    inverse = 1 / np.asarray(y)
+    found: list[float] = nnls(np.transpose(columns) * inverse[:, None], np.ones(len(y)))[0].tolist()
+    return found
+
+
+def line(x: list[float], y: list[float]) -> list[float]:
+    """a and b of y = a + b x."""
+    return weighed([[1.0] * len(x), x], y)
+
+
+def sum_over(ranks: int, size: int, latency: float, bandwidth: float, add: float) -> float:
+    """Microseconds of an allreduce (Thakur, Rabenseifner and Gropp 2005): doubling of distances, or halving of vectors.
+
+    size: bytes; add: microseconds to add up a byte.
+    """
+    rounds, share = ceil(log2(ranks)), (ranks - 1) / ranks
+    doubling = rounds * (latency + size / bandwidth + size * add)
+    halving = 2 * rounds * latency + share * size * (2 / bandwidth + add)
+    return min(doubling, halving)
+
+
+def constants(found: dict[str, Any]) -> dict[str, Any]:
+    """Of each network fixed and row, from the runs of one rank; of each number of ranks the sum, and what is slower."""
+    networks = {}
+    for name, network in found["steps"].items():
+        alone = network["us"]["1"]
+        fixed, row = line([float(rows) for rows in alone], [*alone.values()])
+        networks[name] = {"fixed_us": fixed, "row_us": row}
+    ranks = {}
+    for number, sizes in found["allreduce"].items():
+        sum_us, byte = line([float(size) for size in sizes], [each["ours_us"] for each in sizes.values()])
+        each = {"sum_us": sum_us, "us_per_byte": byte}
+        fixed, rows, rest = [], [], []
+        for name in networks.keys() & FITTED:
+            network, one = found["steps"][name], networks[name]
+            for batch, measured in network["us"][number].items():
+                fixed.append(one["fixed_us"])
+                rows.append(one["row_us"] * int(batch) / int(number))
+                rest.append(max(measured - sum_us - byte * network["bytes"], 1.0))
+        names = ("wait_us", "fixed_slower", "rows_slower")
+        each |= zip(names, weighed([[1.0] * len(rest), fixed, rows], rest), strict=True)
+        ranks[number] = each
+    return {"networks": networks, "ranks": ranks}
+
+
+def checks(found: dict[str, Any], fitted: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each run of more than one rank, beside what the model says of it."""
+    lines = []
+    for name, network in found["steps"].items():
+        one = fitted["networks"][name]
+        for ranks, each in fitted["ranks"].items():
+            for batch, measured in network["us"][ranks].items():
+                rows = each["rows_slower"] * one["row_us"] * int(batch) / int(ranks)
+                own = each["fixed_slower"] * one["fixed_us"] + rows
+                model = each["wait_us"] + own + each["sum_us"] + each["us_per_byte"] * network["bytes"]
+                lines.append(
+                    {
+                        "network": name, "ranks": int(ranks), "batch": int(batch), "us": measured, "model_us": model,
+                        "error": model / measured - 1, "faster": network["us"]["1"][batch] / measured,
+                    }
+                )  # fmt: skip
+    return lines
+
+
+def predictions(found: dict[str, Any], fitted: dict[str, Any]) -> list[dict[str, Any]]:
+    """What ranks with a core each, on machines of their own, gain over one of them.
+
+    weak: rows a second, each rank with a batch of its own; overlapped: the same, were the sum hidden behind the backward pass,
+    two thirds of the time of the rows. balance: the rows that take a rank as
+    long as the sum of 64. strong: where one batch is divided, the most, and how many ranks reach it.
+    """
+    lines = []
+    for name, network in found["steps"].items():
+        one, size, batch = fitted["networks"][name], network["bytes"], network["batch"]
+
+        def step(ranks: int, rows: float, wire: str, hidden: float = 0.0, one=one, size=size) -> float:
+            own = one["row_us"] * rows
+            cost = sum_over(ranks, size, *NETWORKS[wire], found["add_us_per_byte"]) if ranks > 1 else 0.0
+            return one["fixed_us"] + own + max(0.0, cost - hidden * own)
+
+        for wire in NETWORKS:
+            alone = step(1, batch, wire)
+            weak = {ranks: ranks * alone / step(ranks, batch, wire) for ranks in RANKS}
+            overlapped = {ranks: ranks * alone / step(ranks, batch, wire, 2 / 3) for ranks in RANKS}
+            strong = {}
+            for rows in (batch, 16 * batch):
+                times = {r: step(r, rows / r, wire) for r in (2**n for n in range(11)) if r <= rows}
+                best = min(times, key=lambda r: times[r])
+                strong[rows] = {"ranks": best, "faster": times[1] / times[best]}
+            cost = sum_over(64, size, *NETWORKS[wire], found["add_us_per_byte"])
+            lines.append(
+                {
+                    "network": name, "wire": wire, "weak": weak, "overlapped": overlapped, "strong": strong,
+                    "balance": cost / one["row_us"],
+                }
+            )  # fmt: skip
+    return lines
