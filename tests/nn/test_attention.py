@@ -235,17 +235,20 @@ def test_a_whole_network_is_saved(tmp_path: Path) -> None:
 
 @once
 def test_lengths_of_other_rows_are_refused() -> None:
-    class Twice(nn.Module):
-        def __init__(self) -> None:
+    class Other(nn.Module):
+        def __init__(self, steps: int) -> None:
             super().__init__()
-            self.attention = nn.MultiheadAttention(4, 1)
+            self.attention, self.steps = nn.MultiheadAttention(4, 1), steps
 
         def forward(self, x: Any) -> Any:
-            x = x.reshape(-1, 7, 4)
-            return self.attention(x, x, x)[0].reshape(-1, 21, 4)
+            y = bp.cat([x, x], 0).reshape(-1, self.steps, 4)
+            return self.attention(y, y, y)[0].reshape(-1, 21, 4)[: x.shape[0]]
 
+    X = np.zeros((6, 21, 4))
     with refused("lengths has", "a layer that reads them gets"):
-        bp.Model(Twice(), backend="numpy").predict(X.reshape(6, 21, 4), lengths=LENGTHS)
+        bp.Model(Other(21), backend="numpy").predict(X, lengths=LENGTHS)
+    with refused("known for rows of [21] steps, but a layer reads those of rows of 7"):
+        bp.Model(Other(7), backend="numpy").predict(X, lengths=LENGTHS)
 
 
 class Reverse(nn.Module):

@@ -131,6 +131,42 @@ def test_what_is_not_known_is_refused() -> None:
         bp.Model(Picture(), "mse").predict(X, lengths=L)
 
 
+class Cut(nn.Module):
+    """A GRU over some of the steps."""
+
+    def __init__(self, cut: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.cut, self.read = cut, nn.GRU(3, 4, returns="last")
+
+    def forward(self, x: Any) -> Any:
+        return self.read(self.cut(x))[0]
+
+
+@pytest.mark.parametrize("steps", [4, -1, T])
+def test_the_first_steps_have_lengths_of_at_most_as_many(steps: int) -> None:
+    rows = bp.Model(Cut(lambda x: x[:, :steps]), "mse", dtype="float64").predict(POISONED, lengths=L)
+    whole = bp.Model(Cut(lambda x: x), "mse", dtype="float64")
+    np.testing.assert_array_equal(rows, whole.predict(POISONED, lengths=np.minimum(L, steps % T or T)))
+
+
+@pytest.mark.parametrize(
+    ("cut", "steps"),
+    [
+        (lambda x: x[:, ::2], 6),
+        (lambda x: x[:, 2:], 10),
+        (lambda x: bp.cat([x, x], 1), 24),
+        (lambda x: x.reshape(x.shape[0], -1, 2, 3).mean(2), 6),
+        (lambda x: nn.functional.interpolate(x.transpose(1, 2), scale_factor=2).transpose(1, 2), 24),
+    ],
+)  # fmt: skip
+def test_steps_of_which_no_lengths_are_known_are_refused(cut: Callable[[Any], Any], steps: int) -> None:
+    message = (
+        rf"lengths is given, and known for rows of \[12\] steps, but a layer reads those of rows of {steps}"
+    )
+    with pytest.raises(ValueError, match=message):
+        bp.Model(Cut(cut), "mse").predict(X, lengths=L)
+
+
 NORMS: dict[str, Callable[[], nn.Module]] = {
     "BatchNorm1d": lambda: nn.BatchNorm1d(3),
     "GroupNorm": lambda: nn.GroupNorm(1, 3),

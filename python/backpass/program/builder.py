@@ -137,10 +137,10 @@ class Builder:
     def lengths_of(self, steps: int | None = None) -> Tensor | None:
         """(B,) int64: how many of so many steps of each row count, by default of those of the input; None where all do.
 
-        ValueError where layers have shortened rows, but to another number of steps.
+        ValueError where those of so many steps are not known: of rows that were cut, joined or reshaped along their steps.
         """
         self.steps_are_read = True
-        if steps is None or len(self.lengths_by_steps) < 2:
+        if steps is None or not self.lengths_by_steps:
             return self.steps
         if steps not in self.lengths_by_steps:
             raise ValueError(

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..checks import is_whole
 from .gathers import embedding, gather, select, take_along
+from .masks import tell_first
 from .symbolic_base import SymbolicBase
 from .tensor import Tensor
 from .views import part
@@ -23,7 +24,10 @@ class Indexing(SymbolicBase):
                 raise TypeError(
                     f"a tensor's index holds {item!r:.60}, expected integers, slices, None, ... or indices"
                 )
-        return self._next(part(self.builder, self.tensor, items), not items or _whole(items[0]))
+        y = part(self.builder, self.tensor, items)
+        if len(items) > 1 and _whole(items[0]) and _first(items[1]) and self.ndim > 1 and len(y.shape) > 1:
+            tell_first(self.builder, self.shape[1], y.shape[1])
+        return self._next(y, not items or _whole(items[0]))
 
     def gather(self, dim: int, index: Any) -> Self:
         """The elements that index says along dim; its other dimensions are those of the tensor, or smaller."""
@@ -108,6 +112,11 @@ def _whole(item: Any) -> bool:
     return item is Ellipsis or (
         isinstance(item, slice) and item.start is None and item.stop is None and item.step is None
     )
+
+
+def _first(item: Any) -> bool:
+    """Whether an item of an index takes the first of a dimension, one after the other."""
+    return isinstance(item, slice) and item.start in (None, 0) and item.step in (None, 1)
 
 
 def _per_row(index: Any) -> int:

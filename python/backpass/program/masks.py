@@ -95,6 +95,16 @@ def shorten(builder: Builder, layer: str, places: Sequence[int], added: int, str
     builder.shortened_by[after] = rule
 
 
+def tell_first(builder: Builder, before: int, after: int) -> None:
+    """Tell the lengths of the first steps of rows, x[:, :after]: those of all their steps, at most so many."""
+    if before not in builder.lengths_by_steps or after in builder.lengths_by_steps:
+        return
+    behind = _with(builder, "add", builder.lengths_by_steps[before], -after)
+    behind = builder.run(index_function, a=behind, b=_with(builder, "lt", behind, 0), function="mul")
+    builder.tell_lengths(after, _with(builder, "add", behind, after))
+    builder.shortened_by[after] = (before, after - before, 0)
+
+
 def _with(builder: Builder, function: str, lengths: Tensor, number: int) -> Tensor:
     constant = Tensor(np.broadcast_to(np.int64(number), lengths.shape))
     return builder.run(index_function, a=lengths, b=constant, function=function)
