@@ -123,9 +123,9 @@ def epochs(name: str, data: tuple[Any, Any], batch: int, steps: int, comm: Any) 
 
 
 def undisturbed(turns: list[tuple[float, float]]) -> float:
-    """The median of the turns in which the ranks had their cores, of others the third with the most of them."""
+    """The least of the turns in which the ranks had their cores, or of the third of all turns in which they had most of them."""
     most = sorted((share for _, share in turns), reverse=True)[len(turns) // 3]
-    return statistics.median(us for us, share in turns if share >= min(most, 0.97))
+    return min(us for us, share in turns if share >= min(most, 0.97))
 
 
 def median_of(turns: list[tuple[float, float]]) -> float:
@@ -133,7 +133,7 @@ def median_of(turns: list[tuple[float, float]]) -> float:
 
 
 def steps(names: list[str], counts: list[int], turns: int, seconds: float) -> dict[str, Any]:
-    """Of a step, by network, ranks and batch: the median of all turns, and of those that other processes left alone."""
+    """Of a step, by network, ranks and batch: the median of all turns, and the least of those that others left alone."""
     found: dict[str, Any] = {}
     for name in names:
         batches = BATCHES[name]
@@ -224,7 +224,8 @@ def main() -> None:
             file = Path(folder) / "found.json"
             command = [mpiexec, "-n", str(asked.ranks), sys.executable, *sys.argv, "--rank-of", str(file)]
             subprocess.run(command, check=True)
-            found |= json.loads(file.read_text())
+            new = json.loads(file.read_text())
+            found |= new | {"steps": found.get("steps", {}) | new.get("steps", {})}
         found |= {
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "cpu": config.cpu(),

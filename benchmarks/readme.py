@@ -364,8 +364,8 @@ def measured_sums(found: dict[str, Any]) -> list[str]:
         [
             number,
             f"{one['wait_us']:,.0f} µs",
-            f"{one['fixed_slower']:.2f}",
-            f"{one['rows_slower']:.2f}",
+            f"{one['slower']:.2f}",
+            f"{one['shared']:.0f}",
             f"{one['sum_us']:,.0f} µs",
             f"{1000 * one['us_per_byte']:.2f} µs",
         ]
@@ -384,20 +384,24 @@ def measured_sums(found: dict[str, Any]) -> list[str]:
     ]
 
 
-def checked_runs(found: dict[str, Any], fitted: tuple[str, ...]) -> list[str]:
+def checked_runs(found: dict[str, Any]) -> list[str]:
     """The runs of several ranks beside the model."""
-    checks = found["model"]["checks"]
+    checks, fitted = found["model"]["checks"], found["model"]["fitted"]
     lines = [
-        [one["network"] + "*" * (one["network"] in fitted), str(one["ranks"]), str(one["batch"]), f"{one['us']:,.0f} µs",
+        [one["network"] + " *" * (one["network"] in fitted), str(one["ranks"]), str(one["batch"]), f"{one['us']:,.0f} µs",
          f"{one['model_us']:,.0f} µs", f"{100 * one['error']:+.0f} %", f"{one['faster']:.2f}"]
         for one in checks
     ]  # fmt: skip
-    errors = [abs(one["error"]) for one in checks if one["network"] not in fitted]
+    errors = []
+    for ranks in found["model"]["constants"]["ranks"]:
+        these = sorted(
+            abs(one["error"]) for one in checks if one["ranks"] == int(ranks) and one["network"] not in fitted
+        )
+        errors.append(f"with {ranks} ranks {100 * these[0]:.0f} to {100 * these[-1]:.0f} %")
     return [
         "### The model and the runs",
-        "Those marked * gave wait, s and t. The errors of the others:"
-        f" {100 * sorted(errors)[len(errors) // 2]:.0f} % in the median, {100 * max(errors):.0f} % at most. The last column: how"
-        " many times as fast as one rank with the same batch.",
+        f"Those marked * gave wait and s. The errors of the others: {', '.join(errors)}. The last column: how many times as fast"
+        " as one rank with the same batch.",
         rows_of(["network", "ranks", "batch", "measured", "model", "error", "faster"], lines),
     ]
 
@@ -438,8 +442,7 @@ def scaling_page(file: Path, document: Path) -> list[str]:
         f"{found['cpu']}, {found['cores']} cores, {found['versions']['MPI']}, {found['date'][:10]}"
         f" ({link(file, 'all figures', document)})."
     )
-    fitted = tuple(found["model"]["fitted"])
-    return [about, *measured_sums(found), *checked_runs(found, fitted), *predicted(found)]
+    return [about, *measured_sums(found), *checked_runs(found), *predicted(found)]
 
 
 # -- pictures and documents --------------------------------------------------------------------------------------------

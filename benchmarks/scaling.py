@@ -1,8 +1,8 @@
 """A model of the time of a step of several ranks, its constants from what mpi.py measured, its errors, and what it predicts.
 
 A rank alone takes fixed + row b for b rows; fixed is what it does whatever its rows: update, Python, the gradient's way into
-the sum and out. R ranks with a batch of B rows take wait + fixed_slower fixed + rows_slower row B / R + sum(R, bytes). Where each
-rank has a core, memory and caches of its own, both are 1; wait is what a rank that is disturbed costs the others.
+the sum and out. R ranks with a batch of B rows take wait + slower fixed + shared row B / R + sum(R, bytes): shared are the ranks
+of a core, at least 1. slower is 1 where each rank has memory and caches of its own; wait is what a rank that is disturbed costs.
 """
 
 from math import ceil, log2
@@ -18,20 +18,20 @@ NETWORKS = {
     "InfiniBand, 200 Gbit": (1.06, 25000.0),
 }
 RANKS = [16, 64, 256, 1024]
-# The networks whose runs of several ranks tell what is slower; those of the others check it.
+# The networks whose runs of several ranks give wait and slower; those of the others check the model.
 FITTED = ("small", "medium")
 
 
-def weighed(columns: list[list[float]], y: list[float]) -> list[float]:
-    """The numbers, none below 0, by which columns add up to y with the least relative errors."""
-    inverse = 1 / np.asarray(y)
-    found: list[float] = nnls(np.transpose(columns) * inverse[:, None], np.ones(len(y)))[0].tolist()
+def weighed(columns: list[list[float]], y: list[float], scale: list[float]) -> list[float]:
+    """The numbers, none below 0, by which columns add up to y with the least errors, each divided by its scale."""
+    inverse = 1 / np.asarray(scale)
+    found: list[float] = nnls(np.transpose(columns) * inverse[:, None], np.asarray(y) * inverse)[0].tolist()
     return found
 
 
 def line(x: list[float], y: list[float]) -> list[float]:
     """a and b of y = a + b x."""
-    return weighed([[1.0] * len(x), x], y)
+    return weighed([[1.0] * len(x), x], y, y)
 
 
 def sum_over(ranks: int, size: int, latency: float, bandwidth: float, add: float) -> float:
@@ -46,7 +46,7 @@ def sum_over(ranks: int, size: int, latency: float, bandwidth: float, add: float
 
 
 def constants(found: dict[str, Any]) -> dict[str, Any]:
-    """Of each network fixed and row, from the runs of one rank; of each number of ranks the sum, and what is slower."""
+    """Of each network fixed and row, from the runs of one rank; of each number of ranks the sum, wait and slower."""
     networks = {}
     for name, network in found["steps"].items():
         alone = network["us"]["1"]
@@ -55,18 +55,26 @@ def constants(found: dict[str, Any]) -> dict[str, Any]:
     ranks = {}
     for number, sizes in found["allreduce"].items():
         sum_us, byte = line([float(size) for size in sizes], [each["ours_us"] for each in sizes.values()])
-        each = {"sum_us": sum_us, "us_per_byte": byte}
-        fixed, rows, rest = [], [], []
+        each = {"sum_us": sum_us, "us_per_byte": byte, "shared": max(1.0, int(number) / found["cores"])}
+        fixed, rest, weights = [], [], []
         for name in networks.keys() & FITTED:
-            network, one = found["steps"][name], networks[name]
-            for batch, measured in network["us"][number].items():
-                fixed.append(one["fixed_us"])
-                rows.append(one["row_us"] * int(batch) / int(number))
-                rest.append(max(measured - sum_us - byte * network["bytes"], 1.0))
-        names = ("wait_us", "fixed_slower", "rows_slower")
-        each |= zip(names, weighed([[1.0] * len(rest), fixed, rows], rest), strict=True)
+            for batch, measured in found["steps"][name]["us"][number].items():
+                fixed.append(networks[name]["fixed_us"])
+                rest.append(
+                    measured - rows_and_sum(found["steps"][name], networks[name], each, batch, number)
+                )
+                weights.append(measured)
+        each["wait_us"], each["slower"] = weighed([[1.0] * len(rest), fixed], rest, weights)
         ranks[number] = each
     return {"networks": networks, "ranks": ranks}
+
+
+def rows_and_sum(
+    network: dict[str, Any], one: dict[str, float], each: dict[str, float], batch: str, ranks: str
+) -> float:
+    """The part of a step that needs no run of several ranks."""
+    rows = each["shared"] * one["row_us"] * int(batch) / int(ranks)
+    return rows + each["sum_us"] + each["us_per_byte"] * network["bytes"]
 
 
 def checks(found: dict[str, Any], fitted: dict[str, Any]) -> list[dict[str, Any]]:
@@ -76,9 +84,8 @@ def checks(found: dict[str, Any], fitted: dict[str, Any]) -> list[dict[str, Any]
         one = fitted["networks"][name]
         for ranks, each in fitted["ranks"].items():
             for batch, measured in network["us"][ranks].items():
-                rows = each["rows_slower"] * one["row_us"] * int(batch) / int(ranks)
-                own = each["fixed_slower"] * one["fixed_us"] + rows
-                model = each["wait_us"] + own + each["sum_us"] + each["us_per_byte"] * network["bytes"]
+                model = each["wait_us"] + each["slower"] * one["fixed_us"]
+                model += rows_and_sum(network, one, each, batch, ranks)
                 lines.append(
                     {
                         "network": name, "ranks": int(ranks), "batch": int(batch), "us": measured, "model_us": model,
