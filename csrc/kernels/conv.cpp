@@ -144,7 +144,8 @@ void conv2d_backward(const Conv2dBackward<T>& op, Range range, Scratch scratch) 
     if (op.dbias)
         for (Index task = weights.begin; task < weights.end; ++task) {
             const Index pieces = op.column_pieces(), rest = task / pieces;
-            if (rest % op.weight.shape[0]) continue;  // once for each group and piece
+            // Once for each group and piece: in its last task, which has the least to do where taps lie apart.
+            if (rest % op.weight.shape[0] != op.weight.shape[0] - 1) continue;
             const Index columns = op.weight.shape[3] / op.groups();
             const Index from = task % pieces * op.kColumns, end = from + op.kColumns;
             const Index first = rest / op.weight.shape[0] * columns;

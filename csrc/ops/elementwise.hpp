@@ -1,5 +1,7 @@
 // Ops that go element by element: activations and addition.
 #pragma once
+#include <string_view>
+
 #include "fields.hpp"
 
 namespace backpass {
@@ -26,6 +28,8 @@ struct ActivationForward {
     double flops() const { return 20.0 * double(x.size()); }
     double bytes() const { return 2.0 * sizeof(T) * double(x.size()); }
     std::int64_t tasks() const { return pieces(x.size(), kElementPiece); }
+    std::int64_t rows() const { return shared_rows(x, y, slope); }
+    static constexpr bool is_of_rows(std::string_view) { return true; }
 };
 
 template <class T>
@@ -53,6 +57,8 @@ struct ActivationBackward {
     double flops() const { return 4.0 * double(y.size()); }
     double bytes() const { return 3.0 * sizeof(T) * double(y.size()); }
     std::int64_t tasks() const { return pieces(y.size(), kElementPiece); }
+    std::int64_t rows() const { return shared_rows(y, slope, dy, dx); }
+    static constexpr bool is_of_rows(std::string_view) { return true; }
 };
 
 // y = a + b
@@ -74,6 +80,8 @@ struct Add {
     double flops() const { return double(a.size()); }
     double bytes() const { return 3.0 * sizeof(T) * double(a.size()); }
     std::int64_t tasks() const { return pieces(a.size(), kElementPiece); }
+    std::int64_t rows() const { return shared_rows(a, b, y); }
+    static constexpr bool is_of_rows(std::string_view) { return true; }
 };
 
 // y = x, in the model's dtype

@@ -1,6 +1,7 @@
 // Expressions: a few element-wise steps in one pass over memory.
 #pragma once
 #include <initializer_list>
+#include <string_view>
 
 #include "fields.hpp"
 
@@ -130,6 +131,8 @@ struct Expression {
         return double(arrays) * sizeof(T) * double(output[0].size());
     }
     std::int64_t tasks() const { return pieces(output[0].size(), kElementPiece); }
+    std::int64_t rows() const { return shared_rows(output[0]); }
+    static constexpr bool is_of_rows(std::string_view) { return true; }
 };
 
 using ExpressionOps = BothDtypes<Expression>;

@@ -32,6 +32,13 @@ template <class... Arrays>
 bool all_have_size(std::int64_t size, const Arrays&... arrays) {
     return (has_size(arrays, size) && ...);
 }
+// The rows along the first dimension, if all arrays have as many; else 0. An array that is absent has any number.
+template <class A, class... Arrays>
+std::int64_t shared_rows(const A& a, const Arrays&... arrays) {
+    if (a.ndim == 0) return 0;
+    const bool shared = ((!arrays || (arrays.ndim > 0 && arrays.shape[0] == a.shape[0])) && ...);
+    return shared ? a.shape[0] : 0;
+}
 template <class A>
 bool is_matrix(const A& a, std::int64_t rows, std::int64_t cols) {
     return !a || (a.rows() == rows && a.cols() == cols);

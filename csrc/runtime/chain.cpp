@@ -2,6 +2,7 @@
 #include "chain.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "caches.hpp"
 
@@ -11,6 +12,8 @@ namespace {
 // Bytes that all instructions of a block read and write: about twice what they share, which is to stay in the L2 cache. Blocks of
 // half this size lose in packed weights what they win (benchmarks/LOG.md).
 double bytes_of_block() { return 3 * double(caches().l2); }
+// The number of blocks is a multiple of this, so that two or four threads have as many each: of three, one thread has two.
+constexpr std::int64_t kTurns = 4;
 
 // An array of an op: its bytes, whether it is written, whether its rows are those of the batch.
 struct Touched {
@@ -31,18 +34,48 @@ std::int64_t rows_of(const AnyOp& op) {
     });
 }
 
+// Elements from one row of an array to the next.
+template <class T>
+std::int64_t row_step(const Tensor<T>& array) {
+    return array.size() / array.shape[0];
+}
+template <class T>
+std::int64_t row_step(const Strided<T>& array) {
+    return array.stride[0];
+}
+
+// The elements that an array of any strides lies among, from data on: [first, second).
+template <class T>
+std::pair<std::int64_t, std::int64_t> extent(const Tensor<T>& array) {
+    return {0, array.size()};
+}
+template <class T>
+std::pair<std::int64_t, std::int64_t> extent(const Strided<T>& array) {
+    if (array.size() == 0) return {0, 0};
+    std::int64_t first = 0, last = 0;
+    for (int i = 0; i < array.ndim; ++i)
+        (array.stride[i] < 0 ? first : last) += (array.shape[i] - 1) * array.stride[i];
+    return {first, last + 1};
+}
+
 std::vector<Touched> touched(AnyOp& any) {
     std::vector<Touched> found;
     any.visit([&](auto& op) {
         using Op = std::decay_t<decltype(op)>;
         if constexpr (ByRows<Op>) {
+            const std::int64_t rows = op.rows();
             const auto look = [&]<class Field>(const char* name, Field& field, const auto&...) {
                 if constexpr (requires { field.data, field.ndim; })
                     if (field) {
                         using Item = std::remove_pointer_t<decltype(field.data)>;
-                        const auto* begin = reinterpret_cast<const char*>(field.data);
-                        found.push_back({begin, begin + std::size_t(field.size()) * sizeof(Item),
-                                         !std::is_const_v<Item>, Op::is_of_rows(name)});
+                        const auto* data = reinterpret_cast<const char*>(field.data);
+                        const auto [first, last] = extent(field);
+                        // Rows apart from each other, each in one piece: the same rows of two such arrays are the same memory.
+                        const bool apart =
+                            Op::is_of_rows(name) && first == 0 && last == rows * row_step(field);
+                        found.push_back({data + first * std::int64_t(sizeof(Item)),
+                                         data + last * std::int64_t(sizeof(Item)), !std::is_const_v<Item>,
+                                         apart});
                     }
             };
             op.fields(look);
@@ -70,7 +103,7 @@ AnyOp part_of(const AnyOp& whole, std::int64_t r0, std::int64_t r1) {
             const auto cut = [&]<class Field>(const char* name, Field& field, const auto&...) {
                 if constexpr (requires { field.data, field.ndim; })
                     if (field && Op::is_of_rows(name)) {
-                        field.data += field.size() / field.shape[0] * r0;
+                        field.data += row_step(field) * r0;
                         field.shape[0] = r1 - r0;
                     }
             };
@@ -95,7 +128,8 @@ double row_bytes(const std::vector<Touched>& arrays, std::int64_t rows) {
 Chain chain_of(const std::vector<Instruction>& instructions, std::size_t first, std::size_t last,
                double bytes, double block_bytes, const Kernels& table) {
     const std::int64_t rows = rows_of(instructions[first].op);
-    const auto per_block = std::max<std::int64_t>(1, std::int64_t(block_bytes / bytes));
+    const auto most = std::max<std::int64_t>(1, std::int64_t(block_bytes / bytes));
+    const std::int64_t per_block = pieces(rows, pieces(pieces(rows, most), kTurns) * kTurns);
     Chain chain{first, last - first, pieces(rows, per_block), true, false, 1, {}};
     double flops = 0, moved = 0;
     for (std::size_t i = first; i < last; ++i) {

@@ -71,13 +71,68 @@ def shared_gradient() -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
-@pytest.mark.parametrize("make", [network, overlapping, shared_gradient])
+def residual() -> list[tuple[str, dict[str, Any]]]:
+    """Element-wise ops between convolutions, forwards and backwards: a branch, a sum, and a copy in another order of memory."""
+    B = 150
+    x, w1, w2 = array(B, 16, 16, 16), array(3, 3, 16, 16), array(3, 3, 16, 16)
+    y1, a1, y2, s, r, dr, ds, dy2, da1, dy1 = (array(B, 16, 16, 16) for _ in range(10))
+    flat, dflat, scale = array(B, 16, 16, 16), array(B, 16, 16, 16), array(1, 1, 1, 16)
+    return [
+        call("conv2d_forward", x=x, weight=w1, y=y1, **SAME),
+        call("activation_forward", x=y1, y=a1, activation="tanh"),
+        call("conv2d_forward", x=a1, weight=w2, y=y2, **SAME),
+        call("add", a=y2, b=a1, y=s),
+        call("expression", a=s, b=np.broadcast_to(scale, s.shape), y=r, steps="t0 = mul a b; y = relu t0"),
+        call("expression", a=r.transpose(0, 3, 1, 2), y=flat, steps="y = copy a"),
+        call("expression", a=dflat, y=dr.transpose(0, 3, 1, 2), steps="y = copy a"),
+        call("activation_backward", y=r, dy=dr, dx=ds, activation="relu"),
+        call(
+            "conv2d_backward", x=a1, weight=w2, dy=ds, dx=dy2, dweight=array(3, 3, 16, 16), dbias=array(16), **SAME
+        ),
+        call("add", a=dy2, b=ds, y=da1),
+        call("activation_backward", y=a1, dy=da1, dx=dy1, activation="tanh"),
+        call("conv2d_backward", x=x, weight=w1, dy=dy1, dweight=array(3, 3, 16, 16), **SAME),
+    ]  # fmt: skip
+
+
+def other_rows() -> list[tuple[str, dict[str, Any]]]:
+    """Each reads other images than the one before has written in that block: from the last, or by another first dimension."""
+    B = 200
+    x, w, y1, y2, y3, y4 = (
+        array(B, 12, 12, 16),
+        array(3, 3, 16, 16),
+        *(array(B, 12, 12, 16) for _ in range(4)),
+    )
+    return [
+        call("conv2d_forward", x=x, weight=w, y=y1, **SAME),
+        call("expression", a=y1[::-1], y=y2, steps="y = neg a"),
+        call("activation_forward", x=y2, y=y3.reshape(-1, 16), activation="relu"),
+        call("conv2d_forward", x=y3, weight=w, y=y4, **SAME),
+        call("expression", a=np.broadcast_to(y4[-1:], x.shape), b=x, y=y2, steps="y = add a b"),
+    ]
+
+
+def one_tile() -> list[tuple[str, dict[str, Any]]]:
+    """Gradients of weights whose taps are the rows of one tile: several threads share its columns."""
+    return [
+        call(
+            "conv2d_backward", x=array(150, 20, 20, 1), weight=array(3, 3, 1, O), dy=array(150, 18, 18, O),
+            dweight=array(3, 3, 1, O), dbias=array(O),
+        )
+        for O in (32, 20, 7)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", [network, overlapping, shared_gradient, residual, other_rows, one_tile])
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_same_bits_as_one_after_another(native: Backend, make: Any, threads: int) -> None:
     from backpass import _core
 
     calls = make()
-    first = [{k: v.copy() for k, v in fields.items() if isinstance(v, np.ndarray)} for _, fields in calls]
+    first = [
+        {k: v.copy() for k, v in fields.items() if isinstance(v, np.ndarray) and v.flags.writeable}
+        for _, fields in calls
+    ]
     program = _core.Program(calls, native.isa)  # type: ignore[attr-defined]
     assert program.run(1, threads) == 1
     together = [

@@ -45,11 +45,16 @@ class WeightGradient {
 
     // Tasks [begin, end) of dweight; the rows of the window are one task after the other.
     void run(Range tasks) {
+        if (apart_ && tasks.begin >= units(tasks)) return;
         Index n = 0;
         do {  // at least once: no images leave zeros
             const Index end = n + block_ < images_ ? n + block_ : images_;
             if (apart_ && padded_) copy(n, end);
-            for (Index task = tasks.begin; task < tasks.end; ++task) run_task(task, n, end);
+            for (Index task = tasks.begin; task < tasks.end; ++task)
+                if (apart_)
+                    taps_apart(task, tasks, n, end);
+                else
+                    run_task(task, n, end);
             n = end;
         } while (n < images_);
     }
@@ -72,7 +77,6 @@ class WeightGradient {
         const Index from = group * per_group + piece * op_.kColumns;
         const Index left = per_group - piece * op_.kColumns,
                     columns = left < op_.kColumns ? left : op_.kColumns;
-        if (apart_) return taps_apart(i, from, columns, n0, n1);
         const Span rows = inside(down_, i, H_, P_);
         const bool merges =
             op_.window.groups == 1 && across_.dilation == 1 && !across_.before && !across_.behind;
@@ -116,10 +120,20 @@ class WeightGradient {
             }
         }
     }
-    // All taps of the window as the rows of tiles. The tasks of all rows of the window share them.
-    void taps_apart(Index i, Index from, Index columns, Index n0, Index n1) {
+    // All taps of the window as the rows of tiles. Tasks take tiles in turn: these have one vector of columns where there would be a
+    // single one for several tasks.
+    BP_INLINE RowTiles tap_tiles() const { return RowTiles(0, down_.taps * across_.taps * C_); }
+    BP_INLINE Index tile_columns(Range tasks) const {
+        const bool all = tasks.end - tasks.begin == op_.weight_tasks();
+        return !all && tap_tiles().count == 1 && O_ <= kPanel<T> ? width<T> : kPanel<T>;
+    }
+    BP_INLINE Index units(Range tasks) const {
+        const Index columns = tile_columns(tasks);
+        return tap_tiles().count * ((O_ + columns - 1) / columns);
+    }
+    void taps_apart(Index task, Range tasks, Index n0, Index n1) {
         const T* image = padded_ ? patch_ : op_.x.data + n0 * H_ * W_ * C_;
-        const Index per_row = across_.taps * C_, rows = down_.taps * per_row;
+        const Index per_row = across_.taps * C_, columns = tile_columns(tasks), end = units(tasks);
         ApartTile<T> tile{.x_image = height_ * line_,
                           .x_row = down_.stride * line_,
                           .x_step = across_.stride * C_,
@@ -131,20 +145,19 @@ class WeightGradient {
                           .k = Q_,
                           .ldc = O_,
                           .first = n0 == 0 && !op_.adds};
-        const RowTiles tiles(0, rows);
-        for (Index t = i; t < tiles.count; t += down_.taps) {
-            const Index m = tiles.begin(t), end = tiles.begin(t + 1);
+        const RowTiles tiles = tap_tiles();
+        for (Index unit = task; unit < end; unit += op_.weight_tasks()) {
+            const Index t = unit % tiles.count, o = unit / tiles.count * columns;
+            const Index m = tiles.begin(t), height = tiles.begin(t + 1) - m;
             const T* taps[kTileRows];
-            for (Index r = m; r < end; ++r)
+            for (Index r = m; r < m + height; ++r)
                 taps[r - m] = image + r / per_row * down_.dilation * line_ +
                               r % per_row / C_ * across_.dilation * C_ + r % C_;
             tile.taps = taps;
-            tile.height = int(end - m);
-            for (Index o = 0; o < columns; o += kPanel<T>) {
-                tile.dy = op_.dy.data + n0 * tile.dy_image + from + o;
-                tile.c = op_.dweight.data + m * O_ + from + o;
-                compute_apart_tile(tile, columns - o);
-            }
+            tile.height = int(height);
+            tile.dy = op_.dy.data + n0 * tile.dy_image + o;
+            tile.c = op_.dweight.data + m * O_ + o;
+            compute_apart_tile(tile, O_ - o < columns ? O_ - o : columns);
         }
     }
     // Images with zeros around them.

@@ -30,20 +30,27 @@ BP_INLINE vec<T> biased(vec<T> value, const Epilogue<T>& e, vec<T> bias) {
     return e.relu ? max(vec<T>{}, value) : value;
 }
 
+// Columns n .. of bias_gradient: K vectors of them side by side, for an addition waits for the one before.
+template <int K, class T>
+BP_INLINE void bias_columns(const Tensor<const T>& dy, T* dbias, Index n, int lanes, bool adds) {
+    const Index B = dy.rows(), ld = dy.ld();
+    vec<T> total[K] = {};
+    for (int k = 0; k < K && adds; ++k) total[k] = load_some(dbias + n + k * width<T>, lanes);
+    const T* row = dy.data + n;
+    for (Index b = 0; b < B; ++b, row += ld)
+        for (int k = 0; k < K; ++k) total[k] += load_some(row + k * width<T>, lanes);
+    for (int k = 0; k < K; ++k) store_some(dbias + n + k * width<T>, total[k], lanes);
+}
+
 // dbias[n0 .. n1] = Σ dy over the rows, from the first to the last; adds: to what dbias is.
 template <class T>
 void bias_gradient(const Tensor<const T>& dy, T* dbias, Index n0, Index n1, bool adds = false) {
-    const Index B = dy.rows(), ld = dy.ld();
-    for (Index n = n0; n < n1; n += width<T>) {
-        const int lanes = int(n1 - n < width<T> ? n1 - n : width<T>);
-        vec<T> total = adds ? load_some(dbias + n, lanes) : vec<T>{};
-        const T* row = dy.data + n;
-        if (lanes == width<T>)
-            for (Index b = 0; b < B; ++b, row += ld) total += load(row);
-        else
-            for (Index b = 0; b < B; ++b, row += ld) total += load_tail(row, lanes);
-        store_tail(dbias + n, total, lanes);
-    }
+    constexpr int w = width<T>;
+    Index n = n0;
+    for (; n + 4 * w <= n1; n += 4 * w) bias_columns<4>(dy, dbias, n, w, adds);
+    for (; n + 2 * w <= n1; n += 2 * w) bias_columns<2>(dy, dbias, n, w, adds);
+    for (; n + w <= n1; n += w) bias_columns<1>(dy, dbias, n, w, adds);
+    if (n < n1) bias_columns<1>(dy, dbias, n, int(n1 - n), adds);
 }
 
 }  // namespace
