@@ -175,7 +175,12 @@ def sklearn_mlps(share: float) -> dict[str, float]:
 
         warnings.simplefilter("ignore")
         mlp = MLPRegressor(
-            TINY.layers[1:-1], batch_size=TINY.batch, max_iter=epochs, alpha=0, random_state=seed, tol=0
+            hidden_layer_sizes=TINY.layers[1:-1],
+            batch_size=TINY.batch,
+            max_iter=epochs,
+            alpha=0,
+            random_state=seed,
+            tol=0,
         )
         return mlp.fit(X, y)
 
