@@ -441,3 +441,16 @@ def test_names_that_only_arguments_of_layers_need_are_free() -> None:
             return self.inner(x)
 
     assert bp.Model(Free(), "mse").predict(np.ones((4, 2))).shape == (4, 3)
+
+
+@once
+def test_a_list_of_parameters() -> None:
+    weights = nn.ParameterList([np.ones(2)])
+    weights.append(nn.Parameter(np.zeros((2, 3)))).extend([np.ones(1)])
+    assert [p.shape for p in weights] == [(2,), (2, 3), (1,)]
+    assert weights[-1] is weights[2]
+    assert weights[1:] == [weights[1], weights[2]]
+    with pytest.raises(IndexError, match="ParameterList: index is 3, expected one of 3 parameters"):
+        weights[3]
+    with pytest.raises(TypeError, match="data is 'a', expected an array of numbers"):
+        nn.ParameterList(["a"])

@@ -20,6 +20,7 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "no copy": (lambda x: x.repeat(1, 1, 0), "sizes is 0"),
     "no repetition": (lambda x: x.repeat_interleave(0, 1), "repeats is 0"),
     "a norm of another power": (lambda x: x.norm(3), "p is 3, expected 1, 2, 'fro' or inf"),
+    "padding that is one number": (lambda x: F.pad(x, 3), "pad is 3"),
     "odd numbers of padding": (lambda x: F.pad(x, (1, 2, 3)), "two numbers for each"),
     "padding of more dimensions": (lambda x: F.pad(x, (1,) * 8), "two numbers for each"),
     "padding that cuts all": (lambda x: F.pad(x, (-3, -2)), "cuts more than the 4 elements of dimension 2"),

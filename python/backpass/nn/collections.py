@@ -144,9 +144,12 @@ class ParameterList(Module):
             self.append(value)
         return self
 
-    def __getitem__(self, index: int) -> Any:
-        place = range(len(self))[index]
-        return getattr(self, str(place))
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(len(self))[index]]
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"ParameterList: index is {index}, expected one of {len(self)} parameters")
+        return getattr(self, str(index % len(self)))
 
     def __len__(self) -> int:
         return len(self.learned)

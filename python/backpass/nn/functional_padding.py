@@ -22,6 +22,10 @@ def pad(
     mode: "constant" puts in `value`, default 0, and a number below 0 cuts; "reflect" mirrors, "replicate" repeats the last
     element, "circular" goes on at the other end.
     """
+    if not isinstance(pad, Sequence):
+        raise TypeError(
+            f"pad is {pad!r:.60}, expected (before, behind) of the last dimension, then of those before it"
+        )
     counts = [whole("pad", count, -MOST, MOST) for count in pad]
     if len(counts) % 2 or len(counts) > 2 * x.ndim:
         raise ValueError(

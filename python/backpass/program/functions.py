@@ -196,9 +196,9 @@ def ones(*size: Any) -> np.ndarray:
     return np.ones(_sizes(size))
 
 
-def full(size: Sequence[int], fill_value: float) -> np.ndarray:
+def full(size: int | Sequence[int], fill_value: float) -> np.ndarray:
     """An array whose elements are all fill_value: a constant where it meets a tensor."""
-    return np.full(tuple(size), float(fill_value))
+    return np.full(size, float(fill_value))
 
 
 def eye(n: int, m: int | None = None) -> np.ndarray:
