@@ -95,6 +95,8 @@ class Functions(nn.Module):
             y.std(1),
             y.logsumexp(1),
             outer.sum(2),
+            y.flip(1) - y.roll(1, 1) * bp.zeros_like(y[:, :1]),
+            outer.flip((1, 2)).cumsum(2),
         )
         return (*parts, y.clamp(-0.2, 0.3), bp.where(y >= 0.1, y, x), outer @ outer.transpose(1, 2))
 

@@ -15,6 +15,7 @@ from .integers import are_integral, whole_operand
 from .symbolic import SymbolicTensor, apply, operand, product
 from .tensor import Tensor
 from .views import cat as cat_tensors
+from .views import expand
 
 
 def _builder(*values: Any) -> Builder:
@@ -179,7 +180,9 @@ def ones_like(x: SymbolicTensor) -> SymbolicTensor:
 
 def full_like(x: SymbolicTensor, fill_value: float) -> SymbolicTensor:
     """A constant of the program of the shape of x, whose elements are all fill_value."""
-    return constant(_builder(x), np.full(x.shape, float(fill_value)))
+    one = constant(_builder(x), np.full((1,) * x.ndim, float(fill_value)))
+    # The same for each row of the batch, wherever that stands.
+    return x._of(expand(x.builder, one.tensor, x.shape), x.per_row)
 
 
 def _sizes(sizes: tuple[Any, ...]) -> tuple[int, ...]:

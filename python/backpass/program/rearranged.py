@@ -17,7 +17,7 @@ class Rearranged(Shapes):
     def flip(self, *dims: Any) -> Self:
         """The elements along these dimensions from the last to the first."""
         axes = self._axes(dims[0] if len(dims) == 1 else dims)
-        return self[tuple(slice(None, None, -1 if a in axes else 1) for a in range(self.ndim))]
+        return self[tuple(slice(None, None, -1 if a in axes else None) for a in range(self.ndim))]
 
     def roll(self, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Self:
         """The elements moved on by `shifts` along dims, those at the end to the front; without dims as one row."""

@@ -59,6 +59,12 @@ class Graph(Nodes):
         if block not in self._contents and not self._load(block):
             return self._fixed(shown)
         assert block is not None
+        turned = [axis for axis, stride in enumerate(shown[0].strides) if stride < 0]
+        if turned:
+            forward = self.read(pair, lambda array: np.flip(view(array), tuple(turned)))
+            for axis in turned:
+                forward = self.slice(forward, axis, -1, -(2**31), -1)
+            return forward
         for value in reversed(self._contents[block]):
             name = self._along(shown, value)
             if name is not None:
