@@ -116,6 +116,21 @@ def test_examples_run(estimator: Any) -> None:
         assert doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test).failed == 0
 
 
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_a_subclass_has_parameters_of_its_own(cls: type) -> None:
+    from sklearn.base import clone
+
+    class Mine(cls):  # type: ignore[misc]
+        def __init__(self, units: int = 3) -> None:
+            super().__init__(random_state=units)
+            self.units = units
+
+    mine = clone(Mine(units=5))
+    assert mine.get_params() == {"units": 5}
+    assert mine.random_state == 5
+    assert [name for name in cls().get_params() if not hasattr(mine, name)] == []
+
+
 if __name__ == "__main__":
     for path, parameters in TABLES.items():
         source = (ROOM / path).read_text("utf-8")

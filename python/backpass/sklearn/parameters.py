@@ -80,6 +80,7 @@ def _entry(parameter: Parameter) -> str:
 
 
 def keep_parameters(estimator: Any, arguments: dict[str, Any]) -> None:
-    """Keep each parameter as the attribute of its name. arguments: the constructor's `locals()`."""
-    for name in estimator._get_param_names():
-        setattr(estimator, name, arguments[name])
+    """Keep each parameter as the attribute of its name, of a subclass too. arguments: the constructor's `locals()`."""
+    for name, value in arguments.items():
+        if name not in ("self", "__class__"):
+            setattr(estimator, name, value)
