@@ -3,39 +3,31 @@
 from __future__ import annotations
 
 import builtins
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..ops import gaussian_noise
-from .builder import Builder
+from .einsum import einsum as einsum
 from .integers import are_integral, whole_operand
+from .made import arange as arange
+from .made import eye as eye
+from .made import full as full
+from .made import linspace as linspace
+from .made import ones as ones
+from .made import tensor as tensor
+from .made import zeros as zeros
+from .operands import builder_of, constant
 from .symbolic import SymbolicTensor, apply, operand, product
 from .tensor import Tensor
 from .views import cat as cat_tensors
 from .views import expand
 
 
-def _builder(*values: Any) -> Builder:
-    """That of the first tensor; TypeError if there is none."""
-    for value in values:
-        if isinstance(value, SymbolicTensor):
-            return value.builder
-    raise TypeError("expected at least one tensor of forward; for arrays alone take NumPy's function")
-
-
-def constant(builder: Builder, value: Any) -> SymbolicTensor:
-    """An array as a tensor that does not change."""
-    tensor = operand(builder, np.asarray(value))
-    assert isinstance(tensor, Tensor)
-    return SymbolicTensor(builder, tensor)
-
-
 def cat(tensors: Sequence[Any], dim: int = 0) -> SymbolicTensor:
     """The tensors one behind the other along dim."""
-    builder = _builder(*tensors)
+    builder = builder_of(*tensors)
     fit = whole_operand if are_integral(*tensors) else operand
     fitted = [fit(builder, value) for value in tensors]
     parts = [value for value in fitted if isinstance(value, Tensor)]
@@ -70,22 +62,22 @@ def chunk(x: SymbolicTensor, chunks: int, dim: int = 0) -> tuple[SymbolicTensor,
 
 def where(condition: Any, a: Any, b: Any) -> SymbolicTensor:
     """a where the condition is not 0, else b."""
-    return apply(_builder(condition, a, b), "where", condition, a, b)
+    return apply(builder_of(condition, a, b), "where", condition, a, b)
 
 
 def minimum(a: Any, b: Any) -> SymbolicTensor:
     """The smaller of a and b, element by element."""
-    return apply(_builder(a, b), "minimum", a, b)
+    return apply(builder_of(a, b), "minimum", a, b)
 
 
 def maximum(a: Any, b: Any) -> SymbolicTensor:
     """The larger of a and b, element by element."""
-    return apply(_builder(a, b), "maximum", a, b)
+    return apply(builder_of(a, b), "maximum", a, b)
 
 
 def matmul(a: Any, b: Any) -> SymbolicTensor:
     """The matrix product."""
-    return product(_builder(a, b), a, b)
+    return product(builder_of(a, b), a, b)
 
 
 bmm = matmul
@@ -93,69 +85,7 @@ bmm = matmul
 
 def outer(a: Any, b: Any) -> SymbolicTensor:
     """aᵢ bⱼ of two tensors of one dimension."""
-    return apply(_builder(a, b), "mul", a[:, None], b[None, :])
-
-
-def einsum(equation: str, *operands: Any) -> SymbolicTensor:
-    """Sum of products by Einstein's rule, such as "bij,jk->bik"; two operands at a time, by matrix products."""
-    builder = _builder(*operands)
-    if len(operands) == 1 and isinstance(operands[0], list | tuple):
-        operands = tuple(operands[0])
-    match = re.fullmatch(r"([a-zA-Z]+(?:,[a-zA-Z]+)*)(?:->([a-zA-Z]*))?", equation.replace(" ", ""))
-    if not match:
-        raise ValueError(f"einsum: equation is {equation!r}, expected letters such as 'bij,jk->bik'")
-    terms = match[1].split(",")
-    if len(terms) != len(operands):
-        raise ValueError(f"einsum: {equation!r} has {len(terms)} terms for {len(operands)} operands")
-    output = match[2]
-    if output is None:
-        output = "".join(sorted(c for c in {*match[1]} - {","} if match[1].count(c) == 1))
-    values = [v if isinstance(v, SymbolicTensor) else constant(builder, v) for v in operands]
-    sizes: dict[str, int] = {}
-    for term, value in zip(terms, values, strict=True):
-        if len({*term}) != len(term):
-            raise ValueError(f"einsum: {term!r} names a dimension twice, which is not available")
-        if len(term) != value.ndim:
-            raise ValueError(f"einsum: {term!r} for a tensor of shape {value.shape}")
-        for letter, size in zip(term, value.shape, strict=True):
-            if sizes.setdefault(letter, size) != size:
-                raise ValueError(f"einsum: {letter!r} is {sizes[letter]} and {size}")
-    term, value = terms[0], values[0]
-    for i in range(1, len(terms)):
-        later = {*output}.union(*terms[i + 1 :])
-        term, value = _contracted(term, value, terms[i], values[i], later)
-    gone = [axis for axis, letter in enumerate(term) if letter not in output]
-    if gone:
-        term, value = "".join(c for c in term if c in output), value.sum(gone)
-    if {*term} != {*output} or len(term) != len(output):
-        raise ValueError(f"einsum: the output of {equation!r} has letters that no term has, or one twice")
-    return value.permute([term.index(letter) for letter in output])
-
-
-def _contracted(
-    a_term: str, a: SymbolicTensor, b_term: str, b: SymbolicTensor, later: set[str]
-) -> tuple[str, SymbolicTensor]:
-    """The product of two terms, summed over the letters that nothing needs later: one matrix product over their batch."""
-    for_a = [axis for axis, c in enumerate(a_term) if c not in later and c not in b_term]
-    for_b = [axis for axis, c in enumerate(b_term) if c not in later and c not in a_term]
-    a = a.sum(for_a) if for_a else a
-    b = b.sum(for_b) if for_b else b
-    a_term = "".join(c for c in a_term if c in later or c in b_term)
-    b_term = "".join(c for c in b_term if c in later or c in a_term)
-    batch = [c for c in a_term if c in b_term and c in later]
-    inner = [c for c in a_term if c in b_term and c not in later]
-    rows, columns = [c for c in a_term if c not in b_term], [c for c in b_term if c not in a_term]
-    sizes = dict(zip(a_term, a.shape, strict=True)) | dict(zip(b_term, b.shape, strict=True))
-
-    def grouped(x: SymbolicTensor, term: str, groups: Sequence[list[str]]) -> SymbolicTensor:
-        ordered = x.permute([term.index(c) for group in groups for c in group])
-        lead = [sizes[c] for c in groups[0]]
-        return ordered.reshape([*lead, *(int(np.prod([sizes[c] for c in g], initial=1)) for g in groups[1:])])
-
-    left = grouped(a, a_term, [batch, rows, inner])
-    right = grouped(b, b_term, [batch, inner, columns])
-    letters = [*batch, *rows, *columns]
-    return "".join(letters), (left @ right).reshape([sizes[c] for c in letters])
+    return apply(builder_of(a, b), "mul", a[:, None], b[None, :])
 
 
 def randn_like(x: SymbolicTensor) -> SymbolicTensor:
@@ -180,48 +110,9 @@ def ones_like(x: SymbolicTensor) -> SymbolicTensor:
 
 def full_like(x: SymbolicTensor, fill_value: float) -> SymbolicTensor:
     """A constant of the program of the shape of x, whose elements are all fill_value."""
-    one = constant(_builder(x), np.full((1,) * x.ndim, float(fill_value)))
+    one = constant(builder_of(x), np.full((1,) * x.ndim, float(fill_value)))
     # The same for each row of the batch, wherever that stands.
     return x._of(expand(x.builder, one.tensor, x.shape), x.per_row)
-
-
-def _sizes(sizes: tuple[Any, ...]) -> tuple[int, ...]:
-    return tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], tuple | list) else sizes
-
-
-def zeros(*size: Any) -> np.ndarray:
-    """An array of zeros: a constant where it meets a tensor."""
-    return np.zeros(_sizes(size))
-
-
-def ones(*size: Any) -> np.ndarray:
-    """An array of ones: a constant where it meets a tensor."""
-    return np.ones(_sizes(size))
-
-
-def full(size: int | Sequence[int], fill_value: float) -> np.ndarray:
-    """An array whose elements are all fill_value: a constant where it meets a tensor."""
-    return np.full(size, float(fill_value))
-
-
-def eye(n: int, m: int | None = None) -> np.ndarray:
-    """An array with ones on its diagonal, else zeros: a constant where it meets a tensor."""
-    return np.eye(n, m)
-
-
-def arange(*bounds: float) -> np.ndarray:
-    """An array of numbers from start to end: a constant where it meets a tensor."""
-    return np.arange(*bounds)
-
-
-def linspace(start: float, end: float, steps: int) -> np.ndarray:
-    """An array of so many numbers from start to end, both included: a constant where it meets a tensor."""
-    return np.linspace(start, end, steps)
-
-
-def tensor(data: Any) -> np.ndarray:
-    """An array of the numbers in data: a constant where it meets a tensor of forward."""
-    return np.array(data)
 
 
 def tril(x: Any, diagonal: int = 0) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ...program import Builder
-from ...program.functions import constant
+from ...program.operands import constant
 from ...program.symbolic import SymbolicTensor
 from .description import Node
 from .turned import plain

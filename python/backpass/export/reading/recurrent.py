@@ -7,7 +7,8 @@ import numpy as np
 from ...nn import GRU, LSTM, RNN
 from ...nn.recurrent import RecurrentWeights, one_direction
 from ...program import Tensor
-from ...program.functions import constant, stack
+from ...program.functions import stack
+from ...program.operands import constant
 from ...program.symbolic import SymbolicTensor
 from .call import Call
 from .description import OURS
