@@ -258,6 +258,19 @@ def define(nn: Any, F: ModuleType, torch: Any) -> dict[str, tuple[Callable[[], A
             h = F.hardtanh(h, -2, 2) + F.relu6(h) + F.selu(h)
             return h + F.logsigmoid(h) + F.mish(h) + F.softsign(h)
 
+    class Patches(nn.Module):
+        """Windows of images, diagonals, and sums of products."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.narrow, self.mix = nn.Linear(18, CLASSES), nn.Parameter(torch.linspace(-1, 1, CLASSES))
+
+        def forward(self, x: Any) -> Any:
+            h = self.narrow(F.unfold(x, (3, 3), (1, 2), (0, 1), 2).transpose(1, 2)).mean(1)
+            spread = (h - h.mean(0)).T @ (h - h.mean(0))
+            h = torch.addmm(h, h, torch.diag(self.mix) + torch.diag(self.mix[1:], -1), beta=0.5, alpha=2.0)
+            return h + 0.01 * torch.diag(spread) + torch.diag(spread, 2).sum()
+
     return {
         "u-shaped": (UShaped, (SIZE,)),
         "two towers": (Towers, (SIZE,)),
@@ -275,6 +288,7 @@ def define(nn: Any, F: ModuleType, torch: Any) -> dict[str, tuple[Callable[[], A
         "causal": (Causal, (3, 9)),
         "rearranged": (Rearranged, (SIZE,)),
         "squashed": (Squashed, (SIZE,)),
+        "patches": (Patches, (2, 6, 5)),
     }
 
 

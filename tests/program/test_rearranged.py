@@ -28,6 +28,10 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "a negative mirror": (lambda x: F.pad(x, (-1, 2), "reflect"), "mode 'reflect'"),
     "no such mode": (lambda x: F.pad(x, (1, 1), "edge"), "mode is 'edge'"),
     "a value that is not used": (lambda x: F.pad(x, (1, 1), "circular", 2.0), "value 2.0"),
+    "windows of no image": (lambda x: F.unfold(x, 2), r"expected \(N, C, H, W\)"),
+    "a window that is too large": (lambda x: F.unfold(x[:, None], (4, 4)), "more than the padded image"),
+    "no window": (lambda x: F.unfold(x[:, None], (0, 1)), "kernel_size is 0"),
+    "a diagonal of three dimensions": (lambda x: bp.diag(x), "expected one dimension or two"),
     "celu with alpha 0": (lambda x: F.celu(x, 0), "alpha is 0"),
 }
 
@@ -72,6 +76,30 @@ def test_sizes_of_0_and_1(sizes: tuple[int, ...], start: int) -> None:
     ):
         got = bp.Model(network(lambda x, f=function: f(x[..., start:])), dtype="float64").predict(whole)
         np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-15)
+
+
+@once
+@pytest.mark.parametrize("shape", [(4, 4), (3, 5), (5, 2), (4,), (1,)])
+def test_diagonals(shape: tuple[int, ...]) -> None:
+    given = np.random.default_rng(2).standard_normal(shape)
+
+    class Diagonals(nn.Module):
+        def __init__(self, place: int) -> None:
+            super().__init__()
+            self.weight, self.place = nn.Parameter(given), place
+
+        def forward(self, x: Any) -> Any:
+            return x[:, :1].flatten() * 0 + bp.diag(self.weight, self.place).flatten()[None].sum() * 1.0
+
+    for place in (-6, -3, -1, 0, 1, 2, 5):
+        model = bp.Model(Diagonals(place), "mse", dtype="float64")
+        model.forward(np.ones((1, 1)), training=True)
+        model.backward(np.ones(1))
+        slope = np.zeros(shape) if len(shape) == 2 else np.ones(shape)
+        if len(shape) == 2:
+            slope[np.eye(shape[0], shape[1], place) > 0] = 1
+        assert np.array_equal(model.gradients()[0], slope)
+        assert model.predict(np.ones((1, 1)))[0] == pytest.approx(np.diag(given, place).sum())
 
 
 @once

@@ -57,6 +57,7 @@ from .functional_pooling import avg_pool1d as avg_pool1d
 from .functional_pooling import avg_pool2d as avg_pool2d
 from .functional_pooling import max_pool1d as max_pool1d
 from .functional_pooling import max_pool2d as max_pool2d
+from .functional_unfold import unfold as unfold
 
 
 def relu(x: SymbolicTensor, inplace: bool = False) -> SymbolicTensor:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..ops import gaussian_noise
+from .diagonal import diag as diag
 from .einsum import einsum as einsum
 from .integers import are_integral, whole_operand
 from .made import arange as arange
@@ -88,6 +89,13 @@ def outer(a: Any, b: Any) -> SymbolicTensor:
     return apply(builder_of(a, b), "mul", a[:, None], b[None, :])
 
 
+def addmm(x: Any, a: Any, b: Any, *, beta: float = 1.0, alpha: float = 1.0) -> SymbolicTensor:
+    """beta · x + alpha · a b, with the matrix product of a and b."""
+    y = matmul(a, b)
+    total: SymbolicTensor = (y if alpha == 1 else alpha * y) + (x if beta == 1 else beta * x)
+    return total
+
+
 def randn_like(x: SymbolicTensor) -> SymbolicTensor:
     """Standard normal numbers of the shape of x, anew in each training step; the seed of the model makes them reproducible."""
     builder = x.builder
@@ -148,6 +156,7 @@ globals().update({name: _method(name) for name in METHODS})
 
 # What `bp` shows of them.
 NAMES = (
-    *METHODS, "cat", "stack", "split", "chunk", "where", "minimum", "maximum", "matmul", "bmm", "outer", "einsum", "randn_like",
+    *METHODS, "addmm", "diag",
+    "cat", "stack", "split", "chunk", "where", "minimum", "maximum", "matmul", "bmm", "outer", "einsum", "randn_like",
     "zeros_like", "ones_like", "full_like", "zeros", "ones", "full", "eye", "arange", "linspace", "tensor", "tril", "triu",
 )  # fmt: skip
