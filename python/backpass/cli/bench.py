@@ -6,6 +6,7 @@ of backpass/cli/workloads.py, the data synthetic. Every backend is warmed up fir
 backends take turns, A B C A B C, so that a drift of the machine meets all of them; the table shows medians and, in brackets,
 the spread (slowest minus fastest repeat, in percent of the median). Only ratios carry over to other machines. Beside them stand
 the shares of the machine's measured multiply-adds and of its bandwidth, by what a step has to compute and to move at least.
+Turns in which others kept more than a twentieth of a CPU busy are counted (Linux); whether two CPUs share a core is measured.
 Pin the process to its cores where you can (taskset -c 0). BLAS, which Numba and NumPy call, is held to --threads if
 threadpoolctl is installed. With --peers every library runs as it is shipped: variables that force other kernels upon it
 (OPENBLAS_CORETYPE and the like) are refused, and forced settings have rows of their own.
@@ -23,11 +24,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ..backends import available_backends, get_backend
+from ..backends import available_backends, get_backend, get_num_threads
 from ..diagnostics import config
 from . import peak
 from .contestant import Contestant, Make, backend
 from .image_workloads import IMAGE_WORKLOADS
+from .others import Others, disturbed
 from .sequence_workloads import SEQUENCE_WORKLOADS
 from .token_workloads import TOKEN_WORKLOADS
 from .workloads import MAIN, WORKLOADS, Workload
@@ -83,12 +85,14 @@ def run(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--peers measures every library as it is shipped, but {forced} is set: unset it")
     workloads = chosen(arguments.workloads, arguments.large)
     names = available_backends()
+    # Before everybody is held to the same cores.
+    pair = peak.pair(get_backend("native")) if names[0] == "native" and get_num_threads() > 1 else None
     peers = installed_peers(Path(arguments.peers), arguments.threads) if arguments.peers else {}
     if arguments.json:
         open(arguments.json, "a", encoding="utf-8").close()  # complain now, not after minutes
     results: dict[str, Any] = {}
     with config.blas_threads(arguments.threads) as blas:
-        about = environment(arguments, blas)
+        about = environment(arguments, blas) | {"two_threads_over_one": pair}
         print(
             f"{about['cpu']}, ISA {about['isa'] or 'none'}, {arguments.threads} thread(s), BLAS threads: {blas}"
             + (f"; forced: {forced}" if forced else "")
@@ -96,6 +100,7 @@ def run(arguments: argparse.Namespace) -> None:
         print(
             f"peak {about['peak_gflops']:.0f} GFLOP/s of multiply-adds, memory {about['memory_gigabytes']:.0f} GB/s,"
             f" a core's cache {about['cache_gigabytes']:.0f} GB/s"
+            + (f"; two threads reach {pair:.2f} of one: {cores(pair)}" if pair else "")
         )
         print(
             f"µs a step, median of {arguments.repeats} interleaved repeats (spread); times slower than {names[0]}\n"
@@ -113,6 +118,11 @@ def run(arguments: argparse.Namespace) -> None:
         with open(arguments.json, "w", encoding="utf-8") as file:
             json.dump(about | {"workloads": results}, file, indent=1)
         print(f"\nwritten: {arguments.json}")
+
+
+def cores(pair: float) -> str:
+    """Whether two CPUs share a core, by what two threads reach at most: measured, as systems may not tell."""
+    return "a core each" if pair > 1.5 else "they share a core, so that others on one slow the other down"
 
 
 def installed_peers(folder: Path, threads: int) -> dict[str, tuple[str, Make, Callable[[Workload], bool]]]:
@@ -162,11 +172,14 @@ def measure(
             "first_epoch_seconds": first_epoch_seconds,
             "steps": epochs[name] * workload.steps_per_epoch,
             "us_per_step": [],
+            "others": [],
         }
     for _ in range(repeats):
         for name, train in contestants.items():
             time.sleep(SETTLE)
+            others = Others()
             results[name]["us_per_step"].append(train(epochs[name]) * 1e6 / results[name]["steps"])
+            results[name]["others"].append(others.share())
     base = statistics.median(results[next(iter(results))]["us_per_step"])
     for result in results.values():
         times = result["us_per_step"]
@@ -192,6 +205,8 @@ def print_rows(workload: Workload, result: dict[str, Any], about: dict[str, Any]
         share = f"{100 * r['gflops'] / peak:5.1f} % of the peak, " if peak else ""
         share += f"{100 * r['gigabytes'] / bandwidth:5.1f} % of the {result['memory']}'s speed"
         median = f"{r['median']:12,.1f} µs ({100 * r['spread']:3.0f} %)"
+        if count := disturbed(r["others"]):
+            share += f"; others were at work in {count} of {len(r['others'])} turns"
         print(f"  {name:<24}{median}{r['ratio']:8.2f}x   {share}", flush=True)
 
 

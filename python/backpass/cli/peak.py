@@ -24,6 +24,11 @@ def gflops(backend: Backend, threads: int = 1) -> float:
     return 2 * x.size * ROUNDS / _best(lambda: program.run(1, threads)) / 1e9
 
 
+def pair(backend: Backend) -> float:
+    """The multiply-adds of two threads over those of one: about 2 on two cores, about 1 on two hyperthreads of one."""
+    return gflops(backend, 2) / gflops(backend, 1)
+
+
 def gigabytes(parameters: int, threads: int = 1) -> float:
     """GB/s of NumPy copies and sums with the traffic of an update: Adam reads 4 float32 of a parameter and writes 3."""
     source = [np.ones(parameters, np.float32) for _ in range(4)]
