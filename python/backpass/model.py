@@ -315,7 +315,7 @@ class Model:
             comm: default None; an MPI communicator such as mpi4py's `MPI.COMM_WORLD`: its ranks train one model, and end with the
                 same weights. batch_size is that of all ranks. Given the same data, each rank computes its part of every batch of
                 one order; given data of their own, as many rows each, every rank adds its rows. The loss is a mean or a sum over
-                rows. Refused are metrics, a `forward` that computes rows from each other, and an nn.traced loss that gives one
+                rows. Refused are a `forward` that computes rows from each other, and an nn.traced loss that gives one
                 number for all rows. BatchNorm normalises by a rank's own rows, or with synchronized=True by those of all; running
                 statistics are means over the ranks. Rank 0 validates, writes checkpoints and shows progress.
             reproducible: with comm, default False; True: the same bits for 1, 2 and 4 ranks. Of each batch 4 parts are computed

@@ -85,6 +85,27 @@ def train(comm: Any = None, **options: Any) -> tuple[bp.Model, bp.History]:
     return model, model.fit(X, Y, comm=comm, **options)
 
 
+def confidence(y: np.ndarray, pred: np.ndarray, sample_weight: np.ndarray) -> float:
+    """Depends on the order of the rows in its last bits."""
+    return float(np.cumsum(pred.max(1) * sample_weight)[-1])
+
+
+def measured(comm: Any = None, **options: Any) -> dict[str, list[float]]:
+    """The history of a run with metrics."""
+    model = dense(metrics=["f1", "top_2", confidence])
+    given: dict[str, Any] = {
+        "epochs": 3,
+        "batch_size": 32,
+        "sample_weight": WEIGHT,
+        "validation_data": (X, Y, WEIGHT),
+    }
+    return model.fit(X, Y, comm=comm, **given, **options).history
+
+
+def failing(y: np.ndarray, pred: np.ndarray) -> float:
+    raise OSError("no more")
+
+
 class OnRank(bp.Callback):
     """Calls a function on one rank, at the end of an epoch."""
 
@@ -130,6 +151,13 @@ def scenarios(comm: Any, folder: Path) -> dict[str, Any]:
         model.fit(X, Y, epochs=3, batch_size=32, sample_weight=WEIGHT, comm=comm, reproducible=True)
         found[f"bits {dtype}"] = digest(model)
 
+    found["metrics"] = measured(comm)
+    found["exact metrics"] = measured(comm, reproducible=True)
+    try:
+        dense(metrics=[failing]).fit(X, Y, batch_size=32, comm=comm)
+    except (OSError, RuntimeError) as error:
+        found["a metric fails"] = f"{type(error).__name__}: {error}"
+
     for kind in ("dense", "images"):
         found[f"synchronized {kind}"] = synchronized(comm, kind)
     found["synchronized errors"] = []
@@ -171,6 +199,12 @@ def scenarios(comm: Any, folder: Path) -> dict[str, Any]:
         model = bp.load(name)
         model.fit(X, Y, sample_weight=WEIGHT, epochs=15, comm=comm, resume=True)
         found["resumed"] = model.engine.flat.params.tolist()
+        model = bp.load(name)
+        model.metrics = ["f1"]
+        try:
+            model.fit(X, Y, sample_weight=WEIGHT, epochs=15, comm=comm, resume=True)
+        except ValueError as error:
+            found["metrics within an epoch"] = f"{type(error).__name__}: {error}"
 
     model = traced()
     model.fit(X, X[:, :3], comm=comm, batch_size=32, epochs=2)

@@ -13,7 +13,7 @@ import pytest
 
 import backpass as bp
 from helpers.processes import ENVIRONMENT, TESTS
-from helpers.together import WEIGHT, X, Y, dense, normalised, synchronized, traced, train
+from helpers.together import WEIGHT, X, Y, dense, measured, normalised, synchronized, traced, train
 
 MPIEXEC = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}:{ENVIRONMENT.get('PATH', '')}")
 pytest.importorskip("mpi4py", reason="mpi4py is not installed")
@@ -60,6 +60,42 @@ def test_the_weights_of_one_process(found: dict[int, list[dict[str, Any]]], rank
         assert one["weights"] == found[ranks][0]["weights"]
         for name, values in history.history.items():
             np.testing.assert_allclose(one["history"][name], values, rtol=1e-9)
+
+
+@pytest.mark.parametrize("ranks", COUNTS)
+def test_metrics_are_those_of_all_rows(found: dict[int, list[dict[str, Any]]], ranks: int) -> None:
+    alone = measured()
+    assert [*alone] == [
+        "loss",
+        "accuracy",
+        "f1",
+        "top_2",
+        "confidence",
+        "val_loss",
+        "val_accuracy",
+        "val_f1",
+        "val_top_2",
+        "val_confidence",
+        "lr",
+    ]
+    for one in found[ranks]:
+        assert [*one["metrics"]] == [*alone]
+        for name, values in alone.items():
+            np.testing.assert_allclose(one["metrics"][name], values, rtol=1e-9)
+        assert one["metrics"] == found[ranks][0]["metrics"]
+        assert one["exact metrics"] == found[1][0]["exact metrics"]
+
+
+@pytest.mark.parametrize("ranks", COUNTS)
+def test_a_metric_that_fails_ends_all(found: dict[int, list[dict[str, Any]]], ranks: int) -> None:
+    for rank, one in enumerate(found[ranks]):
+        assert one["a metric fails"] == (
+            "OSError: no more" if not rank else "RuntimeError: rank 0 failed: OSError: no more"
+        )
+        interrupted = one["metrics within an epoch"]
+        assert interrupted.startswith(
+            "ValueError: metrics is ['f1'], but the run was interrupted within an epoch"
+        )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -211,7 +247,6 @@ def test_what_ranks_cannot_train_is_refused() -> None:
     for model, data, message in (
         (dense(), ([(X, Y)],), "comm is given, but X are chunks"),
         (bp.Model(outputs, own), (X, Y), "comm is given, but the loss is a callable"),
-        (dense(metrics=["auc"]), (X, Y), "comm is given, but the model has metrics"),
     ):
         with pytest.raises(ValueError, match=message):
             model.fit(*data, comm=MPI.COMM_SELF)

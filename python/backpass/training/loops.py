@@ -22,6 +22,7 @@ from ..system.exclusive import switched
 from ..system.signals import deliver, held, opened
 
 if TYPE_CHECKING:
+    from .measured import Seen
     from .recorder import Recorder
     from .short_epochs import ShortEpochs
 
@@ -172,12 +173,13 @@ class BatchLoop:
 
     def measured(self) -> dict[str, float]:
         """These metrics, of the rows of the epoch so far: of the outputs that their steps began with."""
-        if not self.recorder:
-            return {}
+        return self._measured(self.recorder.seen(self.position().rows)) if self.recorder else {}
+
+    def _measured(self, seen: "Seen") -> dict[str, float]:
         from .measured import measured
 
+        assert self.recorder is not None
         inputs = self.feed.inputs.specs(1, self.engine.dtype)
-        seen = self.recorder.seen(self.position().rows)
         return opened(measured, self.engine, self.recorder.metrics, inputs, seen)
 
     def ahead(self, first: int, epochs: int) -> None:

@@ -22,6 +22,15 @@ class Seen(NamedTuple):
     weight: np.ndarray | None
     lengths: dict[int, np.ndarray]
 
+    def ordered(self, order: np.ndarray) -> "Seen":
+        """The rows in another order."""
+        return Seen(
+            on_each(lambda array: array[order], self.pred),
+            on_each(lambda array: array[order], self.target),
+            None if self.weight is None else self.weight[order],
+            {steps: lengths[order] for steps, lengths in self.lengths.items()},
+        )
+
     @classmethod
     def joined(cls, several: Sequence["Seen"]) -> "Seen":
         """The rows of several data sets of one shape, one behind the other; where one has lengths, all steps of others count."""

@@ -9,12 +9,13 @@ from typing import NoReturn
 import numpy as np
 
 from ..backends import Executor
-from ..data.feed import Feed
+from ..data.feed import Feed, Position
 from ..data.order import Order
 from ..data.targets import target_of
 from ..engine.engine import Engine
 from ..engine.nonfinite import check_weights, raise_non_finite
 from ..engine.plans import PlanCache
+from ..engine.run import Run
 from ..engine.step import loss_and_gradients, metric, update
 from ..errors import NonFiniteError
 from ..program.meeting import cut
@@ -23,6 +24,7 @@ from ..system.exclusive import switched
 from ..system.memory import aligned
 from ..system.signals import deliver, held
 from .loops import SLICE_SECONDS, EpochLoop
+from .measured import Seen
 from .ranks import Flags, sum_in_order
 from .together import SUMS, Together
 
@@ -43,6 +45,8 @@ class ParallelLoop(EpochLoop):
         # Counts shards, so that no two draw the same random numbers.
         self.shard_step = aligned((1,), np.int64)
         self.loss, self.count = aligned((1,), np.float64), aligned((1,), np.float64)
+        # Where in the order of an epoch the rows are that the recorder has.
+        self._places: list[np.ndarray] = []
         self.plan: BackwardPlan | None = None
         # What each shard of this rank adds; of a single one that is what the rank sends.
         sums, each = self.ranks.sent[: -len(Flags._fields)], self.ranks.shards // self.ranks.size
@@ -70,6 +74,8 @@ class ParallelLoop(EpochLoop):
         self.updates = {size: self.update(size) for size in self._sizes}
         mixed = any(plan.targets for _, plan in self.passes.values())
         self._metric = None if mixed else engine.loss.metric
+        if mixed:
+            self.recorder = None
 
     def shard_pass(self, rows: int) -> tuple[list[Executor], BackwardPlan]:
         """What computes loss, gradient and statistics of a shard of so many rows, before, between and behind its meetings."""
@@ -86,6 +92,7 @@ class ParallelLoop(EpochLoop):
             *feed.read(loss_and_gradients(plan), plan),
             *plan.kept,
             *metric(plan, engine, feed.correct),
+            *(self.recorder.instructions(plan) if self.recorder and not plan.targets else ()),
         ]
         return [engine.backend.compile(part) for part in cut(instructions, plan.meetings)], plan
 
@@ -109,6 +116,32 @@ class ParallelLoop(EpochLoop):
 
     def agree(self) -> None:
         self.together.agree()
+
+    def begin(self, number: int, position: Position) -> None:
+        super().begin(number, position)
+        self._places.clear()
+
+    def go_on(self, run: Run) -> None:
+        if self.recorder and run.position.rows:
+            raise ValueError(
+                f"metrics is {self.recorder.metrics.given!r:.80}, but the run was interrupted within an epoch, whose outputs each"
+                " rank had for itself: leave them out until it is over"
+            )
+        run.outputs = {}
+
+    def measured(self) -> dict[str, float]:
+        """Of the rows of all ranks, in the order of the epoch, by rank 0."""
+        if not self.recorder:
+            return {}
+        self.ranks.meet(Flags())
+        places = np.concatenate([np.empty(0, np.int64), *self._places])
+        told = self.ranks.gather((self.recorder.seen(len(places)), places))
+        found = {}
+        if told:
+            order = np.argsort(np.concatenate([places for _, places in told]), kind="stable")
+            found = self._measured(Seen.joined([seen for seen, _ in told]).ordered(order))
+        self.ranks.meet(Flags())
+        return dict(self.ranks.share(found))
 
     def train(self, rows: int, pace: Callable[[], int]) -> Iterator[None]:
         engine = self.engine
@@ -189,6 +222,8 @@ class ParallelLoop(EpochLoop):
             if meeting is not None:
                 weight = float(self.plan.count[0])
                 meeting.hear(self.ranks.add_up(meeting.tell(weight)), weight)
+        if self.recorder:
+            self._places.append(np.arange(start, start + rows))
         count = float(self.plan.count[0])
         place = len(grads)
         np.multiply(grads, count, out=out[:place])

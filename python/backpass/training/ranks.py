@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import NonFiniteError
 
-NEEDED = ("Allgather", "Allreduce", "Dup", "Free", "Get_rank", "Get_size", "allgather", "bcast")
+NEEDED = ("Allgather", "Allreduce", "Dup", "Free", "Get_rank", "Get_size", "allgather", "bcast", "gather")
 # The parts of a batch whose gradients are added in a fixed order where a run is reproducible.
 SHARDS = 4
 
@@ -126,6 +126,10 @@ class Ranks:
         """The sums of the flags alone."""
         self.sent[:] = 0
         return self.sum(flags)
+
+    def gather(self, value: Any) -> list[Any]:
+        """What all ranks give, on rank 0; nothing on the others. Ranks have met just before."""
+        return self.comm.gather(value) or []
 
     def share(self, value: Any) -> Any:
         """What rank 0 gives. Ranks have met just before, so that none has failed."""

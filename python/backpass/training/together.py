@@ -34,7 +34,6 @@ def check_trainable(engine: Engine, X: Any, y: Any) -> None:
         "the loss is a callable": engine.loss_function is not None,
         "the network has several outputs": isinstance(engine.builtin_loss, OutputLosses),
         "a table of the network has sparse=True": bool(engine.flat.sparse),
-        "the model has metrics": engine.metrics is not None,
     }
     for what, found in refused.items():
         if found:
@@ -64,6 +63,7 @@ class Together:
         parts = {"the network": engine.net, "loss": engine.loss, "optimizer": engine.optimizer}
         same: dict[str, Any] = {
             **{name: without_addresses(repr(part)) for name, part in parts.items()},
+            "metrics": str(engine.metrics.named()) if engine.metrics else "",
             "dtype": engine.dtype.name, "seed": engine.seed, "precision": engine.precision,
             "the number of steps before": int(engine.step_count[0]),
             "the checksum of the weights": zlib.crc32(engine.flat.params.data),
