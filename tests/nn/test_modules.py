@@ -454,3 +454,48 @@ def test_a_list_of_parameters() -> None:
         weights[3]
     with pytest.raises(TypeError, match="data is 'a', expected an array of numbers"):
         nn.ParameterList(["a"])
+
+
+@once
+def test_what_bodies_of_pytorch_write() -> None:
+    class Body(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.add_module("cell", nn.GRUCell(3, 4))
+            self.register_parameter("scale", nn.Parameter(bp.ones(4, dtype=bp.float32, device="cpu")))
+            self.register_parameter("shift", None)
+
+        def forward(self, x: Any) -> Any:
+            h = bp.zeros(x.size(0), 4, device=x.device, dtype=x.dtype)
+            for t in range(x.size(1)):
+                h = self.cell(x[:, t], h)
+            assert self.shift is None
+            return (self.scale * h + x.new_zeros(4) + x.new_ones(1)).type_as(x)
+
+    model = bp.Model(Body(), "mse")
+    assert {"scale", "cell.weight_ih"} <= {*model.state_dict()}
+    assert model.fit(np.ones((5, 2, 3)), np.ones((5, 4)), epochs=1).history["loss"][0] > 0
+
+
+@once
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: nn.Linear(2, 2).add_module("a", 3), "add_module: module is 3"),
+        (lambda: nn.Linear(2, 2).register_parameter("a", np.ones(3)), "register_parameter: param is"),
+        (lambda: bp.zeros(2, device="cuda"), "device is 'cuda', expected 'cpu'"),
+        (lambda: nn.Sequential({"a": nn.ReLU()}), r"layer 0 is a dict, expected .*layers.values\(\)"),
+    ],
+)
+def test_what_is_refused_by_name(call: Callable[[], Any], message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        call()
+
+
+@once
+@pytest.mark.parametrize("name", ["train", "eval", "to", "cuda", "zero_grad", "double"])
+def test_what_training_loops_call(name: str) -> None:
+    with pytest.raises(
+        AttributeError, match=f"no attribute '{name}': (leave it out|the dtype is the model's)"
+    ):
+        getattr(nn.Linear(2, 2), name)

@@ -7,7 +7,7 @@ import pytest
 
 import backpass as bp
 from backpass import nn, optim
-from helpers.backends import BACKENDS
+from helpers.backends import BACKENDS, once
 
 
 def refused(call: Any) -> str:
@@ -218,3 +218,49 @@ def test_lengths_are_checked_before_a_step(lengths: Any) -> None:
     before = model.state_dict()
     assert "lengths" in refused(lambda: model.step(X, y, lengths=np.array(lengths)))
     assert all(np.array_equal(before[key], value) for key, value in model.state_dict().items())
+
+
+STATES: dict[str, Any] = {
+    "no state": lambda net, x: net.lstm(x)[0][:, -1],
+    "the last layer": lambda net, x: net.lstm(x)[1][0][-1],
+    "two layers": lambda net, x: bp.cat([net.lstm(x)[1][0][0], net.lstm(x)[1][1][-1]], 1)[:, :4],
+    "unbound": lambda net, x: net.lstm(x)[1][0].unbind(0)[1],
+    "of another": lambda net, x: net.lstm(x[:, :2], net.lstm(x)[1])[0][:, -1],
+    "zeros": lambda net, x: net.lstm(x, (bp.zeros(2, x.size(0), 4), bp.ones(2, x.size(0), 4)))[0][:, 0],
+    "cells": lambda net, x: net.cell(x[:, 0], (bp.zeros(x.size(0), 4), bp.zeros(x.size(0), 4)))[0],
+    "a loop": lambda net, x: net.mix(net.mix(bp.zeros(x.size(0), 4)).tanh() + net.narrow(x[:, 1])),
+}
+TOGETHER: dict[str, Any] = {
+    "all layers": lambda net, x: net.lstm(x)[1][0].permute(1, 0, 2).reshape(x.size(0), 8),
+    "states that differ": lambda net, x: net.lstm(x, (np.arange(8.0 * len(x)).reshape(2, -1, 4),) * 2)[0][
+        :, 0
+    ],
+}
+
+
+def with_states(function: Any) -> bp.Model:
+    class Network(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm, self.cell = nn.LSTM(3, 4, num_layers=2), nn.LSTMCell(3, 4)
+            self.mix, self.narrow = nn.Linear(4, 4), nn.Linear(3, 4)
+
+        def forward(self, x: Any) -> Any:
+            return function(self, x)
+
+    return bp.Model(Network(), "mse", dtype="float64", seed=1)
+
+
+@once
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", [*STATES, *TOGETHER])
+def test_states_in_a_forward_keep_the_rows_apart(name: str) -> None:
+    """Else a network cannot be trained by ranks, exported to C, or predict in passes."""
+    model = with_states((STATES | TOGETHER)[name])
+    x = np.random.default_rng(0).standard_normal((7, 5, 3))
+    whole = model.predict(x)
+    assert any(plan.whole_batch for plan in model.engine.plans.plans.values()) == (name in TOGETHER)
+    if name in STATES:
+        np.testing.assert_allclose(
+            whole, np.concatenate([model.predict(x[i : i + 1]) for i in range(7)]), rtol=0, atol=1e-14
+        )

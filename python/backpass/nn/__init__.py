@@ -173,13 +173,19 @@ ELSEWHERE = {
     "AveragePooling1D": "nn.AvgPool1d(kernel_size)", "AveragePooling2D": "nn.AvgPool2d(kernel_size)",
     "GlobalAveragePooling1D": "nn.GlobalAvgPool()", "GlobalAveragePooling2D": "nn.GlobalAvgPool()",
     "GlobalMaxPooling1D": "nn.GlobalMaxPool()", "GlobalMaxPooling2D": "nn.GlobalMaxPool()",
+    **{name: f"F.{name.lower()}(x) in the forward of an nn.Module" for name in (
+        "CELU", "Hardsigmoid", "Hardswish", "Hardtanh", "LogSigmoid", "Mish", "ReLU6", "SELU", "Softsign",
+    )},
+    "Unflatten": "x.reshape(...) in the forward of an nn.Module",
+    "PReLU": "bp.where(x > 0, x, self.slope * x) in the forward of an nn.Module, with self.slope = nn.Parameter(...)",
+    "Bilinear": "bp.einsum('bi,oij,bj->bo', a, self.weight, b) in the forward of an nn.Module",
     "Add": "nn.Residual(...)", "Input": "no layer: the first one names in_features",
 }  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    if name == "functional":
-        return import_module(".functional", __name__)
+    if name in ("functional", "init"):
+        return import_module(f".{name}", __name__)
     if name in LATE:
         return late(__name__, name, LATE[name])
     raise missing(__name__, name, __all__, ELSEWHERE)

@@ -35,6 +35,11 @@ class Sequential(Module):
                 "Sequential: layers is a list, expected the layers themselves: nn.Sequential(*layers)"
             )
         for i, layer in enumerate(layers):
+            if isinstance(layer, Mapping):
+                raise TypeError(
+                    f"Sequential: layer {i} is a dict, expected the layers themselves: nn.Sequential(*layers.values()), named"
+                    " 0, 1, ..., or an nn.Module with a forward"
+                )
             if not isinstance(layer, Module):
                 described = f"the class {layer.__name__}" if isinstance(layer, type) else repr(layer)
                 raise TypeError(f"Sequential: layer {i} is {described:.80}, expected a backpass.nn layer")

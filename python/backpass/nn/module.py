@@ -93,6 +93,14 @@ class Module(Tree, ArgumentChecks):
         "load_state_dict": "it is the model's: model.load_state_dict(state)",
         "device": "backpass trains on the CPU",
         "dtype": "the dtype is the model's: bp.Model(..., dtype='float64')",
+        "train": "leave it out: model.fit trains, and model.predict does not",
+        "eval": "leave it out: model.predict does not train",
+        "zero_grad": "leave it out: each step has gradients of its own",
+        "to": "leave it out: backpass trains on the CPU",
+        "cpu": "leave it out: backpass trains on the CPU",
+        "cuda": "leave it out: backpass trains on the CPU",
+        "float": "the dtype is the model's: bp.Model(..., dtype='float32')",
+        "double": "the dtype is the model's: bp.Model(..., dtype='float64')",
     }
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -159,6 +167,18 @@ class Module(Tree, ArgumentChecks):
             raise TypeError(f"register_buffer: array is {array!r:.80}, expected an array of numbers")
         self._expect_no_model(name)
         self.starts[name] = (values.shape, values)
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Set a parameter as an attribute; None leaves it out."""
+        if param is not None and not isinstance(param, Parameter):
+            raise TypeError(f"register_parameter: param is {param!r:.60}, expected an nn.Parameter or None")
+        setattr(self, name, param)
+
+    def add_module(self, name: str, module: Module) -> None:
+        """Set a module as an attribute."""
+        if not isinstance(module, Module):
+            raise TypeError(f"add_module: module is {module!r:.60}, expected a module")
+        setattr(self, name, module)
 
     def parameter(
         self,

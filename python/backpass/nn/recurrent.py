@@ -13,12 +13,13 @@ import numpy as np
 from ..ops import Op, gru_forward, linear_forward, lstm_forward, rnn_forward
 from ..program import Builder, Tensor
 from ..program.carried import NotStepwise
-from ..program.functions import stack
-from ..program.symbolic import SymbolicTensor
+from ..program.operands import constant
+from ..program.symbolic import SymbolicTensor, are_alike
 from ..program.trace import innermost
 from ..program.views import cat
 from .dropout import dropped
 from .initial_weights import INIT, InitName
+from .last_states import LastStates
 from .module import Module
 from .sequences import batch_first_only, layer_count
 from .tracing import expect_part_of_model
@@ -93,12 +94,20 @@ class RecurrentWeights(Module):
             raise TypeError(f"{self!r}: hx is a {type(hx).__name__}, expected a tensor of shape {shape}")
         if len(given) != len(self.states):
             raise TypeError(f"{self!r}: hx is {hx!r:.60}, expected the tensors (h_0, c_0)")
+        given = tuple(self._state(state) if isinstance(state, np.ndarray) else state for state in given)
         for state in given:
             if not isinstance(state, SymbolicTensor):
                 raise TypeError(f"{self!r}: hx holds {state!r:.60}, expected a tensor of forward")
             if state.shape != shape:
                 raise ValueError(f"{self!r}: hx has shape {state.shape}, expected {shape}")
         return tuple(given)
+
+    def _state(self, array: np.ndarray) -> SymbolicTensor:
+        """A constant: (N, H), or (layers, N, H). Where its rows differ, rows of the batch depend on their place in it."""
+        builder = innermost().builder
+        if not are_alike(array.swapaxes(0, -2)):
+            builder.whole_batch = True
+        return constant(builder, array)
 
 
 def one_direction(
@@ -232,7 +241,7 @@ class Recurrent(RecurrentWeights):
             first = [tuple(state[layer].tensor for state in given) for layer in range(layers)]
         y, last = self.run(trace.builder, input._number, first)
         output = input._next(self.chosen(trace.builder, y, last))
-        ends = tuple(stack([input._next(states[k]) for states in last], 0) for k in range(len(self.states)))
+        ends = tuple(LastStates([input._next(states[k]) for states in last]) for k in range(len(self.states)))
         return output, ends if len(ends) > 1 else ends[0]
 
 

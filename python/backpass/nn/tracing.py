@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..program import Builder, Several, Tensor, address, on_each, parts_of
+from ..program.operands import in_rows
 from ..program.symbolic import SymbolicTensor
 from ..program.trace import current, innermost, located, tracing, within
 from ..program.views import permute
@@ -98,11 +99,13 @@ def expect_part_of_model(module: Any) -> None:
 
 
 def _taken(module: Any, builder: Builder, value: Any, kind: str) -> SymbolicTensor:
-    """An input of a layer within `forward`: a tensor, or an array of indices, which is a constant."""
+    """An input of a layer within `forward`: a tensor, or an array, which is a constant."""
     if isinstance(value, SymbolicTensor):
         return value
-    array = np.asarray(value) if kind == "index" and isinstance(value, np.ndarray | list) else None
-    if array is None or array.dtype.kind not in "iu":
+    array = np.asarray(value) if isinstance(value, np.ndarray | list) else None
+    if kind == "number" and array is not None and array.ndim and array.dtype.kind in "fiub":
+        return in_rows(builder, array)
+    if kind != "index" or array is None or array.dtype.kind not in "iu":
         raise TypeError(f"{module!r} was called with {value!r:.60}, expected a tensor of forward")
     return SymbolicTensor(builder, Tensor(array.astype(np.int64)))
 

@@ -144,6 +144,9 @@ def _method(name: str) -> Callable[..., Any]:
     return function
 
 
+# Dtypes, for `dtype=` where arrays are made.
+float32, float64, int64, long = np.float32, np.float64, np.int64, np.int64
+
 # Functions that are methods of tensors as well.
 METHODS = (
     "abs", "sign", "sqrt", "rsqrt", "exp", "expm1", "log", "log1p", "sin", "cos", "erf", "relu", "sigmoid", "tanh", "square",
@@ -156,7 +159,7 @@ globals().update({name: _method(name) for name in METHODS})
 
 # What `bp` shows of them.
 NAMES = (
-    *METHODS, "addmm", "diag",
+    *METHODS, "float32", "float64", "int64", "long", "addmm", "diag",
     "cat", "stack", "split", "chunk", "where", "minimum", "maximum", "matmul", "bmm", "outer", "einsum", "randn_like",
     "zeros_like", "ones_like", "full_like", "zeros", "ones", "full", "eye", "arange", "linspace", "tensor", "tril", "triu",
 )  # fmt: skip

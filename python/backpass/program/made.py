@@ -6,40 +6,54 @@ from typing import Any
 import numpy as np
 
 
+def _placed(device: Any) -> None:
+    if device not in (None, "cpu"):
+        raise ValueError(f"device is {device!r:.60}, expected 'cpu': backpass trains on the CPU")
+
+
 def _sizes(sizes: tuple[Any, ...]) -> tuple[int, ...]:
     return tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], tuple | list) else sizes
 
 
-def zeros(*size: Any) -> np.ndarray:
+def zeros(*size: Any, dtype: Any = None, device: Any = None) -> np.ndarray:
     """An array of zeros: a constant where it meets a tensor."""
-    return np.zeros(_sizes(size))
+    _placed(device)
+    return np.zeros(_sizes(size), dtype or np.float64)
 
 
-def ones(*size: Any) -> np.ndarray:
+def ones(*size: Any, dtype: Any = None, device: Any = None) -> np.ndarray:
     """An array of ones: a constant where it meets a tensor."""
-    return np.ones(_sizes(size))
+    _placed(device)
+    return np.ones(_sizes(size), dtype or np.float64)
 
 
-def full(size: int | Sequence[int], fill_value: float) -> np.ndarray:
+def full(
+    size: int | Sequence[int], fill_value: float, *, dtype: Any = None, device: Any = None
+) -> np.ndarray:
     """An array whose elements are all fill_value: a constant where it meets a tensor."""
-    return np.full(size, float(fill_value))
+    _placed(device)
+    return np.full(size, fill_value, dtype or np.float64)
 
 
-def eye(n: int, m: int | None = None) -> np.ndarray:
+def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None) -> np.ndarray:
     """An array with ones on its diagonal, else zeros: a constant where it meets a tensor."""
-    return np.eye(n, m)
+    _placed(device)
+    return np.eye(n, m, dtype=dtype or np.float64)
 
 
-def arange(*bounds: float) -> np.ndarray:
+def arange(*bounds: float, dtype: Any = None, device: Any = None) -> np.ndarray:
     """An array of numbers from start to end: a constant where it meets a tensor."""
-    return np.arange(*bounds)
+    _placed(device)
+    return np.arange(*bounds, dtype=dtype)
 
 
-def linspace(start: float, end: float, steps: int) -> np.ndarray:
+def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None) -> np.ndarray:
     """An array of so many numbers from start to end, both included: a constant where it meets a tensor."""
-    return np.linspace(start, end, steps)
+    _placed(device)
+    return np.linspace(start, end, steps, dtype=dtype or np.float64)
 
 
-def tensor(data: Any) -> np.ndarray:
+def tensor(data: Any, *, dtype: Any = None, device: Any = None) -> np.ndarray:
     """An array of the numbers in data: a constant where it meets a tensor of forward."""
-    return np.array(data)
+    _placed(device)
+    return np.array(data, dtype)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from .builder import Builder
-from .symbolic import SymbolicTensor, operand
+from .symbolic import SymbolicTensor, are_alike, operand
 from .tensor import Tensor
 
 
@@ -22,3 +22,9 @@ def constant(builder: Builder, value: Any) -> SymbolicTensor:
     tensor = operand(builder, np.asarray(value))
     assert isinstance(tensor, Tensor)
     return SymbolicTensor(builder, tensor)
+
+
+def in_rows(builder: Builder, value: Any) -> SymbolicTensor:
+    """An array in the place of a tensor with a row for each row of the batch: what it gives a row where all are alike."""
+    tensor = constant(builder, value)
+    return SymbolicTensor(builder, tensor.tensor, 1 if are_alike(np.asarray(value)) else 0)

@@ -13,6 +13,7 @@ from .arithmetic import elementwise
 from .builder import Builder
 from .integers import KNOWN as INTEGER_FUNCTIONS
 from .integers import are_integral, chosen, computed, truncated
+from .made import ones, zeros
 from .products import matmul
 from .reducing import Reducing
 from .tensor import Tensor
@@ -63,6 +64,18 @@ class SymbolicTensor(Reducing):
         return self if self.dtype == np.int64 else self._next(truncated(self.builder, self.tensor))
 
     int = long
+
+    def new_zeros(self, *size: Any, dtype: Any = None, device: Any = None) -> np.ndarray:
+        """An array of zeros: a constant where it meets a tensor."""
+        return zeros(*size, dtype=dtype, device=device)
+
+    def new_ones(self, *size: Any, dtype: Any = None, device: Any = None) -> np.ndarray:
+        """An array of ones: a constant where it meets a tensor."""
+        return ones(*size, dtype=dtype, device=device)
+
+    def type_as(self, other: SymbolicTensor) -> SymbolicTensor:
+        """x as indices where the other tensor holds some, else as numbers."""
+        return self.long() if other.dtype == np.int64 else self.float()
 
     def to(self, dtype: Any) -> SymbolicTensor:
         """x as indices where dtype is one of integers, as numbers of the model's dtype where it is one of floats."""
@@ -157,13 +170,19 @@ def of_several(
     tensors = [value for value in operands if isinstance(value, SymbolicTensor) and value.per_row]
     in_place = [value.ndim == len(shape) and value.shape[0] == shape[0] for value in tensors]
     # Constants with a row for each row of the batch depend on where in the batch a row is.
-    fixed = [np.shape(value) for value in operands if not isinstance(value, SymbolicTensor)]
+    arrays = [np.asarray(value) for value in operands if not isinstance(value, SymbolicTensor)]
+    fixed = [array.shape for array in arrays if not are_alike(array)]
     fixed += [value.shape for value in operands if isinstance(value, SymbolicTensor) and not value.per_row]
     by_row = any(len(size) == len(shape) and size[0] == shape[0] != 1 for size in fixed if size)
     if tensors and (not all(in_place) or by_row):
         builder.whole_batch = True
         return SymbolicTensor(builder, y)
     return SymbolicTensor(builder, y, tensors[0].per_row if tensors else 0)
+
+
+def are_alike(rows: np.ndarray) -> bool:
+    """Whether an array has the same for each row, as zeros of the size of a batch have."""
+    return rows.ndim > 0 and bool((rows == rows[:1]).all())
 
 
 def product(builder: Builder, a: Any, b: Any) -> SymbolicTensor:

@@ -52,6 +52,11 @@ class SymbolicBase:
     def dtype(self) -> np.dtype[Any]:
         return self.tensor.array.dtype
 
+    @property
+    def device(self) -> str:
+        """ "cpu": for `device=x.device` where arrays are made."""
+        return "cpu"
+
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the size of one dimension."""
         return self.shape if dim is None else self.shape[self._axis(dim)]
