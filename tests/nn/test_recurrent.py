@@ -189,7 +189,7 @@ def test_refused(call: Any, message: str) -> None:
     assert message in refused(call)
 
 
-@pytest.mark.parametrize("state", ["wrong shape", "one of two", "an array"])
+@pytest.mark.parametrize("state", ["wrong shape", "one of two", "a short array", "a number"])
 def test_states_are_checked(state: str) -> None:
     class Net(nn.Module):
         def __init__(self) -> None:
@@ -198,15 +198,16 @@ def test_states_are_checked(state: str) -> None:
 
         def forward(self, x: Any) -> Any:
             h = x[:, 0, :1].expand(x.shape[0], 4).unsqueeze(0)
-            given: Any = {"wrong shape": (h[:, :, :3], h), "one of two": (h,), "an array": (np.zeros(3), h)}[
-                state
-            ]
-            return self.rnn(x, given)[0]
+            given: dict[str, Any] = {
+                "wrong shape": (h[:, :, :3], h), "one of two": (h,), "a short array": (np.zeros(3), h), "a number": (0.0, h),
+            }  # fmt: skip
+            return self.rnn(x, given[state])[0]
 
     message = {
         "wrong shape": "hx has shape (1, 3, 3), expected (1, 3, 4)",
         "one of two": "(h_0, c_0)",
-        "an array": "hx holds",
+        "a short array": "hx has shape (3,), expected (1, 3, 4)",
+        "a number": "hx holds 0.0, expected a tensor of forward, or an array",
     }
     assert message[state] in refused(lambda: bp.Model(Net(), "mse").predict(np.zeros((2, T, I))))
 

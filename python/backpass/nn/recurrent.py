@@ -94,13 +94,14 @@ class RecurrentWeights(Module):
             raise TypeError(f"{self!r}: hx is a {type(hx).__name__}, expected a tensor of shape {shape}")
         if len(given) != len(self.states):
             raise TypeError(f"{self!r}: hx is {hx!r:.60}, expected the tensors (h_0, c_0)")
-        given = tuple(self._state(state) if isinstance(state, np.ndarray) else state for state in given)
         for state in given:
-            if not isinstance(state, SymbolicTensor):
-                raise TypeError(f"{self!r}: hx holds {state!r:.60}, expected a tensor of forward")
+            if not isinstance(state, SymbolicTensor | np.ndarray):
+                raise TypeError(
+                    f"{self!r}: hx holds {state!r:.60}, expected a tensor of forward, or an array"
+                )
             if state.shape != shape:
                 raise ValueError(f"{self!r}: hx has shape {state.shape}, expected {shape}")
-        return tuple(given)
+        return tuple(self._state(state) if isinstance(state, np.ndarray) else state for state in given)
 
     def _state(self, array: np.ndarray) -> SymbolicTensor:
         """A constant: (N, H), or (layers, N, H). Where its rows differ, rows of the batch depend on their place in it."""
