@@ -118,6 +118,7 @@ if importlib.util.find_spec("matplotlib"):
     BY_NAME |= {group: (*BY_NAME.get(group, ()), *names) for group, names in PLOTS.items()}
 if not importlib.util.find_spec("tensorboardX"):
     BY_NAME["bp"] = tuple(name for name in BY_NAME["bp"] if name != "TensorBoard")
+    NOT_ATTACKED["bp.TensorBoard"] = "needs tensorboardX, which is not installed"
 for group, names in BY_NAME.items():
     CALLABLES |= {f"{group}.{name}": getattr(OWNERS[group], name) for name in names}
 
