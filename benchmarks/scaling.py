@@ -57,7 +57,7 @@ def constants(found: dict[str, Any]) -> dict[str, Any]:
         sum_us, byte = line([float(size) for size in sizes], [each["ours_us"] for each in sizes.values()])
         each = {"sum_us": sum_us, "us_per_byte": byte, "shared": max(1.0, int(number) / found["cores"])}
         fixed, rest, weights = [], [], []
-        for name in networks.keys() & FITTED:
+        for name in (name for name in networks if name in FITTED):
             for batch, measured in found["steps"][name]["us"][number].items():
                 fixed.append(networks[name]["fixed_us"])
                 rest.append(

@@ -40,6 +40,22 @@ def test_values_and_slopes(name: str, backend: Backend) -> None:
     np.testing.assert_allclose(slopes[:, :-1], x.grad.numpy()[:, :-1], rtol=limit, atol=1e-14)
 
 
+def test_saturated_probabilities_have_a_loss_and_no_nan() -> None:
+    """A sigmoid in float32 gives 0 and 1 exactly."""
+    torch = torch_peer().torch
+    x, y = np.array([[0.0, 0, 1, 1, 0.5]]), np.array([[0.0, 1, 0, 1, 0.3]])
+
+    class Network(nn.Module):
+        def forward(self, x):
+            return F.binary_cross_entropy(x, y, "none")
+
+    model = bp.Model(Network(), dtype="float64")
+    ours = model.forward(x, training=True)
+    theirs = torch.nn.functional.binary_cross_entropy(torch.tensor(x), torch.tensor(y), reduction="none")
+    np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-12, atol=0)
+    np.testing.assert_allclose(model.backward(np.ones_like(x)), [[1, 0, 0, -1, 0.8]], rtol=1e-12, atol=0)
+
+
 CLASSES = np.array([0, 3, 1, -100, 2, 2])
 WEIGHT = [1.0, 2.0, 0.5, 0.0]
 RNG = np.random.default_rng(5)

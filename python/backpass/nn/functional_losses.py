@@ -16,6 +16,11 @@ def _reduced(each: SymbolicTensor, reduction: str) -> SymbolicTensor:
     return each if reduction == "none" else each.mean() if reduction == "mean" else each.sum()
 
 
+def _weighed(each: SymbolicTensor, counts: SymbolicTensor, reduction: str) -> SymbolicTensor:
+    """Reduced, with the mean by what each row counts."""
+    return each.sum() / counts.sum() if reduction == "mean" else _reduced(each, reduction)
+
+
 def mse_loss(x: SymbolicTensor, target: Any, reduction: str = "mean") -> SymbolicTensor:
     """(x - target)²."""
     return _reduced((x - target).square(), reduction)
@@ -51,8 +56,7 @@ def nll_loss(
     target = _classes(x, target)
     counted = target != ignore_index
     counts = _counts(target, counted, weight, x.shape[-1])
-    each = where(counted, -_at_class(x, target) * counts, 0.0)
-    return each.sum() / counts.sum() if reduction == "mean" else _reduced(each, reduction)
+    return _weighed(where(counted, -_at_class(x, target) * counts, 0.0), counts, reduction)
 
 
 def cross_entropy(
@@ -75,18 +79,14 @@ def cross_entropy(
         shares = target * (1 - label_smoothing) + label_smoothing / classes
         each = -(logs * shares * (1.0 if weight is None else weight)).sum(-1)
         return _reduced(each, reduction)
-    of_class = nll_loss(logs, target, reduction, ignore_index, weight=weight)
     if not label_smoothing:
-        return of_class
+        return nll_loss(logs, target, reduction, ignore_index, weight=weight)
     target = _classes(x, target)
     counted = target != ignore_index
-    spread = -(logs if weight is None else logs * weight).sum(-1)
-    spread = where(counted, spread, 0.0)
-    if reduction == "mean":
-        spread = spread.sum() / _counts(target, counted, weight, classes).sum()
-    else:
-        spread = _reduced(spread, reduction)
-    return (1 - label_smoothing) * of_class + label_smoothing / classes * spread
+    of_class = nll_loss(logs, target, "none", ignore_index, weight=weight)
+    of_all = where(counted, -(logs if weight is None else logs * weight).sum(-1), 0.0)
+    each = (1 - label_smoothing) * of_class + label_smoothing / classes * of_all
+    return _weighed(each, _counts(target, counted, weight, classes), reduction)
 
 
 def binary_cross_entropy_with_logits(
@@ -98,8 +98,7 @@ def binary_cross_entropy_with_logits(
 
 def binary_cross_entropy(x: SymbolicTensor, target: Any, reduction: str = "mean") -> SymbolicTensor:
     """-(target log x + (1 - target) log(1 - x)) of probabilities x; no logarithm counts less than -100."""
-    right, wrong = x.log().clamp(min=-100.0), (1 - x).log().clamp(min=-100.0)
-    return _reduced(-(target * right + (1 - target) * wrong), reduction)
+    return _reduced(-(target * _log(x) + (1 - target) * _log(1 - x)), reduction)
 
 
 def kl_div(
@@ -118,6 +117,12 @@ def cosine_similarity(a: SymbolicTensor, b: Any, dim: int = 1, eps: float = 1e-8
     """Σ a b / (|a| |b|) over dim, each norm at least eps."""
     other = b if isinstance(b, SymbolicTensor) else 0.0 * a + b
     return (a * other).sum(dim) / (a.norm(dim=dim).clamp(min=eps) * other.norm(dim=dim).clamp(min=eps))
+
+
+def _log(x: SymbolicTensor) -> SymbolicTensor:
+    """log x, at least -100; at 0, where its slope is infinite, it has none."""
+    some = x > 0
+    return where(some, where(some, x, 1.0).log().clamp(min=-100.0), -100.0)
 
 
 def _classes(x: SymbolicTensor, target: Any) -> SymbolicTensor:

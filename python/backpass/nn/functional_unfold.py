@@ -9,7 +9,6 @@ from ..program.symbolic import SymbolicTensor
 from .functional_padding import pad
 
 Size = int | tuple[int, int]
-MOST = 2**31
 
 
 def unfold(
@@ -44,4 +43,4 @@ def _two(name: str, size: Any, least: int) -> tuple[int, int]:
     both = size if isinstance(size, tuple | list) else (size, size)
     if len(both) != 2:
         raise ValueError(f"{name} is {size!r:.60}, expected one integer or two")
-    return whole(name, both[0], least, MOST), whole(name, both[1], least, MOST)
+    return whole(name, both[0], least), whole(name, both[1], least)
