@@ -110,7 +110,14 @@ def test_an_infinite_element_stays_where_it_is() -> None:
 
 
 @once
-def test_the_norm_of_zeros_has_no_slope() -> None:
-    model = bp.Model(network(lambda x: x.norm(dim=1, keepdim=True)), "mse", dtype="float64")
+@pytest.mark.parametrize("name", ["norm", "std"])
+def test_the_root_of_zeros_has_no_slope(name: str) -> None:
+    model = bp.Model(network(lambda x: getattr(x, name)(dim=1, keepdim=True)), "mse", dtype="float64")
     model.forward(np.zeros((2, 3)), training=True)
     assert np.array_equal(model.backward(np.ones((2, 1))), np.zeros((2, 3)))
+
+
+@once
+def test_the_norm_of_nan_is_nan() -> None:
+    model = bp.Model(network(lambda x: x.norm(dim=1, keepdim=True)), dtype="float64")
+    assert np.isnan(model.predict(np.array([[1.0, np.nan]]))).all()

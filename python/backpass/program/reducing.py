@@ -40,7 +40,7 @@ class Reducing(Operators, Rearranged):
         self, dim: int | Sequence[int] | None = None, unbiased: bool = True, keepdim: bool = False
     ) -> Self:
         """The square root of the variance."""
-        return self.var(dim, unbiased, keepdim).sqrt()
+        return self.var(dim, unbiased, keepdim)._root()
 
     def norm(self, p: float | str = 2, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Self:
         """The Euclidean norm over one, several or all dimensions; Σ |x| with p=1, the largest |x| with p=inf."""
@@ -48,10 +48,13 @@ class Reducing(Operators, Rearranged):
             raise ValueError(f"norm: p is {p!r}, expected 1, 2, 'fro' or inf")
         if p not in (2, "fro"):
             return self.abs().sum(dim, keepdim) if p == 1 else self.abs().amax(dim, keepdim)
-        squares = (self * self).sum(dim, keepdim)
-        # At 0 the slope of the root is infinite; that of the norm is 0 there, as in PyTorch.
-        some = squares > 0
-        return self._apply("where", some, self._apply("where", some, squares, 1.0).sqrt(), 0.0)
+        return (self * self).sum(dim, keepdim)._root()
+
+    def _root(self) -> Self:
+        """The square root of a sum of squares: where all are 0 its slope is infinite, and that of the whole 0, as in PyTorch."""
+        # A NaN stays one.
+        none = self._apply("eq", self, 0.0)
+        return self._apply("where", none, 0.0, self._apply("where", none, 1.0, self).sqrt())
 
     def prod(self, dim: int | None = None, keepdim: bool = False) -> Self:
         """The product along one dimension, or of all elements."""
