@@ -8,7 +8,7 @@ namespace backpass::BACKPASS_ISA {
 namespace {
 
 // How one product is computed: decided once, for all its tiles.
-template <class T, class B>
+template <class T>
 struct Blocking {
     RowTiles rows;
     Index panels;       // of B
@@ -17,15 +17,15 @@ struct Blocking {
     bool copies_a;      // the rows of A are copied, tile by tile
     bool prefetches_c;  // the next tile of C is prefetched for writing
 
-    BP_INLINE Blocking(const Operand<T>& a, const B& b, Index ldc, const Piece& piece, Index K,
+    BP_INLINE Blocking(const Operand<T>& a, const RowMajor<T>& b, Index ldc, const Piece& piece, Index K,
                        const Caches& caches)
         : rows(piece.m0, piece.m1) {
         constexpr Index size = Index(sizeof(T));
-        const Index columns = piece.n1 - piece.n0, blocks = (K + kBlockK - 1) / kBlockK;
+        const Index columns = piece.n1 - piece.n0;
         panels = (columns + kPanel<T> - 1) / kPanel<T>;
-        most_k = blocks < 2 ? K : ((K + blocks - 1) / blocks + width<T> - 1) / width<T> * width<T>;
-        packs_b = !B::must_pack && rows.count >= kReadsOfPacked && K >= kWorthCopying &&
-                  (crowd(b.ld * size, 2, caches) || b.ld * K * size > caches.l2);
+        most_k = block_k<T>(K);
+        packs_b = rows.count >= kReadsOfPacked && K >= kWorthCopying &&
+                  (crowd(b.ld * size, 2, caches) || b.ld * size % kBytes || b.ld * K * size > caches.l2);
         if (packs_b) rows.fill_first();
         copies_a = worth_copying(a, columns, K, caches);
         prefetches_c = K <= kBlockK && ldc * size >= kFarRows;
@@ -33,29 +33,29 @@ struct Blocking {
 };
 
 // A piece of C of at most block_columns() columns; K products an element.
-template <class T, class B>
-void gemm_block(Operand<T> a, const B& b, Output<T> c, Piece piece, Index K, const Epilogue<T>* epilogue,
+template <class T>
+void gemm_block(Operand<T> a, RowMajor<T> b, Output<T> c, Piece piece, Index K, const Epilogue<T>* epilogue,
                 Scratch scratch) {
     constexpr int panel = kPanel<T>;
     if (piece.m1 <= piece.m0 || piece.n1 <= piece.n0) return;
-    const Blocking<T, B> blocking(a, b, c.ld, piece, K, *scratch.caches);
+    const Blocking<T> blocking(a, b, c.ld, piece, K, *scratch.caches);
     const RowTiles& rows = blocking.rows;
     T* const packed_b = static_cast<T*>(scratch.data);
-    const CopiedRows<T> copied(a, blocking.copies_a, packed_b + kBlockK * kBlockColumns);
+    const CopiedRows<T> copied(a, blocking.copies_a, packed_b + kBlockK * kBlockColumns,
+                               a.step == 1 ? 1 : kCopiedTiles);
 
     Index k0 = 0;
     do {  // at least once: for K = 0, C = epilogue(0)
         const Index k = K - k0 < blocking.most_k ? K - k0 : blocking.most_k;
         const Index next = K - k0 - k < blocking.most_k ? K - k0 - k : blocking.most_k;
-        if constexpr (B::must_pack) pack_transposed(b, k0, k, piece.n0, piece.n1, packed_b);
         for (Index t = 0; t < rows.count; ++t) {
             const Index m = rows.begin(t);
             const int height = int(rows.begin(t + 1) - m);
-            const Operand<T> a_rows = copied.tile(rows, t, k0, k);
+            copied.copy(rows, t, k0, k);
             const bool packs = blocking.packs_b && t == 0;
-            const bool reads_packed = B::must_pack || (blocking.packs_b && t > 0);
+            const bool reads_packed = blocking.packs_b && t > 0;
             // Only what differs from panel to panel is written between two tiles.
-            Tile<T> tile{.a = a_rows,
+            Tile<T> tile{.a = copied.tile(rows, t, k0),
                          .b = reads_packed ? packed_b : b.at(k0, piece.n0),
                          .ldb = reads_packed ? panel : b.ld,
                          .k = k,
@@ -70,12 +70,11 @@ void gemm_block(Operand<T> a, const B& b, Output<T> c, Piece piece, Index K, con
             for (Index p = 0; p < blocking.panels; ++p) {
                 compute_tile(tile, height, piece.n1 - tile.col);
                 if (blocking.prefetches_c) prefetch_to_write(tile.c + height * c.ld, c.ld, height, panel);
-                if constexpr (!B::must_pack)
-                    if (blocking.packs_b && next) {  // each tile prefetches its part of the next block of B
-                        const Index part = t * blocking.panels + p, parts = rows.count * blocking.panels;
-                        prefetch(b, k0 + k + part * next / parts, k0 + k + (part + 1) * next / parts,
-                                 piece.n0, piece.n1);
-                    }
+                if (blocking.packs_b && next) {  // each tile prefetches its part of the next block of B
+                    const Index part = t * blocking.panels + p, parts = rows.count * blocking.panels;
+                    prefetch(b, k0 + k + part * next / parts, k0 + k + (part + 1) * next / parts, piece.n0,
+                             piece.n1);
+                }
                 tile.b += step;
                 tile.packed += packs ? panel * kBlockK : 0;
                 tile.c += panel;
@@ -86,8 +85,8 @@ void gemm_block(Operand<T> a, const B& b, Output<T> c, Piece piece, Index K, con
     } while (k0 < K);
 }
 
-template <class T, class B>
-BP_INLINE void gemm_blocks(Operand<T> a, const B& b, Output<T> c, const Piece& piece, Index K,
+template <class T>
+BP_INLINE void gemm_blocks(Operand<T> a, const RowMajor<T>& b, Output<T> c, const Piece& piece, Index K,
                            const Epilogue<T>& epilogue, Scratch scratch) {
     const Index most = block_columns<T>(*scratch.caches);
     for (Index n = piece.n0; n < piece.n1; n += most) {
@@ -99,15 +98,13 @@ BP_INLINE void gemm_blocks(Operand<T> a, const B& b, Output<T> c, const Piece& p
 
 }  // namespace
 
-#define BACKPASS_GEMM(T, B)                                                          \
-    template <>                                                                      \
-    void gemm(Operand<T> a, const B<T>& b, Output<T> c, const Piece& piece, Index K, \
-              const Epilogue<T>& epilogue, Scratch scratch) {                        \
-        gemm_blocks(a, b, c, piece, K, epilogue, scratch);                           \
+#define BACKPASS_GEMM(T)                                                                    \
+    template <>                                                                             \
+    void gemm(Operand<T> a, const RowMajor<T>& b, Output<T> c, const Piece& piece, Index K, \
+              const Epilogue<T>& epilogue, Scratch scratch) {                               \
+        gemm_blocks(a, b, c, piece, K, epilogue, scratch);                                  \
     }
-BACKPASS_GEMM(float, RowMajor)
-BACKPASS_GEMM(float, Transposed)
-BACKPASS_GEMM(double, RowMajor)
-BACKPASS_GEMM(double, Transposed)
+BACKPASS_GEMM(float)
+BACKPASS_GEMM(double)
 
 }  // namespace backpass::BACKPASS_ISA

@@ -29,7 +29,6 @@ template <class T>
 struct RowMajor {
     const T* data;
     Index ld;
-    static constexpr bool must_pack = false;
 
     BP_INLINE const T* at(Index k, Index n) const { return data + k * ld + n; }
 };
@@ -39,9 +38,6 @@ template <class T>
 struct Transposed {
     const T* data;
     Index ld;
-    static constexpr bool must_pack = true;
-
-    BP_INLINE const T* at(Index, Index) const { return nullptr; }
 };
 
 }  // namespace backpass::BACKPASS_ISA

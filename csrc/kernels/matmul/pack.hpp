@@ -31,11 +31,18 @@ __attribute__((noinline)) void pack_transposed(Transposed<T> b, Index k0, Index 
             vec<T> square[w];
             const T* from = b.data + n * b.ld + k0 + k;
             const int ks = count - k < w ? int(count - k) : w;
-            for (int i = 0; i < w; ++i) __builtin_prefetch(from + (i + w) * b.ld);
-            for (int i = 0; i < w; ++i, from += b.ld)
-                square[i] = i >= rows ? vec<T>{} : ks == w ? load(from) : load_tail(from, ks);
-            transpose<T>(square);
-            for (int i = 0; i < ks; ++i) store(into + (k + i) * panel, square[i]);
+            const T* ahead = walked(from + w * b.ld);
+            for (int i = 0; i < w; ++i, ahead = walked(ahead + b.ld)) __builtin_prefetch(ahead);
+            if (rows == w && ks == w) {
+                load_transposed(from, b.ld, square);
+                T* to_row = into + k * panel;
+                for (int i = 0; i < w; ++i) store(to_row + i * panel, square[i]);
+            } else {
+                for (int i = 0; i < w; ++i, from += b.ld)
+                    square[i] = i < rows ? load_tail(from, ks) : vec<T>{};
+                transpose<T>(square);
+                for (int i = 0; i < ks; ++i) store(into + (k + i) * panel, square[i]);
+            }
         }
     }
 }
@@ -47,7 +54,7 @@ template <class T>
 BP_INLINE bool worth_copying(const Operand<T>& a, Index columns, Index K, const Caches& caches) {
     const Index stride = (a.step == 1 ? a.row : a.step) * Index(sizeof(T));
     if (K < kWorthCopying) return false;
-    if (a.step != 1) return columns >= kManyColumns && crowd(stride, 4, caches) && K * stride > caches.l2 / 4;
+    if (a.step != 1) return columns >= kManyColumns && K * stride > caches.l2 / 4;
     return columns >= kManyColumns ? crowd(stride, 4, caches)
                                    : columns >= kPanel<T> && crowd(stride, 1, caches);
 }
@@ -56,29 +63,39 @@ BP_INLINE bool worth_copying(const Operand<T>& a, Index columns, Index K, const 
 template <class T>
 class CopiedRows {
   public:
-    BP_INLINE CopiedRows(Operand<T> a, bool copies, T* to) : a_(a), to_(to), copies_(copies) {}
+    // kept: how many tiles in a row keep their copies; of an A read down its columns a multiple of kCopiedTiles, or all.
+    BP_INLINE CopiedRows(Operand<T> a, bool copies, T* to, Index kept)
+        : a_(a), to_(to), kept_(kept), copies_(copies) {}
 
-    // Rows of tile t, k0 <= k < k0 + count. Called for t = 0, 1, 2, ...
+    // Copy rows of tile t, k0 <= k < k0 + count, if they are to be copied. Called for t = 0, 1, 2, ...
     template <class Tiles>
-    BP_INLINE Operand<T> tile(const Tiles& tiles, Index t, Index k0, Index count) const {
+    BP_INLINE void copy(const Tiles& tiles, Index t, Index k0, Index count) const {
+        if (!copies_) return;
         const Index m = tiles.begin(t);
-        if (!copies_) return {a_.data + m * a_.row + k0 * a_.step, a_.row, a_.step};
-        if (a_.step == 1) {
-            copy_rows(a_.data + m * a_.row + k0, int(tiles.begin(t + 1) - m), count);
-            return {to_, kCopiedStride, 1};
-        }
-        if (t % kCopiedTiles == 0) copy_columns(tiles, t, k0, count);
-        return {to_ + t % kCopiedTiles * kBlockK * kCopiedHeight, 1, kCopiedHeight};
+        if (a_.step == 1)
+            copy_rows(a_.data + m * a_.row + k0, int(tiles.begin(t + 1) - m), count, place(t));
+        else if (t % kCopiedTiles == 0)
+            copy_columns(tiles, t, k0, count, place(t));
+    }
+
+    // These rows.
+    template <class Tiles>
+    BP_INLINE Operand<T> tile(const Tiles& tiles, Index t, Index k0) const {
+        if (!copies_) return {a_.data + tiles.begin(t) * a_.row + k0 * a_.step, a_.row, a_.step};
+        return {place(t), a_.step == 1 ? kCopiedStride : 1, a_.step == 1 ? 1 : kCopiedHeight};
     }
 
   private:
-    void copy_rows(const T* from, int rows, Index count) const {
+    BP_INLINE T* place(Index t) const {
+        return to_ + t % kept_ * (a_.step == 1 ? kTileRows * kCopiedStride : kBlockK * kCopiedHeight);
+    }
+    void copy_rows(const T* from, int rows, Index count, T* to) const {
         constexpr int w = width<T>;
         const Index whole = count / w * w;
-        T* to = to_;
         for (int r = 0; r < rows; ++r, from += a_.row, to += kCopiedStride) {
             for (Index i = 0; i < whole; i += w) {
                 __builtin_prefetch(from + i + 4 * a_.row);
+                __builtin_prefetch(to + i + kCopiedStride, 1);
                 store(to + i, load(from + i));
             }
             if (whole < count) store(to + whole, load_tail(from + whole, int(count - whole)));
@@ -87,7 +104,7 @@ class CopiedRows {
     // Copies in storage order, because one cache line spans several tiles. Whole vectors are loaded even past the end of a
     // tile, except in the last row, where they could leave the matrix.
     template <class Tiles>
-    void copy_columns(const Tiles& tiles, Index t, Index k0, Index count) const {
+    void copy_columns(const Tiles& tiles, Index t, Index k0, Index count, T* to) const {
         constexpr int w = width<T>;
         const T *begin[kCopiedTiles + 1], *from = a_.data + k0 * a_.step;
         int last = 0;
@@ -97,7 +114,6 @@ class CopiedRows {
         const Index lines = (begin[last] - begin[0] + kLine<T> - 1) / kLine<T>;
         // Half as far ahead as elsewhere: more rows would push each other out of the cache.
         const T* ahead = begin[0] + kRowsAhead / 2 * a_.step;
-        T* to = to_;
         Index row = 0;
         for (Index i = 1; i < count; ++i, to += kCopiedHeight, row += a_.step, ahead += a_.step) {
             for (Index line = 0; line < lines; ++line) __builtin_prefetch(ahead + line * kLine<T>);
@@ -113,6 +129,7 @@ class CopiedRows {
 
     Operand<T> a_;
     T* to_;
+    Index kept_;
     bool copies_;
 };
 

@@ -15,6 +15,13 @@ constexpr int kPanel = kTileVectors * width<T>;  // columns of B that a tile rea
 constexpr Index kBlockK = 256;
 constexpr Index kBlockColumns = 256;
 
+// Steps of k in one pass over C: blocks of even size, of whole vectors.
+template <class T>
+BP_INLINE Index block_k(Index K) {
+    const Index blocks = (K + kBlockK - 1) / kBlockK;
+    return blocks < 2 ? K : ((K + blocks - 1) / blocks + width<T> - 1) / width<T> * width<T>;
+}
+
 // Columns of a block of B whose columns have so many bytes. It stays in the L2 cache, beside what passes through.
 template <class T>
 BP_INLINE Index block_columns(const Caches& caches, Index column = kBlockK * Index(sizeof(T))) {
@@ -47,6 +54,10 @@ static_assert(kCopiedHeight >= kTileRows && kCopiedHeight % (64 / sizeof(float))
 template <class T>
 constexpr Index kPackedElements =
     kBlockK * (kBlockColumns + kCopiedHeight * kCopiedTiles) + kCopiedHeight * kCopiedStride;
+
+// At most so many tiles below each other read a packed panel of Wᵀ, and keep their rows of A in the L2 cache.
+constexpr Index kGroupTiles = 20;
+static_assert(kBlockK * kPanel<float> + kGroupTiles * kCopiedHeight * kCopiedStride <= kPackedElements<float>);
 
 template <class T>
 constexpr Index kLine = 64 / Index(sizeof(T));  // elements of a cache line

@@ -56,27 +56,31 @@ struct Unzip {
     static constexpr int at(int i) { return (i / Lane16 * 2 + Odd) * Lane16 + i % Lane16; }
 };
 
+// Transpose every in x in lanes, those of 16 bytes of `in` vectors.
+template <class T>
+BP_INLINE void transpose_blocks(const vec<T>* rows, vec<T>* to) {
+    constexpr int n = width<T>;
+    if constexpr (sizeof(T) == 4) {
+        using Low = Zip<1, 4, 0, n>;
+        using High = Zip<1, 4, 1, n>;
+        const vec<T> a = shuffle<Low>(rows[0], rows[1]), b = shuffle<High>(rows[0], rows[1]);
+        const vec<T> c = shuffle<Low>(rows[2], rows[3]), d = shuffle<High>(rows[2], rows[3]);
+        to[0] = shuffle<Zip<2, 4, 0, n>>(a, c);
+        to[1] = shuffle<Zip<2, 4, 1, n>>(a, c);
+        to[2] = shuffle<Zip<2, 4, 0, n>>(b, d);
+        to[3] = shuffle<Zip<2, 4, 1, n>>(b, d);
+    } else {
+        to[0] = shuffle<Zip<1, 2, 0, n>>(rows[0], rows[1]);
+        to[1] = shuffle<Zip<1, 2, 1, n>>(rows[0], rows[1]);
+    }
+}
+
 // Transpose width x width lanes, rows[i][j] <-> rows[j][i], in log2(width) steps of one shuffle a row.
 template <class T>
 BP_INLINE void transpose(vec<T>* rows) {
     constexpr int n = width<T>, in = 16 / int(sizeof(T)), across = n / in;
     vec<T> t[n];
-    for (int r = 0; r < n; r += in) {  // first the in x in blocks inside 16 bytes
-        if constexpr (in == 4) {
-            using Low = Zip<1, 4, 0, n>;
-            using High = Zip<1, 4, 1, n>;
-            const vec<T> a = shuffle<Low>(rows[r], rows[r + 1]), b = shuffle<High>(rows[r], rows[r + 1]);
-            const vec<T> c = shuffle<Low>(rows[r + 2], rows[r + 3]),
-                         d = shuffle<High>(rows[r + 2], rows[r + 3]);
-            t[r] = shuffle<Zip<2, 4, 0, n>>(a, c);
-            t[r + 1] = shuffle<Zip<2, 4, 1, n>>(a, c);
-            t[r + 2] = shuffle<Zip<2, 4, 0, n>>(b, d);
-            t[r + 3] = shuffle<Zip<2, 4, 1, n>>(b, d);
-        } else {
-            t[r] = shuffle<Zip<1, 2, 0, n>>(rows[r], rows[r + 1]);
-            t[r + 1] = shuffle<Zip<1, 2, 1, n>>(rows[r], rows[r + 1]);
-        }
-    }
+    for (int r = 0; r < n; r += in) transpose_blocks<T>(rows + r, t + r);
     for (int c = 0; c < in; ++c) {  // then the 16-byte blocks
         if constexpr (across == 4) {
             using Even = Unzip<in, 0>;
@@ -95,6 +99,18 @@ BP_INLINE void transpose(vec<T>* rows) {
             rows[c] = t[c];
         }
     }
+}
+
+// columns[i] = column i of width x width numbers, whose rows are ld apart. The loads put the blocks into their places, so that half of
+// the shuffles of transpose() are left.
+template <class T>
+BP_INLINE void load_transposed(const T* from, Index ld, vec<T>* columns) {
+    constexpr int n = width<T>, in = 16 / int(sizeof(T));
+    vec<T> t[n];
+    // All blocks of some rows before those of others: rows may share a set of the cache.
+    for (int r = 0; r < in; ++r, from = walked(from + ld))
+        for (int c = 0; c < n; c += in) t[c + r] = load_blocks(from + c, in * ld);
+    for (int c = 0; c < n; c += in) transpose_blocks<T>(t + c, columns + c);
 }
 
 }  // namespace

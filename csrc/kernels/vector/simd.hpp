@@ -113,6 +113,33 @@ BP_INLINE vec<T> load_tail(const T* p, int n) {
 #endif
 }
 
+// The same pointer, of which the compiler no longer knows where it came from: else it works out all addresses of an unrolled loop
+// ahead, and has no registers for them.
+template <class T>
+BP_INLINE T* walked(T* p) {
+    __asm__("" : "+r"(p));
+    return p;
+}
+
+// 16 bytes from each of so many places `apart`, next to each other: the width of a vector.
+template <class T>
+BP_INLINE vec<T> load_blocks(const T* p, Index apart) {
+#if BP_AVX512
+    // Inserted from memory a block takes any port that adds, from a register only the one that shuffles.
+    const auto block = [&](int i) BP_INLINED { return _mm_loadu_ps((const float*)(p + i * apart)); };
+    __m512 v = _mm512_castps128_ps512(block(0));
+    v = _mm512_insertf32x4(v, block(1), 1);
+    v = _mm512_insertf32x4(v, block(2), 2);
+    return (vec<T>)_mm512_insertf32x4(v, block(3), 3);
+#elif BP_AVX2
+    const __m256 v = _mm256_castps128_ps256(_mm_loadu_ps((const float*)p));
+    return (vec<T>)_mm256_insertf128_ps(v, _mm_loadu_ps((const float*)(p + apart)), 1);
+#else
+    (void)apart;
+    return load(p);
+#endif
+}
+
 template <class T>
 BP_INLINE void store_tail(T* p, std::type_identity_t<vec<T>> v, int n) {
 #if BP_AVX512
