@@ -25,7 +25,7 @@ struct Blocking {
         panels = (columns + kPanel<T> - 1) / kPanel<T>;
         most_k = block_k<T>(K);
         packs_b = rows.count >= kReadsOfPacked && K >= kWorthCopying &&
-                  (crowd(b.ld * size, 2, caches) || b.ld * size % kBytes || b.ld * K * size > caches.l2);
+                  (b.ld * size >= kFarRows || b.ld * size % kBytes || b.ld * K * size > caches.l2);
         if (packs_b) rows.fill_first();
         copies_a = worth_copying(a, columns, K, caches);
         prefetches_c = K <= kBlockK && ldc * size >= kFarRows;

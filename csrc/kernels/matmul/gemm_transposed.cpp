@@ -12,10 +12,10 @@ namespace {
 template <class T>
 struct Turns {
     bool copies_a;
-    bool all_rows;   // read a panel before the next one is packed
-    Index panels;    // that are packed together
-    Index tiles;     // of rows, that read the same panel one after the other
-    Index columns;   // of C, whose chains go on in the L2 cache where they take several passes
+    bool all_rows;  // read a panel before the next one is packed
+    Index panels;   // that are packed together
+    Index tiles;    // of rows, that read the same panel one after the other
+    Index columns;  // of C, whose chains go on in the L2 cache where they take several passes
 
     BP_INLINE Turns(const Operand<T>& a, const Piece& piece, const RowTiles& rows, Index K,
                     const Caches& caches) {

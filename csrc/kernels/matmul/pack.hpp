@@ -49,12 +49,12 @@ __attribute__((noinline)) void pack_transposed(Transposed<T> b, Index k0, Index 
 
 // Does it pay to copy the rows of A? Those that crowd into few sets of a cache compete for them at every step of k. For few
 // columns of B a copy pays only if all rows share one set. An A read down its columns is read one line at a step: it is copied where
-// it takes more than its part of the L2 cache.
+// no prefetcher follows, and the lines are many.
 template <class T>
 BP_INLINE bool worth_copying(const Operand<T>& a, Index columns, Index K, const Caches& caches) {
     const Index stride = (a.step == 1 ? a.row : a.step) * Index(sizeof(T));
     if (K < kWorthCopying) return false;
-    if (a.step != 1) return columns >= kManyColumns && K * stride > caches.l2 / 4;
+    if (a.step != 1) return columns >= kManyColumns && stride >= kFarRows && K * stride > kFarColumns;
     return columns >= kManyColumns ? crowd(stride, 4, caches)
                                    : columns >= kPanel<T> && crowd(stride, 1, caches);
 }

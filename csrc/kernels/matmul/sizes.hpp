@@ -39,8 +39,11 @@ BP_INLINE bool crowd(Index stride, Index sets, const Caches& caches) {
 constexpr Index kWorthCopying = 64;  // steps of k
 constexpr Index kReadsOfPacked = 4;  // tiles that read a packed B
 constexpr Index kManyColumns = 256;  // columns of B, for which a copied A is read often
-constexpr Index kFarRows = 2048;     // bytes between rows of C, from which on a prefetch for writing pays
-constexpr Index kRowsAhead = 16;     // distance of the prefetch of a copy, in rows
+// Bytes between rows, from which on no prefetcher of a CPU goes from one to the next: an A read down its columns is copied, B is packed,
+// C is prefetched for writing.
+constexpr Index kFarRows = 2048;
+constexpr Index kFarColumns = 256 << 10;  // bytes from the first to the last row of such an A
+constexpr Index kRowsAhead = 16;          // distance of the prefetch of a copy, in rows
 
 // Copied tiles of A. An A read along its rows is copied to rows kCopiedStride apart, which spread over the sets of the cache. An A
 // read down its columns is copied to columns of kCopiedHeight, which is kTileRows rounded up to whole vectors. There several
@@ -57,7 +60,8 @@ constexpr Index kPackedElements =
 
 // At most so many tiles below each other read a packed panel of Wᵀ, and keep their rows of A in the L2 cache.
 constexpr Index kGroupTiles = 20;
-static_assert(kBlockK * kPanel<float> + kGroupTiles * kCopiedHeight * kCopiedStride <= kPackedElements<float>);
+static_assert(kBlockK * kPanel<float> + kGroupTiles * kCopiedHeight * kCopiedStride <=
+              kPackedElements<float>);
 
 template <class T>
 constexpr Index kLine = 64 / Index(sizeof(T));  // elements of a cache line
