@@ -13,7 +13,7 @@ import numpy as np
 from ..ops import Op, add, expression, index_function
 from ..system.memory import aligned
 from .carried import Carried
-from .tensor import Tensor, address, dense_order
+from .tensor import Tensor, address, dense_order, reshaped
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,8 +97,10 @@ class Builder:
     assigned: dict[int, tuple[np.ndarray, Tensor]] = field(default_factory=dict)
     # Arrays of indices, as they were given, and below which number they have to be: for a check before a step.
     ranges: list[tuple[np.ndarray, int]] = field(default_factory=list)
-    # Gradients into which those of views of a part are added.
-    parts: dict[Tensor, Tensor] = field(default_factory=dict)
+    # Of tensors of which views show parts, the gradient that theirs make up: program/views.py.
+    parts: dict[Tensor, Any] = field(default_factory=dict)
+    # Of views of a part, the place in that gradient where theirs may be written: None where it has no such shape.
+    places: dict[Tensor, Callable[[], np.ndarray | None]] = field(default_factory=dict)
     # Gradients of tables of which a step trains some rows: RowsGradient; and the look-ups in each, by where its gradient lies.
     tables: list[Any] = field(default_factory=list)
     lookups: dict[int, list[Any]] = field(default_factory=dict)
@@ -248,12 +250,18 @@ class Builder:
         return y
 
     def reshape(self, x: Tensor, shape: Sequence[int]) -> Tensor:
-        """The same buffer in another shape: costs nothing where x is contiguous, else a copy."""
-        x = self.contiguous(x)
-        y = Tensor(x.array.reshape(shape), x.requires_grad)
+        """The same buffer in another shape: costs nothing where its strides allow that, else a copy."""
+        array = reshaped(x.array, shape)
+        if array is None:
+            x = self.contiguous(x)
+            array = x.array.reshape(shape)
+        y, shape = Tensor(array, x.requires_grad), array.shape
+        if place := self.places.get(x):
+            self.places[y] = lambda: None if (found := place()) is None else reshaped(found, shape)
 
         def backward(dy: Tensor) -> None:
-            self.add_gradient(x, Tensor(self.contiguous(dy).array.reshape(x.shape)))
+            back = reshaped(dy.array, x.shape)
+            self.add_gradient(x, Tensor(self.contiguous(dy).array.reshape(x.shape) if back is None else back))
 
         return self.record(y, backward)
 
@@ -327,6 +335,8 @@ class Builder:
 
     def gradient(self, x: Tensor) -> Tensor | None:
         """The gradient of x, its contributions added up; None where nothing flows back to x."""
+        if x in self.parts:
+            self.parts[x].complete(self)
         parts = self._gradients.get(x, [])
         while len(parts) > 1:
             a, b = parts.pop(0), parts.pop(0)
@@ -368,7 +378,7 @@ class Builder:
                 elif source is None or (array.optional and not source.requires_grad):
                     tensors[name] = None
                 else:
-                    tensors[name] = target = self._gradient_target(source)
+                    tensors[name] = target = self._gradient_target(source, op, name)
                     # At once: where two inputs are one parameter, the second has a buffer of its own.
                     self.add_gradient(source, target)
             scalars = {k: v for k, v in entry.scalars.items() if k in op.scalars}
@@ -393,10 +403,14 @@ class Builder:
                 flows = requires_grad and array.dtype is None
                 tensors[name] = self.tensor(array.shape(dims), array.dtype, flows)
 
-    def _gradient_target(self, x: Tensor) -> Tensor:
-        """Where to write a contribution: straight into a parameter's gradient if it is the first one."""
-        if x.gradient is not None and x not in self._gradients:
-            return Tensor(x.gradient)
+    def _gradient_target(self, x: Tensor, op: Op, name: str) -> Tensor:
+        """Where an op writes a contribution: the first one straight into a parameter's gradient, or into that of a larger tensor."""
+        if x not in self._gradients:
+            if x.gradient is not None:
+                return Tensor(x.gradient)
+            place = self.places[x]() if x in self.places else None
+            if place is not None and op.takes(name, place):
+                return Tensor(place)
         return self.tensor(x.shape)
 
     def _alias_backward(self, entry: _Entry) -> None:

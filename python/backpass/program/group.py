@@ -22,6 +22,8 @@ BACKWARD = {
     "sigmoid": "t0 = sub 1.0 a; t0 = mul a t0; y = mul b t0",
     "tanh": "t0 = mul a a; t0 = sub 1.0 t0; y = mul b t0",
 }
+# Candidates that are tried to find out whether two arrays share an element.
+MOST_WORK = 1000
 
 
 class Key(NamedTuple):
@@ -175,15 +177,23 @@ def _reads(program: Iterable[Instruction]) -> Counter[int]:
 
 
 def overlap(some: Iterable[np.ndarray], others: Iterable[np.ndarray]) -> bool:
-    """Whether some of these arrays and some of the others lie in the same memory, as far as their first and last bytes tell."""
-    spans = [byte_bounds(array) for array in others if array.size]
+    """Whether some of these arrays and some of the others have an element in common, as far as that is quickly told."""
+    spans = [(array, byte_bounds(array)) for array in others if array.size]
     return bool(spans) and any(
-        low < end and start < high
+        low < end and start < high and _meet(array, other)
         for array in some
         if array.size
         for low, high in [byte_bounds(array)]
-        for start, end in spans
+        for other, (start, end) in spans
     )
+
+
+def _meet(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two arrays whose spans overlap have an element in common: the halves of the rows of a matrix have none."""
+    try:
+        return np.shares_memory(a, b, max_work=MOST_WORK)
+    except np.exceptions.TooHardError:
+        return True
 
 
 def _fits(steps: list[Step], reads: dict[Key, Any], outputs: dict[Key, Any]) -> bool:

@@ -97,3 +97,9 @@ def dense_order(array: np.ndarray) -> list[int] | None:
         return None
     axes = sorted(range(array.ndim), key=lambda axis: (-array.strides[axis], axis))
     return axes if array.transpose(axes).flags.c_contiguous else None
+
+
+def reshaped(array: np.ndarray, shape: Sequence[int]) -> np.ndarray | None:
+    """The same memory in another shape; None where its strides do not allow that."""
+    other = array.reshape(shape)
+    return other if address(other) == address(array) or not array.size else None
