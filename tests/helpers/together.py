@@ -14,6 +14,7 @@ import numpy as np
 
 import backpass as bp
 from backpass import nn, optim
+from backpass.training.ranks import Ranks
 
 RNG = np.random.default_rng(3)
 # 203 rows: the last batch of 32 has 11, which 4 ranks cannot share alike.
@@ -65,6 +66,58 @@ class Centred(nn.Module):
     def forward(self, x: Any) -> Any:
         y = self.inner(x)
         return y - y.mean(0)
+
+
+def wide(comm: Any = None) -> bp.Model:
+    """Trained for 14 steps, of so many parameters that gradients are sent while the backward pass goes on to earlier layers."""
+    twice = nn.Linear(384, 384)
+    hidden = [
+        nn.Linear(6, 384),
+        nn.Tanh(),
+        twice,
+        nn.Tanh(),
+        twice,
+        nn.Tanh(),
+        nn.Linear(384, 384),
+        nn.Tanh(),
+    ]
+    model = bp.Model(
+        nn.Sequential(*hidden, nn.Linear(384, 3)),
+        "cross_entropy",
+        optim.SGD(lr=0.05),
+        dtype="float64",
+        seed=4,
+    )
+    model.fit(X, Y, sample_weight=WEIGHT, batch_size=32, epochs=2, comm=comm)
+    return model
+
+
+def sent_ahead(comm: Any, failing: bool) -> dict[str, Any]:
+    """How many messages a step had and what they led to; then what came of a rank that fails behind its second one."""
+    sent, send = [], Ranks.send
+    fails_at = 0
+
+    def counted(ranks: Ranks) -> None:
+        send(ranks)
+        sent.append(len(ranks._begun))
+        if failing and len(sent) == fails_at:
+            raise OSError("no more")
+
+    Ranks.send = counted  # type: ignore[method-assign]
+    try:
+        model = wide(comm)
+        found = {
+            "messages": max(sent, default=0),
+            "weights": model.engine.flat.params[::97].tolist(),
+            "digest": digest(model),
+        }
+        fails_at = len(sent) + 2
+        wide(comm)
+    except (OSError, RuntimeError) as error:
+        found["error"] = f"{type(error).__name__}: {error}"
+    finally:
+        Ranks.send = send  # type: ignore[method-assign]
+    return found
 
 
 def traced() -> bp.Model:
@@ -157,6 +210,8 @@ def scenarios(comm: Any, folder: Path) -> dict[str, Any]:
         dense(metrics=[failing]).fit(X, Y, batch_size=32, comm=comm)
     except (OSError, RuntimeError) as error:
         found["a metric fails"] = f"{type(error).__name__}: {error}"
+
+    found["sent ahead"] = sent_ahead(comm, rank == last)
 
     for kind in ("dense", "images"):
         found[f"synchronized {kind}"] = synchronized(comm, kind)

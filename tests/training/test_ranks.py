@@ -13,7 +13,7 @@ import pytest
 
 import backpass as bp
 from helpers.processes import ENVIRONMENT, TESTS
-from helpers.together import WEIGHT, X, Y, dense, measured, normalised, synchronized, traced, train
+from helpers.together import WEIGHT, X, Y, dense, measured, normalised, synchronized, traced, train, wide
 
 MPIEXEC = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}:{ENVIRONMENT.get('PATH', '')}")
 pytest.importorskip("mpi4py", reason="mpi4py is not installed")
@@ -103,6 +103,20 @@ def test_reproducible_is_the_same_bits_for_any_number_of_ranks(
     found: dict[int, list[dict[str, Any]]], dtype: str
 ) -> None:
     assert len({one[f"bits {dtype}"] for n in COUNTS for one in found[n]}) == 1
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_gradients_are_sent_while_the_backward_pass_goes_on(
+    found: dict[int, list[dict[str, Any]]], ranks: int
+) -> None:
+    alone = wide().engine.flat.params[::97]
+    for rank, one in enumerate(found[ranks]):
+        ahead = one["sent ahead"]
+        assert ahead["messages"] == 3
+        np.testing.assert_allclose(ahead["weights"], alone, rtol=0, atol=1e-10)
+        assert ahead["digest"] == found[ranks][0]["sent ahead"]["digest"]
+        mine, heard = "OSError: no more", f"RuntimeError: rank {ranks - 1} failed: OSError: no more"
+        assert ahead["error"] == (mine if rank == ranks - 1 else heard)
 
 
 @pytest.mark.parametrize("ranks", COUNTS)

@@ -404,7 +404,7 @@ class Builder:
                 tensors[name] = self.tensor(array.shape(dims), array.dtype, flows)
 
     def _gradient_target(self, x: Tensor, op: Op, name: str) -> Tensor:
-        """Where an op writes a contribution: the first one straight into a parameter's gradient, or into that of a larger tensor."""
+        """Where an op writes a contribution: the first one of a parameter or of a part of a tensor straight into its place."""
         if x not in self._gradients:
             if x.gradient is not None:
                 return Tensor(x.gradient)

@@ -191,7 +191,7 @@ def overlap(some: Iterable[np.ndarray], others: Iterable[np.ndarray]) -> bool:
 def _meet(a: np.ndarray, b: np.ndarray) -> bool:
     """Whether two arrays whose spans overlap have an element in common: the halves of the rows of a matrix have none."""
     try:
-        return np.shares_memory(a, b, max_work=MOST_WORK)
+        return np.shares_memory(a, b, max_work=MOST_WORK)  # type: ignore[arg-type]
     except np.exceptions.TooHardError:
         return True
 

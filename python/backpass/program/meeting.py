@@ -1,10 +1,12 @@
-"""Meeting: where the program of a rank stops until all ranks have added up what they have so far."""
+"""Where the program of a rank stops: until all ranks have added up what they have so far, or to send what is complete."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
 
+from .blocks import arrays_of, bounds
 from .builder import Instruction
 from .tensor import address
 
@@ -37,3 +39,22 @@ def cut(program: Sequence[Instruction], meetings: Sequence[Meeting]) -> list[lis
         parts.append(rest[:place])
         rest = rest[place:]
     return [*parts, rest]
+
+
+def cut_behind(
+    program: Sequence[Instruction], array: np.ndarray, starts: Sequence[int]
+) -> list[list[Instruction]]:
+    """The parts of a program: behind part n nothing touches array[starts[n]:] any more; the last part is the rest."""
+    low, high = bounds(array)
+    places = [0]
+    for start in starts:
+        begin = low + start * array.itemsize
+        touching = (
+            number + 1
+            for number, instruction in enumerate(program)
+            for other, end in map(bounds, arrays_of(instruction).values())
+            if other < high and end > begin
+        )
+        places.append(max(touching, default=0))
+    places = [max(places[: number + 1]) for number in range(len(places))]
+    return [[*program[start:end]] for start, end in pairwise([*places, len(program)])]

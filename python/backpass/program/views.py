@@ -60,7 +60,8 @@ class Parts:
         if number in self._given or not self._apart:
             return None
         self._given.add(number)
-        return self._gradient_of(builder).array[self.indices[number]]
+        place: np.ndarray = self._gradient_of(builder).array[self.indices[number]]
+        return place
 
     def take(self, builder: Builder, number: int, dy: Tensor) -> None:
         """The gradient of a part."""

@@ -18,7 +18,7 @@ from ..engine.plans import PlanCache
 from ..engine.run import Run
 from ..engine.step import loss_and_gradients, metric, update
 from ..errors import NonFiniteError
-from ..program.meeting import cut
+from ..program.meeting import cut, cut_behind
 from ..program.plan import BackwardPlan
 from ..system.exclusive import switched
 from ..system.memory import aligned
@@ -49,8 +49,8 @@ class ParallelLoop(EpochLoop):
         self._places: list[np.ndarray] = []
         self.plan: BackwardPlan | None = None
         # What each shard of this rank adds; of a single one that is what the rank sends.
-        sums, each = self.ranks.sent[: -len(Flags._fields)], self.ranks.shards // self.ranks.size
-        self.parts = sums[None] if each == 1 else np.zeros((each, len(sums)), engine.dtype)
+        own, each = self.ranks.own, self.ranks.shards // self.ranks.size
+        self.parts = own[None] if each == 1 else np.zeros((each, len(own)), engine.dtype)
         super().__init__(engine, feed, size, order, rows)
         self._sum = getattr(engine.loss, "reduction", "mean") == "sum"
 
@@ -78,7 +78,7 @@ class ParallelLoop(EpochLoop):
             self.recorder = None
 
     def shard_pass(self, rows: int) -> tuple[list[Executor], BackwardPlan]:
-        """What computes loss, gradient and statistics of a shard of so many rows, before, between and behind its meetings."""
+        """What computes loss, gradient and statistics of a shard of so many rows, up to each meeting or message, and the rest."""
         feed, engine = self.shard, self.engine
         weight = None if feed.weight is None else feed.weight.shape[1:]
         plan = self.plans.training(feed.inputs.specs(rows, engine.dtype), target_of(feed.y), weight)
@@ -94,7 +94,12 @@ class ParallelLoop(EpochLoop):
             *metric(plan, engine, feed.correct),
             *(self.recorder.instructions(plan) if self.recorder and not plan.targets else ()),
         ]
-        return [engine.backend.compile(part) for part in cut(instructions, plan.meetings)], plan
+        parts = (
+            cut_behind(instructions, engine.flat.grads, self.together.ahead)
+            if self.together.ahead
+            else cut(instructions, plan.meetings)
+        )
+        return [engine.backend.compile(part) for part in parts], plan
 
     def update(self, rows: int) -> Executor:
         """What updates the weights after a batch of so many rows."""
@@ -186,28 +191,27 @@ class ParallelLoop(EpochLoop):
         first = int(engine.step_count[0]) * ranks.shards + ranks.rank * len(here)
         for number, (shard, part) in enumerate(zip(here, self.parts, strict=True)):
             self._fill(part, first + number, *shard, before)
-        gradient, sums = len(grads), self.parts.shape[1] - SUMS
         if len(here) > 1:
-            ranks.sent[: self.parts.shape[1]] = sum_in_order([*self.parts])
+            ranks.own[:] = sum_in_order([*self.parts])
         flags = ranks.sum(Flags(look=due))
-        loss, count, right, judged = ranks.summed[sums : sums + SUMS].tolist()
+        loss, count, right, judged = ranks.total[:SUMS].tolist()
         divisor = 1.0 if self._sum else count or 1.0
-        np.divide(ranks.summed[:gradient], divisor, out=grads)
+        np.divide(ranks.total[self.together.head :], divisor, out=grads)
         self.loss[0], self.count[0] = loss / divisor, 1.0 if self._sum else count
         if self.updates[size].run(1, self.threads()) < 1:
             return False, True
         self.feed.correct += right, judged
-        start = gradient
+        start = SUMS
         for array in statistics:
-            change = ranks.summed[start : start + array.size].reshape(array.shape) / (count or 1.0)
+            change = ranks.total[start : start + array.size].reshape(array.shape) / (count or 1.0)
             array += change if array.dtype.kind == "f" else np.rint(change).astype(array.dtype)
             start += array.size
         return True, flags.look > 0
 
     def _fill(self, out: np.ndarray, step: int, start: int, rows: int, before: list[np.ndarray]) -> None:
-        """What a shard adds: c · gradient, c · change of the statistics, c · loss, c, rows right, rows judged."""
-        engine, statistics = self.engine, self.together.statistics
-        grads = engine.flat.grads
+        """What a shard adds: c · loss, c, rows right, rows judged, c · change of the statistics, c · gradient."""
+        engine, statistics, ahead = self.engine, self.together.statistics, self.together.ahead
+        grads, gradients = engine.flat.grads, out[self.together.head :]
         if not rows:
             out[:] = 0
             _, plan = next(iter(self.passes.values()))
@@ -217,18 +221,22 @@ class ParallelLoop(EpochLoop):
         self.shard_step[0], self.shard.cursor[0], self.shard.correct[:] = step, start, 0
         programs, self.plan = self.passes[rows]
         engine.plans.trained = self.plan
-        for program, meeting in zip_longest(programs, self.plan.meetings):
+        end = len(grads)
+        for program, meeting, begin in zip_longest(programs, self.plan.meetings, ahead):
             program.run(1, self.threads())
+            count = float(self.plan.count[0])
             if meeting is not None:
-                weight = float(self.plan.count[0])
-                meeting.hear(self.ranks.add_up(meeting.tell(weight)), weight)
+                meeting.hear(self.ranks.add_up(meeting.tell(count)), count)
+            if begin is not None:
+                np.multiply(grads[begin:end], count, out=gradients[begin:end])
+                self.ranks.send()
+                end = begin
         if self.recorder:
             self._places.append(np.arange(start, start + rows))
-        count = float(self.plan.count[0])
-        place = len(grads)
-        np.multiply(grads, count, out=out[:place])
+        np.multiply(grads[:end], count, out=gradients[:end])
+        place = SUMS
         for array, old in zip(statistics, before, strict=True):
             out[place : place + array.size] = count * (array - old).ravel()
             place += array.size
             array[...] = old
-        out[place:] = count * self.plan.loss[0], count, *self.shard.correct
+        out[:SUMS] = count * self.plan.loss[0], count, *self.shard.correct

@@ -1,6 +1,6 @@
 """Ranks: the processes of an MPI communicator that train one model together, and what they tell each other."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -8,7 +8,9 @@ import numpy as np
 
 from ..errors import NonFiniteError
 
-NEEDED = ("Allgather", "Allreduce", "Dup", "Free", "Get_rank", "Get_size", "allgather", "bcast", "gather")
+NEEDED = (
+    "Allgather", "Allreduce", "Dup", "Free", "Get_rank", "Get_size", "Iallreduce", "allgather", "bcast", "gather",
+)  # fmt: skip
 # The parts of a batch whose gradients are added in a fixed order where a run is reproducible.
 SHARDS = 4
 
@@ -43,8 +45,9 @@ class Failure(NamedTuple):
 class Ranks:
     """A block in which ranks meet. One that fails tells the others where they meet next, so that all end and nobody waits.
 
-    After `begin` every meeting is one sum of a vector of the same size: what a step adds up, and the flags. Where layers add up a
-    few numbers in the middle of a step, every meeting begins with as few, for a rank that fails cannot know which is next.
+    After `begin` every meeting is one sum of a vector of the same size: the flags, and what a step adds up. Its end may go
+    ahead in messages of their own (`send`); the rest follows with the flags. Where layers add up a few numbers in the middle
+    of a step, every meeting begins with as few, for a rank that fails cannot know which is next.
     """
 
     def __init__(self, comm: Any, reproducible: bool) -> None:
@@ -59,20 +62,29 @@ class Ranks:
         self.shards, self.reproducible = SHARDS if reproducible else self.size, reproducible
         self.comm = comm.Dup()  # messages of the user's own stay apart
         self.sent = self.summed = np.empty(0)
-        # Where the flags lie in these two.
-        self._told = self._heard = self.sent
+        # Where the flags lie in these two, and what a step adds up: this rank's part of it, and all of it.
+        self._told = self._heard = self.own = self.total = self.sent
+        # Parts of the vector that are sent on their own, the last part first, and those that are on their way.
+        self._messages: list[slice] = []
+        self._begun: list[Any] = []
         self._few: tuple[np.ndarray, ...] = ()
         self._all = np.empty((0, 0))
         self._failure: Failure | None = None
         self._over = False
 
     def begin(
-        self, same: Mapping[str, Any], own: Any, size: int, dtype: np.dtype[Any], few: int = 0
+        self,
+        same: Mapping[str, Any],
+        own: Any,
+        size: int,
+        dtype: np.dtype[Any],
+        few: int = 0,
+        ahead: Sequence[int] = (),
     ) -> list[Any]:
         """The first meeting; returns what each rank has of its own.
 
         same: what has to be the same on all ranks. size, dtype: of the vectors that are summed from now on. few: the most numbers
-        that are added up in the middle of a step.
+        that are added up in the middle of a step. ahead: where the parts begin that `send` sends, the last of the vector first.
         """
         told = self.comm.allgather((None, dict(same), own))
         self._hear([failure for failure, *_ in told])
@@ -83,14 +95,24 @@ class Ranks:
                         f"{name} is {theirs[name]!r:.80} on rank {rank} and {value!r:.80} on rank 0, expected the same on all"
                     )
         self.sent, self.summed = (np.zeros(size + len(Flags._fields), dtype) for _ in range(2))
-        self._told, self._heard = self.sent[size:], self.summed[size:]
+        flags = len(Flags._fields)
+        self._told, self._heard = self.sent[:flags], self.summed[:flags]
+        self.own, self.total = self.sent[flags:], self.summed[flags:]
+        starts = [flags + start for start in ahead]
+        ends = [len(self.sent), *starts]
+        self._messages = [slice(start, end) for start, end in zip([*starts, 0], ends, strict=True)]
         if few:
             self._few = tuple(np.zeros(few + len(Flags._fields)) for _ in range(2))
         self._all = np.zeros((self.size if self.reproducible else 0, len(self.sent)), dtype)
         return [theirs for *_, theirs in told]
 
+    def send(self) -> None:
+        """Begin to add up the next part of the vector, while this rank goes on; nothing changes it any more."""
+        part = self._messages[len(self._begun)]
+        self._begun.append(self.comm.Iallreduce(self.sent[part], self.summed[part]))
+
     def sum(self, flags: Flags) -> Flags:
-        """summed = the sum of `sent` over the ranks; returns the sums of the flags. RuntimeError where a rank has failed."""
+        """total = the sum of `own` over the ranks; returns the sums of the flags. RuntimeError where a rank has failed."""
         if self._few:
             self._add_few(np.empty(0), flags)
             if self._over:
@@ -101,6 +123,12 @@ class Ranks:
         if self.reproducible:
             self.comm.Allgather(self.sent, self._all)
             self.summed[:] = sum_in_order([*self._all])
+        elif len(self._messages) > 1:
+            while len(self._begun) < len(self._messages):
+                self.send()
+            for request in self._begun:
+                request.Wait()
+            self._begun.clear()
         else:
             self.comm.Allreduce(self.sent, self.summed)
         found = Flags._make(self._heard.tolist())
@@ -124,7 +152,8 @@ class Ranks:
 
     def meet(self, flags: Flags) -> Flags:
         """The sums of the flags alone."""
-        self.sent[:] = 0
+        if self._messages:  # what is on its way stays as it is
+            self.sent[: self._messages[len(self._begun)].stop] = 0
         return self.sum(flags)
 
     def gather(self, value: Any) -> list[Any]:

@@ -15,7 +15,7 @@ from ..data.targets import target_of
 from ..engine.engine import Engine
 from ..errors import NonFiniteError
 from ..losses import OutputLosses
-from ..program import Rows
+from ..program import Parameters, Rows
 from .chunk import comes_in_chunks
 from .fingerprint import Fingerprint
 from .ranks import Flags, Ranks
@@ -24,6 +24,10 @@ from .run import Judge
 
 # What a step adds up besides gradients and statistics: loss · count, count, rows that are right, rows that are judged.
 SUMS = 4
+# So many parameters are worth several messages: gradients are sent while the backward pass goes on to earlier layers.
+MANY = 200_000
+# Gradients of a message.
+MESSAGE = 100_000
 
 
 def check_trainable(engine: Engine, X: Any, y: Any) -> None:
@@ -86,7 +90,13 @@ class Together:
                 "reproducible is True, but a layer of the network has synchronized=True, expected one of the two"
             )
         own = data.full, judge.fingerprint.full, machine()
-        prints, validations, machines = zip(*ranks.begin(same, own, size, engine.dtype, few), strict=True)
+        # Of the gradients, where each message begins that is sent ahead of the last one.
+        self.ahead = [] if few or ranks.reproducible or ranks.size == 1 else messages(engine.flat)
+        # Where the gradients begin in what is added up: last, so that those of the last layers can go ahead.
+        self.head = size - engine.flat.size
+        ahead = [self.head + start for start in self.ahead]
+        told = ranks.begin(same, own, size, engine.dtype, few, ahead)
+        prints, validations, machines = zip(*told, strict=True)
         # Whether each rank has rows of its own.
         self.apart = len({*prints}) > 1
         self.rows = inputs.rows * (ranks.size if self.apart else 1)
@@ -151,6 +161,16 @@ class Together:
         over = self.inner.epoch_ends(epoch)
         self.agree()
         return over
+
+
+def messages(flat: Parameters) -> list[int]:
+    """Where the gradients of messages begin that can be sent before the backward pass is over, the last layer's first."""
+    starts, end = [], flat.size
+    for start in reversed(flat.offsets):
+        if start and end - start >= MESSAGE:
+            starts.append(start)
+            end = start
+    return starts if flat.size >= MANY else []
 
 
 def machine() -> tuple[str, list[int]]:
