@@ -31,6 +31,7 @@ EAGER = "PyTorch, eager"
 NOTES = {
     "bench-zen5-1-thread": "Every library as it is shipped, in its current, fastest forms. The table of the README is drawn from"
     " this one.",
+    "bench-emerald-rapids-1-thread": "An Emerald Rapids, whose virtual machine has no AMX. Every library as it is shipped.",
     "bench-zen5-2-threads-shipped": "Every library as it is shipped, in its current, fastest forms. The two CPUs of this virtual"
     " machine behave like one core at times (benchmarks/LOG.md), so that the spreads are wide.",
     "bench-zen5-2-threads": "This table was measured before the peers got their current, faster settings, and with OpenBLAS held"
@@ -284,10 +285,15 @@ KINDS = {
 }
 
 
-def networks(file: Path, document: Path) -> list[str]:
-    """The networks of bench --workloads images, or sequences."""
+# What the name of a result file says after its kind.
+OTHERS = {"": "", "-emerald-rapids": ", on Intel's Emerald Rapids"}
+
+
+def networks(kind: str, other: str, document: Path) -> list[str]:
+    """The networks of bench --workloads images, or sequences; other: the CPU, where it is not the first one."""
+    file = RESULTS / f"{kind}{other}.json"
     found = read(file)
-    heading, said = KINDS[file.stem]
+    heading, said = KINDS[kind]
     workloads = found["workloads"]
     names = list(dict.fromkeys(name for w in workloads.values() for name in w["backends"]))
     lines = ["| network | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
@@ -299,7 +305,7 @@ def networks(file: Path, document: Path) -> list[str]:
         cells += [times(w["backends"][name], native) if name in w["backends"] else "–" for name in names[1:]]
         lines.append(f"| {workload} | " + " | ".join(cells) + " |")
     return [
-        heading,
+        heading + OTHERS[other],
         f"{said} {machine(found)}, {found['date'][:10]}, {found['repeats']} turns ({link(file, 'all figures', document)})."
         f" The machine's peak: {found['peak_gflops']:.0f} GFLOP/s of multiply-adds{bandwidth(found)}.",
         "\n".join(lines),
@@ -490,6 +496,11 @@ def draw(
     return out
 
 
+def tables() -> list[Path]:
+    """The tables of the main workloads, that of the README first."""
+    return sorted(RESULTS.glob("bench-*.json"), key=lambda file: (file != HEADLINE, file.name))
+
+
 def parts() -> dict[Path, list[str]]:
     """What stands between the marks of each document."""
     readme, benchmarks, scaling = (ROOT / f for f in ("README.md", "docs/benchmarks.md", "docs/scaling.md"))
@@ -498,12 +509,11 @@ def parts() -> dict[Path, list[str]]:
     return {
         readme: [*headline(HEADLINE, readme), picture],
         benchmarks: [
-            *(part for file in sorted(RESULTS.glob("bench-*.json")) for part in table(file, benchmarks)),
+            *(part for file in tables() for part in table(file, benchmarks)),
             *limits(RESULTS / "limits.json", benchmarks),
             *first_step(RESULTS / "first_step.json", benchmarks),
             *modules(RESULTS / "modules.json", benchmarks),
-            *networks(RESULTS / "images.json", benchmarks),
-            *networks(RESULTS / "sequences.json", benchmarks),
+            *(part for kind in KINDS for other in OTHERS for part in networks(kind, other, benchmarks)),
         ],
         ROOT / "docs" / "sklearn.md": [estimators(RESULTS / "estimators.json")],
         scaling: scaling_page(RESULTS / "mpi.json", scaling),
@@ -520,7 +530,7 @@ def replaced(document: Path, made: list[str]) -> str:
 def main() -> None:
     """All documents and pictures."""
     headline_plot(HEADLINE)
-    for file in sorted(RESULTS.glob("bench-*.json")):
+    for file in tables():
         plot(file)
     for document, made in parts().items():
         document.write_text(replaced(document, made), "utf-8")

@@ -1,5 +1,6 @@
 """generate: a network goes on with a sequence of integers, one drawn after the other."""
 
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -69,17 +70,24 @@ class Choice:
             raise ValueError(f"top_p is {top_p!r}, expected a number in (0, 1]")
         self.rng = generator(checks.seed(seed), STREAM)
 
-    def __call__(self, logits: np.ndarray, chance: np.ndarray) -> np.ndarray:
+    def __call__(self, logits: np.ndarray, chance: np.ndarray) -> Any:
         """One integer for each row of logits (batch, classes). chance: (batch,), random numbers in [0, 1)."""
-        if self.temperature == 0:
-            return np.asarray(logits.argmax(axis=-1))
-        scaled = logits.astype(np.float64)
+        # Most often; one dimension takes half the time of two.
+        alone = len(logits) == 1
+        if alone:
+            logits = logits[0]
         # A ufunc, because the method costs several times as much on so few numbers.
-        scaled -= np.maximum.reduce(logits, axis=-1, keepdims=True)
+        top = np.maximum.reduce(logits, axis=-1, keepdims=True)
+        if not (isfinite(top[0]) if alone else np.isfinite(top).all()):
+            raise ValueError("generate: the output of the network is NaN or infinite, expected finite logits")
+        if self.temperature == 0:
+            return logits.argmax(axis=-1)
+        scaled = logits.astype(np.float64)
+        scaled -= top
         if self.temperature != 1:
             scaled /= self.temperature
         if self.top_k is not None and self.top_k < scaled.shape[-1]:
-            least = np.partition(scaled, -self.top_k, axis=-1)[:, -self.top_k, None]
+            least = np.partition(scaled, -self.top_k, axis=-1)[..., -self.top_k, None]
             scaled[scaled < least] = -np.inf
         weights = np.exp(scaled)
         if self.top_p < 1:
@@ -90,4 +98,6 @@ class Choice:
             np.put_along_axis(weights, order, ordered, axis=-1)
         sums = np.add.accumulate(weights, axis=-1)
         # The last sum is above: it is at least 1, and a chance at most 1 - 2^-53.
-        return np.asarray((sums > chance[:, None] * sums[:, -1:]).argmax(axis=-1))
+        if alone:
+            return sums.searchsorted(chance[0] * sums[-1], "right")
+        return (sums > chance[:, None] * sums[:, -1:]).argmax(axis=-1)
