@@ -175,6 +175,8 @@ void check(T t) {
     if (stride == 512) both({61, stride, stride + 7, Activation::tanh});
     both({66, stride, 1031}), backward(t, {66, 1031, stride});  // copies of A, up to where its memory ends
     both({66, 70, 4103});
+    both({130, stride, 259});            // columns of A that are far apart
+    backward(t, {400, 40, 2 * stride});  // more copied rows than read one panel of Wᵀ
     both({7, 5, 1100}), both({130, 3, 1030}), both({600, 40, 4}), both({40, 300, 100});
     rows_are_independent(t, 60, 300, 70), rows_are_independent(t, 60, 70, stride),
         rows_are_independent(t, 40, 33, 1);
