@@ -106,8 +106,9 @@ class CopiedRows {
     template <class Tiles>
     void copy_columns(const Tiles& tiles, Index t, Index k0, Index count, T* to) const {
         constexpr int w = width<T>;
-        const T *begin[kCopiedTiles + 1], *from = a_.data + k0 * a_.step;
-        int last = 0;
+        const T* const from = a_.data + k0 * a_.step;
+        const T* begin[kCopiedTiles + 1] = {from + tiles.begin(t)};
+        int last = 1;
         for (; last <= kCopiedTiles && t + last <= tiles.count; ++last)
             begin[last] = from + tiles.begin(t + last);
         --last;
