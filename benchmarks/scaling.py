@@ -121,10 +121,12 @@ def predictions(found: dict[str, Any], fitted: dict[str, Any]) -> list[dict[str,
                 best = min(times, key=lambda r: times[r])
                 strong[rows] = {"ranks": best, "faster": times[1] / times[best]}
             cost = sum_over(64, size, *NETWORKS[wire], found["add_us_per_byte"])
+            # Runs too short to tell may find that a row takes no time.
+            balance = cost / one["row_us"] if one["row_us"] else float("inf")
             lines.append(
                 {
                     "network": name, "wire": wire, "weak": weak, "overlapped": overlapped, "strong": strong,
-                    "balance": cost / one["row_us"],
+                    "balance": balance,
                 }
             )  # fmt: skip
     return lines
