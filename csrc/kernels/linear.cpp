@@ -139,7 +139,9 @@ void linear_backward(const LinearBackward<T>& op, Range range, Scratch scratch) 
         if (piece.m0 == 0 && op.dbias) bias_gradient(op.dy, op.dbias.data, piece.n0, piece.n1);
     }
     Range rest{range.begin > tasks ? range.begin - tasks : 0, range.end - tasks};
-    while (rest.begin < rest.end) input_gradient(op, next_piece(inputs, rest, rounds, rounds ? kPieceColumns : inputs.n), scratch);
+    // Rows of dy that have to be copied are copied once for all columns.
+    const Index most = rounds ? kPieceColumns : inputs.n;
+    while (rest.begin < rest.end) input_gradient(op, next_piece(inputs, rest, rounds, most), scratch);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The blocking of products: which tiles, in which order, and what is copied on the way.
+// The blocking of products with a row-major B: which tiles, in which order, and what is copied on the way.
 #include "gemm.hpp"
 
 #include "row_tiles.hpp"
