@@ -82,8 +82,8 @@ class PlanCache:
         self._windows: dict[tuple[InputSpec, ...], Window] = {}
         # What goes on from batch to batch in an evaluation, by the rows of a batch.
         self._carried: dict[int, Carried] = {}
-        # Inputs for which forward is known to repeat in training.
-        self._repeats: set[tuple[InputSpec, ...]] = set()
+        # Inputs of a few rows for which forward is known to repeat, and whether in training.
+        self._repeats: set[tuple[tuple[InputSpec, ...], bool]] = set()
 
     def run_on(self, backend: Backend) -> None:
         """Compile for this backend from now on."""
@@ -213,10 +213,6 @@ class PlanCache:
         if inputs not in self._outputs:
             try:
                 plan = self.inference(of_rows(inputs, self.few))
-                if self.few > 1:
-                    from ..program.repeat import check_repeats  # here: `import backpass` is to be quick
-
-                    check_repeats(self.net, self.dtype, of_rows(inputs, self.few))
                 shape = on_each(self._row_shape, plan.out)
             except ValueError as error:
                 raise ValueError(f"{NOT_FITTING}{error}") from None
@@ -327,9 +323,15 @@ class PlanCache:
             shared=self.shared,
         )
         if spec not in self.plans:
-            if spec.training and self.few > 1:
-                self._check_training(inputs)
-            plan = build_plan(self.net, self.loss, self.dtype, self.seed, self.step, spec)
+            checked = of_rows(inputs, self.few), spec.training
+            again = self.few > 1 and checked not in self._repeats
+            if again and carried is not None:
+                # A second program would find the states that the first one has left.
+                alone = Spec(inputs, own_loss=spec.training, precision=self.precision, as_emitted=True)
+                build_plan(self.net, None, self.dtype, self.seed, self.step, alone, again)
+                again = False
+            plan = build_plan(self.net, self.loss, self.dtype, self.seed, self.step, spec, again)
+            self._repeats.add(checked)
             self.plans[spec] = plan
             self.whole_batch |= plan.whole_batch
             if isinstance(plan, BackwardPlan) and self.few > 1:
@@ -337,15 +339,6 @@ class PlanCache:
             self.bytes += plan.bytes
             self._forget()
         return self.plans[spec]
-
-    def _check_training(self, inputs: tuple[InputSpec, ...]) -> None:
-        """ValueError where `forward` computes something else when it runs again in training."""
-        few = of_rows(inputs, self.few)
-        if few not in self._repeats:
-            from ..program.repeat import check_repeats  # here: `import backpass` is to be quick
-
-            check_repeats(self.net, self.dtype, few, training=True)
-            self._repeats.add(few)
 
     def _forget(self) -> None:
         """Drop the oldest plans, where there are too many: ever new shapes must not fill the memory."""

@@ -49,12 +49,14 @@ def build_plan(
     seed: int,
     step: np.ndarray,
     spec: Spec,
+    again: bool = False,
 ) -> Plan:
     """A Plan for inference, a TrainingPlan where spec has a target, an OwnLossPlan where it says so.
 
     Args:
         loss: only a TrainingPlan needs it.
         step: (1,) the completed steps of the model, from which layers draw their random numbers.
+        again: whether the network is emitted a second time; ValueError where it computes something else then.
     """
     builder = Builder(
         dtype, spec.training, step, seed, spec.precision, carried=spec.carried, shared=spec.shared
@@ -64,6 +66,10 @@ def build_plan(
     for tensor in parts_of(out):
         if not isinstance(tensor, Tensor):
             raise TypeError(f"net returned {type(tensor).__name__} from emit, expected a Tensor")
+    if again:
+        from .repeat import check_repeats  # here: `import backpass` is to be quick
+
+        check_repeats(builder, out, partial(_emit_anew, net, spec))
     window = None if spec.carried is None else spec.carried.window
     moving = [] if window is None else window.follow(builder, spec.inputs[0].shape[1])
     # What comes out of a network are numbers, of indices such as those of argmax too.
@@ -188,6 +194,10 @@ def emit_network(
             builder.tell_lengths(shape[1], lengths)
             builder.ranges.append((lengths.array, shape[1] + 1))
     return net.emit(builder, *arguments)
+
+
+def _emit_anew(net: Network, spec: Spec, builder: Builder) -> Any:
+    return emit_network(net, builder, input_tensors(builder, spec.inputs, spec.own_loss), spec.inputs)
 
 
 def input_tensors(builder: Builder, inputs: Sequence[InputSpec], own_loss: bool = False) -> dict[str, Tensor]:

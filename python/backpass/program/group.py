@@ -32,11 +32,26 @@ class Key(NamedTuple):
     start: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
+    # The addresses between which the elements lie; both are 0 where there are none.
+    low: int
+    high: int
+
+
+Arrays = dict[Key, np.ndarray]
 
 
 def key_of(array: np.ndarray) -> Key:
     """The key of an array."""
-    return Key(address(array), array.shape, array.strides)
+    low, high = byte_bounds(array) if array.size else (0, 0)
+    # Most arrays start at their lowest address, which need not be asked for once more.
+    start = low if min(array.strides, default=0) >= 0 and array.size else address(array)
+    return Key(start, array.shape, array.strides, low, high)
+
+
+def by_key(instruction: Instruction, names: Iterable[str]) -> Arrays:
+    """The arrays of an instruction that have these names."""
+    arrays = (instruction.fields.get(name) for name in names)
+    return {key_of(array): array for array in arrays if isinstance(array, np.ndarray)}
 
 
 class Elementwise(NamedTuple):
@@ -44,8 +59,10 @@ class Elementwise(NamedTuple):
 
     shape: tuple[int, ...]
     steps: list[Step]
-    reads: dict[Key, np.ndarray]
-    writes: dict[Key, np.ndarray]
+    reads: Arrays
+    writes: Arrays
+    # Where the arrays start that the instruction reads, of those too that no step uses.
+    starts: set[int]
     by_choice: bool
 
 
@@ -64,17 +81,19 @@ def elementwise(instruction: Instruction) -> Elementwise | None:
     else:
         return None
     arrays = {name: names[name] for name in (*INPUTS, *OUTPUTS) if names.get(name) is not None}
-    values: dict[str, Value] = {name: key_of(array) for name, array in arrays.items() if name in INPUTS}
+    keys = {name: key_of(array) for name, array in arrays.items()}
+    values: dict[str, Value] = {name: key for name, key in keys.items() if name in INPUTS}
     found: list[Step] = []
     for step in parsed(steps):
         operands = tuple(o if isinstance(o, float) else values.get(o, 0.0) for o in step.operands)
-        to = key_of(arrays[step.to]) if step.to in arrays else object()
+        to = keys.get(step.to) or object()
         found.append(Step(to, step.function, operands))
         values[step.to] = to
     read = {operand for step in found for operand in step.operands}
-    reads = {k: a for n, a in arrays.items() if n in INPUTS and (k := key_of(a)) in read}
-    writes = {key_of(a): a for n, a in arrays.items() if n in OUTPUTS and n in values}
-    return Elementwise(arrays["y"].shape, found, reads, writes, op is expression)
+    reads = {key: arrays[name] for name, key in keys.items() if name in INPUTS and key in read}
+    writes = {key: arrays[name] for name, key in keys.items() if name in OUTPUTS and name in values}
+    starts = {key.start for name, key in keys.items() if name in INPUTS}
+    return Elementwise(arrays["y"].shape, found, reads, writes, starts, op is expression)
 
 
 class Group:
@@ -83,35 +102,32 @@ class Group:
     def __init__(self, first: Elementwise, instruction: Instruction) -> None:
         self.shape, self.instructions = first.shape, [instruction]
         self.steps = [*first.steps]
+        # How many of them read what starts at an address.
+        self.starts = Counter(first.starts)
         # Arrays that are read before the group writes them, and those that it writes.
         self.reads, self.writes = dict(first.reads), dict(first.writes)
         self.chosen = first.by_choice
 
-    def touches(self, reads: Iterable[np.ndarray], writes: Iterable[np.ndarray]) -> bool:
+    def touches(self, reads: Arrays, writes: Arrays) -> bool:
         """Whether what reads and writes these arrays cannot come before the group as well as after it."""
-        return overlap(self.writes.values(), reads) or overlap(
-            [*self.reads.values(), *self.writes.values()], writes
-        )
+        return overlap(self.writes, reads) or overlap(self.reads, writes) or overlap(self.writes, writes)
 
     def join(self, other: Elementwise, instruction: Instruction, needed: "Needed") -> bool:
         """Take one more instruction in, if it fits."""
         if other.shape != self.shape:
             return False
-        strangers = [array for key, array in other.reads.items() if key not in self.writes]
-        written = [
-            array for key, array in other.writes.items() if key not in self.writes and key not in self.reads
-        ]
-        if overlap(self.writes.values(), strangers) or self.touches((), written):
+        if other.writes.keys() & self.writes.keys():
             return False
-        if {*other.writes} & {*self.writes}:
+        strangers = {key: array for key, array in other.reads.items() if key not in self.writes}
+        written = {key: array for key, array in other.writes.items() if key not in self.reads}
+        if self.touches(strangers, written):
             return False
-        steps = [*self.steps, *other.steps]
-        reads = self.reads | {key: a for key, a in other.reads.items() if key not in self.writes}
-        writes = self.writes | other.writes
-        instructions = [*self.instructions, instruction]
-        if not _fits(steps, reads, needed.outputs(writes, instructions)):
+        steps, reads, writes = [*self.steps, *other.steps], self.reads | strangers, self.writes | other.writes
+        starts = self.starts + Counter(other.starts)
+        if not _fits(steps, reads, needed.outputs(writes, starts)):
             return False
-        self.steps, self.reads, self.writes, self.instructions = steps, reads, writes, instructions
+        self.steps, self.reads, self.writes, self.starts = steps, reads, writes, starts
+        self.instructions.append(instruction)
         self.chosen |= other.by_choice
         return True
 
@@ -119,7 +135,7 @@ class Group:
         """The instructions of the group: one expression, or what they were if they are none by choice."""
         if not self.chosen or (len(self.instructions) == 1 and len(self.shape) <= 1):
             return self.instructions
-        outputs = needed.outputs(self.writes, self.instructions)
+        outputs = needed.outputs(self.writes, self.starts)
         steps = _without_idle(self.steps, {*outputs})
         inputs = {key: a for key, a in self.reads.items() if any(key in step.operands for step in steps)}
         arrays = _merged([*inputs.values(), *outputs.values()])
@@ -141,7 +157,8 @@ class Needed:
     def __init__(self, programs: Iterable[list[Instruction]], kept: Iterable[np.ndarray]) -> None:
         self.reads: Counter[int] = Counter()
         for program in programs:
-            self.reads.update(_reads(program))
+            for instruction in program:
+                self.reads.update({key.start for key in by_key(instruction, instruction.op.inputs)})
         # Spans that somebody outside reads, or a view; neighbours and those that overlap as one.
         self.starts: list[int] = []
         self.ends: list[int] = []
@@ -152,39 +169,25 @@ class Needed:
                 self.starts.append(start)
                 self.ends.append(end)
 
-    def outputs(self, writes: dict[Key, np.ndarray], own: Iterable[Instruction]) -> dict[Key, np.ndarray]:
-        """Those of the arrays that somebody else reads."""
-        inside = _reads(own)
+    def outputs(self, writes: Arrays, inside: Counter[int]) -> Arrays:
+        """Those of the arrays that somebody else reads; inside: how many of a group's instructions read from an address."""
         return {
             key: array
             for key, array in writes.items()
-            if not inside[key.start] or inside[key.start] != self.reads[key.start] or self._is_kept(array)
+            if not inside[key.start] or inside[key.start] != self.reads[key.start] or self._is_kept(key)
         }
 
-    def _is_kept(self, array: np.ndarray) -> bool:
-        low, high = byte_bounds(array)
-        at = bisect_left(self.starts, high)
-        return at > 0 and self.ends[at - 1] > low
+    def _is_kept(self, key: Key) -> bool:
+        at = bisect_left(self.starts, key.high)
+        return at > 0 and self.ends[at - 1] > key.low
 
 
-def _reads(program: Iterable[Instruction]) -> Counter[int]:
-    """How many instructions read a buffer, by its address."""
-    found: Counter[int] = Counter()
-    for instruction in program:
-        arrays = (instruction.fields.get(name) for name in instruction.op.inputs)
-        found.update({key_of(array).start for array in arrays if isinstance(array, np.ndarray)})
-    return found
-
-
-def overlap(some: Iterable[np.ndarray], others: Iterable[np.ndarray]) -> bool:
+def overlap(some: Arrays, others: Arrays) -> bool:
     """Whether some of these arrays and some of the others have an element in common, as far as that is quickly told."""
-    spans = [(array, byte_bounds(array)) for array in others if array.size]
-    return bool(spans) and any(
-        low < end and start < high and _meet(array, other)
-        for array in some
-        if array.size
-        for low, high in [byte_bounds(array)]
-        for other, (start, end) in spans
+    return any(
+        key.low < other.high and other.low < key.high and _meet(array, others[other])
+        for key, array in some.items()
+        for other in others
     )
 
 

@@ -5,10 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-import numpy as np
-
 from .builder import Instruction
-from .group import Elementwise, Group, Needed, elementwise, overlap
+from .group import Arrays, Elementwise, Group, Needed, by_key, elementwise, overlap
 from .plan import Plan
 from .tensor import Tensor
 
@@ -33,27 +31,28 @@ def _joined(program: Sequence[Instruction], needed: Needed) -> list[Instruction]
     still_open: list[Group] = []
     placed: deque[Placed] = deque(maxlen=LATE)
 
-    def place(item: Instruction | Group, reads: Sequence[np.ndarray], writes: Sequence[np.ndarray]) -> None:
+    def place(item: Instruction | Group, reads: Arrays, writes: Arrays) -> None:
         for earlier in placed:
-            earlier.reads.extend(reads)
-            earlier.writes.extend(writes)
+            earlier.reads.update(reads)
+            earlier.writes.update(writes)
         out.append(item)
 
     def close(groups: list[Group]) -> None:
         for group in groups:
             still_open.remove(group)
-            place(group, [*group.reads.values()], [*group.writes.values()])
-            placed.append(Placed(group, [], []))
+            place(group, group.reads, group.writes)
+            placed.append(Placed(group, {}, {}))
 
     for instruction in program:
         item = elementwise(instruction)
-        reads, writes = _touched(instruction)
         if item is None:
+            reads = by_key(instruction, instruction.op.inputs)
+            writes = by_key(instruction, instruction.op.outputs)
             close([group for group in still_open if group.touches(reads, writes)])
             place(instruction, reads, writes)
             continue
         home = next((g for g in reversed(still_open) if g.join(item, instruction, needed)), None)
-        close([group for group in still_open if group is not home and group.touches(reads, writes)])
+        close([group for group in still_open if group is not home and group.touches(item.reads, item.writes)])
         if home is None and not _joins_placed(placed, item, instruction, needed):
             still_open.append(Group(item, instruction))
     close([*still_open])
@@ -64,13 +63,12 @@ class Placed(NamedTuple):
     """A group that is done at its place, and what the instructions behind it read and write."""
 
     group: Group
-    reads: list[np.ndarray]
-    writes: list[np.ndarray]
+    reads: Arrays
+    writes: Arrays
 
     def join(self, item: Elementwise, instruction: Instruction, needed: Needed) -> bool:
         """Take an instruction in that stood later, if it may as well come here."""
-        reads, writes = [*item.reads.values()], [*item.writes.values()]
-        if overlap(self.writes, [*reads, *writes]) or overlap(self.reads, writes):
+        if overlap(self.writes, item.reads | item.writes) or overlap(self.reads, item.writes):
             return False
         return self.group.join(item, instruction, needed)
 
@@ -82,17 +80,7 @@ def _joins_placed(
     for number in range(len(placed) - 1, -1, -1):
         if placed[number].join(item, instruction, needed):
             for earlier in range(number):
-                placed[earlier].reads.extend(item.reads.values())
-                placed[earlier].writes.extend(item.writes.values())
+                placed[earlier].reads.update(item.reads)
+                placed[earlier].writes.update(item.writes)
             return True
     return False
-
-
-def _touched(instruction: Instruction) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """The arrays that an instruction reads, and those that it writes."""
-    op, fields = instruction.op, instruction.fields
-
-    def arrays(names: Iterable[str]) -> list[np.ndarray]:
-        return [fields[name] for name in names if isinstance(fields.get(name), np.ndarray)]
-
-    return arrays(op.inputs), arrays(op.outputs)

@@ -1,14 +1,12 @@
 """Whether a network emits the same program again: a `forward` may only depend on shapes and on what the model knows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..ops import Op
-from .build import Network, emit_network, input_tensors
 from .builder import Builder, Instruction
-from .plan import InputSpec
 from .several import parts_of
 from .tensor import Tensor, address
 from .trace import calling_line
@@ -22,8 +20,8 @@ DIFFERS = (
 class Lined(Builder):
     """A Builder that knows the user's line behind each instruction."""
 
-    def __init__(self, dtype: np.dtype[Any], training: bool) -> None:
-        super().__init__(dtype, training)
+    def __init__(self, dtype: np.dtype[Any], training: bool, **options: Any) -> None:
+        super().__init__(dtype, training, **options)
         self.lines: list[str] = []
 
     def _append(self, op: Op, tensors: dict[str, Tensor | None], scalars: dict[str, Any]) -> None:
@@ -31,25 +29,28 @@ class Lined(Builder):
         self.lines.append(calling_line())
 
 
-def check_repeats(
-    net: Network, dtype: np.dtype[Any], inputs: Sequence[InputSpec], training: bool = False
-) -> None:
-    """Emit the network twice; ValueError shows the line of `forward` where the second program differs."""
-    first, second = Lined(dtype, training), Lined(dtype, training)
-    outputs = [
-        emit_network(net, builder, input_tensors(builder, inputs), inputs) for builder in (first, second)
-    ]
-    shapes = [[y.shape for y in parts_of(out)] for out in outputs]
+def check_repeats(first: Builder, out: Any, emit: Callable[[Builder], Any]) -> None:
+    """Emit a network again; ValueError shows the line of `forward` where that program differs from the first one.
+
+    first, out: a builder that has just emitted the network, and what came out; emit: does it again.
+    """
+    options = {name: getattr(first, name) for name in ("step", "seed", "precision", "shared")}
+    second = Lined(first.dtype, first.training, **options)
+    shapes = [[y.shape for y in parts_of(output)] for output in (out, emit(second))]
     if shapes[0] != shapes[1]:
         raise ValueError(f"{DIFFERS}; its output had the shape {shapes[0][0]}, then {shapes[1][0]}")
-    both = (*first.instructions, *second.instructions)
-    written = {address(i.fields[name]) for i in both for name in i.op.outputs if i.fields[name] is not None}
-    for number, (a, b) in enumerate(zip(first.instructions, second.instructions, strict=False)):
+    pairs = [*zip(first.instructions, second.instructions, strict=False)]
+    written = {
+        address(i.fields[name])
+        for i in (*first.instructions, *second.instructions)
+        for name in i.op.outputs
+        if i.fields[name] is not None
+    }
+    for number, (a, b) in enumerate(pairs):
         if a.op is not b.op or a.layer != b.layer or not _same(a, b, written):
             raise ValueError(f"{DIFFERS}\n  {second.lines[number]}")
-    if len(first.lines) != len(second.lines):
-        longer = max(first.lines, second.lines, key=len)
-        raise ValueError(f"{DIFFERS}\n  {longer[min(len(first.lines), len(second.lines))]}")
+    if len(first.instructions) != len(second.instructions):
+        raise ValueError(f"{DIFFERS}\n  {second.lines[min(len(pairs), len(second.lines) - 1)]}")
 
 
 def _same(a: Instruction, b: Instruction, written: set[int]) -> bool:
