@@ -26,6 +26,7 @@ inline constexpr bool is_gru = std::is_same_v<Cell, GruCell>;
 
 // Rows of a task: they go through all steps together.
 inline constexpr std::int64_t kSequenceRows = 8, kMostSequenceRows = 32;
+inline constexpr std::int64_t kFewUnits = 8, kFewInputs = 64;
 // Columns of packed weights come in panels of at most so many.
 inline constexpr std::int64_t kMostPanel = 32;
 
@@ -45,8 +46,11 @@ struct Sequences {
     }
     BP_INLINE std::int64_t row() const { return 2 * padded(inputs) + 12 * padded(units); }
     BP_INLINE bool packs_once() const { return packed() + kSequenceRows * row() <= room(); }
+    // Whether there may be more lanes in a vector than units, which rows fill instead.
+    BP_INLINE bool has_few_units() const { return units <= kFewUnits && inputs <= kFewInputs; }
     // Weights that have no room are packed at every step, which pays with more rows.
     BP_INLINE std::int64_t rows_per_task() const {
+        if (has_few_units()) return kMostSequenceRows;
         if (packs_once()) return kSequenceRows;
         const std::int64_t fit = room() / 2 / row();
         return fit < 1 ? 1 : fit > kMostSequenceRows ? kMostSequenceRows : fit;
@@ -244,6 +248,7 @@ struct RecurrentBackwardWeight {
 
     // Columns of dpre that belong to the same weights: of a GRU the last two of four parts differ.
     static constexpr std::int64_t kRuns = is_gru<Cell> ? 3 : 1, kColumns = 256, kMostSums = 1 << 16;
+    static constexpr std::int64_t kColumnsInPlace = 128, kStepsInPlace = 16;
     struct Columns {
         std::int64_t begin, end;  // of dpre
         bool of_ih, of_hh;
@@ -252,7 +257,13 @@ struct RecurrentBackwardWeight {
     // Whether one task sums up all columns in scratch memory, and hands them out at its end: a step is then collected once.
     BP_INLINE bool at_once() const {
         const std::int64_t columns = Cell::kept * y.shape[2];
-        return kRuns > 1 && columns <= kColumns && (x.shape[2] + y.shape[2] + 1) * kColumns <= kMostSums;
+        return columns <= kColumns && (x.shape[2] + y.shape[2] + 1) * kColumns <= kMostSums &&
+               (kRuns > 1 || in_place());
+    }
+    // Whether steps are read where they lie, sequence by sequence, and none is collected.
+    BP_INLINE bool in_place() const {
+        return Cell::kept * y.shape[2] <= kColumnsInPlace && y.shape[1] >= kStepsInPlace &&
+               (x.shape[2] + y.shape[2] + 1) * kColumns <= kMostSums;
     }
     BP_INLINE std::int64_t runs() const { return at_once() ? 1 : kRuns; }
     BP_INLINE Columns run(std::int64_t number) const {

@@ -262,6 +262,10 @@ void check(T t) {
         each_cell(t, 3, 4, size, 5, 7 + size);
         each_cell(t, 9, 4, 3, size, 15 + size);
     }
+    // Rows in lanes, of more than one task; steps in chunks; sequences whose steps the weight gradient reads in place.
+    for (const int64_t H : {3, 4, 8})
+        for (const int64_t bits : {0, 7, 15, 46, 43, 25}) each_cell(t, 43, 19, 2, H, bits);
+    each_cell(t, 9, 18, 3, 33, 15);
     each_cell(t, 2, 300, 2, 3, 7);  // more steps than a block of the weight gradient
     // Weights that have no room in scratch memory.
     recurrent<LstmCell, LstmForward, LstmBackward, LstmBackwardWeight>(t, 35, 2, 300, 260, 15);

@@ -43,9 +43,10 @@ def rows(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("on", [*BACKENDS])
 @pytest.mark.parametrize("returns", ["sequence", "last"])
-def test_a_row_is_what_it_is_alone(kind: str, on: str, returns: str) -> None:
+@pytest.mark.parametrize("hidden", [4, 17])
+def test_a_row_is_what_it_is_alone(kind: str, on: str, returns: str, hidden: int) -> None:
     """With other rows, in other places of the batch, and without what stands behind its end."""
-    model = model_of(kind, on, hidden=17, num_layers=2, bidirectional=True, returns=returns)
+    model = model_of(kind, on, hidden=hidden, num_layers=2, bidirectional=True, returns=returns)
     X, lengths, _ = rows(21)
     lengths = np.maximum(lengths, 1)
     got = model.predict(X, lengths=lengths)
@@ -54,6 +55,23 @@ def test_a_row_is_what_it_is_alone(kind: str, on: str, returns: str) -> None:
         there = got[row, :length] if returns == "sequence" else got[row]
         # The linear layer of the other backends is BLAS's.
         assert np.array_equal(there, alone[0]) if "native" in on else np.allclose(there, alone[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("on", [*BACKENDS])
+@pytest.mark.parametrize("hidden", [3, 4, 8, 17])
+def test_the_gradient_of_a_row_is_what_it_is_alone(kind: str, on: str, hidden: int) -> None:
+    model = model_of(kind, on, hidden=hidden, num_layers=2, bidirectional=True)
+    X, lengths, dout = rows(37)
+    lengths = np.maximum(lengths, 1)
+    model.forward(X, training=True, lengths=lengths)
+    got = model.backward(dout)
+    for row, length in enumerate(lengths):
+        model.forward(X[row : row + 1, :length], training=True)
+        alone = model.backward(dout[row : row + 1, :length])[0]
+        there = got[row, :length]
+        assert np.array_equal(there, alone) if "native" in on else np.allclose(there, alone, atol=1e-6)
+        assert not got[row, length:].any()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -10,17 +10,22 @@
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-// c (rows, columns) = a · panel, or with `first` false c + a · panel; at most kPanel columns.
 template <class T>
-__attribute__((noinline)) void multiply_panel(Operand<T> a, Index rows, const T* panel, Index k, T* c,
-                                              Index ldc, Index columns, bool first) {
+BP_INLINE Index whole_panels(Index n) {
+    return pieces(n, kPanel<T>) * kPanel<T>;
+}
+
+// c (rows, columns) = a · panel, or with `first` false c + a · panel; at most kPanel columns. ldb: from one row of the panel to the next.
+template <class T>
+__attribute__((noinline)) void multiply_panel(Operand<T> a, Index rows, const T* panel, Index ldb, Index k,
+                                              T* c, Index ldc, Index columns, bool first) {
     if (rows == 0) return;
     const RowTiles tiles(0, rows);
     for (Index t = 0; t < tiles.count; ++t) {
         const Index m = tiles.begin(t);
         Tile<T> tile{.a = {a.data + m * a.row, a.row, a.step},
                      .b = panel,
-                     .ldb = kPanel<T>,
+                     .ldb = ldb,
                      .k = k,
                      .c = c + m * ldc,
                      .ldc = ldc,
@@ -137,8 +142,8 @@ class Panels {
                 const Index count = K_ - k < most ? K_ - k : most;
                 const T* panel = all_ ? to_ + n * K_ : to_;
                 if (!all_) pack(n, k, count, to_);
-                multiply_panel(Operand<T>{a.data + k, a.row, 1}, rows, panel, count, c + n, ldc, columns,
-                               first && k == 0);
+                multiply_panel(Operand<T>{a.data + k, a.row, 1}, rows, panel, kPanel<T>, count, c + n, ldc,
+                               columns, first && k == 0);
                 k += count;
             } while (k < K_);
         }

@@ -52,6 +52,18 @@ struct SequenceRows {
     }
 };
 
+// Pieces of scratch memory, one after another.
+template <class T>
+struct Pieces {
+    T* at;
+
+    BP_INLINE T* take(Index elements) {
+        T* const piece = at;
+        at += (elements + kLine<T> - 1) / kLine<T> * kLine<T>;
+        return piece;
+    }
+};
+
 // n elements; zeros if `from` is null.
 template <class T>
 __attribute__((noinline)) void copy_or_zero(T* to, const T* from, Index n) {

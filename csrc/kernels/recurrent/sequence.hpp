@@ -9,23 +9,6 @@
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-// Pieces of scratch memory, one after another.
-template <class T>
-struct Pieces {
-    T* at;
-
-    BP_INLINE T* take(Index elements) {
-        T* const piece = at;
-        at += (elements + kLine<T> - 1) / kLine<T> * kLine<T>;
-        return piece;
-    }
-};
-
-template <class T>
-BP_INLINE Index whole_panels(Index n) {
-    return pieces(n, kPanel<T>) * kPanel<T>;
-}
-
 template <class T, class Cell>
 class ForwardSequence {
   public:
@@ -193,18 +176,6 @@ class BackwardSequence {
     Panels<T> h_weights_, x_weights_;
     T *dh_, *dc_, *of_x_, *of_h_, *dx_;
 };
-
-// All rows of some tasks.
-template <class Sequence, class Op>
-BP_INLINE void run_sequences(const Op& op, Range range, Scratch scratch) {
-    const auto s = op.sequences();
-    Sequence sequence(op, scratch);
-    const Index most = s.rows_per_task();
-    for (Index task = range.begin; task < range.end; ++task) {
-        const Index begin = task * most, left = s.rows - begin;
-        sequence.run(SequenceRows(begin, left < most ? left : most, s.steps, op.lengths, op.reverse));
-    }
-}
 
 }  // namespace
 }  // namespace backpass::BACKPASS_ISA

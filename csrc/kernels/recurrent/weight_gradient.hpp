@@ -1,5 +1,6 @@
 // dweight_ih = Σ xᵀ dpre and dweight_hh = Σ h₋₁ᵀ dpre: the steps that rows have are collected in blocks, [x h₋₁ 1] beside dpre; then
-// one product for each block. The column of ones gives the biases.
+// one product for each block. The column of ones gives the biases. Of few columns a collected step costs more than its products:
+// there each sequence is read in place.
 #pragma once
 #include "../../ops/recurrent.hpp"
 #include "panels.hpp"
@@ -17,6 +18,7 @@ class RecurrentWeightGradient {
         ld_ = (s_.inputs + s_.units + 1 + 2 * kLine<T> - 1) / (2 * kLine<T>)*(2 * kLine<T>)+kLine<T>;
         const Index panels = Panels<T>::size(kBlockK, op.kColumns);
         sums_ = b_ + panels;
+        sums_ld_ = whole_panels<T>(Cell::kept * s_.units);
         a_ = sums_ + (op.at_once() ? op.kMostSums : 0);
         most_ = (s_.room() - (a_ - b_)) / ld_;
         most_ = most_ < kBlockK ? most_ : kBlockK;
@@ -24,27 +26,55 @@ class RecurrentWeightGradient {
 
     BP_INLINE void run(Index task) {
         const auto columns = op_.columns(task);
-        const bool adds = op_.dtable && columns.of_ih;
+        const bool adds = op_.dtable && columns.of_ih, in_place = op_.in_place();
         if (adds) clear_table(columns.begin, columns.end);
         Index count = 0;
-        bool first = true;
+        first_ = true;
         for (Index row = 0; row < s_.rows; ++row) {
             const SequenceRows rows(row, 1, s_.steps, op_.lengths, op_.reverse);
-            for (Index step = 0; step < rows.end[0]; ++step) {
-                collect(rows, step, columns.begin, columns.end, count++);
+            if (in_place) multiply_sequence(rows);
+            for (Index step = 0; step < rows.end[0] && (adds || !in_place); ++step) {
                 if (adds && op_.index) add_row(rows.place(0, step), columns.begin, columns.end);
+                if (in_place) continue;
+                collect(rows, step, columns.begin, columns.end, count++);
                 if (count < most_) continue;
-                multiply(columns, count, first);
+                multiply(columns, count);
                 count = 0;
-                first = false;
             }
         }
         // No steps at all leave zeros.
-        if (count > 0 || first) multiply(columns, count, first);
+        if (in_place) {
+            if (first_) copy_or_zero<T>(sums_, nullptr, (s_.inputs + s_.units + 1) * sums_ld_);
+        } else if (count > 0 || first_) {
+            multiply(columns, count);
+        }
         if (op_.at_once()) hand_out();
     }
 
   private:
+    // The steps of one sequence to the sums, from where x, h and dpre lie.
+    BP_INLINE void multiply_sequence(const SequenceRows& rows) {
+        const Index I = s_.inputs, H = s_.units, steps = rows.end[0], ld = Cell::kept * H;
+        if (steps == 0) return;
+        const Index there = rows.place(0, 0), by = op_.reverse ? -1 : 1;
+        const T* before = op_.h0 ? op_.h0.data + rows.row[0] * H : nullptr;
+        copy_or_zero(a_, before, H);
+        a_[H] = T(1);
+        for (Index n = 0; n < ld; n += kPanel<T>) {
+            const T* const d = op_.dpre.data + there * ld + n;
+            const Index columns = ld - n < kPanel<T> ? ld - n : kPanel<T>;
+            const auto add = [&](Operand<T> a, Index height, const T* b, Index count, Index row, bool first)
+                                 BP_INLINED {
+                                     multiply_panel(a, height, b, by * ld, count, sums_ + row * sums_ld_ + n,
+                                                    sums_ld_, columns, first);
+                                 };
+            add({op_.x.data + there * I, 1, by * I}, I, d, steps, 0, first_);
+            add({a_, 1, H}, H, d, 1, I, first_);
+            add({op_.y.data + there * H, 1, by * H}, H, d + by * ld, steps - 1, I, false);
+            add({a_ + H, 1, 0}, 1, d, steps, I + H, first_);
+        }
+        first_ = false;
+    }
     BP_INLINE void collect(const SequenceRows& rows, Index step, Index begin, Index end, Index at) {
         const Index I = s_.inputs, H = s_.units, place = rows.place(0, step);
         T* const a = a_ + at * ld_;
@@ -57,21 +87,20 @@ class RecurrentWeightGradient {
             pack_panel(from + n, 0, 1, left < kPanel<T> ? left : kPanel<T>, b_ + n * most_ + at * kPanel<T>);
         }
     }
-    BP_INLINE void multiply(const typename RecurrentBackwardWeight<T, Cell>::Columns& columns, Index count,
-                            bool first) {
+    BP_INLINE void multiply(const typename RecurrentBackwardWeight<T, Cell>::Columns& columns, Index count) {
         const Index I = s_.inputs, H = s_.units, all = Cell::gates * H;
         for (Index n = 0; n < columns.end - columns.begin; n += kPanel<T>) {
             const Index left = columns.end - columns.begin - n, m = left < kPanel<T> ? left : kPanel<T>;
             const Index at = columns.begin + n;
             if (op_.at_once()) {
-                multiply_panel(Operand<T>{a_, 1, ld_}, I + H + 1, b_ + n * most_, count, sums_ + at,
-                               op_.kColumns, m, first);
+                multiply_panel(Operand<T>{a_, 1, ld_}, I + H + 1, b_ + n * most_, kPanel<T>, count,
+                               sums_ + at, sums_ld_, m, first_);
                 continue;
             }
             const auto rows = [&](Index from, Index height, T* to) BP_INLINED {
                 if (to)
-                    multiply_panel(Operand<T>{a_ + from, 1, ld_}, height, b_ + n * most_, count, to + at, all,
-                                   m, first);
+                    multiply_panel(Operand<T>{a_ + from, 1, ld_}, height, b_ + n * most_, kPanel<T>, count,
+                                   to + at, all, m, first_);
             };
             if (columns.of_ih) {
                 rows(0, I, op_.dweight_ih.data);
@@ -82,6 +111,7 @@ class RecurrentWeightGradient {
                 rows(I + H, 1, op_.dbias_hh ? op_.dbias_hh.data + columns.shift : nullptr);
             }
         }
+        first_ = false;
     }
 
     // dtable[index] += dpre of a step, while it is in the cache: those columns of a task that belong to x.
@@ -108,7 +138,7 @@ class RecurrentWeightGradient {
             for (Index m = from; m < from + height; ++m)
                 for (Index gate = 0; gate < Cell::gates; ++gate, to += H) {
                     const Index part = of_h && gate + 1 == Cell::gates ? Cell::kept - 1 : gate;
-                    copy_or_zero(to, sums_ + m * op_.kColumns + part * H, H);
+                    copy_or_zero(to, sums_ + m * sums_ld_ + part * H, H);
                 }
         };
         rows(0, I, false, op_.dweight_ih.data);
@@ -120,7 +150,8 @@ class RecurrentWeightGradient {
     const RecurrentBackwardWeight<T, Cell>& op_;
     Sequences<T, Cell> s_;
     T *b_, *sums_, *a_;
-    Index ld_, most_;
+    Index ld_, sums_ld_, most_;
+    bool first_ = true;  // the sums are still to begin
 };
 
 }  // namespace
