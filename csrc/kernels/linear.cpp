@@ -87,9 +87,9 @@ BP_INLINE void weight_gradient(const LinearBackward<T>& op, Piece piece, bool sp
     const Index B = op.x.rows(), I = op.x.cols(), O = op.dy.cols();
     const Operand<T> x_t{op.x.data, 1, op.x.ld()};
     const RowMajor<T> dy{op.dy.data, op.dy.ld()};
-    const Output<T> dweight{op.dweight.data, O};
+    const Output<T> dweight{op.dweight.data, O, op.adds};
     if (sparse && sparse_gemm(x_t, dy, dweight, piece, B, Epilogue<T>{}, scratch)) return;
-    const bool transposes = n1 == O && !op.rounding.rounds();
+    const bool transposes = n1 == O && !op.rounding.rounds() && !op.adds;
     const Index middle = transposes ? O - transposed_columns<T>(B, I, O) : n1;
     if (n0 < middle)
         product(op.rounding, x_t, dy, dweight, Piece{m0, m1, n0, middle}, B, Epilogue<T>{}, scratch);
@@ -132,11 +132,12 @@ void linear_backward(const LinearBackward<T>& op, Range range, Scratch scratch) 
     const Index O = op.dy.cols(), tasks = weights.tasks();
     Range first{range.begin, range.end < tasks ? range.end : tasks};
     const bool rounds = op.rounding.rounds();
-    const bool sparse = !rounds && op.dweight && first.begin < first.end && sparse_in_columns(op.x, O);
+    const bool sparse =
+        !rounds && !op.adds && op.dweight && first.begin < first.end && sparse_in_columns(op.x, O);
     while (first.begin < first.end) {
         const Piece piece = next_piece(weights, first, sparse || rounds);
         if (op.dweight) weight_gradient(op, piece, sparse, scratch);
-        if (piece.m0 == 0 && op.dbias) bias_gradient(op.dy, op.dbias.data, piece.n0, piece.n1);
+        if (piece.m0 == 0 && op.dbias) bias_gradient(op.dy, op.dbias.data, piece.n0, piece.n1, op.adds);
     }
     Range rest{range.begin > tasks ? range.begin - tasks : 0, range.end - tasks};
     // Rows of dy that have to be copied are copied once for all columns.

@@ -1,5 +1,7 @@
 // Scaled dot-product attention of queries (B, T, heads, D) to keys (B, S, heads, D) and values (B, S, heads, E).
 #pragma once
+#include <string_view>
+
 #include "fields.hpp"
 
 namespace backpass {
@@ -103,6 +105,9 @@ struct AttentionForward {
         const AttentionShape s = shape();
         return s.batch * s.heads * s.blocks();
     }
+    // Random words are counted from the first row of a batch.
+    std::int64_t rows() const { return step ? 0 : shared_rows(q, k, v, mask, lengths, y, probabilities); }
+    static constexpr bool is_of_rows(std::string_view) { return true; }
 };
 
 // Tasks: a sample and head.
@@ -168,6 +173,10 @@ struct AttentionBackward {
         const auto some = [](const auto& a) { return a && a.size() > 0; };
         return some(dq) || some(dk) || some(dv) || some(dmask) ? q.shape[0] * q.shape[2] : 0;
     }
+    std::int64_t rows() const {
+        return shared_rows(q, k, v, mask, lengths, probabilities, dy, dq, dk, dv, dmask);
+    }
+    static constexpr bool is_of_rows(std::string_view name) { return name != "step"; }
 };
 
 // The next steps of a sequence: their keys and values are taken in, their queries attend to all up to their own step.

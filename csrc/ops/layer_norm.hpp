@@ -1,5 +1,7 @@
 // Layer normalisation of (..., C).
 #pragma once
+#include <string_view>
+
 #include "fields.hpp"
 
 namespace backpass {
@@ -32,6 +34,8 @@ struct LayerNormForward {
     double bytes() const { return 2.0 * sizeof(T) * double(x.size()); }
     BP_INLINE std::int64_t rows_per_task() const { return rows_of(kNormPiece, x.cols()); }
     BP_INLINE std::int64_t tasks() const { return pieces(x.rows(), rows_per_task()); }
+    std::int64_t rows() const { return shared_rows(x, y, mean, inv_std); }
+    static constexpr bool is_of_rows(std::string_view name) { return name != "weight" && name != "bias"; }
 };
 
 // Tasks: those of dx, by rows; then those of dweight and dbias, by columns.

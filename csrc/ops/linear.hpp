@@ -1,5 +1,7 @@
 // The linear layer. x (B, I) · weight (I, O) + bias (O) -> y (B, O).
 #pragma once
+#include <string_view>
+
 #include "fields.hpp"
 
 namespace backpass {
@@ -65,6 +67,8 @@ struct LinearForward {
     double bytes() const { return double(sizeof(T)) * double(x.size() + weight.size() + y.size()); }
     BP_INLINE Grid grid() const { return Grid::over(y.rows(), y.cols()); }
     std::int64_t tasks() const { return grid().tasks(); }
+    std::int64_t rows() const { return shared_rows(x, y, slope); }
+    static constexpr bool is_of_rows(std::string_view name) { return name != "weight" && name != "bias"; }
 };
 
 // dweight = xᵀ dy, dbias = Σ dy, dx = (dy weightᵀ) · slope of the activation that produced x.
@@ -77,6 +81,7 @@ struct LinearBackward {
     Activation activation = Activation::identity;
     double alpha = 0;
     Rounding rounding;
+    bool adds = false;  // dweight and dbias go on from what they are: rows before these are in them
 
     template <class Visit>
     void fields(Visit&& field) {
@@ -109,6 +114,11 @@ struct LinearBackward {
     }
     BP_INLINE Grid input_grid() const { return dx ? Grid::over(dx.rows(), dx.cols()) : Grid{}; }
     std::int64_t tasks() const { return weight_grid().tasks() + input_grid().tasks(); }
+    // Rounded products have no chains that go on.
+    std::int64_t rows() const { return rounding.rounds() ? 0 : shared_rows(x, dy, slope, dx); }
+    static constexpr bool is_of_rows(std::string_view name) {
+        return name == "x" || name == "dy" || name == "slope" || name == "dx";
+    }
 };
 
 using LinearOps = BothDtypes<LinearForward, LinearBackward>;

@@ -2,6 +2,7 @@
 #include "chain.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "caches.hpp"
@@ -15,10 +16,17 @@ double bytes_of_block() { return 3 * double(caches().l2); }
 // The number of blocks is a multiple of this, so that two or four threads have as many each: of three, one thread has two.
 constexpr std::int64_t kTurns = 4;
 
-// An array of an op: its bytes, whether it is written, whether its rows are those of the batch.
+// An op takes part while what it reads in every block, such as weights, is at most this share of what its rows are in one.
+constexpr double kMostFixed = 0.2;
+
+// An array of an op: its bytes, whether it is written, whether its rows are those of the batch. Such an array has `step` bytes from one
+// row to the next, of which a row touches the first `span`.
 struct Touched {
     const char *begin, *end;
     bool written, by_rows;
+    std::int64_t step, span;
+
+    double bytes() const { return double(end - begin); }
 };
 
 // Does the op take its rows one by one? Then it says how many there are, and which arrays have rows: `is_of_rows(name)`.
@@ -37,7 +45,7 @@ std::int64_t rows_of(const AnyOp& op) {
 // Elements from one row of an array to the next.
 template <class T>
 std::int64_t row_step(const Tensor<T>& array) {
-    return array.size() / array.shape[0];
+    return array.ndim == 1 ? 1 : array.rows() / array.shape[0] * array.ld();
 }
 template <class T>
 std::int64_t row_step(const Strided<T>& array) {
@@ -47,7 +55,7 @@ std::int64_t row_step(const Strided<T>& array) {
 // The elements that an array of any strides lies among, from data on: [first, second).
 template <class T>
 std::pair<std::int64_t, std::int64_t> extent(const Tensor<T>& array) {
-    return {0, array.size()};
+    return {0, array.rows() * array.ld()};
 }
 template <class T>
 std::pair<std::int64_t, std::int64_t> extent(const Strided<T>& array) {
@@ -57,6 +65,24 @@ std::pair<std::int64_t, std::int64_t> extent(const Strided<T>& array) {
         (array.stride[i] < 0 ? first : last) += (array.shape[i] - 1) * array.stride[i];
     return {first, last + 1};
 }
+
+// An instruction of a chain.
+struct Link {
+    std::int64_t rows = 0;
+    std::vector<Touched> arrays;
+
+    // Bytes of all its rows, and of what is read or written in each block.
+    double moving() const { return sum(true); }
+    double fixed() const { return sum(false); }
+
+  private:
+    double sum(bool by_rows) const {
+        double bytes = 0;
+        for (const Touched& array : arrays)
+            if (array.by_rows == by_rows) bytes += array.bytes();
+        return bytes;
+    }
+};
 
 std::vector<Touched> touched(AnyOp& any) {
     std::vector<Touched> found;
@@ -68,14 +94,16 @@ std::vector<Touched> touched(AnyOp& any) {
                 if constexpr (requires { field.data, field.ndim; })
                     if (field) {
                         using Item = std::remove_pointer_t<decltype(field.data)>;
+                        constexpr std::int64_t size = sizeof(Item);
                         const auto* data = reinterpret_cast<const char*>(field.data);
                         const auto [first, last] = extent(field);
-                        // Rows apart from each other, each in one piece: the same rows of two such arrays are the same memory.
-                        const bool apart =
-                            Op::is_of_rows(name) && first == 0 && last == rows * row_step(field);
-                        found.push_back({data + first * std::int64_t(sizeof(Item)),
-                                         data + last * std::int64_t(sizeof(Item)), !std::is_const_v<Item>,
-                                         apart});
+                        const bool of_rows = Op::is_of_rows(name);
+                        const std::int64_t step = of_rows ? row_step(field) : 0,
+                                           span = last - (rows - 1) * step;
+                        // Rows apart from each other, each in one piece: those of an array in turn do not touch.
+                        const bool apart = of_rows && first == 0 && 0 < span && span <= step;
+                        found.push_back({data + first * size, data + last * size, !std::is_const_v<Item>,
+                                         apart, step * size, span * size});
                     }
             };
             op.fields(look);
@@ -84,12 +112,17 @@ std::vector<Touched> touched(AnyOp& any) {
     return found;
 }
 
-// May `later` begin with a row when `earlier` has just done it? What both touch, and one writes, is the same rows of one array.
-bool follows(const std::vector<Touched>& earlier, const std::vector<Touched>& later) {
-    for (const Touched& a : earlier)
-        for (const Touched& b : later) {
+// May `later` begin with a sample when `earlier` has just done it? What both touch, and one writes, is of one sample.
+bool follows(const Link& earlier, const Link& later, std::int64_t samples) {
+    for (const Touched& a : earlier.arrays)
+        for (const Touched& b : later.arrays) {
             if (!(a.written || b.written) || a.end <= b.begin || b.end <= a.begin) continue;
-            if (!a.by_rows || !b.by_rows || a.begin != b.begin || a.end != b.end) return false;
+            if (!a.by_rows || !b.by_rows) return false;
+            const std::int64_t in_a = earlier.rows / samples, in_b = later.rows / samples,
+                               step = in_a * a.step;
+            const std::int64_t span_a = (in_a - 1) * a.step + a.span, span_b = (in_b - 1) * b.step + b.span;
+            const std::int64_t apart = b.begin - a.begin;
+            if (in_b * b.step != step || apart + span_b > step || span_a - apart > step) return false;
         }
     return true;
 }
@@ -118,19 +151,17 @@ bool adds_up(const AnyOp& any) {
     return any.visit([](const auto& op) { return requires { op.adds; }; });
 }
 
-double row_bytes(const std::vector<Touched>& arrays, std::int64_t rows) {
-    double bytes = 0;
-    for (const Touched& array : arrays)
-        if (array.by_rows) bytes += double(array.end - array.begin) / double(rows);
-    return bytes;
+// How many blocks the samples of some links make, of links that move so many bytes.
+std::int64_t blocks_of(double bytes, std::int64_t samples, double block_bytes) {
+    const auto most = std::max<std::int64_t>(1, std::int64_t(block_bytes / (bytes / double(samples))));
+    const std::int64_t per_block = pieces(samples, pieces(pieces(samples, most), kTurns) * kTurns);
+    return pieces(samples, per_block);
 }
 
 Chain chain_of(const std::vector<Instruction>& instructions, std::size_t first, std::size_t last,
-               double bytes, double block_bytes, const Kernels& table) {
-    const std::int64_t rows = rows_of(instructions[first].op);
-    const auto most = std::max<std::int64_t>(1, std::int64_t(block_bytes / bytes));
-    const std::int64_t per_block = pieces(rows, pieces(pieces(rows, most), kTurns) * kTurns);
-    Chain chain{first, last - first, pieces(rows, per_block), true, false, 1, {}};
+               std::int64_t samples, std::int64_t blocks, const Kernels& table) {
+    const std::int64_t per_block = pieces(samples, blocks);
+    Chain chain{first, last - first, pieces(samples, per_block), true, false, 1, {}};
     double flops = 0, moved = 0;
     for (std::size_t i = first; i < last; ++i) {
         flops += instructions[i].cost.flops, moved += instructions[i].cost.bytes;
@@ -138,10 +169,12 @@ Chain chain_of(const std::vector<Instruction>& instructions, std::size_t first, 
     }
     chain.lengthy = estimated_seconds(flops, moved) > kGlance;
     chain.threads = useful_threads(flops, moved, chain.blocks);
-    for (std::int64_t r = 0; r < rows; r += per_block)
-        for (std::size_t i = first; i < last; ++i)
-            chain.links.push_back(
-                instruction_of(part_of(instructions[i].op, r, std::min(r + per_block, rows)), table));
+    for (std::int64_t s = 0; s < samples; s += per_block)
+        for (std::size_t i = first; i < last; ++i) {
+            const std::int64_t each = rows_of(instructions[i].op) / samples;
+            const std::int64_t end = std::min(s + per_block, samples);
+            chain.links.push_back(instruction_of(part_of(instructions[i].op, s * each, end * each), table));
+        }
     return chain;
 }
 
@@ -160,25 +193,29 @@ std::vector<Chain> chains_of(const std::vector<Instruction>& instructions, const
     const double block_bytes = bytes_of_block();
     std::vector<Chain> chains;
     for (std::size_t first = 0; first < instructions.size();) {
-        const std::int64_t rows = rows_of(instructions[first].op);
-        std::size_t last = first + 1;
-        if (rows < 2) {
-            first = last;
-            continue;
-        }
-        std::vector<std::vector<Touched>> arrays;
+        std::int64_t samples = rows_of(instructions[first].op), blocks = 0;
+        std::size_t last = first;
+        std::vector<Link> links;
         double bytes = 0;
-        for (last = first; last < instructions.size() && rows_of(instructions[last].op) == rows; ++last) {
+        for (; last < instructions.size(); ++last) {
             AnyOp op = instructions[last].op;
-            const std::vector<Touched> own = touched(op);
-            if (!std::all_of(arrays.begin(), arrays.end(), [&](const auto& a) { return follows(a, own); }))
-                break;
-            bytes += row_bytes(own, rows);
-            arrays.push_back(own);
+            const std::int64_t rows = rows_of(op), common = std::gcd(samples, rows);
+            // Of rows whose numbers have little in common the blocks would be too large.
+            if (rows < 2 || common < std::min(samples, kTurns)) break;
+            const Link link{rows, touched(op)};
+            const double together = bytes + link.moving();
+            const std::int64_t count = blocks_of(together, common, block_bytes);
+            const auto fits = [&](const Link& one) {
+                return one.fixed() * double(count) <= kMostFixed * one.moving();
+            };
+            const auto before = [&](const Link& one) { return fits(one) && follows(one, link, common); };
+            if (!fits(link) || !std::all_of(links.begin(), links.end(), before)) break;
+            samples = common, bytes = together, blocks = count;
+            links.push_back(link);
         }
-        if (last - first > 1 && bytes * double(rows) > block_bytes)
-            chains.push_back(chain_of(instructions, first, last, bytes, block_bytes, table));
-        first = last;
+        if (last - first > 1 && bytes > block_bytes)
+            chains.push_back(chain_of(instructions, first, last, samples, blocks, table));
+        first = std::max(last, first + 1);
     }
     return chains;
 }

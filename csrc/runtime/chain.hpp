@@ -1,5 +1,6 @@
 // Chains: neighbouring instructions whose rows do not depend on each other go together through one block of rows after another, so
-// that what one writes is in the cache when the next one reads it.
+// that what one writes is in the cache when the next one reads it. Rows of arrays may differ in number: those of one sample, such as
+// its tokens, go together.
 #pragma once
 #include <cstddef>
 #include <vector>

@@ -123,7 +123,63 @@ def one_tile() -> list[tuple[str, dict[str, Any]]]:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("make", [network, overlapping, shared_gradient, residual, other_rows, one_tile])
+def transformer() -> list[tuple[str, dict[str, Any]]]:
+    """Rows of samples, of tokens and of numbers; heads cut from one product, forwards and backwards."""
+    B, T, H, D = 130, 19, 4, 12
+    C = H * D
+    x, a, r, s, h = (array(B, T, C) for _ in range(5))
+    qkv, dqkv, wide, dwide = (array(B, T, 3 * C) for _ in range(4))
+    w1, w2, w3, w4 = array(C, 3 * C), array(C, C), array(C, 3 * C), array(3 * C, C)
+    y, dy = array(B, T, H, D), array(B, T, H, D)
+    mean, inv_std, P = array(B, T), array(B, T), array(B, H, T, T)
+    dout, dh, da, dx = (array(B, T, C) for _ in range(4))
+    lengths = rng.integers(0, T + 1, B)
+
+    def heads(whole: np.ndarray) -> dict[str, np.ndarray]:
+        parts = whole.reshape(B, T, 3, H, D)
+        return {name: parts[:, :, number] for number, name in enumerate("qkv")}
+
+    return [
+        call("layer_norm_forward", x=x, y=a, mean=mean, inv_std=inv_std),
+        call("linear_forward", x=a, weight=w1, bias=array(3 * C), y=qkv),
+        call("attention_forward", **heads(qkv), lengths=lengths, y=y, probabilities=P, scale=0.3),
+        call("linear_forward", x=y.reshape(B, T, C), weight=w2, y=r),
+        call("expression", a=r.reshape(-1), b=x.reshape(-1), y=s.reshape(-1), steps="y = add a b"),
+        call("linear_forward", x=s.reshape(B * T, C), weight=w3, y=wide.reshape(B * T, 3 * C), activation="relu"),
+        call("linear_forward", x=wide, weight=w4, y=h),
+        call("linear_backward", x=wide, weight=w4, dy=dout, dx=dwide, dweight=array(3 * C, C), dbias=array(C), activation="relu"),
+        call("linear_backward", x=s, weight=w3, dy=dwide, dx=dh, dweight=array(C, 3 * C), dbias=array(3 * C)),
+        call("add", a=dh.reshape(-1), b=dout.reshape(-1), y=da.reshape(-1)),
+        call(
+            "linear_backward", x=y.reshape(B * T, C), weight=w2, dy=da.reshape(B * T, C), dx=dy.reshape(B * T, C),
+            dweight=array(C, C),
+        ),
+        call(
+            "attention_backward", **heads(qkv), lengths=lengths, probabilities=P, dy=dy, scale=0.3,
+            **{f"d{name}": part for name, part in heads(dqkv).items()},
+        ),
+        call("linear_backward", x=a, weight=w1, dy=dqkv, dx=dx, dweight=array(C, 3 * C), dbias=array(3 * C)),
+    ]  # fmt: skip
+
+
+def wide_rows() -> list[tuple[str, dict[str, Any]]]:
+    """Tokens that are read a place further on than they were written, and rows with padding between them."""
+    B, T, C = 600, 8, 40
+    memory, w = array(B * T + 1, C), array(C, C)
+    padded = np.zeros((B * T, C + 16), np.float32)[:, :C]
+    y = array(B * T, C)
+    return [
+        call("linear_forward", x=array(B * T, C), weight=w, y=memory[:-1]),
+        call("linear_forward", x=memory[1:], weight=w, y=padded, activation="gelu"),
+        call("linear_forward", x=padded, weight=w, y=y),
+        call("linear_backward", x=padded, weight=w, dy=y, dx=memory[:-1], dweight=array(C, C), dbias=array(C)),
+        call("layer_norm_forward", x=memory[:-1].reshape(B, T, C), y=y.reshape(B, T, C), mean=array(B, T), inv_std=array(B, T)),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "make", [network, overlapping, shared_gradient, residual, other_rows, one_tile, transformer, wide_rows]
+)
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_same_bits_as_one_after_another(native: Backend, make: Any, threads: int) -> None:
     from backpass import _core

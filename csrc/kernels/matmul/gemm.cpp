@@ -65,7 +65,7 @@ void gemm_block(Operand<T> a, RowMajor<T> b, Output<T> c, Piece piece, Index K, 
                          .epilogue = next == 0 ? epilogue : nullptr,
                          .row = m,
                          .col = piece.n0,
-                         .first = k0 == 0};
+                         .first = k0 == 0 && !c.adds};
             const Index step = reads_packed ? panel * kBlockK : panel;
             for (Index p = 0; p < blocking.panels; ++p) {
                 compute_tile(tile, height, piece.n1 - tile.col);

@@ -48,7 +48,7 @@ void gemm_columns(Operand<T> a, Transposed<T> b, Output<T> c, Piece piece, Index
                      .k = k,
                      .ldc = c.ld,
                      .epilogue = k0 + k == K ? epilogue : nullptr,
-                     .first = k0 == 0};
+                     .first = k0 == 0 && !c.adds};
         for (Index n0 = piece.n0; n0 < piece.n1; n0 += turns.panels * panel) {
             const Index n1 = piece.n1 - n0 < turns.panels * panel ? piece.n1 : n0 + turns.panels * panel;
             pack_transposed(b, k0, k, n0, n1, packed);

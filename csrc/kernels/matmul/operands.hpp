@@ -17,6 +17,7 @@ template <class T>
 struct Output {
     T* data;
     Index ld;
+    bool adds = false;  // the chains go on from what C is
 };
 
 // Rows m0 .. m1 and columns n0 .. n1 of a product.
