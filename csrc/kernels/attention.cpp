@@ -1,6 +1,7 @@
 // Scaled dot-product attention: products of blocks of queries with all keys of a head, and the softmax between them.
 #include "../ops/attention.hpp"
 #include "attention_block.hpp"
+#include "attention_lanes.hpp"
 #include "dropout_mask.hpp"
 #include "kernel.hpp"
 
@@ -41,6 +42,24 @@ BP_INLINE const Word* words_of_row(Word* words, Index begin, Index count, std::u
     return words + begin % kDrawBlock;
 }
 
+// The same for short rows without a mask and dropout.
+template <class T>
+BP_INLINE void attend_in_lanes(const AttentionForward<T>& op, const AttentionShape& s, Head head, Index t0,
+                               Index rows, Index first, Index cut, const Working<T>& work, Scratch scratch) {
+    const Index ld = score_stride(rows);
+    gemm(rows_of_head(op.k, head, 0), columns_of_head(op.q, head, t0), Output<T>{work.scores, ld},
+         Piece{0, cut, 0, rows}, s.width, Epilogue<T>{}, scratch);
+    softmax_in_lanes(ScoresInLanes<T>{work.scores, ld, cut, rows, first + 1, op.causal}, T(op.scale));
+    if (op.probabilities) {
+        T* const out = op.probabilities.data + ((head.b * s.heads + head.h) * s.queries + t0) * s.keys;
+        transpose_rows(work.scores, ld, cut, rows, out, s.keys);
+        for (Index r = 0; r < rows; ++r) fill_zero<T>(out + r * s.keys, cut, s.keys);
+    }
+    T* const y = op.y.data + ((head.b * s.queries + t0) * s.heads + head.h) * s.outputs;
+    gemm(Operand<T>{work.scores, 1, ld}, rows_of_values(op.v, head), Output<T>{y, s.heads * s.outputs},
+         Piece{0, rows, 0, s.outputs}, cut, Epilogue<T>{}, scratch);
+}
+
 // y = P v, P = softmax(scale q kᵀ + mask), with dropout of P, for one block of queries of a head. start: the step of the first
 // query, where attention is causal.
 template <class T>
@@ -51,6 +70,8 @@ BP_INLINE void attend(const AttentionForward<T>& op, const AttentionShape& s, He
     const Word threshold = op.step ? threshold_of(op.p) : 0;
     const Index keys = keys_of(op.lengths, s.keys, head.b), first = start + t0;
     const Index cut = op.causal ? between(first + rows, keys) : keys;
+    if (!op.mask && !op.step && fits_in_lanes<T>(rows, cut))
+        return attend_in_lanes(op, s, head, t0, rows, first, cut, work, scratch);
     gemm(rows_of_head(op.q, head, t0), columns_of_head(op.k, head), Output<T>{work.scores, ld},
          Piece{0, rows, 0, cut}, s.width, Epilogue<T>{}, scratch);
     if (op.mask) forget<T>(work.used, cut);
@@ -142,6 +163,29 @@ BP_INLINE void softmax_row_backward(const T* p, T* d, T* weights, T* dmask, T ke
     });
 }
 
+// What attention_backward does for a block of queries, for short rows without a mask and dropout.
+template <class T>
+BP_INLINE void backward_in_lanes(const AttentionBackward<T>& op, const AttentionShape& s, Head head, Index t0,
+                                 Index rows, Index cut, Index before, const Working<T>& work,
+                                 Scratch scratch) {
+    const Index ld = score_stride(rows);
+    T *const d = work.scores, *const p = work.scores + cut * ld;
+    const T* kept = op.probabilities.data + ((head.b * s.heads + head.h) * s.queries + t0) * s.keys;
+    transpose_rows(kept, s.keys, rows, cut, p, ld);
+    gemm(rows_of_head(op.v, head, 0), columns_of_head(op.dy, head, t0), Output<T>{d, ld},
+         Piece{0, cut, 0, rows}, s.outputs, Epilogue<T>{}, scratch);
+    softmax_backward_in_lanes(ScoresInLanes<T>{d, ld, cut, rows, t0 + 1, op.causal}, p, T(op.scale));
+    if (op.dq)
+        gemm(Operand<T>{d, 1, ld}, rows_of_values(op.k, head), output_of(op.dq, head, t0),
+             Piece{0, rows, 0, s.width}, cut, Epilogue<T>{}, scratch);
+    if (op.dk)
+        add_product(Operand<T>{d, ld, 1}, rows_of_values(op.q, head, t0), output_of(op.dk, head, 0), before,
+                    cut, s.width, rows, scratch);
+    if (op.dv)
+        add_product(Operand<T>{p, ld, 1}, rows_of_values(op.dy, head, t0), output_of(op.dv, head, 0), before,
+                    cut, s.outputs, rows, scratch);
+}
+
 // dv = Pᵀ dy, dS = P (dy vᵀ - Σ P dy vᵀ) scale, dq = dS k, dk = dSᵀ q: one block of queries after the other
 template <class T>
 void attention_backward(const AttentionBackward<T>& op, Range range, Scratch scratch) {
@@ -160,6 +204,11 @@ void attention_backward(const AttentionBackward<T>& op, Range range, Scratch scr
             const Index cut = op.causal && t0 + rows < keys ? t0 + rows : keys;
             const T* p = op.probabilities.data + first + t0 * s.keys;
             T *const d = work.scores, *const weights = dropped ? work.scores + s.rows * ld : nullptr;
+            if (!op.mask && !dropped && fits_in_lanes<T>(rows, cut)) {
+                backward_in_lanes(op, s, head, t0, rows, cut, before, work, scratch);
+                before = cut > before ? cut : before;
+                continue;
+            }
             gemm(rows_of_head(op.dy, head, t0), columns_of_head(op.v, head), Output<T>{d, ld},
                  Piece{0, rows, 0, cut}, s.outputs, Epilogue<T>{}, scratch);
             if (op.mask) forget<T>(work.used, cut);

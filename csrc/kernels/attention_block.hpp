@@ -53,8 +53,8 @@ BP_INLINE Operand<T> rows_of_head(const Strided<const T>& a, Head head, Index ro
     return {at_head(a, head.b, row, head.h), a.stride[1], 1};
 }
 template <class T>
-BP_INLINE Transposed<T> columns_of_head(const Strided<const T>& a, Head head) {
-    return {at_head(a, head.b, 0, head.h), a.stride[1]};
+BP_INLINE Transposed<T> columns_of_head(const Strided<const T>& a, Head head, Index row = 0) {
+    return {at_head(a, head.b, row, head.h), a.stride[1]};
 }
 template <class T>
 BP_INLINE RowMajor<T> rows_of_values(const Strided<const T>& a, Head head, Index row = 0) {

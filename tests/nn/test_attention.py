@@ -11,6 +11,7 @@ import backpass.nn.functional as F
 from backpass import nn, optim
 from backpass.backends import Backend
 from backpass.ops.contract import REGISTRY
+from backpass.program.builder import call
 from helpers.backends import once
 from helpers.nets import on
 from helpers.refusals import refused
@@ -129,7 +130,38 @@ def test_lengths_of_a_sequence(steps: int, backend: Backend) -> None:
         np.testing.assert_allclose(net.predict(x), want, rtol=1e-12, atol=1e-12)
 
 
-@once
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("keys", [5, 16, 29, 32, 64, 65])
+def test_a_query_is_what_it_is_among_others(keys: int, dtype: str, causal: bool, backend: Backend) -> None:
+    """Few queries take rows of scores one by one, more of them lie in the lanes of vectors where keys are few."""
+    ops = {name: REGISTRY[f"attention_{name}"] for name in ("forward", "backward")}
+    q, k, v, dy = (RNG.standard_normal((2, keys, 3, 8)).astype(dtype) for _ in range(4))
+
+    def attend(queries: slice, most: int) -> dict[str, np.ndarray]:
+        some, dout = np.ascontiguousarray(q[:, queries]), np.ascontiguousarray(dy[:, queries])
+        P, y, dq = np.zeros((2, 3, some.shape[1], most), dtype), np.zeros_like(some), np.zeros_like(some)
+        kept = {"k": k[:, :most], "v": v[:, :most], "probabilities": P, "scale": 0.4, "causal": causal}
+        backend.compile([
+            call(ops["forward"], q=some, y=y, **kept), call(ops["backward"], q=some, dy=dout, dq=dq, **kept)
+        ]).run(1, 1)  # fmt: skip
+        return {"y": y, "P": P.transpose(0, 2, 1, 3), "dq": dq}
+
+    whole = attend(slice(0, keys), keys)
+    # The first queries of causal attention are all that there is with so many keys.
+    for count in (1, 3, 5, keys - 1):
+        queries, most = (slice(0, count), count) if causal else (slice(keys - count, keys), keys)
+        for name, value in attend(queries, most).items():
+            expected = whole[name][:, queries]
+            if name == "P":
+                assert not expected[..., most:].any()
+                expected = expected[..., :most]
+            if "native" in backend.name:
+                assert np.array_equal(value, expected), name
+            else:
+                np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-6)
+
+
 def test_threads_change_no_bit() -> None:
     x, states = RNG.standard_normal((40, 30, 12)).astype(np.float32), []
     before = bp.get_num_threads()
