@@ -167,6 +167,8 @@ template <class T>
 void softmax_cross_entropy(const SoftmaxCrossEntropy<T>& op, Range, Scratch) {
     const Index classes = op.pred.cols();
     const double total = total_weight(op), divisor = divisor_of(op, total);
+    // Of probabilities and gradients that are next to nothing; no loss is as small as that.
+    const FlushDenormals flush(true);
     double loss = total;  // for zero classes: 0, or NaN if there is a target
     if (classes > 0 && !op.weight && op.label_smoothing == 0) {
         loss = all_rows<true>(op, Smoothing<T>{nullptr, 1, 0, 0, divisor}) / divisor;

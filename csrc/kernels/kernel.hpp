@@ -1,12 +1,24 @@
 // How a kernel enters the table of its instruction set. Included by every .cpp file of kernels.
 #pragma once
+#include <string_view>
+
 #include "../ops/types.hpp"
+#include "vector/denormals.hpp"
 
 namespace backpass::BACKPASS_ISA {
 
 // Specialised once for every op, in the file of its family. table.cpp takes the address.
 template <class Op>
 void kernel(const Op& op, Range range, Scratch scratch);
+
+namespace {
+
+// Whether an op computes gradients. What vanishes on its way back becomes 0 there, before it is denormal: products with denormals take
+// up to a hundred times as long (benchmarks/LOG.md).
+template <class Op>
+constexpr bool is_gradient = std::string_view(Op::name).find("_backward") != std::string_view::npos;
+
+}  // namespace
 
 }  // namespace backpass::BACKPASS_ISA
 
@@ -15,6 +27,7 @@ void kernel(const Op& op, Range range, Scratch scratch);
 #define BACKPASS_KERNEL_UNTYPED(OP, FUNCTION)                     \
     template <>                                                   \
     void kernel<OP>(const OP& op, Range range, Scratch scratch) { \
+        const FlushDenormals flush(is_gradient<OP>);              \
         FUNCTION(op, range, scratch);                             \
     }
 #define BACKPASS_KERNEL(OP, FUNCTION)            \

@@ -8,7 +8,7 @@ namespace {
 // Denormals count as zero in this thread while the object lives, if `on`.
 class FlushDenormals {
   public:
-    BP_INLINE explicit FlushDenormals(bool on) : on_(on), before_(control_word()) {
+    BP_INLINE explicit FlushDenormals(bool on) : on_(on), before_(on ? control_word() : ControlWord{}) {
         if (on_) set_control_word(before_ | kDenormalsAreZero);
     }
     BP_INLINE ~FlushDenormals() {
