@@ -13,10 +13,11 @@ void kernel(const Op& op, Range range, Scratch scratch);
 
 namespace {
 
-// Whether an op computes gradients. What vanishes on its way back becomes 0 there, before it is denormal: products with denormals take
-// up to a hundred times as long (benchmarks/LOG.md).
+// Whether an op computes gradients by sums of products. What vanishes on its way back becomes 0 there, before it is denormal: products
+// with denormals take up to a hundred times as long (benchmarks/LOG.md). An activation looks at the sign of what may be denormal.
 template <class Op>
-constexpr bool is_gradient = std::string_view(Op::name).find("_backward") != std::string_view::npos;
+constexpr bool is_gradient = std::string_view(Op::name).find("_backward") != std::string_view::npos &&
+                             std::string_view(Op::name) != "activation_backward";
 
 }  // namespace
 
