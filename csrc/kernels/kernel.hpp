@@ -1,7 +1,5 @@
 // How a kernel enters the table of its instruction set. Included by every .cpp file of kernels.
 #pragma once
-#include <string_view>
-
 #include "../ops/types.hpp"
 #include "vector/denormals.hpp"
 
@@ -13,11 +11,19 @@ void kernel(const Op& op, Range range, Scratch scratch);
 
 namespace {
 
+constexpr bool begins_with(const char* text, const char* part) {
+    while (*part && *text == *part) ++text, ++part;
+    return !*part;
+}
+constexpr bool contains(const char* text, const char* part) {
+    while (*text && !begins_with(text, part)) ++text;
+    return *text;
+}
+
 // Whether an op computes gradients by sums of products. What vanishes on its way back becomes 0 there, before it is denormal: products
 // with denormals take up to a hundred times as long (benchmarks/LOG.md). An activation looks at the sign of what may be denormal.
 template <class Op>
-constexpr bool is_gradient = std::string_view(Op::name).find("_backward") != std::string_view::npos &&
-                             std::string_view(Op::name) != "activation_backward";
+constexpr bool is_gradient = contains(Op::name, "_backward") && !contains(Op::name, "activation_backward");
 
 }  // namespace
 

@@ -230,9 +230,8 @@ class BackwardLanes {
             chunk.save(kept_, Cell::kept * H, op_.dpre.data);
             if (op_.dx) chunk.save(dx_, s_.inputs, op_.dx.data);
         }
-        const Index ran = rows.running(0);
         // The gradients of rows without a step are those that they arrived with.
-        begin(rows, ran, rows.count);
+        begin(rows, rows.running(0), rows.count);
         if (op_.dh0) from_lanes(dh_, rows.row, rows.count, H, H, op_.dh0.data);
         if (op_.dc0) from_lanes(dc_, rows.row, rows.count, H, H, op_.dc0.data);
         for (Index i = 0; i < rows.count; ++i) {
@@ -270,6 +269,7 @@ class BackwardLanes {
             if (is_lstm<Cell>) set_lane(dc_, i, op_.dc_n ? op_.dc_n.data + at : nullptr, s_.units);
         }
     }
+
     const RecurrentBackward<T, Cell>& op_;
     Sequences<T, Cell> s_;
     Index columns_;
