@@ -42,7 +42,7 @@ BP_INLINE const Word* words_of_row(Word* words, Index begin, Index count, std::u
     return words + begin % kDrawBlock;
 }
 
-// The same for short rows without a mask and dropout.
+// What attend() does for short rows without a mask and dropout.
 template <class T>
 BP_INLINE void attend_in_lanes(const AttentionForward<T>& op, const AttentionShape& s, Head head, Index t0,
                                Index rows, Index first, Index cut, const Working<T>& work, Scratch scratch) {

@@ -100,7 +100,7 @@ std::vector<Touched> touched(AnyOp& any) {
                         const bool of_rows = Op::is_of_rows(name);
                         const std::int64_t step = of_rows ? row_step(field) : 0,
                                            span = last - (rows - 1) * step;
-                        // Rows apart from each other, each in one piece: those of an array in turn do not touch.
+                        // Rows that do not reach into each other.
                         const bool apart = of_rows && first == 0 && 0 < span && span <= step;
                         found.push_back({data + first * size, data + last * size, !std::is_const_v<Item>,
                                          apart, step * size, span * size});

@@ -162,6 +162,7 @@ def test_a_query_is_what_it_is_among_others(keys: int, dtype: str, causal: bool,
                 np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-6)
 
 
+@once
 def test_threads_change_no_bit() -> None:
     x, states = RNG.standard_normal((40, 30, 12)).astype(np.float32), []
     before = bp.get_num_threads()

@@ -218,6 +218,14 @@ def test_errors_show_the_line(name: str) -> None:
         assert "test_modules.py:" in shown
 
 
+def test_a_forward_that_does_nothing_the_second_time() -> None:
+    """There is no line of a second program without instructions."""
+    drawn = itertools.count()
+    model = small(lambda self, x: x if next(drawn) else x.tanh())
+    with pytest.raises(ValueError, match="computes something else when it runs again"):
+        use(model)
+
+
 def test_other_mistakes() -> None:
     class Without(nn.Module):
         def __init__(self) -> None:

@@ -331,7 +331,8 @@ class PlanCache:
                 build_plan(self.net, None, self.dtype, self.seed, self.step, alone, again)
                 again = False
             plan = build_plan(self.net, self.loss, self.dtype, self.seed, self.step, spec, again)
-            self._repeats.add(checked)
+            if self.few > 1:
+                self._repeats.add(checked)
             self.plans[spec] = plan
             self.whole_batch |= plan.whole_batch
             if isinstance(plan, BackwardPlan) and self.few > 1:

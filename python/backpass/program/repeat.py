@@ -50,7 +50,9 @@ def check_repeats(first: Builder, out: Any, emit: Callable[[Builder], Any]) -> N
         if a.op is not b.op or a.layer != b.layer or not _same(a, b, written):
             raise ValueError(f"{DIFFERS}\n  {second.lines[number]}")
     if len(first.instructions) != len(second.instructions):
-        raise ValueError(f"{DIFFERS}\n  {second.lines[min(len(pairs), len(second.lines) - 1)]}")
+        # Of a second program that is shorter, its last line, if it has any.
+        line = second.lines[len(pairs) :] or second.lines[-1:]
+        raise ValueError("\n  ".join([DIFFERS, *line[:1]]))
 
 
 def _same(a: Instruction, b: Instruction, written: set[int]) -> bool:
