@@ -38,10 +38,24 @@ BP_INLINE V log1p_exp(V z) {
     return max(constant<V>(0), z) + log1p(exp(-abs(z)));
 }
 
-// 1 + erf(z / sqrt 2): twice the normal distribution function.
+// 2 Φ(z) = 1 + erf(z / sqrt 2), twice the normal distribution function, and e^(-z^2 / 2). GELU and its slope share them.
 template <class V>
-BP_INLINE V one_plus_erf(V z) {
-    return erf(z * lane<V>(0.7071067811865476)) + lane<V>(1);
+struct Normal {
+    V twice, bell;
+};
+template <class V>
+BP_INLINE Normal<V> normal(V z) {
+    using T = lane<V>;
+    const V bell = exp(T(-0.5) * z * z), a = abs(z * T(0.7071067811865476));
+    if constexpr (
+        is_float<V>) {  // erfc(a) is the bell times a polynomial, to 4e-8 of 1; beyond 3.9 it is below that
+        const V tail = bell * horner(at_most(3.9f, a), 1.0f, -1.1283762f, 0.9999254f, -0.7515751f, 0.4968429f,
+                                     -0.2920732f, 0.15048687f, -0.06538746f, 0.02268019f, -0.00588328f,
+                                     0.0010520626f, -0.00011420725f, 5.623154e-06f);
+        return {select(z < T(0), tail, T(2) - tail), bell};
+    } else {
+        return {with_sign(erf(a), z) + T(1), bell};
+    }
 }
 
 // tanh(sqrt(2 / pi) (z + 0.044715 z^3)).
@@ -65,7 +79,7 @@ BP_INLINE V value(V z, [[maybe_unused]] lane<V> alpha) {
     if constexpr (A == Activation::elu) return select(z > T(0), z, alpha * expm1(at_most(0, z)));
     if constexpr (A == Activation::softplus)
         return select(alpha * z > threshold, z, log1p_exp(alpha * z) / alpha);
-    if constexpr (A == Activation::gelu) return T(0.5) * z * one_plus_erf(z);
+    if constexpr (A == Activation::gelu) return T(0.5) * z * normal(z).twice;
     if constexpr (A == Activation::gelu_tanh) return T(0.5) * z * (gelu_inner(z) + T(1));
     if constexpr (A == Activation::silu) return z * sigmoid(z);
 }
@@ -82,8 +96,10 @@ BP_INLINE V slope(V s, [[maybe_unused]] lane<V> alpha) {
     if constexpr (A == Activation::sigmoid) return s * (one - s);
     if constexpr (A == Activation::elu) return select(s > T(0), one, s + alpha);
     if constexpr (A == Activation::softplus) return select(alpha * s > threshold, one, -expm1(-alpha * s));
-    if constexpr (A == Activation::gelu)
-        return fma(s * T(0.3989422804014327), exp(T(-0.5) * s * s), T(0.5) * one_plus_erf(s));
+    if constexpr (A == Activation::gelu) {
+        const auto [twice, bell] = normal(s);
+        return fma(s * T(0.3989422804014327), bell, T(0.5) * twice);
+    }
     if constexpr (A == Activation::gelu_tanh) {
         const V t = gelu_inner(s);
         const V inner = T(0.7978845608028654) * fma(T(3 * 0.044715) * s, s, one);

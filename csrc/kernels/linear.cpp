@@ -49,8 +49,7 @@ void linear_forward(const LinearForward<T>& op, Range range, Scratch scratch) {
     const Operand<T> x{op.x.data, op.x.ld(), 1};
     const RowMajor<T> weight{op.weight.data, O};
     const Output<T> y{op.y.data, op.y.ld()};
-    while (range.begin < range.end) {
-        const Piece piece = next_piece(grid, range, sparse || rounds);
+    const auto compute = [&](const Piece& piece) {
         const auto [m0, m1, n0, n1] = piece;
         if (narrow) {  // yᵀ = weightᵀ xᵀ
             const Operand<T> weight_t{op.weight.data, 1, O};
@@ -62,13 +61,16 @@ void linear_forward(const LinearForward<T>& op, Range range, Scratch scratch) {
         } else if (!sparse || !sparse_gemm(x, weight, y, piece, I, epilogue, scratch)) {
             product(op.rounding, x, weight, y, piece, I, epilogue, scratch);
         }
-        if (sweep)
-            for (Index m = m0; m < m1; ++m) {
-                T* row = y.data + m * y.ld + n0;
-                T* slope = op.slope ? op.slope.data + m * op.slope.ld() + n0 : nullptr;
-                activate(op.activation, row, row, slope, n1 - n0, T(op.alpha));
-            }
-    }
+        if (sweep) {
+            const Index slope_ld = op.slope ? op.slope.ld() : y.ld;
+            each_stretch(piece, y.ld, slope_ld, [&](Index m, Index size) BP_INLINED {
+                T* const from = y.data + m * y.ld + n0;
+                T* const slope = op.slope ? op.slope.data + m * slope_ld + n0 : nullptr;
+                activate(op.activation, from, from, slope, size, T(op.alpha));
+            });
+        }
+    };
+    each_piece<T>(grid, range, *scratch.caches, compute, Grid::kTogether, sparse || rounds);
 }
 
 // Number of last columns of dweight for which the transpose pays, as measured.
@@ -118,31 +120,32 @@ BP_INLINE void input_gradient(const LinearBackward<T>& op, Piece piece, Scratch 
                        Epilogue<T>{.where = op.x.data, .ld = op.x.ld()}, scratch);
     product(op.rounding, dy, weight_t, dx, piece, O, Epilogue<T>{}, scratch);
     if (op.activation == Activation::identity && !op.slope) return;
-    for (Index m = m0; m < m1; ++m) {
-        T* row = dx.data + m * dx.ld + n0;
-        const T* x = op.x.data + m * op.x.ld() + n0;
-        const T* slope = op.slope ? op.slope.data + m * op.slope.ld() + n0 : nullptr;
-        multiply_slope(op.activation, x, slope, row, row, n1 - n0, T(op.alpha));
-    }
+    const Index from_ld = op.slope ? op.slope.ld() : op.x.ld();
+    each_stretch(piece, dx.ld, from_ld, [&](Index m, Index size) BP_INLINED {
+        T* const to = dx.data + m * dx.ld + n0;
+        const T* const x = op.slope ? nullptr : op.x.data + m * from_ld + n0;
+        const T* const slope = op.slope ? op.slope.data + m * from_ld + n0 : nullptr;
+        multiply_slope(op.activation, x, slope, to, to, size, T(op.alpha));
+    });
 }
 
 template <class T>
 void linear_backward(const LinearBackward<T>& op, Range range, Scratch scratch) {
     const Grid weights = op.weight_grid(), inputs = op.input_grid();
     const Index O = op.dy.cols(), tasks = weights.tasks();
-    Range first{range.begin, range.end < tasks ? range.end : tasks};
+    const Range first{range.begin, range.end < tasks ? range.end : tasks};
     const bool rounds = op.rounding.rounds();
     const bool sparse =
         !rounds && !op.adds && op.dweight && first.begin < first.end && sparse_in_columns(op.x, O);
-    while (first.begin < first.end) {
-        const Piece piece = next_piece(weights, first, sparse || rounds);
+    const auto to_weights = [&](const Piece& piece) {
         if (op.dweight) weight_gradient(op, piece, sparse, scratch);
         if (piece.m0 == 0 && op.dbias) bias_gradient(op.dy, op.dbias.data, piece.n0, piece.n1, op.adds);
-    }
-    Range rest{range.begin > tasks ? range.begin - tasks : 0, range.end - tasks};
+    };
+    each_piece<T>(weights, first, *scratch.caches, to_weights, Grid::kTogether, sparse || rounds);
+    const Range rest{range.begin > tasks ? range.begin - tasks : 0, range.end - tasks};
+    const auto to_inputs = [&](const Piece& piece) { input_gradient(op, piece, scratch); };
     // Rows of dy that have to be copied are copied once for all columns.
-    const Index most = rounds ? kPieceColumns : inputs.n;
-    while (rest.begin < rest.end) input_gradient(op, next_piece(inputs, rest, rounds, most), scratch);
+    each_piece<T>(inputs, rest, *scratch.caches, to_inputs, rounds ? Grid::kTogether : inputs.n, rounds);
 }
 
 }  // namespace

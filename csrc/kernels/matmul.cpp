@@ -41,9 +41,10 @@ BP_INLINE void multiply_all(const Grid& grid, Range tasks, Scratch scratch, Prod
     const Index each = grid.tasks();
     while (tasks.begin < tasks.end) {
         const Index i = tasks.begin / each, left = (i + 1) * each;
-        Range own{tasks.begin - i * each, (tasks.end < left ? tasks.end : left) - i * each};
+        const Range own{tasks.begin - i * each, (tasks.end < left ? tasks.end : left) - i * each};
         const auto [a, b, c] = product(i);
-        while (own.begin < own.end) multiply<T>(a, b, c, next_piece(grid, own), scratch);
+        each_piece<T>(grid, own, *scratch.caches,
+                      [&](const Piece& piece) { multiply<T>(a, b, c, piece, scratch); });
         tasks.begin = left;
     }
 }

@@ -20,6 +20,10 @@ struct Grid {
         return {m, n, rows < 1 ? 1 : rows, pieces(n, piece), piece};
     }
     BP_INLINE std::int64_t tasks() const { return rows * cols; }
+    // How many tasks of a row one product takes, so that its rows of A are read once.
+    BP_INLINE std::int64_t together() const { return cols * piece <= kTogether ? cols : kTogether / piece; }
+
+    static constexpr std::int64_t kTogether = 256;  // columns
 };
 
 // The precision of an op's products, and what computes them: the program chooses the unit for the machine.
@@ -67,6 +71,7 @@ struct LinearForward {
     double bytes() const { return double(sizeof(T)) * double(x.size() + weight.size() + y.size()); }
     BP_INLINE Grid grid() const { return Grid::over(y.rows(), y.cols()); }
     std::int64_t tasks() const { return grid().tasks(); }
+    std::int64_t together() const { return grid().together(); }
     std::int64_t rows() const { return shared_rows(x, y, slope); }
     static constexpr bool is_of_rows(std::string_view name) { return name != "weight" && name != "bias"; }
 };
@@ -114,6 +119,10 @@ struct LinearBackward {
     }
     BP_INLINE Grid input_grid() const { return dx ? Grid::over(dx.rows(), dx.cols()) : Grid{}; }
     std::int64_t tasks() const { return weight_grid().tasks() + input_grid().tasks(); }
+    std::int64_t together() const {
+        const std::int64_t weights = weight_grid().together(), inputs = input_grid().together();
+        return weights > inputs ? weights : inputs;
+    }
     // Rounded products have no chains that go on.
     std::int64_t rows() const { return rounding.rounds() ? 0 : shared_rows(x, dy, slope, dx); }
     static constexpr bool is_of_rows(std::string_view name) {

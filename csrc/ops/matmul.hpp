@@ -74,6 +74,7 @@ struct MatmulForward {
     double bytes() const { return double(sizeof(T)) * double(a.size() + b.size() + y.size()); }
     BP_INLINE Grid grid() const { return grid_of(y); }
     std::int64_t tasks() const { return matrices(y) * grid().tasks(); }
+    std::int64_t together() const { return grid().together(); }
 };
 
 // da = dy bᵀ, db = aᵀ dy. Tasks: those of da, then those of db.
@@ -104,6 +105,10 @@ struct MatmulBackward {
     BP_INLINE Grid b_grid() const { return grid_of(db); }
     BP_INLINE std::int64_t a_tasks() const { return matrices(a) * a_grid().tasks(); }
     std::int64_t tasks() const { return a_tasks() + matrices(b) * b_grid().tasks(); }
+    std::int64_t together() const {
+        const std::int64_t a = a_grid().together(), b = b_grid().together();
+        return a > b ? a : b;
+    }
 };
 
 using MatmulOps = BothDtypes<MatmulForward, MatmulBackward>;

@@ -161,13 +161,13 @@ std::int64_t blocks_of(double bytes, std::int64_t samples, double block_bytes) {
 Chain chain_of(const std::vector<Instruction>& instructions, std::size_t first, std::size_t last,
                std::int64_t samples, std::int64_t blocks, const Kernels& table) {
     const std::int64_t per_block = pieces(samples, blocks);
-    Chain chain{first, last - first, pieces(samples, per_block), true, false, 1, {}};
+    Chain chain{first, last - first, pieces(samples, per_block), true, 1, 1, {}};
     double flops = 0, moved = 0;
     for (std::size_t i = first; i < last; ++i) {
         flops += instructions[i].cost.flops, moved += instructions[i].cost.bytes;
         chain.parallel = chain.parallel && !adds_up(instructions[i].op);
     }
-    chain.lengthy = estimated_seconds(flops, moved) > kGlance;
+    chain.glance = tasks_of_a_glance(estimated_seconds(flops, moved), chain.blocks);
     chain.threads = useful_threads(flops, moved, chain.blocks);
     for (std::int64_t s = 0; s < samples; s += per_block)
         for (std::size_t i = first; i < last; ++i) {

@@ -15,10 +15,12 @@ struct Chain {
     std::int64_t blocks;
     // The blocks may run side by side: no instruction adds up over them.
     bool parallel;
-    bool lengthy;
     int threads;
+    std::int64_t glance;  // blocks after which it may be stopped
     // Those of the first block, those of the second, ...: with the rows of the block alone.
     std::vector<Instruction> links;
+
+    BP_INLINE Work work() const { return {&call, this, blocks, 1, glance}; }
 
     // Runs blocks of the chain `context`.
     static void call(const void* context, Range blocks, Scratch scratch);

@@ -14,12 +14,20 @@ void call(const void* context, Range range, Scratch scratch) {
     throw std::invalid_argument(std::string(name) + ": " + what);
 }
 
+// How many tasks of an op share work (pool.hpp).
+template <class Op>
+std::int64_t together(const Op& op) {
+    if constexpr (requires { op.together(); }) return op.together();
+    return 1;
+}
+
 // All of an instruction that depends on the type of its op.
 template <class Op>
 Compiled compile(const Op& op, const Kernels& table) {
     if (const char* what = op.invalid()) refuse(Op::name, what);
     const auto kernel = static_cast<const Entry<Op>&>(table).kernel;
-    return {&call<Op>, reinterpret_cast<void (*)()>(kernel), op.tasks(), {Op::name, op.flops(), op.bytes()}};
+    const Cost cost{Op::name, op.flops(), op.bytes()};
+    return {&call<Op>, reinterpret_cast<void (*)()>(kernel), op.tasks(), together(op), cost};
 }
 
 }  // namespace
@@ -27,8 +35,8 @@ Compiled compile(const Op& op, const Kernels& table) {
 Instruction instruction_of(const AnyOp& op, const Kernels& table) {
     const Compiled compiled = op.visit([&](const auto& o) { return compile(o, table); });
     const auto [name, flops, bytes] = compiled.cost;
-    const bool lengthy = estimated_seconds(flops, bytes) > kGlance;
-    return {compiled, op, useful_threads(flops, bytes, compiled.tasks), lengthy};
+    const std::int64_t glance = tasks_of_a_glance(estimated_seconds(flops, bytes), compiled.tasks);
+    return {compiled, op, useful_threads(flops, bytes, compiled.tasks), glance};
 }
 
 }  // namespace backpass

@@ -18,19 +18,18 @@ struct Cost {
 struct Compiled {
     void (*call)(const void* context, Range range, Scratch scratch);
     void (*kernel)();
-    std::int64_t tasks;
+    std::int64_t tasks, together;
     Cost cost;
 };
 
 // An op, ready to run. The caller owns the op's arrays.
 struct Instruction : Compiled {
     AnyOp op;
-    int threads;   // how many it can use
-    bool lengthy;  // may be interrupted between its tasks
-};
+    int threads;          // how many it can use
+    std::int64_t glance;  // tasks after which it may be stopped
 
-// Seconds. A longer step is stopped between its instructions, a longer instruction between its tasks.
-inline constexpr double kGlance = 0.01;
+    BP_INLINE Work work() const { return {call, this, tasks, together, glance}; }
+};
 
 // Throws std::invalid_argument if the op's fields do not fit together.
 Instruction instruction_of(const AnyOp& op, const Kernels& table);

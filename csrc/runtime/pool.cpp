@@ -79,6 +79,7 @@ class Pool {
         hire(threads - 1);
         const int helpers = std::min(threads - 1, int(workers_.size()));
         work_ = work;
+        threads_ = helpers + 1;
         cpu_ = current_cpu();
         next_.store(0, std::memory_order_relaxed);
         const std::uint64_t round = (gate_.load(std::memory_order_relaxed) & ~kLow) + kRound;
@@ -130,11 +131,15 @@ class Pool {
     }
 
     void take_part(void* scratch, Interrupt* interrupt = nullptr) {
-        for (;;) {
-            const std::int64_t task = next_.fetch_add(1, std::memory_order_relaxed);
-            if (task >= work_.tasks) return;
-            work_.call(work_.context, Range{task, task + 1}, Scratch{scratch, &caches()});
+        const std::int64_t most = std::min(work_.together, work_.glance);
+        std::int64_t task = next_.load(std::memory_order_relaxed);
+        while (task < work_.tasks) {
+            const std::int64_t share = std::min(most, (work_.tasks - task) / threads_);
+            const std::int64_t end = task + std::max(std::int64_t{1}, share);
+            if (!next_.compare_exchange_weak(task, end, std::memory_order_relaxed)) continue;
+            work_.call(work_.context, Range{task, end}, Scratch{scratch, &caches()});
             if (interrupt && interrupt->requested()) next_.store(work_.tasks, std::memory_order_relaxed);
+            task = next_.load(std::memory_order_relaxed);
         }
     }
 
@@ -174,7 +179,8 @@ class Pool {
     alignas(64) std::atomic<std::uint64_t> gate_{0};
     alignas(64) std::atomic<std::int64_t> next_{0};
     alignas(64) Work work_{};
-    int cpu_ = -1;  // where the caller computes
+    int threads_ = 1;  // that take part
+    int cpu_ = -1;     // where the caller computes
     std::vector<std::unique_ptr<Worker>> workers_;
     int most_ = kMostWorkers;  // lowered when a worker could not be started
 };
@@ -214,6 +220,11 @@ double estimated_seconds(double flops, double bytes) {
                                                              : bytes / kBytesPerSecond;
 }
 
+std::int64_t tasks_of_a_glance(double seconds, std::int64_t tasks) {
+    return seconds <= kGlance ? tasks
+                              : std::max(std::int64_t{1}, std::int64_t(double(tasks) * kGlance / seconds));
+}
+
 int useful_threads(double flops, double bytes, std::int64_t tasks) {
     const double most = std::min(estimated_seconds(flops, bytes) / kWorthSeconds, double(kMostWorkers));
     return int(std::max(std::int64_t{1}, std::min(tasks, std::int64_t(most))));
@@ -227,13 +238,16 @@ Session::Session(int threads)
 
 bool Session::run(const Work& work, int threads, Interrupt* interrupt) {
     threads = std::min(threads, threads_);
+    if (work.glance >= work.tasks) interrupt = nullptr;
     if (threads > 1) return pool->run(work, threads, interrupt);
     if (!interrupt) {
         work.call(work.context, Range{0, work.tasks}, Scratch{scratch_, &caches()});
         return true;
     }
-    for (std::int64_t task = 0; task < work.tasks && !interrupt->requested(); ++task)
-        work.call(work.context, Range{task, task + 1}, Scratch{scratch_, &caches()});
+    for (std::int64_t task = 0; task < work.tasks && !interrupt->requested(); task += work.glance) {
+        const std::int64_t end = std::min(task + work.glance, work.tasks);
+        work.call(work.context, Range{task, end}, Scratch{scratch_, &caches()});
+    }
     return !interrupt->requested();
 }
 

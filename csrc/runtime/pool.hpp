@@ -13,6 +13,8 @@ struct Work {
     void (*call)(const void* context, Range range, Scratch scratch);
     const void* context;
     std::int64_t tasks;
+    std::int64_t together;  // how many side by side share work, so that one thread does them in one call
+    std::int64_t glance;    // the most in one call where the run may be stopped
 };
 
 // The default number of threads of a program; at least 1.
@@ -21,6 +23,10 @@ void set_num_threads(int threads);
 
 // Estimated seconds of one thread.
 double estimated_seconds(double flops, double bytes);
+
+// Seconds, as estimated. A longer step may be stopped between its instructions, a longer instruction after so many of its tasks.
+inline constexpr double kGlance = 0.02;
+std::int64_t tasks_of_a_glance(double seconds, std::int64_t tasks);
 
 // How many threads have enough to do in work of this size: at least 1. Depends on the op alone.
 int useful_threads(double flops, double bytes, std::int64_t tasks);
@@ -49,7 +55,7 @@ class Session {
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
 
-    // threads: how many this work can use. interrupt: null if the work is too short to be stopped, or must be finished.
+    // threads: how many this work can use. interrupt: null if the work must be finished.
     // Returns whether all tasks are done.
     bool run(const Work& work, int threads, Interrupt* interrupt);
 

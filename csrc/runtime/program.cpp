@@ -62,8 +62,7 @@ std::vector<double> Program::profile(std::int64_t steps, int threads) {
         for (std::size_t i = 0; i < instructions_.size(); ++i) {
             const Instruction& instruction = instructions_[i];
             const auto began = std::chrono::steady_clock::now();
-            session.run(Work{instruction.call, &instruction, instruction.tasks}, instruction.threads,
-                        nullptr);
+            session.run(instruction.work(), instruction.threads, nullptr);
             seconds[i] += std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
         }
     return seconds;
@@ -85,19 +84,15 @@ std::int64_t Program::run(std::int64_t steps, int threads, bool (*interrupted)()
             const Instruction& instruction = instructions_[i];
             const bool asks = !patient && i < guard_;
             if (asks && (i == 0 || glances) && interrupt.requested()) return step;
+            Interrupt* const may_stop = asks ? &interrupt : nullptr;  // of what takes longer than a glance
             const bool begins = next != chains_.end() && next->first == i;
             const Chain* const chain = begins ? &*next++ : nullptr;
             if (chain && (alone || chain->parallel)) {
-                if (!session.run(Work{&Chain::call, chain, chain->blocks}, parallel ? chain->threads : 1,
-                                 asks && chain->lengthy ? &interrupt : nullptr))
-                    return step;
+                if (!session.run(chain->work(), parallel ? chain->threads : 1, may_stop)) return step;
                 i += chain->count - 1;
                 continue;
             }
-            Interrupt* const may_stop = asks && instruction.lengthy ? &interrupt : nullptr;
-            if (!session.run(Work{instruction.call, &instruction, instruction.tasks},
-                             parallel ? instruction.threads : 1, may_stop))
-                return step;
+            if (!session.run(instruction.work(), parallel ? instruction.threads : 1, may_stop)) return step;
             if (i == guard_ && *halt_) return step;
         }
         if (trying) {

@@ -222,6 +222,30 @@ void check_interrupt() {
     CHECK(training.same_as(expected(0)));
 }
 
+// A long instruction goes through several tasks between two glances: the same bits, and it ends in the middle where it is stopped.
+void check_glances() {
+    CHECK(tasks_of_a_glance(kGlance, 8) == 8 && tasks_of_a_glance(10 * kGlance, 100) == 10);
+    CHECK(tasks_of_a_glance(1e30, 8) == 1);
+    constexpr int64_t B = 1024, I = 256, O = 2048;
+    std::vector<float> x(B * I), weight(I * O), y(B * O), expected;
+    for (std::size_t i = 0; i < x.size(); ++i) x[i] = float(i % 7) - 3;
+    for (std::size_t i = 0; i < weight.size(); ++i) weight[i] = float(i % 11) / 16;
+    LinearForward<float> op;
+    op.x = view<const float>(x, {B, I}), op.weight = view<const float>(weight, {I, O});
+    op.y = view<float>(y, {B, O});
+    const int64_t glance = tasks_of_a_glance(estimated_seconds(op.flops(), op.bytes()), op.tasks());
+    CHECK(1 < glance && glance < op.tasks());
+    Program program({AnyOp(op)}, choose_isa(""), "", nullptr);
+    program.run(1, 1, nullptr);
+    expected = y;
+    for (const int threads : {1, 2, 3}) {
+        std::fill(y.begin(), y.end(), -1.0f);
+        CHECK(program.run(10, threads, never) == 10 && y == expected);
+        asked = 0;
+        CHECK(program.run(int64_t{1} << 40, threads, always) < int64_t{1} << 40 && asked == 1);
+    }
+}
+
 // Programs in several threads: one of them has the pool, the others run alone.
 void check_at_once() {
     for (int round = 0; round < 3; ++round) {
@@ -327,6 +351,7 @@ int main() {
     check_halt();
     check_forged_counters();
     check_interrupt();
+    check_glances();
     check_at_once();
 #ifndef _WIN32
     check_fork();

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "check.hpp"
+#include "kernels/formulas.hpp"
 #include "kernels/vector/lanes.hpp"
 #include "kernels/vector/vmath.hpp"
 
@@ -146,6 +147,26 @@ void check_functions() {
     check("erf", [](auto v) { return erf(v); }, [](auto x) { return std::erf(x); }, 2, 2);
 }
 
+// 2 Φ(z), absolute and, where it is small, relative.
+template <class T>
+void check_normal(double absolute, double relative) {
+    double worst = 0, worst_relative = 0;
+    for (int i = -60000; i < 60000; i += width<T>) {
+        T z[width<T>], twice[width<T>];
+        for (int k = 0; k < width<T>; ++k) z[k] = T(i + k) / T(5000);
+        store(twice, normal(load(z)).twice);
+        for (int k = 0; k < width<T>; ++k) {
+            const Wide exact = std::erfc(-Wide(z[k]) * std::sqrt(Wide(0.5)));
+            const double error = double(std::fabs(Wide(twice[k]) - exact));
+            worst = std::max(worst, error);
+            if (z[k] >= T(-4) && z[k] <= T(0))
+                worst_relative = std::max(worst_relative, error / double(exact));
+        }
+    }
+    std::printf("2 Phi    float%d  %.3g, relative %.3g\n", int(sizeof(T) * 8), worst, worst_relative);
+    CHECK(worst <= absolute && worst_relative <= relative);
+}
+
 template <class T>
 void check_memory() {
     constexpr int w = width<T>, room = 3 * w;
@@ -211,5 +232,7 @@ int main(int argc, char** argv) {
     check_lanes<double>();
     check_products();
     check_functions();
+    check_normal<float>(2e-7, 1e-4);
+    check_normal<double>(5e-16, 1e-11);
     return finish();
 }

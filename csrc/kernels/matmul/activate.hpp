@@ -1,6 +1,6 @@
 // An activation over n neighbouring elements, forward and backward: as an op of its own, or after a product.
 #pragma once
-#include "../vector/simd.hpp"
+#include "operands.hpp"
 
 namespace backpass::BACKPASS_ISA {
 
@@ -10,6 +10,15 @@ namespace {
 template <class Op>
 BP_INLINE bool needs_sweep(const Op& op) {
     return op.slope || (op.activation != Activation::identity && op.activation != Activation::relu);
+}
+
+// f(row, size) for the elements of a piece that lie side by side in both of two arrays: for whole rows the piece at once, so that
+// rows of a few columns fill vectors.
+template <class F>
+BP_INLINE void each_stretch(const Piece& piece, Index ld, Index other_ld, F f) {
+    const Index columns = piece.n1 - piece.n0;
+    if (columns == ld && columns == other_ld) return f(piece.m0, (piece.m1 - piece.m0) * columns);
+    for (Index m = piece.m0; m < piece.m1; ++m) f(m, columns);
 }
 
 }  // namespace
