@@ -88,9 +88,10 @@ PIECES: dict[str, list[Any]] = {
         lambda: nn.Linear(6, 6, bias=False), nn.ReLU, lambda: nn.ELU(0.5), lambda: nn.Dropout(0.2), lambda: nn.BatchNorm1d(6),
         lambda: nn.LayerNorm(6, eps=1e-3), lambda: nn.Residual(nn.Linear(6, 6), nn.GELU("tanh")), lambda: nn.Softplus(2.0),
         lambda: nn.Sequential(nn.Linear(6, 12), nn.GLU()), lambda: nn.RMSNorm(6), nn.LogSoftmax, lambda: nn.LeakyReLU(0.2),
+        lambda: nn.Hardtanh(-0.5, 2.0), nn.Mish, nn.ReLU6, lambda: nn.CELU(0.4),
     ],
     "images": [
-        lambda: nn.Conv2d(6, 6, 3, padding="same", groups=2), lambda: nn.BatchNorm2d(6, momentum=None), nn.SiLU,
+        lambda: nn.Conv2d(6, 6, 3, padding="same", groups=2), lambda: nn.BatchNorm2d(6, momentum=None), nn.SiLU, nn.Hardswish,
         lambda: nn.MaxPool2d(2, padding=1, ceil_mode=True), lambda: nn.ConvTranspose2d(6, 6, (2, 3), stride=(1, 2)),
         lambda: nn.GroupNorm(3, 6), lambda: nn.Upsample(size=(5, 7), mode="bilinear"), lambda: nn.AdaptiveAvgPool2d((3, None)),
         lambda: nn.Residual(nn.Conv2d(6, 6, 1), shortcut=nn.InstanceNorm2d(6, affine=True)), lambda: nn.Dropout2d(0.1),

@@ -173,6 +173,7 @@ def around(layer: nn.Module) -> nn.Module:
 
 LAYERS: dict[str, tuple[Callable[[], nn.Module], str, Any]] = {
     "ELU": (nn.ELU, "alpha", 0.1), "LeakyReLU": (nn.LeakyReLU, "negative_slope", 0.9), "Softplus": (nn.Softplus, "beta", 5.0),
+    "CELU": (nn.CELU, "alpha", 0.1), "Hardtanh": (nn.Hardtanh, "max_val", 0.1),
     "GELU": (nn.GELU, "approximate", "tanh"), "LayerNorm": (lambda: nn.LayerNorm(8), "eps", 0.5),
     "BatchNorm1d": (lambda: nn.BatchNorm1d(8), "eps", 0.5),
 }  # fmt: skip

@@ -30,6 +30,7 @@ SHOWN: list[Any] = [
     nn.PoissonNLLLoss(log_input=False),
     nn.Linear(2, 3, bias=False), nn.Linear(2, 3, init="zeros"), nn.Dropout(0.2), nn.BatchNorm1d(3, momentum=None, affine=False),
     nn.LayerNorm((3,), eps=0.1), nn.GELU("tanh"), nn.ELU(0.5), nn.LeakyReLU(0.3), nn.Softplus(beta=2.0), nn.MixUp(0.3),
+    nn.Hardtanh(-2.0, 0.5), nn.CELU(0.3),
     nn.Flatten(2),
     nn.Sequential(nn.Linear(2, 3), nn.Residual(nn.Linear(3, 3), nn.Tanh())), nn.GaussianNoise(0.3),
     nn.RandomShift(2), nn.Cutout(3),

@@ -145,6 +145,15 @@ def _activations() -> list[nn.Module]:
         nn.GELU(),
         nn.SiLU(),
         nn.Sigmoid(),
+        nn.Hardtanh(-0.5, 0.8),
+        nn.ReLU6(),
+        nn.Hardsigmoid(),
+        nn.Hardswish(),
+        nn.SELU(),
+        nn.CELU(0.5),
+        nn.LogSigmoid(),
+        nn.Mish(),
+        nn.Softsign(),
     ]
     return [one for layer in layers for one in (nn.Linear(4, 4), layer)]
 

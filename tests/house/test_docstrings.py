@@ -129,10 +129,16 @@ def test_examples_run(name: str, tmp_path: Path) -> None:
         pytest.importorskip(NEEDED[name])
     finder = doctest.DocTestFinder(recurse=False)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
-    for test in finder.find(WITH_EXAMPLES[name], name, globs=names(tmp_path)):
-        assert test.examples, f"{name} has no example"
-        said: list[str] = []
-        assert runner.run(test, out=said.append).failed == 0, "".join(said)
+    threads = bp.get_num_threads()
+    try:
+        for test in finder.find(WITH_EXAMPLES[name], name, globs=names(tmp_path)):
+            assert test.examples, f"{name} has no example"
+            said: list[str] = []
+            assert runner.run(test, out=said.append).failed == 0, "".join(said)
+    finally:  # what examples set for the whole process
+        bp.set_num_threads(threads)
+        bp.set_backend("auto")
+        bp.set_precision("float32")
 
 
 def names(folder: Path) -> dict[str, Any]:

@@ -32,6 +32,9 @@ CONSTRUCTIONS: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     "LeakyReLU": (lambda: nn.LeakyReLU(-1), ("LeakyReLU: negative_slope is -1", "[0, 1]")),
     "ELU": (lambda: nn.ELU(-1), ("ELU: alpha is -1",)),
     "ELU inf": (lambda: nn.ELU(INF), ("ELU: alpha is inf",)),
+    "CELU": (lambda: nn.CELU(0), ("CELU: alpha is 0", "1e-06")),
+    "Hardtanh": (lambda: nn.Hardtanh(2, -1), ("Hardtanh: max_val is -1", "above min_val, 2")),
+    "ReLU6": (lambda: nn.ReLU6("yes"), ("ReLU6: inplace is 'yes'",)),  # type: ignore[arg-type]
     "Softplus": (lambda: nn.Softplus(0), ("Softplus: beta is 0",)),
     "GELU": (lambda: nn.GELU("erf"), ("GELU: approximate is 'erf'", "'none', 'tanh'")),
     "Softmax": (lambda: nn.Softmax(0), ("Softmax: dim is 0", "expected -1")),

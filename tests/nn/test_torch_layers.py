@@ -44,6 +44,17 @@ ACTIVATIONS = (
     | activation("Softplus")
     | activation("Softplus", beta=20.0)  # beyond its threshold in places
     | activation("Identity")
+    | activation("Hardtanh", min_val=-0.7, max_val=0.4)
+    | activation("Hardtanh")
+    | activation("ReLU6")
+    | activation("Hardsigmoid")
+    | activation("Hardswish")
+    | activation("SELU")
+    | activation("CELU")
+    | activation("CELU", alpha=0.3)
+    | activation("LogSigmoid")
+    | activation("Mish")
+    | activation("Softsign")
 )
 
 
@@ -206,7 +217,12 @@ CORE = [  # what a backend brings of its own; the op-by-op parity with NumPy is 
 ]
 
 
-@pytest.mark.parametrize(("name", "on", "dtype"), runs(CASES, CORE))
+# In PyTorch's slopes 1/6 and 1/alpha are numbers of float32, in float64 as well; test_torch_functional has those slopes.
+ROUGH = ("Hardsigmoid", "Hardswish", "CELU, alpha")
+RUNS = [run for run in runs(CASES, CORE) if run[2] == "float32" or not any(name in run[0] for name in ROUGH)]
+
+
+@pytest.mark.parametrize(("name", "on", "dtype"), RUNS)
 def test_trajectory(name: str, on: str, dtype: str, record_property: Any) -> None:
     check_trajectory(CASES[name], BACKENDS[on], dtype, record_property)
 

@@ -39,6 +39,17 @@ if TYPE_CHECKING:
     from .conv_transpose import ConvTranspose1d, ConvTranspose2d
     from .embedding import Embedding
     from .embedding_bag import EmbeddingBag
+    from .expression_activation import (
+        CELU,
+        SELU,
+        Hardsigmoid,
+        Hardswish,
+        Hardtanh,
+        LogSigmoid,
+        Mish,
+        ReLU6,
+        Softsign,
+    )
     from .feature_tokenizer import FeatureTokenizer
     from .gated import GLU
     from .gaussian_noise import GaussianNoise
@@ -58,12 +69,14 @@ if TYPE_CHECKING:
     from .upsample import Upsample
 
 __all__ = [
+    "CELU",
     "ELU",
     "GELU",
     "GLU",
     "GRU",
     "LSTM",
     "RNN",
+    "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool1d",
@@ -94,6 +107,9 @@ __all__ = [
     "GlobalAvgPool",
     "GlobalMaxPool",
     "GroupNorm",
+    "Hardsigmoid",
+    "Hardswish",
+    "Hardtanh",
     "HingeLoss",
     "HuberLoss",
     "Identity",
@@ -104,10 +120,12 @@ __all__ = [
     "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
     "MaxPool1d",
     "MaxPool2d",
+    "Mish",
     "MixUp",
     "Module",
     "ModuleDict",
@@ -127,6 +145,7 @@ __all__ = [
     "RandomRotation",
     "RandomShift",
     "ReLU",
+    "ReLU6",
     "Residual",
     "RotaryPositions",
     "Sequential",
@@ -136,6 +155,7 @@ __all__ = [
     "SmoothL1Loss",
     "Softmax",
     "Softplus",
+    "Softsign",
     "Tanh",
     "TransformerDecoderLayer",
     "TransformerEncoder",
@@ -145,6 +165,9 @@ __all__ = [
 ]  # fmt: skip
 # Imported when they are asked for.
 LATE = {
+    "CELU": ".expression_activation", "Hardsigmoid": ".expression_activation", "Hardswish": ".expression_activation",
+    "Hardtanh": ".expression_activation", "LogSigmoid": ".expression_activation", "Mish": ".expression_activation",
+    "ReLU6": ".expression_activation", "SELU": ".expression_activation", "Softsign": ".expression_activation",
     "Conv1d": ".conv", "Conv2d": ".conv", "ConvTranspose1d": ".conv_transpose",
     "ConvTranspose2d": ".conv_transpose", "Cutout": ".image_augmentation",
     "GaussianNoise": ".gaussian_noise", "MixUp": ".mixup", "ModuleDict": ".collections", "ParameterList": ".collections",
@@ -173,9 +196,6 @@ ELSEWHERE = {
     "AveragePooling1D": "nn.AvgPool1d(kernel_size)", "AveragePooling2D": "nn.AvgPool2d(kernel_size)",
     "GlobalAveragePooling1D": "nn.GlobalAvgPool()", "GlobalAveragePooling2D": "nn.GlobalAvgPool()",
     "GlobalMaxPooling1D": "nn.GlobalMaxPool()", "GlobalMaxPooling2D": "nn.GlobalMaxPool()",
-    **{name: f"F.{name.lower()}(x) in the forward of an nn.Module" for name in (
-        "CELU", "Hardsigmoid", "Hardswish", "Hardtanh", "LogSigmoid", "Mish", "ReLU6", "SELU", "Softsign",
-    )},
     "Unflatten": "x.reshape(...) in the forward of an nn.Module",
     "PReLU": "bp.where(x > 0, x, self.slope * x) in the forward of an nn.Module, with self.slope = nn.Parameter(...)",
     "Bilinear": "bp.einsum('bi,oij,bj->bo', a, self.weight, b) in the forward of an nn.Module",
