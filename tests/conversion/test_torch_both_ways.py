@@ -224,8 +224,8 @@ def test_named_sequentials_and_memory_of_its_own() -> None:
     module.add_module("body", torch().nn.Sequential(torch().nn.Linear(3, 4), torch().nn.ReLU(inplace=True)))
     module.add_module("head", torch().nn.Linear(4, 1).requires_grad_(False))
     model = bp.from_torch(module.bfloat16(), "mae", bp.optim.SGD(0.1))
-    assert repr(model.net) == "Sequential(Sequential(Linear(3, 4), ReLU()), Linear(4, 1))"
-    assert [*model.state_dict()] == ["0.0.weight", "0.0.bias", "1.weight", "1.bias"]
+    assert repr(model.net) == "Sequential({'body': Sequential(Linear(3, 4), ReLU()), 'head': Linear(4, 1)})"
+    assert [*model.state_dict()] == [*module.state_dict()] == [*model.to_torch().state_dict()]
     before = module.body[0].weight.float().tolist()
     model.parameters()[0][:] += 1
     assert module.body[0].weight.float().tolist() == before

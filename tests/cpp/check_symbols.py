@@ -31,6 +31,7 @@ def violations(row: str, objects: list[Path], nm: str = "nm") -> Iterator[str]:
         listing = subprocess.run([nm, "-P", str(path)], capture_output=True, text=True, check=True).stdout
         for line in listing.splitlines():
             name, kind = line.split()[:2]
+            name = name.removeprefix(".refptr.")  # mingw's pointer to a row's table, under the table's name
             if name.startswith("DW.ref."):  # says that the file handles exceptions
                 yield f"{path.name}: {name}: exceptions"
             elif kind in "Uw":

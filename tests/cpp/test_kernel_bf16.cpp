@@ -1,4 +1,5 @@
 // Products through bfloat16 of one ISA row: the emulation against the instruction, both against sums in double.
+#include <cfloat>
 #include <stdexcept>
 
 #include "kernel_test.hpp"

@@ -492,7 +492,11 @@ def test_what_bodies_of_pytorch_write() -> None:
         (lambda: nn.Linear(2, 2).add_module("a", 3), "add_module: module is 3"),
         (lambda: nn.Linear(2, 2).register_parameter("a", np.ones(3)), "register_parameter: param is"),
         (lambda: bp.zeros(2, device="cuda"), "device is 'cuda', expected 'cpu'"),
-        (lambda: nn.Sequential({"a": nn.ReLU()}), r"layer 0 is a dict, expected .*layers.values\(\)"),
+        (lambda: nn.Sequential({"a.b": nn.ReLU()}), "name is 'a.b', expected a text without a dot"),
+        (lambda: nn.Sequential({"emit": nn.ReLU()}), "name is 'emit', which nn.Module has itself"),
+        (lambda: nn.Sequential({"layers": nn.ReLU()}), "name is 'layers', which nn.Module has itself"),
+        (lambda: nn.Sequential({"act": nn.ReLU}), "layer act is the class ReLU, expected"),
+        (lambda: setattr(nn.Sequential({"act": nn.ReLU()}), "act", nn.Tanh()), "layer 'act' is fixed"),
     ],
 )
 def test_what_is_refused_by_name(call: Callable[[], Any], message: str) -> None:

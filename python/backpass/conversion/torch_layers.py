@@ -50,7 +50,8 @@ class Reader:
         if module._forward_hooks or module._forward_pre_hooks:
             raise ValueError(f"{where} has hooks, which no layer here calls: expected a module without")
         if kind == "Sequential":
-            return nn.Sequential(*self._inner(module, name).values())
+            inner = self._inner(module, name)
+            return nn.Sequential(*inner.values()) if all(map(str.isdigit, inner)) else nn.Sequential(inner)
         if kind == "Residual":
             inner = self._inner(module, name)
             return nn.Residual(inner["inner"], shortcut=inner.get("shortcut"))

@@ -1,25 +1,26 @@
 """Layers made of layers: Sequential, Residual; and Flatten."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from math import prod
 from typing import Any, ClassVar, overload
 
 from ..checks import is_whole
 from ..ops import add
 from ..program import Builder, Several, Tensor
-from .module import Kind, Module
+from .module import Kind, Module, own_names
 
 
 class Sequential(Module):
     """Layers one after another (PyTorch's `nn.Sequential`).
 
     Args:
-        layers: the layers themselves, in the order of the forward pass; of a list: `nn.Sequential(*layers)`.
+        layers: the layers themselves, in the order of the forward pass; of a list: `nn.Sequential(*layers)`. Or one dict, such as
+            an OrderedDict, of layers by name: the names stand in `state_dict`, and `net.name` is the layer.
 
     Shapes: those of the first layer's input and the last layer's output. `net[i]` is a layer, `net[i:j]` a Sequential of some.
 
     Raises:
-        TypeError: something that is no layer, and its place.
+        TypeError: something that is no layer, and its place. ValueError: a name that is no text, has a dot, or is nn.Module's.
 
     Example:
         >>> nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1))
@@ -28,22 +29,34 @@ class Sequential(Module):
 
     structural: ClassVar[tuple[str, ...]] = ("layers",)
 
-    def __init__(self, *layers: Module) -> None:
+    def __init__(self, *layers: Module | Mapping[str, Module]) -> None:
         super().__init__()
         if len(layers) == 1 and isinstance(layers[0], list | tuple):
             raise TypeError(
                 "Sequential: layers is a list, expected the layers themselves: nn.Sequential(*layers)"
             )
-        for i, layer in enumerate(layers):
-            if isinstance(layer, Mapping):
-                raise TypeError(
-                    f"Sequential: layer {i} is a dict, expected the layers themselves: nn.Sequential(*layers.values()), named"
-                    " 0, 1, ..., or an nn.Module with a forward"
-                )
+        found: dict[str, Any] = {str(i): layer for i, layer in enumerate(layers)}
+        named = len(layers) == 1 and isinstance(layers[0], Mapping)
+        if named:
+            found = dict(layers[0])
+            self.settings["layers"] = (found,)  # whoever changes theirs changes no network
+            self._check_names(found)
+        for name, layer in found.items():
             if not isinstance(layer, Module):
                 described = f"the class {layer.__name__}" if isinstance(layer, type) else repr(layer)
-                raise TypeError(f"Sequential: layer {i} is {described:.80}, expected a backpass.nn layer")
-        self.layers = layers
+                raise TypeError(f"Sequential: layer {name} is {described:.80}, expected a backpass.nn layer")
+        self.names = tuple(found)
+        self.layers: tuple[Module, ...] = tuple(found.values())
+        self.has_names = named
+
+    def _check_names(self, names: Iterable[Any]) -> None:
+        for name in names:
+            if not isinstance(name, str) or not name or "." in name:
+                raise ValueError(f"Sequential: a layer's name is {name!r:.80}, expected a text without a dot")
+            if name in {*own_names(), "layers", "names", "has_names"} or hasattr(type(self), name):
+                raise ValueError(
+                    f"Sequential: a layer's name is {name!r}, which nn.Module has itself; expected another one"
+                )
 
     @property
     def takes(self) -> Mapping[str, Kind]:
@@ -61,15 +74,15 @@ class Sequential(Module):
         return None
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
-        return ((str(i), layer) for i, layer in enumerate(self.layers))
+        return zip(self.names, self.layers, strict=False)
 
     def emit(self, builder: Builder, *inputs: Tensor) -> Any:
-        for name, layer in self.named_children():
+        for i, (name, layer) in enumerate(self.named_children()):
             if isinstance(inputs[0], Several):
                 raise ValueError(
-                    f"Sequential: layer {int(name) - 1} gives several outputs, but {layer!r:.80} takes one"
+                    f"Sequential: layer {self.names[i - 1]} gives several outputs, but {layer!r:.80} takes one"
                 )
-            if name != "0" and len(layer.takes) > 1:
+            if i > 0 and len(layer.takes) > 1:
                 raise ValueError(
                     f"Sequential: layer {name}, {layer!r:.80}, takes {', '.join(layer.takes)}, but gets one tensor"
                 )
@@ -82,7 +95,20 @@ class Sequential(Module):
     @overload
     def __getitem__(self, index: slice) -> "Sequential": ...
     def __getitem__(self, index: int | slice) -> Module:
-        return Sequential(*self.layers[index]) if isinstance(index, slice) else self.layers[index]
+        if not isinstance(index, slice):
+            return self.layers[index]
+        some = dict(zip(self.names[index], self.layers[index], strict=True))
+        return Sequential(some) if self.has_names else Sequential(*some.values())
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self.__dict__.get("has_names") and name in self.names:
+            raise TypeError(f"Sequential: layer {name!r} is fixed once it is made; build a new nn.Sequential")
+        super().__setattr__(name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        if self.__dict__.get("has_names") and name in self.names:
+            return self.layers[self.names.index(name)]
+        return super().__getattr__(name)
 
     def __setitem__(self, index: int, layer: Module) -> None:
         raise TypeError("Sequential: layers are fixed once it is made; build a new nn.Sequential")

@@ -1,5 +1,6 @@
 """Model.to_torch: a network as a module of PyTorch, and a state as tensors."""
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from ...engine import weights
 from ...engine.engine import Engine
-from ...nn import Module, TransformerEncoder, TransformerEncoderLayer
+from ...nn import Module, Sequential, TransformerEncoder, TransformerEncoderLayer
 from ...nn.tree import dotted
 from .twins import HOLDERS, arguments, classes, pytorch
 
@@ -70,6 +71,8 @@ def _new(layer: Module, name: str, made: dict[int, Any]) -> Any:
 
 def _holder(layer: Module, name: str, made: dict[int, Any], twin: Any) -> Any:
     inner = {key: _made(child, dotted(name, key), made) for key, child in layer.named_children()}
+    if isinstance(layer, Sequential) and layer.has_names:
+        return twin(OrderedDict(inner))
     if not isinstance(layer, TransformerEncoder):
         return twin(*inner.values())
     if not isinstance(layer.layers[0], TransformerEncoderLayer):
