@@ -174,8 +174,8 @@ template <class T>
 BP_INLINE bool is_transposed(const Strided<T>& array) {
     if (array.ndim < 2) return false;
     const Index rows = array.shape[array.ndim - 2], cols = array.shape[array.ndim - 1];
-    return array.stride[array.ndim - 2] == 1 && array.stride[array.ndim - 1] != 1 && 4 * rows >= width<T> &&
-           4 * cols >= width<T> && 2 * cols <= kChunk<T>;
+    return array.stride[array.ndim - 2] == 1 && array.stride[array.ndim - 1] != 1 && rows > 1 && cols > 1 &&
+           4 * rows >= width<T> && 4 * cols >= width<T> && 2 * cols <= kChunk<T>;
 }
 
 // to[i * to_ld + k] = from[k * from_ld + i] for i < rows, k < cols, at most a vector of each.

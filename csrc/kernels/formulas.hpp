@@ -47,8 +47,8 @@ template <class V>
 BP_INLINE Normal<V> normal(V z) {
     using T = lane<V>;
     const V bell = exp(T(-0.5) * z * z), a = abs(z * T(0.7071067811865476));
-    if constexpr (
-        is_float<V>) {  // erfc(a) is the bell times a polynomial, to 4e-8 of 1; beyond 3.9 it is below that
+    // erfc(a) is the bell times a polynomial, with an error below 4e-8; for a > 3.9 erfc itself is smaller than that.
+    if constexpr (is_float<V>) {
         const V tail = bell * horner(at_most(3.9f, a), 1.0f, -1.1283762f, 0.9999254f, -0.7515751f, 0.4968429f,
                                      -0.2920732f, 0.15048687f, -0.06538746f, 0.02268019f, -0.00588328f,
                                      0.0010520626f, -0.00011420725f, 5.623154e-06f);

@@ -145,7 +145,8 @@ void linear_backward(const LinearBackward<T>& op, Range range, Scratch scratch) 
     const Range rest{range.begin > tasks ? range.begin - tasks : 0, range.end - tasks};
     const auto to_inputs = [&](const Piece& piece) { input_gradient(op, piece, scratch); };
     // Rows of dy that have to be copied are copied once for all columns.
-    each_piece<T>(inputs, rest, *scratch.caches, to_inputs, rounds ? Grid::kTogether : inputs.n, rounds);
+    each_piece<T>(inputs, rest, *scratch.caches, to_inputs,
+                  rounds ? Grid::kTogether : inputs.cols * inputs.piece, rounds);
 }
 
 }  // namespace

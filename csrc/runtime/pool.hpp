@@ -24,14 +24,14 @@ void set_num_threads(int threads);
 // Estimated seconds of one thread.
 double estimated_seconds(double flops, double bytes);
 
-// Seconds, as estimated. A longer step may be stopped between its instructions, a longer instruction after so many of its tasks.
+// Seconds, as estimated for any instruction set: an emulated unit takes several times as long. A longer step may be stopped between its instructions, a longer instruction after so many of its tasks.
 inline constexpr double kGlance = 0.02;
 std::int64_t tasks_of_a_glance(double seconds, std::int64_t tasks);
 
 // How many threads have enough to do in work of this size: at least 1. Depends on the op alone.
 int useful_threads(double flops, double bytes, std::int64_t tasks);
 
-// Should the run stop? The calling thread asks between two tasks.
+// Should the run stop? The calling thread asks between two calls.
 class Interrupt {
   public:
     // ask: null if nobody will request; then the clock is not read.

@@ -1,6 +1,7 @@
 """Models to PyTorch and back: the same outputs, the same weights; and what has no way is refused by name."""
 
 import pickle
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -230,6 +231,20 @@ def test_named_sequentials_and_memory_of_its_own() -> None:
     model.parameters()[0][:] += 1
     assert module.body[0].weight.float().tolist() == before
     assert bp.from_torch(module.double()).dtype == np.float64
+
+
+def test_names_that_mean_something_else_are_left_out() -> None:
+    for names in (("layers", "head"), ("1", "0"), ("_a", "b")):
+        module = torch().nn.Sequential(OrderedDict((name, torch().nn.Linear(3, 3)) for name in names))
+        model = bp.from_torch(module)
+        named = names == ("1", "0")
+        assert [*model.state_dict()] == [
+            f"{n}.{w}" for n in (names if named else "01") for w in ("weight", "bias")
+        ]
+        x = np.ones((2, 3), np.float32)
+        np.testing.assert_allclose(model.predict(x), theirs(module, x), rtol=1e-6)
+    with pytest.raises(ValueError, match="to_torch: layer '' cannot have such a name in PyTorch"):
+        bp.Model(nn.Sequential({"append": nn.Linear(3, 3)})).to_torch()
 
 
 def test_a_module_can_be_pickled_and_describes_itself() -> None:

@@ -492,7 +492,13 @@ def test_what_bodies_of_pytorch_write() -> None:
         (lambda: nn.Linear(2, 2).add_module("a", 3), "add_module: module is 3"),
         (lambda: nn.Linear(2, 2).register_parameter("a", np.ones(3)), "register_parameter: param is"),
         (lambda: bp.zeros(2, device="cuda"), "device is 'cuda', expected 'cpu'"),
-        (lambda: nn.Sequential({"a.b": nn.ReLU()}), "name is 'a.b', expected a text without a dot"),
+        *(
+            (
+                lambda name=name: nn.Sequential({name: nn.ReLU()}),
+                f"name is {name!r}, expected a text without a dot",
+            )
+            for name in ("a.b", "", "_flat", 1)
+        ),
         (lambda: nn.Sequential({"emit": nn.ReLU()}), "name is 'emit', which nn.Module has itself"),
         (lambda: nn.Sequential({"layers": nn.ReLU()}), "name is 'layers', which nn.Module has itself"),
         (lambda: nn.Sequential({"act": nn.ReLU}), "layer act is the class ReLU, expected"),

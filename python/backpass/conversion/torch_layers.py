@@ -7,6 +7,7 @@ from typing import Any
 from .. import nn
 from ..export.torch.twins import HOLDERS, arguments, classes
 from ..nn import Module, Parameter
+from ..nn.containers import wrong_name
 from ..nn.transformer_layer import TransformerLayer
 from ..nn.tree import dotted
 
@@ -51,7 +52,10 @@ class Reader:
             raise ValueError(f"{where} has hooks, which no layer here calls: expected a module without")
         if kind == "Sequential":
             inner = self._inner(module, name)
-            return nn.Sequential(*inner.values()) if all(map(str.isdigit, inner)) else nn.Sequential(inner)
+            numbered = [*inner] == [str(number) for number in range(len(inner))]
+            # Names that mean something else here are left out.
+            named = not numbered and not any(map(wrong_name, inner))
+            return nn.Sequential(inner) if named else nn.Sequential(*inner.values())
         if kind == "Residual":
             inner = self._inner(module, name)
             return nn.Residual(inner["inner"], shortcut=inner.get("shortcut"))

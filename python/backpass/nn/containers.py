@@ -1,6 +1,6 @@
 """Layers made of layers: Sequential, Residual; and Flatten."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Any, ClassVar, overload
 
@@ -20,7 +20,7 @@ class Sequential(Module):
     Shapes: those of the first layer's input and the last layer's output. `net[i]` is a layer, `net[i:j]` a Sequential of some.
 
     Raises:
-        TypeError: something that is no layer, and its place. ValueError: a name that is no text, has a dot, or is nn.Module's.
+        TypeError: something that is no layer, and its place. ValueError: a name with a dot, or one of nn.Module's own.
 
     Example:
         >>> nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1))
@@ -28,6 +28,8 @@ class Sequential(Module):
     """
 
     structural: ClassVar[tuple[str, ...]] = ("layers",)
+    # Whether the layers were given by name; pickle asks before there are any.
+    has_names = False
 
     def __init__(self, *layers: Module | Mapping[str, Module]) -> None:
         super().__init__()
@@ -39,8 +41,11 @@ class Sequential(Module):
         named = len(layers) == 1 and isinstance(layers[0], Mapping)
         if named:
             found = dict(layers[0])
-            self.settings["layers"] = (found,)  # whoever changes theirs changes no network
-            self._check_names(found)
+            if type(self).__init__ is Sequential.__init__:  # a class of one's own has arguments of its own
+                self.settings["layers"] = (found,)  # whoever changes theirs changes no network
+            for name in found:
+                if wrong := wrong_name(name):
+                    raise ValueError(f"Sequential: a layer's name is {name!r:.80}, {wrong}")
         for name, layer in found.items():
             if not isinstance(layer, Module):
                 described = f"the class {layer.__name__}" if isinstance(layer, type) else repr(layer)
@@ -49,14 +54,12 @@ class Sequential(Module):
         self.layers: tuple[Module, ...] = tuple(found.values())
         self.has_names = named
 
-    def _check_names(self, names: Iterable[Any]) -> None:
-        for name in names:
-            if not isinstance(name, str) or not name or "." in name:
-                raise ValueError(f"Sequential: a layer's name is {name!r:.80}, expected a text without a dot")
-            if name in {*own_names(), "layers", "names", "has_names"} or hasattr(type(self), name):
-                raise ValueError(
-                    f"Sequential: a layer's name is {name!r}, which nn.Module has itself; expected another one"
-                )
+    def adopt(self, twin: Module, name: str) -> None:
+        if self._flat is not None and name not in self.structural:
+            raise ValueError(
+                f"{name} of {self!r:.80} makes other layers, and has its weights; build a new network"
+            )
+        super().adopt(twin, name)
 
     @property
     def takes(self) -> Mapping[str, Kind]:
@@ -100,13 +103,16 @@ class Sequential(Module):
         some = dict(zip(self.names[index], self.layers[index], strict=True))
         return Sequential(some) if self.has_names else Sequential(*some.values())
 
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *(self.names if self.has_names else ())]
+
     def __setattr__(self, name: str, value: Any) -> None:
-        if self.__dict__.get("has_names") and name in self.names:
+        if self.has_names and name in self.names:
             raise TypeError(f"Sequential: layer {name!r} is fixed once it is made; build a new nn.Sequential")
         super().__setattr__(name, value)
 
     def __getattr__(self, name: str) -> Any:
-        if self.__dict__.get("has_names") and name in self.names:
+        if self.has_names and name in self.names:
             return self.layers[self.names.index(name)]
         return super().__getattr__(name)
 
@@ -115,6 +121,16 @@ class Sequential(Module):
 
     def __len__(self) -> int:
         return len(self.layers)
+
+
+def wrong_name(name: Any) -> str:
+    """What is wrong about the name of a layer of a Sequential, "" for nothing."""
+    if not isinstance(name, str) or not name or "." in name or name.startswith("_"):
+        return "expected a text without a dot that begins with no underscore"
+    own = {*own_names(), "layers", "names", "has_names", "settings"}
+    return (
+        "which nn.Module has itself; expected another one" if name in own or hasattr(Sequential, name) else ""
+    )
 
 
 class Residual(Module):

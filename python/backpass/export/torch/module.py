@@ -72,7 +72,12 @@ def _new(layer: Module, name: str, made: dict[int, Any]) -> Any:
 def _holder(layer: Module, name: str, made: dict[int, Any], twin: Any) -> Any:
     inner = {key: _made(child, dotted(name, key), made) for key, child in layer.named_children()}
     if isinstance(layer, Sequential) and layer.has_names:
-        return twin(OrderedDict(inner))
+        try:
+            return twin(OrderedDict(inner))
+        except KeyError as error:  # a name that a module of PyTorch has itself
+            raise ValueError(
+                f"{FUNCTION}: layer {name!r} cannot have such a name in PyTorch: {error}"
+            ) from None
     if not isinstance(layer, TransformerEncoder):
         return twin(*inner.values())
     if not isinstance(layer.layers[0], TransformerEncoderLayer):
