@@ -123,9 +123,8 @@ class Ranks:
             self._add_few(np.empty(0), flags)
             if self._over:
                 return flags
-        if (
-            flags != self._said
-        ):  # mostly they lie there; writing four numbers takes .3 µs, a bare Allreduce of 1 kB 4
+        # Mostly they lie there: a bare Allreduce of 1 kB takes 4 µs, and four writes are felt.
+        if flags != self._said:
             told = self._told
             told[0], told[1], told[2], told[3] = flags
             self._said = flags
