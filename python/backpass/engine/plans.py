@@ -212,7 +212,7 @@ class PlanCache:
         """The shape of one row of the output, or of each of Several; ValueError where the inputs do not fit the network."""
         if inputs not in self._outputs:
             try:
-                plan = self.inference(of_rows(inputs, self.few))
+                plan = self._trial(inputs)
                 shape = on_each(self._row_shape, plan.out)
             except ValueError as error:
                 raise ValueError(f"{NOT_FITTING}{error}") from None
@@ -292,11 +292,17 @@ class PlanCache:
 
     def _bytes_of_row(self, inputs: tuple[InputSpec, ...], most: int) -> int:
         """By how many bytes a plan grows with each row; more than that where `most` rows fit all the same."""
-        size = self.inference(of_rows(inputs, self.few)).bytes
+        # No memory of a trial is used again: it needs more.
+        size = self._trial(inputs).bytes
         if size * most > PASS_BYTES * self.few:
             # Without what does not grow, such as a transposed weight.
-            size = self.inference(of_rows(inputs, 2 * self.few)).bytes - size
+            one, two = (self.inference(of_rows(inputs, rows * self.few)).bytes for rows in (1, 2))
+            size = two - one
         return max(1, -(-size // self.few))
+
+    def _trial(self, inputs: tuple[InputSpec, ...]) -> Plan:
+        """The forward pass for a few rows, as it was emitted: it tells all but how fast it is."""
+        return self._plan(of_rows(inputs, self.few), as_emitted=True)
 
     def _row_shape(self, out: np.ndarray) -> tuple[int, ...]:
         if out.shape[:1] != (self.few,):
@@ -310,6 +316,7 @@ class PlanCache:
         weight: tuple[int, ...] | None = None,
         own_loss: bool = False,
         carried: Carried | None = None,
+        as_emitted: bool = False,
     ) -> Plan:
         self.used, self.last_inference = inputs, fits_nothing
         spec = Spec(
@@ -319,6 +326,7 @@ class PlanCache:
             own_loss,
             self.backend.pads_rows,
             carried,
+            as_emitted,
             precision=self.precision,
             shared=self.shared,
         )

@@ -159,8 +159,11 @@ class Op:
     def _arguments(self) -> frozenset[str]:
         return frozenset(self.parameters)
 
-    def check(self, fields: Mapping[str, Any]) -> None:
-        """Names, presence, dtypes and shapes of one call; raises TypeError or ValueError."""
+    def check(self, fields: Mapping[str, Any], shapes_fit: bool = False) -> None:
+        """Names, presence, dtypes and shapes of one call; raises TypeError or ValueError.
+
+        shapes_fit: whether `infer` has checked the shapes that were given, and has made the others.
+        """
         if not fields.keys() <= self._arguments:
             unknown, expected = sorted(fields.keys() - self._arguments), [*self.arrays, *self.scalars]
             raise TypeError(f"{self.name}: unknown argument {unknown}, expected {expected}")
@@ -191,7 +194,8 @@ class Op:
             if name in self.outputs and not value.flags.writeable:
                 raise ValueError(f"{self.name}: {name} is read-only, but the op writes to it")
             shapes[name] = value.shape
-        self.infer(shapes, {name: fields[name] for name in self.scalars if name in fields})
+        if not shapes_fit:
+            self.infer(shapes, {name: fields[name] for name in self.scalars if name in fields})
         for name, parameter in self.scalars.items():
             if name not in fields and parameter.default is parameter.empty:
                 raise TypeError(f"{self.name}: {name} is missing")

@@ -353,9 +353,7 @@ class Builder:
             a, b = (self.view(part, part.array.transpose(order), whole=True) for part in (a, b))
             y = self._sum(a, b, None)
             return self.view(y, y.array.transpose(np.argsort(order)), whole=True)
-        y = into or self.tensor(a.shape)
-        self._append(add, {"a": self.contiguous(a), "b": self.contiguous(b), "y": y}, {})
-        return y
+        return self.run(add, a=a, b=b, y=into)
 
     def _op_backward(self, entry: _Entry) -> None:
         assert entry.op is not None
@@ -429,10 +427,11 @@ class Builder:
             backward(dy)
 
     def _append(self, op: Op, tensors: dict[str, Tensor | None], scalars: dict[str, Any]) -> None:
+        """Append the call, behind `_allocate`, which has checked the shapes."""
         fields = {**{k: t and t.array for k, t in tensors.items()}, **scalars}
         if "precision" in op.scalars:
             fields.setdefault("precision", self.precision)
-        op.check(fields)
+        op.check(fields, shapes_fit=True)
         self.instructions.append(Instruction(op, op.complete(fields), self.layer))
 
     @staticmethod

@@ -25,13 +25,17 @@ def padded(plan: Plan, spec: Spec, viewed: Iterable[Tensor], buffers: list[np.nd
 
     buffers: those of the plan; the new ones are added.
     """
+    instructions = [i for instructions in plan.parts.values() for i in instructions]
+    # Most often there are none, and addresses take time.
+    if not any(_crowded(x) for i in instructions for name, x in i.fields.items() if name in i.op.padded):
+        return plan
     fixed = [*plan.handed_out]
     if spec.training:  # inputs are gathered into whatever rows they have
         rows = [source.name for source in spec.inputs if not source.in_place and len(source.shape) == 2]
         moving = [address(plan.inputs[name]) for name in rows]
         fixed = [array for array in fixed if address(array) not in moving]
     fixed += [x.array for x in viewed]
-    new_arrays = _new_arrays([i for instructions in plan.parts.values() for i in instructions], fixed)
+    new_arrays = _new_arrays(instructions, fixed)
     buffers += new_arrays.values()
     changes: dict[str, Any] = {
         name: [_moved(i, new_arrays) for i in instructions] for name, instructions in plan.parts.items()
@@ -57,8 +61,12 @@ def _new_arrays(instructions: Iterable[Instruction], fixed: Iterable[np.ndarray]
     return {
         old: padded_matrix(array.shape, array.dtype)
         for old, array in seen.items()
-        if old not in stay and array.ndim == 2 and array.size and array.strides[0] % CROWDED == 0
+        if old not in stay and _crowded(array)
     }
+
+
+def _crowded(array: np.ndarray | None) -> bool:
+    return array is not None and array.ndim == 2 and array.size > 0 and array.strides[0] % CROWDED == 0
 
 
 def _moved(instruction: Instruction, new_arrays: dict[int, np.ndarray]) -> Instruction:
