@@ -13,16 +13,16 @@ void avg_pool_forward(const AvgPoolingForward<T, Window>& op, Range range, Scrat
     const Range rows = covered(range, op.rows_per_task(), op.y.shape[0] * op.y.shape[1]);
     const T* const x = op.x.data;
     T* const y = op.y.data;
-    each_window(
+    each_window<2>(
         op, op.x, op.y, rows,
-        [&](const Taps& taps, const Span& down, const Span& across, Index out) BP_INLINED {
+        [&](const auto& taps, const Span& down, const Span& across, Index out) BP_INLINED {
             const T scale = T(1 / op.window.divisor(down, across));
             each_channel_group<T>(Range{0, op.x.shape[3]}, [&](auto vectors, Index c, int n) BP_INLINED {
                 constexpr int K = decltype(vectors)::count, w = width<T>;
                 vec<T> total[K] = {};
-                for (Index i = 0; i < taps.rows; ++i) {
+                for (Index i = 0; i < taps.rows(); ++i) {
                     const T* const from = x + taps.first + i * taps.row_step + c;
-                    sum_rows<T>(taps.cols, kRowsOfSum, total, [&](Index j, vec<T>(&part)[K]) BP_INLINED {
+                    sum_rows<T>(taps.cols(), kRowsOfSum, total, [&](Index j, vec<T>(&part)[K]) BP_INLINED {
                         for (int k = 0; k < K; ++k) part[k] += load_some(from + j * taps.step + k * w, n);
                     });
                 }
@@ -34,22 +34,23 @@ void avg_pool_forward(const AvgPoolingForward<T, Window>& op, Range range, Scrat
 // dx = dy / divisor everywhere in a window, added up where windows overlap.
 template <bool Apart, class Op, class T>
 BP_INLINE void spread(const Op& op, Range rows, const T* dy, T* dx) {
-    each_window(op, op.dx, op.dy, rows,
-                [&](const Taps& taps, const Span& down, const Span& across, Index out) BP_INLINED {
-                    const T scale = T(1 / op.window.divisor(down, across));
-                    each_channel_group<T>(
-                        Range{0, op.dx.shape[3]}, [&](auto vectors, Index c, int n) BP_INLINED {
-                            constexpr int K = decltype(vectors)::count, w = width<T>;
-                            vec<T> share[K];
-                            for (int k = 0; k < K; ++k) share[k] = load_some(dy + out + c + k * w, n) * scale;
-                            taps.each([&](Index, Index, Index at) BP_INLINED {
-                                for (int k = 0; k < K; ++k) {
-                                    T* const p = dx + at + c + k * w;
-                                    store_some(p, Apart ? share[k] : share[k] + load_some(p, n), n);
-                                }
-                            });
-                        });
-                });
+    each_window<2>(op, op.dx, op.dy, rows,
+                   [&](const auto& taps, const Span& down, const Span& across, Index out) BP_INLINED {
+                       const T scale = T(1 / op.window.divisor(down, across));
+                       each_channel_group<T>(
+                           Range{0, op.dx.shape[3]}, [&](auto vectors, Index c, int n) BP_INLINED {
+                               constexpr int K = decltype(vectors)::count, w = width<T>;
+                               vec<T> share[K];
+                               for (int k = 0; k < K; ++k)
+                                   share[k] = load_some(dy + out + c + k * w, n) * scale;
+                               taps.each([&](Index, Index, Index at) BP_INLINED {
+                                   for (int k = 0; k < K; ++k) {
+                                       T* const p = dx + at + c + k * w;
+                                       store_some(p, Apart ? share[k] : share[k] + load_some(p, n), n);
+                                   }
+                               });
+                           });
+                   });
 }
 
 template <class T, class Window>

@@ -12,9 +12,9 @@ namespace {
 template <bool Noted, class Op, class T>
 BP_INLINE void maxima(const Op& op, Range rows, const T* x, T* y) {
     const Index row = Op::Number::row(op.window, op.x.shape[2]);
-    each_window(
+    each_window<0>(
         op, op.x, op.y, rows,
-        [&](const Taps& taps, const Span& down, const Span& across, Index out) BP_INLINED {
+        [&](const auto& taps, const Span& down, const Span& across, Index out) BP_INLINED {
             const Index start = taps.none() ? 0 : Op::Number::of(down, across, row);
             each_channel_group<T>(Range{0, op.x.shape[3]}, [&](auto vectors, Index c, int n) BP_INLINED {
                 constexpr int K = decltype(vectors)::count, w = width<T>;
@@ -59,9 +59,9 @@ BP_INLINE void spread(const Op& op, Range rows, const T* dy, T* dx) {
     const Index row = Op::Number::row(op.window, op.dx.shape[2]);
     const T *stored = op.slope.data, alpha = T(op.alpha);
     const bool by_y = !stored && op.activation != Activation::identity;
-    each_window(
+    each_window<0>(
         op, op.dx, op.dy, rows,
-        [&](const Taps& taps, const Span& down, const Span& across, Index out) BP_INLINED {
+        [&](const auto& taps, const Span& down, const Span& across, Index out) BP_INLINED {
             const Index start = Op::Number::of(down, across, row);
             each_channel_group<T>(Range{0, op.dx.shape[3]}, [&](auto vectors, Index c, int n) BP_INLINED {
                 constexpr int K = decltype(vectors)::count, w = width<T>;

@@ -20,6 +20,11 @@ BP_INLINE std::int64_t divided_up(std::int64_t a, std::int64_t b) {
     return b == 1 ? a : a > 0 ? (a - 1) / b + 1 : -(-a / b);
 }
 
+// Places [begin, end).
+struct Places {
+    std::int64_t begin, end;
+};
+
 // A window that slides along one dimension.
 struct Slider {
     std::int64_t size, places, taps, stride, padding, dilation;
@@ -29,6 +34,12 @@ struct Slider {
         const std::int64_t first = origin < 0 ? divided_up(-origin, dilation) : 0;
         const std::int64_t last = end > size ? divided_up(size - origin, dilation) : taps;
         return {origin, dilation, first, last, (end < size + padding ? end : size + padding) - origin};
+    }
+    // The places whose taps all lie within the input: `at` differs by `stride` in its origin from one to the next.
+    BP_INLINE Places whole() const {
+        const std::int64_t last = size + padding - (taps - 1) * dilation - 1;
+        const std::int64_t end = last < 0 ? 0 : last / stride + 1;
+        return {divided_up(padding, stride), end < places ? end : places};
     }
     // Whether no place of the input belongs to two windows; whether each belongs to one.
     BP_INLINE bool apart() const { return places == 1 || stride >= (taps - 1) * dilation + 1; }
@@ -49,12 +60,17 @@ struct Slider {
 
 // Windows from ⌊place size / places⌋ to ⌈(place + 1) size / places⌉.
 struct Divider {
-    std::int64_t size, places;
+    std::int64_t size, places, stride;
+
+    Divider(std::int64_t size, std::int64_t places)
+        : size(size), places(places), stride(places > 0 ? size / places : 0) {}
 
     BP_INLINE Span at(std::int64_t place) const {
         const std::int64_t begin = place * size / places, end = ((place + 1) * size - 1) / places + 1;
         return {begin, 1, 0, end - begin, end - begin};
     }
+    // See Slider.
+    BP_INLINE Places whole() const { return {0, apart() ? places : 0}; }
     BP_INLINE bool apart() const { return size % places == 0; }
     BP_INLINE bool covers() const { return true; }
     bool fits() const { return is_size(size, 1) && is_size(places, 1); }

@@ -1,5 +1,5 @@
-// dx by columns: what every place of dy gives to all taps is one product; then every element of dx sums up what it was given. It has
-// full vectors whatever the channels, and no work at the border that comes to nothing.
+// dx by columns: what the places of a row of dy give to all taps is one product, in the L1 cache; then the elements of dx add what they
+// were given. It has full vectors whatever the channels, and no work above and below that comes to nothing.
 #pragma once
 #include "../../ops/conv.hpp"
 #include "../matmul/pack.hpp"
@@ -16,23 +16,33 @@ class ColumnGradient {
         : op_(op),
           packed_(static_cast<T*>(scratch.data)),
           columns_(packed_ + kPackedWeights<T>),
+          sums_(columns_ + kPatch<T> / 2),
           down_(op.window.down(op.weight.shape[0])),
           across_(op.window.across(op.weight.shape[1])),
           H_(op.x.shape[1]),
           W_(op.x.shape[2]),
           C_(op.x.shape[3]),
           O_(op.weight.shape[3]),
-          places_(op.dy.shape[1] * op.dy.shape[2]),
-          width_(op.weight.rows()) {
+          P_(op.dy.shape[1]),
+          Q_(op.dy.shape[2]),
+          width_(op.weight.rows()),
+          lanes_((C_ + width<T> - 1) / width<T> * width<T>) {
         panels_ = (width_ + kPanel<T> - 1) / kPanel<T>;
+        dense_ = across_.stride == 1 && across_.dilation == 1;
+        if (!dense_) return;
+        const Index before = across_.taps - 1 - across_.before, behind = W_ + across_.before - Q_;
+        before_ = before > 0 ? before : 0;
+        behind_ = behind > 0 ? behind : 0;
     }
     // Whether it fits, and costs less than a correlation: in vectors of multiplications and of sums.
     bool pays() const {
         if (op_.window.groups > 1 || width_ == 0 || O_ == 0) return false;
-        if (panels_ * kPanel<T> > kPackedWeights<T> / O_ || places_ > kPatch<T> / width_) return false;
+        if (panels_ * kPanel<T> > kPackedWeights<T> / O_ || row_places() > kPatch<T> / 2 / width_ ||
+            H_ * W_ > kPatch<T> / 2 / lanes_)
+            return false;
         const auto vectors = [](Index n) { return (n + width<T> - 1) / width<T>; };
         // A sum takes some three times as long as a multiplication; storing a tile about as long as six of them.
-        const Index own = places_ * vectors(width_) * (O_ + 6) + H_ * W_ * vectors(C_) * 6;
+        const Index own = P_ * Q_ * vectors(width_) * (O_ + 6) + H_ * W_ * vectors(C_) * 6;
         Index theirs = 0;
         for (Index i = 0; i < down_.stride; ++i)
             for (Index j = 0; j < across_.stride; ++j) {
@@ -48,16 +58,43 @@ class ColumnGradient {
             const Index n = p * kPanel<T>, end = n + kPanel<T>;
             pack_transposed(weight_t, 0, O_, n, end < width_ ? end : width_, packed_ + p * kPanel<T> * O_);
         }
+        clear(place(-before_), before_);
+        clear(place(Q_), behind_);
+        const Index image = H_ * W_;
         for (Index n = n0; n < n1; ++n) {
-            products(op_.dy.data + n * places_ * O_);
-            sums(op_.dx.data + n * H_ * W_ * C_, where ? op_.x.data + n * H_ * W_ * C_ : nullptr);
+            __builtin_memset(sums_, 0, sizeof(T) * std::uint64_t(image * lanes_));
+            // The last row first: the chain of an element begins with the first tap.
+            for (Index p = P_; p-- > 0;) {
+                products(op_.dy.data + (n * P_ + p) * Q_ * O_);
+                for (Index a = 0; a < down_.taps; ++a) {
+                    const Index i = p * down_.stride + a * down_.dilation - down_.before;
+                    if (i < 0 || i >= H_) continue;
+                    T* const row = sums_ + i * W_ * lanes_;
+                    if (!dense_)
+                        add(row, a);
+                    else if (W_ < kSideBySide)
+                        add_dense<1>(row, a);
+                    else
+                        add_dense<kSideBySide>(row, a);
+                }
+            }
+            finish(op_.dx.data + n * image * C_, where ? op_.x.data + n * image * C_ : nullptr);
         }
     }
 
   private:
-    // columns (P Q, KH KW C) = dy (P Q, O) · weightᵀ
+    // Sums of neighbouring places: one need not wait for the addition of the other.
+    static constexpr int kSideBySide = 4;
+
+    // Where the columns of a place begin. Beyond either end of the row lie places that gave zeros.
+    BP_INLINE Index row_places() const { return before_ + Q_ + behind_; }
+    BP_INLINE T* place(Index q) const { return columns_ + (before_ + q) * width_; }
+    void clear(T* columns, Index places) const {
+        __builtin_memset(columns, 0, sizeof(T) * std::uint64_t(places * width_));
+    }
+    // columns (Q, KH KW C) = dy (Q, O) · weightᵀ
     void products(const T* dy) const {
-        const RowTiles tiles(0, places_);
+        const RowTiles tiles(0, Q_);
         for (Index t = 0; t < tiles.count; ++t) {
             const Index m = tiles.begin(t);
             for (Index p = 0; p < panels_; ++p) {
@@ -66,7 +103,7 @@ class ColumnGradient {
                              .b = packed_ + n * O_,
                              .ldb = kPanel<T>,
                              .k = O_,
-                             .c = columns_ + m * width_ + n,
+                             .c = place(m) + n,
                              .ldc = width_,
                              .first = true};
                 compute_tile(tile, int(tiles.begin(t + 1) - m), width_ - n);
@@ -77,46 +114,65 @@ class ColumnGradient {
     BP_INLINE static Index giver(const Slide& slide, Index at, Index m, Index places) {
         const Index from = at + slide.before - m * slide.dilation;
         if (from < 0) return -1;
-        if (slide.stride == 1) return from < places ? from : -1;
         // A division of 32 bits takes a third of the time.
         const auto place = std::uint32_t(from) / std::uint32_t(slide.stride);
         return place * slide.stride == from && place < places ? Index(place) : -1;
     }
-    void sums(T* dx, const T* x) const {
+    // Adds what row a of the taps gives to a row of sums.
+    void add(T* row, Index a) const {
         constexpr int w = width<T>;
-        const Index P = op_.dy.shape[1], Q = op_.dy.shape[2], KW = across_.taps;
-        const bool dense = across_.stride == 1 && across_.dilation == 1;
-        for (Index i = 0; i < H_; ++i)
-            for (Index j = 0; j < W_; ++j, dx += C_, x = x ? x + C_ : nullptr)
-                for (Index c = 0; c < C_; c += w) {
-                    const int lanes = int(C_ - c < w ? C_ - c : w);
-                    vec<T> total{};
-                    for (Index a = 0; a < down_.taps; ++a) {
-                        const Index p = giver(down_, i, a, P);
-                        if (p < 0) continue;
-                        const T* const row = columns_ + p * Q * width_ + a * KW * C_ + c;
-                        if (dense) {  // taps b0 .. b1 were given to by places q, q - 1, ...
-                            const Index q = j + across_.before, first = q - Q + 1, b0 = first > 0 ? first : 0;
-                            const Index b1 = q + 1 < KW ? q + 1 : KW;
-                            const T* from = row + (q - b0) * width_ + b0 * C_;
-                            for (Index b = b0; b < b1; ++b, from -= width_ - C_)
-                                total += load_some(from, lanes);
-                            continue;
-                        }
-                        for (Index b = 0; b < KW; ++b) {
-                            const Index q = giver(across_, j, b, Q);
-                            if (q >= 0) total += load_some(row + q * width_ + b * C_, lanes);
-                        }
-                    }
-                    if (x) total = select(load_some(x + c, lanes) > vec<T>{}, total, vec<T>{});
-                    store_some(dx + c, total, lanes);
+        const Index taps = across_.taps;
+        for (Index j = 0; j < W_; ++j)
+            for (Index c = 0; c < C_; c += w) {
+                const int lanes = int(C_ - c < w ? C_ - c : w);
+                vec<T> total = load(row + j * lanes_ + c);
+                for (Index b = 0; b < taps; ++b) {
+                    const Index q = giver(across_, j, b, Q_);
+                    if (q >= 0) total += load_some(place(q) + (a * taps + b) * C_ + c, lanes);
                 }
+                store(row + j * lanes_ + c, total);
+            }
+    }
+    // The same where neighbouring taps were given to by neighbouring places.
+    template <int U>
+    void add_dense(T* row, Index a) const {
+        constexpr int w = width<T>;
+        const Index taps = across_.taps, step = width_ - C_;
+        for (Index k = 0; k < W_; k += U) {
+            // Of the last U those before k have got theirs.
+            const Index j = k + U <= W_ ? k : W_ - U;
+            for (Index c = 0; c < C_; c += w) {
+                const int lanes = int(C_ - c < w ? C_ - c : w);
+                T* const to = row + j * lanes_ + c;
+                vec<T> total[U];
+                for (int u = 0; u < U; ++u) total[u] = load(to + u * lanes_);
+                const T* from = place(j + across_.before) + a * taps * C_ + c;
+                for (Index b = 0; b < taps; ++b, from -= step)
+                    for (int u = 0; u < U; ++u) total[u] += load_some(from + u * width_, lanes);
+                for (int u = 0; u < U; ++u)
+                    if (j + u >= k) store(to + u * lanes_, total[u]);
+            }
+        }
+    }
+    void finish(T* dx, const T* x) const {
+        constexpr int w = width<T>;
+        for (Index i = 0; i < H_ * W_; ++i)
+            for (Index c = 0; c < C_; c += w) {
+                const int lanes = int(C_ - c < w ? C_ - c : w);
+                vec<T> total = load(sums_ + i * lanes_ + c);
+                if (x) total = select(load_some(x + i * C_ + c, lanes) > vec<T>{}, total, vec<T>{});
+                store_some(dx + i * C_ + c, total, lanes);
+            }
     }
 
     const Conv2dBackward<T>& op_;
-    T *packed_, *columns_;
+    T* packed_;
+    // Of one row of dy; and of an image, whose places begin at vectors: from a store of some lanes no load gets what it stores.
+    T *columns_, *sums_;
     Slide down_, across_;
-    Index H_, W_, C_, O_, places_, width_, panels_;
+    Index H_, W_, C_, O_, P_, Q_, width_, lanes_, panels_;
+    Index before_ = 0, behind_ = 0;
+    bool dense_;
 };
 
 }  // namespace
