@@ -1,4 +1,4 @@
-// dx by columns: what the places of a row of dy give to all taps is one product, in the L1 cache; then the elements of dx add what they
+// dx by columns: what the places of a row of dy give to all taps is one product, which stays in the cache; then the elements of dx add what they
 // were given. It has full vectors whatever the channels, and no work above and below that comes to nothing.
 #pragma once
 #include "../../ops/conv.hpp"
@@ -111,12 +111,12 @@ class ColumnGradient {
         }
     }
     // Which place of dy gave to input place `at` by tap m; -1: none.
-    BP_INLINE static Index giver(const Slide& slide, Index at, Index m, Index places) {
-        const Index from = at + slide.before - m * slide.dilation;
+    BP_INLINE Index giver(Index at, Index m) const {
+        const Index from = at + across_.before - m * across_.dilation;
         if (from < 0) return -1;
         // A division of 32 bits takes a third of the time.
-        const auto place = std::uint32_t(from) / std::uint32_t(slide.stride);
-        return place * slide.stride == from && place < places ? Index(place) : -1;
+        const auto place = std::uint32_t(from) / std::uint32_t(across_.stride);
+        return place * across_.stride == from && place < Q_ ? Index(place) : -1;
     }
     // Adds what row a of the taps gives to a row of sums.
     void add(T* row, Index a) const {
@@ -127,7 +127,7 @@ class ColumnGradient {
                 const int lanes = int(C_ - c < w ? C_ - c : w);
                 vec<T> total = load(row + j * lanes_ + c);
                 for (Index b = 0; b < taps; ++b) {
-                    const Index q = giver(across_, j, b, Q_);
+                    const Index q = giver(j, b);
                     if (q >= 0) total += load_some(place(q) + (a * taps + b) * C_ + c, lanes);
                 }
                 store(row + j * lanes_ + c, total);
@@ -167,7 +167,7 @@ class ColumnGradient {
 
     const Conv2dBackward<T>& op_;
     T* packed_;
-    // Of one row of dy; and of an image, whose places begin at vectors: from a store of some lanes no load gets what it stores.
+    // Of one row of dy; and of an image, lanes_ elements a place: a load would wait for a store of some lanes to reach the cache.
     T *columns_, *sums_;
     Slide down_, across_;
     Index H_, W_, C_, O_, P_, Q_, width_, lanes_, panels_;

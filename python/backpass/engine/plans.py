@@ -292,7 +292,7 @@ class PlanCache:
 
     def _bytes_of_row(self, inputs: tuple[InputSpec, ...], most: int) -> int:
         """By how many bytes a plan grows with each row; more than that where `most` rows fit all the same."""
-        # No memory of a trial is used again: it needs more.
+        # A trial uses no memory twice, so that it tells the most that a plan needs.
         size = self._trial(inputs).bytes
         if size * most > PASS_BYTES * self.few:
             # Without what does not grow, such as a transposed weight.
