@@ -32,7 +32,7 @@ NETS: dict[str, tuple[Callable[[Any], Sequence[Any]], Callable[[], np.ndarray]]]
         lambda k: [
             part for name in ("relu", "sigmoid", "tanh", "elu", "gelu", "silu", "softplus", "leaky_relu", "linear")
             for part in (k.Dense(5, name), k.LeakyReLU(0.1))
-        ] + [k.ReLU(), k.ELU(0.5), k.Activation("log_softmax")],
+        ] + [k.ReLU(), k.ELU(0.5), k.PReLU("uniform"), k.Activation("log_softmax")],
         lambda: numbers(6),
     ),
     "norms": (
@@ -45,12 +45,17 @@ NETS: dict[str, tuple[Callable[[Any], Sequence[Any]], Callable[[], np.ndarray]]]
     ),
     "images": (
         lambda k: [
-            k.Conv2D(4, (3, 2), activation="relu"), k.BatchNormalization(), k.MaxPooling2D(2), k.SpatialDropout2D(0.5),
+            k.Conv2D(4, (3, 2), activation="relu"), k.BatchNormalization(), k.PReLU("uniform", shared_axes=[1, 2]),
+            k.MaxPooling2D(2), k.SpatialDropout2D(0.5),
             k.DepthwiseConv2D((1, 2), depth_multiplier=2, activation="tanh"), k.Conv2D(6, 3, padding="same", dilation_rate=2),
             k.AveragePooling2D((2, 1), strides=1), k.Conv2D(4, 2, groups=2, use_bias=False), k.UpSampling2D((2, 3)), k.Flatten(),
             k.Dense(3, activation="softmax"),
         ],
         lambda: numbers(13, 12, 3),
+    ),
+    "features to images": (
+        lambda k: [k.Dense(24), k.Reshape((2, 3, 4)), k.Conv2D(3, 2), k.Flatten(), k.Reshape((3, -1)), k.LSTM(2)],
+        lambda: numbers(5),
     ),
     "images to images": (
         lambda k: [k.Conv2D(4, 3, strides=2), k.Dense(3), k.LayerNormalization(), k.Conv2D(2, 1, activation="softmax")],
@@ -219,7 +224,11 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "an output within": (inner_output, r"output_layers of 'functional.*' are \['a', 'b'\], expected \['b'\]: a network of"),
     "unknown": (lambda k: [k.Rescaling(0.1)], "layer 'rescaling.*', Rescaling, has no counterpart"),
     "mask": (lambda k: [k.Embedding(3, 2, mask_zero=True)], "mask_zero is True, expected False: here fit and predict take"),
-    "causal": (lambda k: [k.Reshape((3, 1)), k.Conv1D(2, 2, padding="causal")], "Reshape, has no counterpart"),
+    "causal": (lambda k: [k.Reshape((3, 1)), k.Conv1D(2, 2, padding="causal")], "padding is 'causal', expected"),
+    "slopes of pixels": (
+        lambda k: [k.PReLU()], r"shared_axes is None, expected \[1\]: a slope for each channel"
+    ),
+    "another shape": (lambda k: [k.Reshape((3, 5))], "its input has 2 dimensions, expected 1: put a Flatten in front"),
     "dropout in time": (lambda k: [k.LSTM(2, recurrent_dropout=0.5)], "recurrent_dropout is 0.5, expected 0.0"),
     "other gates": (lambda k: [k.LSTM(2, activation="relu")], "activation is 'relu', expected 'tanh'"),
     "old gru": (lambda k: [k.GRU(2, reset_after=False)], "reset_after is False, expected True"),

@@ -153,6 +153,18 @@ def test_tables_of_keras() -> None:
     assert repr(bp.Model(nn.Embedding(4, 5), like="sklearn").net) == "Embedding(4, 5)"
 
 
+def test_slopes_and_statistics_of_ranks() -> None:
+    layers = nn.PReLU(6), nn.PReLU(6, 0.5), nn.SyncBatchNorm(6)
+    model = bp.Model(nn.Sequential(*layers), like="keras")
+    shown = "PReLU(num_parameters=6, init=0.0), PReLU(num_parameters=6, init=0.5)"
+    norm = "SyncBatchNorm(6, eps=0.001, momentum=0.01, unbiased=False)"
+    assert repr(model.net) == f"Sequential({shown}, {norm})"
+    first, second = [*model.state_dict().values()][:2]
+    assert not first.any()
+    assert (second == 0.5).all()
+    assert (bp.Model(nn.PReLU(6), like="sklearn").state_dict()["weight"] == 0.25).all()
+
+
 def test_tied_and_given_weights_are_not_drawn_anew() -> None:
     table = nn.Embedding.from_pretrained(np.full((7, 6), 3.0), freeze=False)
     head = nn.Linear(6, 7, bias=False)

@@ -154,6 +154,8 @@ def _activations() -> list[nn.Module]:
         nn.LogSigmoid(),
         nn.Mish(),
         nn.Softsign(),
+        nn.PReLU(),
+        nn.PReLU(4),
     ]
     return [one for layer in layers for one in (nn.Linear(4, 4), layer)]
 
@@ -177,6 +179,10 @@ NETS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "residual": (lambda: [nn.Residual(nn.Linear(4, 4), nn.ReLU()), nn.Linear(4, 1)], numbers(4)),
     "nothing": (lambda: [nn.Identity()], numbers(4)),
     "flat": (lambda: [nn.Flatten()], numbers(4, 2)),
+    "unflat": (
+        lambda: [nn.Linear(4, 18), nn.Unflatten(1, (2, 3, -1)), nn.PReLU(2), nn.Conv2d(2, 3, 2), nn.PReLU(3)],
+        numbers(4),
+    ),
     "conv1d": (
         lambda: [
             nn.Conv1d(3, 4, 3, padding=1),
@@ -311,7 +317,7 @@ def drawn_anew(name: str, rows: Any) -> Any:
 NETS = {name: (make, drawn_anew(name, rows)) for name, (make, rows) in NETS.items()}
 # Those of which bp.export.c takes each op, with one input and output.
 FOR_C = [
-    "mlp", "activations", "norms", "residual", "nothing", "flat", "conv1d", "conv2d", "residual_conv", "transposed",
+    "mlp", "activations", "norms", "residual", "nothing", "flat", "unflat", "conv1d", "conv2d", "residual_conv", "transposed",
     "transposed1d", "padded", "adaptive", "average", "dilated", "cropped", "rnn", "lstm", "gru", "branches",
 ]  # fmt: skip
 

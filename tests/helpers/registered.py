@@ -100,7 +100,10 @@ def _made(cls: type[nn.Module]) -> nn.Module:
         if parameter.kind is parameter.VAR_POSITIONAL or "Module" in str(parameter.annotation):
             given.append(nn.Linear(SIZE, SIZE))
         elif parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
-            given.append(SIZE)
+            if str(parameter.annotation).startswith("collections.abc.Sequence"):
+                given = [1, (SIZE,)]  # a dimension, and what stands in its place
+            else:
+                given.append(SIZE)
     try:
         return cls(*given, **small)
     except ValueError:  # of several arguments that may be left out it wants one

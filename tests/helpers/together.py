@@ -38,7 +38,7 @@ def normalised(kind: str, synchronized: bool = True) -> tuple[bp.Model, np.ndarr
     """Whose rows are normalised by those of the whole batch, and what it is trained on. A batch of 32 leaves 3 rows."""
     if kind == "dense":
         net = nn.Sequential(
-            nn.Linear(6, 16), nn.BatchNorm1d(16, synchronized=synchronized), nn.Tanh(), nn.Linear(16, 8),
+            nn.Linear(6, 16), nn.BatchNorm1d(16, synchronized=synchronized), nn.PReLU(16), nn.Linear(16, 8),
             nn.BatchNorm1d(8, affine=False, momentum=None, unbiased=False, synchronized=synchronized), nn.Linear(8, 3),
         )  # fmt: skip
     else:

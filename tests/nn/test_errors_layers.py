@@ -32,6 +32,17 @@ CONSTRUCTIONS: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     "LeakyReLU": (lambda: nn.LeakyReLU(-1), ("LeakyReLU: negative_slope is -1", "[0, 1]")),
     "ELU": (lambda: nn.ELU(-1), ("ELU: alpha is -1",)),
     "ELU inf": (lambda: nn.ELU(INF), ("ELU: alpha is inf",)),
+    "PReLU": (lambda: nn.PReLU(0), ("PReLU: num_parameters is 0", "at least 1")),
+    "PReLU init": (lambda: nn.PReLU(2, NAN), ("PReLU: init is nan",)),
+    "Unflatten 0": (lambda: nn.Unflatten(0, (2, 3)), ("Unflatten: dim is 0", "the batch")),
+    "Unflatten size": (lambda: nn.Unflatten(1, 6), ("Unflatten: unflattened_size is 6", "tuple of sizes")),  # type: ignore[arg-type]
+    "Unflatten nothing": (lambda: nn.Unflatten(1, ()), ("Unflatten: unflattened_size is ()",)),
+    "Unflatten two left": (
+        lambda: nn.Unflatten(1, (-1, -1)),
+        ("unflattened_size is (-1, -1)", "one may be -1"),
+    ),
+    "Unflatten 0 of a size": (lambda: nn.Unflatten(1, (0, 3)), ("unflattened_size is (0, 3)",)),
+    "SyncBatchNorm": (lambda: nn.SyncBatchNorm(0), ("SyncBatchNorm: num_features is 0", "at least 1")),
     "CELU": (lambda: nn.CELU(0), ("CELU: alpha is 0", "1e-06")),
     "Hardtanh": (lambda: nn.Hardtanh(2, -1), ("Hardtanh: max_val is -1", "above min_val, 2")),
     "ReLU6": (lambda: nn.ReLU6("yes"), ("ReLU6: inplace is 'yes'",)),  # type: ignore[arg-type]
@@ -88,6 +99,17 @@ def test_layers_that_do_not_fit() -> None:
     refuse(nn.BatchNorm2d(6), "BatchNorm2d(6)", "(batch, 6)", "expected (batch, 6, height, width)")
     refuse(nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(3)), "BatchNorm1d(3)", "(batch, 8)", "(batch, 3)")
     refuse(nn.Sequential(nn.Linear(6, 8), nn.LayerNorm((2, 4))), "LayerNorm((2, 4))", "(batch, 8)", "(2, 4)")
+    refuse(nn.PReLU(3), "PReLU(num_parameters=3)", "(batch, 6)", "expected (batch, 3, ...)")
+    for dim, sizes in ((2, (6,)), (-2, (6,)), (1, (4, 2)), (1, (4, -1)), (1, (3,)), (1, (7, -1))):
+        layer = nn.Unflatten(dim, sizes)
+        refuse(layer, repr(layer), "(batch, 6)", f"dimension {dim} to be of the sizes {sizes}")
+    refuse(
+        nn.SyncBatchNorm(3),
+        "SyncBatchNorm(3)",
+        "(batch, 6)",
+        "(batch, 3, length)",
+        "(batch, 3, height, width)",
+    )
     model = bp.Model(nn.Sequential(nn.Softmax(1), nn.Linear(6, 3)))
     with refused("X does not fit the network", "dim is 1", "3 dimensions", model=model):
         model.predict(np.zeros((5, 2, 6), np.float32))

@@ -189,6 +189,19 @@ CASES = {
         lambda nn: nn.BatchNorm2d(4, track_running_stats=False), 24, 24
     ),
     "batch norm, parts of rows, not affine": once(lambda nn: nn.BatchNorm2d(4, affine=False), 24, 24),
+    "batch norm of ranks, alone": images(lambda nn: nn.SyncBatchNorm(4, eps=1e-3)),
+    "slopes of channels": images(lambda nn: nn.PReLU(4)),
+    "unflattened images": network(
+        lambda nn: nn.Sequential(
+            nn.Linear(5, 18),
+            nn.Unflatten(1, (2, 3, 3)),
+            nn.Conv2d(2, 3, 2),
+            nn.PReLU(3),
+            nn.Flatten(),
+            nn.Linear(12, 4),
+        ),
+        5,
+    ),
     "batch norm, functional": images(functional("batch_norm")),
     "group norm": images(lambda nn: nn.GroupNorm(2, 4)),
     "group norm, one group": images(lambda nn: nn.GroupNorm(1, 4)),

@@ -40,6 +40,41 @@ def test_values_and_slopes(name: str, backend: Backend) -> None:
     np.testing.assert_allclose(slopes[:, :-1], x.grad.numpy()[:, :-1], rtol=limit, atol=1e-14)
 
 
+def test_learned_slopes(backend: Backend) -> None:
+    torch = torch_peer().torch
+    weight = np.array([0.3, -2.0, 0.0])
+    x = np.stack([X[0, :-1]] * 3)[None]
+
+    class Network(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.each = nn.Parameter(weight)
+            self.all = nn.Parameter(np.array([0.7]))
+
+        def forward(self, x):
+            return F.prelu(x, self.each) + F.prelu(x, self.all)
+
+    model = bp.Model(Network(), dtype="float64")
+    model.backend = backend
+    ours = model.forward(x, training=True)
+    slopes = model.backward(np.ones_like(x))
+    given = [torch.tensor(value, requires_grad=True) for value in (x, weight, np.array([0.7]))]
+    theirs = torch.prelu(given[0], given[1]) + torch.prelu(given[0], given[2])
+    theirs.sum().backward()
+    np.testing.assert_allclose(ours, theirs.detach().numpy(), rtol=1e-12)
+    for got, want in zip((slopes, *model.gradients()), given, strict=True):
+        np.testing.assert_allclose(got, want.grad.numpy(), rtol=1e-12, atol=1e-12)
+
+
+def test_learned_slopes_of_another_shape() -> None:
+    class Network(nn.Module):
+        def forward(self, x):
+            return F.prelu(x, np.ones(2))
+
+    with pytest.raises(ValueError, match=r"prelu: weight has shape \(2,\), expected \(1,\) or \(3,\)"):
+        bp.Model(Network()).predict(np.ones((4, 3)))
+
+
 def test_saturated_probabilities_have_a_loss_and_no_nan() -> None:
     """A sigmoid in float32 gives 0 and 1 exactly."""
     torch = torch_peer().torch

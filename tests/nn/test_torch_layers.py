@@ -55,6 +55,8 @@ ACTIVATIONS = (
     | activation("LogSigmoid")
     | activation("Mish")
     | activation("Softsign")
+    | activation("PReLU")
+    | activation("PReLU", init=-0.3)
 )
 
 
@@ -123,6 +125,27 @@ NETWORKS = {
     "layer norm, tuple of the last": layer_norm((2, 5), 3, 2, 5),
     "layer norm, not affine": layer_norm((3, 5), 3, 5, elementwise_affine=False),
     "layer norm, no bias": layer_norm((3, 5), 3, 5, bias=False),
+    "slopes of channels": network(
+        lambda nn: nn.Sequential(
+            nn.Linear(6, 8), nn.PReLU(8), nn.Linear(8, 8), nn.PReLU(8, init=0.1), nn.Linear(8, 4)
+        )
+    ),
+    "unflatten": network(
+        lambda nn: nn.Sequential(
+            nn.Linear(6, 12),
+            nn.Unflatten(1, (3, -1)),
+            nn.PReLU(3),
+            nn.Unflatten(-1, (2, 2)),
+            nn.Flatten(),
+            nn.Linear(12, 4),
+        )
+    ),
+    "batch norm of ranks, alone": network(
+        lambda nn: nn.Sequential(
+            nn.Linear(6, 8), nn.SyncBatchNorm(8, momentum=0.3), nn.Tanh(), nn.Linear(8, 4)
+        ),
+        lr=0.01,
+    ),
     "softmax, last": network(to_probability("Softmax")),
     "softmax, inside": network(
         lambda nn: nn.Sequential(nn.Linear(6, 8), nn.Softmax(dim=-1), nn.Linear(8, 4))

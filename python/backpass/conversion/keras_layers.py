@@ -88,6 +88,25 @@ def relu(config: Config, arrays: Arrays, rank: int) -> Converted:
     return Converted(nn.LeakyReLU(slope) if slope else nn.ReLU(), rank, first=None)
 
 
+def prelu(config: Config, arrays: Arrays, rank: int) -> Converted:
+    (slopes,) = arrays
+    shared = [*range(1, rank - 1)]
+    if slopes.size != slopes.shape[-1]:
+        raise ValueError(
+            f"shared_axes is {config['shared_axes']!r}, expected {shared}: a slope for each channel"
+        )
+    config["shared_axes"]
+    layer = nn.PReLU(slopes.size)
+    return Converted(layer, rank, {"weight": slopes.reshape(-1)}, first=True if shared else None)
+
+
+def reshape(config: Config, arrays: Arrays, rank: int) -> Converted:
+    if rank != 2:
+        raise ValueError(f"its input has {rank - 1} dimensions, expected 1: put a Flatten in front of it")
+    sizes = config["target_shape"]
+    return Converted(nn.Unflatten(1, tuple(sizes)), 1 + len(sizes))
+
+
 def time_distributed(config: Config, arrays: Arrays, rank: int) -> Converted:
     kind, inner = config.inner("layer")
     if kind != "Dense" or inner["activation"] != "linear":
@@ -117,6 +136,7 @@ LAYERS: dict[str, Callable[[Config, Arrays, int], Converted]] = {
     "Activation": lambda config, arrays, rank: activation(config["activation"], rank),
     "TimeDistributed": time_distributed, "ReLU": relu, "Softmax": softmax, "UpSampling2D": upsampling,
     "LeakyReLU": lambda config, arrays, rank: Converted(nn.LeakyReLU(config["negative_slope"]), rank, first=None),
+    "PReLU": prelu, "Reshape": reshape,
     "ELU": lambda config, arrays, rank: Converted(nn.ELU(config["alpha"]), rank, first=None),
     "Permute": lambda config, arrays, rank: Converted(nn.Permute((0, *config["dims"])), rank),
 }  # fmt: skip

@@ -17,16 +17,18 @@ Settings = Mapping[str, Any]
 Part = TypeVar("Part", Loss, Optimizer)
 
 # By the names of classes of backpass: other classes of these names have settings of their own.
-# `init` is that of every layer whose constructor, of backpass.nn, has one.
+# `init` is that of every layer whose constructor, of backpass.nn, has a word for one.
 LAYERS: dict[str, dict[str, Settings]] = {
     "torch": {},
     "keras": {
         "BatchNorm1d": {"eps": 1e-3, "momentum": 0.01, "unbiased": False},
         "BatchNorm2d": {"eps": 1e-3, "momentum": 0.01, "unbiased": False},
+        "SyncBatchNorm": {"eps": 1e-3, "momentum": 0.01, "unbiased": False},
         "LayerNorm": {"eps": 1e-3},
         "GroupNorm": {"eps": 1e-3},
         "RMSNorm": {"eps": 1e-6},
         "LeakyReLU": {"negative_slope": 0.3},
+        "PReLU": {"init": 0.0},
     },
     "sklearn": {},
 }
@@ -75,7 +77,9 @@ def follow_layers(like: str | None, net: Module) -> None:
     if like is None or taken:  # by another model, as binding it says
         return
     for _, layer in net.walk():
-        drawn = "init" in layer.settings and type(layer).__init__.__module__.startswith("backpass.nn.")
+        drawn = isinstance(layer.settings.get("init"), str) and type(layer).__init__.__module__.startswith(
+            "backpass.nn."
+        )
         if like == "sklearn" and isinstance(layer, nn.Embedding):  # it has no tables
             drawn = False
         own = {"init": like} if drawn else {}

@@ -19,7 +19,7 @@ from ..losses import (
     SmoothL1Loss,
 )
 from .activation import ELU, GELU, Identity, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
-from .batch_norm import BatchNorm1d, BatchNorm2d
+from .batch_norm import BatchNorm1d, BatchNorm2d, SyncBatchNorm
 from .containers import Flatten, Residual, Sequential
 from .dropout import Dropout
 from .layer_norm import LayerNorm
@@ -61,11 +61,13 @@ if TYPE_CHECKING:
     from .mixup import MixUp
     from .permute import Permute
     from .positions import PositionalEmbedding, RotaryPositions, SinusoidalPositions
+    from .prelu import PReLU
     from .recurrent import GRU, LSTM, RNN
     from .recurrent_cells import GRUCell, LSTMCell, RNNCell
     from .rms_norm import RMSNorm
     from .transformer_decoder import TransformerDecoderLayer
     from .transformer_encoder import TransformerEncoder, TransformerEncoderLayer
+    from .unflatten import Unflatten
     from .upsample import Upsample
 
 __all__ = [
@@ -132,6 +134,7 @@ __all__ = [
     "ModuleList",
     "MultiheadAttention",
     "NLLLoss",
+    "PReLU",
     "Parameter",
     "ParameterList",
     "Permute",
@@ -156,10 +159,12 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Softsign",
+    "SyncBatchNorm",
     "Tanh",
     "TransformerDecoderLayer",
     "TransformerEncoder",
     "TransformerEncoderLayer",
+    "Unflatten",
     "Upsample",
     "traced",
 ]  # fmt: skip
@@ -184,6 +189,7 @@ LATE = {
     "SinusoidalPositions": ".positions",
     "traced": "..losses", "ColorJitter": ".image_transforms", "RandomCrop": ".image_transforms",
     "RandomRotation": ".image_transforms",
+    "PReLU": ".prelu", "Unflatten": ".unflatten",
     "GLU": ".gated", "MultiheadAttention": ".attention", "RMSNorm": ".rms_norm",
     "TransformerDecoderLayer": ".transformer_decoder", "TransformerEncoder": ".transformer_encoder",
     "TransformerEncoderLayer": ".transformer_encoder",
@@ -196,8 +202,6 @@ ELSEWHERE = {
     "AveragePooling1D": "nn.AvgPool1d(kernel_size)", "AveragePooling2D": "nn.AvgPool2d(kernel_size)",
     "GlobalAveragePooling1D": "nn.GlobalAvgPool()", "GlobalAveragePooling2D": "nn.GlobalAvgPool()",
     "GlobalMaxPooling1D": "nn.GlobalMaxPool()", "GlobalMaxPooling2D": "nn.GlobalMaxPool()",
-    "Unflatten": "x.reshape(...) in the forward of an nn.Module",
-    "PReLU": "bp.where(x > 0, x, self.slope * x) in the forward of an nn.Module, with self.slope = nn.Parameter(...)",
     "Bilinear": "bp.einsum('bi,oij,bj->bo', a, self.weight, b) in the forward of an nn.Module",
     "Add": "nn.Residual(...)", "Input": "no layer: the first one names in_features",
 }  # fmt: skip

@@ -169,6 +169,46 @@ class BatchNorm1d(BatchNorm):
     lengths = ((), ("length",))
 
 
+class SyncBatchNorm(BatchNorm):
+    """Batch normalisation by all ranks' rows: y = (x - mean) / √(var + eps) · weight + bias (PyTorch's `nn.SyncBatchNorm`).
+
+    It is BatchNorm1d or BatchNorm2d with synchronized=True. Without `fit(comm=)` the batch is that of the one process.
+
+    Args:
+        num_features: C of the input, at least 1.
+        eps: added to the variance, in [0, 1], default 1e-5.
+        momentum: the weight of the new value, in [0, 1], default 0.1; None averages all batches alike.
+        affine: whether to learn `weight` and `bias`, default True.
+        track_running_stats: default True; if False, inference takes the statistics of all rows it is given.
+        unbiased: whether running_var follows the unbiased variance, default True; Keras's follows the biased one.
+
+    Shapes: input and output (N, C), (N, C, L) or (N, C, H, W); `weight`, `bias`, `running_mean`, `running_var` (C,).
+
+    Raises:
+        ValueError: an argument out of range; an input of another shape; a training batch with one value a channel.
+
+    Example:
+        >>> nn.Sequential(nn.Linear(4, 8), nn.SyncBatchNorm(8), nn.ReLU())
+        Sequential(Linear(4, 8), SyncBatchNorm(8), ReLU())
+    """
+
+    lengths = ((), ("length",), ("height", "width"))
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        *,
+        unbiased: bool = True,
+    ) -> None:
+        super().__init__(
+            num_features, eps, momentum, affine, track_running_stats, unbiased=unbiased, synchronized=True
+        )
+
+
 class BatchNorm2d(BatchNorm):
     """Batch normalisation of images: y = (x - mean) / √(var + eps) · weight + bias (PyTorch's `nn.BatchNorm2d`).
 

@@ -20,6 +20,7 @@ from .functional_activations import hardswish as hardswish
 from .functional_activations import hardtanh as hardtanh
 from .functional_activations import logsigmoid as logsigmoid
 from .functional_activations import mish as mish
+from .functional_activations import prelu as prelu
 from .functional_activations import relu6 as relu6
 from .functional_activations import selu as selu
 from .functional_activations import softsign as softsign

@@ -48,6 +48,14 @@ def logsigmoid(x: SymbolicTensor) -> SymbolicTensor:
     return minimum(x, 0.0) - (-x.abs()).exp().log1p()
 
 
+def prelu(x: SymbolicTensor, weight: SymbolicTensor) -> SymbolicTensor:
+    """x where x > 0, else weight · x; weight is one number, or one for each channel, dimension 1."""
+    if weight.shape not in {(1,), x.shape[1:2]}:
+        raise ValueError(f"prelu: weight has shape {weight.shape}, expected (1,) or {x.shape[1:2]}")
+    slopes = weight if weight.shape == (1,) else weight.reshape([*weight.shape, *[1] * (x.ndim - 2)])
+    return where(x > 0, x, slopes * x)
+
+
 def mish(x: SymbolicTensor, inplace: bool = False) -> SymbolicTensor:
     """x tanh(log(1 + eˣ))."""
     return x * x._activated("softplus", 1.0).tanh()

@@ -47,6 +47,10 @@ def ones(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int) -> Any:
     return np.ones(shape)
 
 
+def full(value: float, rng: np.random.Generator, shape: tuple[int, ...], fan_in: int) -> Any:
+    return np.full(shape, value)
+
+
 def torch(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int) -> Any:
     """U(±1/√fan_in), PyTorch's default for W and b."""
     bound = 1 / np.sqrt(fan_in)

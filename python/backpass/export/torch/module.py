@@ -55,6 +55,8 @@ def _new(layer: Module, name: str, made: dict[int, Any]) -> Any:
     if kind in HOLDERS:
         return _holder(layer, name, made, twins[0])
     settings = dict(layer.settings)
+    if settings.get("synchronized"):
+        twins = classes()["SyncBatchNorm"]
     needs_ours = twins[0].__module__.startswith("backpass") and (
         len(twins) == 1 or "returns" in settings or kind == "MultiheadAttention" or settings.get("causal")
     )
