@@ -2,7 +2,9 @@
 // added up again by each task, in their order.
 #include "../ops/batch_norm_rows.hpp"
 #include "channels.hpp"
+#include "formulas.hpp"
 #include "kernel.hpp"
+#include "matmul/activate.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
@@ -62,7 +64,7 @@ void batch_norm_moments(const BatchNormMoments<T>& op, Range range, Scratch) {
     }
 }
 
-// mean and var of all rows from those of the parts; y = (x - mean) inv_std weight + bias
+// mean and var of all rows from those of the parts; y = f((x - mean) inv_std weight + bias + other)
 template <class T>
 void batch_norm_rows(const BatchNormRows<T>& op, Range range, Scratch) {
     const Index channels = op.x.shape[1], all = op.x.shape[0];
@@ -70,6 +72,7 @@ void batch_norm_rows(const BatchNormRows<T>& op, Range range, Scratch) {
     const double count = double(all > 0 ? all : 1);
     const Range rows{range.begin < range.end ? parts[range.begin].begin : 0,
                      range.begin < range.end ? parts[range.end - 1].end : 0};
+    const bool sweep = needs_sweep(op), relu = !sweep && op.activation == Activation::relu;
     each_channel_group<T>({0, channels}, [&](auto vectors, Index c, int n) BP_INLINED {
         constexpr int K = decltype(vectors)::count, w = width<T>;
         const int lanes = (K - 1) * w + n;
@@ -101,9 +104,15 @@ void batch_norm_rows(const BatchNormRows<T>& op, Range range, Scratch) {
         for (Index r = rows.begin; r < rows.end; ++r)
             for (int k = 0; k < K; ++k) {
                 const Index i = r * channels + c + k * w;
-                store_some(op.y.data + i, (load_some(op.x.data + i, n) - mean[k]) * scale[k] + shift[k], n);
+                vec<T> z = (load_some(op.x.data + i, n) - mean[k]) * scale[k] + shift[k];
+                if (op.other) z = z + load_some(op.other.data + i, n);
+                store_some(op.y.data + i, relu ? value<Activation::relu>(z, T(0)) : z, n);
             }
     });
+    if (!sweep) return;
+    const Index at = rows.begin * channels;
+    activate(op.activation, op.y.data + at, op.y.data + at, op.slope ? op.slope.data + at : nullptr,
+             (rows.end - rows.begin) * channels, T(op.alpha));
 }
 
 // Of each part: Σ dy x̂ and Σ dy

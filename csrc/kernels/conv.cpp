@@ -120,17 +120,27 @@ void gradient_by_phases(const Conv2dBackward<T>& op, Index n0, Index n1, bool re
             }
 }
 
+// dx += other, and 0 where the activation relu gave 0: x, if it is given.
+template <class T>
+BP_INLINE void add_other(const T* other, const T* x, T* dx, Index n) {
+    each_vector<T>(n, [&](Index i, int lanes) BP_INLINED {
+        const vec<T> sum = load_some(dx + i, lanes) + load_some(other + i, lanes);
+        store_some(dx + i, x ? select(load_some(x + i, lanes) > T(0), sum, vec<T>{}) : sum, lanes);
+    });
+}
+
 template <class T>
 void input_gradient(const Conv2dBackward<T>& op, Index n0, Index n1, Scratch scratch) {
-    const bool relu = op.activation == Activation::relu && !op.slope;
+    const bool relu = op.activation == Activation::relu && !op.slope, relu_first = relu && !op.other;
     const ColumnGradient<T> columns(op, scratch);
     if (columns.pays())
-        columns.run(n0, n1, relu);
+        columns.run(n0, n1, relu_first);
     else
-        gradient_by_phases(op, n0, n1, relu, scratch);
-    if (relu || (op.activation == Activation::identity && !op.slope)) return;
+        gradient_by_phases(op, n0, n1, relu_first, scratch);
     const Index image = op.x.shape[1] * op.x.shape[2] * op.x.shape[3], from = n0 * image;
     T* dx = op.dx.data + from;
+    if (op.other) add_other(op.other.data + from, relu ? op.x.data + from : nullptr, dx, (n1 - n0) * image);
+    if (relu || (op.activation == Activation::identity && !op.slope)) return;
     multiply_slope(op.activation, op.x.data + from, op.slope ? op.slope.data + from : nullptr, dx, dx,
                    (n1 - n0) * image, T(op.alpha));
 }
@@ -163,7 +173,12 @@ void conv2d_backward(const Conv2dBackward<T>& op, Range range, Scratch scratch) 
     const ImageTasks images = ImageTasks::over(op.x.shape[0], 1, size);
     const Index begin = range.begin > tasks ? range.begin - tasks : 0,
                 last = (range.end - tasks) * images.per_task;
-    input_gradient(op, begin * images.per_task, last < images.images ? last : images.images, scratch);
+    const Index end = last < images.images ? last : images.images;
+    // Behind `other` dx is read once more: a block of it stays in the L2 cache.
+    const Index fit = scratch.caches->l2 / (4 * Index(sizeof(T)) * (size > 0 ? size : 1));
+    const Index block = !op.other ? end : fit > 0 ? fit : 1;
+    for (Index n = begin * images.per_task; n < end; n += block)
+        input_gradient(op, n, n + block < end ? n + block : end, scratch);
 }
 
 template <class T>

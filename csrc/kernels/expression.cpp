@@ -270,6 +270,14 @@ BP_INLINE bool reads_behind(const Steps& steps, int input, int output) {
     return false;
 }
 
+// Where the row of `array` is that begins at the place `at` of its other dimensions.
+template <class A>
+BP_INLINE Index row_offset(const A& array, const Index* at) {
+    Index offset = 0;
+    for (int i = 0; i < array.ndim; ++i) offset += at[i] * array.stride[i];
+    return offset;
+}
+
 // An expression that is one copy, from or into a contiguous array, needs no blocks.
 template <class T>
 BP_INLINE bool copied(const Expression<T>& op, const bool* direct, Index begin, Index end) {
@@ -295,13 +303,21 @@ void expression(const Expression<T>& op, Range range, Scratch scratch) {
     for (int s = 0; s < steps.count; ++s) written[steps.step[s].to] = true;
     for (int s = 0; s < steps.count; ++s)
         for (int k = 0; k < steps.step[s].operands(); ++k) read[steps.step[s].from[k]] = true;
-    bool direct[kFirstTemporary] = {};  // used where it is
-    for (int r = 0; r < kInputs; ++r) direct[r] = op.input[r] && op.input[r].contiguous();
+    const int last = op.output[0].ndim - 1;
+    const Index row = last < 0 ? 1 : op.output[0].shape[last];
+    // Used where they are: whole, or row by row.
+    bool direct[kFirstTemporary] = {}, by_row[kFirstTemporary] = {};
+    const auto use = [&](int r, const auto& array) BP_INLINED {
+        if (!array || !(read[r] || written[r])) return;
+        direct[r] = array.contiguous();
+        by_row[r] = !direct[r] && array.stride[last] == 1 && row >= 2 * width<T>;
+    };
+    for (int r = 0; r < kInputs; ++r) use(r, op.input[r]);
     for (int r = 0; r < kOutputs; ++r) {
-        bool& used = direct[kFirstOutput + r];
-        used = op.output[r] && op.output[r].contiguous();
-        for (int i = 0; used && i < kInputs; ++i)
-            used = op.input[i].data != op.output[r].data || !reads_behind(steps, i, kFirstOutput + r);
+        use(kFirstOutput + r, op.output[r]);
+        for (int i = 0; i < kInputs; ++i)
+            if (op.input[i].data == op.output[r].data && reads_behind(steps, i, kFirstOutput + r))
+                direct[kFirstOutput + r] = by_row[kFirstOutput + r] = false;
     }
     if (copied(op, direct, begin, end)) return;
 
@@ -318,6 +334,13 @@ void expression(const Expression<T>& op, Range range, Scratch scratch) {
                 r < kInputs ? is_transposed(op.input[r]) : is_transposed(op.output[r - kFirstOutput]);
             has_chunks |= in_chunks[r];
         }
+    // From block to array vectors begin elsewhere in a row, and those that read wait until all are written that they overlap.
+    bool rows = false;
+    for (int r = 0; r < kFirstTemporary; ++r) {
+        by_row[r] &= !has_chunks;
+        rows |= by_row[r];
+    }
+    Walk<T> walk(op.output[0], rows ? begin : 0, op.output[0].ndim);
     Index size = end;  // of a chunk
     if (has_chunks) {
         const Index cols = op.output[0].shape[op.output[0].ndim - 1], most = kChunk<T> / cols;
@@ -332,16 +355,22 @@ void expression(const Expression<T>& op, Range range, Scratch scratch) {
             for (int r = 0; has_chunks && r < kInputs; ++r)
                 if (in_chunks[r]) load_block(op.input[r], i, chunk_end - i, chunks + r * kChunk<T>);
         }
-        const Index n = chunk_end - i < kBlock<T> ? chunk_end - i : kBlock<T>;
+        Index n = chunk_end - i < kBlock<T> ? chunk_end - i : kBlock<T>;
+        if (rows && n > row - walk.at[last]) n = row - walk.at[last];
         for (int r = 0; has_chunks && r < kFirstTemporary; ++r)
             if (in_chunks[r]) place[r] = chunks + r * kChunk<T> + (i - chunk);
         for (int r = 0; r < kInputs; ++r)
             if (direct[r])
                 place[r] = const_cast<T*>(op.input[r].data) + i;
+            else if (by_row[r])
+                place[r] = const_cast<T*>(op.input[r].data) + row_offset(op.input[r], walk.at);
             else if (read[r] && !in_chunks[r])
                 load_block(op.input[r], i, n, place[r]);
         for (int r = 0; r < kOutputs; ++r)
-            if (direct[kFirstOutput + r]) place[kFirstOutput + r] = op.output[r].data + i;
+            if (direct[kFirstOutput + r])
+                place[kFirstOutput + r] = op.output[r].data + i;
+            else if (by_row[kFirstOutput + r])
+                place[kFirstOutput + r] = op.output[r].data + row_offset(op.output[r], walk.at);
         for (int s = 0; s < steps.count; ++s) {
             const Step& step = steps.step[s];
             T* const to = place[step.to];
@@ -353,11 +382,12 @@ void expression(const Expression<T>& op, Range range, Scratch scratch) {
                 run_pair<T>(step, to, a, b, c, d, n);
         }
         i += n;
+        if (rows) walk.next(n);
         for (int r = 0; r < kOutputs; ++r) {
             const int at = kFirstOutput + r;
             if (in_chunks[at] && i == chunk_end)
                 store_block(op.output[r], chunk, i - chunk, chunks + at * kChunk<T>);
-            else if (op.output[r] && written[at] && !direct[at] && !in_chunks[at])
+            else if (op.output[r] && written[at] && !direct[at] && !by_row[at] && !in_chunks[at])
                 store_block(op.output[r], i - n, n, place[at]);
         }
     }

@@ -49,10 +49,12 @@ struct BatchNormMoments {
 template <class T>
 struct BatchNormRows {
     static constexpr const char* name = "batch_norm_rows";
-    Tensor<const T> x, weight, bias;
+    Tensor<const T> x, weight, bias, other;
     Tensor<const double> means, squares;
-    Tensor<T> y, mean, inv_std, var;
+    Tensor<T> y, slope, mean, inv_std, var;
     double eps = 1e-5;
+    Activation activation = Activation::identity;
+    double alpha = 0;
 
     template <class Visit>
     void fields(Visit&& field) {
@@ -61,15 +63,20 @@ struct BatchNormRows {
         field("bias", bias, optional);
         field("means", means);
         field("squares", squares);
+        field("other", other, optional);
         field("y", y);
+        field("slope", slope, optional);
         field("mean", mean);
         field("inv_std", inv_std);
         field("var", var, optional);
         field("eps", eps);
+        field("activation", activation, kActivationNames);
+        field("alpha", alpha);
     }
     const char* invalid() const {
-        if (!are_parts(x, means, squares) || !same_shape(x, y))
-            return "x and y must be (R, C), means and squares (P, C)";
+        if (!are_parts(x, means, squares) || !same_shape(x, y) || !same_shape(x, slope) ||
+            !same_shape(x, other))
+            return "x, other, y and slope must be (R, C), means and squares (P, C)";
         return all_have_size(x.shape[1], weight, bias, mean, inv_std, var)
                    ? nullptr
                    : "weight, bias, mean, inv_std and var must be (C,)";

@@ -127,7 +127,7 @@ struct Conv2dForward {
 template <class T>
 struct Conv2dBackward {
     static constexpr const char* name = "conv2d_backward";
-    Tensor<const T> x, weight, dy, slope;
+    Tensor<const T> x, weight, dy, slope, other;
     Tensor<T> dx, dweight, dbias;
     Activation activation = Activation::identity;
     double alpha = 0;
@@ -140,6 +140,7 @@ struct Conv2dBackward {
         field("weight", weight);
         field("dy", dy);
         field("slope", slope, optional);
+        field("other", other, optional);
         field("dx", dx, optional);
         field("dweight", dweight, optional);
         field("dbias", dbias, optional);
@@ -150,7 +151,8 @@ struct Conv2dBackward {
     const char* invalid() const {
         if (const char* what = window.invalid(x, weight, dy)) return what;
         if (!same_shape(weight, dweight)) return "dweight must be (KH, KW, D, O)";
-        if (!same_shape(x, dx) || !same_shape(x, slope)) return "slope and dx must be (B, H, W, C)";
+        if (!same_shape(x, dx) || !same_shape(x, slope) || !same_shape(x, other))
+            return "slope, other and dx must be (B, H, W, C)";
         if (!has_size(dbias, weight.shape[3])) return "dbias must be (O,)";
         return nullptr;
     }

@@ -5,12 +5,13 @@
 namespace backpass {
 
 // How an array lies in memory: in C order, in Fortran order, one element for a whole last or first dimension, backwards, or with
-// gaps between its elements.
-enum class Lies { contiguous, transposed, repeated, repeated_rows, reversed, every_second };
-inline constexpr Lies kLies[] = {Lies::contiguous,    Lies::transposed, Lies::repeated,
-                                 Lies::repeated_rows, Lies::reversed,   Lies::every_second};
+// gaps between its elements, or between its rows.
+enum class Lies { contiguous, transposed, repeated, repeated_rows, reversed, every_second, rows_apart };
+inline constexpr Lies kLies[] = {Lies::contiguous, Lies::transposed,   Lies::repeated,  Lies::repeated_rows,
+                                 Lies::reversed,   Lies::every_second, Lies::rows_apart};
 // Those without two elements in one place, as an output needs it.
-inline constexpr Lies kApart[] = {Lies::contiguous, Lies::transposed, Lies::reversed, Lies::every_second};
+inline constexpr Lies kApart[] = {Lies::contiguous, Lies::transposed, Lies::reversed, Lies::every_second,
+                                  Lies::rows_apart};
 
 using Extents = std::vector<std::int64_t>;
 
@@ -23,6 +24,7 @@ inline Extents strides_of(const Extents& shape, Lies lies) {
         const bool once = lies == Lies::repeated ? i == 0 : lies == Lies::repeated_rows && i + 1 == dims;
         strides[dim] = once ? 0 : stride;
         if (!once) stride *= shape[dim];
+        if (lies == Lies::rows_apart && i == 0) stride += 5;
     }
     return strides;
 }

@@ -11,6 +11,12 @@ template <class T>
 void batch_norm_rows(T, int64_t rows, int64_t size, int64_t parts, int64_t bits) {
     const bool affine = bits & 1, running = bits & 2, dx_wanted = bits % 5 != 4;
     const Array<T> x({rows, size}, -1, 3), dy({rows, size}), weight({size}), bias({size});
+    const bool beside = bits % 3 == 1;
+    const Activation activation = bits % 4 == 1   ? Activation::relu
+                                  : bits % 4 == 2 ? Activation::silu
+                                                  : Activation::identity;
+    const Array<T> other({rows, size});
+    const auto slope = Array<T>::filled({rows, size});
     const auto y = Array<T>::filled({rows, size}), dx = Array<T>::filled({rows, size});
     const auto mean = Array<T>::filled({size}), inv_std = Array<T>::filled({size});
     const auto var = Array<T>::filled({size});
@@ -32,6 +38,8 @@ void batch_norm_rows(T, int64_t rows, int64_t size, int64_t parts, int64_t bits)
     forward.x = x, forward.weight = given(affine, weight), forward.bias = given(affine, bias);
     forward.means = a, forward.squares = b, forward.y = y, forward.mean = mean, forward.inv_std = inv_std;
     forward.var = when(running, var), forward.eps = kEps;
+    forward.other = given(beside, other), forward.activation = activation;
+    forward.slope = when(activation == Activation::silu, slope);
     run(forward);
     BatchNormRowsBackward<T> sums;
     sums.x = x, sums.mean = mean, sums.inv_std = inv_std, sums.dy = dy, sums.slopes = a, sums.shifts = b;
@@ -52,7 +60,15 @@ void batch_norm_rows(T, int64_t rows, int64_t size, int64_t parts, int64_t bits)
         double db = 0, dw = 0;
         for (int64_t r = 0; r < rows; ++r) {
             db += double(dy[at(r)]), dw += double(dy[at(r)]) * normal(r);
-            CHECK(is_close(y[at(r)], normal(r) * scale + (affine ? double(bias[c]) : 0), kUlps, 4));
+            double z =
+                normal(r) * scale + (affine ? double(bias[c]) : 0) + (beside ? double(other[at(r)]) : 0);
+            if (activation == Activation::relu && z < 0) z = 0;
+            if (activation == Activation::silu) {
+                const double s = 1 / (1 + std::exp(-z));
+                CHECK(is_close(slope[at(r)], s * (1 + z * (1 - s)), kUlps, 4));
+                z *= s;
+            }
+            CHECK(is_close(y[at(r)], z, kUlps, 4));
         }
         if (affine)
             CHECK(is_close(dbias[c], db, 16, double(rows)) && is_close(dweight[c], dw, kUlps, double(rows)));

@@ -63,6 +63,7 @@ void convolution(T, const Shape& s, int64_t bits) {
     const auto y = Array<T>::filled({s.B, P, Q, s.O}), dx = Array<T>::filled({s.B, s.H, s.W, s.C});
     const auto dweight = Array<T>::filled({s.KH, s.KW, s.D(), s.O}), dbias = Array<T>::filled({s.O});
     const auto slope = Array<T>::filled({s.B, P, Q, s.O});
+    const Array<T> other({s.B, s.H, s.W, s.C});
     Conv2dForward<T> forward;
     forward.x = x, forward.weight = weight, forward.bias = given(biased, bias), forward.y = y;
     forward.window = s.window, forward.activation = relu ? Activation::relu : Activation::identity;
@@ -71,7 +72,7 @@ void convolution(T, const Shape& s, int64_t bits) {
     Conv2dBackward<T> backward;
     backward.x = x, backward.weight = weight, backward.dy = dy, backward.window = s.window;
     backward.dx = when(!(bits & 8), dx), backward.dweight = dweight, backward.dbias = when(biased, dbias);
-    backward.activation = forward.activation;
+    backward.activation = forward.activation, backward.other = given(bits % 3 == 1, other);
     run(backward);
 
     Sums ys(y.size()), dxs(dx.size()), dweights(dweight.size());
@@ -89,9 +90,10 @@ void convolution(T, const Shape& s, int64_t bits) {
     ys.compare(y, terms);
     dweights.compare(dweight, s.B * P * Q);
     if (!(bits & 8)) {
+        for (int64_t i = 0; i < other.size() && bits % 3 == 1; ++i) dxs.add(i, double(other[i]));
         for (std::size_t i = 0; i < dxs.value.size(); ++i)
             if (relu && x[int64_t(i)] <= T(0)) dxs.value[i] = 0;
-        dxs.compare(dx, s.KH * s.KW * s.O);
+        dxs.compare(dx, s.KH * s.KW * s.O + 1);
     }
     if (biased) {
         Sums dbs(s.O);

@@ -164,6 +164,68 @@ def test_what_is_fused(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
+class Block(nn.Module):
+    """A residual block, whose shortcut is a convolution where the channels become more."""
+
+    def __init__(self, inputs: int, outputs: int, activation: nn.Module) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs)
+        self.conv2, self.bn2 = nn.Conv2d(outputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs)
+        self.shortcut: nn.Module = nn.Identity()
+        if inputs != outputs:
+            self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1), nn.BatchNorm2d(outputs))
+        self.activation = activation
+
+    def forward(self, x: Any) -> Any:
+        y = self.bn2(self.conv2(self.activation(self.bn1(self.conv1(x)))))
+        return self.activation(self.shortcut(x) + y)
+
+
+# Enough rows for statistics by parts.
+IMAGES = (5, 2, 48, 48)
+
+
+@pytest.mark.parametrize("activation", ["relu", "silu", "elu"])
+def test_residual_blocks_of_images(
+    activation: str, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the bit; what is added to a normalisation, and to the gradient of a convolution, is added by that op."""
+
+    def make() -> nn.Module:
+        act = LAYERS[activation]
+        return nn.Sequential(nn.Conv2d(2, 3, 1), act(), Block(3, 3, act()), Block(3, 4, act()))
+
+    fused, plain = assert_fusion_changes_nothing(make, IMAGES, backend, monkeypatch, "float32")
+    normalised = [i for i in fused.forward if i.op.name == "batch_norm_rows"]
+    assert [i.fields["activation"] for i in normalised] == [
+        activation,
+        activation,
+        activation,
+        "identity",
+        activation,
+    ]
+    assert [i.fields["other"] is not None for i in normalised] == [False, True, False, False, True]
+    gradients = [i for i in fused.backward if i.op.name == "conv2d_backward"]
+    assert [i.fields["other"] is not None for i in gradients].count(True) == 2
+    assert "add" not in names(fused.backward)
+    assert "activation_backward" in names(plain.backward)
+
+
+def test_a_sum_that_somebody_else_reads_is_not_fused_away(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(2, 4, 1), nn.BatchNorm2d(4)
+
+        def forward(self, x: Any) -> Any:
+            y = self.norm(self.conv(x))
+            return (y + y).relu() + (y + 1).tanh() * y.mean((2, 3), keepdim=True)
+
+    assert_fusion_changes_nothing(Twice, IMAGES, backend, monkeypatch, "float64")
+
+
 def test_fusion_leaves_the_instructions_it_was_given_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     _, plain = planned(nn.Sequential(nn.Linear(6, 9), nn.Tanh(), nn.Linear(9, 4)), (7, 6), False, monkeypatch)
     before = [(i.op.name, dict(i.fields)) for i in [*plain.forward, *plain.backward]]

@@ -6,6 +6,8 @@ Each part of the rows gives sums of its own, which the second op adds up: both a
 import numpy as np
 
 from .contract import op, positive
+from .formulas import ACTIVATIONS
+from .linear import finish
 
 # Elements of a part, and the most parts: together they read what fits into a cache.
 PART, MOST_PARTS = 32768, 32
@@ -35,11 +37,19 @@ def batch_norm_moments(x, means, squares):
 
 
 @op(
-    "x[R,C] weight[C]? bias[C]? means[P,C]:float64 squares[P,C]:float64 -> y[R,C] mean[C] inv_std[C] var[C]?",
-    samples={"squares": positive, "eps": [1e-5]},
+    "x[R,C] weight[C]? bias[C]? means[P,C]:float64 squares[P,C]:float64 other[R,C]?"
+    " -> y[R,C] slope[R,C]? mean[C] inv_std[C] var[C]?",
+    samples={"squares": positive, "eps": [1e-5], "activation": [*ACTIVATIONS], "alpha": [0.7]},
+    activates=True,
 )
-def batch_norm_rows(x, weight, bias, means, squares, y, mean, inv_std, var, eps: float = 1e-5):
-    """mean and var of all rows from those of their parts (Chan et al. 1979); y = (x - mean) inv_std weight + bias."""
+def batch_norm_rows(
+    x, weight, bias, means, squares, other, y, slope, mean, inv_std, var, eps: float = 1e-5, activation: str = "identity",
+    alpha: float = 0.0,
+):  # fmt: skip
+    """mean and var of all rows from those of their parts (Chan et al. 1979); y = f((x - mean) inv_std weight + bias + other).
+
+    slope = f' there, as in linear_forward. other: of a branch beside.
+    """
     size, count = _part_size(len(x), len(means)), max(len(x), 1)
     rows = np.clip(len(x) - size * np.arange(len(means)), 0, size)[:, None]
     middle = (rows * means).sum(axis=0) / count
@@ -54,6 +64,7 @@ def batch_norm_rows(x, weight, bias, means, squares, y, mean, inv_std, var, eps:
         y *= weight
     if bias is not None:
         y += bias
+    finish(y, other, slope, activation, alpha)
 
 
 @op(

@@ -68,19 +68,19 @@ def conv2d_forward(
 
 
 @op(
-    "x[B,H,W,C] weight[KH,KW,D,O] dy[B,P,Q,O] slope[B,H,W,C]? -> dx[B,H,W,C]? dweight[KH,KW,D,O]? dbias[O]?",
+    "x[B,H,W,C] weight[KH,KW,D,O] dy[B,P,Q,O] slope[B,H,W,C]? other[B,H,W,C]? -> dx[B,H,W,C]? dweight[KH,KW,D,O]? dbias[O]?",
     samples=SAMPLES,
     sizes=conv_sizes,
     activates=True,
 )
 def conv2d_backward(
-    x, weight, dy, slope, dx, dweight, dbias, activation: str = "identity", alpha: float = 0.0, stride_h: int = 1,
+    x, weight, dy, slope, other, dx, dweight, dbias, activation: str = "identity", alpha: float = 0.0, stride_h: int = 1,
     stride_w: int = 1, top: int = 0, left: int = 0, bottom: int = 0, right: int = 0, dilation_h: int = 1, dilation_w: int = 1,
     groups: int = 1,
 ):  # fmt: skip
-    """dweight[i,j] = Σ xᵀ dy, dbias = Σ dy, dx = (Σ dy weight[i,j]ᵀ) f'(z), where x = f(z), over the places that a tap reads.
+    """dweight[i,j] = Σ xᵀ dy, dbias = Σ dy, dx = (Σ dy weight[i,j]ᵀ + other) f'(z) over the places that a tap reads.
 
-    f'(z) is read from `slope` where that is given, else computed from x.
+    x = f(z). f'(z) is read from `slope` where that is given, else computed from x. other: the gradient that reaches x beside.
     """
     padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
     flowing, slopes = np.zeros_like(padded), np.zeros_like(weight)
@@ -100,6 +100,8 @@ def conv2d_backward(
         np.sum(dy, axis=(0, 1, 2), out=dbias)
     if dx is not None:
         dx[...] = flowing[:, top : top + x.shape[1], left : left + x.shape[2]]
+        if other is not None:
+            dx += other
         if slope is not None:
             dx *= slope
         elif activation != "identity":

@@ -41,7 +41,7 @@ def conv_transpose2d_forward(
     """y = dx of conv2d_backward for dy = x, plus bias: what each x gives to all taps of the window, added up."""
     window = stride_h, stride_w, top, left, bottom, right, dilation_h, dilation_w, groups
     y[...] = 0
-    conv2d_backward(y, weight, x, None, y, None, None, "identity", 0.0, *window)
+    conv2d_backward(y, weight, x, None, None, y, None, None, "identity", 0.0, *window)
     if bias is not None:
         y += bias
 
@@ -60,6 +60,6 @@ def conv_transpose2d_backward(
     if dx is not None:
         conv2d_forward(dy, weight, None, dx, None, "identity", 0.0, *window)
     if dweight is not None:
-        conv2d_backward(dy, weight, x, None, None, dweight, None, "identity", 0.0, *window)
+        conv2d_backward(dy, weight, x, None, None, None, dweight, None, "identity", 0.0, *window)
     if dbias is not None:
         np.sum(dy, axis=(0, 1, 2), out=dbias)

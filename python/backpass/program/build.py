@@ -121,7 +121,7 @@ def build_plan(
     ):
         from .join import joined  # here: `import backpass` is to be quick
 
-        plan = joined(plan, [*builder.viewed, *builder.turned])
+        plan = joined(plan, builder.viewed)
     if spec.padded:
         plan = padded(plan, spec, [*builder.viewed, *builder.turned], builder.buffers)
     if spec.apart:

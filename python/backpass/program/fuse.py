@@ -1,4 +1,4 @@
-"""Neighbouring instructions that one kernel does: an op that activates, and the activation beside it."""
+"""Neighbouring instructions that one kernel does: an op that activates, what is added to it, and the activation beside it."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ..ops import activation_backward, activation_forward
+from ..ops import activation_backward, activation_forward, add, expression
 from .builder import Instruction
 from .plan import Plan
 from .tensor import Tensor, address
 
 
 def fused(plan: Plan, viewed: Sequence[Tensor] = ()) -> Plan:
-    """Merge an op that activates, such as a linear layer, with the activation behind it; and their gradients.
+    """Merge an op that activates, such as a linear layer, with the sum and the activation behind it; and their gradients.
 
     viewed: tensors that views read as well, from other addresses.
     """
@@ -40,6 +40,8 @@ def _merge(instructions: Sequence[Instruction], uses: Counter[int]) -> list[Inst
         first = out[-1] if out else None
         if first is None or not first.op.activates or first.fields["activation"] != "identity":
             merged = None
+        elif second.op is add or second.op is expression:
+            merged = _fuse_sum(first, second, uses)
         elif second.op is activation_forward:
             merged = _fuse_forward(first, second, uses)
         else:
@@ -49,6 +51,29 @@ def _merge(instructions: Sequence[Instruction], uses: Counter[int]) -> list[Inst
         else:
             out[-1] = merged
     return out
+
+
+def _fuse_sum(first: Instruction, second: Instruction, uses: Counter[int]) -> Instruction | None:
+    """`first` takes what is added to its output, which nobody else reads."""
+    name = "dx" if "dx" in first.op.outputs else "y"
+    z = first.fields.get(name)
+    if (
+        "other" not in first.op.arrays
+        or first.fields["other"] is not None
+        or z is None
+        or uses[address(z)] != 2
+    ):
+        return None
+    if second.op is expression and second.fields["steps"] != "y = add a b":
+        return None
+    a, b, y = (second.fields[key] for key in ("a", "b", "y"))
+    if address(b) == address(z):
+        a, b = b, a
+    if address(a) != address(z) or not all(
+        array.size == z.size and array.flags.c_contiguous for array in (a, b, y)
+    ):
+        return None
+    return replace(first, fields=first.fields | {"other": b.reshape(z.shape), name: y.reshape(z.shape)})
 
 
 def _fuse_forward(first: Instruction, second: Instruction, uses: Counter[int]) -> Instruction | None:

@@ -133,7 +133,7 @@ class Group:
 
     def done(self, needed: "Needed") -> list[Instruction]:
         """The instructions of the group: one expression, or what they were if they are none by choice."""
-        if not self.chosen or (len(self.instructions) == 1 and len(self.shape) <= 1):
+        if len(self.instructions) == 1 and (not self.chosen or len(self.shape) <= 1):
             return self.instructions
         outputs = needed.outputs(self.writes, self.starts)
         steps = _without_idle(self.steps, {*outputs})

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from .compiler import direct, jit
+from . import linear
+from .compiler import Bound, direct, jit
 
 
 @jit
@@ -90,6 +91,21 @@ def _batch_norm_rows_backward_weight(x, weight, mean, inv_std, dy, slopes, shift
 
 
 batch_norm_moments = direct(_batch_norm_moments)
-batch_norm_rows = direct(_batch_norm_rows)
 batch_norm_rows_backward = direct(_batch_norm_rows_backward)
 batch_norm_rows_backward_weight = direct(_batch_norm_rows_backward_weight)
+
+
+def _activated(normalised, other, activate, y, slope, alpha) -> None:
+    _batch_norm_rows(*normalised)
+    if other is not None:
+        np.add(y, other, out=y)
+    activate(None, y, slope, alpha)
+
+
+def batch_norm_rows(
+    x, weight, bias, means, squares, other, y, slope, mean, inv_std, var, eps, activation, alpha
+) -> Bound:
+    normalised = x, weight, bias, means, squares, y, mean, inv_std, var, eps
+    if activation == "identity" and other is None:
+        return _batch_norm_rows, normalised
+    return _activated, (normalised, other, linear._forward(activation), y, slope, alpha)

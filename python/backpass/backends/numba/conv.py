@@ -129,7 +129,8 @@ def conv2d_forward(
 
 
 def _backward(
-    x: Any, weight: Any, dy: Any, dx: Any, dweight: Any, columns: Any, geometry: Any, groups: int, finish: Any, rest: Any
+    x: Any, weight: Any, dy: Any, other: Any, dx: Any, dweight: Any, columns: Any, geometry: Any, groups: int, finish: Any,
+    rest: Any,
 ) -> None:  # fmt: skip
     if groups > 1:
         _grouped_backward(x, weight, dy, dx, dweight, groups, *geometry)
@@ -144,12 +145,14 @@ def _backward(
             if dx is not None:
                 np.dot(_matrix(given), _matrix(weight).T, out=columns)
                 _from_columns(columns, dx[number], *places)
+    if dx is not None and other is not None:
+        np.add(dx, other, out=dx)
     finish(*rest)
 
 
 def conv2d_backward(
-    x, weight, dy, slope, dx, dweight, dbias, activation, alpha, stride_h, stride_w, top, left, bottom, right, dilation_h,
-    dilation_w, groups,
+    x, weight, dy, slope, other, dx, dweight, dbias, activation, alpha, stride_h, stride_w, top, left, bottom, right,
+    dilation_h, dilation_w, groups,
 ) -> Bound:  # fmt: skip
     geometry = stride_h, stride_w, top, left, dilation_h, dilation_w
     matrices = [None if array is None else _matrix(array) for array in (x, dy, slope, dx)]
@@ -159,6 +162,7 @@ def conv2d_backward(
             x,
             weight,
             dy,
+            other,
             dx,
             dweight,
             _columns_of(weight, dy),
