@@ -156,6 +156,10 @@ void check(T t) {
     for (int64_t c = 1; c <= 35; c += c < 18 ? 1 : 16)
         for (const ConvWindow& window : {plain, same, half, odd})
             both(t, {2, 7, 8, c, 3, 3, 36 - c, window}, bits++);
+    // Gradients of weights that are turned: few channels of dy, of x more than a vector.
+    for (int64_t c = 3; c <= 23; c += 4)
+        for (const ConvWindow& window : {plain, same, half, wide})
+            both(t, {5, 7, 8, c, 3, 4, 1 + c % 16, window}, bits++);
     for (int64_t w = 3; w <= 33; ++w) {
         both(t, {1, 3, w, 5, 3, 3, 18, plain}, bits++), both(t, {2, 1, w, 3, 1, 3, 33, same}, bits++);
         both(t, {1, 4, w, 1, 1, 1, 17, half}, bits++);

@@ -99,7 +99,8 @@ struct Correlation {
             for (Index n = n0; n < n1; n += count) {
                 const T* from = source.data + n * source.image() + u0 * w.count * source.channels;
                 T* to = target.data + n * target.image + u0 * w.count * target.channels;
-                row(from, source.channels, 0, 0, to, count * places, chunk, p0, p1, first, last);
+                row(from, source.channels, 0, 0, to, count * places, chunk, {chunk.i0, chunk.i1}, p0, p1,
+                    first, last);
             }
             return;
         }
@@ -109,8 +110,8 @@ struct Correlation {
             if (inside || none)
                 for (Index u = u0; u < u1; ++u)
                     row(image + (h.from(u) * source.across + w.origin) * source.channels, source.channels,
-                        source.across * source.channels, source.channels, output(out, u), w.count, chunk, p0,
-                        p1, first, last);
+                        source.across * source.channels, source.channels, output(out, u), w.count, chunk,
+                        {chunk.i0, chunk.i1}, p0, p1, first, last);
             else
                 bordered(image, out, u0, u1, chunk, p0, p1, first, last);
         }
@@ -138,15 +139,25 @@ struct Correlation {
             copy_patch(image, source, h.from(u), h.extent(end - u), w.origin, across, patch());
             for (Index v = u; v < end; ++v)
                 row(patch() + (v - u) * h.stride * line, source.run, line, source.run, output(out, v),
-                    w.count, chunk, p0, p1, first, last);
+                    w.count, chunk, taps_inside(chunk, h.from(v)), p0, p1, first, last);
         }
     }
-    // One row of the output: tiles of places, each for all panels. pitch: from place to place of the source.
+    // Rows of taps of which the first of the window reads row y of an image: the others read zeros.
+    BP_INLINE Range taps_inside(const Chunk& chunk, Index y) const {
+        const Index above = y < 0 ? (h.dilation - 1 - y) / h.dilation : 0;
+        const Index end = y < source.height ? (source.height - 1 - y) / h.dilation + 1 : 0;
+        const Index i0 = above > chunk.i0 ? above : chunk.i0, i1 = end < chunk.i1 ? end : chunk.i1;
+        return {i0 < chunk.i1 ? i0 : chunk.i1, i1 > i0 ? i1 : i0 < chunk.i1 ? i0 : chunk.i1};
+    }
+    // One row of the output: tiles of places, each for all panels. pitch: from place to place of the source; rows: of taps, those that
+    // are multiplied.
     BP_INLINE void row(const T* from, Index pitch, Index line, Index step, T* to, Index places,
-                       const Chunk& chunk, Index p0, Index p1, bool first, bool last) const {
-        const Index tap_h = h.dilation * line, tap_w = w.dilation * step, taps_h = chunk.i1 - chunk.i0;
+                       const Chunk& chunk, Range rows, Index p0, Index p1, bool first, bool last) const {
+        const Index tap_h = h.dilation * line, tap_w = w.dilation * step, taps_h = rows.end - rows.begin;
         Index taps_w = chunk.j1 - chunk.j0, run = chunk.r1 - chunk.r0;
-        const T* const a = from + chunk.i0 * tap_h + chunk.j0 * tap_w + chunk.r0;
+        const Index row_size = taps_w * run * kPanel<T>, panel = (chunk.i1 - chunk.i0) * row_size;
+        const T* const b = packed() + (rows.begin - chunk.i0) * row_size;
+        const T* const a = from + rows.begin * tap_h + chunk.j0 * tap_w + chunk.r0;
         if (tap_w == run && taps_w > 0) {
             run *= taps_w;
             taps_w = 1;
@@ -154,10 +165,9 @@ struct Correlation {
         const Index apart = w.stride * pitch, ldc = w.out_step * target.channels, taps = taps_h * taps_w;
         if (first && last && !epilogue.where && source.run == 1 && apart == 1 && taps_w == 1 &&
             target.columns <= kNarrow<T>)
-            return narrow_row(
-                int(target.columns), places,
-                NarrowTile<T>{a, tap_h, taps_h, run, packed(), to, ldc, epilogue.bias, epilogue.relu});
-        const KPieces pieces{taps_h, taps_w, tap_h, tap_w, taps_w * run * kPanel<T>, run * kPanel<T>};
+            return narrow_row(int(target.columns), places,
+                              NarrowTile<T>{a, tap_h, taps_h, run, b, to, ldc, epilogue.bias, epilogue.relu});
+        const KPieces pieces{taps_h, taps_w, tap_h, tap_w, row_size, run * kPanel<T>};
         const Epilogue<T> own = epilogue_at(to, ldc);
         Tile<T> tile{.a = {a, apart, 1},
                      .ldb = kPanel<T>,
@@ -174,7 +184,7 @@ struct Correlation {
             tile.row = m;
             for (Index p = p0; p < p1; ++p) {
                 tile.col = p * kPanel<T>;
-                tile.b = packed() + (p - p0) * (taps * run * kPanel<T>);
+                tile.b = b + (p - p0) * panel;
                 tile.c = to + m * ldc + tile.col;
                 compute_tile(tile, height, target.columns - tile.col);
             }

@@ -31,14 +31,17 @@ class WeightGradient {
         height_ = padded_ ? H_ + down_.before + down_.behind : H_;
         // Few channels make low tiles: then the rows of a tile are those of several taps.
         const Index merged = across_.dilation == 1 ? across_.taps * C_ : C_;
-        apart_ = op.window.groups == 1 && merged < kTileRows && down_.taps * across_.taps > 1 &&
-                 (!padded_ || height_ * line_ <= Index(kScratchBytes / sizeof(T)));
+        const bool fits = !padded_ || height_ * line_ <= kPatches;
+        apart_ = op.window.groups == 1 && merged < kTileRows && down_.taps * across_.taps > 1 && fits;
+        // Few channels of dy would be one vector of columns: they become the rows, and those of x the columns.
+        turned_ = op.window.groups == 1 && !apart_ && O_ <= width<T> && merged > width<T> && fits &&
+                  down_.taps * O_ * merged <= kTurned && (across_.dilation == 1 || across_.taps == 1);
         const Index bytes = Index(sizeof(T)) * (H_ * W_ * C_ + P_ * Q_ * O_);
         // What all tiles read of x and dy before the next images come stays in the L2 cache.
         const Index most_bytes = scratch.caches->l2 / 2;
         block_ = bytes >= most_bytes || bytes == 0 ? 1 : most_bytes / bytes;
-        if (apart_ && padded_) {
-            const Index most = Index(kScratchBytes / sizeof(T)) / (height_ * line_);
+        if ((apart_ || turned_) && padded_) {
+            const Index most = kPatches / (height_ * line_);
             block_ = block_ < most ? block_ : most;
         }
     }
@@ -49,10 +52,12 @@ class WeightGradient {
         Index n = 0;
         do {  // at least once: no images leave zeros
             const Index end = n + block_ < images_ ? n + block_ : images_;
-            if (apart_ && padded_) copy(n, end);
+            if ((apart_ || turned_) && padded_) copy(n, end);
             for (Index task = tasks.begin; task < tasks.end; ++task)
                 if (apart_)
                     taps_apart(task, tasks, n, end);
+                else if (turned_)
+                    run_turned(task, n, end);
                 else
                     run_task(task, n, end);
             n = end;
@@ -60,6 +65,9 @@ class WeightGradient {
     }
 
   private:
+    // Scratch memory: images with zeros around them, then gradients that are turned.
+    static constexpr Index kTurned = (Index(64) << 10) / Index(sizeof(T)),
+                           kPatches = Index(kScratchBytes / sizeof(T)) - kTurned;
     struct Span {
         Index begin, end;
     };
@@ -120,6 +128,35 @@ class WeightGradient {
             }
         }
     }
+    // Row i of the window: (O, taps and channels), whose products read x as it lies, row by row of the output.
+    void run_turned(Index i, Index n0, Index n1) {
+        const Index columns = across_.taps * C_, x_image = height_ * line_, x_step = across_.stride * C_;
+        T* const turned = patch_ + kPatches + i * O_ * columns;
+        T* const dweight = op_.dweight.data + i * columns * O_;
+        const bool first = n0 == 0 && !op_.adds;
+        for (Index c = 0; c < columns && n0 == 0 && op_.adds; ++c)
+            for (Index o = 0; o < O_; ++o) turned[o * columns + c] = dweight[c * O_ + o];
+        const T* const image = padded_ ? patch_ : op_.x.data + n0 * x_image;
+        const T* const x = image + i * down_.dilation * line_;
+        KPieces pieces{n1 - n0, P_, P_ * Q_ * O_, Q_ * O_, x_image, down_.stride * line_};
+        const bool some = pieces.outer > 0 && P_ > 0;
+        const RowTiles tiles(0, O_);
+        for (Index n = 0; n < columns; n += kPanel<T>)
+            for (Index t = 0; t < tiles.count; ++t) {
+                const Index m = tiles.begin(t);
+                Tile<T> tile{.a = {op_.dy.data + n0 * P_ * Q_ * O_ + m, 1, O_},
+                             .b = x + n,
+                             .ldb = x_step,
+                             .k = some ? Q_ : 0,
+                             .pieces = some && pieces.outer * pieces.inner > 1 ? &pieces : nullptr,
+                             .c = turned + m * columns + n,
+                             .ldc = columns,
+                             .first = first};
+                compute_tile(tile, int(tiles.begin(t + 1) - m), columns - n);
+            }
+        for (Index c = 0; c < columns && n1 == images_; ++c)
+            for (Index o = 0; o < O_; ++o) dweight[c * O_ + o] = turned[o * columns + c];
+    }
     // All taps of the window as the rows of tiles. Tasks take tiles in turn: these have one vector of columns where there would be a
     // single one for several tasks.
     BP_INLINE RowTiles tap_tiles() const { return RowTiles(0, down_.taps * across_.taps * C_); }
@@ -172,7 +209,7 @@ class WeightGradient {
     T* patch_;
     Slide down_, across_;
     Index images_, H_, W_, C_, D_, O_, P_, Q_;
-    bool padded_, apart_;
+    bool padded_, apart_, turned_;
     Index line_, height_, block_;
 };
 
