@@ -221,20 +221,22 @@ def sid(session: nox.Session) -> None:
 
 
 @nox.session
-def cpus(session: nox.Session) -> None:
-    """Older CPUs in qemu: the C++ tests, the instruction set that is chosen, a part of the suite."""
+@nox.parametrize("cpu", [nox.param(cpu, id=cpu) for cpu in CPUS])
+def cpus(session: nox.Session, cpu: str) -> None:
+    """An older CPU in qemu: C++ tests, the instruction set that is chosen, a part of the suite."""
     install_group(session, "cpp")
     session.install("numpy", "pytest", "hypothesis")
     debian(session, "g++", "qemu-user")
     build(session, "qemu", *session.posargs)
     python = ["qemu-x86_64", shutil.which("python", path=session.bin)]
-    for cpu, row in CPUS.items():
-        env = {**built_package(session, "qemu"), "QEMU_CPU": cpu}
-        # Up to now qemu reads the lanes that AVX2's masks leave out: behind an array's end the kernels' tests have a wall.
-        session.run("ctest", "--preset", "qemu", "--exclude-regex", "_avx2", env=env)
-        chosen = f"from backpass.diagnostics.config import isas; assert isas()[0] == {row!r}, isas()"
-        session.run(*python, "-c", chosen, env=env, external=True)
-        session.run(*python, "-m", "pytest", SAMPLE[0], "-k", "linear", env=env, external=True)
+    row, env = CPUS[cpu], {**built_package(session, "qemu"), "QEMU_CPU": cpu}
+    # Up to now qemu reads the lanes that AVX2's masks leave out: behind an array's end the kernels' tests have a wall. Where the baseline
+    # is not what runs, its kernels are left to the other CPU.
+    left_out = "_avx2" if row == "baseline" else "_avx2|_baseline"
+    session.run("ctest", "--preset", "qemu", "--exclude-regex", left_out, env=env)
+    chosen = f"from backpass.diagnostics.config import isas; assert isas()[0] == {row!r}, isas()"
+    session.run(*python, "-c", chosen, env=env, external=True)
+    session.run(*python, "-m", "pytest", SAMPLE[0], "-k", "linear", env=env, external=True)
 
 
 @nox.session
