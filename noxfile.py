@@ -221,7 +221,7 @@ def sid(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize("cpu", [nox.param(cpu, id=cpu) for cpu in CPUS])
+@nox.parametrize("cpu", list(CPUS), ids=list(CPUS))
 def cpus(session: nox.Session, cpu: str) -> None:
     """An older CPU in qemu: C++ tests, the instruction set that is chosen, a part of the suite."""
     install_group(session, "cpp")
@@ -230,8 +230,8 @@ def cpus(session: nox.Session, cpu: str) -> None:
     build(session, "qemu", *session.posargs)
     python = ["qemu-x86_64", shutil.which("python", path=session.bin)]
     row, env = CPUS[cpu], {**built_package(session, "qemu"), "QEMU_CPU": cpu}
-    # Up to now qemu reads the lanes that AVX2's masks leave out: behind an array's end the kernels' tests have a wall. Where the baseline
-    # is not what runs, its kernels are left to the other CPU.
+    # Up to now qemu reads the lanes that AVX2's masks leave out: behind an array's end the kernels' tests have a wall. Those
+    # of the baseline are left to the CPU that runs it.
     left_out = "_avx2" if row == "baseline" else "_avx2|_baseline"
     session.run("ctest", "--preset", "qemu", "--exclude-regex", left_out, env=env)
     chosen = f"from backpass.diagnostics.config import isas; assert isas()[0] == {row!r}, isas()"
