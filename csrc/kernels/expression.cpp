@@ -270,9 +270,9 @@ BP_INLINE bool reads_behind(const Steps& steps, int input, int output) {
     return false;
 }
 
-// Where the row of `array` is that begins at the place `at` of its other dimensions.
+// Where the element of `array` is whose place in each dimension is in `at`.
 template <class A>
-BP_INLINE Index row_offset(const A& array, const Index* at) {
+BP_INLINE Index offset_of(const A& array, const Index* at) {
     Index offset = 0;
     for (int i = 0; i < array.ndim; ++i) offset += at[i] * array.stride[i];
     return offset;
@@ -334,7 +334,7 @@ void expression(const Expression<T>& op, Range range, Scratch scratch) {
                 r < kInputs ? is_transposed(op.input[r]) : is_transposed(op.output[r - kFirstOutput]);
             has_chunks |= in_chunks[r];
         }
-    // From block to array vectors begin elsewhere in a row, and those that read wait until all are written that they overlap.
+    // In blocks the vectors of such rows would begin elsewhere than in the arrays, and a load that overlaps two stores waits for both.
     bool rows = false;
     for (int r = 0; r < kFirstTemporary; ++r) {
         by_row[r] &= !has_chunks;
@@ -363,14 +363,14 @@ void expression(const Expression<T>& op, Range range, Scratch scratch) {
             if (direct[r])
                 place[r] = const_cast<T*>(op.input[r].data) + i;
             else if (by_row[r])
-                place[r] = const_cast<T*>(op.input[r].data) + row_offset(op.input[r], walk.at);
+                place[r] = const_cast<T*>(op.input[r].data) + offset_of(op.input[r], walk.at);
             else if (read[r] && !in_chunks[r])
                 load_block(op.input[r], i, n, place[r]);
         for (int r = 0; r < kOutputs; ++r)
             if (direct[kFirstOutput + r])
                 place[kFirstOutput + r] = op.output[r].data + i;
             else if (by_row[kFirstOutput + r])
-                place[kFirstOutput + r] = op.output[r].data + row_offset(op.output[r], walk.at);
+                place[kFirstOutput + r] = op.output[r].data + offset_of(op.output[r], walk.at);
         for (int s = 0; s < steps.count; ++s) {
             const Step& step = steps.step[s];
             T* const to = place[step.to];

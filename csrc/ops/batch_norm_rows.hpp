@@ -82,7 +82,7 @@ struct BatchNormRows {
                    : "weight, bias, mean, inv_std and var must be (C,)";
     }
     double flops() const { return 3.0 * double(x.size()); }
-    double bytes() const { return 2.0 * sizeof(T) * double(x.size()); }
+    double bytes() const { return (other ? 3.0 : 2.0) * sizeof(T) * double(x.size()); }
     BP_INLINE std::int64_t tasks() const { return part_tasks(x, means); }
 };
 

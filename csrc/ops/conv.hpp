@@ -159,7 +159,10 @@ struct Conv2dBackward {
     double flops() const {
         return 2.0 * (bool(dx) + bool(dweight)) * double(dy.size()) * double(weight.rows());
     }
-    double bytes() const { return double(sizeof(T)) * double(2 * x.size() + 2 * weight.size() + dy.size()); }
+    double bytes() const {
+        return double(sizeof(T)) *
+               double(2 * x.size() + 2 * weight.size() + dy.size() + (other ? x.size() : 0));
+    }
 
     // A task of dweight: one row of the window, 64 columns of one group. Of a depthwise convolution all channels count as one group.
     static constexpr std::int64_t kColumns = 64;

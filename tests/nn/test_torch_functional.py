@@ -43,7 +43,7 @@ def test_values_and_slopes(name: str, backend: Backend) -> None:
 def test_learned_slopes(backend: Backend) -> None:
     torch = torch_peer().torch
     weight = np.array([0.3, -2.0, 0.0])
-    x = np.stack([X[0, :-1]] * 3)[None]
+    x = np.stack([np.append(X[0, :-1], np.inf)] * 3)[None]
 
     class Network(nn.Module):
         def __init__(self) -> None:
@@ -71,7 +71,8 @@ def test_learned_slopes_of_another_shape() -> None:
         def forward(self, x):
             return F.prelu(x, np.ones(2))
 
-    with pytest.raises(ValueError, match=r"prelu: weight has shape \(2,\), expected \(1,\) or \(3,\)"):
+    message = r"prelu: weight has shape \(2,\), expected a tensor of shape \(1,\) or \(3,\)"
+    with pytest.raises(ValueError, match=message):
         bp.Model(Network()).predict(np.ones((4, 3)))
 
 

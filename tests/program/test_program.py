@@ -211,6 +211,50 @@ def test_residual_blocks_of_images(
     assert "activation_backward" in names(plain.backward)
 
 
+class Views(nn.Module):
+    """Several readers of one tensor by views that show the same: their gradients are added up in place."""
+
+    def __init__(self, view: Any) -> None:
+        super().__init__()
+        self.shown = view
+        self.lin = nn.Linear(6, 6)
+        self.one, self.other = nn.Conv1d(1, 2, 3, padding=1), nn.Conv1d(1, 2, 5, padding=2)
+
+    def forward(self, x: Any) -> Any:
+        h = self.lin(x).tanh()
+        return self.one(self.shown(h)) + self.other(self.shown(h)) * 2
+
+
+@pytest.mark.parametrize("view", [lambda h: h.unsqueeze(1), lambda h: h[:, None], lambda h: h[:, None, :]])
+def test_a_sum_in_place_is_not_fused(view: Any, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    fused, _ = assert_fusion_changes_nothing(lambda: Views(view), (3, 6), backend, monkeypatch, "float64")
+    for instruction in fused.backward:
+        if (other := instruction.fields.get("other")) is not None:
+            assert not np.may_share_memory(other, instruction.fields["dx"])
+
+
+def test_what_a_buffer_keeps_is_written(backend: Backend) -> None:
+    """An output that a buffer keeps is read once more, after the step."""
+
+    class Keeps(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lin = nn.Linear(4, 4)
+            self.p = nn.Parameter(np.ones((1, 4)))
+            self.register_buffer("last", np.zeros((1, 4)))
+
+        def forward(self, x: Any) -> Any:
+            z = self.lin(self.p)
+            self.last = z
+            return x + z.relu()
+
+    model = bp.Model(Keeps(), optimizer=optim.SGD(0.0), dtype="float64")
+    model.backend = backend
+    model.fit(np.ones((8, 4)), np.ones((8, 4)), epochs=1, batch_size=8)
+    weights = model.state_dict()
+    np.testing.assert_allclose(weights["last"], weights["p"] @ weights["lin.weight"].T + weights["lin.bias"])
+
+
 def test_a_sum_that_somebody_else_reads_is_not_fused_away(
     backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -142,12 +142,15 @@ struct Correlation {
                     w.count, chunk, taps_inside(chunk, h.from(v)), p0, p1, first, last);
         }
     }
-    // Rows of taps of which the first of the window reads row y of an image: the others read zeros.
+    // Rows of taps inside the image where the first of the window reads row y, which may lie above or below: the others read zeros.
     BP_INLINE Range taps_inside(const Chunk& chunk, Index y) const {
+        const auto clamped = [&](Index i) BP_INLINED {
+            return i < chunk.i0 ? chunk.i0 : i < chunk.i1 ? i : chunk.i1;
+        };
         const Index above = y < 0 ? (h.dilation - 1 - y) / h.dilation : 0;
         const Index end = y < source.height ? (source.height - 1 - y) / h.dilation + 1 : 0;
-        const Index i0 = above > chunk.i0 ? above : chunk.i0, i1 = end < chunk.i1 ? end : chunk.i1;
-        return {i0 < chunk.i1 ? i0 : chunk.i1, i1 > i0 ? i1 : i0 < chunk.i1 ? i0 : chunk.i1};
+        const Range rows{clamped(above), clamped(end)};
+        return rows.begin < rows.end ? rows : Range{chunk.i0, chunk.i0};
     }
     // One row of the output: tiles of places, each for all panels. pitch: from place to place of the source; rows: of taps, those that
     // are multiplied.

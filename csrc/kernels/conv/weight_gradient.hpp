@@ -40,7 +40,7 @@ class WeightGradient {
         // What all tiles read of x and dy before the next images come stays in the L2 cache.
         const Index most_bytes = scratch.caches->l2 / 2;
         block_ = bytes >= most_bytes || bytes == 0 ? 1 : most_bytes / bytes;
-        if ((apart_ || turned_) && padded_) {
+        if ((apart_ || turned_) && padded_ && line_ > 0) {
             const Index most = kPatches / (height_ * line_);
             block_ = block_ < most ? block_ : most;
         }

@@ -89,13 +89,9 @@ def relu(config: Config, arrays: Arrays, rank: int) -> Converted:
 
 
 def prelu(config: Config, arrays: Arrays, rank: int) -> Converted:
-    (slopes,) = arrays
-    shared = [*range(1, rank - 1)]
+    slopes, given, shared = arrays[0], config["shared_axes"], [*range(1, rank - 1)]
     if slopes.size != slopes.shape[-1]:
-        raise ValueError(
-            f"shared_axes is {config['shared_axes']!r}, expected {shared}: a slope for each channel"
-        )
-    config["shared_axes"]
+        raise ValueError(f"shared_axes is {given!r}, expected {shared}: a slope for each channel")
     layer = nn.PReLU(slopes.size)
     return Converted(layer, rank, {"weight": slopes.reshape(-1)}, first=True if shared else None)
 

@@ -140,6 +140,10 @@ def _norm(module: Any) -> dict[str, Any]:
     return given | {"normalized_shape": shape[0] if len(shape) == 1 else shape}
 
 
+def _unflatten(module: Any) -> dict[str, Any]:
+    return {"dim": module.dim, "unflattened_size": tuple(map(int, module.unflattened_size))}
+
+
 def _attention(module: Any) -> dict[str, Any]:
     given, width = attributes(module), module.embed_dim
     # None stands for the width, which the module has in its place.
@@ -180,6 +184,7 @@ def _activation(function: Any) -> Any:
 READERS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "LayerNorm": _norm,
     "RMSNorm": _norm,
+    "Unflatten": _unflatten,
     "MultiheadAttention": _attention,
     "TransformerEncoderLayer": _transformer,
     "TransformerDecoderLayer": _transformer,

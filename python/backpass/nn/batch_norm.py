@@ -80,8 +80,8 @@ class BatchNorm(Module):
         self.eps = self.in_range("eps", eps, 0, 1)
         self.momentum = None if momentum is None else self.in_range("momentum", momentum, 0, 1)
         self.unbiased = self.flag("unbiased", unbiased)
-        self.synchronized = self.flag("synchronized", synchronized)
-        self.numbers_shared = 2 * self.num_features + 1 if self.synchronized else 0
+        # Not 0: the statistics are those of all ranks.
+        self.numbers_shared = 2 * self.num_features + 1 if self.flag("synchronized", synchronized) else 0
         shape = (self.num_features,)
         if self.flag("affine", affine):
             self.parameter("weight", shape, ones)
@@ -113,7 +113,7 @@ class BatchNorm(Module):
             )  # fmt: skip
             return from_planes(builder, y, x)
         count = shape[0] * prod(shape[2:])
-        together = self.synchronized and builder.shared
+        together = bool(self.numbers_shared) and builder.shared
         if builder.training and count < 2 and not together:
             raise ValueError(
                 f"{self!r}: cannot train on a batch with one value per channel; use a larger batch_size"
@@ -193,6 +193,8 @@ class SyncBatchNorm(BatchNorm):
     """
 
     lengths = ((), ("length",), ("height", "width"))
+    # Nothing tells which of these.
+    row_shape = None
 
     def __init__(
         self,

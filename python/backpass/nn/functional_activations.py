@@ -50,10 +50,13 @@ def logsigmoid(x: SymbolicTensor) -> SymbolicTensor:
 
 def prelu(x: SymbolicTensor, weight: SymbolicTensor) -> SymbolicTensor:
     """x where x > 0, else weight · x; weight is one number, or one for each channel, dimension 1."""
-    if weight.shape not in {(1,), x.shape[1:2]}:
-        raise ValueError(f"prelu: weight has shape {weight.shape}, expected (1,) or {x.shape[1:2]}")
-    slopes = weight if weight.shape == (1,) else weight.reshape([*weight.shape, *[1] * (x.ndim - 2)])
-    return where(x > 0, x, slopes * x)
+    shape = getattr(weight, "shape", None)
+    if shape not in {(), (1,), x.shape[1:2]}:
+        found = f"is {weight!r:.80}" if shape is None else f"has shape {shape}"
+        raise ValueError(f"prelu: weight {found}, expected a tensor of shape (1,) or {x.shape[1:2]}")
+    slopes = weight.reshape([*shape, *[1] * (x.ndim - 2)]) if shape == x.shape[1:2] else weight
+    # Not slopes * x: of an infinite x the slopes would have 0 · inf as their gradient.
+    return where(x > 0, x, slopes * x.clamp(max=0.0))
 
 
 def mish(x: SymbolicTensor, inplace: bool = False) -> SymbolicTensor:

@@ -14,14 +14,16 @@ from .tensor import Tensor, address
 
 
 def fused(plan: Plan, viewed: Sequence[Tensor] = ()) -> Plan:
-    """Merge an op that activates, such as a linear layer, with the sum and the activation behind it; and their gradients.
+    """Merge an op that activates, such as a linear layer, with the activation behind it; and their gradients.
+
+    Where the op takes `other`, as the gradient of a convolution does, a sum between the two is merged as well.
 
     viewed: tensors that views read as well, from other addresses.
     """
     uses = Counter(
         address(array)
-        for stage in ("forward", "loss_part", "backward")
-        for instruction in plan.parts.get(stage, ())
+        for program in plan.parts.values()
+        for instruction in program
         for array in instruction.fields.values()
         if isinstance(array, np.ndarray)
     )
@@ -69,6 +71,9 @@ def _fuse_sum(first: Instruction, second: Instruction, uses: Counter[int]) -> In
     a, b, y = (second.fields[key] for key in ("a", "b", "y"))
     if address(b) == address(z):
         a, b = b, a
+    # A sum that is written where its other part lies has to read that part first.
+    if any(np.may_share_memory(y, part) for part in (a, b)):
+        return None
     if address(a) != address(z) or not all(
         array.size == z.size and array.flags.c_contiguous for array in (a, b, y)
     ):

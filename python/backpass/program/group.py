@@ -132,7 +132,7 @@ class Group:
         return True
 
     def done(self, needed: "Needed") -> list[Instruction]:
-        """The instructions of the group: one expression, or what they were if they are none by choice."""
+        """The instructions of the group: one expression; a single one stays what it was, unless it is one by choice."""
         if len(self.instructions) == 1 and (not self.chosen or len(self.shape) <= 1):
             return self.instructions
         outputs = needed.outputs(self.writes, self.starts)
