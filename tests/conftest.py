@@ -24,9 +24,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for library in ("torch", "keras"):
         if item.get_closest_marker(library) and not importlib.util.find_spec(library):
             pytest.skip(f"{library} is not installed: what is compared with it is skipped")
-    if item.get_closest_marker("torch") or item.get_closest_marker("keras"):
-        # Weights at random are the same in every run: in float32 some draws miss a tolerance.
+    # Weights at random are the same in every run: in float32 some draws miss a tolerance.
+    if item.get_closest_marker("torch"):
         importlib.import_module("torch").manual_seed(0)
+    if item.get_closest_marker("keras") and importlib.util.find_spec("torch"):
+        importlib.import_module("keras").utils.set_random_seed(0)
 
 
 @pytest.fixture(params=[*BACKENDS])

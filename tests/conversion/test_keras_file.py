@@ -69,7 +69,7 @@ def test_logits_of_a_convolution(last: str, tmp_path: Path) -> None:
     if last == "softmax":
         found = np.exp(logits.predict(keras_rows()))
         found /= found.sum(axis=-1, keepdims=True)
-    np.testing.assert_allclose(found, shares.predict(keras_rows()), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found, shares.predict(keras_rows()), rtol=1e-5)
 
 
 def test_a_checkpoint_of_it(tmp_path: Path) -> None:

@@ -255,7 +255,7 @@ def test_names_that_mean_something_else_are_left_out() -> None:
             f"{n}.{w}" for n in (names if named else "01") for w in ("weight", "bias")
         ]
         x = np.ones((2, 3), np.float32)
-        np.testing.assert_allclose(model.predict(x), theirs(module, x), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(model.predict(x), theirs(module, x), rtol=1e-6, atol=1e-6)
     with pytest.raises(ValueError, match="to_torch: layer '' cannot have such a name in PyTorch"):
         bp.Model(nn.Sequential({"append": nn.Linear(3, 3)})).to_torch()
 

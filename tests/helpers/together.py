@@ -42,7 +42,10 @@ def normalised(kind: str, synchronized: bool = True) -> tuple[bp.Model, np.ndarr
             nn.BatchNorm1d(8, affine=False, momentum=None, unbiased=False, synchronized=synchronized), nn.Linear(8, 3),
         )  # fmt: skip
     else:
-        norms = [nn.BatchNorm2d(4, synchronized=synchronized) for _ in range(2)]
+        norms = [
+            nn.BatchNorm2d(4, synchronized=synchronized),
+            nn.SyncBatchNorm(4) if synchronized else nn.BatchNorm2d(4),
+        ]
         block = nn.Residual(nn.Conv2d(4, 4, 3, padding=1), norms[1], nn.ReLU())
         net = nn.Sequential(nn.Conv2d(2, 4, 2), norms[0], block, nn.Flatten(), nn.Linear(16, 3))
     model = bp.Model(net, "cross_entropy", optim.SGD(lr=0.05, momentum=0.9), dtype="float64", seed=4)
