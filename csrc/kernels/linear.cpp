@@ -36,6 +36,11 @@ BP_INLINE void product(Rounding rounding, Operand<T> a, const B& b, Output<T> c,
     gemm(a, b, c, piece, K, epilogue, scratch);
 }
 
+// Rounded products cut their columns themselves, and pack A once for all of them.
+BP_INLINE Index columns_together(const Grid& grid, bool rounds) {
+    return rounds ? grid.cols * grid.piece : Grid::kTogether;
+}
+
 template <class T>
 void linear_forward(const LinearForward<T>& op, Range range, Scratch scratch) {
     const Grid grid = op.grid();
@@ -70,7 +75,7 @@ void linear_forward(const LinearForward<T>& op, Range range, Scratch scratch) {
             });
         }
     };
-    each_piece<T>(grid, range, *scratch.caches, compute, Grid::kTogether, sparse || rounds);
+    each_piece<T>(grid, range, *scratch.caches, compute, columns_together(grid, rounds), sparse || rounds);
 }
 
 // Number of last columns of dweight for which the transpose pays, as measured.
@@ -141,12 +146,12 @@ void linear_backward(const LinearBackward<T>& op, Range range, Scratch scratch) 
         if (op.dweight) weight_gradient(op, piece, sparse, scratch);
         if (piece.m0 == 0 && op.dbias) bias_gradient(op.dy, op.dbias.data, piece.n0, piece.n1, op.adds);
     };
-    each_piece<T>(weights, first, *scratch.caches, to_weights, Grid::kTogether, sparse || rounds);
+    each_piece<T>(weights, first, *scratch.caches, to_weights, columns_together(weights, rounds),
+                  sparse || rounds);
     const Range rest{range.begin > tasks ? range.begin - tasks : 0, range.end - tasks};
     const auto to_inputs = [&](const Piece& piece) { input_gradient(op, piece, scratch); };
     // Rows of dy that have to be copied are copied once for all columns.
-    each_piece<T>(inputs, rest, *scratch.caches, to_inputs,
-                  rounds ? Grid::kTogether : inputs.cols * inputs.piece, rounds);
+    each_piece<T>(inputs, rest, *scratch.caches, to_inputs, inputs.cols * inputs.piece, rounds);
 }
 
 }  // namespace

@@ -72,7 +72,8 @@ struct LinearForward {
     BP_INLINE Grid grid() const { return Grid::over(y.rows(), y.cols()); }
     std::int64_t tasks() const { return grid().tasks(); }
     std::int64_t together() const { return grid().together(); }
-    std::int64_t rows() const { return shared_rows(x, y, slope); }
+    // Of rounded products each block of rows would pack the weights again.
+    std::int64_t rows() const { return rounding.rounds() ? 0 : shared_rows(x, y, slope); }
     static constexpr bool is_of_rows(std::string_view name) { return name != "weight" && name != "bias"; }
 };
 

@@ -143,8 +143,8 @@ inline constexpr const char* kReductionNames[] = {BACKPASS_REDUCTIONS(BACKPASS_N
 enum class Precision { BACKPASS_PRECISIONS(BACKPASS_ENUMERATOR) };
 inline constexpr const char* kPrecisionNames[] = {BACKPASS_PRECISIONS(BACKPASS_NAME)};
 
-// What multiplies at a precision: float32 stands in for all; an instruction; a loop that computes what the instruction does.
-#define BACKPASS_UNITS(X) X(float32) X(vdpbf16ps) X(emulation)
+// What multiplies at a precision: float32 stands in for all; instructions; loops that compute what vdpbf16ps and amx do.
+#define BACKPASS_UNITS(X) X(float32) X(vdpbf16ps) X(emulation) X(amx) X(amx_emulation)
 enum class Unit { BACKPASS_UNITS(BACKPASS_ENUMERATOR) };
 inline constexpr const char* kUnitNames[] = {BACKPASS_UNITS(BACKPASS_NAME)};
 

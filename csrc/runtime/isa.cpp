@@ -7,6 +7,10 @@
 #if defined(__x86_64__) || defined(_M_X64)
 #include <cpuid.h>
 #endif
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #ifndef BACKPASS_ISA_ROWS
 #error "BACKPASS_ISA_ROWS lists the rows of this build, slowest first: ROW(baseline) ROW(avx2) ..."
@@ -27,11 +31,12 @@ namespace {
 // Bits of CPUID, by leaf and register, and of XCR0: the registers that the operating system saves.
 // __builtin_cpu_supports knows fewer features, and needs a library that Windows does not link.
 struct Features {
-    unsigned leaf1_ecx = 0, leaf7_ebx = 0, leaf7_1_eax = 0, extended1_ecx = 0, xcr0 = 0;
+    unsigned leaf1_ecx = 0, leaf7_ebx = 0, leaf7_edx = 0, leaf7_1_eax = 0, extended1_ecx = 0, xcr0 = 0;
 
     bool contain(const Features& wanted) const {
         return (leaf1_ecx & wanted.leaf1_ecx) == wanted.leaf1_ecx &&
                (leaf7_ebx & wanted.leaf7_ebx) == wanted.leaf7_ebx &&
+               (leaf7_edx & wanted.leaf7_edx) == wanted.leaf7_edx &&
                (leaf7_1_eax & wanted.leaf7_1_eax) == wanted.leaf7_1_eax &&
                (extended1_ecx & wanted.extended1_ecx) == wanted.extended1_ecx &&
                (xcr0 & wanted.xcr0) == wanted.xcr0;
@@ -59,12 +64,14 @@ constexpr Features kV4{
 };
 // Beyond v4: VDPBF16PS.
 constexpr Features kBf16{.leaf7_1_eax = bits({5 /* AVX512_BF16 */})};
+constexpr Features kAmx{.leaf7_edx = bits({22 /* AMX_BF16 */, 24 /* AMX_TILE */}),
+                        .xcr0 = bits({17 /* TILECFG */, 18 /* TILEDATA */})};
 
 Features features_of_cpu() {
     Features found;
     unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
     if (__get_cpuid(1, &eax, &ebx, &ecx, &edx)) found.leaf1_ecx = ecx;
-    if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) found.leaf7_ebx = ebx;
+    if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) found.leaf7_ebx = ebx, found.leaf7_edx = edx;
     if (__get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx)) found.leaf7_1_eax = eax;
     if (__get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx)) found.extended1_ecx = ecx;
     if (found.leaf1_ecx & 1u << kOsxsave) {
@@ -86,6 +93,17 @@ bool runs(const std::string& isa) {
     return isa == "baseline";
 }
 bool has_vdpbf16ps(const std::string& isa) { return isa == "avx512" && cpu_features().contain(kBf16); }
+// Linux wants to be asked before the first tile: for it a signal's frame grows by 8 KiB.
+bool has_amx(const std::string& isa) {
+#if defined(__linux__) && defined(SYS_arch_prctl)
+    constexpr int kRequestPermission = 0x1023, kTileData = 18;
+    if (!has_vdpbf16ps(isa) || !cpu_features().contain(kAmx)) return false;
+    static const bool permitted = !syscall(SYS_arch_prctl, kRequestPermission, kTileData);
+    return permitted;
+#else
+    return isa.empty();
+#endif
+}
 // Twice as many products a cycle as FMA on AMD's cores, half as many on Intel's.
 bool vdpbf16ps_is_fast() {
     unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
@@ -94,6 +112,7 @@ bool vdpbf16ps_is_fast() {
 #else
 bool runs(const std::string& isa) { return isa == "neon"; }
 bool has_vdpbf16ps(const std::string&) { return false; }
+bool has_amx(const std::string&) { return false; }
 bool vdpbf16ps_is_fast() { return false; }
 #endif
 
@@ -142,13 +161,16 @@ std::string choose_isa(const std::string& name) {
 Unit choose_unit(const std::string& name, const std::string& isa, Precision precision) {
     std::string wanted = name;
     if (const char* forced = std::getenv("BACKPASS_UNIT"); wanted.empty() && forced) wanted = forced;
-    const bool has = has_vdpbf16ps(isa);
-    // Three and six products of twice the speed are slower than one.
-    const bool pays = has && vdpbf16ps_is_fast() && precision == Precision::bf16;
-    if (wanted.empty()) return pays ? Unit::vdpbf16ps : Unit::float32;
+    if (wanted.empty()) {
+        if (has_amx(isa)) return Unit::amx;
+        // Three and six products of twice the speed are slower than one.
+        const bool pays = has_vdpbf16ps(isa) && vdpbf16ps_is_fast() && precision == Precision::bf16;
+        return pays ? Unit::vdpbf16ps : Unit::float32;
+    }
     std::string known;
     for (int unit = 0; unit < count_of(kUnitNames); ++unit) {
-        if (Unit(unit) == Unit::vdpbf16ps && !has) continue;
+        if (Unit(unit) == Unit::vdpbf16ps && !has_vdpbf16ps(isa)) continue;
+        if (Unit(unit) == Unit::amx && !has_amx(isa)) continue;
         if (wanted == kUnitNames[unit]) return Unit(unit);
         known += (known.empty() ? "" : ", ") + std::string(kUnitNames[unit]);
     }

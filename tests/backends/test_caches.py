@@ -11,7 +11,7 @@ from helpers.processes import ENVIRONMENT
 pytestmark = needs_native
 # Rows that crowd into one set, a weight larger than the small caches, float64, bfloat16, and convolutions in chains.
 TRAIN = """
-import hashlib, sys
+import hashlib, os
 import numpy as np, backpass as bp
 from backpass import nn
 rng = np.random.default_rng(0)
@@ -23,7 +23,10 @@ def wide():
     return nn.Sequential(nn.Linear(512, 512), nn.Tanh(), nn.Linear(512, 300), nn.ReLU(), nn.Linear(300, 4))
 X, y = rng.standard_normal((240, 512)), rng.integers(0, 4, 240)
 bits(wide(), X.astype(np.float32), y)
-bits(wide(), X.astype(np.float32), y, precision="bf16")
+for unit in ("emulation", "amx_emulation"):
+    os.environ["BACKPASS_UNIT"] = unit
+    net = nn.Sequential(nn.Linear(512, 70), nn.ReLU(), nn.Linear(70, 300), nn.ReLU(), nn.Linear(300, 4))
+    bits(net, X[:120].astype(np.float32), y[:120], precision="bf16x3")
 bits(wide(), X, y, dtype="float64")
 images = rng.standard_normal((240, 3, 20, 20)).astype(np.float32)
 bits(nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(16, 40, 3, padding=1), nn.ReLU(),
@@ -42,7 +45,7 @@ def test_same_bits_on_other_caches() -> None:
     found = [run(TRAIN, caches) for caches in ("", "16K,16,64K", "128K,8,16M")]
     assert all(done.returncode == 0 for done in found), "\n".join(done.stderr for done in found)
     here, small, large = (done.stdout.split() for done in found)
-    assert len(here) == 4
+    assert len(here) == 5
     assert here == small
     assert here == large
 

@@ -16,13 +16,17 @@ using std::int64_t;
 #define BACKPASS_STRING(x) #x
 #define BACKPASS_NAME_OF(x) BACKPASS_STRING(x)
 
-// The units that this CPU has in this row, besides float32.
+// The units that this CPU has in this row, besides float32. The instruction follows its emulation, whose bits it has to give.
 std::vector<Unit> units() {
-    try {
-        choose_unit("vdpbf16ps", BACKPASS_NAME_OF(BACKPASS_ISA), Precision::bf16);
-    } catch (const std::invalid_argument&) { return {Unit::emulation}; }
-    return {Unit::emulation, Unit::vdpbf16ps};
+    std::vector<Unit> found;
+    for (const Unit unit : {Unit::emulation, Unit::vdpbf16ps, Unit::amx_emulation, Unit::amx}) try {
+            found.push_back(
+                choose_unit(kUnitNames[int(unit)], BACKPASS_NAME_OF(BACKPASS_ISA), Precision::bf16));
+        } catch (const std::invalid_argument&) {}
+    return found;
 }
+
+bool is_emulated(Unit unit) { return unit == Unit::emulation || unit == Unit::amx_emulation; }
 
 float float_of(std::uint32_t bits) {
     float x;
@@ -71,34 +75,45 @@ void rounds_once() {
     CHECK(multiply_add(1, 0x1p-130f, 1) == 1 && multiply_add(0, 1, 0x1p-130f) == 0);
 }
 
-// Numbers of all exponents, around the smallest and around the largest: the tile of every unit gives what add_pair() says.
-void tiles(Unit unit, int rows, int columns, Index steps) {
+// A sum of products of pairs, as the unit computes it.
+float chain(Unit unit, const Pair* a, const Pair* b, Index steps) {
+    float sum = 0;
+    for (Index k = 0; k < steps; k += tile_size(unit).steps)
+        sum = is_amx(unit) ? add_pairs_of_tile(sum, a + k, b + k) : add_pair(sum, a[k], b[k]);
+    return sum;
+}
+
+// Numbers of all exponents, around the smallest and around the largest: the tile of every unit gives what its chain does.
+void tiles(Unit unit, int rows, int columns, Index steps, bool first) {
     testing = kUnitNames[int(unit)];
-    constexpr int panel = kPanel<float>;
+    const int panel = tile_size(unit).columns;
     const std::pair<int64_t, int64_t> ranges[] = {{0, 255}, {120, 134}, {1, 66}, {180, 254}};
     for (const auto& [low, high] : ranges) {
-        std::vector<Pair> a(std::size_t(rows * steps)), b(std::size_t(panel * steps));
+        // AMX reads whole registers.
+        std::vector<Pair> a(std::size_t(tile_size(unit).rows * steps)), b(std::size_t(panel * steps));
         for (auto* words : {&a, &b})
             for (Pair& word : *words)
                 word = bits_of(any_float(low, high)) >> 16 | (bits_of(any_float(low, high)) & 0xffff0000u);
-        const auto c = Array<float>::filled({rows, columns});
+        const auto c = Array<float>::filled({rows, columns}, 1);
         PairTile tile{.a = {a.data(), steps, 1},
                       .b = b.data(),
                       .steps = steps,
                       .c = c.data(),
                       .ldc = columns,
                       .rows = rows,
-                      .columns = columns};
+                      .columns = columns,
+                      .first = first};
         static constexpr PartProduct whole{0, 0};
         tile.products = &whole, tile.count = 1;
         pair_tile(unit, rows, columns)(tile);
-        for (int m = 0; m < rows; ++m)
-            for (int n = 0; n < columns; ++n) {
-                float sum = 0;
-                for (Index k = 0; k < steps; ++k)
-                    sum = add_pair(sum, a[std::size_t(m * steps + k)], b[std::size_t(k * panel + n)]);
-                CHECK(same(c[m * columns + n], sum));
+        std::vector<Pair> column(static_cast<std::size_t>(steps));
+        for (int n = 0; n < columns; ++n) {
+            for (Index k = 0; k < steps; ++k) column[std::size_t(k)] = b[std::size_t(k * panel + n)];
+            for (int m = 0; m < rows; ++m) {
+                const float sum = chain(unit, a.data() + m * steps, column.data(), steps);
+                CHECK(same(c[m * columns + n], first ? sum : 1 + sum));
             }
+        }
     }
 }
 
@@ -111,8 +126,8 @@ void conversions(bool by_instruction) {
         for (float& value : x) value = any_float(0, 254);
         x[0] = float_of(0x7f7f7fffu + std::uint32_t(i % 3)),
         x[1] = float_of(0x007fffffu + std::uint32_t(i % 3));
-        const uvec<float> words[] = {pairs_of<false>(load(x), load(x + w), 0),
-                                     pair_of<false>(load(x), load(x + w), 0)};
+        const uvec<float> words[] = {pairs_of(false, load(x), load(x + w)),
+                                     pair_of(false, load(x), load(x + w))};
         for (int n = 0; n < w; ++n) {
             CHECK(same(lower_of(words[0][n]), naive_bf16(x[2 * n])) &&
                   same(upper_of(words[0][n]), naive_bf16(x[2 * n + 1])));
@@ -120,8 +135,8 @@ void conversions(bool by_instruction) {
                   same(upper_of(words[1][n]), naive_bf16(x[w + n])));
         }
         if (!by_instruction) continue;
-        const uvec<float> same_words[] = {pairs_of<true>(load(x), load(x + w), 0),
-                                          pair_of<true>(load(x), load(x + w), 0)};
+        const uvec<float> same_words[] = {pairs_of(true, load(x), load(x + w)),
+                                          pair_of(true, load(x), load(x + w))};
         CHECK(std::memcmp(words, same_words, sizeof words) == 0);
     }
 }
@@ -145,10 +160,10 @@ double magnitude_of(const Array<float>& a, const Array<float>& b, int64_t K, int
     return scale;
 }
 
-// A layer of every precision: cut in every way (run), near the sums in double, with the same bits from all units.
+// A layer of every precision: cut in every way (run), near the sums in double, with the bits of the emulation.
 void layer(Precision precision, int64_t B, int64_t I, int64_t O) {
     const Array<float> x({B, I}), weight({I, O}), bias({O}), dy({B, O});
-    std::vector<unsigned char> first;
+    std::vector<unsigned char> emulated;
     for (const Unit unit : units()) {
         const auto y = Array<float>::filled({B, O}), dx = Array<float>::filled({B, I}),
                    dweight = Array<float>::filled({I, O}), dbias = Array<float>::filled({O});
@@ -181,8 +196,8 @@ void layer(Precision precision, int64_t B, int64_t I, int64_t O) {
         auto bytes = bytes_of(memory_of<true>(forward));
         const auto more = bytes_of(memory_of<true>(backward));
         bytes.insert(bytes.end(), more.begin(), more.end());
-        if (first.empty()) first = bytes;
-        CHECK(bytes == first);
+        if (is_emulated(unit)) emulated = bytes;
+        CHECK(bytes == emulated);
     }
 }
 
@@ -214,12 +229,12 @@ void extremes(Precision precision) {
 }
 
 // A row alone has the bits that it has in a batch.
-void rows_alone(Precision precision) {
+void rows_alone(Precision precision, Unit unit) {
     const int64_t B = 33, I = 700, O = 70;
     const Array<float> x({B, I}), weight({I, O});
     const auto all = Array<float>::filled({B, O}), one = Array<float>::filled({1, O});
     LinearForward<float> op;
-    op.x = x, op.weight = weight, op.y = all, op.rounding = {precision, units().back()};
+    op.x = x, op.weight = weight, op.y = all, op.rounding = {precision, unit};
     run(op);
     for (int64_t b = 0; b < B; b += 8) {
         op.x.data = x.data() + b * I, op.x.shape[0] = 1, op.y = one;
@@ -234,15 +249,17 @@ int main() {
     report_crashes();
     rounds_once();
     for (const Unit unit : units()) {
-        for (int rows = 1; rows <= kTileRows; ++rows)
-            for (const int columns : {1, width<float>, width<float> + 1, kPanel<float>})
-                tiles(unit, rows, columns, 23);
+        const TileSize most = tile_size(unit);
+        for (int rows = 1; rows <= most.rows; ++rows)
+            for (const int columns : {1, most.columns / 2, most.columns / 2 + 1, most.columns})
+                tiles(unit, rows, columns, is_amx(unit) ? 32 : 23, rows % 3 > 0);
         conversions(unit == Unit::vdpbf16ps);
     }
     for (const Precision precision : {Precision::bf16, Precision::bf16x3, Precision::bf16x6}) {
         layer(precision, 1, 1, 1), layer(precision, 3, 5, 7), layer(precision, 17, 31, 33);
         layer(precision, 29, 530, 70), layer(precision, 150, 20, 300);
-        extremes(precision), rows_alone(precision);
+        extremes(precision);
+        for (const Unit unit : units()) rows_alone(precision, unit);
     }
     return finish();
 }

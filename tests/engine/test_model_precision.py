@@ -42,8 +42,9 @@ def test_every_precision_learns_alike(backend: Backend, precision: str) -> None:
 
 @needs_native
 @pytest.mark.parametrize("precision", BELOW)
-def test_no_bit_depends_on_threads(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BACKPASS_UNIT", "emulation")
+@pytest.mark.parametrize("unit", ["emulation", "amx_emulation"])
+def test_no_bit_depends_on_threads(precision: str, unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BACKPASS_UNIT", unit)
     weights = []
     for threads in (1, 2, 3):
         net = nn.Sequential(nn.Linear(20, 300), nn.GELU(), nn.Linear(300, 3))
@@ -73,7 +74,7 @@ def test_units_are_chosen_named_and_refused_by_name(monkeypatch: pytest.MonkeyPa
 @needs_native
 def test_emulation_is_only_taken_if_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BACKPASS_UNIT", raising=False)
-    assert all(bp.get_backend("native").unit(precision) != "emulation" for precision in PRECISIONS)
+    assert all("emulation" not in bp.get_backend("native").unit(precision) for precision in PRECISIONS)
 
 
 def test_a_model_says_its_precision_only_where_it_is_not_float32() -> None:

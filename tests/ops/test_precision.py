@@ -23,7 +23,7 @@ def units() -> dict[str, Backend]:
         from backpass.backends.native import NativeBackend
 
         isa = BACKENDS[name].isa  # type: ignore[attr-defined]
-        for unit in ("float32", "vdpbf16ps", "emulation"):
+        for unit in ("float32", "vdpbf16ps", "emulation", "amx", "amx_emulation"):
             backend = NativeBackend(isa, unit)
             try:
                 backend.unit("bf16")
@@ -89,13 +89,14 @@ def test_a_unit_rounds_as_the_reference_does(computing: Backend, precision: str)
 
 @needs_native
 @pytest.mark.parametrize("precision", BELOW)
-def test_all_units_but_float32_give_the_same_bits(precision: str) -> None:
+@pytest.mark.parametrize("units", [("vdpbf16ps", "emulation"), ("amx", "amx_emulation")], ids=str)
+def test_an_instruction_and_its_emulation_give_the_same_bits(precision: str, units: Any) -> None:
     x, weight, dy = draw(33, 600, 70)
     x[3, 4], weight[7, 9] = np.inf, np.finfo(np.float32).max
     found = [
         [array.tobytes() for array in layer(backend, precision, x, weight, dy)]
         for name, backend in UNITS.items()
-        if "-" in name and "float32" not in name
+        if name.endswith(tuple(f"-{unit}" for unit in units))
     ]
     assert all(one[1:] == found[0][1:] for one in found)  # a NaN's sign is the compiler's
     assert len(found) >= len(NATIVE)
@@ -118,12 +119,12 @@ def hard(kind: str, rows: int, inputs: int, outputs: int) -> tuple[np.ndarray, .
 @needs_native
 @pytest.mark.parametrize("kind", ["random", "badly scaled", "cancelling"])
 @pytest.mark.parametrize("shape", [(64, 64, 64), (64, 784, 64), (200, 300, 100)], ids=str)
-def test_bf16x6_is_at_least_as_near_as_float32(kind: str, shape: tuple[int, int, int]) -> None:
+@pytest.mark.parametrize("unit", ["emulation", "amx_emulation"])
+def test_bf16x6_is_at_least_as_near_as_float32(kind: str, shape: tuple[int, int, int], unit: str) -> None:
     """The root mean square of the error against float64, of all three products of a layer."""
     x, weight, dy = hard(kind, *shape)
-    # All units but float32 give the same bits.
-    fastest = next(name for name in UNITS if "-" in name and "float32" not in name)
-    six = layer(UNITS[fastest], "bf16x6", x, weight, dy)
+    fastest = next(backend for name, backend in UNITS.items() if name.endswith(f"-{unit}"))
+    six = layer(fastest, "bf16x6", x, weight, dy)
     for name in NATIVE:
         if name == "native-baseline":  # without FMA, its float32 rounds twice
             continue

@@ -25,32 +25,24 @@ struct Interleaved {
     static constexpr int at(int i) { return i / 2 + i % 2 * (Lanes / 2); }
 };
 
-// Part 0, 1 or 2 of x: what is left of it after those before, rounded.
-BP_INLINE uvec<float> part_of(vec<float> x, int part) {
-    for (; part > 0; --part) x -= as_float(to_bf16(x));
-    return to_bf16(x);
-}
-
-// Two neighbouring k as one word, the first in its lower half. Converts: by the instruction for that.
-template <bool Converts>
-BP_INLINE uvec<float> pair_of(vec<float> first, vec<float> second, int part) {
+// Two neighbouring k as one word, the first in its lower half. `converts`: by the instruction for that.
+BP_INLINE uvec<float> pair_of([[maybe_unused]] bool converts, vec<float> first, vec<float> second) {
 #if BP_BF16
-    if (Converts && part == 0) {
+    if (converts) {
         typedef std::uint16_t halves __attribute__((vector_size(kBytes)));
         const auto words = (halves)as_bf16(first, second);
         return (uvec<float>)shuffle<Interleaved<2 * width<float>>>(words, words);
     }
 #endif
-    return part_of(first, part) >> 16 | part_of(second, part);
+    return to_bf16(first) >> 16 | to_bf16(second);
 }
 
 // 2 w numbers, first those of a, as w pairs of neighbours.
-template <bool Converts>
-BP_INLINE uvec<float> pairs_of(vec<float> a, vec<float> b, int part) {
+BP_INLINE uvec<float> pairs_of([[maybe_unused]] bool converts, vec<float> a, vec<float> b) {
 #if BP_BF16
-    if (Converts && part == 0) return as_bf16(a, b);
+    if (converts) return as_bf16(a, b);
 #endif
-    return part_of(shuffle<EverySecond<0>>(a, b), part) >> 16 | part_of(shuffle<EverySecond<1>>(a, b), part);
+    return pair_of(converts, shuffle<EverySecond<0>>(a, b), shuffle<EverySecond<1>>(a, b));
 }
 
 // Are these rows x columns numbers sums of finite parts? inf and NaN are not, nor is what rounds to inf.
@@ -65,7 +57,7 @@ inline bool are_sums(const float* data, Index rows, Index columns, Index ld) {
     return reduce_max(largest) < kTooLarge;
 }
 
-// ---- the emulation of VDPBF16PS ---------------------------------------------------------------------------
+// ---- the emulation of VDPBF16PS and TDPBF16PS ---------------------------------------------------------------------------
 
 BP_INLINE float no_denormal(float x) {
     return __builtin_fabsf(x) < 0x1p-126f ? __builtin_copysignf(0, x) : x;
@@ -85,19 +77,29 @@ BP_INLINE float multiply_add(float a, float b, float c) {
     return __builtin_fabs(sum) < 0x1p-126 - 0x1p-151 ? float(__builtin_copysign(0, sum)) : float(sum);
 }
 
-// The upper or the lower half of a word, as a float.
-BP_INLINE float upper_of(std::uint32_t word) {
-    word &= 0xffff0000u;
+BP_INLINE float as_number(std::uint32_t word) {
     float x;
     __builtin_memcpy(&x, &word, sizeof x);
     return x;
 }
-BP_INLINE float lower_of(std::uint32_t word) { return upper_of(word << 16); }
+// The upper or the lower half of a word, as a float.
+BP_INLINE float upper_of(std::uint32_t word) { return as_number(word & 0xffff0000u); }
+BP_INLINE float lower_of(std::uint32_t word) { return as_number(word << 16); }
 
 // What VDPBF16PS does with one lane.
 BP_INLINE float add_pair(float sum, std::uint32_t a, std::uint32_t b) {
     sum = multiply_add(upper_of(a), upper_of(b), sum);
     return multiply_add(lower_of(a), lower_of(b), sum);
+}
+
+// What TDPBF16PS does with one element: of 16 pairs a chain of the lower halves and one of the upper ones, which it adds.
+inline float add_pairs_of_tile(float sum, const std::uint32_t* a, const std::uint32_t* b) {
+    float lower = 0, upper = 0;
+    for (int k = 0; k < 16; ++k) {
+        lower = multiply_add(lower_of(a[k]), lower_of(b[k]), lower);
+        upper = multiply_add(upper_of(a[k]), upper_of(b[k]), upper);
+    }
+    return no_denormal(no_denormal(sum) + no_denormal(lower + upper));
 }
 
 }  // namespace

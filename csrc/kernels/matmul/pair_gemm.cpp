@@ -1,10 +1,11 @@
 // The blocking of products of bfloat16, and the numbers that have no parts.
 #include "pair_gemm.hpp"
 
+#include "amx.hpp"
 #include "finish.hpp"
 #include "gemm.hpp"
+#include "pack_pairs.hpp"
 #include "pair_tile.hpp"
-#include "row_tiles.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
@@ -33,44 +34,91 @@ void finish_stored(float* c, Index ldc, int rows, Index columns, const Epilogue<
         });
 }
 
-// A piece of C of at most block_columns() columns.
-template <bool Converts, class B>
-void pair_block(Rounding rounding, const Operand<float>& a, const B& b, const Output<float>& c,
-                const Piece& piece, Index K, const Epilogue<float>& epilogue, Scratch scratch) {
-    constexpr Index panel = kPanel<float>;
-    const Mode mode = mode_of(rounding.precision);
-    const Index blocks = K > mode.most_k ? (K + mode.most_k - 1) / mode.most_k : 1;
-    const Index most = ((K + blocks - 1) / blocks + 1) / 2 * 2;
-    const RowTiles rows(piece.m0, piece.m1);
-    Pair* const packed_a = static_cast<Pair*>(scratch.data);
-    Pair* const packed_b = packed_a + kMostParts * kPlaneOfA;
-    for (Index k0 = 0, left = K;; k0 += most, left -= most) {
-        const Index k = left < most ? left : most, steps = (k + 1) / 2;
-        for (int part = 0; part < mode.parts; ++part)
-            pack_pairs<Converts>(b, k0, k, piece.n0, piece.n1, part, packed_b + part * kPlaneOfB);
-        for (Index t = 0; t < rows.count; ++t) {
-            const Index m = rows.begin(t);
-            const int height = int(rows.begin(t + 1) - m);
-            PairTile tile{.steps = steps,
-                          .products = kProducts + kAllProducts - mode.products,
-                          .count = mode.products,
-                          .ldc = c.ld,
-                          .rows = height,
-                          .first = k0 == 0};
-            for (int part = mode.parts - 1; part >= 0; --part)
-                tile.a = pack_rows<Converts>(a, m, height, k0, k, part, packed_a + part * kPlaneOfA);
-            for (Index n = piece.n0; n < piece.n1; n += panel) {
-                const Index columns = piece.n1 - n < panel ? piece.n1 - n : panel;
-                tile.b = packed_b + (n - piece.n0) * steps;
-                tile.c = c.data + m * c.ld + n;
-                tile.columns = int(columns);
-                pair_tile(rounding.unit, height, columns)(tile);
-                if (left <= most && !epilogue.does_nothing())
-                    finish_stored(tile.c, c.ld, height, columns, epilogue, m, n);
-            }
-        }
-        if (left <= most) return;
+// Rows of C, cut into blocks of even height; those of AMX are full but for the last.
+struct RowBlocks {
+    Index m0, m1, count, rows;
+
+    RowBlocks(Index m0, Index m1, Index height, bool full)
+        : m0(m0), m1(m1), count((m1 - m0 + height - 1) / height), rows(full ? count * height : m1 - m0) {}
+    Index begin(Index t) const {
+        const Index m = m0 + rows * t / count;
+        return t < count && m < m1 ? m : m1;
     }
+};
+
+// How a product is cut. A is packed once for all its columns if all blocks of it fit into the cache.
+struct Cut {
+    Mode mode;
+    TileSize tile;
+    Index k, blocks_of_k, height, columns, blocks_of_a;
+    bool packs_a_once;
+
+    Cut(Rounding rounding, const Piece& piece, Index K, const Caches& caches)
+        : mode(mode_of(rounding.precision)), tile(tile_size(rounding.unit)) {
+        blocks_of_k = K > mode.most_k ? (K + mode.most_k - 1) / mode.most_k : 1;
+        const Index step = 2 * tile.steps;
+        k = ((K + blocks_of_k - 1) / blocks_of_k + step - 1) / step * step;
+        height = tile.rows < kPairHeight ? tile.rows : kPairHeight;
+        columns = block_columns<float>(caches, mode.parts * kMostPairs * Index(sizeof(Pair)));
+        const Index room = Index(kScratchBytes / sizeof(Pair)) - kMostParts * kPlaneOfB,
+                    quick = caches.l2 * 3 / 4 / Index(sizeof(Pair)),
+                    fit = (quick < room ? quick : room) / (mode.parts * block_of_a());
+        const Index all = (piece.m1 - piece.m0 + height - 1) / height * blocks_of_k;
+        packs_a_once = all <= fit;
+        blocks_of_a = packs_a_once ? all : fit / 2 > 2 ? fit / 2 / 2 * 2 : 2;
+    }
+    Index stride() const { return mode.most_k / 2 + kPairSkew; }
+    Index block_of_a() const { return kPairHeight * stride(); }
+};
+
+// A piece of C of rows whose blocks of A fit. Returns whether both operands were sums of finite parts.
+template <class B>
+bool pair_rows(Rounding rounding, const Cut& cut, const Operand<float>& a, const B& b, const Output<float>& c,
+               const Piece& piece, Index K, const Epilogue<float>& epilogue, Pair* packed_b) {
+    const bool amx = is_amx(rounding.unit);
+    const RowBlocks rows(piece.m0, piece.m1, cut.height, amx);
+    Packing packing{.converts = rounding.unit == Unit::vdpbf16ps || rounding.unit == Unit::amx,
+                    .in_rows = amx,
+                    .parts = cut.mode.parts,
+                    .panel = cut.tile.columns,
+                    .stride = cut.stride(),
+                    .plane_a = rows.count * cut.block_of_a()};
+    const Index together = cut.tile.rows / cut.height, panel = packing.panel;
+    for (Index n0 = piece.n0; n0 < piece.n1; n0 += cut.columns) {
+        const Index n1 = piece.n1 - n0 < cut.columns ? piece.n1 : n0 + cut.columns;
+        Pair* packed_a = packed_b + kMostParts * kPlaneOfB;
+        for (Index k0 = 0, left = K; k0 == 0 || left > 0; k0 += cut.k, left -= cut.k) {
+            const Index k = left < cut.k ? left : cut.k, step = cut.tile.steps;
+            packing.steps = ((k + 1) / 2 + step - 1) / step * step;
+            pack_pairs(packing, b, k0, k, n0, n1, packed_b);
+            if (n0 == piece.n0 || !cut.packs_a_once)
+                for (Index t = 0; t < rows.count; ++t)
+                    pack_rows(packing, a, rows.begin(t), int(rows.begin(t + 1) - rows.begin(t)), k0, k,
+                              packed_a + t * cut.block_of_a());
+            PairTile tile{.plane_a = packing.plane_a,
+                          .plane_b = kPlaneOfB,
+                          .steps = packing.steps,
+                          .products = kProducts + kAllProducts - cut.mode.products,
+                          .count = cut.mode.products,
+                          .ldc = c.ld,
+                          .first = k0 == 0};
+            for (Index t = 0; t < rows.count; t += together) {
+                const Index m = rows.begin(t);
+                tile.rows = int(rows.begin(t + together) - m);
+                tile.a = {packed_a + t * cut.block_of_a(), packing.row(a), packing.step(a)};
+                for (Index n = n0; n < n1; n += panel) {
+                    tile.columns = int(n1 - n < panel ? n1 - n : panel);
+                    tile.b = packed_b + (n - n0) * packing.steps;
+                    tile.c = c.data + m * c.ld + n;
+                    pair_tile(rounding.unit, tile.rows, tile.columns)(tile);
+                    if (left <= cut.k && !epilogue.does_nothing())
+                        finish_stored(tile.c, c.ld, tile.rows, tile.columns, epilogue, m, n);
+                }
+            }
+            if (cut.packs_a_once) packed_a += cut.mode.parts * packing.plane_a;
+        }
+    }
+    return packing.are_sums();
 }
 
 bool are_sums(const Operand<float>& a, Index m0, Index m1, Index K) {
@@ -89,20 +137,20 @@ void pair_blocks(Rounding rounding, const Operand<float>& a, const B& b, const O
                  const Piece& piece, Index K, const Epilogue<float>& epilogue, Scratch scratch) {
     const auto [m0, m1, n0, n1] = piece;
     if (m1 <= m0) return;
-    const Index column = mode_of(rounding.precision).parts * kMostPairs * Index(sizeof(Pair));
-    const Index most = block_columns<float>(*scratch.caches, column);
-    for (Index n = n0; n < n1; n += most) {
-        const Index end = n1 - n < most ? n1 : n + most;
-        const auto block = rounding.unit == Unit::emulation ? &pair_block<false, B> : &pair_block<true, B>;
-        block(rounding, a, b, c, Piece{m0, m1, n, end}, K, epilogue, scratch);
+    const AmxShapes shapes(rounding.unit == Unit::amx);
+    const Cut cut(rounding, piece, K, *scratch.caches);
+    const Index most = cut.packs_a_once ? m1 - m0 : cut.blocks_of_a * cut.height;
+    bool are_all_sums = true;
+    for (Index m = m0; m < m1; m += most) {
+        const Piece part{m, m1 - m < most ? m1 : m + most, n0, n1};
+        Pair* const packed = static_cast<Pair*>(scratch.data);
+        are_all_sums &= pair_rows(rounding, cut, a, b, c, part, K, epilogue, packed);
     }
-    if (mode_of(rounding.precision).parts == 1) return;
-    if (!are_sums(b, n0, n1, K))
-        for (Index n = n0; n < n1; ++n)
-            if (!are_sums(b, n, n + 1, K)) gemm(a, b, c, Piece{m0, m1, n, n + 1}, K, epilogue, scratch);
-    if (!are_sums(a, m0, m1, K))
-        for (Index m = m0; m < m1; ++m)
-            if (!are_sums(a, m, m + 1, K)) gemm(a, b, c, Piece{m, m + 1, n0, n1}, K, epilogue, scratch);
+    if (are_all_sums) return;
+    for (Index n = n0; n < n1; ++n)
+        if (!are_sums(b, n, n + 1, K)) gemm(a, b, c, Piece{m0, m1, n, n + 1}, K, epilogue, scratch);
+    for (Index m = m0; m < m1; ++m)
+        if (!are_sums(a, m, m + 1, K)) gemm(a, b, c, Piece{m, m + 1, n0, n1}, K, epilogue, scratch);
 }
 
 }  // namespace

@@ -10,18 +10,31 @@ struct PartProduct {
 };
 
 struct PairTile {
-    Operand<Pair> a{};        // part 0; the others lie kPlaneOfA apart
-    const Pair* b = nullptr;  // a panel of part 0; the others lie kPlaneOfB apart
-    Index steps = 0;          // pairs of k
+    Operand<Pair> a{};        // part 0
+    const Pair* b = nullptr;  // a panel of part 0
+    Index plane_a = 0, plane_b = 0;
+    Index steps = 0;  // pairs of k
     const PartProduct* products = nullptr;
     int count = 0;  // of them
     float* c = nullptr;
     Index ldc = 0;
-    int rows = 0, columns = 0;  // at most kTileRows x kPanel
-    bool first = true;          // C is the sum; else the sum is added to it
+    int rows = 0, columns = 0;
+    bool first = true;  // C is the sum; else the sum is added to it
 };
 
-// The tile's sum is a chain over its products, each a chain of pairs from the first k to the last.
+// What a unit wants: the rows and columns of its largest tile, and pairs of k in these numbers.
+struct TileSize {
+    int rows, columns, steps;
+};
+constexpr int kAmxRows = 16, kAmxSteps = 16;  // of a tile register: 16 rows of 16 words
+constexpr bool is_amx(Unit unit) { return unit == Unit::amx || unit == Unit::amx_emulation; }
+constexpr TileSize tile_size(Unit unit) {
+    if (is_amx(unit)) return {2 * kAmxRows, 2 * kAmxSteps, kAmxSteps};
+    return {kTileRows, kPanel<float>, 1};
+}
+
+// The tile's sum is a chain over its products: of vdpbf16ps each a chain of pairs from the first k to the last, of amx a chain of the sums
+// of kAmxSteps pairs.
 using ComputePairs = void (*)(const PairTile&);
 ComputePairs pair_tile(Unit unit, int rows, Index columns);
 

@@ -308,6 +308,9 @@ BP_INLINE vec<float> reciprocal_estimate(vec<float> v) { return 1.0f / v; }
 // What only CPUs with AVX512_BF16 can do: the caller has asked. Written as assembly, because the row's flags do not have it.
 #if BP_AVX512
 #define BP_BF16 1
+#ifdef __linux__
+#define BP_AMX 1  // by matmul/amx.hpp; other systems are not asked to save its registers
+#endif
 // sum + a b, where each lane of a and b is a pair of bfloat16: first the upper products, then the lower ones.
 BP_INLINE vec<float> add_pairs(vec<float> sum, uvec<float> a, uvec<float> b) {
     __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
