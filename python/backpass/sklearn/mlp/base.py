@@ -21,7 +21,6 @@ from ...optim import SGD, Adam
 from ..compat import check_sample_weight
 from ..elsewhere import OF_FIT, OF_MLP
 from ..estimator import Estimator
-from ..numbers import check_numbers
 from ..reading import validated
 from ..sharing import sharing
 from ..weights import check_some_weight
@@ -65,7 +64,6 @@ class BaseMLP(Estimator):
         return self
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, incremental: bool, eval_set: Any = None) -> None:
-        check_numbers(self)
         self._validate_params()
         check_callbacks(self, incremental)
         check_together(self)

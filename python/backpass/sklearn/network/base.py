@@ -21,7 +21,6 @@ from ...nn import Module
 from ..compat import check_sample_weight
 from ..elsewhere import OF_FIT, OF_NETWORK
 from ..estimator import Estimator
-from ..numbers import check_numbers
 from ..sharing import sharing
 from ..weights import check_some_weight
 from .optimizer import make_optimizer
@@ -57,7 +56,6 @@ class NetworkEstimator(Estimator):
         return self
 
     def _train(self, X: Any, y: Any, sample_weight: Any, incremental: bool) -> None:
-        check_numbers(self)
         self._validate_params()
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
