@@ -108,7 +108,7 @@ def check_classes(y: Any) -> None:
 
 
 def label_binarizer(y: Any) -> LabelBinarizer:
-    """scikit-learn's LabelBinarizer, fitted on the labels y: without its checks where these are plain integers, each a few times."""
+    """scikit-learn's LabelBinarizer, fitted on the labels y: without its checks where these are plain integers that recur."""
     binarizer = LabelBinarizer()
     if type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "biu" and y.dtype.isnative:
         classes = np.unique(y)
