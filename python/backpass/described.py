@@ -182,6 +182,11 @@ def _recording(init: Callable[..., None]) -> Callable[..., None]:
 
 def _bound(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[dict[str, Any], frozenset[str]]:
     """All arguments by name, and the names of those that are no defaults."""
+    names, defaults, required = _plain(cls)
+    arguments = dict(zip(names, args, strict=False)) | kwargs
+    known = len(arguments) == len(args) + len(kwargs) and arguments.keys() <= defaults.keys()
+    if known and required <= arguments.keys():
+        return defaults | arguments, frozenset(arguments)
     try:
         bound = _signature(cls).bind(*args, **kwargs)
     except TypeError as error:
@@ -203,6 +208,22 @@ def _refusal(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any], error: st
             ending = f": {hint}" if hint else did_you_mean(name, parameter_names)
             return f"{cls.__name__} has no argument {name!r}{ending or f'; expected {parameter_names}'}"
     return f"{cls.__name__}: {error}; expected {cls.__name__}{_shown(_signature(cls))}"
+
+
+@functools.cache
+def _plain(cls: type) -> tuple[list[str], dict[str, Any], set[str]]:
+    """Of a constructor the names in the order of its arguments, their defaults, and the required ones: inspect binds slowly.
+
+    One that takes *args or the like requires what nobody gives.
+    """
+    parameters = _signature(cls).parameters
+    kinds = {name: p.kind for name, p in parameters.items()}
+    names = [name for name, kind in kinds.items() if kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+    defaults = {name: p.default for name, p in parameters.items()}
+    required = {name for name, default in defaults.items() if default is inspect.Parameter.empty}
+    if not {*kinds.values()} <= {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}:
+        required = {""}
+    return names, defaults, required
 
 
 _signatures: dict[type, inspect.Signature] = {}

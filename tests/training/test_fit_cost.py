@@ -50,6 +50,7 @@ def test_no_python_call_per_batch(
     monkeypatch.setattr(
         loops, "SLICE_SECONDS", 100.0
     )  # one slice after the first step, however slow the machine
+    events(1000)  # sizes are inferred when they are first seen (`ops/contract.py`)
     few, many = events(10), events(1000)
     record_property("events with 10 and 1000 batches", (few, many))
     assert abs(many - few) <= 50, f"{few} events with 10 batches, {many} with 1000"

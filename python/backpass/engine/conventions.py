@@ -73,9 +73,8 @@ def checked(like: Any) -> str | None:
 
 def follow_layers(like: str | None, net: Module) -> None:
     """Give the layers of a network that has no weights yet what they were not given."""
-    taken = any(layer.__dict__.get("_flat") is not None for _, layer in net.walk())
-    if like is None or taken:  # by another model, as binding it says
-        return
+    if like is None or any(layer.__dict__.get("_flat") is not None for _, layer in net.walk()):
+        return  # with weights it is another model's, as binding it says
     for _, layer in net.walk():
         drawn = isinstance(layer.settings.get("init"), str) and type(layer).__init__.__module__.startswith(
             "backpass.nn."

@@ -108,9 +108,11 @@ class Engine:
                 layer.bind(self.flat)
             self.flat.allocate()
             for number, layer in enumerate(dict.fromkeys(layers)):
-                layer.initialise(generator(self.seed, number))
+                if layer.learned:
+                    layer.initialise(generator(self.seed, number))
             self.groups()  # says so if they do not fit
-            check_tables(net, self.optimizer)
+            if self.flat.sparse:
+                check_tables(net, self.optimizer)
             self.optimizer_state = self.optimizer.state(self.flat.size, self.dtype)
         except BaseException:  # a layer is another model's, or memory runs out: all others stay free
             for layer in layers:

@@ -66,9 +66,10 @@ class PlanCache:
         self.last_inference: Inference = fits_nothing
         # What `update` runs, with the loss (1,) that its guard looks at, and the plan of the pass if that matters.
         self.updating: tuple[Executor, np.ndarray, Plan | None] | None = None
-        self.whole_batch = any(layer.whole_batch for _, layer in net.walk())
+        layers = [layer for _, layer in net.walk()]
+        self.whole_batch = any(layer.whole_batch for layer in layers)
         # Rows for which the network is tried: several where code of users may treat a single one in another way.
-        self.few = 3 if any(layer.has_forward for _, layer in net.walk()) else 1
+        self.few = 3 if any(layer.has_forward for layer in layers) else 1
         self._outputs: dict[tuple[InputSpec, ...], Any] = {}
         # Inputs of which indices are computed, and what computes these for so many rows.
         self._computing: set[tuple[InputSpec, ...]] = set()

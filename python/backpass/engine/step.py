@@ -58,10 +58,11 @@ def loss_and_gradients(plan: TrainingPlan) -> list[Instruction]:
 
 def metric(plan: TrainingPlan, engine: Engine, correct: np.ndarray | None) -> list[Instruction]:
     """What counts the rows of a batch that are right. Rows that are mixed (MixUp) have no class to compare with."""
+    if correct is None or plan.targets or not isinstance(plan.out, np.ndarray):
+        return []
     builder = Builder(engine.dtype, training=False)
-    if correct is not None and not plan.targets and isinstance(plan.out, np.ndarray):
-        assert isinstance(plan.target, np.ndarray)
-        engine.loss.emit_metric(builder, Tensor(plan.out), plan.target, plan.weighed, correct)
+    assert isinstance(plan.target, np.ndarray)
+    engine.loss.emit_metric(builder, Tensor(plan.out), plan.target, plan.weighed, correct)
     return builder.instructions
 
 

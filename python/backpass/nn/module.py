@@ -313,15 +313,15 @@ class Module(Tree, ArgumentChecks):
         return shown(self, name) if name in self.learned else buffer(self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in own_names() and self.has_forward and (name not in HELD or name in self.__dict__):
+        if self.has_forward and name in own_names() and (name not in HELD or name in self.__dict__):
             raise AttributeError(
                 f"{type(self).__name__}: {name} is a name that nn.Module has itself; expected another one"
             )
-        if isinstance(value, Module | Parameter) and "learned" not in self.__dict__:
-            raise AttributeError(
-                f"{type(self).__name__}: __init__ has to call super().__init__() before it sets {name}"
-            )
         if isinstance(value, Module | Parameter):
+            if "learned" not in self.__dict__:
+                raise AttributeError(
+                    f"{type(self).__name__}: __init__ has to call super().__init__() before it sets {name}"
+                )
             self._expect_no_model(name)
         if isinstance(value, Parameter):
             declared = self.learned.get(name, value)

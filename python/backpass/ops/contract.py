@@ -19,7 +19,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -131,6 +131,11 @@ class Op:
 
     def infer(self, shapes: Mapping[str, tuple[int, ...]], scalars: Mapping[str, Any]) -> Dims:
         """The dimensions that `shapes` and `sizes` fix; ValueError names the argument that does not fit."""
+        if self.sizes is None:
+            return {**_dims_of(self, tuple(shapes.items()))}
+        return self._infer(shapes, scalars)
+
+    def _infer(self, shapes: Mapping[str, tuple[int, ...]], scalars: Mapping[str, Any]) -> Dims:
         dims: Dims = {}
         self._match([name for name in self.inputs if name in shapes], shapes, dims)
         if self.sizes is not None:
@@ -196,23 +201,34 @@ class Op:
             shapes[name] = value.shape
         if not shapes_fit:
             self.infer(shapes, {name: fields[name] for name in self.scalars if name in fields})
-        for name, parameter in self.scalars.items():
-            if name not in fields and parameter.default is parameter.empty:
+        for name in self._required:
+            if name not in fields:
                 raise TypeError(f"{self.name}: {name} is missing")
+
+    @cached_property
+    def _required(self) -> list[str]:
+        """The scalars without a default."""
+        return [name for name, parameter in self.scalars.items() if parameter.default is parameter.empty]
+
+    @cached_property
+    def _absent(self) -> dict[str, Any]:
+        """What stands for an argument that is absent, in the order of the signature."""
+        return {
+            name: self.scalars[name].default if name in self.scalars else None for name in self.parameters
+        }
 
     def complete(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """`fields` with None for absent arrays and defaults for absent scalars, in the order of the signature."""
-        return {
-            name: fields[name]
-            if name in fields
-            else self.scalars[name].default
-            if name in self.scalars
-            else None
-            for name in self.parameters
-        }
+        return self._absent | dict(fields)
 
 
 REGISTRY: dict[str, Op] = {}
+
+
+@lru_cache(1024)
+def _dims_of(op: Op, shapes: tuple[tuple[str, tuple[int, ...]], ...]) -> Dims:
+    """`infer`, once for the layers and the models that are alike."""
+    return op._infer(dict(shapes), {})
 
 
 def _registered(name: str) -> Op:

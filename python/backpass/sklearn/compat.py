@@ -5,13 +5,19 @@ from typing import Any
 
 import numpy as np
 from sklearn.metrics._scorer import _BaseScorer
-from sklearn.utils._param_validation import Interval, InvalidParameterError, Options, StrOptions
+from sklearn.utils._param_validation import (
+    Interval,
+    InvalidParameterError,
+    Options,
+    StrOptions,
+    validate_parameter_constraints,
+)
 from sklearn.utils.multiclass import _check_partial_fit_first_call as check_partial_fit_first_call
 from sklearn.utils.validation import _check_sample_weight
 
 __all__ = [
     "Interval", "InvalidParameterError", "Options", "StrOptions", "check_partial_fit_first_call", "check_sample_weight",
-    "is_scorer", "metric_of", "sign_of",
+    "is_scorer", "metric_of", "sign_of", "validate_parameter_constraints",
 ]  # fmt: skip
 
 

@@ -1,14 +1,17 @@
 """Base of all estimators: scikit-learn's base, with hints in its refusals."""
 
+import inspect
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from typing import Any, Self
 
 from sklearn.base import BaseEstimator
 
-from .compat import InvalidParameterError, StrOptions
+from .compat import InvalidParameterError, StrOptions, validate_parameter_constraints
 from .hints import name_hint, value_hint
+from .numbers import check_number
 
 
 class Estimator(BaseEstimator):  # type: ignore[misc, unused-ignore] # scikit-learn has no types
@@ -42,8 +45,18 @@ class Estimator(BaseEstimator):  # type: ignore[misc, unused-ignore] # scikit-le
 
     def _validate_params(self) -> None:
         """Check the parameters against their constraints; InvalidParameterError names one, and what may be meant."""
+        constraints, passed = self._parameter_constraints, _passed_defaults(type(self))  # type: ignore[arg-type]
+        # Of forty parameters few are given.
+        given = {
+            name: value
+            for name in self._get_param_names()
+            if (value := getattr(self, name)) is not passed.get(name, passed)
+        }
+        for name in constraints:
+            if name in given:
+                check_number(name, given[name])
         try:
-            super()._validate_params()
+            validate_parameter_constraints(constraints, given, type(self).__name__)
         except InvalidParameterError as error:
             match = re.match(r"The '(\w+)' parameter", str(error))
             hint = self._hint(match[1]) if match else ""
@@ -63,3 +76,15 @@ class Estimator(BaseEstimator):  # type: ignore[misc, unused-ignore] # scikit-le
 @cache
 def _parameter_names(cls: type[Estimator]) -> tuple[str, ...]:
     return (*super(Estimator, cls)._get_param_names(),)  # type: ignore[misc, unused-ignore]
+
+
+@cache
+def _passed_defaults(cls: type[Estimator]) -> dict[str, Any]:
+    """The constructor's defaults that pass the checks, by name: once is enough."""
+    passed = {}
+    for name, parameter in inspect.signature(cls).parameters.items():
+        with suppress(ValueError):
+            check_number(name, parameter.default)
+            validate_parameter_constraints(cls._parameter_constraints, {name: parameter.default}, "")
+            passed[name] = parameter.default
+    return passed

@@ -10,13 +10,11 @@ from ..checks import is_whole, real
 NO_BOOL = ("learning_rate_init", "beta_1", "beta_2", "epsilon", "n_threads")
 
 
-def check_numbers(estimator: Any) -> None:
-    """Refuse values on which scikit-learn's constraints fail, or which they take for numbers although they are none."""
-    for name in estimator._parameter_constraints:
-        value = getattr(estimator, name)
-        if (
-            isinstance(value, np.timedelta64)
-            or (is_whole(value) and np.isinf(real(value)))
-            or (name in NO_BOOL and isinstance(value, bool | np.bool_))
-        ):
-            raise ValueError(f"{name} is {value!r:.80}, expected a number that a float can hold")
+def check_number(name: str, value: Any) -> None:
+    """Refuse a value on which scikit-learn's constraints fail, or which they take for a number although it is none."""
+    if (
+        isinstance(value, np.timedelta64)
+        or (is_whole(value) and np.isinf(real(value)))
+        or (name in NO_BOOL and isinstance(value, bool | np.bool_))
+    ):
+        raise ValueError(f"{name} is {value!r:.80}, expected a number that a float can hold")

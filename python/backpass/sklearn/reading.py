@@ -6,17 +6,33 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
+from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
-from ..data.arrays import as_array, check_finite
+from ..data.arrays import as_array, check_finite, sum_is_finite
 from ..data.categories import is_categorical
 
 
 def validated(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
     """scikit-learn's validate_data for X, or X and y; a refusal names the column of a frame, and what to do."""
+    known = _passes(X, *y, dtype=options.get("dtype", (np.float64, np.float32)))
     with explaining(estimator, X, *y, **options):
-        return validate_data(estimator, X, *y, **options)
+        return validate_data(estimator, X, *y, skip_check_array=known, **options)
+
+
+def _passes(X: Any, *y: Any, dtype: Any) -> bool:
+    """Whether scikit-learn's checks would hand plain arrays back as they are: they take longer than an epoch of small data."""
+    arrays = (X, *y)
+    with np.errstate(all="ignore"):
+        return (
+            all(type(a) is np.ndarray and a.size and a.dtype.kind in "biuf" for a in arrays)
+            and X.ndim == 2
+            and X.flags.c_contiguous
+            and X.dtype in (dtype if isinstance(dtype, tuple) else (dtype,))
+            and all(a.ndim in (1, 2) and len(a) == len(X) for a in y)
+            and all(a.dtype.kind != "f" or sum_is_finite(a) for a in arrays)
+        )
 
 
 @contextmanager
@@ -89,6 +105,18 @@ def check_classes(y: Any) -> None:
         raise ValueError(
             f"{error}\ny has dtype object, expected labels of one kind, such as y.astype(int)"
         ) from error
+
+
+def label_binarizer(y: Any) -> LabelBinarizer:
+    """scikit-learn's LabelBinarizer, fitted on the labels y: without its checks where these are plain integers that recur."""
+    binarizer = LabelBinarizer()
+    if type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "biu" and y.dtype.isnative:
+        classes = np.unique(y)
+        if 0 < 2 * len(classes) <= len(y):  # scikit-learn may warn of more
+            binarizer.classes_, binarizer.sparse_input_ = classes, False
+            binarizer.y_type_ = "binary" if len(classes) <= 2 else "multiclass"
+            return binarizer
+    return binarizer.fit(y)
 
 
 def dense_targets(y: Any) -> np.ndarray:

@@ -17,7 +17,7 @@ from ...described import explained
 from ..compat import check_partial_fit_first_call
 from ..elsewhere import OF_FIT, OF_MLP
 from ..parameters import constraints, documentation, keep_parameters
-from ..reading import check_classes, check_order
+from ..reading import check_classes, check_order, label_binarizer
 from ..weights import row_weights
 from .base import BaseMLP
 from .documentation import ATTRIBUTES, RAISES, SOURCES
@@ -163,7 +163,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc] # scikit-le
         X, y = self._validated(X, y, incremental, reset)
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
             try:
-                self._label_binarizer = LabelBinarizer().fit(y)
+                self._label_binarizer = label_binarizer(y)
             except (TypeError, ValueError):
                 check_classes(y)  # says better what is wrong with continuous or mixed values
                 raise
