@@ -3,6 +3,7 @@
 #include <stdexcept>
 
 #include "kernel_test.hpp"
+#include "kernels/matmul/amx.hpp"
 #include "kernels/matmul/pair_gemm.hpp"
 #include "kernels/matmul/pair_tile.hpp"
 #include "runtime/isa.hpp"
@@ -86,6 +87,7 @@ float chain(Unit unit, const Pair* a, const Pair* b, Index steps) {
 // Numbers of all exponents, around the smallest and around the largest: the tile of every unit gives what its chain does.
 void tiles(Unit unit, int rows, int columns, Index steps, bool first) {
     testing = kUnitNames[int(unit)];
+    const AmxShapes shapes(unit == Unit::amx);
     const int panel = tile_size(unit).columns;
     const std::pair<int64_t, int64_t> ranges[] = {{0, 255}, {120, 134}, {1, 66}, {180, 254}};
     for (const auto& [low, high] : ranges) {

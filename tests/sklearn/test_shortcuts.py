@@ -13,7 +13,6 @@ from sklearn.utils.validation import validate_data
 
 from backpass.sklearn import ELMRegressor, MLPClassifier, MLPRegressor
 from backpass.sklearn.compat import InvalidParameterError
-from backpass.sklearn.draws import random_state
 from backpass.sklearn.reading import label_binarizer, validated
 
 RNG = np.random.default_rng(0)
@@ -76,23 +75,6 @@ def test_validated_is_scikit_learns(x: Any, y: Any) -> None:
     for given, a, b in zip((x, y), ours[:2], theirs[:2], strict=True):
         assert (type(a), a.dtype, a.strides, a is given) == (type(b), b.dtype, b.strides, b is given)
         assert np.array_equal(a, b)
-
-
-@pytest.mark.parametrize("seed", [0, 1, 2**32 - 1, np.int64(3), np.random.RandomState(4)])
-def test_random_state_draws_as_numpy_does(seed: Any) -> None:
-    theirs = np.random.RandomState(seed) if not isinstance(seed, np.random.RandomState) else seed
-    before = theirs.get_state()
-    ours = random_state(seed)
-    assert all(np.array_equal(a, b) for a, b in zip(ours.get_state(), before, strict=True))
-
-
-@pytest.mark.parametrize("seed", [-1, 2**32, True, 1.5, "a"])
-def test_a_seed_that_is_none_is_refused(seed: Any) -> None:
-    if seed is True:  # scikit-learn takes it for 1
-        assert random_state(seed).randint(99) == random_state(1).randint(99)
-        return
-    with pytest.raises(ValueError, match=r"(?i)seed"):
-        random_state(seed)
 
 
 def test_defaults_of_a_subclass_are_checked() -> None:

@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Any, Self
 
 import numpy as np
-from sklearn.utils import column_or_1d
+from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from ...conversion.from_sklearn import batch_size
@@ -19,7 +19,6 @@ from ...losses import Loss
 from ...model import Model
 from ...optim import SGD, Adam
 from ..compat import check_sample_weight
-from ..draws import random_state
 from ..elsewhere import OF_FIT, OF_MLP
 from ..estimator import Estimator
 from ..reading import validated
@@ -90,7 +89,7 @@ class BaseMLP(Estimator):
         if callable(loss) and weight is not None:
             name = "class_weight" if sample_weight is None else "sample_weight"
             raise ValueError(f"{name} is given, but the loss is a callable: weight the rows inside it")
-        self._random_state = random_state(self.random_state)
+        self._random_state = check_random_state(self.random_state)
         if fresh:
             self._initialise(units, X.dtype)
             self.__dict__.pop("_carried", None)

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from ...callbacks import EarlyStopping
@@ -18,7 +19,6 @@ from ...losses import Loss
 from ...model import Model
 from ...nn import Module
 from ..compat import check_sample_weight
-from ..draws import random_state
 from ..elsewhere import OF_FIT, OF_NETWORK
 from ..estimator import Estimator
 from ..sharing import sharing
@@ -71,7 +71,7 @@ class NetworkEstimator(Estimator):
         weight = None if sample_weight is None else check_sample_weight(sample_weight, y, np.float64, True)
         check_some_weight(weight, partial=incremental)
         weight = self._weighed(weight, y, incremental)
-        self._random_state = random_state(self.random_state)
+        self._random_state = check_random_state(self.random_state)
         if fresh:
             self._build(rows)
         elif repr(optimizer := make_optimizer(self)) != self._optimizer:
