@@ -39,7 +39,7 @@ long vdpbf16ps_rounds(long rounds) {
     return 24 * 32 * 2;
 }
 
-// Four tiles of 16 x 16 sums, 32 products deep. Linux wants to be asked before the first one. Written by the manual: no CPU with
+// Four tiles of 16 x 16 sums, 32 products deep. Linux wants to be asked before the first one. Run in an emulator alone: no CPU with
 // AMX was at hand.
 long amx_rounds(long rounds) {
     if (!(leaf(7, 0, 3) >> 22 & 1) || !(leaf(7, 0, 3) >> 24 & 1) || !saved(0x600e6)) return 0;
