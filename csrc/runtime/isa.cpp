@@ -93,16 +93,19 @@ bool runs(const std::string& isa) {
     return isa == "baseline";
 }
 bool has_vdpbf16ps(const std::string& isa) { return isa == "avx512" && cpu_features().contain(kBf16); }
-// Linux wants to be asked before the first tile: for it a signal's frame grows by 8 KiB.
-bool has_amx(const std::string& isa) {
+// Linux gives tiles to a process that asks, for good: frames of signals grow by 8 KiB in all its threads. It refuses where one of them
+// has too small a stack for signals. Other systems are not asked.
+bool amx_is_permitted() {
 #if defined(__linux__) && defined(SYS_arch_prctl)
     constexpr int kRequestPermission = 0x1023, kTileData = 18;
-    if (!has_vdpbf16ps(isa) || !cpu_features().contain(kAmx)) return false;
     static const bool permitted = !syscall(SYS_arch_prctl, kRequestPermission, kTileData);
     return permitted;
 #else
-    return isa.empty();
+    return false;
 #endif
+}
+bool has_amx(const std::string& isa) {
+    return has_vdpbf16ps(isa) && cpu_features().contain(kAmx) && amx_is_permitted();
 }
 // Twice as many products a cycle as FMA on AMD's cores, half as many on Intel's.
 bool vdpbf16ps_is_fast() {
@@ -115,6 +118,9 @@ bool has_vdpbf16ps(const std::string&) { return false; }
 bool has_amx(const std::string&) { return false; }
 bool vdpbf16ps_is_fast() { return false; }
 #endif
+bool has(Unit unit, const std::string& isa) {
+    return unit == Unit::vdpbf16ps ? has_vdpbf16ps(isa) : unit != Unit::amx || has_amx(isa);
+}
 
 struct Row {
     const char* isa;
@@ -168,12 +174,10 @@ Unit choose_unit(const std::string& name, const std::string& isa, Precision prec
         return pays ? Unit::vdpbf16ps : Unit::float32;
     }
     std::string known;
-    for (int unit = 0; unit < count_of(kUnitNames); ++unit) {
-        if (Unit(unit) == Unit::vdpbf16ps && !has_vdpbf16ps(isa)) continue;
-        if (Unit(unit) == Unit::amx && !has_amx(isa)) continue;
-        if (wanted == kUnitNames[unit]) return Unit(unit);
-        known += (known.empty() ? "" : ", ") + std::string(kUnitNames[unit]);
-    }
+    for (int unit = 0; unit < count_of(kUnitNames); ++unit)
+        if (wanted == kUnitNames[unit] && has(Unit(unit), isa)) return Unit(unit);
+    for (int unit = 0; unit < count_of(kUnitNames); ++unit)
+        if (has(Unit(unit), isa)) known += (known.empty() ? "" : ", ") + std::string(kUnitNames[unit]);
     throw std::invalid_argument("BACKPASS_UNIT is '" + wanted + "', but " + isa +
                                 " on this CPU has: " + known);
 }

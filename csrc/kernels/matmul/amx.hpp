@@ -1,6 +1,6 @@
-// Tile registers of bfloat16: Intel's AMX, and what its manual says that it does. Each class has eight registers of 16 rows of 16 words.
+// Tile registers of bfloat16: Intel's AMX, and what its manual says that it does. Each class has eight registers.
 #pragma once
-#include "bf16.hpp"
+#include "pairs.hpp"
 
 namespace backpass::BACKPASS_ISA {
 namespace {
@@ -29,8 +29,8 @@ struct AmxTiles {
 
 // The registers' shapes, for as long as this lives: without shapes the system need not save them.
 struct AmxShapes {
-    bool set;
-    explicit AmxShapes([[maybe_unused]] bool set) : set(set) {
+    const bool set_;
+    explicit AmxShapes(bool set) : set_(set) {
 #if BP_AMX
         if (!set) return;
         struct alignas(64) {
@@ -44,13 +44,13 @@ struct AmxShapes {
     AmxShapes(const AmxShapes&) = delete;
     ~AmxShapes() {
 #if BP_AMX
-        if (set) __asm__ volatile("tilerelease");
+        if (set_) __asm__ volatile("tilerelease");
 #endif
     }
 };
 
 struct EmulatedTiles {
-    std::uint32_t tile[8][16][16];
+    Pair tile[8][kAmxRows][kAmxWords];
 
     template <int Tile>
     void zero() {
@@ -58,19 +58,21 @@ struct EmulatedTiles {
     }
     template <int Tile>
     void load(const void* from, Index bytes) {
-        for (int r = 0; r < 16; ++r) __builtin_memcpy(tile[Tile][r], (const char*)from + r * bytes, 64);
+        for (int r = 0; r < kAmxRows; ++r)
+            __builtin_memcpy(tile[Tile][r], (const char*)from + r * bytes, sizeof tile[Tile][r]);
     }
     template <int Tile>
     void store(void* to, Index bytes) {
-        for (int r = 0; r < 16; ++r) __builtin_memcpy((char*)to + r * bytes, tile[Tile][r], 64);
+        for (int r = 0; r < kAmxRows; ++r)
+            __builtin_memcpy((char*)to + r * bytes, tile[Tile][r], sizeof tile[Tile][r]);
     }
     template <int C, int A, int B>
     void add_product() {
-        for (int m = 0; m < 16; ++m)
-            for (int n = 0; n < 16; ++n) {
-                std::uint32_t pairs[2][16];
-                for (int k = 0; k < 16; ++k) pairs[0][k] = tile[A][m][k], pairs[1][k] = tile[B][k][n];
-                const float sum = add_pairs_of_tile(as_number(tile[C][m][n]), pairs[0], pairs[1]);
+        for (int m = 0; m < kAmxRows; ++m)
+            for (int n = 0; n < kAmxWords; ++n) {
+                Pair column[kAmxWords];
+                for (int k = 0; k < kAmxWords; ++k) column[k] = tile[B][k][n];
+                const float sum = add_pairs_of_tile(as_number(tile[C][m][n]), tile[A][m], column);
                 __builtin_memcpy(&tile[C][m][n], &sum, sizeof sum);
             }
     }

@@ -34,7 +34,7 @@ void finish_stored(float* c, Index ldc, int rows, Index columns, const Epilogue<
         });
 }
 
-// Rows of C, cut into blocks of even height; those of AMX are full but for the last.
+// Rows of C, cut into blocks whose heights differ by at most one; those of AMX are full but for the last.
 struct RowBlocks {
     Index m0, m1, count, rows;
 
@@ -46,7 +46,7 @@ struct RowBlocks {
     }
 };
 
-// How a product is cut. A is packed once for all its columns if all blocks of it fit into the cache.
+// How a product is cut. A is packed once for all its columns if all blocks of it fit into three quarters of the cache.
 struct Cut {
     Mode mode;
     TileSize tile;
@@ -62,13 +62,14 @@ struct Cut {
         columns = block_columns<float>(caches, mode.parts * kMostPairs * Index(sizeof(Pair)));
         const Index room = Index(kScratchBytes / sizeof(Pair)) - kMostParts * kPlaneOfB,
                     quick = caches.l2 * 3 / 4 / Index(sizeof(Pair)),
-                    fit = (quick < room ? quick : room) / (mode.parts * block_of_a());
+                    fit = (quick < room ? quick : room) / (mode.parts * plane_of_a(1));
         const Index all = (piece.m1 - piece.m0 + height - 1) / height * blocks_of_k;
         packs_a_once = all <= fit;
         blocks_of_a = packs_a_once ? all : fit / 2 > 2 ? fit / 2 / 2 * 2 : 2;
     }
     Index stride() const { return mode.most_k / 2 + kPairSkew; }
     Index block_of_a() const { return kPairHeight * stride(); }
+    Index plane_of_a(Index blocks) const { return blocks * block_of_a() + 5 * kPairSkew; }
 };
 
 // A piece of C of rows whose blocks of A fit. Returns whether both operands were sums of finite parts.
@@ -82,12 +83,13 @@ bool pair_rows(Rounding rounding, const Cut& cut, const Operand<float>& a, const
                     .parts = cut.mode.parts,
                     .panel = cut.tile.columns,
                     .stride = cut.stride(),
-                    .plane_a = rows.count * cut.block_of_a()};
+                    .plane_a = cut.plane_of_a(rows.count)};
     const Index together = cut.tile.rows / cut.height, panel = packing.panel;
     for (Index n0 = piece.n0; n0 < piece.n1; n0 += cut.columns) {
         const Index n1 = piece.n1 - n0 < cut.columns ? piece.n1 : n0 + cut.columns;
         Pair* packed_a = packed_b + kMostParts * kPlaneOfB;
-        for (Index k0 = 0, left = K; k0 == 0 || left > 0; k0 += cut.k, left -= cut.k) {
+        for (Index k0 = 0, left = K;;
+             k0 += cut.k, left -= cut.k) {  // at least once: for K = 0, C = epilogue(0)
             const Index k = left < cut.k ? left : cut.k, step = cut.tile.steps;
             packing.steps = ((k + 1) / 2 + step - 1) / step * step;
             pack_pairs(packing, b, k0, k, n0, n1, packed_b);
@@ -115,6 +117,7 @@ bool pair_rows(Rounding rounding, const Cut& cut, const Operand<float>& a, const
                         finish_stored(tile.c, c.ld, tile.rows, tile.columns, epilogue, m, n);
                 }
             }
+            if (left <= cut.k) break;
             if (cut.packs_a_once) packed_a += cut.mode.parts * packing.plane_a;
         }
     }
@@ -147,10 +150,12 @@ void pair_blocks(Rounding rounding, const Operand<float>& a, const B& b, const O
         are_all_sums &= pair_rows(rounding, cut, a, b, c, part, K, epilogue, packed);
     }
     if (are_all_sums) return;
-    for (Index n = n0; n < n1; ++n)
-        if (!are_sums(b, n, n + 1, K)) gemm(a, b, c, Piece{m0, m1, n, n + 1}, K, epilogue, scratch);
-    for (Index m = m0; m < m1; ++m)
-        if (!are_sums(a, m, m + 1, K)) gemm(a, b, c, Piece{m, m + 1, n0, n1}, K, epilogue, scratch);
+    if (!are_sums(b, n0, n1, K))
+        for (Index n = n0; n < n1; ++n)
+            if (!are_sums(b, n, n + 1, K)) gemm(a, b, c, Piece{m0, m1, n, n + 1}, K, epilogue, scratch);
+    if (!are_sums(a, m0, m1, K))
+        for (Index m = m0; m < m1; ++m)
+            if (!are_sums(a, m, m + 1, K)) gemm(a, b, c, Piece{m, m + 1, n0, n1}, K, epilogue, scratch);
 }
 
 }  // namespace

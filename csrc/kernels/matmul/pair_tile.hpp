@@ -26,15 +26,14 @@ struct PairTile {
 struct TileSize {
     int rows, columns, steps;
 };
-constexpr int kAmxRows = 16, kAmxSteps = 16;  // of a tile register: 16 rows of 16 words
 constexpr bool is_amx(Unit unit) { return unit == Unit::amx || unit == Unit::amx_emulation; }
 constexpr TileSize tile_size(Unit unit) {
-    if (is_amx(unit)) return {2 * kAmxRows, 2 * kAmxSteps, kAmxSteps};
+    if (is_amx(unit)) return {2 * kAmxRows, 2 * kAmxWords, kAmxWords};
     return {kTileRows, kPanel<float>, 1};
 }
 
 // The tile's sum is a chain over its products: of vdpbf16ps each a chain of pairs from the first k to the last, of amx a chain of the sums
-// of kAmxSteps pairs.
+// of kAmxWords pairs.
 using ComputePairs = void (*)(const PairTile&);
 ComputePairs pair_tile(Unit unit, int rows, Index columns);
 

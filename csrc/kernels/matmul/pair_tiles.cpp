@@ -65,7 +65,7 @@ ComputePairs by_instruction_of(int rows, std::integer_sequence<int, Rows...>) {
 // Registers 0 to 3 are C, 4 and 5 A, 6 and 7 B. Down, Across: registers of C below and beside each other.
 template <class Tiles, int Down, int Across>
 void by_tiles(const PairTile& tile) {
-    constexpr Index word = sizeof(Pair), half = kAmxSteps, panel = 2 * half;
+    constexpr Index word = sizeof(Pair), half = kAmxWords, panel = 2 * half;
     Tiles tiles;
     tiles.template zero<0>();
     if constexpr (Across > 1) tiles.template zero<1>();
@@ -75,7 +75,7 @@ void by_tiles(const PairTile& tile) {
         const Pair* a = tile.a.data + tile.products[i].a * tile.plane_a;
         const Pair* b = tile.b + tile.products[i].b * tile.plane_b;
         const Index row = tile.a.row;
-        for (Index k = 0; k < tile.steps; k += kAmxSteps, a += kAmxSteps, b += kAmxSteps * panel) {
+        for (Index k = 0; k < tile.steps; k += kAmxWords, a += kAmxWords, b += kAmxWords * panel) {
             tiles.template load<4>(a, row * word);
             tiles.template load<6>(b, panel * word);
             tiles.template add_product<0, 4, 6>();
@@ -107,8 +107,8 @@ void by_tiles(const PairTile& tile) {
 }
 template <class Tiles>
 ComputePairs by_tiles_of(int rows, Index columns) {
-    if (rows > kAmxRows) return columns > kAmxSteps ? &by_tiles<Tiles, 2, 2> : &by_tiles<Tiles, 2, 1>;
-    return columns > kAmxSteps ? &by_tiles<Tiles, 1, 2> : &by_tiles<Tiles, 1, 1>;
+    if (rows > kAmxRows) return columns > kAmxWords ? &by_tiles<Tiles, 2, 2> : &by_tiles<Tiles, 2, 1>;
+    return columns > kAmxWords ? &by_tiles<Tiles, 1, 2> : &by_tiles<Tiles, 1, 1>;
 }
 
 }  // namespace

@@ -9,11 +9,13 @@ namespace {
 
 using Pair = std::uint32_t;
 constexpr int kMostParts = 3;
-// The most steps of k in a block. A tile's rows of A and a panel of B, 7 and 16 KiB, stay in the L1 cache.
+// The most steps of k in a block. A tile's rows of A and a panel of B, of one part at most 16 and 16 KiB, stay in the L1 cache.
 constexpr Index kPairBlock = 256, kMostPairs = kPairBlock / 2;
 constexpr Index kPairHeight = 16;  // rows of a block of A
 // Words between rows of A, and between planes: what is stored together spreads over the sets of the cache.
 constexpr Index kPairSkew = 16;
+// A register of AMX: rows of words. The registers of A and B are square, those of C, too.
+constexpr int kAmxRows = 16, kAmxWords = 16;
 constexpr Index kPlaneOfB = kMostPairs * kBlockColumns + 5 * kPairSkew;
 
 }  // namespace
