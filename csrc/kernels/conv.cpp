@@ -10,17 +10,6 @@
 namespace backpass::BACKPASS_ISA {
 namespace {
 
-// Rows r0 .. r1 of a matrix, columns n .. n + kPanel of `columns`: padded with zeros.
-template <class T>
-BP_INLINE void pack_rows(const T* from, Index ld, Index rows, Index columns, T* to) {
-    for (Index r = 0; r < rows; ++r, from += ld, to += kPanel<T>)
-        for (int v = 0; v < kTileVectors; ++v) {
-            const Index left = columns - v * width<T>;
-            const int lanes = int(left >= width<T> ? width<T> : left > 0 ? left : 0);
-            store(to + v * width<T>, load_some(from + v * width<T>, lanes));
-        }
-}
-
 template <class T>
 void conv2d_forward(const Conv2dForward<T>& op, Range range, Scratch scratch) {
     const ImageTasks tasks = op.image_tasks();
@@ -48,15 +37,13 @@ void conv2d_forward(const Conv2dForward<T>& op, Range range, Scratch scratch) {
         else
             for (Index g = 0; g < groups; ++g) {
                 const T* weight = op.weight.data + g * columns;
-                const Correlation correlation{
+                const Correlation<T> correlation{
                     forward_axis(op.window.down(KH), P),
                     forward_axis(op.window.across(KW), Q),
                     Source<T>{op.x.data + g * D, op.x.shape[1], op.x.shape[2], op.x.shape[3], D},
                     Target<T>{op.y.data + g * columns, Q, O, columns, image},
                     Epilogue<T>{.bias = op.bias ? op.bias.data + g * columns : nullptr, .relu = relu},
-                    [=](Index i, Index j, Index r0, Index r1, Index n, T* to) BP_INLINED {
-                        pack_rows(weight + ((i * KW + j) * D + r0) * O + n, O, r1 - r0, columns - n, to);
-                    },
+                    Weights<T>{weight, KW, D * O, O, false},
                     scratch};
                 correlation.run(n0, n1, u0, u1);
             }
@@ -105,16 +92,13 @@ void gradient_by_phases(const Conv2dBackward<T>& op, Index n0, Index n1, bool re
                     continue;
                 }
                 const T* weight = op.weight.data + g * run;
-                const Correlation correlation{
+                const Correlation<T> correlation{
                     gradient_axis(op.window.down(KH), i, H),
                     gradient_axis(op.window.across(KW), j, W),
                     Source<T>{op.dy.data + g * run, op.dy.shape[1], op.dy.shape[2], O, run},
                     Target<T>{op.dx.data + g * D, W, C, D, H * W * C},
                     Epilogue<T>{.where = relu ? op.x.data + g * D : nullptr},
-                    [=](Index ki, Index kj, Index r0, Index r1, Index n, T* to) BP_INLINED {
-                        const Transposed<T> turned{weight + (ki * KW + kj) * D * O, O};
-                        pack_transposed(turned, r0, r1 - r0, n, n + kPanel<T> < D ? n + kPanel<T> : D, to);
-                    },
+                    Weights<T>{weight, KW, D * O, O, true},
                     scratch};
                 correlation.run(n0, n1, 0, correlation.h.count);
             }

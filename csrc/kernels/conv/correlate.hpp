@@ -1,5 +1,6 @@
 // Correlation of images with packed weights: the forward pass, and each phase of the gradient of x.
 #pragma once
+#include "../matmul/pack.hpp"
 #include "../matmul/row_tiles.hpp"
 #include "../matmul/tile.hpp"
 #include "axis.hpp"
@@ -38,14 +39,32 @@ struct Chunk {
     Index i0, i1, j0, j1, r0, r1;
 };
 
-// pack(i, j, r0, r1, n, to) writes rows r0 .. r1 of tap (i, j) of the window, columns n .. n + kPanel: kPanel elements a row.
-template <class T, class Pack>
+// The weights (KH, KW, D, O) of a group: each tap is a matrix B of the product, or with `turned` its transpose is.
+template <class T>
+struct Weights {
+    const T* data;
+    Index across, tap, ld;  // taps in a row of them; elements from tap to tap, and from row to row of a tap
+    bool turned;
+};
+
+// Rows r0 .. r1 of a matrix, columns n .. n + kPanel of `columns`: padded with zeros.
+template <class T>
+BP_INLINE void pack_rows(const T* from, Index ld, Index rows, Index columns, T* to) {
+    for (Index r = 0; r < rows; ++r, from += ld, to += kPanel<T>)
+        for (int v = 0; v < kTileVectors; ++v) {
+            const Index left = columns - v * width<T>;
+            const int lanes = int(left >= width<T> ? width<T> : left > 0 ? left : 0);
+            store(to + v * width<T>, load_some(from + v * width<T>, lanes));
+        }
+}
+
+template <class T>
 struct Correlation {
     Axis h, w;
     Source<T> source;
     Target<T> target;
     Epilogue<T> epilogue;
-    Pack pack;
+    Weights<T> weights;
     Scratch scratch;
 
     BP_INLINE T* packed() const { return static_cast<T*>(scratch.data); }
@@ -53,7 +72,7 @@ struct Correlation {
     BP_INLINE Index panels() const { return (target.columns + kPanel<T> - 1) / kPanel<T>; }
 
     // Output rows [u0, u1) of images [n0, n1).
-    void run(Index n0, Index n1, Index u0, Index u1) const {
+    __attribute__((noinline)) void run(Index n0, Index n1, Index u0, Index u1) const {
         if (h.count <= 0 || w.count <= 0 || u0 >= u1 || n0 >= n1) return;
         const Chunk whole{0, h.taps, 0, w.taps, 0, source.run};
         const Index size = h.taps * w.taps * source.run * kPanel<T>;
@@ -69,11 +88,17 @@ struct Correlation {
 
   private:
     BP_INLINE void pack_chunk(const Chunk& chunk, Index panel, T* to) const {
+        const Index n = panel * kPanel<T>, left = target.columns - n, rows = chunk.r1 - chunk.r0;
         for (Index i = chunk.i0; i < chunk.i1; ++i)
-            for (Index j = chunk.j0; j < chunk.j1; ++j) {
-                pack(h.first_tap + i * h.tap_step, w.first_tap + j * w.tap_step, chunk.r0, chunk.r1,
-                     panel * kPanel<T>, to);
-                to += (chunk.r1 - chunk.r0) * kPanel<T>;
+            for (Index j = chunk.j0; j < chunk.j1; ++j, to += rows * kPanel<T>) {
+                const Index tap =
+                    (h.first_tap + i * h.tap_step) * weights.across + w.first_tap + j * w.tap_step;
+                const T* const from = weights.data + tap * weights.tap;
+                if (weights.turned)
+                    pack_transposed(Transposed<T>{from, weights.ld}, chunk.r0, rows, n,
+                                    n + (left < kPanel<T> ? left : kPanel<T>), to);
+                else
+                    pack_rows(from + chunk.r0 * weights.ld + n, weights.ld, rows, left, to);
             }
     }
     // The chains in pieces, through C.
@@ -231,9 +256,6 @@ struct Correlation {
                 }
     }
 };
-
-template <class T, class Pack>
-Correlation(Axis, Axis, Source<T>, Target<T>, Epilogue<T>, Pack, Scratch) -> Correlation<T, Pack>;
 
 }  // namespace
 }  // namespace backpass::BACKPASS_ISA
