@@ -104,7 +104,7 @@ def bf16(names: tuple[str, ...]) -> dict[str, Any]:
 def avx2(names: tuple[str, ...]) -> dict[str, Any]:
     """`shares` on the AVX2 kernels."""
     code = f"import json, limits; print(json.dumps(limits.shares({names})))"
-    environment = os.environ | {"BACKPASS_ISA": "avx2", "PYTHONPATH": str(Path(__file__).parent)}
+    environment = os.environ | {"BACKPASS_ISA": "avx2", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
