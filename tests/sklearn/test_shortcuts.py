@@ -56,9 +56,11 @@ NAN = np.where(np.arange(24).reshape(6, 4) == 9, np.nan, X)
         *(X.astype(int), X.astype(complex), np.full((6, 4), 1e308), np.full((6, 4), np.inf), np.ma.masked_less(X, 0)),
     ],
 )  # fmt: skip
-def test_validated_is_scikit_learns(x: Any, y: Any) -> None:
+@pytest.mark.parametrize("multi_output", [True, False])
+@pytest.mark.filterwarnings("ignore:A column-vector y")
+def test_validated_is_scikit_learns(x: Any, y: Any, multi_output: bool) -> None:
     """The same arrays in the same memory, or the same refusal."""
-    options: dict[str, Any] = {"dtype": (np.float64, np.float32), "order": "C", "multi_output": True}
+    options: dict[str, Any] = {"dtype": (np.float64, np.float32), "order": "C", "multi_output": multi_output}
     found: list[Any] = []
     for check in (validated, validate_data):
         estimator = MLPRegressor()

@@ -57,7 +57,7 @@ inline bool are_sums(const float* data, Index rows, Index columns, Index ld) {
     return reduce_max(largest) < kTooLarge;
 }
 
-// ---- the emulation of VDPBF16PS and TDPBF16PS ---------------------------------------------------------------------------
+// ---- the emulation of VDPBF16PS and TDPBF16PS --------------------------------------------------------------
 
 BP_INLINE float no_denormal(float x) {
     return __builtin_fabsf(x) < 0x1p-126f ? __builtin_copysignf(0, x) : x;

@@ -54,7 +54,7 @@ struct Cut {
     }
     Index stride() const { return mode.most_k / 2 + kPairSkew; }
     Index block_of_a() const { return kPairHeight * stride(); }
-    Index plane_of_a(Index blocks) const { return blocks * block_of_a() + 5 * kPairSkew; }
+    Index plane_of_a(Index blocks) const { return blocks * block_of_a() + kPlaneSkew; }
 };
 
 }  // namespace

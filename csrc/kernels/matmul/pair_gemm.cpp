@@ -47,7 +47,6 @@ bool pair_rows(Rounding rounding, const Cut& cut, const Operand<float>& a, const
                     pack_rows(packing, a, rows.begin(t), int(rows.begin(t + 1) - rows.begin(t)), k0, k,
                               packed_a + t * cut.block_of_a());
             PairTile tile{.plane_a = packing.plane_a,
-                          .plane_b = kPlaneOfB,
                           .steps = packing.steps,
                           .products = kProducts + kAllProducts - cut.mode.products,
                           .count = cut.mode.products,

@@ -10,9 +10,9 @@ struct PartProduct {
 };
 
 struct PairTile {
-    Operand<Pair> a{};        // part 0
-    const Pair* b = nullptr;  // a panel of part 0
-    Index plane_a = 0, plane_b = 0;
+    Operand<Pair> a{};        // part 0; the others lie plane_a apart
+    const Pair* b = nullptr;  // a panel of part 0; the others lie kPlaneOfB apart
+    Index plane_a = 0;
     Index steps = 0;  // pairs of k
     const PartProduct* products = nullptr;
     int count = 0;  // of them

@@ -11,7 +11,7 @@ void emulated(const PairTile& tile) {
             float sum = 0;
             for (int i = 0; i < tile.count; ++i) {
                 const Pair* a = tile.a.data + tile.products[i].a * tile.plane_a + m * tile.a.row;
-                const Pair* b = tile.b + tile.products[i].b * tile.plane_b + n;
+                const Pair* b = tile.b + tile.products[i].b * kPlaneOfB + n;
                 for (Index k = 0; k < tile.steps; ++k)
                     sum = add_pair(sum, a[k * tile.a.step], b[k * kPanel<float>]);
             }
@@ -27,7 +27,7 @@ void by_instruction(const PairTile& tile) {
     vec<float> acc[Rows][Vectors] = {};
     for (int i = 0; i < tile.count; ++i) {
         const Pair* a = tile.a.data + tile.products[i].a * tile.plane_a;
-        const Pair* b = tile.b + tile.products[i].b * tile.plane_b;
+        const Pair* b = tile.b + tile.products[i].b * kPlaneOfB;
         const Index row = tile.a.row, step = tile.a.step;
         const Pair* base[(Rows + 2) / 3];  // one pointer for three rows: base, base + row, base + 2 row
         for (int r = 0; r < (Rows + 2) / 3; ++r) base[r] = a + 3 * r * row;
@@ -73,7 +73,7 @@ void by_tiles(const PairTile& tile) {
     if constexpr (Down > 1 && Across > 1) tiles.template zero<3>();
     for (int i = 0; i < tile.count; ++i) {
         const Pair* a = tile.a.data + tile.products[i].a * tile.plane_a;
-        const Pair* b = tile.b + tile.products[i].b * tile.plane_b;
+        const Pair* b = tile.b + tile.products[i].b * kPlaneOfB;
         const Index row = tile.a.row;
         for (Index k = 0; k < tile.steps; k += kAmxWords, a += kAmxWords, b += kAmxWords * panel) {
             tiles.template load<4>(a, row * word);

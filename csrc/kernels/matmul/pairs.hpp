@@ -13,10 +13,10 @@ constexpr int kMostParts = 3;
 constexpr Index kPairBlock = 256, kMostPairs = kPairBlock / 2;
 constexpr Index kPairHeight = 16;  // rows of a block of A
 // Words between rows of A, and between planes: what is stored together spreads over the sets of the cache.
-constexpr Index kPairSkew = 16;
-// A register of AMX: rows of words. The registers of A and B are square, those of C, too.
+constexpr Index kPairSkew = 16, kPlaneSkew = 5 * kPairSkew;
+constexpr Index kPlaneOfB = kMostPairs * kBlockColumns + kPlaneSkew;
+// A register of AMX, of A, B or C.
 constexpr int kAmxRows = 16, kAmxWords = 16;
-constexpr Index kPlaneOfB = kMostPairs * kBlockColumns + 5 * kPairSkew;
 
 }  // namespace
 }  // namespace backpass::BACKPASS_ISA

@@ -47,10 +47,9 @@ class Estimator(BaseEstimator):  # type: ignore[misc, unused-ignore] # scikit-le
         """Check the parameters against their constraints; InvalidParameterError names one, and what may be meant."""
         constraints, passed = self._parameter_constraints, _passed_defaults(type(self))  # type: ignore[arg-type]
         # Of forty parameters few are given.
+        given = {name: getattr(self, name) for name in self._get_param_names()}
         given = {
-            name: value
-            for name in self._get_param_names()
-            if (value := getattr(self, name)) is not passed.get(name, passed)
+            name: value for name, value in given.items() if name not in passed or value is not passed[name]
         }
         for name in constraints:
             if name in given:

@@ -16,7 +16,10 @@ from ..data.categories import is_categorical
 
 def validated(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
     """scikit-learn's validate_data for X, or X and y; a refusal names the column of a frame, and what to do."""
-    known = _passes(X, *y, dtype=options.get("dtype", (np.float64, np.float32)))
+    # A y that may be one column alone is looked at in other ways.
+    known = (not y or options.get("multi_output", False)) and _passes(
+        X, *y, dtype=options.get("dtype", (np.float64, np.float32))
+    )
     with explaining(estimator, X, *y, **options):
         return validate_data(estimator, X, *y, skip_check_array=known, **options)
 
